@@ -1,0 +1,39 @@
+# Two commands set up everything on a machine that has Python 3.11 and make:
+#   make demo   the main job, on a sample archive that it makes
+#   make test   the whole test suite, with lint, types and the rules of the house
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint ui lock clean
+
+demo: $(READY)
+	$(BIN)/factory demo --output demo
+
+test: lint
+	$(BIN)/pytest -n auto
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Shows the demo's build where there is one, else an empty factory home.
+ui: $(READY)
+	FACTORY_HOME=$${FACTORY_HOME:-$(if $(wildcard demo/factory_home),demo/factory_home,factory_home)} $(BIN)/factory ui
+
+# Writes requirements.lock again from pyproject.toml, with hashes and without any index's address.
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet --output-file requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "factory_pipeline needs Python 3.11 or newer; name it with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,89 @@
+"""Every error that a user can meet, each with the meaning that its message must carry.
+
+A message is one sentence: what is wrong, where, and what is allowed or what to do.
+"""
+
+
+class FactoryError(Exception):
+    """Something that the user can mend; the command line prints the message without a traceback."""
+
+
+class RecipeError(FactoryError):
+    """A recipe or a build's settings hold a value that is not allowed."""
+
+
+class GranuleError(FactoryError):
+    """A granule that can't be read, lacks a field or has no beam; it is set aside, the others go on."""
+
+
+class GranuleUnavailableError(GranuleError):
+    """A granule that can't be reached for a passing reason; it is set aside, and the next run tries again."""
+
+
+class FootprintTableError(FactoryError):
+    """A CSV of footprints that lacks a column or holds a value that is not allowed."""
+
+
+class CatalogError(FactoryError):
+    """A STAC source that answers, but not as a STAC source does (wrong address, no such collection)."""
+
+
+class CatalogUnavailableError(CatalogError):
+    """A STAC source that does not answer after all retries; a later run may succeed."""
+
+
+class SourceUnavailableError(FactoryError):
+    """No raster of a batch can be reached for a passing reason; a later run may succeed."""
+
+
+class DatasetFileError(FactoryError):
+    """A dataset file that is truncated, has another schema, or does not fit the others."""
+
+
+class IncompleteBuildError(FactoryError):
+    """A fuse that was asked for while batches of the plan are missing; the message names them."""
+
+
+class BuildError(FactoryError):
+    """A stage of a build failed; the message is what the stage said."""
+
+
+class OnboardingError(FactoryError):
+    """An upload that can't be onboarded; `code` is stable and one of the keys of ONBOARDING_CODES."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Keep the code beside the sentence for the user."""
+        super().__init__(message)
+        self.code = code
+
+
+ONBOARDING_CODES = {
+    "MANIFEST_INVALID": "The manifest is no YAML mapping or holds a value that is not allowed.",
+    "SCHEME_NOT_ALLOWED": "The address is of a kind that this installation does not open.",
+    "ADDRESS_NOT_ALLOWED": "The host lies in a private network, or the file outside the allowed folders.",
+    "URL_UNREACHABLE": "The host does not answer, refuses, or has no such file; a later try may succeed.",
+    "RANGES_UNSUPPORTED": "The host can't serve parts of a file, so nothing is known before the download.",
+    "NEEDS_DOWNLOAD": "The format of the archive can only be read from its start, so it must be downloaded.",
+    "SOURCE_CHANGED": "The archive was changed at its host while it was read.",
+    "ARCHIVE_TOO_LARGE": "The archive itself is larger than the limit.",
+    "NOT_AN_ARCHIVE": "The file is neither zip nor tar, or it is cut off or broken.",
+    "ARCHIVE_CORRUPT": "A member of the archive can't be read or does not fit its checksum.",
+    "ARCHIVE_ENCRYPTED": "A member of the archive needs a password.",
+    "ARCHIVE_EMPTY": "The archive holds no files.",
+    "UNSUPPORTED_COMPRESSION": "A member is compressed by a method that can't be read.",
+    "PATH_TRAVERSAL": "A name in the archive leads out of its folder.",
+    "ABSOLUTE_PATH": "A name in the archive starts at a root or a drive.",
+    "BAD_NAME": "A name in the archive can't be the name of a file on every system.",
+    "NAME_CLASH": "Two names in the archive are the same, or differ in case or accent coding only.",
+    "LINK": "The archive holds a symbolic or hard link.",
+    "DEVICE": "The archive holds a device, a pipe or a socket.",
+    "BOMB": "The archive unpacks to more than the limit of bytes, or of bytes per byte.",
+    "NESTED_ARCHIVE": "The archive holds another archive, which is never unpacked.",
+    "TOO_MANY_MEMBERS": "The archive holds more members than the limit.",
+    "DISK_FULL": "There is no space left for the files.",
+    "NO_FILES": "No file ends in the suffix of the images, or none in that of the labels.",
+    "UNPAIRED": "An image has no label, or a label no image.",
+    "SPLIT_INVALID": "The images can't be divided into train, test and validation as asked.",
+    "CHECK_FAILED": "A check of the images and labels failed.",
+}
+"""Every code of an OnboardingError with its meaning, as the documentation and the dataset page show it."""

@@ -1,0 +1,64 @@
+"""The settings of one build: what goes in, what comes out, by which recipe. Kept as `build.yaml`."""
+
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from factory_pipeline.errors import RecipeError
+from factory_pipeline.recipe import Recipe
+from factory_pipeline.storage import BuildFiles, FactoryHome, write_text
+
+
+class BuildSettings(BaseModel):
+    """What a build was asked for. Every door (command line, web UI, sensors) works from the same settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    granules: str
+    """A folder or an object-store prefix with GEDI L4A granules."""
+    output: Path
+    """Where the dataset and its files are written."""
+    catalog: str = "planetary-computer"
+    """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""
+    recipe: Recipe = Recipe()
+    catalog_patience_s: float = Field(120.0, gt=0)
+    """How long a catalog that is busy or away is asked again, in seconds."""
+    workers: int = Field(2, ge=1)
+    """Batches, and granules, that are worked on at the same time."""
+    aggregated_csv: dict[str, Path] = {}
+    """By split: a CSV of footprints that replaces aggregation and filtering."""
+    subset_csv: dict[str, Path] = {}
+    """By split: a CSV of footprints that replaces aggregation, filtering and sampling."""
+    plot_distribution: bool = False
+    """Also plot all footprints that passed the filter, not only the subset."""
+
+    @property
+    def files(self) -> BuildFiles:
+        """Where the files of this build lie."""
+        return BuildFiles(self.output)
+
+    @property
+    def splits_from_granules(self) -> list[str]:
+        """The splits for which no CSV is given."""
+        given = self.aggregated_csv.keys() | self.subset_csv.keys()
+        return [split for split in self.recipe.splits if split not in given]
+
+    def save(self, home: FactoryHome) -> None:
+        """Make this the build that the home works on."""
+        write_text(home.build_file, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+
+    @classmethod
+    def load(cls, home: FactoryHome) -> Self:
+        """The build that the home works on; a new home builds from its granule inbox.
+
+        Raises:
+            RecipeError: `build.yaml` holds a value that is not allowed.
+        """
+        if not home.build_file.exists():
+            return cls(granules=str(home.granule_inbox), output=home.default_output)
+        try:
+            return cls.model_validate(yaml.safe_load(home.build_file.read_text(encoding="utf-8")))
+        except (ValidationError, yaml.YAMLError) as error:
+            raise RecipeError(f"The build settings {home.build_file} are not valid: {error}.") from error

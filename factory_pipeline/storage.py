@@ -1,0 +1,161 @@
+"""Where everything lies: the only module that builds a path, and the only way to write a file whole."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` once the block ends without an error.
+
+    The file is synced before the rename, so that `path` is there whole or isn't there, also after
+    a loss of power. The temporary name starts with a dot and keeps the suffix of `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}"
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file whole."""
+    with write_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class FactoryHome:
+    """What a user's installation holds: inboxes, builds, the Dagster instance."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> "FactoryHome":
+        """The folder named by FACTORY_HOME, else `./factory_home`."""
+        return cls(Path(os.environ.get("FACTORY_HOME") or "factory_home").absolute())
+
+    @property
+    def granule_inbox(self) -> Path:
+        """Granules dropped here extend the dataset."""
+        return self.root / "inbox" / "granules"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME: run history and `dagster.yaml`."""
+        return self.root / "dagster"
+
+    @property
+    def build_file(self) -> Path:
+        """Settings of the build that this home works on."""
+        return self.root / "build.yaml"
+
+    @property
+    def default_output(self) -> Path:
+        """Where a build goes when its settings name no output."""
+        return self.root / "builds" / "gedi"
+
+
+@dataclass(frozen=True)
+class BuildFiles:
+    """Every file of one build: what a user asked for in `root`, what stages pass on in `stages/`."""
+
+    root: Path
+
+    @property
+    def stages(self) -> Path:
+        """Files that one stage hands to the next."""
+        return self.root / "stages"
+
+    @property
+    def footprints(self) -> Path:
+        """A folder with a Parquet file per granule and the granule manifest."""
+        return self.stages / "footprints"
+
+    @property
+    def items(self) -> Path:
+        """The STAC items of each search, so that a rerun chooses the same product."""
+        return self.stages / "items"
+
+    @property
+    def batch_plan(self) -> Path:
+        """The batch plan: one row per footprint of the subset, with its batch key and place in it."""
+        return self.stages / "batch_plan.parquet"
+
+    def quality(self, split: str) -> Path:
+        """The footprints of a split that passed every quality rule (Parquet)."""
+        return self.stages / f"{split}_quality.parquet"
+
+    def combined_csv(self, split: str) -> Path:
+        """The footprints of a split that passed every quality rule (CSV, for the user)."""
+        return self.root / f"{split}_combined.csv"
+
+    def subset_csv(self, split: str) -> Path:
+        """The footprints of a split that were drawn for the dataset."""
+        return self.root / f"{split}_subset.csv"
+
+    def subset_plot(self, split: str) -> Path:
+        """Spatial and temporal distribution of the subset."""
+        return self.root / f"{split}_distribution_subset.png"
+
+    def combined_plot(self, split: str) -> Path:
+        """Spatial and temporal distribution of all footprints that passed the quality rules."""
+        return self.root / f"{split}_distribution.png"
+
+    def chips(self, batch: str, layer: str) -> Path:
+        """The chips of one layer (`sentinel2`, `copdem`, `worldcover`) of one batch."""
+        return self.stages / "chips" / batch / f"{layer}.npz"
+
+    def drop_chips(self, batch: str) -> None:
+        """Remove the chips of a batch whose dataset file is written."""
+        shutil.rmtree(self.stages / "chips" / batch, ignore_errors=True)
+
+    @property
+    def batches(self) -> Path:
+        """A dataset file per batch."""
+        return self.root / "batches"
+
+    def batch(self, batch: str) -> Path:
+        """The dataset file of one batch."""
+        return self.batches / f"{batch}.h5"
+
+    def put_aside_failed(self, batch: str) -> None:
+        """Move a batch's dataset file that failed a check to where no later stage takes it from."""
+        aside = self.stages / "failed" / f"{batch}.h5"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        self.batch(batch).replace(aside)
+
+    def dissolved(self, batch: str) -> Path:
+        """Where a batch's dataset file waits when the plan no longer has it; its key may come back."""
+        return self.stages / "dissolved" / f"{batch}.h5"
+
+    def fused(self, split: str) -> Path:
+        """The fused dataset file of a split."""
+        return self.root / f"{split}_dataset.h5"
+
+    def stage_rejects(self, stage: str) -> Path:
+        """What one stage before extraction dropped (Parquet)."""
+        return self.stages / "rejects" / f"{stage}.parquet"
+
+    def batch_rejects(self, batch: str) -> Path:
+        """What extraction dropped from one batch (Parquet)."""
+        return self.stages / "rejects" / "batches" / f"{batch}.parquet"
+
+    @property
+    def rejects(self) -> Path:
+        """The reject ledger of the whole build."""
+        return self.root / "rejects.parquet"
+
+    @property
+    def summary(self) -> Path:
+        """Counts of the whole build, as printed at its end."""
+        return self.root / "summary.json"
