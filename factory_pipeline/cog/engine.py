@@ -1,0 +1,219 @@
+"""The block engine: every needed block of every file is fetched once, decoded once, and cut into all windows.
+
+Requests are asynchronous; inflating, cutting and resampling happen in threads. A request keeps its place
+among those in flight until its blocks are cut, and a block is forgotten as soon as it is cut, so memory
+holds the windows, a megabyte per request in flight and a block per thread.
+"""
+
+import asyncio
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from factory_pipeline.cog.header import (
+    HeaderBytes,
+    MissingBytesError,
+    RasterLayout,
+    UnsupportedRasterError,
+    parse_header,
+)
+from factory_pipeline.cog.mosaic import assemble
+from factory_pipeline.cog.plan import BlockRun, PendingWindow, TilePixels, merge_blocks, plan_reads
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.cog.source import ByteSource, Patience, SourceError
+
+_HEADER_RANGE = 32768
+_Header = RasterLayout | UnsupportedRasterError | ReadFailure
+
+
+class BlockReader:
+    """Reads windows of tiled GeoTIFFs block by block; equal to GDAL's warp with an exact transformer.
+
+    What it can't read goes to `fallback`. Headers are kept for the reader's life.
+    """
+
+    def __init__(
+        self,
+        sign: Callable[[str], str] | None = None,
+        fallback: WindowReader | None = None,
+        requests_in_flight: int = 64,
+        patience: Patience | None = None,
+    ) -> None:
+        """Make a reader.
+
+        Args:
+            sign: gives the address to read from for an unsigned one; it must remember its tokens, for it is
+                asked before every request.
+            fallback: reads what the engine can't; without one such windows fail.
+            requests_in_flight: largest number of requests at a time.
+            patience: how long a server is waited for.
+        """
+        self._source = ByteSource(sign, patience or Patience())
+        self._fallback = fallback
+        self._requests_in_flight = requests_in_flight
+        self._headers: dict[str, _Header] = {}
+        self._fell_back: dict[str, str] = {}
+
+    @property
+    def fell_back(self) -> Mapping[str, str]:
+        """The addresses that the engine could not read itself so far, each with the reason."""
+        return dict(self._fell_back)
+
+    def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
+        """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
+        # In a thread of its own: the caller may be inside an event loop, as in a notebook.
+        with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
+            answers = thread.submit(asyncio.run, self._read(reads)).result()
+        left_over = [place for place, answer in enumerate(answers) if answer is None]
+        if left_over:
+            others = self._read_otherwise([reads[place] for place in left_over])
+            for place, answer in zip(left_over, others, strict=True):
+                answers[place] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _read_otherwise(self, reads: Sequence[WindowRead]) -> Sequence[ReadWindow | ReadFailure]:
+        if self._fallback is not None:
+            return self._fallback.read(reads)
+        hrefs = [next(href for href in read.hrefs if href in self._fell_back) for read in reads]
+        return [ReadFailure(href, _sentence(href, self._fell_back[href]), passing=False) for href in hrefs]
+
+    async def _read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure | None]:
+        """All answers that the engine can give itself, None for the others."""
+        slots = asyncio.Semaphore(self._requests_in_flight)
+        headers = await self._read_headers(dict.fromkeys(h for read in reads for h in read.hrefs), slots)
+        answers: list[ReadWindow | ReadFailure | None] = [None] * len(reads)
+        places = []
+        for place, read in enumerate(reads):
+            found = [headers[href] for href in read.hrefs]
+            if all(isinstance(header, RasterLayout) for header in found):
+                places.append(place)
+            else:
+                answers[place] = self._without_headers(read, found)
+        layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
+        plan = plan_reads([reads[place] for place in places], layouts)
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+            crew = _Crew(self._source, slots, pool)
+            for layout, blocks in plan.uses.items():
+                _fail_lost_blocks(layout, blocks)
+            runs = [run for layout, blocks in plan.uses.items() for run in merge_blocks(layout, blocks)]
+            plan.uses.clear()  # a block's pixels are let go when it is cut, not at the end
+            await crew.work(runs, [window for window in plan.windows if window is not None])
+        for place, window in zip(places, plan.windows, strict=True):
+            if window is None:
+                reason = "the window's pixels are larger than its own, which needs GDAL's wider kernel"
+                self._fell_back.update(dict.fromkeys(reads[place].hrefs, reason))
+            else:
+                answers[place] = window.answer
+        return answers
+
+    def _without_headers(self, read: WindowRead, headers: Sequence[_Header]) -> ReadFailure | None:
+        """The failure of a window of which not all assets can be read; None if the fallback may."""
+        for header in headers:
+            if isinstance(header, ReadFailure):
+                return header
+        for href, header in zip(read.hrefs, headers, strict=True):
+            if isinstance(header, UnsupportedRasterError):
+                self._fell_back[href] = str(header)
+        return None
+
+    async def _read_headers(self, hrefs: Mapping[str, None], slots: asyncio.Semaphore) -> dict[str, _Header]:
+        new = [href for href in hrefs if href not in self._headers]
+        found = dict(zip(new, await asyncio.gather(*(self._header(h, slots) for h in new)), strict=True))
+        self._headers.update(
+            {h: header for h, header in found.items() if not isinstance(header, ReadFailure)}
+        )
+        return {href: found.get(href) or self._headers[href] for href in hrefs}
+
+    async def _header(self, href: str, slots: asyncio.Semaphore) -> _Header:
+        async with slots:
+            try:
+                first = await self._source.fetch(href, 0, _HEADER_RANGE, exact=False)
+                header = HeaderBytes(first.file_size)
+                header.add(0, first.data)
+                while True:
+                    try:
+                        return parse_header(href, header)
+                    except MissingBytesError as missing:
+                        length = max(missing.length, _HEADER_RANGE)
+                        more = await self._source.fetch(href, missing.start, length, exact=False)
+                        header.add(missing.start, more.data)
+            except UnsupportedRasterError as error:
+                return error
+            except SourceError as error:
+                return ReadFailure(href, _sentence(href, str(error)), error.passing)
+
+
+class _Crew:
+    """Those who fetch, decode and cut the blocks of one call."""
+
+    def __init__(self, source: ByteSource, slots: asyncio.Semaphore, pool: ThreadPoolExecutor) -> None:
+        self._source = source
+        self._slots = slots
+        self._pool = pool
+        self._counting = threading.Lock()
+
+    async def work(self, runs: Sequence[BlockRun], windows: Sequence[PendingWindow]) -> None:
+        """Give every window its answer."""
+        complete = [window for window in windows if window.blocks_missing == 0]
+        await asyncio.get_running_loop().run_in_executor(self._pool, _finish, complete)
+        await asyncio.gather(*(self._process(run) for run in runs))
+
+    async def _process(self, run: BlockRun) -> None:
+        async with self._slots:
+            try:
+                fetched = await self._source.fetch(run.layout.href, run.start, run.length)
+            except SourceError as error:
+                tiles = itertools.chain.from_iterable(run.blocks.values())
+                _fail(run.layout, tiles, str(error), error.passing)
+                return
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
+
+    def _cut(self, run: BlockRun, data: memoryview) -> None:
+        layout = run.layout
+        for block, tiles in run.blocks.items():
+            begin = int(layout.offsets[block]) - run.start
+            try:
+                pixels = layout.decode(data[begin : begin + int(layout.byte_counts[block])], block)
+            except Exception:  # a codec may raise anything when a block is damaged
+                _fail(layout, tiles, f"its block {block} is damaged", passing=False)
+                continue
+            for tile in tiles:
+                tile.take(block, pixels)
+            _finish(self._count_down(tiles))
+
+    def _count_down(self, tiles: Sequence[TilePixels]) -> list[PendingWindow]:
+        """The windows that are complete with a block that was cut into these tiles."""
+        complete = []
+        with self._counting:
+            for tile in tiles:
+                tile.window.blocks_missing -= 1
+                if tile.window.blocks_missing == 0:
+                    complete.append(tile.window)
+        return complete
+
+
+def _finish(windows: Sequence[PendingWindow]) -> None:
+    for window in windows:
+        window.answer = assemble(window)
+        window.patches = []
+
+
+def _fail_lost_blocks(layout: RasterLayout, blocks: dict[int, list[TilePixels]]) -> None:
+    """Take out the blocks that lie behind the end of a file that is cut off."""
+    ends = layout.offsets + layout.byte_counts
+    for block in [block for block in blocks if ends[block] > layout.file_size]:
+        _fail(layout, blocks.pop(block), f"the file ends before its block {block}", passing=False)
+
+
+def _fail(layout: RasterLayout, tiles: Iterable[TilePixels], reason: str, passing: bool) -> None:
+    failure = ReadFailure(layout.href, _sentence(layout.href, reason), passing)
+    for tile in tiles:
+        tile.window.answer = failure
+        tile.window.patches = []
+
+
+def _sentence(href: str, reason: str) -> str:
+    return f"{href.partition('?')[0]} can't be read: {reason}."

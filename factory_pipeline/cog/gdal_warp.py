@@ -1,0 +1,321 @@
+"""From pixels cut out of rasters to a window: mosaic what shares a pixel grid, then warp with GDAL."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.crs import CRS
+from rasterio.enums import Resampling as GdalResampling
+from rasterio.io import MemoryFile
+from rasterio.vrt import WarpedVRT
+
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.reader import ReadWindow, Resampling
+
+GDAL_RESAMPLING = {
+    Resampling.NEAREST: GdalResampling.nearest,
+    Resampling.BILINEAR: GdalResampling.bilinear,
+}
+WHOLE_PIXEL = 1e-3
+"""Two grids share their pixels where they are a whole number of pixels apart within this part of a pixel.
+
+Tiles of one product miss it by 1e-7 (degrees rounded in their headers); a third of a pixel is another grid.
+"""
+TOLERANCE = 1e-9
+"""Pixels by which GDAL's transformer may be off; below it every pixel is projected by itself."""
+MISSING = float(np.finfo(np.float64).min)
+"""Marks pixels without data while float64 stands in for every dtype: not every dtype has a value to spare."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Where the pixels of one raster file lie, and how it marks those without data."""
+
+    crs: CRS
+    grid: Grid
+    """`epsg` is 0 where the CRS has no such number."""
+    nodata: float | None
+
+    @property
+    def turn(self) -> int | None:
+        """Columns around the earth where columns are degrees of longitude, else None."""
+        return round(360 / self.grid.x_size) if self.crs.is_geographic else None
+
+    def reaches(self, windows: Sequence[Grid]) -> NDArray[np.float64]:
+        """How far the pixel centres of windows reach, in pixels of this raster.
+
+        Returns:
+            (windows, 4): smallest and largest column, smallest and largest row. Infinite for a window
+            that can't be projected to this raster's CRS.
+        """
+        reaches = np.empty((len(windows), 4))
+        for epsg in {window.epsg for window in windows}:
+            members = [place for place, window in enumerate(windows) if window.epsg == epsg]
+            edges = [edge_centres(windows[place]) for place in members]
+            columns, rows = self._pixels(epsg, *np.concatenate(edges, axis=1))
+            starts = np.cumsum([0, *(edge.shape[1] for edge in edges[:-1])])
+            reaches[members] = np.stack(
+                [
+                    np.minimum.reduceat(columns, starts),
+                    np.maximum.reduceat(columns, starts),
+                    np.minimum.reduceat(rows, starts),
+                    np.maximum.reduceat(rows, starts),
+                ],
+                axis=1,
+            )
+        return reaches
+
+    def _pixels(
+        self, epsg: int, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Column and row of points given in another CRS."""
+        if epsg != self.grid.epsg:
+            x, y = transformer(epsg, self.crs.to_wkt()).transform(x, y)
+        columns = (x - self.grid.left) / self.grid.x_size
+        rows = (self.grid.top - y) / self.grid.y_size
+        if turn := self.turn:
+            # A window over the 180th meridian lies on both sides of a raster's columns.
+            columns = columns - turn * np.round((columns - self.grid.width / 2) / turn)
+        return columns, rows
+
+    def offset_of(self, other: Grid) -> tuple[int, int] | None:
+        """Row and column of another grid's first pixel in this raster; None where pixels don't coincide."""
+        if other.epsg != self.grid.epsg or not same_pixel_size(self.grid, other):
+            return None
+        column = (other.left - self.grid.left) / self.grid.x_size
+        row = (self.grid.top - other.top) / self.grid.y_size
+        if max(abs(column - round(column)), abs(row - round(row))) > WHOLE_PIXEL:
+            return None
+        if turn := self.turn:
+            column -= turn * round(column / turn)
+        return round(row), round(column)
+
+    def source_part(self, window: Grid, reach: NDArray[np.float64]) -> tuple[int, int, int, int] | None:
+        """The pixels that a window needs: first row, first column, rows, columns; None where it needs none.
+
+        Args:
+            reach: of this window, from `reaches`.
+        """
+        if not np.isfinite(reach).all():
+            return None
+        first_column, last_column, first_row, last_row = reach.tolist()
+        margin_columns = margin_rows = 0
+        if self.offset_of(window) is None:
+            # Two pixels hold the bilinear kernel; where the window is coarser GDAL's kernel grows with it.
+            margin_columns = 2 + math.ceil((last_column - first_column) / window.width)
+            margin_rows = 2 + math.ceil((last_row - first_row) / window.height)
+        left = max(math.floor(first_column) - margin_columns, 0)
+        right = min(math.floor(last_column) + 1 + margin_columns, self.grid.width)
+        top = max(math.floor(first_row) - margin_rows, 0)
+        bottom = min(math.floor(last_row) + 1 + margin_rows, self.grid.height)
+        if right <= left or bottom <= top:
+            return None
+        return top, left, bottom - top, right - left
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What one raster holds of one window, in the raster's own pixels."""
+
+    raster: Raster
+    row: int
+    column: int
+    """Of the first pixel in the raster."""
+    values: NDArray[np.generic]
+    """(rows, columns); without any pixel where the raster lies elsewhere."""
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(rows, columns); False where the raster says that it holds no data."""
+        nodata = self.raster.nodata
+        if nodata is None:
+            return np.ones(self.values.shape, bool)
+        return ~np.isnan(self.values) if math.isnan(nodata) else self.values != nodata
+
+
+def edge_centres(grid: Grid) -> NDArray[np.float64]:
+    """x and y of the centres of the outermost pixels, (2, points): where they lie, so do all others."""
+    columns = np.arange(grid.width) + 0.5
+    rows = np.arange(1, grid.height - 1) + 0.5
+    all_columns = np.concatenate(
+        [columns, columns, np.full(rows.size, 0.5), np.full(rows.size, grid.width - 0.5)]
+    )
+    all_rows = np.concatenate(
+        [np.full(columns.size, 0.5), np.full(columns.size, grid.height - 0.5), rows, rows]
+    )
+    return np.stack([grid.left + all_columns * grid.x_size, grid.top - all_rows * grid.y_size])
+
+
+def same_pixel_size(one: Grid, other: Grid) -> bool:
+    """True where the pixels of both have the same width and height."""
+    return math.isclose(one.x_size, other.x_size, rel_tol=1e-9) and math.isclose(
+        one.y_size, other.y_size, rel_tol=1e-9
+    )
+
+
+@lru_cache(maxsize=256)
+def transformer(epsg: int, wkt: str) -> Transformer:
+    """From one CRS to another, in the order x, y."""
+    return Transformer.from_crs(epsg, wkt, always_xy=True)
+
+
+@lru_cache(maxsize=256)
+def crs_of(epsg: int) -> CRS:
+    """The CRS with this number."""
+    return CRS.from_epsg(epsg)
+
+
+def window_of(cuts: Sequence[Cut], grid: Grid, resampling: Resampling) -> ReadWindow:
+    """The window from what each raster holds of it; the first raster with data at a pixel wins.
+
+    Rasters on one pixel grid are mosaicked before the warp, so that a bilinear kernel reaches over the
+    edge between two tiles. Others are warped one by one.
+    """
+    dtype = np.result_type(*(cut.values.dtype for cut in cuts))
+    values: NDArray[Any] = np.zeros(grid.shape, dtype)
+    valid = np.zeros(grid.shape, bool)
+    for tiles in by_pixel_grid([cut for cut in cuts if cut.values.size]):
+        warped = warp(mosaic(tiles), grid, resampling)
+        fresh = warped.valid & ~valid
+        values[fresh] = warped.values[fresh]
+        valid |= fresh
+    return ReadWindow(values, valid)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A cut laid on the pixel grid of its group."""
+
+    cut: Cut
+    row: int
+    column: int
+    """Of the first pixel, in the pixels of the group's first raster; it may lie outside of that raster."""
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """Row and column behind the last pixel."""
+        rows, columns = self.cut.values.shape
+        return self.row + rows, self.column + columns
+
+
+def by_pixel_grid(cuts: Sequence[Cut]) -> list[list[Tile]]:
+    """Cuts of rasters that share their pixels, together; in the order of each group's first."""
+    groups: list[list[Tile]] = []
+    for cut in cuts:
+        for group in groups:
+            offset = group[0].cut.raster.offset_of(cut.raster.grid)
+            if offset is not None:
+                group.append(Tile(cut, offset[0] + cut.row, offset[1] + cut.column))
+                break
+        else:
+            groups.append([Tile(cut, cut.row, cut.column)])
+    return groups
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Tiles of one pixel grid laid together."""
+
+    cut: Cut
+    """In the pixels of the first tile's raster."""
+    valid: NDArray[np.bool_]
+
+
+def mosaic(tiles: Sequence[Tile]) -> Mosaic:
+    """Lay tiles of one pixel grid together; the first that holds data at a pixel wins."""
+    first = tiles[0].cut
+    if len(tiles) == 1:
+        return Mosaic(first, first.valid)
+    top = min(tile.row for tile in tiles)
+    left = min(tile.column for tile in tiles)
+    shape = max(tile.end[0] for tile in tiles) - top, max(tile.end[1] for tile in tiles) - left
+    values: NDArray[Any] = np.zeros(shape, np.result_type(*(tile.cut.values.dtype for tile in tiles)))
+    valid = np.zeros(shape, bool)
+    for tile in tiles:
+        place = np.s_[tile.row - top : tile.end[0] - top, tile.column - left : tile.end[1] - left]
+        fresh = tile.cut.valid & ~valid[place]
+        values[place][fresh] = tile.cut.values[fresh]
+        valid[place] |= fresh
+    return Mosaic(Cut(first.raster, top, left, values), valid)
+
+
+def warp(source: Mosaic, grid: Grid, resampling: Resampling) -> ReadWindow:
+    """Resample as GDAL does with an exact transformer; a plain copy where the pixels coincide."""
+    offset = source.cut.raster.offset_of(grid)
+    if offset is not None:
+        return copy(source, grid, offset[0] - source.cut.row, offset[1] - source.cut.column)
+    marked = np.where(source.valid, source.cut.values, MISSING).astype(np.float64)
+    warped = gdal_warp(source.cut, marked, grid, resampling)
+    valid = warped != MISSING
+    filled = np.where(valid, warped, 0)
+    if np.issubdtype(source.cut.values.dtype, np.integer):
+        filled = np.floor(filled + 0.5)
+    return ReadWindow(filled.astype(source.cut.values.dtype), valid)
+
+
+def copy(source: Mosaic, grid: Grid, row: int, column: int) -> ReadWindow:
+    """The pixels of the window, whose first is [row, column] of the mosaic."""
+    rows, columns = source.valid.shape
+    values: NDArray[Any] = np.zeros(grid.shape, source.cut.values.dtype)
+    valid = np.zeros(grid.shape, bool)
+    top, left = max(row, 0), max(column, 0)
+    part = np.s_[top : min(row + grid.height, rows), left : min(column + grid.width, columns)]
+    height, width = source.valid[part].shape
+    place = np.s_[top - row : top - row + height, left - column : left - column + width]
+    valid[place] = source.valid[part]
+    values[place] = np.where(source.valid[part], source.cut.values[part], 0)
+    return ReadWindow(values, valid)
+
+
+def gdal_warp(
+    cut: Cut, pixels: NDArray[np.float64], grid: Grid, resampling: Resampling
+) -> NDArray[np.float64]:
+    """Warp pixels, which lie where the cut lies, onto a grid; MISSING where there is no data.
+
+    `rasterio.warp.reproject` would do with less, but takes no notice of a tolerance (rasterio 1.4): between
+    two CRS it is off by 6e-5 pixels, which moves one nearest pixel in 100,000. A WarpedVRT is exact. Both
+    take the width of the bilinear kernel from the source pixels that they happen to read, too wide for narrow
+    windows; so it is stated.
+    """
+    source_grid = cut.raster.grid.window(cut.row, cut.column, *pixels.shape)
+    columns, rows = scale(cut.raster, grid)
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff",
+            dtype="float64",
+            count=1,
+            height=source_grid.height,
+            width=source_grid.width,
+            crs=cut.raster.crs,
+            transform=source_grid.transform,
+            nodata=MISSING,
+        ) as made:
+            made.write(pixels, 1)
+        with (
+            memory.open() as source,
+            WarpedVRT(
+                source,
+                crs=crs_of(grid.epsg),
+                transform=grid.transform,
+                height=grid.height,
+                width=grid.width,
+                resampling=GDAL_RESAMPLING[resampling],
+                tolerance=TOLERANCE,
+                XSCALE=columns,
+                YSCALE=rows,
+            ) as warped,
+        ):
+            values: NDArray[np.float64] = warped.read(1)
+            return values
+
+
+def scale(raster: Raster, grid: Grid) -> tuple[float, float]:
+    """A grid's pixels per pixel of a raster, across and down; 1 at most, where GDAL's kernel is narrowest."""
+    around_middle = grid.window(grid.height // 2 - 1, grid.width // 2 - 1, 3, 3)
+    ((first_column, last_column, first_row, last_row),) = raster.reaches([around_middle]).tolist()
+    return min(2 / (last_column - first_column), 1.0), min(2 / (last_row - first_row), 1.0)

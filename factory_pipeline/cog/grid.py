@@ -1,0 +1,72 @@
+"""The central value: a grid of pixels, and windows of it."""
+
+from dataclasses import dataclass
+
+from affine import Affine
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A north-up grid of pixels: where every pixel of an array lies. Immutable, hashable."""
+
+    epsg: int
+    """Coordinate reference system."""
+    left: float
+    """x of the left edge of the first column, in units of the CRS."""
+    top: float
+    """y of the top edge of the first row."""
+    x_size: float
+    """Width of a pixel, positive."""
+    y_size: float
+    """Height of a pixel, positive (rows run down)."""
+    width: int
+    """Columns."""
+    height: int
+    """Rows."""
+
+    @classmethod
+    def from_transform(cls, epsg: int, transform: Affine, width: int, height: int) -> "Grid":
+        """The grid of a raster with this affine transform.
+
+        Raises:
+            ValueError: the transform is rotated or not north-up.
+        """
+        if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
+            raise ValueError(f"only north-up grids are supported, not {transform!r}")
+        return cls(epsg, transform.c, transform.f, transform.a, -transform.e, width, height)
+
+    @property
+    def transform(self) -> Affine:
+        """Affine transform from (column, row) to (x, y)."""
+        return Affine(self.x_size, 0.0, self.left, 0.0, -self.y_size, self.top)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top."""
+        return (
+            self.left,
+            self.top - self.height * self.y_size,
+            self.left + self.width * self.x_size,
+            self.top,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.height, self.width
+
+    def window(self, row: int, column: int, height: int, width: int) -> "Grid":
+        """The part of the grid that starts at [row, column]; it may reach over the grid's edges."""
+        return Grid(
+            self.epsg,
+            self.left + column * self.x_size,
+            self.top - row * self.y_size,
+            self.x_size,
+            self.y_size,
+            width,
+            height,
+        )
+
+    def padded(self, pixels: int) -> "Grid":
+        """The same grid with so many more pixels on each side."""
+        return self.window(-pixels, -pixels, self.height + 2 * pixels, self.width + 2 * pixels)

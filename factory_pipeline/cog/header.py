@@ -1,0 +1,269 @@
+"""Reading a GeoTIFF's header from the first bytes of the file.
+
+Formats: TIFF 6.0 and BigTIFF, OGC GeoTIFF 1.1 (requirements on tie points, pixel scale, GeoKeys), and GDAL's
+tag 42113 (no data). Everything that this module doesn't know is refused, so that GDAL can read it instead.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any, cast
+
+import numpy as np
+import tifffile
+from affine import Affine
+from numpy.typing import NDArray
+
+from factory_pipeline.cog.grid import Grid
+
+_MODEL_PIXEL_SCALE, _MODEL_TIE_POINT, _MODEL_TRANSFORMATION = 33550, 33922, 34264
+_GEO_KEY_DIRECTORY, _GDAL_NODATA = 34735, 42113
+_GT_MODEL_TYPE, _GT_RASTER_TYPE, _GEODETIC_CRS, _PROJECTED_CRS = 1024, 1025, 2048, 3072
+_MODEL_PROJECTED, _MODEL_GEOGRAPHIC = 1, 2
+_PIXEL_IS_POINT = 2
+
+_COMPRESSIONS = {
+    1: "none",
+    5: "LZW",
+    7: "JPEG",
+    8: "deflate",
+    32773: "PackBits",
+    32946: "deflate",
+    34887: "LERC",
+    50000: "zstd",
+}
+_JPEG = 7
+_PREDICTORS = (1, 2, 3)
+_LARGEST_BLOCK = 64 * 2**20
+
+
+class UnsupportedRasterError(Exception):
+    """A raster that the block engine can't read; the message says why."""
+
+
+class MissingBytesError(Exception):
+    """The header goes on where nothing was fetched yet."""
+
+    def __init__(self, start: int, length: int) -> None:
+        super().__init__(f"{length} bytes at {start}")
+        self.start = start
+        self.length = length
+
+
+@dataclass(frozen=True, eq=False)
+class RasterLayout:
+    """Where a raster's first band lies: on the ground and in the file. One per file, compared by identity."""
+
+    href: str
+    """Unsigned address."""
+    grid: Grid
+    """Every pixel of the raster."""
+    dtype: np.dtype
+    """Type of a decoded pixel, in native byte order."""
+    nodata: float | None
+    """The value that holds no data, None where there is none or the dtype can't hold it."""
+    block_height: int
+    block_width: int
+    offsets: NDArray[np.int64]
+    """Position of every block in the file, row by row; 0 where a block is sparse."""
+    byte_counts: NDArray[np.int64]
+    """Size of every block in bytes; 0 where a block is sparse."""
+    file_size: int
+    """Bytes; blocks that reach further are lost."""
+    decode: Callable[[memoryview, int], NDArray[np.generic]]
+    """From the bytes and the index of a block to its pixels (rows, columns) of the first band."""
+    blocks_across: int = field(init=False)
+    """Blocks in a row of blocks."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks_across", -(-self.grid.width // self.block_width))
+
+    @property
+    def fill(self) -> float:
+        """What a sparse block holds."""
+        return 0 if self.nodata is None else self.nodata
+
+
+class HeaderBytes(io.RawIOBase):
+    """A file of which only some ranges are known; reading others raises MissingBytesError."""
+
+    def __init__(self, file_size: int) -> None:
+        self.size = file_size
+        """Bytes of the whole file."""
+        self._ranges: list[tuple[int, memoryview]] = []
+        self._position = 0
+
+    def add(self, start: int, data: memoryview) -> None:
+        """Make a fetched range known."""
+        self._ranges.append((start, data))
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Position of the next byte."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position, also behind the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` from the known ranges."""
+        length = max(0, min(len(buffer), self.size - self._position))
+        if length == 0:
+            return 0
+        for start, data in self._ranges:
+            begin = self._position - start
+            if begin >= 0 and begin + length <= len(data):
+                buffer[:length] = data[begin : begin + length]
+                self._position += length
+                return length
+        raise MissingBytesError(self._position, length)
+
+
+def parse_header(href: str, header: HeaderBytes) -> RasterLayout:
+    """The layout of a file's first image.
+
+    Raises:
+        MissingBytesError: more of the file is needed; add it and call again.
+        UnsupportedRasterError: not a TIFF, or one of a kind that the block engine can't read.
+    """
+    header.seek(0)
+    try:
+        with tifffile.TiffFile(cast(IO[bytes], header), name="header") as tiff:
+            return _layout(href, tiff.pages.first, header.size)
+    except (MissingBytesError, UnsupportedRasterError):
+        raise
+    except tifffile.TiffFileError as error:
+        raise UnsupportedRasterError("it is not a TIFF file") from error
+    except Exception as error:  # a damaged header may lead to anything
+        raise UnsupportedRasterError(f"its header can't be read ({type(error).__name__})") from error
+
+
+def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
+    dtype = _check_pixels(page)
+    height, width = page.imagelength, page.imagewidth
+    grid = Grid.from_transform(_epsg(page), _transform(page), width, height)
+    block_height = page.tilelength if page.is_tiled else min(page.rowsperstrip, height)
+    block_width = page.tilewidth if page.is_tiled else width
+    if block_height * block_width * dtype.itemsize * page.samplesperpixel > _LARGEST_BLOCK:
+        raise UnsupportedRasterError("it has no internal tiles")
+    count = -(-height // block_height) * -(-width // block_width)
+    offsets = np.asarray(page.dataoffsets, dtype=np.int64)[:count]
+    byte_counts = np.asarray(page.databytecounts, dtype=np.int64)[:count]
+    if len(offsets) != count or len(byte_counts) != count:
+        raise UnsupportedRasterError("its list of blocks is incomplete")
+    sparse = (offsets == 0) | (byte_counts == 0)
+    return RasterLayout(
+        href,
+        grid,
+        dtype,
+        _nodata(page, dtype),
+        block_height,
+        block_width,
+        np.where(sparse, 0, offsets),
+        np.where(sparse, 0, byte_counts),
+        file_size,
+        _decoder(page, dtype),
+    )
+
+
+def _check_pixels(page: Any) -> np.dtype:
+    """The type of a decoded pixel."""
+    if page.compression not in _COMPRESSIONS:
+        raise UnsupportedRasterError(f"its compression ({int(page.compression)}) is not supported")
+    if page.predictor not in _PREDICTORS or page.fillorder != 1 or page.imagedepth != 1:
+        raise UnsupportedRasterError("its pixels are stored in an unusual order")
+    if page.compression == _JPEG and page.samplesperpixel != 1:
+        raise UnsupportedRasterError("its JPEG blocks hold several bands")
+    bits, dtype = page.bitspersample, page.dtype
+    if dtype is None or not isinstance(bits, int) or dtype.kind not in "buif":
+        raise UnsupportedRasterError("its data type is not supported")
+    whole = bits == dtype.itemsize * 8
+    if dtype.kind == "b":
+        dtype, whole = np.dtype(np.uint8), False
+    if not whole and (dtype.kind != "u" or page.predictor != 1):
+        raise UnsupportedRasterError(f"its samples of {bits} bits are not supported")
+    if dtype == np.float16:
+        raise UnsupportedRasterError("its data type is not supported")
+    return dtype.newbyteorder("=")
+
+
+def _decoder(page: Any, dtype: np.dtype) -> Callable[[memoryview, int], NDArray[np.generic]]:
+    decode_segment, tables = page.decode, page.jpegtables
+
+    def decode(data: memoryview, index: int) -> NDArray[np.generic]:
+        segment, _, shape = decode_segment(data, index, jpegtables=tables)
+        if segment.shape != shape:
+            raise ValueError(f"a block of shape {segment.shape}, not {shape}")
+        return segment[0, :, :, 0].astype(dtype, copy=False)
+
+    return decode
+
+
+def _transform(page: Any) -> Affine:
+    """Affine transform of pixel corners, as GDAL gives it."""
+    matrix = _tag(page, _MODEL_TRANSFORMATION)
+    scale, tie = _tag(page, _MODEL_PIXEL_SCALE), _tag(page, _MODEL_TIE_POINT)
+    if scale is not None and tie is not None and len(tie) == 6:
+        column, row, _, x, y, _ = tie
+        if scale[1] <= 0:
+            raise UnsupportedRasterError("its rows run up")
+        transform = Affine(scale[0], 0, x - column * scale[0], 0, -scale[1], y + row * scale[1])
+    elif matrix is not None and len(matrix) == 16:
+        transform = Affine(matrix[0], matrix[1], matrix[3], matrix[4], matrix[5], matrix[7])
+    else:
+        raise UnsupportedRasterError("it has no affine georeferencing")
+    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
+        raise UnsupportedRasterError("it is rotated or not north-up")
+    if _geo_keys(page).get(_GT_RASTER_TYPE) == _PIXEL_IS_POINT:
+        transform = Affine(
+            transform.a, 0, transform.c - 0.5 * transform.a, 0, transform.e, transform.f - 0.5 * transform.e
+        )
+    return transform
+
+
+def _epsg(page: Any) -> int:
+    keys = _geo_keys(page)
+    model = keys.get(_GT_MODEL_TYPE)
+    code = {
+        _MODEL_PROJECTED: keys.get(_PROJECTED_CRS),
+        _MODEL_GEOGRAPHIC: keys.get(_GEODETIC_CRS),
+    }.get(model or 0)
+    if code is None or not 1024 <= code < 32767:
+        raise UnsupportedRasterError("its coordinate reference system has no EPSG code")
+    return code
+
+
+def _geo_keys(page: Any) -> dict[int, int]:
+    """The GeoKeys whose value is a short."""
+    directory = _tag(page, _GEO_KEY_DIRECTORY) or ()
+    entries = [directory[start : start + 4] for start in range(4, len(directory) - 3, 4)]
+    return {int(key): int(value) for key, location, _, value in entries if location == 0}
+
+
+def _nodata(page: Any, dtype: np.dtype) -> float | None:
+    text = page.tags.valueof(_GDAL_NODATA)
+    if text is None:
+        return None
+    try:
+        value = float(str(text).strip("\0 "))
+    except ValueError:
+        return None
+    if dtype.kind == "f":
+        return float(dtype.type(value))
+    limits = np.iinfo(dtype)
+    return value if value.is_integer() and limits.min <= value <= limits.max else None
+
+
+def _tag(page: Any, code: int) -> tuple[Any, ...] | None:
+    value = page.tags.valueof(code)
+    return None if value is None else tuple(np.atleast_1d(value).tolist())

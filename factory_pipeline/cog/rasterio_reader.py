@@ -1,0 +1,222 @@
+"""Windows by GDAL itself: whatever it can open, and what every other engine must agree with."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from factory_pipeline.cog.gdal_warp import Cut, Raster, window_of
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
+
+GDAL_OPTIONS = {
+    # GDAL takes a small number for megabytes, rasterio hands it on as bytes: 512 would be half a kilobyte.
+    "GDAL_CACHEMAX": 256 * 2**20,
+    # No listing of the folder and no search for side files: a file is opened with one request.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
+    "VSI_CACHE": True,
+    "VSI_CACHE_SIZE": 5_000_000,
+    # Answers are kept while a file is open, not longer: else a server that was away once is away for good.
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/",
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": True,
+    "GDAL_HTTP_MULTIPLEX": True,
+    # Tries again after 429 and 5xx, doubling the delay.
+    "GDAL_HTTP_MAX_RETRY": 4,
+    "GDAL_HTTP_RETRY_DELAY": 0.5,
+    "GDAL_HTTP_CONNECTTIMEOUT": 10,
+    "GDAL_HTTP_TIMEOUT": 60,
+}
+GDAL_PREFIXES = {
+    "http://": "/vsicurl/http://",
+    "https://": "/vsicurl/https://",
+    "s3://": "/vsis3/",
+    "gs://": "/vsigs/",
+    "az://": "/vsiaz/",
+    "file://": "",
+}
+HTTP_STATUS = re.compile(r"HTTP (?:response|error) code\D*(\d{3})")
+HTTP_BUSY = {408, 425, 429}
+
+
+def as_it_is(href: str) -> str:
+    """The signer of a source that needs no signature."""
+    return href
+
+
+class RasterioReader:
+    """Reads windows with GDAL's warp; every file is opened once per call, many files at a time.
+
+    Each window equals `rasterio.warp.reproject` of the asset with an exact transformer; pixels with the
+    asset's own nodata value are left out. Where the window's pixels coincide with the asset's they are
+    copied. Assets on one pixel grid are mosaicked before the warp.
+    """
+
+    def __init__(
+        self,
+        sign: Callable[[str], str] = as_it_is,
+        threads: int = 16,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
+        """Make a reader.
+
+        Args:
+            sign: gives the address to read from for an unsigned one; called once per file and call.
+            threads: files read at a time.
+            options: GDAL configuration over GDAL_OPTIONS, such as other timeouts.
+        """
+        self._sign = sign
+        self._threads = threads
+        self._options = {**GDAL_OPTIONS, **(options or {})}
+
+    def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
+        """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
+        wanted: dict[str, list[int]] = {}
+        for place, read in enumerate(reads):
+            for href in dict.fromkeys(read.hrefs):
+                wanted.setdefault(href, []).append(place)
+        with ThreadPoolExecutor(self._threads) as pool:
+            answers = pool.map(
+                lambda href: self._cut(href, [reads[place].grid for place in wanted[href]]), wanted
+            )
+            cuts = {
+                href: dict(zip(places, answer, strict=True))
+                for (href, places), answer in zip(wanted.items(), answers, strict=True)
+            }
+        # On one thread: rasterio silences a warning around each warp in a way that threads undo.
+        return [
+            assemble(read, [cuts[href][place] for href in dict.fromkeys(read.hrefs)])
+            for place, read in enumerate(reads)
+        ]
+
+    def _cut(self, href: str, windows: Sequence[Grid]) -> list[Cut | ReadFailure]:
+        """What one file holds of each of the windows."""
+        try:
+            with (
+                rasterio.Env(**self._options),
+                rasterio.open(gdal_path(self._sign(href))) as dataset,
+            ):
+                return cut_windows(dataset, href, windows)
+        except RasterioError as error:
+            return [failure(href, error)] * len(windows)
+        except UnsupportedRasterError as error:
+            return [ReadFailure(href, f"{shown(href)} {error}.", passing=False)] * len(windows)
+
+
+class UnsupportedRasterError(Exception):
+    """A raster whose pixels have no place on a north-up grid; the message completes "<address> ..."."""
+
+
+def gdal_path(href: str) -> str:
+    """An address or path as GDAL writes it."""
+    for prefix, replacement in GDAL_PREFIXES.items():
+        if href.startswith(prefix):
+            return replacement + href.removeprefix(prefix)
+    return href
+
+
+def cut_windows(
+    dataset: rasterio.DatasetReader, href: str, windows: Sequence[Grid]
+) -> list[Cut | ReadFailure]:
+    """Read the part of each window from an open raster, in the order in which its blocks lie."""
+    raster = describe(dataset)
+    reaches = raster.reaches(windows)
+    parts = [raster.source_part(window, reach) for window, reach in zip(windows, reaches, strict=True)]
+    block_rows, block_columns = dataset.block_shapes[0]
+    cuts: dict[int, Cut | ReadFailure] = {}
+    wanted: list[tuple[int, tuple[int, int, int, int]]] = []
+    for place, part in enumerate(parts):
+        if part is None:
+            nothing = np.zeros((0, 0), dataset.dtypes[0])
+            cuts[place] = Cut(raster, 0, 0, nothing)
+        else:
+            wanted.append((place, part))
+    wanted.sort(key=lambda entry: (entry[1][0] // block_rows, entry[1][1] // block_columns))
+    lost: ReadFailure | None = None
+    for place, (row, column, rows, columns) in wanted:
+        if lost:
+            cuts[place] = lost
+            continue
+        try:
+            values = dataset.read(1, window=Window(column, row, columns, rows))
+        except RasterioError as error:
+            cuts[place] = unread = failure(href, error)
+            # Each further block would wait for the same server again; a broken block spoils only its windows.
+            lost = unread if unread.passing else None
+        else:
+            cuts[place] = Cut(raster, row, column, values)
+    return [cuts[place] for place in range(len(windows))]
+
+
+def describe(dataset: rasterio.DatasetReader) -> Raster:
+    """Where the pixels of an open raster lie.
+
+    Raises:
+        UnsupportedRasterError: it has no CRS, or isn't north-up.
+    """
+    if dataset.crs is None:
+        raise UnsupportedRasterError("has no coordinate reference system")
+    try:
+        grid = Grid.from_transform(
+            dataset.crs.to_epsg() or 0, dataset.transform, dataset.width, dataset.height
+        )
+    except ValueError as error:
+        raise UnsupportedRasterError("is rotated or not north-up") from error
+    return Raster(dataset.crs, grid, dataset.nodata)
+
+
+def assemble(read: WindowRead, cuts: Sequence[Cut | ReadFailure]) -> ReadWindow | ReadFailure:
+    """The window from what its assets hold; a failure where one of them could not be read."""
+    whole: list[Cut] = []
+    for cut in cuts:
+        if isinstance(cut, ReadFailure):
+            return cut
+        whole.append(cut)
+    return window_of(whole, read.grid, read.resampling)
+
+
+def failure(href: str, error: BaseException) -> ReadFailure:
+    """Say what went wrong without GDAL's text, which holds the signed address."""
+    text = gdal_text(error)
+    if status := HTTP_STATUS.search(text):
+        code = int(status[1])
+        return ReadFailure(
+            href, f"{shown(href)} answered with HTTP status {code}.", code in HTTP_BUSY or code >= 500
+        )
+    if "CURL error" in text:
+        return ReadFailure(href, f"{shown(href)} did not answer.", passing=True)
+    if "No such file" in text:
+        return ReadFailure(href, f"{shown(href)} does not exist.", passing=False)
+    if "Read error" in text and gdal_path(href).startswith("/vsi"):
+        return ReadFailure(href, f"{shown(href)} broke off while it was read.", passing=True)
+    return ReadFailure(href, f"{shown(href)} is damaged or no raster.", passing=False)
+
+
+def gdal_text(error: BaseException | None) -> str:
+    """The messages of an error and of what caused it."""
+    messages = []
+    while error is not None:
+        messages.append(str(error))
+        error = error.__cause__ or error.__context__
+    return " ".join(messages)
+
+
+def shown(href: str) -> str:
+    """An address as it may be written down: without a query, which may be a signature."""
+    return href.partition("?")[0]
+
+
+def without_queries(record: logging.LogRecord) -> bool:
+    """Take queries out of a log record: GDAL's warnings and rasterio's traces hold signed addresses."""
+    record.msg = re.sub(r"\?\S*", "", record.getMessage())
+    record.args = None
+    return True
+
+
+for name in ("rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io"):
+    logging.getLogger(name).addFilter(without_queries)

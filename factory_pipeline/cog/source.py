@@ -1,0 +1,202 @@
+"""Byte ranges of files, wherever they lie: local folders, web servers, object stores.
+
+Requests go through obstore. Its own retries are switched off: it does not retry a body that breaks off or
+comes short, and two layers of retries would multiply. It does not show the Retry-After header either, so a
+server that asks for patience gets a longer pause instead.
+"""
+
+import asyncio
+import os
+import random
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import HTTPStore, ObjectStore, from_url
+
+_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504, 509}
+_BUSY_STATUS = {429, 503}
+_LONGEST_PAUSE = 20.0
+_BUSY_FACTOR = 4
+_STORES_KEPT = 64
+
+
+class SourceError(Exception):
+    """Bytes that could not be had; the message is a sentence without credentials."""
+
+    def __init__(self, reason: str, *, passing: bool) -> None:
+        super().__init__(reason)
+        self.passing = passing
+        """True where a later try may succeed."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for."""
+
+    retries: int = 6
+    """Tries after the first one."""
+    pause: float = 0.5
+    """Seconds before the first retry; doubled for each that follows, up to 20, with jitter."""
+    stall: float = 20.0
+    """Seconds without a byte after which a request is given up."""
+
+
+@dataclass(frozen=True)
+class FetchedRange:
+    """What a range request brought."""
+
+    data: memoryview
+    file_size: int
+    """Size of the whole file in bytes."""
+
+
+class ByteSource:
+    """Fetches ranges of files by address. One store (and so one connection pool) per host or bucket.
+
+    `sign` is asked before every request, one call at a time and off the event loop, so that a token that
+    ends during a long run is renewed; it is expected to remember its tokens.
+    """
+
+    def __init__(self, sign: Callable[[str], str] | None, patience: Patience) -> None:
+        self._sign = sign
+        self._patience = patience
+        self._stores: OrderedDict[str, ObjectStore] = OrderedDict()
+        self._signing = ThreadPoolExecutor(1, thread_name_prefix="sign")
+
+    async def fetch(self, href: str, start: int, length: int, *, exact: bool = True) -> FetchedRange:
+        """Bytes `start` to `start + length` of a file.
+
+        With `exact=False` the file may end earlier.
+
+        Raises:
+            SourceError: the file isn't there, may not be read, or did not come after all retries.
+        """
+        for attempt in range(self._patience.retries + 1):
+            try:
+                fetched = await self._try(href, start, length)
+                expected = length if exact else min(length, fetched.file_size - start)
+                if len(fetched.data) == expected:
+                    return fetched
+                if exact and start + length > fetched.file_size:
+                    raise SourceError("the file is shorter than its header says", passing=False)
+                failure = _Failure("its server sent less than was asked for", passing=True)
+            except (BaseError, OSError) as error:
+                failure = _explain(error)
+            if not failure.passing:
+                raise SourceError(failure.reason, passing=False)
+            if attempt < self._patience.retries:
+                await asyncio.sleep(self._pause(attempt, busy=failure.busy))
+        tries = self._patience.retries + 1
+        raise SourceError(f"{failure.reason} ({tries} tries)", passing=True)
+
+    async def _try(self, href: str, start: int, length: int) -> FetchedRange:
+        local = local_path(href)
+        if local is not None:
+            return await asyncio.to_thread(_read_local, local, start, length)
+        store, path = self._locate(await self._signed(href))
+        result = await obstore.get_async(store, path, options={"range": (start, start + length)})
+        return FetchedRange(memoryview(await result.bytes_async()), result.meta["size"])
+
+    async def _signed(self, href: str) -> str:
+        if self._sign is None:
+            return href
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._signing, self._sign, href)
+        except Exception as error:
+            raise _SigningError(type(error).__name__) from error
+
+    def _pause(self, attempt: int, *, busy: bool) -> float:
+        longest = min(self._patience.pause * 2**attempt, _LONGEST_PAUSE)
+        if busy:
+            longest = min(longest * _BUSY_FACTOR, _LONGEST_PAUSE)
+        return longest * random.uniform(0.5, 1)
+
+    def _locate(self, url: str) -> tuple[ObjectStore, str]:
+        """The store that an address belongs to, and the path in it."""
+        parts = urlsplit(url)
+        root = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme in ("http", "https"):
+            # obstore keeps the query of a store's address in every request, and encodes paths itself
+            root = f"{root}/?{parts.query}" if parts.query else root
+            path = unquote(parts.path.lstrip("/"))
+        else:
+            path = parts.path.lstrip("/")
+        store = self._stores.pop(root, None) or self._open(root, parts.scheme)
+        self._stores[root] = store
+        if len(self._stores) > _STORES_KEPT:
+            self._stores.popitem(last=False)
+        return store, path
+
+    def _open(self, root: str, scheme: str) -> ObjectStore:
+        client: Any = {
+            "allow_http": True,  # it is the address, or the endpoint in the environment, that decides
+            "connect_timeout": timedelta(seconds=min(10.0, self._patience.stall)),
+            "read_timeout": timedelta(seconds=self._patience.stall),
+            "timeout": timedelta(minutes=5),
+        }
+        retry: Any = {"max_retries": 0}
+        config: Any = {}
+        if scheme == "s3" and os.environ.get("AWS_NO_SIGN_REQUEST", "").upper() in ("YES", "TRUE", "1"):
+            config = {"skip_signature": True}
+        try:
+            if scheme in ("http", "https"):
+                return HTTPStore.from_url(root, client_options=client, retry_config=retry)
+            return from_url(root, config=config, client_options=client, retry_config=retry)
+        except (BaseError, ValueError) as error:
+            # the text of the error may hold the signature
+            reason = f"{scheme} addresses can't be opened with the settings of the environment"
+            raise SourceError(reason, passing=False) from error
+
+
+def local_path(href: str) -> Path | None:
+    """The file that an address without a host names, or None."""
+    if href.startswith("file://"):
+        return Path(unquote(urlsplit(href).path))
+    return None if "://" in href else Path(href)
+
+
+def _read_local(path: Path, start: int, length: int) -> FetchedRange:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return FetchedRange(memoryview(os.pread(file.fileno(), length, start)), size)
+
+
+class _SigningError(OSError):
+    """An address that could not be signed."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    reason: str
+    passing: bool
+    busy: bool = False
+
+
+def _explain(error: BaseError | OSError) -> _Failure:
+    """Why a request failed. The text of the error holds the signed address: it is never passed on."""
+    if isinstance(error, FileNotFoundError):
+        return _Failure("it isn't there", passing=False)
+    if isinstance(error, _SigningError):
+        return _Failure(f"its address could not be signed ({error})", passing=True)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _Failure(f"it can't be read: {error.strerror}", passing=False)
+    kind = type(error).__name__
+    if kind in ("PermissionDeniedError", "UnauthenticatedError"):
+        return _Failure("its server does not let us read it", passing=False)
+    if kind in ("NotSupportedError", "InvalidPathError", "UnknownConfigurationKeyError"):
+        return _Failure(f"its server can't send parts of it ({kind})", passing=False)
+    status = re.search(r"status code: (\d{3})", str(error))
+    if status is None:
+        return _Failure("the connection to its server failed or stalled", passing=True)
+    code = int(status[1])
+    return _Failure(f"its server answered with status {code}", code in _PASSING_STATUS, code in _BUSY_STATUS)

@@ -1,0 +1,134 @@
+"""Blocks come over HTTP once, whatever goes wrong on the way."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
+from factory_pipeline.cog.source import Patience
+from factory_pipeline.sample.server import Faults, SampleServer
+from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, layout_of, random_values, write_raster
+
+HASTY = Patience(retries=8, pause=0.01, stall=0.4)
+ONCE = Patience(retries=1, pause=0.01, stall=0.4)
+HEADER = 32768
+BLOCK, BLOCKS_ACROSS = 112, 15
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three rasters of 225 blocks of about 20 kB each."""
+    root = tmp_path_factory.mktemp("rasters")
+    for seed in range(3):
+        values = random_values((BLOCK * BLOCKS_ACROSS,) * 2, seed=seed, high=30000)
+        write_raster(root / f"{seed}.tif", values, 10, blockxsize=BLOCK, blockysize=BLOCK)
+    return root
+
+
+def reads_from(root: str, count: int = 60) -> list[WindowRead]:
+    """Windows that share blocks, in the upper left part of each raster."""
+    random = np.random.default_rng(0)
+    places = random.integers(0, 400, (count, 2))
+    return [
+        WindowRead(
+            (f"{root}/{number % 3}.tif",),
+            Grid(UTM, LEFT + 10 * x + 5 * (number % 2), TOP - 10 * y, 10, 10, 32, 32),
+            Resampling.BILINEAR,
+        )
+        for number, (x, y) in enumerate(places.tolist())
+    ]
+
+
+def assert_as_local(answers: list[ReadWindow | ReadFailure], folder: Path) -> None:
+    for answer, local in zip(answers, BlockReader().read(reads_from(str(folder))), strict=True):
+        assert isinstance(answer, ReadWindow), answer
+        assert isinstance(local, ReadWindow)
+        np.testing.assert_array_equal(answer.values, local.values)
+        np.testing.assert_array_equal(answer.valid, local.valid)
+
+
+def needed_blocks(reads: list[WindowRead]) -> list[tuple[str, int]]:
+    """Address and number of every block that holds a neighbour of a window's pixels."""
+    blocks = set()
+    for read in reads:
+        column, row = (read.grid.left - LEFT) / 10, (TOP - read.grid.top) / 10
+        rows = range(int(max(row - 0.5, 0)) // BLOCK, int(row + 31.5) // BLOCK + 1)
+        columns = range(int(max(column - 0.5, 0)) // BLOCK, int(column + 31.5) // BLOCK + 1)
+        blocks |= {
+            (read.hrefs[0], row * BLOCKS_ACROSS + column) for row, column in itertools.product(rows, columns)
+        }
+    return sorted(blocks)
+
+
+def test_every_block_is_fetched_once(folder: Path) -> None:
+    blocks = needed_blocks(reads_from(str(folder)))
+    unique = sum(int(layout_of(path)[0].byte_counts[block]) for path, block in blocks)
+    reader = BlockReader(patience=HASTY)
+
+    with SampleServer(folder) as server:
+        assert_as_local(reader.read(reads_from(server.url)), folder)
+        first = server.counts()
+        reader.read(reads_from(server.url))
+        second = server.counts()
+
+    sent = sum(count.bytes for count in first.values())
+    assert unique < sent <= 1.1 * unique + 3 * 2 * HEADER
+    # Neighbours in the file share a request.
+    assert sum(count.requests for count in first.values()) < len(blocks)
+    # Headers are not fetched again.
+    assert sum(count.bytes for count in second.values()) - sent <= 1.1 * unique
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Faults(path="*.tif", fraction=0.1, status=503),
+        Faults(path="*.tif", fraction=0.1, status=429, retry_after_s=1),
+        Faults(path="*.tif", fraction=0.2, truncate=True),
+        Faults(path="*.tif", fraction=0.2, reset=True),
+        Faults(path="*.tif", fraction=0.1, delay_s=1.0),
+    ],
+    ids=["503", "429", "truncated", "reset", "stalled"],
+)
+def test_faults_that_pass_leave_no_trace(folder: Path, fault: Faults) -> None:
+    with SampleServer(folder, faults=[fault]) as server:
+        assert_as_local(BlockReader(patience=HASTY).read(reads_from(server.url)), folder)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "passing"),
+    [
+        (Faults(path="/1.tif", status=503), "its server answered with status 503 (2 tries)", True),
+        (
+            Faults(path="/1.tif", truncate=True),
+            "the connection to its server failed or stalled (2 tries)",
+            True,
+        ),
+        (Faults(path="/1.tif", status=404), "it isn't there", False),
+        (Faults(path="/1.tif", status=403), "its server does not let us read it", False),
+        (Faults(path="/1.tif", status=400), "its server answered with status 400", False),
+    ],
+    ids=["503", "truncated", "404", "403", "400"],
+)
+def test_faults_that_stay_fail_only_the_windows_of_their_file(
+    folder: Path, fault: Faults, reason: str, passing: bool
+) -> None:
+    with SampleServer(folder, faults=[fault]) as server:
+        reads = reads_from(server.url, 9)
+        answers = BlockReader(patience=ONCE).read(reads)
+        href = f"{server.url}/1.tif"
+
+    failure = ReadFailure(href, f"{href} can't be read: {reason}.", passing)
+    assert answers[1::3] == [failure] * 3
+    assert all(isinstance(answer, ReadWindow) for answer in answers[::3] + answers[2::3])
+
+
+def test_server_that_is_not_there_fails_for_a_passing_reason() -> None:
+    (answer,) = BlockReader(patience=ONCE).read(reads_from("http://127.0.0.1:9", 1))
+
+    assert isinstance(answer, ReadFailure)
+    assert answer.passing
