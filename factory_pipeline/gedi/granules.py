@@ -1,0 +1,258 @@
+"""GEDI L4A granules: their names, where they lie, and the footprints that they hold.
+
+Format: GEDI L4A Footprint Level Aboveground Biomass Density, Version 2 (doi:10.3334/ORNLDAAC/2056).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import h5py
+import numpy as np
+import obstore.exceptions
+import polars as pl
+
+from factory_pipeline.errors import GranuleError, GranuleUnavailableError
+from factory_pipeline.gedi import remote
+
+GRANULE_PATTERN = "GEDI04_A_YYYYDDDHHMMSS_O*_*_T*_02_*_*_V*.h5"
+"""How a granule is named; YYYYDDDHHMMSS is the start of its acquisition in UTC."""
+
+GEDI_EPOCH = datetime(2018, 1, 1, tzinfo=UTC)
+"""What `delta_time` counts seconds from."""
+
+FOOTPRINT_SCHEMA: dict[str, type[pl.DataType]] = {
+    "shot_number": pl.Int64,
+    "granule": pl.String,
+    "beam": pl.String,
+    "delta_time": pl.Float64,
+    "lat_lowestmode": pl.Float64,
+    "lon_lowestmode": pl.Float64,
+    "agbd": pl.Float32,
+    "agbd_se": pl.Float32,
+    "l2_quality_flag": pl.UInt8,
+    "l4_quality_flag": pl.UInt8,
+    "surface_flag": pl.UInt8,
+}
+"""Columns of a table of footprints: `granule` is the file name without `.h5`, `delta_time` is in seconds
+since GEDI_EPOCH, coordinates are in degrees (WGS 84), agbd and agbd_se in Mg/ha. Fields that a recipe
+asks for beside these follow, in the granule's own dtypes."""
+
+_NAME = re.compile(
+    r"GEDI04_A_(?P<year>\d{4})(?P<day>\d{3})(?P<time>\d{6})_O(?P<orbit>\d+)_(?P<part>\d+)_T(?P<track>\d+)"
+    r"_02_[^_]+_[^_]+_V(?P<version>.+?)(?:\.h5)?"
+)
+_BEAM = re.compile(r"BEAM[01]{4}")
+_SECONDS_PER_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class GranuleName:
+    """What the name of a granule says."""
+
+    acquired: datetime
+    """Start of the acquisition (UTC): up to an hour and more before a shot's exact time."""
+    orbit: int
+    part: int
+    """Sub-orbit granule, 1 to 4."""
+    track: int
+    """Reference ground track."""
+    version: str
+    """What follows `_V`, such as `002`."""
+
+
+@dataclass(frozen=True)
+class GranuleFile:
+    """A granule that was found but not opened yet."""
+
+    source: str
+    """The folder or object-store prefix that it lies in."""
+    name: str
+    """File name."""
+    size: int
+    """Bytes."""
+    version: str
+    """Changes when the file does: its time of modification, or its ETag in an object store."""
+
+
+def exact_time(delta_time: float) -> datetime:
+    """The time (UTC, to the microsecond) of a shot's `delta_time`, in seconds since GEDI_EPOCH.
+
+    Raises:
+        ValueError, OverflowError: `delta_time` is not finite or lies outside the years 1 to 9999.
+    """
+    return GEDI_EPOCH + timedelta(seconds=delta_time)
+
+
+def calendar_day(delta_time: pl.Expr) -> pl.Expr:
+    """The calendar day (Date, UTC) of each `delta_time`; null where that is not finite."""
+    seconds = delta_time.floor().cast(pl.Int64, strict=False)
+    days_to_epoch = (GEDI_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)).days
+    return (seconds // _SECONDS_PER_DAY + days_to_epoch).cast(pl.Int32, strict=False).cast(pl.Date)
+
+
+def parse_granule_name(name: str) -> GranuleName:
+    """Read a granule's name, given with or without `.h5`.
+
+    Raises:
+        GranuleError: the name does not follow GRANULE_PATTERN.
+    """
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise GranuleError(f"The file {name} is not named like a GEDI L4A granule, {GRANULE_PATTERN}.")
+    return GranuleName(
+        acquired=_acquired(name, parts),
+        orbit=int(parts["orbit"]),
+        part=int(parts["part"]),
+        track=int(parts["track"]),
+        version=parts["version"],
+    )
+
+
+def _acquired(name: str, parts: re.Match[str]) -> datetime:
+    try:
+        time = datetime.strptime(parts["year"] + parts["day"] + parts["time"], "%Y%j%H%M%S")
+        if time.year != int(parts["year"]):
+            raise ValueError("strptime takes day 366 of a common year for the first of January")
+    except ValueError as error:
+        raise GranuleError(
+            f"The name of granule {name} holds no time of the form YYYYDDDHHMMSS; expected {GRANULE_PATTERN}."
+        ) from error
+    return time.replace(tzinfo=UTC)
+
+
+def list_granules(source: str) -> list[GranuleFile]:
+    """Every `.h5` file that lies directly in a folder or under an object-store prefix, ordered by name.
+
+    `source` is a path, or a URL that obstore knows (`s3://`, `gs://`, `az://`, `https://` of a WebDAV
+    server, `file://`); credentials come from the environment. A file with another name than
+    GRANULE_PATTERN is listed too, so that it can be set aside with its reason.
+
+    Raises:
+        GranuleError: there is no such folder, or it holds no `.h5` file.
+        GranuleUnavailableError: the object store does not answer or refuses.
+    """
+    found = _list_store(source) if remote.is_url(source) else _list_folder(source)
+    if not found:
+        raise GranuleError(f"{remote.display(source)} holds no granule (a file named {GRANULE_PATTERN}).")
+    return sorted(found, key=lambda granule: granule.name)
+
+
+def _list_folder(source: str) -> list[GranuleFile]:
+    folder = Path(source)
+    if not folder.is_dir():
+        raise GranuleError(f"The granule folder {folder} does not exist or is not a folder.")
+    found = []
+    for path in folder.iterdir():
+        if _is_granule(path.name) and path.is_file():
+            facts = path.stat()
+            found.append(GranuleFile(source, path.name, facts.st_size, str(facts.st_mtime_ns)))
+    return found
+
+
+def _list_store(source: str) -> list[GranuleFile]:
+    found = []
+    for entry in remote.list_objects(source):
+        if _is_granule(entry["path"]):
+            version = entry["e_tag"] or entry["last_modified"].isoformat()
+            found.append(GranuleFile(source, entry["path"], entry["size"], version))
+    return found
+
+
+def _is_granule(name: str) -> bool:
+    return name.endswith(".h5") and not name.startswith(".")
+
+
+def read_granule(granule: GranuleFile, extra_fields: Sequence[str] = ()) -> pl.DataFrame:
+    """All footprints of a granule, beam after beam, in FOOTPRINT_SCHEMA and then the extra fields.
+
+    Only the fields that are asked for are read. An extra field is named by its path in the beam group,
+    such as `sensitivity` or `land_cover_data/landsat_treecover`, and so is its column.
+
+    Raises:
+        GranuleError: the name is not a granule's, the file is no HDF5 or truncated, there is no beam,
+            or a beam lacks a field, has fields of unequal lengths or values that don't fit.
+        GranuleUnavailableError: the file can't be reached now; a later try may succeed.
+    """
+    parse_granule_name(granule.name)
+    fields = {name: dtype for name, dtype in FOOTPRINT_SCHEMA.items() if name not in ("granule", "beam")}
+    own_dtype = {name: None for name in extra_fields if name not in FOOTPRINT_SCHEMA}
+    with _open(granule) as file:
+        names = sorted(name for name in file if _BEAM.fullmatch(name))
+        if not names:
+            raise GranuleError(f"The granule {granule.name} holds no beam (a group BEAMxxxx).")
+        beams = [_read_beam(file, name, granule, {**fields, **own_dtype}) for name in names]
+    return pl.concat(beams, how="vertical_relaxed").select(*FOOTPRINT_SCHEMA, *own_dtype)
+
+
+@contextmanager
+def _open(granule: GranuleFile) -> Iterator[h5py.File]:
+    if granule.size == 0:
+        raise GranuleError(f"The granule {granule.name} is empty (0 bytes).")
+    try:
+        with h5py.File(_openable(granule), "r") as file:
+            yield file
+    except (FileNotFoundError, PermissionError, TimeoutError) as error:
+        raise GranuleUnavailableError(
+            f"The granule {granule.name} can't be opened: {type(error).__name__}."
+        ) from error
+    except obstore.exceptions.BaseError as error:
+        raise GranuleUnavailableError(
+            f"The granule {granule.name} can't be fetched: {remote.describe(error)}."
+        ) from error
+    except (OSError, RuntimeError, KeyError) as error:
+        raise GranuleError(_why_unreadable(granule, str(error))) from error
+
+
+def _openable(granule: GranuleFile) -> Path | remote.RangeFile:
+    if remote.is_url(granule.source):
+        return remote.RangeFile(granule.source, granule.name, granule.size)
+    return Path(granule.source) / granule.name
+
+
+def _why_unreadable(granule: GranuleFile, message: str) -> str:
+    """HDF5 has no error codes in h5py, so that its words must tell the two common cases apart."""
+    if "file signature not found" in message:
+        return f"The granule {granule.name} is not an HDF5 file."
+    if "truncated file" in message:
+        return f"The granule {granule.name} is truncated after {granule.size} bytes."
+    return f"The granule {granule.name} is damaged: {message}."
+
+
+def _read_beam(
+    file: h5py.File, beam: str, granule: GranuleFile, fields: dict[str, type[pl.DataType] | None]
+) -> pl.DataFrame:
+    where = f"{beam} of granule {granule.name}"
+    columns = [_read_field(file[beam], field, dtype, where) for field, dtype in fields.items()]
+    shots = columns[0].len()
+    for column in columns:
+        if column.len() != shots:
+            raise GranuleError(
+                f"The field {column.name} in {where} has {column.len()} values for {shots} shots."
+            )
+    labels = {"granule": pl.lit(granule.name.removesuffix(".h5")), "beam": pl.lit(beam)}
+    return pl.DataFrame(columns).with_columns(**labels)
+
+
+def _read_field(beam: h5py.Group, field: str, dtype: type[pl.DataType] | None, where: str) -> pl.Series:
+    dataset = beam.get(field)
+    if not isinstance(dataset, h5py.Dataset):
+        raise GranuleError(f"The field {field} is missing in {where}.")
+    if dataset.ndim != 1:
+        raise GranuleError(
+            f"The field {field} in {where} has the shape {dataset.shape}, not one value per shot."
+        )
+    if h5py.check_string_dtype(dataset.dtype) is not None:
+        return pl.Series(field, dataset.asstr()[:], dtype=pl.String)
+    values = dataset[:]
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if dtype == pl.Int64 and not np.issubdtype(values.dtype, np.integer):
+        raise GranuleError(f"The field {field} in {where} must hold integers, not {values.dtype}.")
+    series = pl.Series(field, values)
+    try:
+        return series if dtype is None else series.cast(dtype)
+    except pl.exceptions.InvalidOperationError as error:
+        raise GranuleError(f"The field {field} in {where} holds values that are no {dtype!r}.") from error

@@ -1,0 +1,72 @@
+"""Quality rules as polars expressions: parsed and checked before any footprint is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import polars.selectors as cs
+
+from factory_pipeline.errors import RecipeError
+from factory_pipeline.recipe import QualityRule
+
+
+@dataclass(frozen=True)
+class CheckedRule:
+    """A rule whose expression is known to work on the table of footprints."""
+
+    name: str
+    keep: str
+    """The SQL as the recipe has it."""
+    expression: pl.Expr
+
+    def passes(self, footprints: pl.DataFrame) -> pl.Series:
+        """Boolean, one per footprint; null counts as failed.
+
+        Raises:
+            RecipeError: the expression fails on these values (such as a cast that is not possible).
+        """
+        try:
+            return footprints.select(passes=self.expression.fill_null(False)).to_series()
+        except pl.exceptions.PolarsError as error:
+            raise RecipeError(_sentence(self, str(error))) from error
+
+
+def check_rules(rules: Sequence[QualityRule], schema: pl.Schema) -> list[CheckedRule]:
+    """Parse the rules of a recipe against the columns of the footprints.
+
+    Raises:
+        RecipeError: a rule is no SQL expression, names an unknown column, or is not true or false for
+            each footprint; the message names the rule and the columns that there are.
+    """
+    return [_check(rule, schema) for rule in rules]
+
+
+def without_nan(footprints: pl.DataFrame) -> pl.DataFrame:
+    """The same table with null for NaN, which polars holds for the greatest number; null passes nothing."""
+    return footprints.with_columns(cs.float().fill_nan(None))
+
+
+def _check(rule: QualityRule, schema: pl.Schema) -> CheckedRule:
+    try:
+        expression = pl.sql_expr(rule.keep)
+    except pl.exceptions.PolarsError as error:
+        raise RecipeError(_sentence(rule, str(error))) from error
+    unknown = sorted(set(expression.meta.root_names()) - set(schema))
+    if unknown:
+        raise RecipeError(
+            f"The quality rule {rule.name} ({rule.keep}) names the unknown column {unknown[0]}; "
+            f"there are {', '.join(schema)}; other fields of a granule must be named in extra_fields."
+        )
+    two_rows = pl.DataFrame({name: [None, None] for name in schema}, schema=schema)
+    try:
+        answers = two_rows.select(expression).to_series()
+    except pl.exceptions.PolarsError as error:
+        raise RecipeError(_sentence(rule, str(error))) from error
+    if answers.dtype != pl.Boolean or answers.len() != two_rows.height:
+        raise RecipeError(_sentence(rule, "it is not true or false for each footprint"))
+    return CheckedRule(rule.name, rule.keep, expression)
+
+
+def _sentence(rule: QualityRule | CheckedRule, problem: str) -> str:
+    first_line = problem.partition("\n")[0].rstrip(".")
+    return f"The quality rule {rule.name} ({rule.keep}) can't be used: {first_line}."

@@ -1,0 +1,135 @@
+"""The stages from granules to the batch plan, as a build's settings ask for them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.gedi.aggregate import Aggregation, aggregate_granules, read_aggregation
+from factory_pipeline.gedi.aggregate import unread_granules as unread_of_source
+from factory_pipeline.gedi.batches import BatchPlan, plan_batches
+from factory_pipeline.gedi.footprint_csv import read_footprints_csv, write_footprints_csv
+from factory_pipeline.gedi.plots import plot_distribution
+from factory_pipeline.gedi.quality import QualityCounts, filter_footprints
+from factory_pipeline.gedi.sampling import sample_footprints
+from factory_pipeline.rejects import reject_frame
+from factory_pipeline.settings import BuildSettings
+from factory_pipeline.storage import write_whole
+
+
+def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> Aggregation:
+    """Read the granules that are new; nothing, where a CSV is given for every split."""
+    if not settings.splits_from_granules:
+        return Aggregation(files=(), granules={}, set_aside={}, read=())
+    return aggregate_granules(
+        settings.granules,
+        settings.files.footprints,
+        settings.recipe.footprints.extra_fields,
+        settings.workers,
+        on_granule,
+    )
+
+
+def filter_by_quality(settings: BuildSettings) -> QualityCounts:
+    """Filter the aggregated footprints and part them by split; a given CSV stands in for its split."""
+    files, recipe = settings.files, settings.recipe
+    from_granules = {split: recipe.splits[split] for split in settings.splits_from_granules}
+    counts = filter_footprints(
+        _aggregated(settings), recipe.model_copy(update={"splits": from_granules}), files
+    )
+    given = {split: read_footprints_csv(path) for split, path in settings.aggregated_csv.items()}
+    for split, footprints in given.items():
+        with write_whole(files.quality(split)) as temporary:
+            footprints.write_parquet(temporary)
+    if settings.plot_distribution:
+        for split in [*from_granules, *given]:
+            footprints = pl.read_parquet(files.quality(split))
+            plot_distribution(footprints, files.combined_plot(split), f"{split}: all footprints")
+    kept = {**counts.kept, **{split: footprints.height for split, footprints in given.items()}}
+    total = counts.footprints + sum(footprints.height for footprints in given.values())
+    return QualityCounts(total, counts.dropped, kept)
+
+
+def _aggregated(settings: BuildSettings) -> Sequence[Path]:
+    if not settings.splits_from_granules:
+        return ()
+    return read_aggregation(settings.files.footprints, settings.recipe.footprints.extra_fields).files
+
+
+def plan_subset(settings: BuildSettings) -> BatchPlan:
+    """Draw the subset of each split, write its CSV and plot, and plan the batches.
+
+    Batches of the earlier plan stay as they are where all their footprints are still drawn. The dataset
+    file of a batch that is no longer planned is put aside, and comes back when its key does.
+    """
+    files, recipe = settings.files, settings.recipe
+    earlier = BatchPlan.load(files.batch_plan) if files.batch_plan.exists() else None
+    subsets: dict[str, pl.DataFrame] = {}
+    not_drawn = [reject_frame([], "subset", "not_drawn", "")]
+    for split in recipe.splits:
+        if split in settings.subset_csv:
+            subsets[split] = read_footprints_csv(settings.subset_csv[split])
+        else:
+            candidates = pl.scan_parquet(files.quality(split))
+            batched = earlier.shots(split) if earlier else pl.Series([], dtype=pl.Int64)
+            subsets[split] = sample_footprints(
+                candidates, recipe.subset.dataset_size_max, recipe.subset.seed, keep=batched
+            )
+            left = _others(candidates, subsets[split])
+            not_drawn.append(
+                reject_frame(left, "subset", "not_drawn", "The dataset has its size without this footprint.")
+            )
+        write_footprints_csv(subsets[split], files.subset_csv(split))
+        plot_distribution(subsets[split], files.subset_plot(split), f"{split}: subset")
+    with write_whole(files.stage_rejects("subset")) as temporary:
+        pl.concat(not_drawn).write_parquet(temporary)
+    plan = plan_batches(subsets, recipe, earlier)
+    _exchange_dissolved(settings, plan)
+    plan.save(files.batch_plan)
+    return plan
+
+
+def footprints_in(settings: BuildSettings) -> int:
+    """Footprints that came in: of all granules that were read, and of the CSVs that were given."""
+    from_granules = 0
+    if settings.splits_from_granules:
+        store, extra_fields = settings.files.footprints, settings.recipe.footprints.extra_fields
+        from_granules = read_aggregation(store, extra_fields).footprints
+    given = [*settings.aggregated_csv.values(), *settings.subset_csv.values()]
+    return from_granules + sum(read_footprints_csv(path).height for path in given)
+
+
+def _others(candidates: pl.LazyFrame, drawn: pl.DataFrame) -> pl.Series:
+    """The shot numbers of the candidates that were not drawn."""
+    shots = candidates.select("shot_number").join(
+        drawn.lazy().select("shot_number"), on="shot_number", how="anti", maintain_order="left"
+    )
+    return shots.collect()["shot_number"]
+
+
+def _exchange_dissolved(settings: BuildSettings, plan: BatchPlan) -> None:
+    """Put aside the files of batches that are not planned, and take back those that are."""
+    files = settings.files
+    for path in sorted(files.batches.glob("[!.]*.h5")):
+        if path.stem not in plan.sizes:
+            files.dissolved(path.stem).parent.mkdir(parents=True, exist_ok=True)
+            path.replace(files.dissolved(path.stem))
+    for key in plan.keys:
+        if files.dissolved(key).exists() and not files.batch(key).exists():
+            files.batches.mkdir(parents=True, exist_ok=True)
+            files.dissolved(key).replace(files.batch(key))
+
+
+def unread_granules(settings: BuildSettings) -> dict[str, int]:
+    """Name and size of each granule of the source that no build has read."""
+    unread = unread_of_source(
+        settings.granules, settings.files.footprints, settings.recipe.footprints.extra_fields
+    )
+    return {granule.name: granule.size for granule in unread}
+
+
+def listing_digest(listing: dict[str, int]) -> str:
+    """Names a listing of granules by its content."""
+    return hashlib.sha256(json.dumps(listing, sort_keys=True).encode()).hexdigest()[:16]
