@@ -1,0 +1,242 @@
+"""Where rasters are found: a provider is data, a catalog is a provider that can be asked."""
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pydantic
+import yaml
+from pydantic import ConfigDict
+
+from factory_pipeline.catalog.api import StacApi
+from factory_pipeline.catalog.query import ItemQuery
+from factory_pipeline.catalog.signing import SIGNERS, without_credentials
+from factory_pipeline.catalog.static import StaticCatalog
+from factory_pipeline.errors import CatalogError
+
+LAYERS = ("sentinel2", "copdem", "worldcover")
+"""The layers that a provider has a source for."""
+
+MAX_WAIT_S = 120.0
+"""How long a search is tried again before its catalog counts as unavailable."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rasters of one layer are found."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    url: str
+    """The address of a STAC API, or the path of a static catalog's `catalog.json`."""
+    collection: str
+    """Collection id."""
+    assets: dict[str, str]
+    """Our name of a raster (`B02`, `SCL`; `data`; `map`) -> the asset's key in an item."""
+    signer: str | None = None
+    """A name in SIGNERS; None reads hrefs as they are."""
+    public_urls: dict[str, str] = field(default_factory=dict)
+    """Start of an href -> the HTTPS address at which the same objects are read without an account."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A source for every layer."""
+
+    name: str
+    """How messages call it."""
+    sentinel2: Source
+    copdem: Source
+    worldcover: Source
+
+    def source(self, layer: str) -> Source:
+        """The source of a layer of LAYERS."""
+        sources = {"sentinel2": self.sentinel2, "copdem": self.copdem, "worldcover": self.worldcover}
+        return sources[layer]
+
+
+def _planetary_computer_shaped(name: str, url: str, signer: str | None) -> Provider:
+    """A provider with Planetary Computer's collection ids and asset keys."""
+    bands = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "SCL")
+    return Provider(
+        name=name,
+        sentinel2=Source(url, "sentinel-2-l2a", {band: band for band in bands}, signer),
+        copdem=Source(url, "cop-dem-glo-30", {"data": "data"}, signer),
+        worldcover=Source(url, "esa-worldcover", {"map": "map"}, signer),
+    )
+
+
+PLANETARY_COMPUTER = _planetary_computer_shaped(
+    "planetary-computer", "https://planetarycomputer.microsoft.com/api/stac/v1", "planetary-computer"
+)
+
+_EARTH_SEARCH_URL = "https://earth-search.aws.element84.com/v1"
+
+EARTH_SEARCH = Provider(
+    name="earth-search",
+    sentinel2=Source(
+        _EARTH_SEARCH_URL,
+        "sentinel-2-l2a",
+        {
+            "B01": "coastal",
+            "B02": "blue",
+            "B03": "green",
+            "B04": "red",
+            "B05": "rededge1",
+            "B06": "rededge2",
+            "B07": "rededge3",
+            "B08": "nir",
+            "B8A": "nir08",
+            "B09": "nir09",
+            "B11": "swir16",
+            "B12": "swir22",
+            "SCL": "scl",
+        },
+    ),
+    copdem=Source(
+        _EARTH_SEARCH_URL,
+        "cop-dem-glo-30",
+        {"data": "data"},
+        public_urls={"s3://copernicus-dem-30m/": "https://copernicus-dem-30m.s3.eu-central-1.amazonaws.com/"},
+    ),
+    worldcover=PLANETARY_COMPUTER.worldcover,
+)
+
+PROVIDERS = {provider.name: provider for provider in (PLANETARY_COMPUTER, EARTH_SEARCH)}
+"""The providers that are known by name."""
+
+
+class Catalog:
+    """A provider that can be asked. May be shared by threads and sent to other processes."""
+
+    def __init__(self, provider: Provider, max_wait_s: float = MAX_WAIT_S) -> None:
+        self.provider = provider
+        self._max_wait_s = max_wait_s
+        self._lock = threading.Lock()
+        self._opened: dict[str, StacApi | StaticCatalog] = {}
+
+    def __reduce__(self) -> tuple[type["Catalog"], tuple[Provider, float]]:
+        # Connections and locks stay in their process.
+        return Catalog, (self.provider, self._max_wait_s)
+
+    def search(self, layer: str, query: ItemQuery) -> list[dict[str, Any]]:
+        """All items of a layer that a query asks for, as the catalog's JSON.
+
+        A catalog that can't filter by cloud cover also gives the items that are too cloudy.
+
+        Raises:
+            CatalogError: the source is no STAC source, or lacks the collection.
+            CatalogUnavailableError: the source does not answer within the longest wait.
+        """
+        source = self.provider.source(layer)
+        return self._open(source.url).search(source.collection, query)
+
+    def signer(self, href: str) -> str:
+        """The address to read an unsigned href from; signed where its provider asks for it.
+
+        What comes back may hold a credential: it is for reading at once, never for storing or printing.
+
+        Raises:
+            SourceUnavailableError: the signing service does not answer.
+        """
+        for name in sorted({self.provider.source(layer).signer or "" for layer in LAYERS} - {""}):
+            href = SIGNERS[name](href)
+        return href
+
+    def _open(self, url: str) -> StacApi | StaticCatalog:
+        with self._lock:
+            if url not in self._opened:
+                is_api = "://" in url
+                self._opened[url] = (
+                    StacApi(url, self._max_wait_s) if is_api else StaticCatalog.load(Path(url))
+                )
+            return self._opened[url]
+
+
+def open_catalog(name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S) -> Catalog:
+    """The catalog that a user names; no request is made yet.
+
+    Args:
+        name_or_url_or_path: a provider of PROVIDERS; the URL of a STAC API with Planetary Computer's
+            collection ids and asset keys; a provider file (YAML, see `load_provider`); or a folder that
+            holds `catalog.json` or `stac/catalog.json`, with the same ids and keys.
+        max_wait_s: how long a search is tried again before the catalog counts as unavailable.
+
+    Raises:
+        CatalogError: it is none of these, or the provider file is not valid.
+    """
+    return Catalog(_find_provider(name_or_url_or_path), max_wait_s)
+
+
+def _find_provider(wanted: str) -> Provider:
+    if wanted in PROVIDERS:
+        return PROVIDERS[wanted]
+    if wanted.startswith(("http://", "https://")):
+        host = urlsplit(wanted).hostname
+        at_planetary_computer = host == urlsplit(PLANETARY_COMPUTER.sentinel2.url).hostname
+        signer = "planetary-computer" if at_planetary_computer else None
+        return _planetary_computer_shaped(without_credentials(wanted), wanted.rstrip("/"), signer)
+    path = Path(wanted).expanduser()
+    if path.suffix in (".yaml", ".yml"):
+        return load_provider(path)
+    for file in (path / "catalog.json", path / "stac" / "catalog.json"):
+        if file.is_file():
+            return _planetary_computer_shaped(str(path), str(file.resolve()), None)
+    raise CatalogError(
+        f"The catalog {wanted!r} is neither a provider ({', '.join(PROVIDERS)}), the URL of a STAC API,"
+        " a provider file (.yaml), nor a folder with catalog.json or stac/catalog.json."
+    )
+
+
+def load_provider(path: Path) -> Provider:
+    """Read a provider of one's own from YAML.
+
+    The file holds `name` and, for each layer, the fields of `Source` or the name of a provider of
+    PROVIDERS whose source is taken. A `url` that is a path starts from the file's folder.
+
+    Raises:
+        CatalogError: the file is missing, is no YAML mapping, or holds a value that is not allowed.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogError(f"The provider file {path} can't be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise CatalogError(f"The provider file {path} is not YAML.") from error
+    if not isinstance(document, dict):
+        raise CatalogError(
+            f"The provider file {path} must hold name and a source for each of {', '.join(LAYERS)}."
+        )
+    try:
+        name = pydantic.TypeAdapter(str).validate_python(document.get("name", path.stem))
+        unknown = document.keys() - {"name", *LAYERS}
+        if unknown:
+            raise CatalogError(f"The provider file {path} holds {min(unknown)!r}, which is no layer.")
+        sources = {layer: _read_source(path, layer, document.get(layer)) for layer in LAYERS}
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "a layer"
+        raise CatalogError(f"The provider file {path} is not valid at {place}: {first['msg']}.") from error
+    return Provider(name, **sources)
+
+
+def _read_source(path: Path, layer: str, given: Any) -> Source:
+    if isinstance(given, str) and given in PROVIDERS:
+        return PROVIDERS[given].source(layer)
+    if not isinstance(given, dict):
+        raise CatalogError(
+            f"The provider file {path} needs {layer}: a mapping with url, collection and assets, or one of"
+            f" {', '.join(PROVIDERS)}."
+        )
+    source = pydantic.TypeAdapter(Source).validate_python(given)
+    if source.signer is not None and source.signer not in SIGNERS:
+        raise CatalogError(
+            f"The provider file {path} names the signer {source.signer!r} for {layer};"
+            f" known is {', '.join(SIGNERS)}."
+        )
+    if "://" in source.url:
+        return source
+    local = str(Path(path.parent, source.url).resolve())
+    return Source(local, source.collection, source.assets, source.signer, source.public_urls)
