@@ -1,0 +1,229 @@
+"""Reading a dataset file: what it holds, and its samples for training."""
+
+import operator
+import os
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.hdf5.codec import decode_chunk
+from factory_pipeline.hdf5.layout import ChunkIndex
+from factory_pipeline.hdf5.opening import fields_of, open_dataset, schema_differences
+from factory_pipeline.hdf5.schema import DATA
+
+__all__ = ["DEFAULT_FIELDS", "LABEL", "DatasetSummary", "FusedDataset", "describe", "open_dataset"]
+
+GEDI_EPOCH = datetime(2018, 1, 1)
+Sample = dict[str, NDArray[Any]]
+LABEL = "label"
+"""The key of the label in a sample."""
+DEFAULT_FIELDS = ("Sentinel-2 L2A", "WorldCover", "CopDEM")
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What a dataset file holds, for a person; `str()` tells it in a few lines."""
+
+    path: Path
+    split: str
+    samples: int
+    file_bytes: int
+    bands: tuple[str, ...]
+    """Of Sentinel-2, SCL first."""
+    shapes: dict[str, tuple[int, ...]]
+    """Of each dataset of the group `data`."""
+    agbd_range: tuple[float, float] | None
+    """Smallest and largest AGBD [Mg/ha]; None without samples."""
+    dates: tuple[datetime, datetime] | None
+    """Times of the first and the last shot, UTC; None without samples."""
+    crs: dict[str, int]
+    """Samples by CRS."""
+    recipe: str
+    """Canonical JSON."""
+    recipe_hash: str
+    software_version: str
+
+    def __str__(self) -> str:
+        window = self.shapes["Sentinel-2 L2A"][-1]
+        lines = [
+            ("File", f"{self.path} ({self.file_bytes / 1e6:.1f} MB)"),
+            ("Split", self.split),
+            ("Samples", f"{self.samples:,}"),
+            ("Window", f"{window} x {window} pixels"),
+            ("Bands", " ".join(self.bands)),
+        ]
+        if self.agbd_range and self.dates:
+            lines += [
+                ("AGBD", f"{self.agbd_range[0]:.1f} to {self.agbd_range[1]:.1f} Mg/ha"),
+                ("Acquired", f"{self.dates[0]:%Y-%m-%d} to {self.dates[1]:%Y-%m-%d}"),
+                ("CRS", ", ".join(f"{name} ({count:,})" for name, count in self.crs.items())),
+            ]
+        lines += [("Recipe", self.recipe_hash[:12]), ("Version", self.software_version)]
+        return "\n".join(f"{label + ':':<10}{value}" for label, value in lines)
+
+
+def describe(path: Path) -> DatasetSummary:
+    """Summarise a dataset file from its tables; no raster is read.
+
+    Raises:
+        DatasetFileError: the file is missing, truncated or no dataset file.
+    """
+    with open_dataset(path) as file:
+        fields = fields_of(file)
+        if differences := schema_differences(file, fields):
+            raise DatasetFileError(f"The schema of {path} differs: {'; '.join(differences)}.")
+        agbd = file[f"{DATA}/AGBD Values"][:]
+        seconds = file[f"{DATA}/GEDI Delta Time"][:].astype(np.float64)
+        codes, counts = np.unique(file[f"{DATA}/CRS"][:], return_counts=True)
+        return DatasetSummary(
+            path=path,
+            split=file.attrs["split"],
+            samples=len(agbd),
+            file_bytes=path.stat().st_size,
+            bands=fields[0].band_names,
+            shapes={field.name: file[field.path].shape for field in fields if field.group == DATA},
+            agbd_range=(float(agbd.min()), float(agbd.max())) if len(agbd) else None,
+            dates=(shot_time(float(seconds.min())), shot_time(float(seconds.max()))) if len(agbd) else None,
+            crs={code.decode(): int(count) for code, count in zip(codes, counts, strict=True)},
+            recipe=file.attrs["recipe"],
+            recipe_hash=file.attrs["recipe_hash"],
+            software_version=file.attrs["software_version"],
+        )
+
+
+def shot_time(seconds: float) -> datetime:
+    return GEDI_EPOCH + timedelta(seconds=seconds)
+
+
+class FusedDataset:
+    """The samples of a dataset file, by index: a map-style dataset as `torch.utils.data.DataLoader` takes it.
+
+    Needs no torch. Chunks are read by position and decoded outside HDF5, whose one lock would let only one
+    thread read. Workers may be forked or spawned: a fork reads through the same descriptor, which has no
+    position of its own to share; a pickle holds the arguments and opens the file anew.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        fields: Sequence[str] = DEFAULT_FIELDS,
+        label: str = "AGBD Values",
+        transform: Callable[[Sample], Any] | None = None,
+        threads: int = 2,
+    ) -> None:
+        """Open a dataset file and look up where its chunks lie.
+
+        Args:
+            path: a batch file or a fused file.
+            fields: datasets of the group `data`, by their names in the file; keys of a sample.
+            label: the dataset that a sample holds under LABEL.
+            transform: applied to every sample; what it returns is the sample then.
+            threads: decode a batch; 1 is best where each of several workers has but one core.
+
+        Raises:
+            DatasetFileError: the file is missing, truncated or no dataset file, or lacks a field.
+        """
+        self._arguments = (path, tuple(fields), label, transform, threads)
+        self._path = Path(path)
+        self._transform = transform
+        self._threads = threads
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
+        self._indexes: dict[str, ChunkIndex] = {}
+        self._columns: Sample = {}
+        self._layers: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        with open_dataset(self._path) as file:
+            known = {
+                field.name: field for field in fields_of(file) if field.path in file and field.group == DATA
+            }
+            for key, name in (*((name, name) for name in fields), (LABEL, label)):
+                if name not in known:
+                    raise DatasetFileError(f"{path} has no field {name!r}; it has {', '.join(known)}.")
+                dataset = file[known[name].path]
+                self._length = len(dataset)
+                if known[name].is_raster:
+                    try:
+                        self._indexes[key] = ChunkIndex.of(dataset)
+                    except ValueError as error:
+                        raise DatasetFileError(f"{path} can't be read: {error}.") from error
+                    self._layers[key] = dataset.dtype, dataset.shape[1:]
+                else:
+                    self._columns[key] = dataset[:]
+            self._descriptor = os.open(self._path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._arguments
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Any:
+        """One sample: arrays by field name and under LABEL, or what `transform` makes of them.
+
+        Raises:
+            IndexError: there is no such sample.
+            DatasetFileError: the sample is damaged.
+        """
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Iterable[int]) -> list[Any]:
+        """Several samples at once, which is faster; torch's DataLoader calls this for a batch."""
+        batch = self.read_batch(indices)
+        samples = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        return samples if self._transform is None else [self._transform(sample) for sample in samples]
+
+    def read_batch(self, indices: Iterable[int]) -> Sample:
+        """Several samples as one array per field, (len(indices), ...), without `transform`.
+
+        Raises:
+            IndexError: there is no such sample.
+            DatasetFileError: a sample is damaged.
+        """
+        wanted = [self._checked(index) for index in indices]
+        batch: Sample = {
+            key: np.empty((len(wanted), *shape), dtype) for key, (dtype, shape) in self._layers.items()
+        }
+        parts = min(self._threads, len(wanted))
+        if parts > 1:
+            # Every so-manyth sample: the parts are then alike in size.
+            list(
+                self._threads_of_this_process().map(
+                    lambda part: self._decode(wanted, batch, part, parts), range(parts)
+                )
+            )
+        else:
+            self._decode(wanted, batch, 0, 1)
+        return batch | {key: column[wanted] for key, column in self._columns.items()}
+
+    def _decode(self, wanted: Sequence[int], batch: Sample, first: int, step: int) -> None:
+        """Read and decode every `step`-th of the wanted samples into the batch."""
+        for place in range(first, len(wanted), step):
+            sample = wanted[place]
+            for key, index in self._indexes.items():
+                stored = os.pread(self._descriptor, int(index.sizes[sample]), int(index.offsets[sample]))
+                try:
+                    decode_chunk(stored, batch[key][place])
+                except ValueError as error:
+                    raise DatasetFileError(
+                        f"Sample {sample} of {self._path} is damaged in {key}: {error}."
+                    ) from error
+
+    def _checked(self, index: int) -> int:
+        position = operator.index(index)
+        if not -self._length <= position < self._length:
+            raise IndexError(f"sample {position} of {self._length}")
+        return position % self._length
+
+    def _threads_of_this_process(self) -> ThreadPoolExecutor:
+        """Threads do not survive a fork, so a pool belongs to the process that made it."""
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self._threads)
+        return self._pool[1]
