@@ -1,0 +1,158 @@
+"""Extraction of a batch, stage by stage. A stage that is finished is found, not done again."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from factory_pipeline.catalog.choose import choose_products
+from factory_pipeline.catalog.providers import Catalog, open_catalog
+from factory_pipeline.catalog.search import find_products
+from factory_pipeline.catalog.tiles import find_tiles
+from factory_pipeline.chips.landcover import extract_landcover
+from factory_pipeline.chips.samples import assemble_samples
+from factory_pipeline.chips.sentinel2 import extract_sentinel2
+from factory_pipeline.chips.stack import ChipStack
+from factory_pipeline.chips.terrain import extract_terrain
+from factory_pipeline.chips.windows import window_grids
+from factory_pipeline.cog.rasterio_reader import RasterioReader
+from factory_pipeline.cog.reader import WindowReader
+from factory_pipeline.errors import BuildError
+from factory_pipeline.gedi.batches import BatchPlan, split_of
+from factory_pipeline.gedi.granules import exact_time
+from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline.settings import BuildSettings
+from factory_pipeline.storage import write_whole
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What one stage made of one batch."""
+
+    footprints: int
+    """How many came in."""
+    accepted: int
+    """How many go on."""
+    dropped: dict[str, int]
+    """The others, by reason."""
+    seconds: float
+    """Time that the stage took."""
+    found_finished: bool
+    """True where an earlier run had done the work."""
+
+
+class BatchExtraction:
+    """The stages of extraction for the batches of one build."""
+
+    def __init__(self, settings: BuildSettings) -> None:
+        self._recipe = settings.recipe
+        self._files = settings.files
+        self._catalog_address = settings.catalog
+        self._catalog_patience_s = settings.catalog_patience_s
+
+    @cached_property
+    def plan(self) -> BatchPlan:
+        """The batch plan of the build."""
+        return BatchPlan.load(self._files.batch_plan)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Where items are searched; opened when the first batch needs it."""
+        return open_catalog(self._catalog_address, self._catalog_patience_s)
+
+    @cached_property
+    def reader(self) -> WindowReader:
+        """What reads the windows; shared by all batches of a run."""
+        return RasterioReader(sign=self.catalog.signer)
+
+    def sentinel2(self, batch: str) -> StageOutcome:
+        """Choose a product for every footprint, read its window, check its scene."""
+
+        def extract() -> ChipStack:
+            footprints = self.plan.batch(batch)
+            found = find_products(self.catalog, footprints, self._recipe.sentinel2, self._files.items)
+            choices = choose_products(
+                footprints, found.products, self._recipe.sentinel2, self._recipe.window_size
+            )
+            return extract_sentinel2(footprints, choices, self.reader, self._recipe)
+
+        return self._chips(batch, "sentinel2", extract)
+
+    def copdem(self, batch: str) -> StageOutcome:
+        """Read altitude and slope on the windows of the Sentinel-2 chips; drop steep footprints."""
+
+        def extract() -> ChipStack:
+            windows = self._load(batch, "sentinel2").table
+            grids = window_grids(windows, self._recipe.window_size)
+            tiles = find_tiles(self.catalog, "copdem", grids, None, self._files.items)
+            return extract_terrain(windows, tiles, self.reader, self._recipe)
+
+        return self._chips(batch, "copdem", extract)
+
+    def worldcover(self, batch: str) -> StageOutcome:
+        """Read the land cover of the shot's year on the windows of the Sentinel-2 chips."""
+
+        def extract() -> ChipStack:
+            windows = self._load(batch, "sentinel2").table
+            grids = window_grids(windows, self._recipe.window_size)
+            times = windows.join(self.plan.batch(batch), on="shot_number", how="left", maintain_order="left")
+            years = [exact_time(seconds).year for seconds in times["delta_time"]]
+            tiles = find_tiles(self.catalog, "worldcover", grids, years, self._files.items)
+            return extract_landcover(windows, tiles, self.reader, self._recipe)
+
+        return self._chips(batch, "worldcover", extract)
+
+    def dataset(self, batch: str) -> StageOutcome:
+        """Join the chips to samples and write the batch's dataset file and ledger; the chips then go."""
+        began = time.monotonic()
+        found = self._files.batch(batch).exists()
+        if not found:
+            sentinel2, copdem, worldcover = (
+                self._load(batch, layer) for layer in ("sentinel2", "copdem", "worldcover")
+            )
+            samples, rejects = assemble_samples(
+                self.plan.batch(batch), sentinel2, copdem, worldcover, self._recipe
+            )
+            with write_whole(self._files.batch_rejects(batch)) as temporary:
+                rejects.write_parquet(temporary)
+            # The dataset file comes last: a batch is finished when it is there.
+            write_dataset(self._files.batch(batch), samples, self._recipe, split_of(batch))
+        self._files.drop_chips(batch)
+        return self._outcome_of_batch(batch, began, found)
+
+    def _chips(self, batch: str, layer: str, extract: Callable[[], ChipStack]) -> StageOutcome:
+        """Make the chips of one layer, unless they or the batch's dataset file are there."""
+        began = time.monotonic()
+        if self._files.batch(batch).exists():
+            return self._outcome_of_batch(batch, began, found=True)
+        path = self._files.chips(batch, layer)
+        found = path.exists()
+        if found:
+            stack = ChipStack.load(path)
+        else:
+            stack = extract()
+            stack.save(path)
+        return _outcome(stack.table.height + stack.rejects.height, stack.rejects, began, found)
+
+    def _outcome_of_batch(self, batch: str, began: float, found: bool) -> StageOutcome:
+        rejects = pl.read_parquet(self._files.batch_rejects(batch))
+        return _outcome(self.plan.sizes[batch], rejects, began, found)
+
+    def _load(self, batch: str, layer: str) -> ChipStack:
+        path = self._files.chips(batch, layer)
+        if not path.exists():
+            raise BuildError(
+                f"The {layer} chips of batch {batch} are not there; materialise sentinel2_chips, "
+                "copdem_chips, worldcover_chips and batch_dataset together."
+            )
+        return ChipStack.load(path)
+
+
+def _outcome(footprints: int, rejects: pl.DataFrame, began: float, found: bool) -> StageOutcome:
+    dropped = dict(sorted(Counter(rejects["reason"].to_list()).items()))
+    return StageOutcome(
+        footprints, footprints - rejects.height, dropped, time.monotonic() - began, found_finished=found
+    )

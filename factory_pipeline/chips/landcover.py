@@ -1,0 +1,48 @@
+"""Land cover from ESA WorldCover on the windows of the Sentinel-2 chips."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from factory_pipeline.catalog.items import Tile
+from factory_pipeline.chips.layers import TiledLayer
+from factory_pipeline.chips.stack import ChipStack
+from factory_pipeline.chips.windows import window_grids
+from factory_pipeline.cog.reader import Resampling, WindowReader
+from factory_pipeline.recipe import Recipe
+
+STAGE = "worldcover"
+NO_WORLDCOVER = "no_worldcover"
+
+
+def extract_landcover(
+    windows: pl.DataFrame, tiles: Sequence[tuple[Tile, ...]], reader: WindowReader, recipe: Recipe
+) -> ChipStack:
+    """Read the land cover of each window, by nearest.
+
+    Args:
+        windows: the table of the Sentinel-2 chips; chips come in this order.
+        tiles: for each window the tiles that it touches, of the map for the shot's year.
+        reader: reads the windows.
+        recipe: window size.
+
+    Returns:
+        `worldcover` (chips, 1, rows, columns) uint8: class code, 0 where the map has none; a table of the
+        tiles. Reasons of rejects: `no_worldcover`, `asset_unreadable`.
+
+    Raises:
+        SourceUnavailableError: the archive is away.
+    """
+    layer = TiledLayer(STAGE, Resampling.NEAREST, NO_WORLDCOVER)
+    grids = window_grids(windows, recipe.window_size)
+    chips = []
+    for window in layer.read(windows["shot_number"].to_list(), grids, tiles, reader):
+        if not window.pixels.valid.any():
+            layer.drop(window.shot_number, NO_WORLDCOVER, "The map has no data in the window.")
+            continue
+        layer.kept.append(window)
+        chips.append(window.pixels.values.astype(np.uint8)[None])
+    shape = (len(chips), 1, recipe.window_size, recipe.window_size)
+    values = np.stack(chips) if chips else np.zeros(shape, np.uint8)
+    return ChipStack(layer.table, {"worldcover": values}, layer.rejects)

@@ -1,0 +1,26 @@
+"""Reading the windows of a batch from archives that may be away."""
+
+from collections.abc import Sequence
+
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.errors import SourceUnavailableError
+
+UNREADABLE = "asset_unreadable"
+"""The reason of a footprint with a window that could not be read."""
+
+
+def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
+    """Read the windows of a whole batch.
+
+    Raises:
+        SourceUnavailableError: not one of them could be read, all for reasons that pass: the archive is
+            away, and the batch is to be tried again rather than emptied.
+    """
+    answers = reader.read(reads)
+    failures = [answer for answer in answers if isinstance(answer, ReadFailure) and answer.passing]
+    if failures and len(failures) == len(answers):
+        raise SourceUnavailableError(
+            f"None of the {len(answers)} windows of the batch could be read; try again later."
+            f" The first: {failures[0].reason}"
+        )
+    return answers

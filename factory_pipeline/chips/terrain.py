@@ -1,0 +1,84 @@
+"""Altitude and slope from the Copernicus DEM on the windows of the Sentinel-2 chips."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from factory_pipeline.catalog.items import Tile
+from factory_pipeline.chips.layers import TiledLayer
+from factory_pipeline.chips.stack import ChipStack
+from factory_pipeline.chips.windows import PIXEL_SIZE, footprint_pixels, window_grids
+from factory_pipeline.cog.reader import Resampling, WindowReader
+from factory_pipeline.recipe import Recipe
+
+STAGE = "copdem"
+NO_DEM = "no_dem"
+SLOPE = "slope"
+LOWEST_ALTITUDE = -1000
+"""Metres. No land lies as low: it is a void (-32767, not declared as such), or interpolated with one."""
+
+
+def extract_terrain(
+    windows: pl.DataFrame, tiles: Sequence[tuple[Tile, ...]], reader: WindowReader, recipe: Recipe
+) -> ChipStack:
+    """Read altitude and slope of each window; drop footprints on steep ground.
+
+    The DEM is resampled bilinearly with a margin of one pixel, so that the slope is right up to the edge.
+
+    Args:
+        windows: the table of the Sentinel-2 chips; chips come in this order.
+        tiles: for each window the DEM tiles that it touches, from `find_tiles`.
+        reader: reads the windows.
+        recipe: window size, largest slope.
+
+    Returns:
+        `copdem` (chips, 2, rows, columns) float32: altitude [m] and slope [%]; a table of the tiles.
+        Reasons of rejects: `no_dem`, `slope`, `asset_unreadable`.
+
+    Raises:
+        SourceUnavailableError: the archive is away.
+    """
+    layer = TiledLayer(STAGE, Resampling.BILINEAR, NO_DEM)
+    grids = [grid.padded(1) for grid in window_grids(windows, recipe.window_size)]
+    footprint = footprint_pixels(recipe.window_size)
+    limit = recipe.terrain.max_slope
+    chips = []
+    for window in layer.read(windows["shot_number"].to_list(), grids, tiles, reader):
+        altitude = window.pixels.values.astype(np.float32)
+        if not window.pixels.valid.all() or altitude.min() < LOWEST_ALTITUDE:
+            layer.drop(window.shot_number, NO_DEM, "The DEM has a void in the window.")
+            continue
+        slope = slope_percent(altitude, PIXEL_SIZE)
+        steepest = float(slope[footprint].max())
+        if steepest > limit:
+            detail = f"The slope at the footprint is {steepest:.1f} %, {limit:g} % is allowed."
+            layer.drop(window.shot_number, SLOPE, detail)
+            continue
+        layer.kept.append(window)
+        chips.append(np.stack([altitude[1:-1, 1:-1], slope]))
+    shape = (len(chips), 2, recipe.window_size, recipe.window_size)
+    values = np.stack(chips) if chips else np.zeros(shape, np.float32)
+    return ChipStack(layer.table, {"copdem": values}, layer.rejects)
+
+
+def slope_percent(altitude: NDArray[np.float32], pixel_size: float) -> NDArray[np.float32]:
+    """Slope by Horn's method, as `gdaldem slope -p` computes it.
+
+    B. K. P. Horn, Hill shading and the reflectance map, Proceedings of the IEEE 69 (1981), 14-47.
+
+    Args:
+        altitude: (rows + 2, columns + 2) [m], with a margin of one pixel.
+        pixel_size: [m].
+
+    Returns:
+        (rows, columns) [%].
+    """
+    z = altitude.astype(np.float64)
+    west, middle, east = z[:, :-2], z[:, 1:-1], z[:, 2:]
+    rise_east = east - west
+    across = rise_east[:-2] + 2 * rise_east[1:-1] + rise_east[2:]
+    weighted = west + 2 * middle + east
+    along = weighted[2:] - weighted[:-2]
+    return (100 * np.hypot(across, along) / (8 * pixel_size)).astype(np.float32)
