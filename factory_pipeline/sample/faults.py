@@ -1,0 +1,124 @@
+"""What a server is told to get wrong, and the count of what was asked of it."""
+
+import asyncio
+import fnmatch
+import random
+import socket
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+COUNTS_PATH = "/_counts"
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong with the requests to some paths."""
+
+    path: str = "*"
+    """Glob of the request's path, such as `/stac/search` or `*.tif`."""
+    times: int | None = None
+    """Only the first so many requests of the path; None: any number."""
+    fraction: float = 1.0
+    """The part of these requests that it happens to, drawn with `seed`."""
+    seed: int = 0
+    delay_s: float = 0.0
+    """Wait before anything else."""
+    status: int | None = None
+    """Answer this status instead of the content."""
+    retry_after_s: int | None = None
+    """Seconds that the header Retry-After of such an answer asks for."""
+    truncate: bool = False
+    """Announce the whole body, send half of it and close the connection."""
+    reset: bool = False
+    """Reset the connection without an answer."""
+
+
+@dataclass
+class PathCount:
+    """What was asked of one path."""
+
+    requests: int = 0
+    bytes: int = 0
+    """Bytes of bodies that were sent."""
+
+
+class FaultyFront:
+    """Stands before the application: counts, delays, and lets happen what `Faults` say."""
+
+    def __init__(self, app: ASGIApp, faults: Sequence[Faults], latency_s: float) -> None:
+        self._app = app
+        self._faults = [(fault, random.Random(fault.seed)) for fault in faults]
+        self._matched: Counter[int] = Counter()
+        self._latency_s = latency_s
+        self._connections: dict[Any, asyncio.Transport] = {}
+        self._counts: dict[str, PathCount] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["path"] == COUNTS_PATH:
+            counts = {path: asdict(count) for path, count in self._counts.items()}
+            await JSONResponse(counts)(scope, receive, send)
+            return
+        count = self._counts.setdefault(scope["path"], PathCount())
+        count.requests += 1
+        fault = self._fault_of(scope["path"]) or Faults()
+        if self._latency_s + fault.delay_s > 0:
+            await asyncio.sleep(self._latency_s + fault.delay_s)
+        if fault.reset:
+            self._reset(scope["client"])
+        elif fault.status is not None:
+            asked = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
+            await Response(status_code=fault.status, headers=asked)(scope, receive, send)
+        else:
+            await self._app(scope, receive, partial(_send_counted, send, count, fault.truncate))
+
+    def connection_class(self) -> type[asyncio.Protocol]:
+        """uvicorn's protocol, with its connections kept by the client's address so that one can be reset."""
+        connections = self._connections
+
+        class Connection(AutoHTTPProtocol):  # type: ignore[valid-type,misc]
+            def connection_made(self, transport: asyncio.Transport) -> None:
+                self.peer = transport.get_extra_info("peername")
+                connections[self.peer] = transport
+                super().connection_made(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                connections.pop(self.peer, None)
+                super().connection_lost(exc)
+
+        return Connection
+
+    def _fault_of(self, path: str) -> Faults | None:
+        for index, (fault, generator) in enumerate(self._faults):
+            if not fnmatch.fnmatchcase(path, fault.path):
+                continue
+            self._matched[index] += 1
+            drawn = generator.random() < fault.fraction
+            if drawn and (fault.times is None or self._matched[index] <= fault.times):
+                return fault
+        return None
+
+    def _reset(self, client: tuple[str, int]) -> None:
+        transport = self._connections[tuple(client)]
+        # A socket that lingers for no time sends RST when it is closed, not FIN.
+        linger = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
+
+
+async def _send_counted(send: Send, count: PathCount, truncate: bool, message: Message) -> None:
+    if message["type"] == "http.response.body":
+        body = message.get("body", b"")
+        if truncate:
+            # More is announced and never comes: uvicorn then closes the connection.
+            message = {**message, "body": body[: len(body) // 2], "more_body": True}
+        count.bytes += len(message.get("body", b""))
+    await send(message)
