@@ -1,0 +1,91 @@
+"""From chips to the dataset: a file per batch, then one file per split."""
+
+from typing import Any
+
+import dagster as dg
+
+from factory_pipeline.assets.chips import EXTRACTION, copdem_chips, outcome_metadata, worldcover_chips
+from factory_pipeline.assets.failures import told_plainly
+from factory_pipeline.assets.footprints import OWNERS
+from factory_pipeline.assets.metadata import counts_table, picture
+from factory_pipeline.assets.per_batch import for_each_batch
+from factory_pipeline.build_summary import fuse_build
+from factory_pipeline.chips.extraction import BatchExtraction
+from factory_pipeline.hdf5.preview import chip_sheet
+from factory_pipeline.hdf5.schema import DATA, dataset_fields
+from factory_pipeline.recipe import Recipe
+from factory_pipeline.resources import Factory
+
+DATASET_COLUMNS = dg.TableSchema(
+    [
+        dg.TableColumn(
+            field.name,
+            f"{'string' if field.is_text else field.dtype.name} {field.shape}",
+            ", ".join([field.description, *field.band_names]),
+        )
+        for field in dataset_fields(Recipe().sentinel2.bands, Recipe().window_size)
+        if field.group == DATA
+    ]
+)
+PREVIEW_BYTES = 70_000
+
+
+@dg.asset(
+    deps=[copdem_chips, worldcover_chips],
+    kinds={"hdf5"},
+    metadata={"dagster/column_schema": DATASET_COLUMNS},
+    **{**EXTRACTION, "group_name": "dataset"},
+)
+def batch_dataset(context: dg.AssetExecutionContext, factory: Factory) -> None:
+    """The dataset file of a batch, whole or not at all; a batch without a sample is a valid, empty file."""
+    settings = factory.settings()
+    extraction = BatchExtraction(settings)
+    previewed = context.partition_keys[0]
+
+    def write(batch: str) -> dict[str, Any]:
+        metadata = outcome_metadata(extraction.dataset(batch))
+        path = settings.files.batch(batch)
+        metadata["path"] = dg.MetadataValue.path(str(path))
+        metadata["dagster/uri"] = path.as_uri()
+        # One sheet per run, not per batch: pictures are stored with the event.
+        if batch == previewed and metadata["dagster/row_count"]:
+            metadata["preview"] = picture(chip_sheet(path, max_bytes=PREVIEW_BYTES), f"chips of {batch}")
+        return metadata
+
+    for_each_batch(context, write)
+
+
+@dg.asset(
+    deps=[dg.AssetDep(batch_dataset, partition_mapping=dg.AllPartitionMapping())],
+    group_name="dataset",
+    kinds={"hdf5"},
+    owners=OWNERS,
+    metadata={"dagster/column_schema": DATASET_COLUMNS},
+)
+def fused_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
+    """`train_dataset.h5` and `test_dataset.h5`: every sample of every batch of the plan, in its order.
+
+    Fails, and names what is missing, where a batch of the plan has no whole file.
+    """
+    settings = factory.settings()
+    with told_plainly():
+        summary = fuse_build(settings, on_split=context.log.info)
+    pictures = {
+        f"preview of {split}": picture(
+            chip_sheet(settings.files.fused(split), max_bytes=PREVIEW_BYTES), f"chips of {split}"
+        )
+        for split, samples in summary.samples.items()
+        if samples
+    }
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(summary.samples.values()),
+            "samples by split": counts_table("split", summary.samples),
+            "footprints in": summary.footprints_in,
+            "batch plan": summary.plan,
+            "dropped by rule": counts_table("rule", summary.dropped),
+            "yield": summary.extraction_yield,
+            "folder": dg.MetadataValue.path(str(settings.output)),
+            **pictures,
+        }
+    )

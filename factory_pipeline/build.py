@@ -1,0 +1,187 @@
+"""Drives a whole build through Dagster: the same assets and the same instance that the web UI shows.
+
+No stock command runs unpartitioned, then partitioned, then unpartitioned assets where the partitions are
+born midway; this module does, with a process per range of batches.
+"""
+
+import math
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from factory_pipeline.build_summary import BuildSummary
+from factory_pipeline.errors import BuildError
+from factory_pipeline.gedi.batches import BatchPlan
+from factory_pipeline.settings import BuildSettings
+from factory_pipeline.storage import FactoryHome
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+MOST_BATCHES_PER_RUN = 25
+PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
+EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset")
+FUSE = ("fused_dataset",)
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The log of a run is kept for the web UI; on the terminal the progress is shown instead."""
+
+
+@dataclass(frozen=True)
+class BuildProgress:
+    """How far a build is."""
+
+    stage: str
+    """What is being done, in the user's words."""
+    done: int = 0
+    """Footprints whose batch is finished."""
+    total: int = 0
+    """Footprints of the plan; 0 while there is none."""
+    batches_done: int = 0
+    batches: int = 0
+
+
+def prepare_home(home: FactoryHome) -> None:
+    """Make the folders of a factory home and point Dagster at it."""
+    home.granule_inbox.mkdir(parents=True, exist_ok=True)
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    instance_file = home.dagster / "dagster.yaml"
+    if not instance_file.exists():
+        with resources.as_file(resources.files("factory_pipeline") / "dagster.yaml") as shipped:
+            shutil.copyfile(shipped, instance_file)
+    os.environ["FACTORY_HOME"] = str(home.root)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+
+
+def run_build(
+    home: FactoryHome, settings: BuildSettings, on_progress: Callable[[BuildProgress], None]
+) -> BuildSummary:
+    """Build the dataset: every stage, every missing batch, the fuse. Finished batches are not done again.
+
+    Raises:
+        BuildError: a stage failed; the message says which and why.
+    """
+    prepare_home(home)
+    settings.save(home)
+    on_progress(BuildProgress("Reading granules, filtering, drawing the subset"))
+    materialize(PREPARE)
+    plan = BatchPlan.load(settings.files.batch_plan)
+    extract_missing(settings, plan, on_progress)
+    on_progress(_progress("Fusing the batches", settings, plan))
+    materialize(FUSE)
+    return BuildSummary.load(settings.files.summary)
+
+
+def extract_missing(
+    settings: BuildSettings, plan: BatchPlan, on_progress: Callable[[BuildProgress], None]
+) -> None:
+    """Extract the batches of the plan that have no file, in parallel runs."""
+    ranges = missing_ranges(settings, plan)
+    if not ranges:
+        return
+    if min(settings.workers, len(ranges)) == 1:
+        for batches in ranges:
+            on_progress(_progress("Extracting chips", settings, plan))
+            materialize(EXTRACT, batches)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(settings.workers, len(ranges)), mp_context=context)
+    try:
+        runs: list[Future[None]] = [pool.submit(materialize, EXTRACT, batches) for batches in ranges]
+        running = set(runs)
+        while running:
+            _, running = wait(running, timeout=0.5)
+            on_progress(_progress("Extracting chips", settings, plan))
+        problems = [str(error) for run in runs if (error := run.exception()) is not None]
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if any(isinstance(run.exception(), BrokenProcessPool) for run in runs):
+        raise BuildError("A worker process was killed; run the same command again to go on.")
+    if problems:
+        raise BuildError(" ".join(dict.fromkeys(problems)))
+
+
+def missing_ranges(settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, ...]]:
+    """The missing batches in runs of neighbours, cut so that every worker has several runs to do."""
+    missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
+    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (4 * settings.workers))))
+    place = {key: number for number, key in enumerate(_registered_batches())}
+    missing.sort(key=place.__getitem__)
+    ranges: list[tuple[str, ...]] = []
+    for key in missing:
+        follows = ranges and place[key] == place[ranges[-1][-1]] + 1
+        if follows and len(ranges[-1]) < size:
+            ranges[-1] += (key,)
+        else:
+            ranges.append((key,))
+    return ranges
+
+
+def _registered_batches() -> list[str]:
+    import dagster as dg
+
+    from factory_pipeline.partitions import BATCHES
+
+    with dg.DagsterInstance.get() as instance:
+        return list(instance.get_dynamic_partitions(BATCHES))
+
+
+def materialize(assets: Sequence[str], batches: Sequence[str] = ()) -> None:
+    """Materialise assets, for a range of neighbouring batches where any are named, in this process.
+
+    Raises:
+        BuildError: a step failed; the message is what the step said.
+    """
+    import dagster as dg
+
+    from factory_pipeline.definitions import defs
+
+    tags = {}
+    if batches:
+        tags = {
+            "dagster/asset_partition_range_start": batches[0],
+            "dagster/asset_partition_range_end": batches[-1],
+        }
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(name) for name in assets],
+            tags=tags,
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise BuildError(_what_failed(result))
+
+
+def _what_failed(result: "dg.ExecuteInProcessResult") -> str:
+    said = []
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            said.append(data.user_failure_data.description)
+        elif error := data.error:
+            # The first cause is what went wrong; Dagster wraps it in errors of its own.
+            while error.cause:
+                error = error.cause
+            said.append(f"{event.step_key} failed: {error.message.strip()}")
+    return " ".join(said) or "The run failed; its log in the web UI says why."
+
+
+def _progress(stage: str, settings: BuildSettings, plan: BatchPlan) -> BuildProgress:
+    sizes = plan.sizes
+    done = [key for key in plan.keys if settings.files.batch(key).exists()]
+    return BuildProgress(
+        stage, sum(sizes[key] for key in done), sum(sizes.values()), len(done), len(plan.keys)
+    )

@@ -1,0 +1,168 @@
+"""The end of a build: the fuse with its guard, the ledger of the whole build, the summary."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
+from factory_pipeline.gedi import stages
+from factory_pipeline.gedi.batches import BatchPlan
+from factory_pipeline.gedi.manifest import load_manifest
+from factory_pipeline.hdf5.fuse import fuse_datasets
+from factory_pipeline.hdf5.read import describe
+from factory_pipeline.recipe import Recipe
+from factory_pipeline.rejects import REJECT_SCHEMA
+from factory_pipeline.settings import BuildSettings
+from factory_pipeline.storage import BuildFiles, write_text, write_whole
+
+NAMED_AT_MOST = 10
+"""Missing batches that an error names; it counts the others."""
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """What a build made of its footprints; kept as `summary.json`."""
+
+    granules: int
+    """Granules that were read."""
+    granules_set_aside: dict[str, str]
+    """Granules that could not be used, with the reason."""
+    footprints_in: int
+    """Footprints that came in, from granules and given CSVs: accepted and dropped ones together."""
+    dropped: dict[str, int]
+    """Footprints by `stage: reason`, in the order of the stages."""
+    planned: int
+    """Footprints that were drawn for the dataset."""
+    plan: str
+    """Digest of the batch plan."""
+    batches: int
+    samples: dict[str, int]
+    """Accepted footprints by split."""
+    files: dict[str, str]
+    """What was written, by what it is."""
+
+    @property
+    def extraction_yield(self) -> float:
+        """Accepted footprints as a fraction of those drawn."""
+        return sum(self.samples.values()) / self.planned if self.planned else 0.0
+
+    def save(self, path: Path) -> None:
+        """Write the summary whole, as JSON."""
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "BuildSummary":
+        """Read what `save` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+    def __str__(self) -> str:
+        lines = [f"Footprints in        {self.footprints_in:>12,}  from {self.granules} granules"]
+        lines += [f"  {name:<28} {-count:>8,}" for name, count in self.dropped.items() if count]
+        accepted = sum(self.samples.values())
+        lines.append(
+            f"Accepted             {accepted:>12,}  {self.extraction_yield:.0%} of the {self.planned:,} drawn"
+        )
+        lines += [f"  {split:<28} {count:>8,}" for split, count in self.samples.items()]
+        if self.granules_set_aside:
+            lines.append(f"Granules set aside   {len(self.granules_set_aside):>12,}")
+            lines += [f"  {name}: {reason}" for name, reason in self.granules_set_aside.items()]
+        lines.append("Written")
+        lines += [f"  {what:<20} {path}" for what, path in self.files.items()]
+        return "\n".join(lines)
+
+
+def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> BuildSummary:
+    """Fuse the batches of the plan, split by split, and write the ledger and the summary.
+
+    Raises:
+        IncompleteBuildError: a batch of the plan has no file; the message names it.
+        DatasetFileError: a batch file is not what the plan and its ledger say.
+    """
+    files = settings.files
+    plan = BatchPlan.load(files.batch_plan)
+    _check_complete(plan, files)
+    samples = {}
+    for split in settings.recipe.splits:
+        keys = plan.keys_of(split)
+        expected = [accepted_of_batch(plan, files, key) for key in keys]
+        samples[split] = fuse_datasets(
+            [files.batch(key) for key in keys], files.fused(split), settings.recipe, split, expected
+        )
+        on_split(f"{split}: {samples[split]} samples of {len(keys)} batches fused.")
+    dropped = _combine_ledgers(plan, files)
+    granules = load_manifest(files.footprints)
+    set_aside = {name: record.reason for name, record in granules.items() if record.reason}
+    summary = BuildSummary(
+        granules=len(granules) - len(set_aside),
+        granules_set_aside=set_aside,
+        footprints_in=stages.footprints_in(settings),
+        dropped=dropped,
+        planned=plan.footprints,
+        plan=plan.digest,
+        batches=len(plan.keys),
+        samples=samples,
+        files={
+            **{f"{split} dataset": str(files.fused(split)) for split in samples},
+            "reject ledger": str(files.rejects),
+            "summary": str(files.summary),
+        },
+    )
+    summary.save(files.summary)
+    return summary
+
+
+def accepted_of_batch(plan: BatchPlan, files: BuildFiles, batch: str) -> int:
+    """How many samples the file of a batch must hold, as the plan and the batch's ledger say."""
+    return plan.sizes[batch] - pl.read_parquet(files.batch_rejects(batch)).height
+
+
+def fuse_folder(folder: Path, output: Path) -> dict[str, int]:
+    """Fuse the batch files of a folder into one file per split; gives the samples by split.
+
+    Raises:
+        DatasetFileError: the folder holds no batch file, or one that is not whole.
+    """
+    by_split: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("[!.]*.h5")):
+        by_split.setdefault(describe(path).split, []).append(path)
+    if not by_split:
+        raise DatasetFileError(f"There are no batch files (*.h5) in {folder}.")
+    samples = {}
+    for split, paths in by_split.items():
+        recipe = Recipe.parse(json.loads(describe(paths[0]).recipe), where=str(paths[0]))
+        expected = [describe(path).samples for path in paths]
+        samples[split] = fuse_datasets(paths, BuildFiles(output).fused(split), recipe, split, expected)
+    return samples
+
+
+def _check_complete(plan: BatchPlan, files: BuildFiles) -> None:
+    missing = [
+        key for key in plan.keys if not (files.batch(key).exists() and files.batch_rejects(key).exists())
+    ]
+    if missing:
+        named = ", ".join(missing[:NAMED_AT_MOST])
+        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
+        raise IncompleteBuildError(
+            f"{len(missing)} of {len(plan.keys)} batches are missing: {named}{more}; extract them, then fuse."
+        )
+
+
+def _combine_ledgers(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
+    """Write the ledger of the whole build; gives the counts by `stage: reason`."""
+    parts = [
+        *(files.stage_rejects(stage) for stage in ("quality", "subset")),
+        *(files.batch_rejects(key) for key in plan.keys),
+    ]
+    ledger = pl.concat([pl.scan_parquet(part).select(list(REJECT_SCHEMA)) for part in parts])
+    with write_whole(files.rejects) as temporary:
+        ledger.sink_parquet(temporary)
+    reasons: Counter[str] = Counter()
+    for part in parts:
+        counts = pl.scan_parquet(part).group_by("stage", "reason").len().collect()
+        reasons.update({f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()})
+    order = ["quality", "split", "subset", "sentinel2", "copdem", "worldcover"]
+    return dict(sorted(reasons.items(), key=lambda entry: (order.index(entry[0].split(":")[0]), -entry[1])))

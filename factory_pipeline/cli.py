@@ -1,0 +1,251 @@
+"""The command line. Heavy imports stand inside the commands, so that `factory --help` answers at once."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from factory_pipeline import __version__
+from factory_pipeline.errors import FactoryError
+
+if TYPE_CHECKING:
+    from factory_pipeline.settings import BuildSettings
+    from factory_pipeline.storage import FactoryHome
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="factory")
+def cli() -> None:
+    """The dataset factory: from raw Earth observation to training-ready datasets."""
+
+
+@cli.command("create-dataset")
+@click.option(
+    "--input", "granules", metavar="DIR", help="Folder or object-store prefix with GEDI L4A granules."
+)
+@click.option("--output", type=PATH, required=True, metavar="DIR", help="Where the dataset is written.")
+@click.option("--recipe", type=FILE, metavar="FILE", help="The dataset's definition (YAML).")
+@click.option(
+    "--catalog",
+    default="planetary-computer",
+    show_default=True,
+    metavar="NAME|URL|PATH",
+    help="A provider's name, a STAC API's URL, or a folder with a static catalog.",
+)
+@click.option("--dataset-size-max", type=click.IntRange(min=1), metavar="N", help="Footprints per split.")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Footprints per batch.")
+@click.option(
+    "--num-processors",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Batches worked on at the same time.  [default: the number of cores]",
+)
+@click.option(
+    "--path-aggregated-csv-train", type=FILE, metavar="F", help="Footprints that passed the filter."
+)
+@click.option("--path-aggregated-csv-test", type=FILE, metavar="F", help="Footprints that passed the filter.")
+@click.option("--path-subset-csv-train", type=FILE, metavar="F", help="Footprints to extract.")
+@click.option("--path-subset-csv-test", type=FILE, metavar="F", help="Footprints to extract.")
+@click.option("--plot-distribution", is_flag=True, help="Also plot all footprints that pass the filter.")
+@click.option(
+    "--fuse-hdf5-datasets",
+    "fuse_folder",
+    type=FOLDER,
+    metavar="DIR",
+    help="Only fuse the batch files in DIR into one file per split in --output.",
+)
+def create_dataset(
+    granules: str | None,
+    output: Path,
+    recipe: Path | None,
+    catalog: str,
+    dataset_size_max: int | None,
+    batch_size: int | None,
+    num_processors: int | None,
+    path_aggregated_csv_train: Path | None,
+    path_aggregated_csv_test: Path | None,
+    path_subset_csv_train: Path | None,
+    path_subset_csv_test: Path | None,
+    plot_distribution: bool,
+    fuse_folder: Path | None,
+) -> None:
+    """Make train_dataset.h5 and test_dataset.h5 from GEDI granules.
+
+    A CSV given by --path-aggregated-csv-* or --path-subset-csv-* replaces the stages before it for its split.
+    Can be interrupted: the same command goes on where it stopped.
+    """
+    import os
+
+    from factory_pipeline.recipe import Recipe
+    from factory_pipeline.settings import BuildSettings
+    from factory_pipeline.storage import FactoryHome
+
+    if fuse_folder is not None:
+        fuse_folder_into(fuse_folder, output)
+        return
+    aggregated = _given(train=path_aggregated_csv_train, test=path_aggregated_csv_test)
+    subset = _given(train=path_subset_csv_train, test=path_subset_csv_test)
+    definition = (Recipe.load(recipe) if recipe else Recipe()).with_sizes(dataset_size_max, batch_size)
+    if granules is None and definition.splits.keys() - aggregated.keys() - subset.keys():
+        raise click.UsageError("Name the folder with the granules by --input.")
+    settings = BuildSettings(
+        granules=_absolute(granules or ""),
+        output=output.absolute(),
+        catalog=_absolute(catalog) if Path(catalog).is_dir() else catalog,
+        recipe=definition,
+        workers=num_processors or os.cpu_count() or 1,
+        aggregated_csv=aggregated,
+        subset_csv=subset,
+        plot_distribution=plot_distribution,
+    )
+    build(FactoryHome.from_environment(), settings)
+
+
+@cli.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--sheet", type=PATH, metavar="PNG", help="Where the sheet of chips is drawn.  [default: FILE.png]"
+)
+@click.option(
+    "--samples", type=click.IntRange(1, 64), default=8, show_default=True, help="Rows of the sheet."
+)
+def inspect(file: Path, sheet: Path | None, samples: int) -> None:
+    """Print what a dataset file holds and draw a sheet of its chips."""
+    from factory_pipeline.hdf5.preview import chip_sheet
+    from factory_pipeline.hdf5.read import describe
+    from factory_pipeline.storage import write_whole
+
+    summary = describe(file)
+    click.echo(str(summary))
+    if not summary.samples:
+        return
+    target = sheet or file.with_suffix(".png")
+    with write_whole(target) as temporary:
+        temporary.write_bytes(chip_sheet(file, samples=samples))
+    click.echo(f"Sheet of chips: {target}")
+
+
+@cli.command()
+@click.option("--output", type=PATH, required=True, metavar="DIR", help="Where the archive is, or is made.")
+@click.option(
+    "--granules", type=FOLDER, metavar="DIR", help="Make imagery around these granules' footprints."
+)
+@click.option("--serve", is_flag=True, help="Serve it: HTTP with range requests and a STAC API on loopback.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
+def sample(output: Path, granules: Path | None, serve: bool, port: int) -> None:
+    """Make a sample archive: granules, Sentinel-2, CopDEM and WorldCover rasters, a STAC catalog."""
+    from factory_pipeline.progress import ProgressLine
+    from factory_pipeline.sample.archive import make_archive
+
+    if not (output / "stac" / "catalog.json").exists():
+        with ProgressLine() as line:
+            click.echo(str(make_archive(output, granules=granules, on_progress=line.show)))
+    if serve:
+        from factory_pipeline.sample.server import serve as serve_archive
+
+        serve_archive(
+            output, port=port, on_ready=lambda url: click.echo(f"STAC API: {url}/stac (Ctrl-C ends it)")
+        )
+
+
+@cli.command()
+@click.option("--output", type=PATH, default=Path("demo"), show_default=True, metavar="DIR")
+def demo(output: Path) -> None:
+    """Make the sample archive, serve it, and build a dataset from it as from the real service."""
+    import os
+
+    from factory_pipeline.progress import ProgressLine
+    from factory_pipeline.recipe import Recipe
+    from factory_pipeline.sample.archive import make_archive
+    from factory_pipeline.sample.server import SampleServer
+    from factory_pipeline.settings import BuildSettings
+    from factory_pipeline.storage import FactoryHome
+
+    archive = output.absolute() / "sample"
+    if not (archive / "stac" / "catalog.json").exists():
+        with ProgressLine() as line:
+            click.echo(str(make_archive(archive, on_progress=line.show)))
+    home = FactoryHome(output.absolute() / "factory_home")
+    settings = BuildSettings(
+        granules=str(archive / "granules"),
+        output=output.absolute() / "output",
+        recipe=Recipe(batch_size=100),
+        workers=os.cpu_count() or 1,
+    )
+    with SampleServer(archive) as server:
+        build(home, settings.model_copy(update={"catalog": server.stac_url}))
+    # The server ends with the demo; what the web UI starts later reads the same catalog from disk.
+    settings.model_copy(update={"catalog": str(archive / "stac")}).save(home)
+    click.echo("\nLook at it:  make ui   or   factory inspect " + _short(settings.files.fused("train")))
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+def ui(host: str, port: int) -> None:
+    """Open the web UI on FACTORY_HOME (default ./factory_home), with sensors and schedules running."""
+    import os
+
+    from factory_pipeline.build import prepare_home
+    from factory_pipeline.storage import FactoryHome
+
+    home = FactoryHome.from_environment()
+    prepare_home(home)
+    click.echo(f"Factory home: {home.root}\nWeb UI: http://{host}:{port}")
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    arguments = ["dev", "-m", "factory_pipeline.definitions", "-h", host, "-p", str(port)]
+    os.execv(dagster, [dagster, *arguments])
+
+
+def build(home: "FactoryHome", settings: "BuildSettings") -> None:
+    """Run a build with a progress line, then print its summary."""
+    from factory_pipeline.build import run_build
+    from factory_pipeline.progress import BuildLine
+
+    with BuildLine() as line:
+        summary = run_build(home, settings, line.show_build)
+    click.echo(str(summary))
+
+
+def fuse_folder_into(folder: Path, output: Path) -> None:
+    """Fuse the batch files of a folder, split by split as their names say."""
+    from factory_pipeline.build_summary import fuse_folder
+
+    for split, samples in fuse_folder(folder, output).items():
+        click.echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
+
+
+def _given(**paths: Path | None) -> dict[str, Path]:
+    return {split: path.absolute() for split, path in paths.items() if path is not None}
+
+
+def _absolute(source: str) -> str:
+    """Local paths are kept absolute: the web UI may run in another folder."""
+    return source if not source or "://" in source else str(Path(source).absolute())
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what a user can mend is told in one sentence, without a traceback."""
+    try:
+        cli.main(args=arguments, prog_name="factory", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FactoryError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. What is finished stays; the same command goes on from there.", err=True)
+        sys.exit(130)

@@ -1,0 +1,19 @@
+"""The one Definitions object: everything that Dagster serves."""
+
+import dagster as dg
+
+from factory_pipeline.assets import chips, dataset, footprints
+from factory_pipeline.automation import checks, jobs, schedules, sensors
+from factory_pipeline.resources import Factory
+
+assets = dg.with_source_code_references(dg.load_assets_from_modules([footprints, chips, dataset]))
+
+defs = dg.Definitions(
+    assets=assets,
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    jobs=jobs.ALL,
+    sensors=sensors.ALL,
+    schedules=schedules.ALL,
+    resources={"factory": Factory()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,94 @@
+"""Progress on a terminal: a line that moves; elsewhere (a log, a pipe): a line now and then."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from factory_pipeline.build import BuildProgress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressLine:
+    """Shows a step, a fraction and a remark; ends with the block that it is opened in."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[remark]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._terminal = sys.stderr.isatty()
+        self._task = self._progress.add_task("", total=1.0, remark="", visible=False)
+        self._step = ""
+        self._printed_at = 0.0
+
+    def __enter__(self) -> Self:
+        if self._terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._terminal:
+            self._progress.stop()
+
+    def show(self, step: str, fraction: float, remark: str = "") -> None:
+        """Show that `step` is done to this fraction (0 to 1)."""
+        if self._terminal:
+            self._progress.update(
+                self._task, description=step, completed=fraction, remark=remark, visible=True
+            )
+            return
+        now = time.monotonic()
+        if step == self._step and now - self._printed_at < SECONDS_BETWEEN_LINES:
+            return
+        self._step, self._printed_at = step, now
+        print(f"{step}: {fraction:.0%} {remark}".rstrip(), file=sys.stderr, flush=True)
+
+
+class BuildLine(ProgressLine):
+    """The progress of a build: counts, and the time left as the finished batches promise it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began_at: float | None = None
+        self._began_with = 0
+
+    def show_build(self, progress: BuildProgress) -> None:
+        """Show how far the build is."""
+        if not progress.total:
+            self.show(progress.stage, 0.0)
+            return
+        remark = (
+            f"{progress.done:,} of {progress.total:,} footprints, "
+            f"{progress.batches_done} of {progress.batches} batches{self._time_left(progress)}"
+        )
+        self.show(progress.stage, progress.done / progress.total, remark)
+
+    def _time_left(self, progress: BuildProgress) -> str:
+        now = time.monotonic()
+        if self._began_at is None:
+            self._began_at, self._began_with = now, progress.done
+        done = progress.done - self._began_with
+        if not done or progress.done == progress.total:
+            return ""
+        seconds = (now - self._began_at) / done * (progress.total - progress.done)
+        return f", about {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,186 @@
+"""What Dagster makes of the definitions: they load, and what should start by itself does."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from factory_pipeline.automation import sensors
+from factory_pipeline.build import EXTRACT, FUSE, PREPARE, prepare_home
+from factory_pipeline.definitions import defs
+from factory_pipeline.gedi.batches import BatchPlan
+from factory_pipeline.partitions import BATCHES
+from factory_pipeline.recipe import Recipe
+from factory_pipeline.resources import Factory
+from factory_pipeline.settings import BuildSettings
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.built import environment
+
+EXTRACTION = [dg.AssetKey(name) for name in EXTRACT]
+
+
+@pytest.fixture
+def settings(small_archive: Path, tmp_path: Path) -> BuildSettings:
+    settings = BuildSettings(
+        granules=str(small_archive / "granules"),
+        output=tmp_path / "out",
+        catalog=str(small_archive),
+        recipe=Recipe(batch_size=40),
+    )
+    settings.save(FactoryHome(tmp_path / "home"))
+    return settings
+
+
+@pytest.fixture
+def factory(settings: BuildSettings, tmp_path: Path) -> Factory:
+    assert settings
+    return Factory(home=str(tmp_path / "home"))
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def materialize(
+    instance: dg.DagsterInstance, factory: Factory, names: tuple[str, ...], batches: tuple[str, ...] = ()
+) -> dg.ExecuteInProcessResult:
+    tags = {}
+    if batches:
+        tags = {
+            "dagster/asset_partition_range_start": batches[0],
+            "dagster/asset_partition_range_end": batches[-1],
+        }
+    return defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(name) for name in names],
+        tags=tags,
+        run_config={"resources": {"factory": {"config": {"home": factory.home}}}},
+        raise_on_error=False,
+    )
+
+
+def test_the_definitions_are_valid_as_the_command_says(tmp_path: Path):
+    command = [Path(sys.executable).with_name("dagster"), "definitions", "validate"]
+    ended = subprocess.run(
+        [*map(str, command), "-m", "factory_pipeline.definitions"],
+        env={"PATH": "", "DAGSTER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_every_asset_says_what_it_is():
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.group_name != "default", spec.key
+        assert spec.kinds, spec.key
+        assert spec.owners, spec.key
+
+
+def test_a_home_gets_an_instance_without_telemetry(tmp_path: Path):
+    with environment():
+        prepare_home(FactoryHome(tmp_path))
+        with dg.DagsterInstance.get() as instance:
+            assert not instance.telemetry_enabled
+            assert not instance.nux_enabled
+    settings_of_ones_own = tmp_path / "dagster" / "dagster.yaml"
+    settings_of_ones_own.write_text("telemetry: {enabled: false}\n")
+    with environment():
+        prepare_home(FactoryHome(tmp_path))
+    assert settings_of_ones_own.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_new_granules_start_a_build_once_they_are_whole(instance: dg.DagsterInstance, factory: Factory):
+    def tick(cursor: str | None) -> dg.SensorResult | dg.SkipReason:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        return sensors.new_granules(context, factory=factory)
+
+    first = tick(None)
+    assert isinstance(first, dg.SensorResult)
+    assert not first.run_requests
+    second = tick(first.cursor)
+    assert isinstance(second, dg.SensorResult)
+    assert second.run_requests
+    assert len(second.run_requests) == 1
+    assert materialize(instance, factory, PREPARE).success
+    assert isinstance(tick(second.cursor), dg.SkipReason)
+
+
+def test_a_missing_inbox_is_a_reason_not_an_error(instance: dg.DagsterInstance, tmp_path: Path):
+    context = dg.build_sensor_context(instance=instance)
+    answer = sensors.new_granules(context, factory=Factory(home=str(tmp_path / "new")))
+    assert isinstance(answer, dg.SkipReason)
+
+
+def test_missing_batches_start_by_themselves_and_only_those(
+    instance: dg.DagsterInstance, factory: Factory, settings: BuildSettings
+):
+    before = dg.evaluate_automation_conditions(defs=defs, instance=instance)
+    assert before.total_requested == 0
+    assert materialize(instance, factory, PREPARE).success
+    keys = BatchPlan.load(settings.files.batch_plan).keys
+    requested = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=before.cursor)
+    for key in EXTRACTION:
+        assert requested.get_requested_partitions(key) == set(keys)
+    assert materialize(instance, factory, EXTRACT, tuple(keys[:1])).success
+    later = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=requested.cursor)
+    assert later.total_requested == 0
+
+
+def test_the_fuse_starts_once_the_plan_is_complete(
+    instance: dg.DagsterInstance, factory: Factory, settings: BuildSettings
+):
+    def tick() -> dg.RunRequest | dg.SkipReason:
+        return sensors.complete_plan(dg.build_sensor_context(instance=instance), factory=factory)
+
+    assert isinstance(tick(), dg.SkipReason)
+    assert materialize(instance, factory, PREPARE).success
+    keys = BatchPlan.load(settings.files.batch_plan).keys
+    assert instance.get_dynamic_partitions(BATCHES) == keys
+    assert materialize(instance, factory, EXTRACT, tuple(keys[:-1])).success
+    assert isinstance(tick(), dg.SkipReason)
+    assert materialize(instance, factory, EXTRACT, (keys[-1],)).success
+    request = tick()
+    assert isinstance(request, dg.RunRequest)
+    assert materialize(instance, factory, FUSE).success
+    assert isinstance(tick(), dg.SkipReason)
+
+
+def test_a_fuse_of_an_incomplete_plan_names_what_is_missing(
+    instance: dg.DagsterInstance, factory: Factory, settings: BuildSettings
+):
+    assert materialize(instance, factory, PREPARE).success
+    keys = BatchPlan.load(settings.files.batch_plan).keys
+    result = materialize(instance, factory, FUSE)
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    description = failure.step_failure_data.user_failure_data.description
+    assert all(key in description for key in keys)
+
+
+def test_a_batch_that_fails_a_check_is_put_aside_and_not_fused(
+    instance: dg.DagsterInstance, factory: Factory, settings: BuildSettings, monkeypatch: pytest.MonkeyPatch
+):
+    from factory_pipeline.chips import label
+
+    # A label raster half a pixel off, as an earlier pipeline had it.
+    burn = label.burn_footprints
+    monkeypatch.setattr(
+        label,
+        "burn_footprints",
+        lambda x, y, values, left, top, radius, size: burn(x + 200, y, values, left, top, radius, size),
+    )
+    assert materialize(instance, factory, PREPARE).success
+    keys = tuple(BatchPlan.load(settings.files.batch_plan).keys)
+    result = materialize(instance, factory, EXTRACT, keys)
+    failed = {check.check_name for check in result.get_asset_check_evaluations() if not check.passed}
+    assert "label_raster" in failed
+    assert not any(settings.files.batch(key).exists() for key in keys)
+    assert not materialize(instance, factory, FUSE).success

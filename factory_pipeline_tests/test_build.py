@@ -1,0 +1,300 @@
+"""The first main job, end to end: granules in, train and test dataset out, through Dagster."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+from pyproj import Transformer
+
+from factory_pipeline.errors import BuildError
+from factory_pipeline.gedi.batches import BatchPlan
+from factory_pipeline.recipe import DateRange, Recipe, Sentinel2, Subset
+from factory_pipeline.sample.server import Faults, SampleServer
+from factory_pipeline.settings import BuildSettings
+from factory_pipeline_tests.built import (
+    FACTORY,
+    build,
+    factory,
+    files_below,
+    shots_in,
+    shots_in_files_and_ledger,
+)
+from factory_pipeline_tests.gedi.made_granules import NAME_2021, beam, write_granule
+
+RECIPE = Recipe(batch_size=20)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build that nothing disturbed."""
+
+    settings: BuildSettings
+    home: Path
+    archive: Path
+
+
+@pytest.fixture(scope="module")
+def server(small_archive: Path) -> Iterator[SampleServer]:
+    with SampleServer(small_archive, own_process=True) as running:
+        yield running
+
+
+def settings_for(archive: Path, output: Path, **changes: object) -> BuildSettings:
+    settings = BuildSettings(
+        granules=str(archive / "granules"), output=output, catalog=str(archive), recipe=RECIPE, workers=1
+    )
+    return settings.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def built(small_archive: Path, server: SampleServer, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    settings = settings_for(small_archive, folder / "out", catalog=server.stac_url)
+    build(folder / "home", settings)
+    return Built(settings, folder / "home", small_archive)
+
+
+def all_shots(archive: Path) -> list[int]:
+    shots: list[int] = []
+    for path in (archive / "granules").glob("*.h5"):
+        with h5py.File(path) as granule:
+            for name in granule:
+                if name.startswith("BEAM"):
+                    shots += granule[name]["shot_number"][:].tolist()
+    return sorted(shots)
+
+
+def test_both_splits_are_built_and_every_footprint_is_accounted_for(built: Built):
+    for split in ("train", "test"):
+        assert shots_in(built.settings.files.fused(split))
+        assert built.settings.files.subset_plot(split).exists()
+        assert built.settings.files.combined_csv(split).exists()
+    assert shots_in_files_and_ledger(built.settings) == all_shots(built.archive)
+
+
+def test_every_batch_is_worked_on_whatever_their_number(built: Built):
+    plan = BatchPlan.load(built.settings.files.batch_plan)
+    assert len(plan.keys) % built.settings.workers or len(plan.keys) > built.settings.workers
+    assert sorted(plan.keys) == sorted(path.stem for path in built.settings.files.batches.glob("*.h5"))
+
+
+def test_samples_stand_in_the_order_of_the_plan(built: Built):
+    plan = BatchPlan.load(built.settings.files.batch_plan)
+    for split in built.settings.recipe.splits:
+        place = {shot: number for number, shot in enumerate(plan.shots(split))}
+        places = [place[shot] for shot in shots_in(built.settings.files.fused(split))]
+        assert places == sorted(places)
+
+
+def test_every_sample_has_its_footprint_in_pixel_16_16(built: Built):
+    for split in built.settings.recipe.splits:
+        with h5py.File(built.settings.files.fused(split)) as file:
+            transforms = file["data/Transforms"][:].astype(float)
+            crs = file["data/CRS"].asstr()[:, 0]
+            position = file["provenance/Lat Lon"][:]
+            labels = file["data/AGBD Raster"][:, 0]
+            values = file["data/AGBD Values"][:, 0]
+        for transform, epsg, (latitude, longitude) in zip(transforms, crs, position, strict=True):
+            x, y = Transformer.from_crs("EPSG:4326", epsg, always_xy=True).transform(longitude, latitude)
+            assert int((x - transform[2]) // transform[0]) == 16
+            assert int((y - transform[5]) // transform[4]) == 16
+        assert labels.shape[1:] == (32, 32)
+        assert np.array_equal(labels[:, 16, 16], values)
+
+
+def test_the_same_build_gives_the_same_bytes_from_disk_as_over_http(built: Built, tmp_path: Path):
+    settings = settings_for(built.archive, tmp_path / "out", workers=1)
+    build(tmp_path / "home", settings)
+    assert files_below(settings.output) == files_below(built.settings.output)
+
+
+def test_a_rerun_does_nothing_again_and_changes_no_byte(built: Built):
+    before = {path: path.stat().st_mtime_ns for path in built.settings.files.batches.glob("*.h5")}
+    bytes_before = files_below(built.settings.output)
+    build(built.home, built.settings)
+    assert {path: path.stat().st_mtime_ns for path in built.settings.files.batches.glob("*.h5")} == before
+    assert files_below(built.settings.output) == bytes_before
+
+
+def test_granules_that_arrive_later_form_new_batches(built: Built, tmp_path: Path):
+    inbox = tmp_path / "granules"
+    inbox.mkdir()
+    first, *later = sorted((built.archive / "granules").glob("*.h5"))
+    shutil.copy(first, inbox)
+    settings = settings_for(built.archive, tmp_path / "out", granules=str(inbox))
+    build(tmp_path / "home", settings)
+    earlier = BatchPlan.load(settings.files.batch_plan).keys
+    for path in later:
+        shutil.copy(path, inbox)
+    build(tmp_path / "home", settings)
+    assert set(earlier) < set(BatchPlan.load(settings.files.batch_plan).keys)
+    assert shots_in_files_and_ledger(settings) == all_shots(built.archive)
+
+
+def test_no_product_in_the_time_window_gives_an_empty_file_and_reasons(built: Built, tmp_path: Path):
+    recipe = RECIPE.model_copy(update={"sentinel2": Sentinel2(max_days=0.001)})
+    settings = settings_for(built.archive, tmp_path / "out", recipe=recipe)
+    summary, _ = build(tmp_path / "home", settings)
+    assert summary.samples == {"train": 0, "test": 0}
+    with h5py.File(settings.files.fused("test")) as file:
+        assert file["data/Sentinel-2 L2A"].shape == (0, 12, 32, 32)
+    reasons = pl.read_parquet(settings.files.rejects).filter(stage="sentinel2")["reason"]
+    assert reasons.unique().to_list() == ["no_product"]
+    assert shots_in_files_and_ledger(settings) == all_shots(built.archive)
+
+
+def test_the_subset_has_exactly_the_size_that_was_asked_for(built: Built, tmp_path: Path):
+    recipe = RECIPE.model_copy(update={"subset": Subset(dataset_size_max=7)})
+    summary, _ = build(tmp_path / "home", settings_for(built.archive, tmp_path / "out", recipe=recipe))
+    assert summary.planned == 14
+
+
+def test_a_split_can_be_a_range_of_days_of_ones_own(built: Built, tmp_path: Path):
+    splits = {"all_years": DateRange(start=date(2019, 1, 1), end=date(2023, 12, 31))}
+    recipe = RECIPE.model_copy(update={"splits": splits, "subset": Subset(dataset_size_max=5)})
+    settings = settings_for(built.archive, tmp_path / "out", recipe=recipe)
+    summary, _ = build(tmp_path / "home", settings)
+    assert list(summary.samples) == ["all_years"]
+    assert len(shots_in(settings.files.fused("all_years"))) == summary.samples["all_years"]
+
+
+def test_bad_granules_are_named_and_the_others_go_on(built: Built, tmp_path: Path):
+    inbox = tmp_path / "granules"
+    shutil.copytree(built.archive / "granules", inbox)
+    whole = sorted(inbox.glob("*.h5"))[0].read_bytes()
+    names = [NAME_2021.replace("O13948", f"O0000{number}") for number in range(3)]
+    (inbox / names[0]).write_bytes(b"this is no granule")
+    (inbox / names[1]).write_bytes(whole[: len(whole) // 2])
+    write_granule(inbox, names[2], BEAM0101=beam(agbd_se=None))
+    settings = settings_for(built.archive, tmp_path / "out", granules=str(inbox))
+    summary, _ = build(tmp_path / "home", settings)
+    assert sorted(summary.granules_set_aside) == names
+    assert "agbd_se" in summary.granules_set_aside[names[2]]
+    assert files_below(settings.output).keys() == files_below(built.settings.output).keys()
+
+
+def test_an_empty_folder_is_told_in_one_sentence(tmp_path: Path, small_archive: Path):
+    (tmp_path / "empty").mkdir()
+    ended = factory(
+        *("create-dataset", "--input", tmp_path / "empty", "--output", tmp_path / "out"),
+        *("--catalog", small_archive),
+        home=tmp_path / "home",
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert str(tmp_path / "empty") in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_catalog_that_is_busy_and_recovers_changes_nothing(built: Built, tmp_path: Path, status: int):
+    faults = [Faults(path="/stac/search", times=2, status=status, retry_after_s=1)]
+    with SampleServer(built.archive, faults=faults) as busy:
+        settings = settings_for(built.archive, tmp_path / "out", catalog=busy.stac_url)
+        build(tmp_path / "home", settings)
+    assert files_below(settings.output) == files_below(built.settings.output)
+
+
+def test_a_catalog_that_stays_away_stops_the_build_and_nothing_is_lost(built: Built, tmp_path: Path):
+    with SampleServer(built.archive) as gone:
+        url = gone.stac_url
+    settings = settings_for(built.archive, tmp_path / "out", catalog=url, catalog_patience_s=1.0)
+    with pytest.raises(BuildError, match=r"127\.0\.0\.1"):
+        build(tmp_path / "home", settings)
+    assert not list(settings.files.batches.glob("*.h5"))
+    settings = settings_for(built.archive, tmp_path / "out")
+    build(tmp_path / "home", settings)
+    assert files_below(settings.output) == files_below(built.settings.output)
+
+
+def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Built, tmp_path: Path):
+    slow = SampleServer(built.archive, latency_s=0.05, own_process=True)
+    command = [FACTORY, "create-dataset", "--input", built.archive / "granules", "--output", tmp_path / "out"]
+    with slow:
+        process = subprocess.Popen(
+            [*map(str, command), "--catalog", slow.stac_url, "--batch-size", "20", "--num-processors", "1"],
+            env={**os.environ, "FACTORY_HOME": str(tmp_path / "home")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "out" / "batches").glob("[!.]*.h5")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finished = files_below(tmp_path / "out" / "batches")
+    assert 0 < len(finished) < len(files_below(built.settings.files.batches))
+    settings = settings_for(built.archive, tmp_path / "out")
+    build(tmp_path / "home", settings)
+    assert files_below(settings.output) == files_below(built.settings.output)
+
+
+def test_given_csvs_replace_the_first_stages(built: Built, tmp_path: Path):
+    files = built.settings.files
+    ended = factory(
+        *("create-dataset", "--output", tmp_path / "out", "--catalog", built.archive, "--batch-size", "20"),
+        *("--path-subset-csv-train", files.subset_csv("train")),
+        *("--path-subset-csv-test", files.subset_csv("test")),
+        home=tmp_path / "home",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert files_below(tmp_path / "out" / "batches") == files_below(files.batches)
+
+
+def test_a_given_aggregated_csv_replaces_the_filter_of_its_split(built: Built, tmp_path: Path):
+    files = built.settings.files
+    given = {split: files.combined_csv(split) for split in ("train", "test")}
+    settings = settings_for(built.archive, tmp_path / "out", aggregated_csv=given, granules="")
+    build(tmp_path / "home", settings)
+    assert sorted(shots_in(settings.files.fused("train"))) == sorted(shots_in(files.fused("train")))
+
+
+def test_fusing_a_folder_gives_the_fused_files(built: Built, tmp_path: Path):
+    ended = factory(
+        *("create-dataset", "--output", tmp_path, "--fuse-hdf5-datasets", built.settings.files.batches),
+        home=tmp_path / "home",
+    )
+    assert ended.returncode == 0, ended.stderr
+    for split in ("train", "test"):
+        assert shots_in(tmp_path / f"{split}_dataset.h5") == shots_in(built.settings.files.fused(split))
+
+
+def test_a_truncated_batch_file_is_named_and_nothing_is_fused(built: Built, tmp_path: Path):
+    shutil.copytree(built.settings.files.batches, tmp_path / "batches")
+    victim = sorted((tmp_path / "batches").glob("train*.h5"))[0]
+    victim.write_bytes(victim.read_bytes()[:-1000])
+    ended = factory(
+        *("create-dataset", "--output", tmp_path / "out", "--fuse-hdf5-datasets", tmp_path / "batches"),
+        home=tmp_path / "home",
+    )
+    assert ended.returncode == 1
+    assert victim.name in ended.stderr
+    assert not (tmp_path / "out" / "train_dataset.h5").exists()
+
+
+def test_inspect_prints_and_draws_what_is_inside(built: Built, tmp_path: Path):
+    fused = built.settings.files.fused("train")
+    ended = factory("inspect", fused, "--sheet", tmp_path / "sheet.png", home=tmp_path / "home")
+    assert ended.returncode == 0, ended.stderr
+    assert f"{len(shots_in(fused))}" in ended.stdout
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_progress_counts_footprints_and_batches(built: Built, tmp_path: Path):
+    settings = settings_for(built.archive, tmp_path / "out")
+    summary, told = build(tmp_path / "home", settings)
+    assert told[-1].done == told[-1].total == summary.planned
+    assert told[-1].batches_done == told[-1].batches == summary.batches
