@@ -1,0 +1,226 @@
+"""What the header of an image file says: its size, bands, data type, no data and place on the ground."""
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+import rasterio
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.matching import Role
+
+FORMATS = {
+    b"II*\0": "GTiff",
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",
+    b"MM\0+": "GTiff",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff\xe0": "JPEG",
+    b"\xff\xd8\xff\xe1": "JPEG",
+    b"\xff\xd8\xff\xdb": "JPEG",
+    b"\xff\xd8\xff\xee": "JPEG",
+}
+"""GDAL drivers by the first four bytes of a file (TIFF 6.0, BigTIFF, PNG, JPEG). No other driver is asked:
+some open addresses and files that an upload names."""
+GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+"""Look at the file alone, at none beside it."""
+
+FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "name": pl.String,
+    "role": pl.String,
+    "suffix": pl.String,
+    "stem": pl.String,
+    "bytes": pl.Int64,
+    "format": pl.String,
+    "width": pl.Int64,
+    "height": pl.Int64,
+    "bands": pl.Int64,
+    "dtype": pl.String,
+    "nodata": pl.Float64,
+    "crs": pl.String,
+    "epsg": pl.Int64,
+    "transform": pl.List(pl.Float64),
+    "bounds": pl.List(pl.Float64),
+    "band_names": pl.List(pl.String),
+    "error": pl.String,
+}
+"""One row per image or label; the columns after `bytes` are those of Header, null where it can't be read."""
+
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself; all None but `error` where it can't be read."""
+
+    format: str | None = None
+    """GDAL's name of the format."""
+    width: int | None = None
+    height: int | None = None
+    bands: int | None = None
+    dtype: str | None = None
+    """Data type of all bands; the types joined by commas where bands differ."""
+    nodata: float | None = None
+    crs: str | None = None
+    """`EPSG:...`, or WKT where there is no code."""
+    epsg: int | None = None
+    transform: tuple[float, ...] | None = None
+    """a, b, c, d, e, f of the affine map from column and row to the CRS; None without georeference."""
+    bounds: tuple[float, ...] | None = None
+    """West, south, east, north in degrees; None without georeference."""
+    band_names: tuple[str | None, ...] | None = None
+    """Descriptions of the bands."""
+    error: str | None = None
+    """Why the header can't be read."""
+
+
+class _Handle(io.RawIOBase):
+    """A file as GDAL opens it, more than once: it has its own position, and closing it closes nothing.
+
+    An error can't pass through GDAL; it is kept, and GDAL meets the end of the file.
+    """
+
+    def __init__(self, file: IO[bytes], errors: list[Exception]) -> None:
+        self._file = file
+        self._errors = errors
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._position
+        elif whence == io.SEEK_END:
+            offset += self._file.seek(0, io.SEEK_END)
+        self._position = max(offset, 0)
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            self._file.seek(self._position)
+            data = self._file.read(size)
+        except (OSError, OnboardingError) as error:
+            self._errors.append(error)
+            return b""
+        self._position += len(data)
+        return data
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """The header of an image, of which no more is read than GDAL asks for.
+
+    Args:
+        file: seekable.
+
+    Raises:
+        OnboardingError: what reading the file raised; an OSError makes a Header with an error instead.
+    """
+    errors: list[Exception] = []
+    driver = FORMATS.get(_Handle(file, errors).read(4))
+    if driver is None and not errors:
+        return Header(error="it is no TIFF, PNG or JPEG")
+    header = _ask_gdal(file, driver, errors) if driver else Header()
+    for error in errors:
+        if isinstance(error, OnboardingError):
+            raise error
+        header = Header(error=str(error))
+    return header
+
+
+def _ask_gdal(file: IO[bytes], driver: str, errors: list[Exception]) -> Header:
+    name = f"{id(file):x}"
+    try:
+        with (
+            rasterio.Env(**GDAL_OPTIONS),
+            rasterio.open(name, driver=driver, opener=lambda *_, **__: _Handle(file, errors)) as image,
+        ):
+            return _header_of(image)
+    except (RasterioError, ValueError, TypeError) as error:
+        reason = re.sub(rf"(/vsi\w+/)?{name}", "the file", str(error)).strip().rstrip(".")
+        return Header(error=reason or "its header is broken")
+
+
+def _header_of(image: Any) -> Header:
+    wkt = image.crs.to_wkt() if image.crs else None
+    crs, epsg = _crs_and_code(wkt) if wkt else (None, None)
+    placed = not image.transform.is_identity
+    nodata = image.nodata
+    return Header(
+        format=image.driver,
+        width=image.width,
+        height=image.height,
+        bands=image.count,
+        dtype=",".join(dict.fromkeys(image.dtypes)),
+        nodata=None if nodata is None else float(nodata),
+        crs=crs,
+        epsg=epsg,
+        transform=tuple(image.transform)[:6] if placed else None,
+        bounds=_degrees(wkt, tuple(image.bounds)) if placed and wkt else None,
+        band_names=tuple(image.descriptions),
+    )
+
+
+@lru_cache(maxsize=64)
+def _crs_and_code(wkt: str) -> tuple[str, int | None]:
+    epsg = rasterio.crs.CRS.from_wkt(wkt).to_epsg()
+    return (f"EPSG:{epsg}" if epsg else wkt), epsg
+
+
+@lru_cache(maxsize=64)
+def _to_degrees(wkt: str) -> Transformer:
+    return Transformer.from_crs(CRS.from_wkt(wkt), 4326, always_xy=True)
+
+
+def _degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
+    left, bottom, right, top = bounds
+    try:
+        found = _to_degrees(wkt).transform_bounds(
+            min(left, right), min(bottom, top), max(left, right), max(bottom, top)
+        )
+    except ProjError:
+        return None
+    return tuple(found) if all(map(math.isfinite, found)) else None
+
+
+def file_row(name: str, role: Role, size: int, header: Header) -> dict[str, Any]:
+    """A row of FILE_SCHEMA."""
+    return {"name": name, "bytes": size, **asdict(role), **asdict(header)}
+
+
+def file_frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
+    """Rows as a frame in FILE_SCHEMA, sorted by name."""
+    return pl.DataFrame(list(rows), schema=FILE_SCHEMA).sort("name")
+
+
+def scan_folder(folder: Path, roles: dict[str, Role]) -> pl.DataFrame:
+    """The headers of files in a folder.
+
+    Args:
+        folder: where an archive was unpacked.
+        roles: the files to read, by their names relative to the folder.
+
+    Returns:
+        A frame in FILE_SCHEMA.
+    """
+    rows = []
+    for name, role in roles.items():
+        with (folder / name).open("rb") as file:
+            rows.append(file_row(name, role, (folder / name).stat().st_size, read_header(file)))
+    return file_frame(rows)

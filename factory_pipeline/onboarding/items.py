@@ -1,0 +1,170 @@
+"""`items.parquet`: the images of an onboarded dataset as STAC items in GeoParquet (stac-geoparquet 1.0).
+
+Items are rows, their properties columns, the footprint is WKB in WGS 84 with a bounding box beside it:
+https://github.com/radiantearth/stac-geoparquet-spec and https://geoparquet.org/releases/v1.1.0.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+from numpy.typing import NDArray
+
+from factory_pipeline.onboarding.overlap import footprints
+from factory_pipeline.storage import write_whole
+
+STAC_VERSION = "1.1.0"
+PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+LABEL = "label"
+"""Key of the label among the assets."""
+
+_LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
+_ASSET = pa.struct(
+    [("href", pa.string()), ("type", pa.string()), ("title", pa.string()), ("roles", pa.list_(pa.string()))]
+)
+_BBOX = pa.struct([(edge, pa.float64()) for edge in ("xmin", "ymin", "xmax", "ymax")])
+_MEDIA_TYPES = {
+    ".tif": "image/tiff; application=geotiff",
+    ".tiff": "image/tiff; application=geotiff",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".jp2": "image/jp2",
+}
+
+
+def write_items(
+    path: Path,
+    items: pl.DataFrame,
+    split: pl.DataFrame,
+    name: str,
+    description: str,
+    dated: datetime,
+) -> None:
+    """Write the items of a dataset, one per image and label.
+
+    The columns `split`, `original_name`, `sha256`, `image_path_<modality>` and `label_path` are text, so
+    that tables and Croissant read them without knowing STAC.
+
+    Args:
+        path: `items.parquet` in the folder of the dataset, which asset addresses are relative to.
+        items: the items of the dataset.
+        split: `stem`, `split`.
+        name: id of the STAC collection.
+        description: of the collection.
+        dated: with a time zone. STAC asks for a time and an upload names none: the time of onboarding.
+    """
+    frame = items.join(split, on="stem", how="left", maintain_order="left").sort("stem")
+    corners = footprints(frame)
+    placed = np.isfinite(corners[:, 0, 0])
+    # Corners go clockwise from the north-west; a ring goes the other way round.
+    geometry = np.full(frame.height, None, dtype=object)
+    geometry[placed] = shapely.to_wkb(shapely.polygons(corners[placed][:, ::-1]))
+    bounds = _bounds(corners)
+    images = [{image["modality_tag"]: image["path"] for image in row} for row in frame["images"]]
+    tags = sorted({tag for row in images for tag in row})
+    height = frame.height
+    columns: dict[str, Any] = {
+        "type": pa.array(["Feature"] * height),
+        "stac_version": pa.array([STAC_VERSION] * height),
+        "stac_extensions": pa.array([[PROJECTION]] * height, pa.list_(pa.string())),
+        "id": pa.array(frame["stem"].to_list()),
+        "geometry": pa.array(geometry.tolist(), pa.binary()),
+        "bbox": pa.array(
+            [
+                dict(zip(("xmin", "ymin", "xmax", "ymax"), row, strict=True)) if there else None
+                for row, there in zip(bounds.tolist(), placed, strict=True)
+            ],
+            _BBOX,
+        ),
+        "links": pa.array([[]] * height, pa.list_(_LINK)),
+        "assets": _assets(images, tags, frame["label"].to_list()),
+        "collection": pa.array([name] * height),
+        "datetime": pa.array([dated] * height, pa.timestamp("us", tz="UTC")),
+        "proj:code": pa.array(
+            [None if code is None else f"EPSG:{code}" for code in frame["epsg"]], pa.string()
+        ),
+        "proj:shape": pa.array(list(zip(frame["height"], frame["width"], strict=True)), pa.list_(pa.int64())),
+        "proj:transform": pa.array(frame["transform"].to_list(), pa.list_(pa.float64())),
+        "split": pa.array(frame["split"].to_list(), pa.string()),
+        "original_name": pa.array(frame["original_name"].to_list(), pa.string()),
+        "sha256": pa.array(frame["sha256"].to_list(), pa.string()),
+        **{f"image_path_{tag}": pa.array([row.get(tag) for row in images], pa.string()) for tag in tags},
+        "label_path": pa.array(frame["label"].to_list(), pa.string()),
+    }
+    extent = _extent(bounds[placed])
+    table = pa.table(columns).replace_schema_metadata(
+        {
+            "geo": json.dumps(_geo(extent if placed.any() else None)),
+            "stac-geoparquet": json.dumps(
+                {"version": "1.0.0", "collections": {name: _collection(name, description, extent, dated)}}
+            ),
+        }
+    )
+    with write_whole(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _assets(images: list[dict[str, str]], tags: list[str], labels: list[str | None]) -> pa.Array:
+    """One field per modality and one for the label; null where an image lacks it."""
+    fields = [pa.array([_asset(row.get(tag), tag, ["data"]) for row in images], _ASSET) for tag in tags] + [
+        pa.array([_asset(label, LABEL, ["labels"]) for label in labels], _ASSET)
+    ]
+    return pa.StructArray.from_arrays(fields, names=[*tags, LABEL])
+
+
+def _asset(path: str | None, title: str, roles: list[str]) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    media_type = _MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+    return {"href": f"./{path}", "type": media_type, "title": title, "roles": roles}
+
+
+def _bounds(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """West, south, east, north; west is greater than east where a footprint crosses 180 degrees."""
+    bounds = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    bounds[:, [0, 2]] = np.where(
+        np.abs(bounds[:, [0, 2]]) > 180, (bounds[:, [0, 2]] + 180) % 360 - 180, bounds[:, [0, 2]]
+    )
+    return bounds
+
+
+def _extent(bounds: NDArray[np.float64]) -> list[float]:
+    """Bounds of all items; the whole globe where none is georeferenced or one crosses 180 degrees."""
+    if not len(bounds) or (bounds[:, 0] > bounds[:, 2]).any():
+        return [-180.0, -90.0, 180.0, 90.0]
+    return [*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist()]
+
+
+def _geo(extent: list[float] | None) -> dict[str, Any]:
+    """GeoParquet metadata; without `crs` the coordinates are longitude and latitude in WGS 84 (OGC:CRS84)."""
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["Polygon"],
+        "edges": "planar",
+        "covering": {"bbox": {edge: ["bbox", edge] for edge in ("xmin", "ymin", "xmax", "ymax")}},
+    }
+    if extent is not None:
+        column["bbox"] = extent
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+def _collection(name: str, description: str, extent: list[float], dated: datetime) -> dict[str, Any]:
+    return {
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "id": name,
+        "description": description or name,
+        "license": "other",
+        "links": [],
+        "extent": {
+            "spatial": {"bbox": [extent]},
+            "temporal": {"interval": [[dated.isoformat(), dated.isoformat()]]},
+        },
+    }

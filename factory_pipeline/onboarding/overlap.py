@@ -1,0 +1,139 @@
+"""Which images lie on the same ground: footprints, pairs that overlap, and the groups that pairs form."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+import shapely
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+SHARED_SHARE = 1e-3
+"""Two images overlap where they share more than this part of the smaller one.
+
+Neighbours in a mosaic share an edge, and after the change to degrees a sliver: half a row of a 512-pixel
+image is not an overlap."""
+
+_EQUATOR_M = 6_378_137.0
+_ECCENTRICITY2 = 0.00669437999014
+"""Semi-major axis and squared eccentricity of WGS 84."""
+_SHORTEST_DEGREE_M = 110_500.0
+"""No degree of latitude is shorter."""
+_CHUNK = 4096
+"""Footprints looked up at a time, which bounds the memory for candidates."""
+
+
+def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
+    """The four corners of each image in WGS 84.
+
+    Args:
+        items: `epsg`, `transform` (a, b, c, d, e, f of the affine map from column and row), `width`,
+            `height`, and `bounds` (west, south, east, north in degrees), which stands in where the others
+            are null.
+
+    Returns:
+        (items, 4, 2) longitude and latitude in degrees, the longitudes of an image without a jump at 180
+        (they may pass it); NaN for an image that is not georeferenced.
+    """
+    corners = np.full((items.height, 4, 2), np.nan)
+    rows = items.select("epsg", "transform", "width", "height", "bounds").with_row_index("row")
+    exact = rows.filter(pl.col("epsg").is_not_null() & pl.col("transform").is_not_null())
+    for (epsg,), group in exact.group_by("epsg"):
+        affine = np.array(group["transform"].to_list(), dtype=np.float64).reshape(-1, 6)
+        width = group["width"].to_numpy().astype(np.float64)
+        height = group["height"].to_numpy().astype(np.float64)
+        columns = np.stack([width * 0, width, width, width * 0], axis=1)
+        lines = np.stack([height * 0, height * 0, height, height], axis=1)
+        x = affine[:, 0:1] * columns + affine[:, 1:2] * lines + affine[:, 2:3]
+        y = affine[:, 3:4] * columns + affine[:, 4:5] * lines + affine[:, 5:6]
+        lon, lat = Transformer.from_crs(epsg, 4326, always_xy=True).transform(x, y)
+        corners[group["row"].to_numpy()] = np.stack([lon, lat], axis=-1)
+    boxes = rows.filter(
+        (pl.col("epsg").is_null() | pl.col("transform").is_null()) & pl.col("bounds").is_not_null()
+    )
+    if boxes.height:
+        west, south, east, north = np.array(boxes["bounds"].to_list(), dtype=np.float64).reshape(-1, 4).T
+        east = np.where(east < west, east + 360, east)
+        corners[boxes["row"].to_numpy()] = np.stack(
+            [np.stack([west, east, east, west], axis=1), np.stack([north, north, south, south], axis=1)],
+            axis=-1,
+        )
+    corners[~np.isfinite(corners).all(axis=(1, 2))] = np.nan
+    first = corners[:, :1, 0]
+    corners[:, :, 0] = first + (corners[:, :, 0] - first + 180) % 360 - 180
+    return corners
+
+
+def near_pairs(corners: NDArray[np.float64], distance_m: float = 0.0) -> NDArray[np.int64]:
+    """Every pair of footprints that overlap, or lie less than `distance_m` metres apart.
+
+    Measured in a plane around each pair, by the ellipsoid's radii at its latitude, which is exact enough for
+    images up to some hundred kilometres that don't reach a pole.
+
+    Args:
+        corners: (items, 4, 2) longitude and latitude in degrees; a footprint of NaN is near nothing.
+        distance_m: 0 for overlap alone.
+
+    Returns:
+        (pairs, 2) positions, the lower first, sorted.
+    """
+    places = np.flatnonzero(np.isfinite(corners).all(axis=(1, 2)))
+    if places.size < 2:
+        return np.empty((0, 2), dtype=np.int64)
+    bounds = _bounds(corners[places], distance_m)
+    tree = shapely.STRtree(shapely.box(*bounds.T))
+    found = []
+    for start in range(0, places.size, _CHUNK):
+        for turn in (0.0, 360.0):
+            looked_up = shapely.box(*(bounds[start : start + _CHUNK] + np.array([turn, 0.0, turn, 0.0])).T)
+            pair = places[tree.query(looked_up, predicate="intersects") + np.array([[start], [0]])]
+            pair = pair[:, pair[0] < pair[1]] if not turn else np.sort(pair[:, pair[0] != pair[1]], axis=0)
+            found.append(pair[:, _near(corners[pair[0]], corners[pair[1]], distance_m)])
+    return np.unique(np.concatenate(found, axis=1).T, axis=0)
+
+
+def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """The group of each of `count` members, where `pairs` belong together: the lowest member's number."""
+    parent = list(range(count))
+
+    def root(member: int) -> int:
+        while parent[member] != member:
+            parent[member] = parent[parent[member]]
+            member = parent[member]
+        return member
+
+    for one, other in pairs:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return np.array([root(member) for member in range(count)], dtype=np.int64)
+
+
+def _bounds(corners: NDArray[np.float64], distance_m: float) -> NDArray[np.float64]:
+    """Bounds in degrees that surely intersect where two footprints are near each other."""
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    lat_margin = distance_m / _SHORTEST_DEGREE_M / 2
+    steepest = np.maximum(np.abs(low[:, 1]), np.abs(high[:, 1])) + 2 * lat_margin
+    # The other footprint of a pair may lie nearer to the pole, but not by more than the margin.
+    lon_margin = lat_margin / np.maximum(np.cos(np.radians(steepest)), 1e-3)
+    margin = np.stack([lon_margin, np.full_like(lon_margin, lat_margin)], axis=1)
+    return np.concatenate([low - margin, high + margin], axis=1)
+
+
+def _near(one: NDArray[np.float64], other: NDArray[np.float64], distance_m: float) -> NDArray[np.bool_]:
+    origin_lon = one[:, :1, 0]
+    turns = np.round((other[:, :1, 0] - origin_lon) / 360) * 360
+    lat = np.radians(np.concatenate([one[..., 1], other[..., 1]], axis=1)).mean(axis=1, keepdims=True)
+    # Radii of curvature of the ellipsoid along the parallel (N cos) and the meridian (M).
+    across = _EQUATOR_M / np.sqrt(1 - _ECCENTRICITY2 * np.sin(lat) ** 2)
+    along = across**3 * (1 - _ECCENTRICITY2) / _EQUATOR_M**2
+
+    def plane(corners: NDArray[np.float64], turn: NDArray[np.float64] | float) -> NDArray[np.object_]:
+        x = np.radians(corners[..., 0] - turn - origin_lon) * across * np.cos(lat)
+        return shapely.polygons(np.stack([x, np.radians(corners[..., 1]) * along], axis=-1))
+
+    first, second = plane(one, 0.0), plane(other, turns)
+    smaller = np.minimum(shapely.area(first), shapely.area(second))
+    near = shapely.area(shapely.intersection(first, second)) > SHARED_SHARE * smaller
+    if distance_m > 0:
+        near |= shapely.distance(first, second) < distance_m
+    return near

@@ -1,0 +1,1 @@
+"""The dataset page: one HTML file that needs no network."""

@@ -1,0 +1,142 @@
+"""The layers of a preview: band compositions and the label, each as a picture of the same frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.enums import Resampling
+
+from factory_pipeline.onboarding.bands import BandStatistics
+from factory_pipeline.onboarding.manifest import DataSource, LabelCategory
+from factory_pipeline.onboarding.statistics import TrainingParameters
+from factory_pipeline.onboarding.terratorch import hls_names
+
+LABEL_COLORS = "viridis"
+"""Colour map of regression labels."""
+_MOST_SINGLE_BANDS = 3
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One or three bands of a modality as a picture."""
+
+    modality: str
+    name: str
+    bands: tuple[int, ...]
+    """Positions in the file: grey, or red, green and blue."""
+    stretch: tuple[tuple[float, float], ...]
+    """Per band: the values that become black and full."""
+
+
+def compositions(sources: Sequence[DataSource], parameters: TrainingParameters) -> list[Composition]:
+    """What is worth looking at: true colour, infrared and short-wave infrared where there are such bands.
+
+    A modality without any of these shows its first bands, each by itself.
+    """
+    found: list[Composition] = []
+    for source in sources:
+        bands = sorted(source.bands, key=lambda band: band.index)
+        place: dict[str, int] = {}
+        for number, (band, name) in enumerate(zip(bands, hls_names(source), strict=True)):
+            place[name] = number
+            if band.rgb_band:
+                place[band.rgb_band] = number
+        nir = "NIR_NARROW" if "NIR_NARROW" in place else "NIR_BROAD"
+        swir = "SWIR_2" if "SWIR_2" in place else "SWIR_1"
+        wanted = {
+            "True colour": ("R", "G", "B"),
+            "Infrared": (nir, "RED" if "RED" in place else "R", "GREEN" if "GREEN" in place else "G"),
+            "Short-wave infrared": (swir, nir, "RED" if "RED" in place else "R"),
+        }
+        chosen = {
+            name: tuple(place[key] for key in keys)
+            for name, keys in wanted.items()
+            if all(key in place for key in keys)
+        } or {band.band_name: (number,) for number, band in enumerate(bands[:_MOST_SINGLE_BANDS])}
+        statistics = parameters.of(source.modality_tag)
+        found += [
+            Composition(source.modality_tag, name, numbers, tuple(_stretch(statistics[n]) for n in numbers))
+            for name, numbers in chosen.items()
+        ]
+    return found
+
+
+def draw_composition(path: Path, composition: Composition, side: int) -> bytes:
+    """A WebP picture, its longer side at most `side` pixels; no data is transparent."""
+    with rasterio.open(path) as source:
+        values = source.read(
+            [band + 1 for band in composition.bands],
+            out_shape=(len(composition.bands), *_shape(source, side)),
+            masked=True,
+            resampling=Resampling.average,
+        )
+    grey = []
+    seen = np.ones(values.shape[1:], dtype=np.bool_)
+    for band, (low, high) in zip(values, composition.stretch, strict=True):
+        pixels = np.ma.filled(band.astype(np.float32), np.nan)
+        seen &= np.isfinite(pixels)
+        grey.append(np.nan_to_num(np.clip((pixels - low) / (high - low), 0, 1)) * 255)
+    channels = grey if len(grey) == 3 else grey * 3
+    pixels = np.stack([*channels, seen * 255.0], axis=-1).astype(np.uint8)
+    return _encoded(Image.fromarray(pixels), "WEBP", quality=78, method=4)
+
+
+def draw_mask(path: Path, categories: Sequence[LabelCategory], side: int) -> bytes:
+    """A PNG picture of a mask in the colours and opacities of its categories; all else is transparent."""
+    values, valid = _label(path, side)
+    pixels = np.zeros((*values.shape, 4), dtype=np.uint8)
+    for category in categories:
+        red, green, blue = (int(category.color[start : start + 2], 16) for start in (1, 3, 5))
+        pixels[valid & (values == category.id)] = (red, green, blue, round(category.opacity * 255))
+    return _encoded(
+        Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE), "PNG", optimize=True
+    )
+
+
+def draw_values(path: Path, low: float, high: float, side: int) -> bytes:
+    """A PNG picture of regression labels in LABEL_COLORS between two values; no data is transparent."""
+    values, valid = _label(path, side)
+    shade = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
+    pixels = (matplotlib.colormaps[LABEL_COLORS](np.where(valid, shade, 0)) * 255).astype(np.uint8)
+    pixels[..., 3] = np.where(valid, 255, 0)
+    return _encoded(
+        Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE), "PNG", optimize=True
+    )
+
+
+def color_ramp(steps: int = 9) -> list[str]:
+    """Colours of LABEL_COLORS from low to high, for a legend."""
+    colors = matplotlib.colormaps[LABEL_COLORS](np.linspace(0, 1, steps))[:, :3] * 255
+    return ["#{:02x}{:02x}{:02x}".format(*(round(channel) for channel in color)) for color in colors]
+
+
+def _stretch(band: BandStatistics) -> tuple[float, float]:
+    """From the 2nd to the 98th percentile of the training pixels."""
+    low, high = band.percentiles.get("p2", 0.0), band.percentiles.get("p98", 1.0)
+    return (low, high) if high > low else (low, low + 1)
+
+
+def _label(path: Path, side: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    """Values of the first band, nearest to the picture's pixels, and whether each is valid."""
+    with rasterio.open(path) as source:
+        values = source.read(1, out_shape=_shape(source, side), masked=True, resampling=Resampling.nearest)
+    filled = np.ma.getdata(values)
+    valid = ~np.ma.getmaskarray(values)
+    return (filled, valid & np.isfinite(filled)) if filled.dtype.kind == "f" else (filled, valid)
+
+
+def _shape(source: rasterio.DatasetReader, side: int) -> tuple[int, int]:
+    shrink = min(1.0, side / max(source.height, source.width))
+    return max(round(source.height * shrink), 1), max(round(source.width * shrink), 1)
+
+
+def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

@@ -1,0 +1,124 @@
+"""Putting the dataset page together."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from factory_pipeline.onboarding.address import display
+from factory_pipeline.onboarding.leaks import LeakReport
+from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.page.charts import band_chart, footprint_map
+from factory_pipeline.onboarding.page.preview import BUDGET, label_legend, preview
+from factory_pipeline.onboarding.splits import SPLITS
+from factory_pipeline.onboarding.statistics import TrainingParameters
+from factory_pipeline.storage import write_text
+
+
+class Status(StrEnum):
+    """How far an upload is."""
+
+    PENDING = "Pending"
+    ONBOARDING = "Onboarding"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that the page links to."""
+
+    href: str
+    """Relative to the page."""
+    description: str
+
+
+@dataclass(frozen=True)
+class DatasetPage:
+    """What the page tells; what is not known yet stays None."""
+
+    manifest: UploadManifest
+    status: Status
+    version: str
+    updated: datetime
+    root: Path
+    """Folder of the onboarded dataset."""
+    items: pl.DataFrame | None = None
+    split: pl.DataFrame | None = None
+    parameters: TrainingParameters | None = None
+    leaks: LeakReport | None = None
+    error_code: str | None = None
+    reason: str | None = None
+    """Why the onboarding failed, in one sentence."""
+    downloads: tuple[Download, ...] = ()
+    commands: dict[str, str] = field(default_factory=dict)
+    """What a user can do next, as commands for a terminal, by what they do."""
+    preview_budget: int = BUDGET
+
+
+def render_page(page: DatasetPage) -> str:
+    """The page as HTML; the same page in, the same text out."""
+    environment = Environment(
+        loader=PackageLoader("factory_pipeline.onboarding.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["weight"] = lambda value: f"{value:.3g}"
+    return environment.get_template("page.html").render(_context(page))
+
+
+def write_page(path: Path, page: DatasetPage) -> None:
+    """Write `dataset.html`."""
+    write_text(path, render_page(page))
+
+
+def _context(page: DatasetPage) -> dict[str, Any]:
+    items, split, parameters = page.items, page.split, page.parameters
+    counts = _split_counts(split) if split is not None else []
+    shown: dict[str, Any] = {"layers": [], "pairs": []}
+    charts: dict[str, list[Any]] = {}
+    if items is not None and split is not None and parameters is not None:
+        shown = preview(items, split, page.manifest, parameters, page.root, page.preview_budget)
+        for band in parameters.bands:
+            charts.setdefault(band.modality, []).append((band, band_chart(band)))
+        if parameters.label is not None:
+            charts["Label"] = [(parameters.label, band_chart(parameters.label))]
+    return {
+        "page": page,
+        "manifest": page.manifest,
+        "source_url": display(page.manifest.dataset_url),
+        "total": items.height if items is not None else None,
+        "counts": counts,
+        "charts": charts,
+        "classes": {known.id: known for known in parameters.classes} if parameters is not None else {},
+        "map": footprint_map(items, split) if items is not None and split is not None else None,
+        "preview": shown,
+        "legend": label_legend(page.manifest, parameters) if parameters is not None else None,
+    }
+
+
+def _split_counts(split: pl.DataFrame) -> list[tuple[str, int, float]]:
+    """Name, images and percent of each split."""
+    return [
+        (name, count := split.filter(pl.col("split") == name).height, 100 * count / max(split.height, 1))
+        for name in SPLITS
+    ]
+
+
+def _number(value: float | None) -> str:
+    """A number with four digits that count, and no exponent where it can be read without."""
+    if value is None:
+        return "–"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if 1e-3 <= abs(value) < 1e6:
+        digits = max(4 - len(str(int(abs(value)))), 0) if abs(value) >= 1 else 4
+        return f"{value:,.{digits}f}"
+    return f"{value:.3e}"

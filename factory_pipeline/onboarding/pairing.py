@@ -1,0 +1,267 @@
+"""Whether the images and labels of an upload belong together: checks as functions of a frame of files."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.manifest import LabelCategory
+from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes
+
+SHIFT_PIXELS = 0.01
+"""Corners of an image and its label that are nearer than this are at the same place."""
+NAMED_FILES = 5
+"""Files that a message names; all are in `files`."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check."""
+
+    name: str
+    """What it is called as an asset check."""
+    passed: bool
+    message: str
+    """One sentence."""
+    files: tuple[str, ...] = ()
+    """The offending files, sorted; empty where it passed."""
+
+
+def header_checks(files: pl.DataFrame, suffixes: Suffixes, max_pixels: int) -> tuple[Check, ...]:
+    """All checks that need names and headers only.
+
+    Args:
+        files: in headers.FILE_SCHEMA.
+        suffixes: of the images and labels.
+        max_pixels: most pixels of an image, all bands together.
+    """
+    return (
+        files_found(files, suffixes),
+        stems_unique(files),
+        pairs_complete(files, suffixes),
+        headers_readable(files),
+        sizes_sane(files, max_pixels),
+        bands_equal(files),
+        dtypes_equal(files),
+        sizes_equal(files),
+        crs_equal(files),
+        places_equal(files),
+    )
+
+
+def pixel_checks(
+    contents: pl.DataFrame, categories: Sequence[LabelCategory], label_nodata: float | None = None
+) -> tuple[Check, ...]:
+    """All checks that need the pixels.
+
+    Args:
+        contents: a frame of files with the columns of contents.CONTENT_SCHEMA.
+        categories: of the labels; none leaves the values of the masks unchecked.
+        label_nodata: what the manifest says is no data in the masks, beside what they declare.
+    """
+    return (
+        pixels_readable(contents),
+        images_different(contents),
+        bands_filled(contents),
+        *((mask_values_known(contents, categories, label_nodata),) if categories else ()),
+    )
+
+
+def require(checks: Iterable[Check]) -> None:
+    """Stop at the first check that failed.
+
+    Raises:
+        OnboardingError: NO_FILES, UNPAIRED, or CHECK_FAILED, with the check's sentence.
+    """
+    codes = {"files_found": "NO_FILES", "pairs_complete": "UNPAIRED"}
+    for check in checks:
+        if not check.passed:
+            raise OnboardingError(codes.get(check.name, "CHECK_FAILED"), check.message)
+
+
+def files_found(files: pl.DataFrame, suffixes: Suffixes) -> Check:
+    """There is an image of every modality, and a label."""
+    found = dict(files.group_by("suffix").len().iter_rows())
+    missing = [suffix for suffix in (*suffixes.images, suffixes.label) if not found.get(suffix)]
+    if missing:
+        return Check("files_found", False, f"No file ends in {' nor in '.join(map(repr, missing))}.")
+    counts = ", ".join(f"{found[suffix]} in {suffix}" for suffix in (*suffixes.images, suffixes.label))
+    return Check("files_found", True, f"Files end {counts}.")
+
+
+def stems_unique(files: pl.DataFrame) -> Check:
+    """No two files of one suffix have the same stem, as files in different folders may."""
+    twice = files.filter(pl.struct("suffix", "stem").is_duplicated())["name"]
+    return _check(
+        "stems_unique", twice, "have the name of another file in another folder", "Every name is unique."
+    )
+
+
+def pairs_complete(files: pl.DataFrame, suffixes: Suffixes) -> Check:
+    """Every stem has a label and an image of every modality."""
+    wanted = len(suffixes.images) + 1
+    alone = files.filter(pl.col("suffix").n_unique().over("stem") < wanted)
+    images, labels = (alone.filter(pl.col("role") == role)["name"] for role in (IMAGE, LABEL))
+    pairs = files["stem"].n_unique() - alone["stem"].n_unique()
+    if not alone.height and files.height:
+        return Check("pairs_complete", True, f"All {pairs} stems have their images and their label.")
+    what = "label" if len(suffixes.images) == 1 else "label or another image"
+    message = (
+        f"Complete stems: {pairs}; images that lack their {what}: {_some(images)};"
+        f" labels that lack an image: {_some(labels)}."
+    )
+    return Check("pairs_complete", False, message, tuple(alone["name"].sort()))
+
+
+def headers_readable(files: pl.DataFrame) -> Check:
+    """Every header can be read."""
+    broken = files.filter(pl.col("error").is_not_null()).sort("name")
+    reason = f" ({broken['error'][0]})" if broken.height else ""
+    return _check("headers_readable", broken["name"], f"can't be read{reason}", "Every header can be read.")
+
+
+def sizes_sane(files: pl.DataFrame, max_pixels: int) -> Check:
+    """No image declares more pixels than may be read."""
+    # As float: the product of absurd sizes leaves the range of an integer.
+    pixels = pl.col("width").cast(pl.Float64) * pl.col("height") * pl.col("bands")
+    absurd = files.filter(pixels > max_pixels)["name"]
+    return _check(
+        "sizes_sane",
+        absurd,
+        f"declare more than {max_pixels} pixels",
+        "Every image is of a size that can be read.",
+    )
+
+
+def bands_equal(files: pl.DataFrame) -> Check:
+    """The same number of bands within a modality; labels have one."""
+    odd = pl.concat([_odd(files, "bands"), _several_bands(files)]).unique()
+    return _check("bands_equal", odd, "have another number of bands than most", "All have the same bands.")
+
+
+def dtypes_equal(files: pl.DataFrame) -> Check:
+    """The same data type within a modality."""
+    return _check(
+        "dtypes_equal", _odd(files, "dtype"), "have another data type than most", "One data type each."
+    )
+
+
+def sizes_equal(files: pl.DataFrame) -> Check:
+    """The same width and height within each pair."""
+    sized = files.drop_nulls("width")
+    odd = _differing(sized, pl.struct("width", "height"))
+    return _check("sizes_equal", odd, "differ in size from their partner", "Sizes agree within each pair.")
+
+
+def crs_equal(files: pl.DataFrame) -> Check:
+    """The same CRS within each pair; formats that can't hold one are not compared."""
+    placed = files.filter(pl.col("format") == "GTiff").with_columns(pl.col("crs").fill_null("none"))
+    return _check(
+        "crs_equal", _differing(placed, pl.col("crs")), "differ in CRS from their partner", "CRS agree."
+    )
+
+
+def places_equal(files: pl.DataFrame) -> Check:
+    """Corners of image and label at the same place, to a hundredth of a pixel."""
+    placed = files.filter((pl.col("format") == "GTiff") & pl.col("transform").is_not_null())
+    width, height = (pl.col(name).cast(pl.Float64) for name in ("width", "height"))
+    a, b, c, d, e, f = (pl.col("transform").list.get(index) for index in range(6))
+    corners = placed.select(
+        "name",
+        "stem",
+        pixel=pl.max_horizontal(a.abs(), b.abs(), d.abs(), e.abs()),
+        left=c,
+        top=f,
+        right=c + a * width + b * height,
+        bottom=f + d * width + e * height,
+    )
+    # Sizes are compared by another check: a label of other resolution may cover the same ground.
+    near = [
+        (pl.col(side).max() - pl.col(side).min()).over("stem")
+        <= SHIFT_PIXELS * pl.col("pixel").min().over("stem")
+        for side in ("left", "top", "right", "bottom")
+    ]
+    shifted = corners.filter(~pl.all_horizontal(near))["name"]
+    return _check(
+        "places_equal", shifted, "lie elsewhere than their partner", "Places agree within each pair."
+    )
+
+
+def pixels_readable(contents: pl.DataFrame) -> Check:
+    """Every pixel can be read."""
+    broken = contents.filter(pl.col("read_error").is_not_null()).sort("name")
+    reason = f" ({broken['read_error'][0]})" if broken.height else ""
+    return _check("pixels_readable", broken["name"], f"are broken{reason}", "Every pixel can be read.")
+
+
+def images_different(contents: pl.DataFrame) -> Check:
+    """No image is there twice under two names."""
+    images = contents.filter((pl.col("role") == IMAGE) & pl.col("sha256").is_not_null())
+    twice = images.filter(pl.col("sha256").is_duplicated()).sort("sha256", "name")["name"]
+    return _check(
+        "images_different", twice, "have the same content as another image", "No image is there twice."
+    )
+
+
+def bands_filled(contents: pl.DataFrame) -> Check:
+    """No band of an image is without data throughout."""
+    without = (pl.col("role") == IMAGE) & (pl.col("empty_bands").list.len() > 0)
+    empty = contents.filter(without).sort("name")
+    bands = f" (band {empty['empty_bands'][0][0]} of the first)" if empty.height else ""
+    return _check(
+        "bands_filled", empty["name"], f"have a band without any data{bands}", "Every band holds data."
+    )
+
+
+def mask_values_known(
+    contents: pl.DataFrame, categories: Sequence[LabelCategory], label_nodata: float | None = None
+) -> Check:
+    """Every value of the masks is named by a category, or is no data."""
+    known = [float(category.id) for category in categories]
+    known += [] if label_nodata is None else [label_nodata]
+    values = (
+        contents.filter(pl.col("role") == LABEL)
+        .explode("values")
+        .filter(pl.col("values").is_not_null() & ~pl.col("values").is_in(known))
+    )
+    unknown = sorted(values["values"].unique())
+    shown = ", ".join(f"{value:g}" for value in unknown[:10]) + (" ..." if len(unknown) > 10 else "")
+    return _check(
+        "mask_values_known",
+        values["name"].unique(),
+        f"hold values that no label category names: {shown}",
+        "Every value in the masks is named by a label category.",
+    )
+
+
+def _odd(files: pl.DataFrame, column: str) -> pl.Series:
+    """Files that differ from most with their suffix; the larger value where two are as frequent."""
+    known = files.drop_nulls(column)
+    usual = (
+        known.group_by("suffix", column)
+        .len()
+        .sort("len", column, descending=[True, False])
+        .unique("suffix", keep="first")
+    )
+    return known.join(usual, on=["suffix", column], how="anti")["name"]
+
+
+def _several_bands(files: pl.DataFrame) -> pl.Series:
+    return files.filter((pl.col("role") == LABEL) & (pl.col("bands") > 1))["name"]
+
+
+def _differing(files: pl.DataFrame, value: pl.Expr) -> pl.Series:
+    return files.filter(value.n_unique().over("stem") > 1)["name"]
+
+
+def _check(name: str, offending: pl.Series, what: str, otherwise: str) -> Check:
+    if not len(offending):
+        return Check(name, True, otherwise)
+    files = offending.unique().sort()
+    return Check(name, False, f"Files that {what}: {_some(files)}.", tuple(files))
+
+
+def _some(files: pl.Series) -> str:
+    more = f" and {len(files) - NAMED_FILES} more" if len(files) > NAMED_FILES else ""
+    return (", ".join(files.sort()[:NAMED_FILES]) or "none") + more

@@ -1,0 +1,81 @@
+"""Reading every pixel of a raster in strips, and what is no data in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from factory_pipeline.errors import OnboardingError
+
+VALUES_PER_STRIP = 2**22
+"""Pixels times bands read at once: what bounds the memory of one file being read."""
+
+
+def strips(
+    path: Path, bands: int | None = None, dtype: np.dtype | None = None
+) -> Iterator[tuple[NDArray[np.generic], NDArray[np.bool_]]]:
+    """Read a raster from top to bottom.
+
+    No data is what the file says is no data, per band, and NaN and infinity; TerraTorch leaves out the same.
+    Masks and alpha bands are not applied.
+
+    Args:
+        path: a raster that GDAL reads.
+        bands: number of bands that it must have.
+        dtype: data type that it must have.
+
+    Yields:
+        values (bands, rows, columns) in the file's dtype, and whether each is valid, in the same shape.
+
+    Raises:
+        OnboardingError: CHECK_FAILED, the file can't be read or has other bands or another data type.
+    """
+    try:
+        with rasterio.open(path) as source:
+            found = np.result_type(*source.dtypes)
+            if bands is not None and source.count != bands:
+                raise OnboardingError("CHECK_FAILED", f"{path.name} has {source.count} bands, not {bands}.")
+            if dtype is not None and found != dtype:
+                raise OnboardingError("CHECK_FAILED", f"{path.name} has the data type {found}, not {dtype}.")
+            block_rows = source.block_shapes[0][0]
+            rows = max(VALUES_PER_STRIP // (source.count * source.width), 1)
+            rows = max(rows // block_rows, 1) * block_rows
+            for top in range(0, source.height, rows):
+                window = Window(0, top, source.width, min(rows, source.height - top))
+                values = source.read(window=window, out_dtype=found)
+                yield values, _valid(values, source.nodatavals)
+    except RasterioError as error:
+        raise OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {error}.") from error
+
+
+def data_type(path: Path) -> np.dtype:
+    """The data type that holds all bands of a raster.
+
+    Raises:
+        OnboardingError: CHECK_FAILED, the file can't be read.
+    """
+    try:
+        with rasterio.open(path) as source:
+            return np.result_type(*source.dtypes)
+    except RasterioError as error:
+        raise OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {error}.") from error
+
+
+def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
+    valid = (
+        np.isfinite(values)
+        if np.issubdtype(values.dtype, np.floating)
+        else np.ones(values.shape, dtype=np.bool_)
+    )
+    for band, value in enumerate(nodata):
+        if value is None or np.isnan(value):
+            continue
+        if np.issubdtype(values.dtype, np.floating):
+            valid[band] &= values[band] != values.dtype.type(value)
+        else:
+            valid[band] &= values[band] != value
+    return valid

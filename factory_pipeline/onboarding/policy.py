@@ -1,0 +1,40 @@
+"""What an installation lets in: where uploads may come from, and how large they may be."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+GIB = 1 << 30
+
+
+class IntakePolicy(BaseModel):
+    """Limits of an installation; the defaults suit uploads from the public internet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schemes: tuple[str, ...] = ("file", "http", "https", "s3")
+    """Kinds of address that are opened; others that fsspec knows, such as `gs` or `az`, can be added."""
+    folders: tuple[Path, ...] = ()
+    """Folders that `file` addresses may lead into; everything below them is allowed."""
+    private_addresses: bool = False
+    """Whether hosts on loopback and in private networks may be read."""
+    timeout_s: float = Field(30, gt=0)
+    """Longest silence of a host, in seconds."""
+    retries: int = Field(4, ge=0)
+    """How often a request is tried again, and a broken download taken up."""
+    max_archive_bytes: int = Field(500 * GIB, gt=0)
+    """Largest archive."""
+    max_unpacked_bytes: int = Field(2000 * GIB, gt=0)
+    """Most bytes that an archive may unpack to."""
+    max_ratio: float = Field(100, gt=1)
+    """Most bytes unpacked per byte of a compressed archive or member."""
+    ratio_floor_bytes: int = Field(64 << 20, ge=0)
+    """Below this many unpacked bytes the ratio is not looked at: a mask of one value compresses well."""
+    max_members: int = Field(1_000_000, gt=0)
+    """Most files and folders in an archive."""
+    max_pixels: int = Field(10**9, gt=0)
+    """Most pixels that an image may declare, all bands together."""
+    max_header_bytes: int = Field(32 << 20, gt=0)
+    """Most bytes of a compressed image that the pre-scan unpacks in search of its header."""
+    concurrency: int = Field(16, ge=1, le=128)
+    """Requests in flight to one host."""

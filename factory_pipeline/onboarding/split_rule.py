@@ -1,0 +1,184 @@
+"""How a manifest asks for the images to be divided into train, test and validation."""
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from factory_pipeline.onboarding.spelling import ManifestSection, as_list, fold
+
+SPLIT_SPELLINGS = {
+    "training": "train",
+    "testing": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validate": "validation",
+}
+"""What users call the three splits."""
+
+
+class Percentages(ManifestSection):
+    """Shares of the images; they add up to 100. Shares that add up to 1 are read as fractions."""
+
+    other_spellings: ClassVar[Mapping[str, str]] = SPLIT_SPELLINGS
+
+    train: float = Field(60, ge=0, le=100)
+    test: float = Field(20, ge=0, le=100)
+    validation: float = Field(20, ge=0, le=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shares_as_percent(cls, document: Any) -> Any:
+        if isinstance(document, Mapping):
+            shares = {key: _number(value) for key, value in document.items()}
+            numbers = [share for share in shares.values() if isinstance(share, int | float)]
+            if len(numbers) == len(shares) and math.isclose(sum(numbers), 1, abs_tol=1e-9):
+                return {key: round(100 * share, 9) for key, share in shares.items()}
+            return shares
+        parts = document.split("/") if isinstance(document, str) else document
+        if isinstance(parts, list | tuple) and len(parts) == 3:
+            return dict(zip(("train", "test", "validation"), map(_number, parts), strict=True))
+        return document
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.test + self.validation
+        if not math.isclose(total, 100, abs_tol=1e-6):
+            raise ValueError(f"train, test and validation add up to {total:g} percent, not 100")
+        if self.train == 0:
+            raise ValueError("train is 0 percent; the training parameters need at least one training image")
+        return self
+
+
+def _number(value: Any) -> Any:
+    """`60`, `"60"` or `"60 %"` as a number, where it is one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value.strip().removesuffix("%"))
+    except ValueError:
+        return value
+
+
+class RandomSplit(ManifestSection):
+    """Each image falls to a split by a draw from the seed and its own name."""
+
+    method: Literal["random"] = "random"
+    seed: int = 42
+    percentages: Percentages = Percentages()
+
+
+StemsOrFile = Annotated[tuple[str, ...] | None, BeforeValidator(as_list)]
+
+
+class GivenSplit(ManifestSection):
+    """The user says which stem is in which split, by lists or by text files in the archive."""
+
+    other_spellings: ClassVar[Mapping[str, str]] = SPLIT_SPELLINGS
+
+    method: Literal["given"] = "given"
+    train: StemsOrFile = None
+    """Stems of images."""
+    test: StemsOrFile = None
+    validation: StemsOrFile = None
+    train_file: str | None = None
+    """Name of a file in the archive with one stem per line."""
+    test_file: str | None = None
+    validation_file: str | None = None
+
+    @model_validator(mode="after")
+    def _train_named_once(self) -> Self:
+        for name in ("train", "test", "validation"):
+            if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
+                raise ValueError(f"{name} is given as a list and as the file {getattr(self, f'{name}_file')}")
+        if not self.train and self.train_file is None:
+            raise ValueError("train names no image; give a list of stems or a file with one stem per line")
+        names = [name for part in (self.train, self.test, self.validation) for name in part or ()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]} is in more than one split, or twice in one")
+        return self
+
+
+class SpatialUnit(StrEnum):
+    """What falls to a split as a whole."""
+
+    BLOCK = "block"
+    """A square of the ground."""
+    MGRS = "mgrs"
+    """A tile of the Military Grid Reference System, as of Sentinel-2."""
+    OVERLAP = "overlap"
+    """Images whose footprints touch or lie within the buffer, taken together."""
+
+
+UNIT_SPELLINGS = {
+    "block": SpatialUnit.BLOCK,
+    "blocks": SpatialUnit.BLOCK,
+    "mgrs": SpatialUnit.MGRS,
+    "mgrs_tile": SpatialUnit.MGRS,
+    "overlap": SpatialUnit.OVERLAP,
+    "overlaps": SpatialUnit.OVERLAP,
+}
+
+
+class SpatialSplit(ManifestSection):
+    """Neighbouring images fall to one split, so that a test image is not beside a training image."""
+
+    other_spellings: ClassVar[Mapping[str, str]] = {
+        "unit": "by",
+        "block_size": "block_m",
+        "block_size_m": "block_m",
+        "buffer": "buffer_m",
+    }
+
+    method: Literal["spatial"] = "spatial"
+    by: Annotated[SpatialUnit, BeforeValidator(lambda value: UNIT_SPELLINGS.get(fold(value), value))] = (
+        SpatialUnit.BLOCK
+    )
+    block_m: float = Field(10_000, gt=0)
+    """Side of a block in metres."""
+    buffer_m: float = Field(0, ge=0)
+    """Footprints nearer than this count as overlapping, in metres."""
+    seed: int = 42
+    percentages: Percentages = Percentages()
+
+
+SplitRule = Annotated[RandomSplit | GivenSplit | SpatialSplit, Field(discriminator="method")]
+
+
+def read_split_rule(document: Any) -> Any:
+    """The split rule with its method written out, from what users type.
+
+    `random`, `block` or `{train: 60, test: 20, val: 20}` are enough; where a method is missing it follows
+    from the keys.
+    """
+    if isinstance(document, str):
+        word = fold(document)
+        if word in UNIT_SPELLINGS:
+            return {"method": "spatial", "by": word}
+        return {"method": word}
+    if not isinstance(document, Mapping):
+        return document
+    rule = {SPLIT_SPELLINGS.get(fold(key), fold(key)): value for key, value in document.items()}
+    for word in ("type", "kind"):
+        if word in rule and "method" not in rule:
+            rule["method"] = rule.pop(word)
+    shares = {name: rule[name] for name in ("train", "test", "validation") if name in rule}
+    shared = bool(shares) and all(isinstance(_number(share), int | float) for share in shares.values())
+    if "method" not in rule:
+        rule["method"] = _method_of(rule, named=bool(shares) and not shared)
+    else:
+        rule["method"] = fold(rule["method"])
+    if shared and rule["method"] != "given":
+        rule = {key: value for key, value in rule.items() if key not in shares} | {"percentages": shares}
+    return rule
+
+
+def _method_of(rule: Mapping[str, Any], named: bool) -> str:
+    if named or any(key.endswith("_file") for key in rule):
+        return "given"
+    if any(key in rule for key in ("by", "unit", "block_m", "block_size", "block_size_m")):
+        return "spatial"
+    return "random"

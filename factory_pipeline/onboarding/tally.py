@@ -1,0 +1,215 @@
+"""Statistics of very many values in little memory: parts are made per file and added up.
+
+Integers of up to 16 bits are counted by value: everything follows exactly from the counts. Other types keep
+count, mean and sum of squared deviations in float64 (added up as by Chan, Golub and LeVeque, 1983), and their
+percentiles are selected by radix, 16 bits of an order-preserving integer key per pass: exact, no sorting.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGIT_BITS = 16
+DIGITS = 1 << DIGIT_BITS
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each value occurs, for integers of up to 16 bits."""
+
+    lowest: int
+    """The value that `counts[0]` counts."""
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: NDArray[np.integer]) -> "Counts":
+        """Count values (any shape) of an integer type of up to 16 bits."""
+        if not values.size:
+            return cls(0, np.zeros(0, dtype=np.int64))
+        lowest = int(values.min())
+        return cls(lowest, np.bincount(values.ravel().astype(np.int64) - lowest))
+
+    def __add__(self, other: "Counts") -> "Counts":
+        if not self.counts.size or not other.counts.size:
+            return self if self.counts.size else other
+        lowest = min(self.lowest, other.lowest)
+        highest = max(self.lowest + self.counts.size, other.lowest + other.counts.size)
+        total = np.zeros(highest - lowest, dtype=np.int64)
+        for part in (self, other):
+            total[part.lowest - lowest : part.lowest - lowest + part.counts.size] += part.counts
+        return Counts(lowest, total)
+
+    @property
+    def total(self) -> int:
+        """Number of values."""
+        return int(self.counts.sum())
+
+    def moments(self) -> "Moments":
+        """Mean and deviations, by exact integer arithmetic."""
+        present = np.flatnonzero(self.counts)
+        if not present.size:
+            return Moments()
+        count = self.total
+        pairs = [(int(value) + self.lowest, int(self.counts[value])) for value in present]
+        first = sum(value * times for value, times in pairs)
+        second = sum(value * value * times for value, times in pairs)
+        return Moments(
+            count,
+            first / count,
+            (second * count - first * first) / count,
+            float(pairs[0][0]),
+            float(pairs[-1][0]),
+        )
+
+    def at_ranks(self, ranks: Sequence[int]) -> list[float]:
+        """The values at these places of the sorted values, the first being 0."""
+        upto = np.cumsum(self.counts)
+        return [float(self.lowest + int(np.searchsorted(upto, rank, side="right"))) for rank in ranks]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean, sum of squared deviations and range of values, in float64."""
+
+    count: int = 0
+    mean: float = 0.0
+    deviations: float = 0.0
+    """Sum of squared deviations from the mean."""
+    minimum: float = math.inf
+    maximum: float = -math.inf
+
+    @classmethod
+    def of(cls, values: NDArray[np.generic]) -> "Moments":
+        """Of values of any shape and real type."""
+        if not values.size:
+            return cls()
+        exact = values.ravel().astype(np.float64)
+        mean = float(exact.mean())
+        deviations = exact - mean
+        return cls(
+            exact.size, mean, float(np.dot(deviations, deviations)), float(exact.min()), float(exact.max())
+        )
+
+    def __add__(self, other: "Moments") -> "Moments":
+        count = self.count + other.count
+        if not self.count or not other.count:
+            return self if self.count else other
+        apart = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + apart * (other.count / count),
+            self.deviations + other.deviations + apart * apart * (self.count * other.count / count),
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+        )
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the population (divided by the count)."""
+        return math.sqrt(self.deviations / self.count)
+
+
+def sort_key(values: NDArray[np.generic]) -> NDArray[np.unsignedinteger]:
+    """Unsigned integers that sort as the values do, with as many bits as the values."""
+    bits = 8 * values.dtype.itemsize
+    unsigned = np.dtype(f"u{values.dtype.itemsize}")
+    if values.dtype.kind == "u":
+        return values.astype(unsigned)
+    top = unsigned.type(1 << (bits - 1))
+    if values.dtype.kind == "i":
+        return values.view(unsigned) ^ top
+    # Adding zero turns -0.0 into 0.0, which is the same value.
+    raw = np.add(values, 0, dtype=values.dtype).view(unsigned)
+    return np.where(raw & top, ~raw, raw | top)
+
+
+def from_sort_key(key: int, dtype: np.dtype) -> float:
+    """The value of a key that `sort_key` made of this type."""
+    bits = 8 * dtype.itemsize
+    top = 1 << (bits - 1)
+    if dtype.kind == "u":
+        return float(key)
+    if dtype.kind == "i":
+        return float(key - top)
+    raw = key ^ top if key & top else ~key & ((1 << bits) - 1)
+    return float(np.array(raw, dtype=f"u{dtype.itemsize}").view(dtype))
+
+
+@dataclass
+class Selection:
+    """Finds the values at some ranks, one digit of 16 bits of the key per pass."""
+
+    dtype: np.dtype
+    ranks: list[int]
+    prefixes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Per rank: the leading digits of its key found so far, and the rank among keys that start with them."""
+    digits_known: int = 0
+
+    def __post_init__(self) -> None:
+        self.prefixes = {rank: (0, rank) for rank in self.ranks}
+
+    @property
+    def digits(self) -> int:
+        """Passes needed in all."""
+        return 8 * self.dtype.itemsize // DIGIT_BITS
+
+    @property
+    def wanted(self) -> NDArray[np.uint64]:
+        """The prefixes whose next digit is to be counted, sorted."""
+        return np.unique(np.array([prefix for prefix, _ in self.prefixes.values()], dtype=np.uint64))
+
+    def narrow(self, counts: NDArray[np.int64]) -> None:
+        """Take the counts (wanted prefixes, DIGITS) of one pass over all values."""
+        upto = {int(prefix): np.cumsum(row) for prefix, row in zip(self.wanted.tolist(), counts, strict=True)}
+        for rank, (prefix, within) in self.prefixes.items():
+            digit = int(np.searchsorted(upto[prefix], within, side="right"))
+            before = int(upto[prefix][digit - 1]) if digit else 0
+            self.prefixes[rank] = ((prefix << DIGIT_BITS) | digit, within - before)
+        self.digits_known += 1
+
+    def values(self) -> dict[int, float]:
+        """The value at each rank, once all digits are known."""
+        return {rank: from_sort_key(prefix, self.dtype) for rank, (prefix, _) in self.prefixes.items()}
+
+    def between(self, rank: int) -> tuple[float, float]:
+        """The least and the greatest value that the one at a rank can be, by the digits known so far."""
+        unknown = DIGIT_BITS * (self.digits - self.digits_known)
+        lowest = self.prefixes[rank][0] << unknown
+        return from_sort_key(lowest, self.dtype), from_sort_key(lowest + (1 << unknown) - 1, self.dtype)
+
+
+def count_digits(
+    keys: NDArray[np.unsignedinteger], prefixes: NDArray[np.uint64], digits_known: int
+) -> NDArray[np.int64]:
+    """How often each next digit follows each of the prefixes: (prefixes, DIGITS)."""
+    bits = 8 * keys.dtype.itemsize
+    shift = bits - DIGIT_BITS * (digits_known + 1)
+    digit = ((keys >> keys.dtype.type(shift)) & keys.dtype.type(DIGITS - 1)).astype(np.int64)
+    if digits_known == 0:
+        return np.bincount(digit, minlength=DIGITS)[None]
+    lead = keys >> keys.dtype.type(shift + DIGIT_BITS)
+    known = prefixes.astype(keys.dtype)
+    place = np.searchsorted(known, lead)
+    hit = known[np.minimum(place, known.size - 1)] == lead
+    flat = np.bincount(place[hit] * DIGITS + digit[hit], minlength=known.size * DIGITS)
+    return flat.reshape(known.size, DIGITS)
+
+
+def percentile_ranks(count: int, percentiles: Sequence[float]) -> list[int]:
+    """The ranks that percentiles of `count` values need, for linear interpolation between two."""
+    ranks: set[int] = set()
+    for percentile in percentiles:
+        place = (count - 1) * percentile / 100
+        ranks.update((math.floor(place), min(math.floor(place) + 1, count - 1)))
+    return sorted(ranks)
+
+
+def interpolated(count: int, percentile: float, at: Mapping[int, float]) -> float:
+    """A percentile by linear interpolation, as numpy's default: `at` holds the values at the ranks."""
+    place = (count - 1) * percentile / 100
+    below = math.floor(place)
+    above = min(below + 1, count - 1)
+    return at[below] + (at[above] - at[below]) * (place - below)
