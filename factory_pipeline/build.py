@@ -28,6 +28,8 @@ MOST_BATCHES_PER_RUN = 25
 PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
 EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset")
 FUSE = ("fused_dataset",)
+LAYERS = ("sentinel2", "copdem", "worldcover")
+"""The chips that a batch needs before its dataset file is written."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The log of a run is kept for the web UI; on the terminal the progress is shown instead."""
 
@@ -44,6 +46,8 @@ class BuildProgress:
     """Footprints of the plan; 0 while there is none."""
     batches_done: int = 0
     batches: int = 0
+    fraction: float = 0.0
+    """How far all footprints are, with those whose batch has passed only some stages."""
 
 
 def prepare_home(home: FactoryHome) -> None:
@@ -111,9 +115,9 @@ def extract_missing(
 
 
 def missing_ranges(settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, ...]]:
-    """The missing batches in runs of neighbours, cut so that every worker has several runs to do."""
+    """The missing batches in runs of neighbours, cut so that every worker has two runs to do or more."""
     missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
-    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (4 * settings.workers))))
+    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (2 * settings.workers))))
     place = {key: number for number, key in enumerate(_registered_batches())}
     missing.sort(key=place.__getitem__)
     ranges: list[tuple[str, ...]] = []
@@ -180,8 +184,10 @@ def _what_failed(result: "dg.ExecuteInProcessResult") -> str:
 
 
 def _progress(stage: str, settings: BuildSettings, plan: BatchPlan) -> BuildProgress:
-    sizes = plan.sizes
-    done = [key for key in plan.keys if settings.files.batch(key).exists()]
-    return BuildProgress(
-        stage, sum(sizes[key] for key in done), sum(sizes.values()), len(done), len(plan.keys)
-    )
+    files, sizes = settings.files, plan.sizes
+    done = {key for key in plan.keys if files.batch(key).exists()}
+    begun = [key for key in plan.keys if key not in done]
+    passed = sum(sizes[key] * files.chips(key, layer).exists() for key in begun for layer in LAYERS)
+    footprints = sum(sizes[key] for key in done)
+    fraction = (footprints + passed / (len(LAYERS) + 1)) / max(plan.footprints, 1)
+    return BuildProgress(stage, footprints, plan.footprints, len(done), len(plan.keys), fraction)

@@ -57,12 +57,12 @@ class ProgressLine:
 
 
 class BuildLine(ProgressLine):
-    """The progress of a build: counts, and the time left as the finished batches promise it."""
+    """The progress of a build: counts, and the time left as what is done promises it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._began_at: float | None = None
-        self._began_with = 0
+        self._began_with = 0.0
 
     def show_build(self, progress: BuildProgress) -> None:
         """Show how far the build is."""
@@ -73,16 +73,16 @@ class BuildLine(ProgressLine):
             f"{progress.done:,} of {progress.total:,} footprints, "
             f"{progress.batches_done} of {progress.batches} batches{self._time_left(progress)}"
         )
-        self.show(progress.stage, progress.done / progress.total, remark)
+        self.show(progress.stage, progress.fraction, remark)
 
     def _time_left(self, progress: BuildProgress) -> str:
         now = time.monotonic()
         if self._began_at is None:
-            self._began_at, self._began_with = now, progress.done
-        done = progress.done - self._began_with
+            self._began_at, self._began_with = now, progress.fraction
+        done = progress.fraction - self._began_with
         if not done or progress.done == progress.total:
             return ""
-        seconds = (now - self._began_at) / done * (progress.total - progress.done)
+        seconds = (now - self._began_at) / done * (1 - progress.fraction)
         return f", about {_duration(seconds)} left"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from factory_pipeline.assets.footprints import OWNERS, footprint_subset
-from factory_pipeline.assets.metadata import counts_table
+from factory_pipeline.assets.metadata import counts_table, text_table
 from factory_pipeline.assets.per_batch import for_each_batch
 from factory_pipeline.chips.extraction import BatchExtraction, StageOutcome
 from factory_pipeline.partitions import batches
@@ -20,7 +20,7 @@ EXTRACTION: dict[str, Any] = {
     "automation_condition": dg.AutomationCondition.on_missing(),
     "pool": "extraction",
     "retry_policy": dg.RetryPolicy(
-        max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+        max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
     ),
 }
 """A run takes up to 25 batches; new batches start by themselves; the pool bounds how many runs extract."""
@@ -63,4 +63,7 @@ def outcome_metadata(outcome: StageOutcome) -> dict[str, Any]:
         "dropped by reason": counts_table("reason", outcome.dropped),
         "seconds": round(outcome.seconds, 2),
         "found finished": outcome.found_finished,
+        "remarks": text_table(
+            [{"what": what, "remark": remark} for what, remark in outcome.remarks.items()], ["what", "remark"]
+        ),
     }

@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import polars as pl
 
@@ -18,8 +19,8 @@ from factory_pipeline.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.chips.stack import ChipStack
 from factory_pipeline.chips.terrain import extract_terrain
 from factory_pipeline.chips.windows import window_grids
+from factory_pipeline.cog.engine import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
-from factory_pipeline.cog.reader import WindowReader
 from factory_pipeline.errors import BuildError
 from factory_pipeline.gedi.batches import BatchPlan, split_of
 from factory_pipeline.gedi.granules import exact_time
@@ -42,6 +43,8 @@ class StageOutcome:
     """Time that the stage took."""
     found_finished: bool
     """True where an earlier run had done the work."""
+    remarks: Mapping[str, str]
+    """What a person should know beside the counts: products that could not be used, assets that GDAL read."""
 
 
 class BatchExtraction:
@@ -64,22 +67,24 @@ class BatchExtraction:
         return open_catalog(self._catalog_address, self._catalog_patience_s)
 
     @cached_property
-    def reader(self) -> WindowReader:
-        """What reads the windows; shared by all batches of a run."""
-        return RasterioReader(sign=self.catalog.signer)
+    def reader(self) -> BlockReader:
+        """What reads the windows; shared by all batches of a run, which then share its headers."""
+        return BlockReader(sign=self.catalog.signer, fallback=RasterioReader(sign=self.catalog.signer))
 
     def sentinel2(self, batch: str) -> StageOutcome:
         """Choose a product for every footprint, read its window, check its scene."""
+        unusable: dict[str, str] = {}
 
         def extract() -> ChipStack:
             footprints = self.plan.batch(batch)
             found = find_products(self.catalog, footprints, self._recipe.sentinel2, self._files.items)
+            unusable.update({reason: f"{count} products" for reason, count in found.unusable.items()})
             choices = choose_products(
                 footprints, found.products, self._recipe.sentinel2, self._recipe.window_size
             )
             return extract_sentinel2(footprints, choices, self.reader, self._recipe)
 
-        return self._chips(batch, "sentinel2", extract)
+        return self._chips(batch, "sentinel2", extract, unusable)
 
     def copdem(self, batch: str) -> StageOutcome:
         """Read altitude and slope on the windows of the Sentinel-2 chips; drop steep footprints."""
@@ -123,7 +128,13 @@ class BatchExtraction:
         self._files.drop_chips(batch)
         return self._outcome_of_batch(batch, began, found)
 
-    def _chips(self, batch: str, layer: str, extract: Callable[[], ChipStack]) -> StageOutcome:
+    def _chips(
+        self,
+        batch: str,
+        layer: str,
+        extract: Callable[[], ChipStack],
+        unusable: Mapping[str, str] = MappingProxyType({}),
+    ) -> StageOutcome:
         """Make the chips of one layer, unless they or the batch's dataset file are there."""
         began = time.monotonic()
         if self._files.batch(batch).exists():
@@ -132,10 +143,14 @@ class BatchExtraction:
         found = path.exists()
         if found:
             stack = ChipStack.load(path)
-        else:
-            stack = extract()
-            stack.save(path)
-        return _outcome(stack.table.height + stack.rejects.height, stack.rejects, began, found)
+            return _outcome(stack.table.height + stack.rejects.height, stack.rejects, began, found)
+        known = self.reader.fell_back
+        stack = extract()
+        stack.save(path)
+        by_gdal = {href: reason for href, reason in self.reader.fell_back.items() if href not in known}
+        return _outcome(
+            stack.table.height + stack.rejects.height, stack.rejects, began, found, {**unusable, **by_gdal}
+        )
 
     def _outcome_of_batch(self, batch: str, began: float, found: bool) -> StageOutcome:
         rejects = pl.read_parquet(self._files.batch_rejects(batch))
@@ -151,8 +166,13 @@ class BatchExtraction:
         return ChipStack.load(path)
 
 
-def _outcome(footprints: int, rejects: pl.DataFrame, began: float, found: bool) -> StageOutcome:
+def _outcome(
+    footprints: int,
+    rejects: pl.DataFrame,
+    began: float,
+    found: bool,
+    remarks: Mapping[str, str] | None = None,
+) -> StageOutcome:
     dropped = dict(sorted(Counter(rejects["reason"].to_list()).items()))
-    return StageOutcome(
-        footprints, footprints - rejects.height, dropped, time.monotonic() - began, found_finished=found
-    )
+    seconds = time.monotonic() - began
+    return StageOutcome(footprints, footprints - rejects.height, dropped, seconds, found, remarks or {})
