@@ -97,7 +97,7 @@ def create_dataset(
     settings = BuildSettings(
         granules=_absolute(granules or ""),
         output=output.absolute(),
-        catalog=_absolute(catalog) if Path(catalog).is_dir() else catalog,
+        catalog=_absolute(catalog) if Path(catalog).exists() else catalog,
         recipe=definition,
         workers=num_processors or os.cpu_count() or 1,
         aggregated_csv=aggregated,
