@@ -19,7 +19,7 @@ from factory_pipeline.catalog.search import GEDI_EPOCH, Cell, find_products, pro
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.recipe import Sentinel2
-from factory_pipeline.sample import server as sample_server
+from factory_pipeline.sample import stac_api
 from factory_pipeline.sample.server import Faults, SampleServer
 from factory_pipeline_tests.catalog.small_stac import sentinel2_item, write_catalog
 
@@ -136,8 +136,8 @@ def test_all_pages_are_read(server: SampleServer, monkeypatch: pytest.MonkeyPatc
 
 
 def test_api_that_cannot_filter_by_cloud_cover(server: SampleServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = tuple(uri for uri in sample_server.CONFORMANCE if not uri.endswith("#query"))
-    monkeypatch.setattr(sample_server, "CONFORMANCE", without)
+    without = tuple(uri for uri in stac_api.CONFORMANCE if not uri.endswith("#query"))
+    monkeypatch.setattr(stac_api, "CONFORMANCE", without)
     found = find_products(open_catalog(server.stac_url), IN_JUNE, Sentinel2())
     assert ids(found) == ["A", "B", "C", "cloudy"]
 
