@@ -1,8 +1,8 @@
 """The block engine: every needed block of every file is fetched once, decoded once, and cut into all windows.
 
 Requests are asynchronous; inflating, cutting and resampling happen in threads. A request keeps its place
-among those in flight until its blocks are cut, and a block is forgotten as soon as it is cut, so memory
-holds the windows, a megabyte per request in flight and a block per thread.
+among those in flight until its blocks are cut, and a block is forgotten as soon as it is cut. So beside the
+windows themselves memory holds at most `bytes_in_flight`, however many there are.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from factory_pipeline.cog.budget import ByteBudget
 from factory_pipeline.cog.header import (
     HeaderBytes,
     MissingBytesError,
@@ -20,18 +21,20 @@ from factory_pipeline.cog.header import (
     parse_header,
 )
 from factory_pipeline.cog.mosaic import assemble
-from factory_pipeline.cog.plan import BlockRun, PendingWindow, TilePixels, merge_blocks, plan_reads
+from factory_pipeline.cog.plan import BlockRun, PendingWindow, Plan, TilePixels, merge_blocks, plan_reads
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.cog.source import ByteSource, Patience, SourceError
 
 _HEADER_RANGE = 32768
+_HEADERS_KEPT = 4096
+"""About 20 kB each."""
 _Header = RasterLayout | UnsupportedRasterError | ReadFailure
 
 
 class BlockReader:
     """Reads windows of tiled GeoTIFFs block by block; equal to GDAL's warp with an exact transformer.
 
-    What it can't read goes to `fallback`. Headers are kept for the reader's life.
+    What it can't read goes to `fallback`. Headers are kept for later calls, up to 4096 of them.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class BlockReader:
         sign: Callable[[str], str] | None = None,
         fallback: WindowReader | None = None,
         requests_in_flight: int = 64,
+        bytes_in_flight: int = 256 * 2**20,
         patience: Patience | None = None,
     ) -> None:
         """Make a reader.
@@ -48,11 +52,15 @@ class BlockReader:
                 asked before every request.
             fallback: reads what the engine can't; without one such windows fail.
             requests_in_flight: largest number of requests at a time.
+            bytes_in_flight: largest size of what is fetched and decoded at a time. Each request counts with
+                what it fetches (up to 1 MB, or one block) and one decoded block; what a codec needs for
+                itself is not counted. A request that is larger than the limit is made alone.
             patience: how long a server is waited for.
         """
         self._source = ByteSource(sign, patience or Patience())
         self._fallback = fallback
         self._requests_in_flight = requests_in_flight
+        self._bytes_in_flight = bytes_in_flight
         self._headers: dict[str, _Header] = {}
         self._fell_back: dict[str, str] = {}
 
@@ -94,12 +102,8 @@ class BlockReader:
         layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
         plan = plan_reads([reads[place] for place in places], layouts)
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
-            crew = _Crew(self._source, slots, pool)
-            for layout, blocks in plan.uses.items():
-                _fail_lost_blocks(layout, blocks)
-            runs = [run for layout, blocks in plan.uses.items() for run in merge_blocks(layout, blocks)]
-            plan.uses.clear()  # a block's pixels are let go when it is cut, not at the end
-            await crew.work(runs, [window for window in plan.windows if window is not None])
+            crew = _Crew(self._source, slots, ByteBudget(self._bytes_in_flight), pool)
+            await crew.work(plan)
         for place, window in zip(places, plan.windows, strict=True):
             if window is None:
                 reason = "the window's pixels are larger than its own, which needs GDAL's wider kernel"
@@ -121,10 +125,13 @@ class BlockReader:
     async def _read_headers(self, hrefs: Mapping[str, None], slots: asyncio.Semaphore) -> dict[str, _Header]:
         new = [href for href in hrefs if href not in self._headers]
         found = dict(zip(new, await asyncio.gather(*(self._header(h, slots) for h in new)), strict=True))
+        headers = {href: found.get(href) or self._headers[href] for href in hrefs}
         self._headers.update(
             {h: header for h, header in found.items() if not isinstance(header, ReadFailure)}
         )
-        return {href: found.get(href) or self._headers[href] for href in hrefs}
+        while len(self._headers) > _HEADERS_KEPT:
+            del self._headers[next(iter(self._headers))]
+        return headers
 
     async def _header(self, href: str, slots: asyncio.Semaphore) -> _Header:
         async with slots:
@@ -148,20 +155,28 @@ class BlockReader:
 class _Crew:
     """Those who fetch, decode and cut the blocks of one call."""
 
-    def __init__(self, source: ByteSource, slots: asyncio.Semaphore, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, source: ByteSource, slots: asyncio.Semaphore, budget: ByteBudget, pool: ThreadPoolExecutor
+    ) -> None:
         self._source = source
         self._slots = slots
+        self._budget = budget
         self._pool = pool
         self._counting = threading.Lock()
 
-    async def work(self, runs: Sequence[BlockRun], windows: Sequence[PendingWindow]) -> None:
-        """Give every window its answer."""
-        complete = [window for window in windows if window.blocks_missing == 0]
+    async def work(self, plan: Plan) -> None:
+        """Give every window of a plan its answer; the plan's blocks are taken out."""
+        complete = [window for window in plan.windows if window is not None and window.blocks_missing == 0]
         await asyncio.get_running_loop().run_in_executor(self._pool, _finish, complete)
-        await asyncio.gather(*(self._process(run) for run in runs))
+        processes = []
+        while plan.uses:  # what is cut is let go when it is cut, not at the end
+            layout, blocks = plan.uses.popitem()
+            _fail_lost_blocks(layout, blocks)
+            processes += [self._process(run) for run in merge_blocks(layout, blocks)]
+        await asyncio.gather(*processes)
 
     async def _process(self, run: BlockRun) -> None:
-        async with self._slots:
+        async with self._slots, self._budget.hold(run.length + run.layout.block_bytes):
             try:
                 fetched = await self._source.fetch(run.layout.href, run.start, run.length)
             except SourceError as error:
@@ -172,17 +187,12 @@ class _Crew:
             await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
 
     def _cut(self, run: BlockRun, data: memoryview) -> None:
-        layout = run.layout
-        for block, tiles in run.blocks.items():
-            begin = int(layout.offsets[block]) - run.start
-            try:
-                pixels = layout.decode(data[begin : begin + int(layout.byte_counts[block])], block)
-            except Exception:  # a codec may raise anything when a block is damaged
-                _fail(layout, tiles, f"its block {block} is damaged", passing=False)
-                continue
-            for tile in tiles:
-                tile.take(block, pixels)
-            _finish(self._count_down(tiles))
+        with data:  # the executor holds its arguments a moment longer
+            for block, tiles in run.blocks.items():
+                begin = int(run.layout.offsets[block]) - run.start
+                end = begin + int(run.layout.byte_counts[block])
+                if _cut_block(run.layout, block, data[begin:end], tiles):
+                    _finish(self._count_down(tiles))
 
     def _count_down(self, tiles: Sequence[TilePixels]) -> list[PendingWindow]:
         """The windows that are complete with a block that was cut into these tiles."""
@@ -193,6 +203,18 @@ class _Crew:
                 if tile.window.blocks_missing == 0:
                     complete.append(tile.window)
         return complete
+
+
+def _cut_block(layout: RasterLayout, block: int, data: memoryview, tiles: Sequence[TilePixels]) -> bool:
+    """Cut a block into its tiles; False if it is damaged."""
+    try:
+        pixels = layout.decode(data, block)
+    except Exception:  # a codec may raise anything when a block is damaged
+        _fail(layout, tiles, f"its block {block} is damaged", passing=False)
+        return False
+    for tile in tiles:
+        tile.take(block, pixels)
+    return True
 
 
 def _finish(windows: Sequence[PendingWindow]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -249,13 +249,26 @@ def warp(source: Mosaic, grid: Grid, resampling: Resampling) -> ReadWindow:
     offset = source.cut.raster.offset_of(grid)
     if offset is not None:
         return copy(source, grid, offset[0] - source.cut.row, offset[1] - source.cut.column)
-    marked = np.where(source.valid, source.cut.values, MISSING).astype(np.float64)
-    warped = gdal_warp(source.cut, marked, grid, resampling)
+    marked = source.cut.values.astype(np.float64)
+    marked[~source.valid] = MISSING
+    warped = np.full(grid.shape, MISSING)
+    for place in places(source.cut):
+        fresh = gdal_warp(marked, source.cut.raster, place, grid, resampling)
+        warped = np.where(warped == MISSING, fresh, warped)
     valid = warped != MISSING
     filled = np.where(valid, warped, 0)
     if np.issubdtype(source.cut.values.dtype, np.integer):
         filled = np.floor(filled + 0.5)
     return ReadWindow(filled.astype(source.cut.values.dtype), valid)
+
+
+def places(cut: Cut) -> list[Grid]:
+    """Where the pixels of a cut lie: beyond the 180th meridian also where PROJ's longitudes go on."""
+    place = cut.raster.grid.window(cut.row, cut.column, *cut.values.shape)
+    left, _, right, _ = place.bounds
+    if not cut.raster.crs.is_geographic or (left >= -180 and right <= 180):
+        return [place]
+    return [place, replace(place, left=left - math.copysign(360, left + right))]
 
 
 def copy(source: Mosaic, grid: Grid, row: int, column: int) -> ReadWindow:
@@ -273,27 +286,20 @@ def copy(source: Mosaic, grid: Grid, row: int, column: int) -> ReadWindow:
 
 
 def gdal_warp(
-    cut: Cut, pixels: NDArray[np.float64], grid: Grid, resampling: Resampling
+    pixels: NDArray[np.float64], raster: Raster, place: Grid, grid: Grid, resampling: Resampling
 ) -> NDArray[np.float64]:
-    """Warp pixels, which lie where the cut lies, onto a grid; MISSING where there is no data.
+    """Warp pixels of a raster, which lie at a place, onto a grid; MISSING where there is no data.
 
-    `rasterio.warp.reproject` would do with less, but takes no notice of a tolerance (rasterio 1.4): between
-    two CRS it is off by 6e-5 pixels, which moves one nearest pixel in 100,000. A WarpedVRT is exact. Both
-    take the width of the bilinear kernel from the source pixels that they happen to read, too wide for narrow
-    windows; so it is stated.
+    `rasterio.warp.reproject` takes less, but no notice of a tolerance (rasterio 1.4): between two CRS it is
+    off by up to 6e-5 pixels, and one nearest pixel in 100,000 is wrong. A WarpedVRT is exact. It takes the
+    width of the bilinear kernel from the pixels that it happens to read, too wide for narrow windows; so
+    that is stated.
     """
-    source_grid = cut.raster.grid.window(cut.row, cut.column, *pixels.shape)
-    columns, rows = scale(cut.raster, grid)
+    columns, rows = scale(raster, grid)
+    profile = {"driver": "GTiff", "dtype": "float64", "count": 1, "nodata": MISSING}
     with MemoryFile() as memory:
         with memory.open(
-            driver="GTiff",
-            dtype="float64",
-            count=1,
-            height=source_grid.height,
-            width=source_grid.width,
-            crs=cut.raster.crs,
-            transform=source_grid.transform,
-            nodata=MISSING,
+            **profile, crs=raster.crs, transform=place.transform, height=place.height, width=place.width
         ) as made:
             made.write(pixels, 1)
         with (

@@ -33,6 +33,7 @@ _COMPRESSIONS = {
     50000: "zstd",
 }
 _JPEG = 7
+_BANDS_TOGETHER = 1
 _PREDICTORS = (1, 2, 3)
 _LARGEST_BLOCK = 64 * 2**20
 
@@ -64,6 +65,8 @@ class RasterLayout:
     """The value that holds no data, None where there is none or the dtype can't hold it."""
     block_height: int
     block_width: int
+    block_bytes: int
+    """Size of a decoded block, with all the bands that are stored in it."""
     offsets: NDArray[np.int64]
     """Position of every block in the file, row by row; 0 where a block is sparse."""
     byte_counts: NDArray[np.int64]
@@ -154,7 +157,9 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
     grid = Grid.from_transform(_epsg(page), _transform(page), width, height)
     block_height = page.tilelength if page.is_tiled else min(page.rowsperstrip, height)
     block_width = page.tilewidth if page.is_tiled else width
-    if block_height * block_width * dtype.itemsize * page.samplesperpixel > _LARGEST_BLOCK:
+    samples = page.samplesperpixel if page.planarconfig == _BANDS_TOGETHER else 1
+    block_bytes = block_height * block_width * dtype.itemsize * samples
+    if block_bytes > _LARGEST_BLOCK:
         raise UnsupportedRasterError("it has no internal tiles")
     count = -(-height // block_height) * -(-width // block_width)
     offsets = np.asarray(page.dataoffsets, dtype=np.int64)[:count]
@@ -169,6 +174,7 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
         _nodata(page, dtype),
         block_height,
         block_width,
+        block_bytes,
         np.where(sparse, 0, offsets),
         np.where(sparse, 0, byte_counts),
         file_size,

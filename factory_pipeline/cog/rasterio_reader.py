@@ -52,9 +52,9 @@ def as_it_is(href: str) -> str:
 class RasterioReader:
     """Reads windows with GDAL's warp; every file is opened once per call, many files at a time.
 
-    Each window equals `rasterio.warp.reproject` of the asset with an exact transformer; pixels with the
-    asset's own nodata value are left out. Where the window's pixels coincide with the asset's they are
-    copied. Assets on one pixel grid are mosaicked before the warp.
+    Each window equals GDAL's warp of the asset with an exact transformer; pixels with the asset's own nodata
+    value are left out. Where the window's pixels coincide with the asset's they are copied. Assets on one
+    pixel grid are mosaicked before the warp.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class RasterioReader:
                 href: dict(zip(places, answer, strict=True))
                 for (href, places), answer in zip(wanted.items(), answers, strict=True)
             }
-        # On one thread: rasterio silences a warning around each warp in a way that threads undo.
-        return [
-            assemble(read, [cuts[href][place] for href in dict.fromkeys(read.hrefs)])
-            for place, read in enumerate(reads)
-        ]
+        with rasterio.Env():  # one for all: each warp would set up its own
+            return [
+                assemble(read, [cuts[href][place] for href in dict.fromkeys(read.hrefs)])
+                for place, read in enumerate(reads)
+            ]
 
     def _cut(self, href: str, windows: Sequence[Grid]) -> list[Cut | ReadFailure]:
         """What one file holds of each of the windows."""

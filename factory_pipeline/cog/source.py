@@ -1,8 +1,10 @@
 """Byte ranges of files, wherever they lie: local folders, web servers, object stores.
 
 Requests go through obstore. Its own retries are switched off: it does not retry a body that breaks off or
-comes short, and two layers of retries would multiply. It does not show the Retry-After header either, so a
-server that asks for patience gets a longer pause instead.
+comes short, and two layers of retries would multiply. How long a server asks to be left alone (Retry-After)
+can't be known: obstore 0.12 shows no header of an answer that is an error, and its own retries take no notice
+of it. So a server that is busy gets pauses four times as long, about 50 seconds in all by default; what fails
+even then fails for a passing reason.
 """
 
 import asyncio

@@ -24,57 +24,81 @@ def expected(read: WindowRead) -> ReadWindow:
         dtype = np.dtype(dataset.dtypes[0])
     values, valid = np.zeros(read.grid.shape), np.zeros(read.grid.shape, bool)
     for group in _by_pixel_grid(read.hrefs):
-        warped = _warp(*_mosaic(group, read.grid), read)
-        fresh = (warped != MISSING) & ~valid
-        values[fresh] = warped[fresh]
+        pixels = _warp(*_mosaic(group, read.grid), read.grid, read.resampling)
+        fresh = (pixels != MISSING) & ~valid
+        values[fresh] = pixels[fresh]
         valid |= fresh
-    if dtype.kind != "f":
-        values = np.floor(values + 0.5)
-    return ReadWindow(values.astype(dtype), valid)
+    return ReadWindow(_rounded(values, dtype), valid)
 
 
-def _warp(pixels: np.ndarray, transform: Affine, crs: rasterio.CRS, read: WindowRead) -> np.ndarray:
+def warped(
+    values: np.ndarray, source: Grid, target: Grid, resampling: Resampling, missing: np.ndarray | None = None
+) -> ReadWindow:
+    """The window from an array; `missing` is True for its pixels without data."""
+    pixels = values.astype(np.float64)
+    if missing is not None:
+        pixels[missing] = MISSING
+    crs = rasterio.CRS.from_epsg(source.epsg)
+    made = _warp(pixels, source.transform, crs, target, resampling)
+    valid = made != MISSING
+    return ReadWindow(_rounded(np.where(valid, made, 0), values.dtype), valid)
+
+
+def _rounded(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return (values if dtype.kind == "f" else np.floor(values + 0.5)).astype(dtype)
+
+
+def _warp(
+    pixels: np.ndarray, transform: Affine, crs: rasterio.CRS, grid: Grid, resampling: Resampling
+) -> np.ndarray:
     """GDAL's warp with an exact transformer.
 
     Within one CRS `reproject` is exact. Between two it approximates to 1e-4 pixels and takes no notice of
-    its tolerance; a WarpedVRT does, but in one CRS it widens the kernel of narrow windows.
+    its tolerance; a WarpedVRT does, but must be told the scale, or it widens the kernel of narrow windows.
     """
-    if crs.to_epsg() != read.grid.epsg:
-        return _warp_between(pixels, transform, crs, read)
-    warped = np.full(read.grid.shape, MISSING)
+    if crs.to_epsg() != grid.epsg:
+        return _warp_between(pixels, transform, crs, grid, resampling)
+    warped = np.full(grid.shape, MISSING)
     reproject(
         pixels,
         warped,
         src_transform=transform,
         src_crs=crs,
         src_nodata=MISSING,
-        dst_transform=read.grid.transform,
+        dst_transform=grid.transform,
         dst_crs=crs,
         dst_nodata=MISSING,
-        resampling=GdalResampling[read.resampling.value],
+        resampling=GdalResampling[resampling.value],
     )
     return warped
 
 
-def _warp_between(pixels: np.ndarray, transform: Affine, crs: rasterio.CRS, read: WindowRead) -> np.ndarray:
+def _warp_between(
+    pixels: np.ndarray, transform: Affine, crs: rasterio.CRS, grid: Grid, resampling: Resampling
+) -> np.ndarray:
+    """For windows whose pixels are no larger than the raster's."""
     height, width = pixels.shape
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "float64"}
     with MemoryFile() as memory:
         with memory.open(**profile, crs=crs, transform=transform, nodata=MISSING) as made:
             made.write(pixels, 1)
-        with (
-            memory.open() as source,
-            WarpedVRT(
-                source,
-                crs=f"EPSG:{read.grid.epsg}",
-                transform=read.grid.transform,
-                width=read.grid.width,
-                height=read.grid.height,
-                resampling=GdalResampling[read.resampling.value],
-                tolerance=1e-9,
-            ) as warped,
-        ):
+        with memory.open() as source, exact_vrt(source, grid, resampling) as warped:
             return warped.read(1)
+
+
+def exact_vrt(source: rasterio.DatasetReader, grid: Grid, resampling: Resampling) -> WarpedVRT:
+    """An open raster on a window whose pixels are no larger than its own."""
+    return WarpedVRT(
+        source,
+        crs=f"EPSG:{grid.epsg}",
+        transform=grid.transform,
+        width=grid.width,
+        height=grid.height,
+        resampling=GdalResampling[resampling.value],
+        tolerance=1e-9,
+        XSCALE=1,
+        YSCALE=1,
+    )
 
 
 def _by_pixel_grid(hrefs: Sequence[str]) -> list[list[rasterio.DatasetReader]]:

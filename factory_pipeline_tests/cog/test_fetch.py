@@ -12,6 +12,7 @@ from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, Win
 from factory_pipeline.cog.source import Patience
 from factory_pipeline.sample.server import Faults, SampleServer
 from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, layout_of, random_values, write_raster
+from factory_pipeline_tests.cog.sample_reads import sample_reads
 
 HASTY = Patience(retries=8, pause=0.01, stall=0.4)
 ONCE = Patience(retries=1, pause=0.01, stall=0.4)
@@ -97,6 +98,28 @@ def test_every_block_is_fetched_once(folder: Path) -> None:
 def test_faults_that_pass_leave_no_trace(folder: Path, fault: Faults) -> None:
     with SampleServer(folder, faults=[fault]) as server:
         assert_as_local(BlockReader(patience=HASTY).read(reads_from(server.url)), folder)
+
+
+def test_all_faults_at_once_leave_no_trace_in_a_build(small_archive: Path) -> None:
+    """All layers of the sample archive, over a server on which a quarter of the requests go wrong."""
+    faults = [
+        Faults(path="*.tif", fraction=0.1, seed=1, status=503),
+        Faults(path="*.tif", fraction=0.05, seed=2, truncate=True),
+        Faults(path="*.tif", fraction=0.05, seed=3, reset=True),
+        Faults(path="*.tif", fraction=0.05, seed=4, delay_s=1.0),
+    ]
+    with SampleServer(small_archive) as server:
+        undisturbed = BlockReader(patience=HASTY).read(sample_reads(small_archive, server.url, every=8))
+        requests = sum(count.requests for count in server.counts().values())
+    with SampleServer(small_archive, faults=faults) as server:
+        disturbed = BlockReader(patience=HASTY).read(sample_reads(small_archive, server.url, every=8))
+        assert sum(count.requests for count in server.counts().values()) > 1.1 * requests
+
+    for one, other in zip(undisturbed, disturbed, strict=True):
+        assert isinstance(one, ReadWindow), one
+        assert isinstance(other, ReadWindow), other
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_array_equal(one.valid, other.valid)
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,17 @@ from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from rasterio.enums import Resampling as GdalResampling
-from rasterio.warp import reproject
+from pyproj import Transformer
 from rasterio.windows import Window
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
+from factory_pipeline_tests.cog.oracle import exact_vrt, warped
 
 UTM = 32640
 PRODUCT = Grid(UTM, 600000, 4000020, 10, 10, 480, 480)
 SECOND = 1 / 3600
-GDAL = {Resampling.NEAREST: GdalResampling.nearest, Resampling.BILINEAR: GdalResampling.bilinear}
 
 
 def write(path: Path, values: NDArray[Any], grid: Grid, **options: Any) -> str:
@@ -53,23 +52,6 @@ def read_one(
     (answer,) = reader.read([WindowRead(hrefs, grid, resampling)])
     assert isinstance(answer, ReadWindow), answer
     return answer
-
-
-def gdal(values: NDArray[Any], source: Grid, target: Grid, resampling: Resampling, **nodata: Any) -> Any:
-    """GDAL's warp of the whole array."""
-    warped = np.zeros(target.shape, values.dtype)
-    reproject(
-        values,
-        warped,
-        src_transform=source.transform,
-        src_crs=f"EPSG:{source.epsg}",
-        dst_transform=target.transform,
-        dst_crs=f"EPSG:{target.epsg}",
-        resampling=GDAL[resampling],
-        tolerance=0,
-        **nodata,
-    )
-    return warped
 
 
 def assert_equal_counts(got: NDArray[Any], expected: NDArray[Any], resampling: Resampling) -> None:
@@ -101,7 +83,7 @@ def test_a_window_anywhere_on_the_product_equals_gdal(product, row, column, metr
     href, values, grid = product[metres]
     window = PRODUCT.window(row, column, 32, 32)
     got = read_one(RasterioReader(threads=1), href, window, resampling)
-    assert_equal_counts(got.values, gdal(values, grid, window, resampling), resampling)
+    assert_equal_counts(got.values, warped(values, grid, window, resampling).values, resampling)
     assert got.valid.all()
     assert got.values.dtype == np.uint16
 
@@ -129,7 +111,8 @@ def test_what_lies_outside_is_zero_and_not_valid(product, metres):
     inside = np.zeros((32, 32), bool)
     inside[10:, :20] = True
     np.testing.assert_array_equal(got.valid, inside)
-    assert_equal_counts(got.values, gdal(values, grid, window, Resampling.BILINEAR), Resampling.BILINEAR)
+    expected = warped(values, grid, window, Resampling.BILINEAR)
+    assert_equal_counts(got.values, expected.values, Resampling.BILINEAR)
     assert not got.values[~inside].any()
 
 
@@ -147,7 +130,8 @@ def test_counts_above_32767_do_not_wrap(tmp_path):
     got = read_one(RasterioReader(), href, window, Resampling.BILINEAR)
     assert got.values.max() > 32767
     assert got.values.min() >= 32000
-    assert_equal_counts(got.values, gdal(values, grid, window, Resampling.BILINEAR), Resampling.BILINEAR)
+    expected = warped(values, grid, window, Resampling.BILINEAR)
+    assert_equal_counts(got.values, expected.values, Resampling.BILINEAR)
 
 
 @pytest.mark.parametrize("resampling", Resampling)
@@ -158,9 +142,9 @@ def test_the_nodata_value_of_an_asset_is_left_out(tmp_path, resampling):
     href = write(tmp_path / "holes.tif", values, grid, nodata=0)
     window = PRODUCT.window(75, 51, 32, 32)
     got = read_one(RasterioReader(), href, window, resampling)
-    expected = gdal(values, grid, window, resampling, src_nodata=0)
-    assert_equal_counts(got.values, expected, resampling)
-    np.testing.assert_array_equal(got.valid, expected > 0)
+    expected = warped(values, grid, window, resampling, missing=values == 0)
+    assert_equal_counts(got.values, expected.values, resampling)
+    np.testing.assert_array_equal(got.valid, expected.valid)
     assert 0 < got.valid.sum() < 32 * 32
 
 
@@ -171,16 +155,16 @@ def test_a_nan_is_left_out_where_it_is_the_nodata_value(tmp_path):
     href = write(tmp_path / "nan.tif", values, grid, nodata=np.nan)
     window = PRODUCT.window(90, 90, 40, 40)
     got = read_one(RasterioReader(), href, window, Resampling.BILINEAR)
-    expected = gdal(values, grid, window, Resampling.BILINEAR, src_nodata=np.nan, dst_nodata=np.nan)
-    np.testing.assert_array_equal(got.valid, ~np.isnan(expected))
-    np.testing.assert_allclose(got.values, np.nan_to_num(expected), rtol=1e-6)
+    expected = warped(values, grid, window, Resampling.BILINEAR, missing=np.isnan(values))
+    np.testing.assert_array_equal(got.valid, expected.valid)
+    np.testing.assert_allclose(got.values, expected.values, rtol=1e-6)
 
 
 def test_a_window_coarser_than_the_asset_uses_gdals_wider_kernel(product):
     href, values, grid = product[10]
     window = Grid(UTM, PRODUCT.left + 1003, PRODUCT.top - 907, 45, 45, 32, 32)
     got = read_one(RasterioReader(), href, window, Resampling.BILINEAR)
-    expected = gdal(values, grid, window, Resampling.BILINEAR)
+    expected = warped(values, grid, window, Resampling.BILINEAR).values
     np.testing.assert_allclose(got.values.astype(int), expected.astype(int), atol=1)
 
 
@@ -206,8 +190,6 @@ def dem(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], NDArr
 
 def utm_window(longitude: float, latitude: float, epsg: int, size: int = 34) -> Grid:
     """A window around a place, its corner on whole tens of metres."""
-    from pyproj import Transformer
-
     x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(longitude, latitude)
     return Grid(epsg, x // 10 * 10 - size * 5, y // 10 * 10 + size * 5, 10, 10, size, size)
 
@@ -228,7 +210,7 @@ def test_tiles_of_one_grid_are_mosaicked_before_the_warp(dem, names, longitude, 
     got = read_one(RasterioReader(), tuple(hrefs[name] for name in names), window, resampling)
     assert got.valid.all()
     assert got.values.dtype == np.float32
-    np.testing.assert_allclose(got.values, gdal(values, whole, window, resampling), rtol=1e-6)
+    np.testing.assert_allclose(got.values, warped(values, whole, window, resampling).values, rtol=1e-6)
 
 
 def test_a_tile_that_is_not_there_leaves_a_hole_in_a_raster_without_nodata(dem):
@@ -237,13 +219,28 @@ def test_a_tile_that_is_not_there_leaves_a_hole_in_a_raster_without_nodata(dem):
     window = utm_window(51, 36, 32639)
     three = tuple(hrefs[name] for name in ("nw", "ne", "sw"))
     got = read_one(RasterioReader(), three, window, Resampling.BILINEAR)
-    values = values.copy()
-    values[120:, 120:] = np.nan
-    nan = {"src_nodata": np.nan, "dst_nodata": np.nan}
-    expected = gdal(values, whole, window, Resampling.BILINEAR, **nan)
-    np.testing.assert_array_equal(got.valid, ~np.isnan(expected))
+    at_sea = np.zeros(values.shape, bool)
+    at_sea[120:, 120:] = True
+    expected = warped(values, whole, window, Resampling.BILINEAR, missing=at_sea)
+    np.testing.assert_array_equal(got.valid, expected.valid)
     assert 0 < (~got.valid).sum() < got.valid.size / 2
-    np.testing.assert_allclose(got.values, np.nan_to_num(expected), rtol=1e-6)
+    np.testing.assert_allclose(got.values, expected.values, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "pixel"), [(2, 10), (5, 20), (34, 10), (300, 20)])
+def test_every_pixel_lies_where_proj_puts_it(tmp_path, size, pixel):
+    """On a plane a bilinear value tells its own position."""
+    source = Grid(4326, 51, 36, SECOND, SECOND, 300, 300)
+    columns = np.broadcast_to(np.arange(300) + 0.5, (300, 300))
+    href = write(tmp_path / "columns.tif", columns.astype(np.float64), source)
+    corner = utm_window(51.01, 35.99, 32639, 2)
+    window = Grid(corner.epsg, corner.left, corner.top, pixel, pixel, size, size)
+    x, y = np.meshgrid(*(np.arange(size) + 0.5,) * 2)
+    to_degrees = Transformer.from_crs(32639, 4326, always_xy=True)
+    longitude, _ = to_degrees.transform(window.left + pixel * x, window.top - pixel * y)
+    got = read_one(RasterioReader(), href, window, Resampling.BILINEAR)
+    np.testing.assert_allclose(got.values[got.valid], ((longitude - 51) / SECOND)[got.valid], atol=1e-8)
+    assert got.valid[: size // 2, : size // 2].all()
 
 
 def test_tiles_of_different_widths_are_warped_one_by_one_and_the_first_wins(tmp_path):
@@ -257,12 +254,10 @@ def test_tiles_of_different_widths_are_warped_one_by_one_and_the_first_wins(tmp_
         tiles[name] = write(tmp_path / f"{name}.tif", values, grid), values, grid
     window = utm_window(8 + 60 * SECOND, 50, 32632)
     got = read_one(RasterioReader(), (tiles["south"][0], tiles["north"][0]), window, Resampling.BILINEAR)
-    south, north = (
-        gdal(*tiles[name][1:], window, Resampling.BILINEAR, dst_nodata=np.nan) for name in ("south", "north")
-    )
+    south, north = (warped(*tiles[name][1:], window, Resampling.BILINEAR) for name in ("south", "north"))
     assert got.valid.all()
-    assert np.isnan(south).any()
-    np.testing.assert_allclose(got.values, np.where(np.isnan(south), north, south), rtol=1e-6)
+    assert not south.valid.all()
+    np.testing.assert_allclose(got.values, np.where(south.valid, south.values, north.values), rtol=1e-6)
 
 
 @pytest.mark.parametrize("order", [("east", "west"), ("west", "east")])
@@ -280,7 +275,11 @@ def test_a_window_across_the_180th_meridian_is_whole(tmp_path, order, epsg):
     window = utm_window(180, -17 - 60 * SECOND, epsg)
     got = read_one(RasterioReader(), tuple(hrefs[name] for name in order), window, Resampling.BILINEAR)
     assert got.valid.all()
-    np.testing.assert_allclose(got.values, gdal(values, whole, window, Resampling.BILINEAR), rtol=1e-5)
+    # PROJ's longitudes end at 180 degrees and go on at -180.
+    again = Grid(4326, whole.left - 360, whole.top, SECOND, SECOND, 240, 120)
+    west_of_it, east_of_it = (warped(values, grid, window, Resampling.BILINEAR) for grid in (whole, again))
+    expected = np.where(west_of_it.valid, west_of_it.values, east_of_it.values)
+    np.testing.assert_allclose(got.values, expected, rtol=1e-6)
 
 
 def test_many_windows_come_back_in_their_order_and_each_file_is_opened_once(product, monkeypatch):
@@ -298,7 +297,8 @@ def test_many_windows_come_back_in_their_order_and_each_file_is_opened_once(prod
     for read, answer in zip(reads, answers, strict=True):
         (metres,) = (metres for metres in (10, 20) if product[metres][0] == read.hrefs[0])
         _, values, grid = product[metres]
-        np.testing.assert_array_equal(answer.values, gdal(values, grid, read.grid, read.resampling))
+        expected = warped(values, grid, read.grid, read.resampling)
+        np.testing.assert_array_equal(answer.values, expected.values)
     assert sorted(opened) == sorted({read.hrefs[0] for read in reads})
 
 
@@ -406,7 +406,7 @@ class ArchiveHandler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def archive(product) -> Iterator[Archive]:
     server = Archive(Path(product[10][0]).read_bytes())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
@@ -480,20 +480,12 @@ def test_a_window_on_sao_tome_equals_gdals_warp_of_the_whole_tile(realdata, path
     href = str(realdata / path)
     window = utm_window(6.735, 0.34, 32632)
     got = read_one(RasterioReader(), href, window, resampling)
-    with rasterio.open(href) as file:
-        # GDAL's warp as a file: the warper chooses by itself what it reads.
-        warped = np.zeros(window.shape, file.dtypes[0])
-        reproject(
-            rasterio.band(file, 1),
-            warped,
-            dst_transform=window.transform,
-            dst_crs="EPSG:32632",
-            resampling=GDAL[resampling],
-            tolerance=0,
-        )
+    # GDAL's warp of the file: it chooses by itself what it reads.
+    with rasterio.open(href) as file, exact_vrt(file, window, resampling) as warper:
+        expected = warper.read(1)
     assert got.valid.all()
     assert len(np.unique(got.values)) > 1
-    np.testing.assert_allclose(got.values, warped, rtol=1e-6)
+    np.testing.assert_allclose(got.values, expected, rtol=1e-6)
 
 
 def test_the_real_dem_is_copied_where_the_window_lies_on_its_own_grid(realdata):

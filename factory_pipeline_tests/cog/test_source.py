@@ -51,7 +51,7 @@ class SignedFiles(http.server.BaseHTTPRequestHandler):
 def server() -> Iterator[tuple[str, type[SignedFiles]]]:
     handler = type("Handler", (SignedFiles,), {"asked": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_port}", handler
         listening.shutdown()
 
