@@ -1,9 +1,9 @@
 """Where rasters are found: a provider is data, a catalog is a provider that can be asked."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pydantic
@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 from factory_pipeline.catalog.api import StacApi
 from factory_pipeline.catalog.query import ItemQuery
 from factory_pipeline.catalog.signing import SIGNERS, without_credentials
+from factory_pipeline.catalog.snapshot import Snapshot
 from factory_pipeline.catalog.static import StaticCatalog
 from factory_pipeline.errors import CatalogError
 
@@ -30,7 +31,8 @@ class Source:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     url: str
-    """The address of a STAC API, or the path of a static catalog's `catalog.json`."""
+    """The address of a STAC API, the path of a static catalog's `catalog.json`, or the path or address of a
+    stac-geoparquet snapshot, which ends in `.parquet`."""
     collection: str
     """Collection id."""
     assets: dict[str, str]
@@ -108,6 +110,13 @@ PROVIDERS = {provider.name: provider for provider in (PLANETARY_COMPUTER, EARTH_
 """The providers that are known by name."""
 
 
+class ItemSource(Protocol):
+    """One place that items come from: a STAC API, a static catalog, a snapshot."""
+
+    def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
+        """All items of a collection that a query asks for, as JSON."""
+
+
 class Catalog:
     """A provider that can be asked. May be shared by threads and sent to other processes."""
 
@@ -115,7 +124,7 @@ class Catalog:
         self.provider = provider
         self._max_wait_s = max_wait_s
         self._lock = threading.Lock()
-        self._opened: dict[str, StacApi | StaticCatalog] = {}
+        self._opened: dict[str, ItemSource] = {}
 
     def __reduce__(self) -> tuple[type["Catalog"], tuple[Provider, float]]:
         # Connections and locks stay in their process.
@@ -145,14 +154,17 @@ class Catalog:
             href = SIGNERS[name](href)
         return href
 
-    def _open(self, url: str) -> StacApi | StaticCatalog:
+    def _open(self, url: str) -> ItemSource:
         with self._lock:
             if url not in self._opened:
-                is_api = "://" in url
-                self._opened[url] = (
-                    StacApi(url, self._max_wait_s) if is_api else StaticCatalog.load(Path(url))
-                )
+                self._opened[url] = self._item_source(url)
             return self._opened[url]
+
+    def _item_source(self, url: str) -> ItemSource:
+        is_remote = "://" in url
+        if (urlsplit(url).path if is_remote else url).endswith(".parquet"):
+            return Snapshot.open(url)
+        return StacApi(url, self._max_wait_s) if is_remote else StaticCatalog.load(Path(url))
 
 
 def open_catalog(name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S) -> Catalog:
@@ -160,8 +172,9 @@ def open_catalog(name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S) -> Ca
 
     Args:
         name_or_url_or_path: a provider of PROVIDERS; the URL of a STAC API with Planetary Computer's
-            collection ids and asset keys; a provider file (YAML, see `load_provider`); or a folder that
-            holds `catalog.json` or `stac/catalog.json`, with the same ids and keys.
+            collection ids and asset keys; a provider file (YAML, see `load_provider`); a folder that
+            holds `catalog.json` or `stac/catalog.json`, with the same ids and keys; or a folder that holds
+            a snapshot of each of Planetary Computer's collections, `<collection>.parquet`.
         max_wait_s: how long a search is tried again before the catalog counts as unavailable.
 
     Raises:
@@ -184,10 +197,29 @@ def _find_provider(wanted: str) -> Provider:
     for file in (path / "catalog.json", path / "stac" / "catalog.json"):
         if file.is_file():
             return _planetary_computer_shaped(str(path), str(file.resolve()), None)
+    snapshots = _planetary_computer_snapshots(path)
+    if snapshots is not None:
+        return snapshots
     raise CatalogError(
         f"The catalog {wanted!r} is neither a provider ({', '.join(PROVIDERS)}), the URL of a STAC API,"
-        " a provider file (.yaml), nor a folder with catalog.json or stac/catalog.json."
+        " a provider file (.yaml), a folder with catalog.json or stac/catalog.json,"
+        " nor a folder with snapshots (sentinel-2-l2a.parquet and so on)."
     )
+
+
+def _planetary_computer_snapshots(folder: Path) -> Provider | None:
+    """A provider whose sources are the snapshots in a folder; None where the folder holds none."""
+    files = {layer: folder / f"{PLANETARY_COMPUTER.source(layer).collection}.parquet" for layer in LAYERS}
+    missing = [file.name for file in files.values() if not file.exists()]
+    if len(missing) == len(files):
+        return None
+    if missing:
+        raise CatalogError(f"The folder {folder} with STAC snapshots lacks {', '.join(missing)}.")
+    sources = {
+        layer: replace(PLANETARY_COMPUTER.source(layer), url=str(file.resolve()))
+        for layer, file in files.items()
+    }
+    return Provider(str(folder), **sources)
 
 
 def load_provider(path: Path) -> Provider:
