@@ -48,6 +48,10 @@ class BuildError(FactoryError):
     """A stage of a build failed; the message is what the stage said."""
 
 
+class RegistryError(FactoryError):
+    """The registry can't be opened, has no such entry, or does not allow the change in its present state."""
+
+
 class OnboardingError(FactoryError):
     """An upload that can't be onboarded; `code` is stable and one of the keys of ONBOARDING_CODES."""
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,38 @@ class FactoryHome:
         return self.root / "inbox" / "granules"
 
     @property
+    def upload_inbox(self) -> Path:
+        """Manifests dropped here, with their archives or without, are onboarded."""
+        return self.root / "inbox" / "uploads"
+
+    @property
+    def intake_file(self) -> Path:
+        """Where uploads may come from and how large they may be, if not as by default."""
+        return self.root / "intake.yaml"
+
+    @property
+    def datasets(self) -> Path:
+        """Onboarded datasets: a folder per name, in it one per version."""
+        return self.root / "datasets"
+
+    def upload(self, key: str) -> "UploadFiles":
+        """The files of an upload by its key, `name@version`."""
+        name, _, version = key.partition("@")
+        return UploadFiles(self.root / "uploads" / key, DatasetFiles(self.datasets / name / version))
+
+    def training(self, key: str) -> Path:
+        """What was trained on an onboarded dataset."""
+        return self.root / "training" / key
+
+    @property
     def dagster(self) -> Path:
         """DAGSTER_HOME: run history and `dagster.yaml`."""
         return self.root / "dagster"
+
+    @property
+    def registry(self) -> Path:
+        """The registry's database, unless the installation names another by its URL."""
+        return self.root / "registry.db"
 
     @property
     def build_file(self) -> Path:
@@ -159,3 +188,126 @@ class BuildFiles:
     def summary(self) -> Path:
         """Counts of the whole build, as printed at its end."""
         return self.root / "summary.json"
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """Every file of one version of an onboarded dataset. Images and labels lie where the index says."""
+
+    root: Path
+
+    @property
+    def split_files(self) -> Path:
+        """A file per split: one stem per line."""
+        return self.root / "split_files"
+
+    @property
+    def training_params(self) -> Path:
+        """Statistics of the bands and labels of the training images."""
+        return self.root / "training_params.json"
+
+    @property
+    def terratorch(self) -> Path:
+        """A configuration for `terratorch fit`."""
+        return self.root / "terratorch.yaml"
+
+    @property
+    def page(self) -> Path:
+        """The dataset page."""
+        return self.root / "dataset.html"
+
+    @property
+    def croissant(self) -> Path:
+        """The dataset described for machines."""
+        return self.root / "croissant.json"
+
+    @property
+    def items(self) -> Path:
+        """The images and labels as STAC items (stac-geoparquet)."""
+        return self.root / "items.parquet"
+
+
+@dataclass(frozen=True)
+class UploadFiles:
+    """What the stages of one onboarding pass on, and where the dataset lies once it is finished."""
+
+    root: Path
+    finished: DatasetFiles
+
+    @property
+    def dataset(self) -> DatasetFiles:
+        """The dataset: finished, else as far as it is."""
+        return self.finished if self.finished.root.exists() else self.unfinished
+
+    @property
+    def unfinished(self) -> DatasetFiles:
+        """The dataset while it is made."""
+        return DatasetFiles(self.root / "dataset")
+
+    @property
+    def received(self) -> Path:
+        """What is known of the upload since it came in (JSON)."""
+        return self.root / "upload.json"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest as it came in, without secrets in its address (JSON)."""
+        return self.root / "manifest.json"
+
+    @property
+    def archive(self) -> Path:
+        """The downloaded archive, while it is needed."""
+        return self.root / "archive"
+
+    @property
+    def archive_facts(self) -> Path:
+        """What the host says of the archive (JSON)."""
+        return self.root / "archive.json"
+
+    @property
+    def unpacked(self) -> Path:
+        """The files of the archive, while they are needed."""
+        return self.root / "unpacked"
+
+    @property
+    def headers(self) -> Path:
+        """What the pre-scan read of every image and label (Parquet)."""
+        return self.root / "headers.parquet"
+
+    @property
+    def prescan(self) -> Path:
+        """Outcome of the pre-scan (JSON); written after `headers`."""
+        return self.root / "prescan.json"
+
+    @property
+    def contents(self) -> Path:
+        """What the pixels of every image and label hold (Parquet)."""
+        return self.root / "contents.parquet"
+
+    @property
+    def index(self) -> Path:
+        """The pairs of the dataset with their paths (Parquet); written once they lie there."""
+        return self.root / "index.parquet"
+
+    @property
+    def split(self) -> Path:
+        """The split of each pair (Parquet)."""
+        return self.root / "split.parquet"
+
+    def drop_archive(self) -> None:
+        """Remove the archive and its unpacked files: the dataset is finished."""
+        self.archive.unlink(missing_ok=True)
+        shutil.rmtree(self.unpacked, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove the dataset and everything that was made on the way."""
+        if self.finished.root.exists():
+            # Away in one step, so that nothing meets half a dataset.
+            leaving = self.finished.root.with_name(f".{self.finished.root.name}.removed")
+            shutil.rmtree(leaving, ignore_errors=True)
+            self.finished.root.rename(leaving)
+            shutil.rmtree(leaving)
+        with suppress(OSError):
+            # The folder of the name stays while another version lies in it.
+            self.finished.root.parent.rmdir()
+        shutil.rmtree(self.root, ignore_errors=True)

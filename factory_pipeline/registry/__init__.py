@@ -1,0 +1,1 @@
+"""The registry: uploads, collections, datasets and their versions, in SQLite or PostgreSQL."""

@@ -1,0 +1,168 @@
+"""What the registry hands out: one frozen record per row."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class UploadStatus(StrEnum):
+    """How far an upload has come."""
+
+    PENDING = "Pending"
+    ONBOARDING = "Onboarding"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class CollectionSource(StrEnum):
+    """By which door a collection entered the factory."""
+
+    GEDI = "gedi"
+    UPLOAD = "upload"
+    RELEASE = "release"
+
+
+class AnnotationSource(StrEnum):
+    """Who annotated."""
+
+    HUMAN = "human"
+    MACHINE = "machine"
+
+
+class VersionState(StrEnum):
+    """The life of a version; only a ready one is read."""
+
+    WRITING = "writing"
+    READY = "ready"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+class ExportState(StrEnum):
+    """Whether the files of an export are all there."""
+
+    WRITING = "writing"
+    READY = "ready"
+
+
+class LeaseKind(StrEnum):
+    """What the holder of a lease does with a version."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A manifest that entered the factory; the key names its content."""
+
+    key: str
+    """`name@sha8`."""
+    name: str
+    manifest: str
+    """YAML."""
+    status: UploadStatus
+    reason: str | None
+    """Why it failed, in the user's words."""
+    code: str | None
+    """The error code of the failure."""
+    run_id: str | None
+    """The run that set the status."""
+    created: datetime
+    updated: datetime
+    deleted_at: datetime | None
+    """None while it lives; a deleted upload stays as a tombstone."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Items that entered the factory together."""
+
+    id: str
+    name: str
+    source: CollectionSource
+    items_path: str
+    """The Parquet file of its items."""
+    item_count: int
+    content_hash: str
+    """SHA-256 in hex."""
+    created: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One annotation project or model run over the items of a collection."""
+
+    id: str
+    collection_id: str
+    source: AnnotationSource
+    path: str
+    """The Parquet file of its annotations."""
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named line of versions."""
+
+    id: str
+    name: str
+    created: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Version:
+    """One immutable version of a dataset."""
+
+    id: str
+    dataset_id: str
+    major: int
+    minor: int
+    patch: int
+    source_version_id: str | None
+    """The version that it was made from; None for the first one."""
+    state: VersionState
+    spec: dict[str, Any]
+    """What was asked for: split_info, labels, query, filter, operations, augmentations."""
+    manifest_path: str | None
+    """The Parquet file of its items; None until it is ready."""
+    content_hash: str | None
+    """SHA-256 in hex; None until it is ready."""
+    created: datetime
+
+    @property
+    def number(self) -> str:
+        """Such as `1.0.4`."""
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Someone reads or writes a version until `expires`, which is moved on while the work lasts."""
+
+    id: str
+    version_id: str
+    kind: LeaseKind
+    holder: str
+    """`host:process id`."""
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class Export:
+    """A version written out in one format."""
+
+    id: str
+    version_id: str
+    type: str
+    """Such as `YOLO Darknet`."""
+    state: ExportState
+    lease_id: str | None
+    """The lease under which it is written; None once it is ready."""
+    path: str | None
+    content_hash: str | None
+    """SHA-256 in hex; None until it is ready."""
+    created: datetime
