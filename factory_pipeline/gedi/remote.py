@@ -1,6 +1,5 @@
 """Granules in an object store: listing a prefix, and a file object that h5py can read through."""
 
-import io
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,6 +11,7 @@ import obstore.exceptions
 from obstore.store import from_url
 
 from factory_pipeline.errors import GranuleUnavailableError
+from factory_pipeline.positioned import PositionedFile
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -53,7 +53,7 @@ def list_objects(source: str) -> Sequence["ObjectMeta"]:
         raise GranuleUnavailableError(f"{display(source)} can't be listed: {describe(error)}.") from error
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(PositionedFile):
     """A file in an object store, read in blocks of BLOCK_SIZE that are fetched once.
 
     HDF5 jumps back and forth in small steps. `obstore.open_reader` drops its buffer at each jump: for the
@@ -62,34 +62,15 @@ class RangeFile(io.RawIOBase):
 
     def __init__(self, source: str, name: str, size: int) -> None:
         """Open the file `name` of `size` bytes under the prefix `source`; nothing is fetched yet."""
+        super().__init__(size)
         self._store = from_url(source)
         self._name = name
-        self._size = size
-        self._position = 0
         self._block = lru_cache(maxsize=CACHED_BLOCKS)(self._fetch)
 
     def _fetch(self, index: int) -> memoryview:
         start = index * BLOCK_SIZE
         end = min(start + BLOCK_SIZE, self._size)
         return memoryview(obstore.get_range(self._store, self._name, start=start, end=end))
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read starts."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move, as in any file."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = origin + offset
-        return self._position
 
     def readinto(self, buffer: "Buffer", /) -> int:
         """Fill the buffer up to the end of the file.

@@ -18,6 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.matching import Role
+from factory_pipeline.positioned import PositionedFile
 
 FORMATS = {
     b"II*\0": "GTiff",
@@ -84,33 +85,16 @@ class Header:
     """Why the header can't be read."""
 
 
-class _Handle(io.RawIOBase):
+class _Handle(PositionedFile):
     """A file as GDAL opens it, more than once: it has its own position, and closing it closes nothing.
 
     An error can't pass through GDAL; it is kept, and GDAL meets the end of the file.
     """
 
     def __init__(self, file: IO[bytes], errors: list[Exception]) -> None:
+        super().__init__(file.seek(0, io.SEEK_END))
         self._file = file
         self._errors = errors
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if whence == io.SEEK_CUR:
-            offset += self._position
-        elif whence == io.SEEK_END:
-            offset += self._file.seek(0, io.SEEK_END)
-        self._position = max(offset, 0)
-        return self._position
 
     def read(self, size: int = -1, /) -> bytes:
         try:

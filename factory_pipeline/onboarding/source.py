@@ -1,6 +1,5 @@
 """Where an archive comes from: one interface for reading parts of it, whatever holds it."""
 
-import io
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -11,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.positioned import PositionedFile
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -124,7 +124,7 @@ class LocalSource(Source):
             yield self._read(offset, PIECE_BYTES)
 
 
-class SourceFile(io.RawIOBase):
+class SourceFile(PositionedFile):
     """A source as a file object: small reads through kept blocks, large ones in one piece."""
 
     BLOCK_BYTES = 1 << 16
@@ -132,31 +132,10 @@ class SourceFile(io.RawIOBase):
 
     def __init__(self, source: Source, largest_read: int) -> None:
         """Nothing is read yet; a single read of more than `largest_read` bytes is refused."""
+        super().__init__(source.size or 0)
         self._source = source
-        self._size = source.size or 0
         self._largest_read = largest_read
-        self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read starts."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move, as in any file."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if origin + offset < 0:
-            raise OSError("the position lies before the file")
-        self._position = origin + offset
-        return self._position
 
     def readinto(self, buffer: "Buffer", /) -> int:
         """Fill the buffer up to the end of the file."""

@@ -1,7 +1,6 @@
 """Reading the first bytes of zip members in place: neighbours in one request, none further than needed."""
 
 import bz2
-import io
 import struct
 import zipfile
 import zlib
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from factory_pipeline.onboarding.source import Source
+from factory_pipeline.positioned import PositionedFile
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -66,7 +66,7 @@ class _Inflater(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-class MemberFile(io.RawIOBase):
+class MemberFile(PositionedFile):
     """A member of a zip as a file object; a compressed one is unpacked only as far as is read."""
 
     def __init__(
@@ -81,34 +81,16 @@ class MemberFile(io.RawIOBase):
             head_start: where they lie in the archive.
             most_unpacked: bytes of a compressed member that may be unpacked.
         """
+        super().__init__(info.file_size)
         self._source = source
         self._info = info
         self._head, self._head_start = head, head_start
         self._most_unpacked = most_unpacked
         self._blocks: dict[int, bytes] = {}
-        self._position = 0
         self._data_start: int | None = None
         self._unpacked = bytearray()
         self._packed_read = 0
         self._inflater = _inflater(info.compress_type)
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read starts."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move, as in any file."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._info.file_size}[whence]
-        self._position = max(origin + offset, 0)
-        return self._position
 
     def readinto(self, buffer: "Buffer", /) -> int:
         """Fill the buffer up to the end of the member.
