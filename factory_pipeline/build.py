@@ -16,10 +16,11 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from factory_pipeline.build_summary import BuildSummary
+from factory_pipeline.catalog.providers import open_catalog
 from factory_pipeline.errors import BuildError
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.settings import BuildSettings
-from factory_pipeline.storage import FactoryHome
+from factory_pipeline.storage import FactoryHome, write_text
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -30,6 +31,8 @@ EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset
 FUSE = ("fused_dataset",)
 LAYERS = ("sentinel2", "copdem", "worldcover")
 """The chips that a batch needs before its dataset file is written."""
+DRIVER_TAG = "factory/driver"
+"""Says which process drives the build that a run belongs to."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The log of a run is kept for the web UI; on the terminal the progress is shown instead."""
 
@@ -53,6 +56,7 @@ class BuildProgress:
 def prepare_home(home: FactoryHome) -> None:
     """Make the folders of a factory home and point Dagster at it."""
     home.granule_inbox.mkdir(parents=True, exist_ok=True)
+    home.upload_inbox.mkdir(parents=True, exist_ok=True)
     home.dagster.mkdir(parents=True, exist_ok=True)
     instance_file = home.dagster / "dagster.yaml"
     if not instance_file.exists():
@@ -70,6 +74,7 @@ def run_build(
     Raises:
         BuildError: a stage failed; the message says which and why.
     """
+    check_settings(settings)
     prepare_home(home)
     settings.save(home)
     on_progress(BuildProgress("Reading granules, filtering, drawing the subset"))
@@ -79,6 +84,23 @@ def run_build(
     on_progress(_progress("Fusing the batches", settings, plan))
     materialize(FUSE)
     return BuildSummary.load(settings.files.summary)
+
+
+def check_settings(settings: BuildSettings) -> None:
+    """Find out at once what a build would else meet late; no service is asked.
+
+    Raises:
+        FactoryError: the catalog is not known, or the output folder can't be written.
+    """
+    open_catalog(settings.catalog)
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+        write_text(settings.output / ".writable", "")
+        (settings.output / ".writable").unlink()
+    except OSError as error:
+        raise BuildError(
+            f"The output folder {settings.output} can't be written: {error.strerror}."
+        ) from error
 
 
 def extract_missing(
@@ -96,15 +118,19 @@ def extract_missing(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(settings.workers, len(ranges)), mp_context=context)
     try:
-        runs: list[Future[None]] = [pool.submit(materialize, EXTRACT, batches) for batches in ranges]
+        runs: list[Future[None]] = [
+            pool.submit(materialize, EXTRACT, batches, os.getpid()) for batches in ranges
+        ]
         running = set(runs)
         while running:
             _, running = wait(running, timeout=0.5)
             on_progress(_progress("Extracting chips", settings, plan))
         problems = [str(error) for run in runs if (error := run.exception()) is not None]
     except BaseException:
+        # Nothing half-written stays, so the workers need not end their batches first.
         for process in list((pool._processes or {}).values()):
-            process.terminate()
+            process.kill()
+        cancel_own_runs()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -112,6 +138,19 @@ def extract_missing(
         raise BuildError("A worker process was killed; run the same command again to go on.")
     if problems:
         raise BuildError(" ".join(dict.fromkeys(problems)))
+
+
+def cancel_own_runs() -> None:
+    """Record the runs that this build has begun and not ended as cancelled."""
+    import dagster as dg
+
+    unfinished = dg.RunsFilter(
+        tags={DRIVER_TAG: str(os.getpid())},
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+    )
+    with dg.DagsterInstance.get() as instance:
+        for run in instance.get_runs(unfinished):
+            instance.report_run_canceled(run, "The build was interrupted.")
 
 
 def missing_ranges(settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, ...]]:
@@ -139,8 +178,10 @@ def _registered_batches() -> list[str]:
         return list(instance.get_dynamic_partitions(BATCHES))
 
 
-def materialize(assets: Sequence[str], batches: Sequence[str] = ()) -> None:
+def materialize(assets: Sequence[str], batches: Sequence[str] = (), driver: int | None = None) -> None:
     """Materialise assets, for a range of neighbouring batches where any are named, in this process.
+
+    The run is tagged with the process that drives the build: this one, unless `driver` names another.
 
     Raises:
         BuildError: a step failed; the message is what the step said.
@@ -149,9 +190,9 @@ def materialize(assets: Sequence[str], batches: Sequence[str] = ()) -> None:
 
     from factory_pipeline.definitions import defs
 
-    tags = {}
+    tags = {DRIVER_TAG: str(driver or os.getpid())}
     if batches:
-        tags = {
+        tags |= {
             "dagster/asset_partition_range_start": batches[0],
             "dagster/asset_partition_range_end": batches[-1],
         }
@@ -164,10 +205,11 @@ def materialize(assets: Sequence[str], batches: Sequence[str] = ()) -> None:
             raise_on_error=False,
         )
     if not result.success:
-        raise BuildError(_what_failed(result))
+        raise BuildError(what_failed(result))
 
 
-def _what_failed(result: "dg.ExecuteInProcessResult") -> str:
+def what_failed(result: "dg.ExecuteInProcessResult") -> str:
+    """What the failed steps of a run said, in the user's words."""
     said = []
     for event in result.all_events:
         if not event.is_step_failure:

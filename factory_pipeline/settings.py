@@ -23,7 +23,7 @@ class BuildSettings(BaseModel):
     catalog: str = "planetary-computer"
     """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""
     recipe: Recipe = Recipe()
-    catalog_patience_s: float = Field(120.0, gt=0)
+    catalog_patience_s: float = Field(60.0, gt=0)
     """How long a catalog that is busy or away is asked again, in seconds."""
     workers: int = Field(2, ge=1)
     """Batches, and granules, that are worked on at the same time."""

@@ -16,9 +16,9 @@ import polars as pl
 import pytest
 from pyproj import Transformer
 
-from factory_pipeline.errors import BuildError
+from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.gedi.batches import BatchPlan
-from factory_pipeline.recipe import DateRange, Recipe, Sentinel2, Subset
+from factory_pipeline.recipe import DateRange, Footprints, Recipe, Sentinel2, Subset
 from factory_pipeline.sample.server import Faults, SampleServer
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline_tests.built import (
@@ -181,6 +181,30 @@ def test_bad_granules_are_named_and_the_others_go_on(built: Built, tmp_path: Pat
     assert sorted(summary.granules_set_aside) == names
     assert "agbd_se" in summary.granules_set_aside[names[2]]
     assert files_below(settings.output).keys() == files_below(built.settings.output).keys()
+
+
+def test_a_granule_that_lacked_a_field_is_read_once_the_field_is_not_asked_for(built: Built, tmp_path: Path):
+    misspelt = RECIPE.model_copy(update={"footprints": Footprints(extra_fields=("sensitivty",))})
+    settings = settings_for(built.archive, tmp_path / "out", recipe=misspelt)
+    with pytest.raises(BuildError, match=r"None of the 2 granules .* sensitivty"):
+        build(tmp_path / "home", settings)
+    summary, _ = build(tmp_path / "home", settings_for(built.archive, tmp_path / "out"))
+    assert summary.granules == 2
+
+
+@pytest.mark.parametrize("catalog", ["planetary", "{folder}/empty"])
+def test_a_catalog_that_is_not_known_is_told_before_any_work(built: Built, tmp_path: Path, catalog: str):
+    (tmp_path / "empty").mkdir()
+    settings = settings_for(built.archive, tmp_path / "out", catalog=catalog.format(folder=tmp_path))
+    with pytest.raises(CatalogError):
+        build(tmp_path / "home", settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_told(built: Built, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildError, match="can't be written"):
+        build(tmp_path / "home", settings_for(built.archive, tmp_path / "file" / "out"))
 
 
 def test_an_empty_folder_is_told_in_one_sentence(tmp_path: Path, small_archive: Path):

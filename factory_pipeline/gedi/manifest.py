@@ -32,8 +32,13 @@ class GranuleRecord:
         return (self.size, self.version) == (granule.size, granule.version)
 
     def has_fields(self, extra_fields: tuple[str, ...]) -> bool:
-        """Whether all of these fields were asked for when the granule was read."""
-        return set(extra_fields) <= set(self.extra_fields)
+        """Whether the record answers for these fields.
+
+        What was read may have more fields; a granule that was set aside may lack one that is not asked
+        for any more, so it is read again when other fields are asked for.
+        """
+        asked, known = set(extra_fields), set(self.extra_fields)
+        return asked <= known if self.rows is not None else asked == known
 
 
 def manifest_path(store: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from factory_pipeline.errors import GranuleError
 from factory_pipeline.gedi.aggregate import Aggregation, aggregate_granules, read_aggregation
 from factory_pipeline.gedi.aggregate import unread_granules as unread_of_source
 from factory_pipeline.gedi.batches import BatchPlan, plan_batches
@@ -20,16 +21,27 @@ from factory_pipeline.storage import write_whole
 
 
 def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> Aggregation:
-    """Read the granules that are new; nothing, where a CSV is given for every split."""
+    """Read the granules that are new; nothing, where a CSV is given for every split.
+
+    Raises:
+        GranuleError: there is no granule, or none that can be used.
+    """
     if not settings.splits_from_granules:
         return Aggregation(files=(), granules={}, set_aside={}, read=())
-    return aggregate_granules(
+    aggregation = aggregate_granules(
         settings.granules,
         settings.files.footprints,
         settings.recipe.footprints.extra_fields,
         settings.workers,
         on_granule,
     )
+    if not aggregation.granules:
+        first = next(iter(aggregation.set_aside.values()))
+        raise GranuleError(
+            f"None of the {len(aggregation.set_aside)} granules in {settings.granules} can be used; "
+            f"the first: {first}"
+        )
+    return aggregation
 
 
 def filter_by_quality(settings: BuildSettings) -> QualityCounts:

@@ -37,6 +37,7 @@ from factory_pipeline.sample.stac import (
     worldcover_item,
     write_catalog,
 )
+from factory_pipeline.sample.uploads import make_uploads
 from factory_pipeline.sample.world import World
 from factory_pipeline.sample.worldcover import WORLDCOVER_VERSIONS, worldcover_tiles, write_worldcover
 
@@ -63,6 +64,13 @@ class ArchiveSummary:
     files: int
     bytes: int
 
+    def __str__(self) -> str:
+        return (
+            f"Sample archive in {self.root} ({self.bytes / 1e6:.0f} MB): {self.granules} granules with "
+            f"{self.usable_footprints} footprints of good quality, {self.sentinel2_products} Sentinel-2 "
+            f"products, {self.dem_tiles} CopDEM and {self.worldcover_tiles} WorldCover tiles."
+        )
+
 
 @dataclass(frozen=True)
 class _Group:
@@ -81,7 +89,7 @@ def make_archive(
     plan: ArchivePlan = DEMO_PLAN,
     workers: int = 2,
 ) -> ArchiveSummary:
-    """Make `granules/*.h5`, `rasters/` and `stac/catalog.json` under `output`.
+    """Make `granules/*.h5`, `rasters/`, `uploads/` and `stac/catalog.json` under `output`.
 
     The rasters have full grids, but only the blocks near usable footprints hold data. The same seed, plan
     and granules give the same bytes.
@@ -131,6 +139,7 @@ def make_archive(
     items: list[Json] = [sentinel2_item(product, fractions[product.item_id]) for product in products]
     items += [dem_item(tile) for tile in dem_tiles(sites)]
     items += [worldcover_item(tile, year) for tile in worldcover_tiles(sites) for year in WORLDCOVER_VERSIONS]
+    make_uploads(output / "uploads", seed)
     write_catalog(output / "stac", items)
     tell("STAC catalog", 1.0)
 
