@@ -1,5 +1,6 @@
 """The command line. Heavy imports stand inside the commands, so that `factory --help` answers at once."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from factory_pipeline import __version__
+from factory_pipeline import __version__, cli_onboarding
 from factory_pipeline.errors import FactoryError
 
 if TYPE_CHECKING:
@@ -149,15 +150,15 @@ def sample(output: Path, granules: Path | None, serve: bool, port: int) -> None:
     if serve:
         from factory_pipeline.sample.server import serve as serve_archive
 
-        serve_archive(
-            output, port=port, on_ready=lambda url: click.echo(f"STAC API: {url}/stac (Ctrl-C ends it)")
-        )
+        # Ctrl-C is the way to end a server, not an interruption.
+        with contextlib.suppress(KeyboardInterrupt):
+            serve_archive(output, port, lambda url: click.echo(f"STAC API: {url}/stac  (Ctrl-C ends it)"))
 
 
 @cli.command()
 @click.option("--output", type=PATH, default=Path("demo"), show_default=True, metavar="DIR")
 def demo(output: Path) -> None:
-    """Make the sample archive, serve it, and build a dataset from it as from the real service."""
+    """Make the sample archive, serve it, build a dataset from it, and onboard its uploads."""
     import os
 
     from factory_pipeline.progress import ProgressLine
@@ -182,6 +183,7 @@ def demo(output: Path) -> None:
         build(home, settings.model_copy(update={"catalog": server.stac_url}))
     # The server ends with the demo; what the web UI starts later reads the same catalog from disk.
     settings.model_copy(update={"catalog": str(archive / "stac")}).save(home)
+    cli_onboarding.drop_and_wait(archive / "uploads", home)
     click.echo("\nLook at it:  make ui   or   factory inspect " + _short(settings.files.fused("train")))
 
 
@@ -197,10 +199,23 @@ def ui(host: str, port: int) -> None:
 
     home = FactoryHome.from_environment()
     prepare_home(home)
+    os.environ["FACTORY_PAGES_URL"] = serve_pages_beside(home, host, port + 1)
     click.echo(f"Factory home: {home.root}\nWeb UI: http://{host}:{port}")
+    click.echo(f"Dataset pages: {os.environ['FACTORY_PAGES_URL']}")
     dagster = str(Path(sys.executable).with_name("dagster"))
     arguments = ["dev", "-m", "factory_pipeline.definitions", "-h", host, "-p", str(port)]
     os.execv(dagster, [dagster, *arguments])
+
+
+def serve_pages_beside(home: "FactoryHome", host: str, port: int) -> str:
+    """Serve the dataset pages from a process that ends with this one; gives their address."""
+    import os
+    import subprocess
+
+    options = {"--host": host, "--port": str(port), "--parent": str(os.getpid())}
+    given = [word for option in options.items() for word in option]
+    subprocess.Popen([sys.executable, "-m", "factory_pipeline.pages", str(home.root), *given])
+    return f"http://{host}:{port}"
 
 
 def build(home: "FactoryHome", settings: "BuildSettings") -> None:
@@ -219,6 +234,10 @@ def fuse_folder_into(folder: Path, output: Path) -> None:
 
     for split, samples in fuse_folder(folder, output).items():
         click.echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
+
+
+for command in cli_onboarding.ALL:
+    cli.add_command(command)
 
 
 def _given(**paths: Path | None) -> dict[str, Path]:

@@ -294,10 +294,15 @@ class UploadFiles:
         """The split of each pair (Parquet)."""
         return self.root / "split.parquet"
 
-    def drop_archive(self) -> None:
-        """Remove the archive and its unpacked files: the dataset is finished."""
+    def drop_unneeded(self) -> None:
+        """Remove the archive, its unpacked files, and what killed processes left under temporary names."""
         self.archive.unlink(missing_ok=True)
         shutil.rmtree(self.unpacked, ignore_errors=True)
+        for path in list(self.root.rglob(".*.part*")):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the dataset and everything that was made on the way."""

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
+import polars as pl
 
 
 def counts_table(label: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
@@ -26,3 +27,17 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """A PNG that opens in a dialog; keep it under 100 kB, it is stored with the event."""
     encoded = base64.b64encode(png).decode("ascii")
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{encoded})")
+
+
+def rows_table(frame: pl.DataFrame) -> dg.TableMetadataValue:
+    """A small frame as a table; without rows it still shows its columns."""
+    kinds: dict[type[pl.DataType], str] = {pl.Int64: "int", pl.UInt32: "int", pl.Float64: "float"}
+    return dg.MetadataValue.table(
+        [dg.TableRecord(row) for row in frame.iter_rows(named=True)],
+        schema=dg.TableSchema(
+            [
+                dg.TableColumn(name, kinds.get(dtype.base_type(), "string"))
+                for name, dtype in frame.schema.items()
+            ]
+        ),
+    )

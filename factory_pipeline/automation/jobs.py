@@ -5,6 +5,7 @@ import dagster as dg
 from factory_pipeline.assets.chips import copdem_chips, sentinel2_chips, worldcover_chips
 from factory_pipeline.assets.dataset import batch_dataset, fused_dataset
 from factory_pipeline.assets.footprints import footprint_subset, gedi_footprints, quality_footprints
+from factory_pipeline.assets.training import finetuned_model
 
 build_dataset = dg.define_asset_job(
     "build_dataset",
@@ -27,4 +28,19 @@ fuse_dataset = dg.define_asset_job(
     description="Fuses the batches of the plan into one file per split; names what is missing.",
 )
 
-ALL = [build_dataset, extract_batches, fuse_dataset]
+onboard_dataset = dg.define_asset_job(
+    "onboard_dataset",
+    selection=dg.AssetSelection.groups("onboarding"),
+    # A broken archive stays broken; a run whose process was killed is started again.
+    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    description="Onboards one upload: from its archive to a dataset that a model can be trained on.",
+)
+
+finetune_model = dg.define_asset_job(
+    "finetune_model",
+    selection=dg.AssetSelection.assets(finetuned_model),
+    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    description="Trains a model on an onboarded dataset by TerraTorch.",
+)
+
+ALL = [build_dataset, extract_batches, fuse_dataset, onboard_dataset, finetune_model]

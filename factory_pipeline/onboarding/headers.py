@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import threading
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -128,10 +129,15 @@ def read_header(file: IO[bytes]) -> Header:
     return header
 
 
+_one_opener = threading.Lock()
+"""rasterio keeps Python openers in a table of the process that is not made for threads."""
+
+
 def _ask_gdal(file: IO[bytes], driver: str, errors: list[Exception]) -> Header:
     name = f"{id(file):x}"
     try:
         with (
+            _one_opener,
             rasterio.Env(**GDAL_OPTIONS),
             rasterio.open(name, driver=driver, opener=lambda *_, **__: _Handle(file, errors)) as image,
         ):

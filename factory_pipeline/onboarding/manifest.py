@@ -22,6 +22,8 @@ from factory_pipeline.onboarding.spelling import ManifestSection, as_list, fold,
 from factory_pipeline.onboarding.split_rule import RandomSplit, SplitRule, read_split_rule
 
 UPLOAD_TYPE: Literal["Dataset & Labels"] = "Dataset & Labels"
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads plain data only; the one in C is ten times faster, where PyYAML was built with it."""
 DEFAULT_MODALITY = "image"
 """The modality of a dataset whose manifest names none."""
 
@@ -299,7 +301,7 @@ class UploadManifest(ManifestSection):
             OnboardingError: MANIFEST_INVALID, with one sentence that names field, value and what is allowed.
         """
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            document = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=SAFE_LOADER)
         except OSError as error:
             raise _invalid(f"The manifest {path.name} can't be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:

@@ -1,8 +1,13 @@
 """What an installation lets in: where uploads may come from, and how large they may be."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from factory_pipeline.errors import RecipeError
+from factory_pipeline.storage import FactoryHome
 
 GIB = 1 << 30
 
@@ -38,3 +43,22 @@ class IntakePolicy(BaseModel):
     """Most bytes of a compressed image that the pre-scan unpacks in search of its header."""
     concurrency: int = Field(16, ge=1, le=128)
     """Requests in flight to one host."""
+
+    @classmethod
+    def of_home(cls, home: FactoryHome, *, all_folders: bool = False) -> Self:
+        """The policy of an installation: what `intake.yaml` says, and the inbox is always an allowed folder.
+
+        Args:
+            home: whose policy it is.
+            all_folders: allow every folder, as for a user who names files on the command line.
+
+        Raises:
+            RecipeError: `intake.yaml` holds a value that is not allowed.
+        """
+        try:
+            text = home.intake_file.read_text(encoding="utf-8") if home.intake_file.exists() else ""
+            policy = cls.model_validate(yaml.safe_load(text) or {})
+        except (ValidationError, yaml.YAMLError) as error:
+            raise RecipeError(f"The intake policy {home.intake_file} is not valid: {error}.") from error
+        added = Path("/") if all_folders else home.upload_inbox
+        return policy.model_copy(update={"folders": (*policy.folders, added)})

@@ -205,3 +205,10 @@ def test_the_key_follows_from_content_alone() -> None:
 def test_slugs() -> None:
     assert slug("Bürn Scars (v2)") == "burn-scars-v2"
     assert slug("数据") == "dataset"
+
+
+def test_the_manifest_of_the_docs_is_accepted():
+    page = (Path(__file__).parents[2] / "docs" / "onboarding.md").read_text()
+    shown = page.split("```yaml\n")[1].split("```")[0]
+    manifest = UploadManifest.parse(yaml.safe_load(shown), where="docs")
+    assert [category.name for category in manifest.label_categories] == ["Land", "Water"]

@@ -64,7 +64,7 @@ def preview(
     chosen = compositions(manifest.data_sources, parameters)
 
     def draw(some: Sequence[Mapping[str, Any]], side: int) -> list[_Pair]:
-        return [_Pair(row, _draw(row, chosen, manifest, parameters, root, side)) for row in some]
+        return [_Pair(row, pictures_of(row, chosen, manifest, parameters, root, side)) for row in some]
 
     sample = rows[:: max(len(rows) // 4, 1)]
     side = next(
@@ -98,7 +98,7 @@ def label_legend(manifest: UploadManifest, parameters: TrainingParameters) -> di
     return {"low": low, "high": high, "colors": color_ramp()}
 
 
-def _draw(
+def pictures_of(
     row: Mapping[str, Any],
     chosen: Sequence[Composition],
     manifest: UploadManifest,
@@ -106,6 +106,7 @@ def _draw(
     root: Path,
     side: int,
 ) -> dict[str, bytes]:
+    """A picture per layer of one pair, their longer sides `side` pixels: `c0`, `c1`, ... and LABEL."""
     paths = {image["modality_tag"]: root / image["path"] for image in row["images"]}
     pictures = {
         f"c{number}": draw_composition(paths[composition.modality], composition, side)

@@ -1,0 +1,91 @@
+"""Uploads on their way in: examined where they lie, then entered in the registry, good ones and bad ones."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from factory_pipeline.errors import OnboardingError, RegistryError
+from factory_pipeline.onboarding.manifest import UploadManifest, slug
+from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.onboarding.received import identify, keep, kept_manifest
+from factory_pipeline.registry.records import UploadStatus
+from factory_pipeline.registry.registry import Registry
+from factory_pipeline.storage import FactoryHome
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A manifest that came in."""
+
+    key: str
+    """Of manifest and archive; where the archive is not known, of the manifest alone."""
+    unknown_key: str
+    """The key that it has, or would have, while its archive is not known."""
+    manifest: str
+    """YAML without secrets."""
+    error: OnboardingError | None
+    """Why it can't be onboarded as it is."""
+
+
+def examine(manifest_file: Path, home: FactoryHome, policy: IntakePolicy) -> Arrival:
+    """Read a manifest, ask for the content of its archive, and keep both under their key."""
+    try:
+        manifest = UploadManifest.load(manifest_file)
+    except OnboardingError as error:
+        content = manifest_file.read_bytes() if manifest_file.is_file() else b""
+        key = f"{slug(manifest_file.stem)}@{hashlib.sha256(content).hexdigest()[:8]}"
+        # Its text is not kept: what can't be read can't be cleared of secrets.
+        return Arrival(key, key, yaml.safe_dump({"manifest": manifest_file.name}), error)
+    unknown_key = manifest.key("")
+    try:
+        upload = keep(manifest_file, manifest, _identified(manifest, policy), home)
+    except OnboardingError as error:
+        named = {"dataset_name": manifest.dataset_name, "purpose": manifest.purpose.value}
+        return Arrival(unknown_key, unknown_key, yaml.safe_dump(named), error)
+    kept = kept_manifest(home.upload(upload.key)).model_dump(mode="json", by_alias=True)
+    return Arrival(upload.key, unknown_key, yaml.safe_dump(kept, sort_keys=False), None)
+
+
+def _identified(manifest: UploadManifest, policy: IntakePolicy) -> str:
+    try:
+        return identify(manifest, policy)
+    except (OSError, ValueError) as error:
+        # Such as a name that no file can have; the error's own text may hold the whole address.
+        raise OnboardingError(
+            "URL_UNREACHABLE",
+            f"The archive of {manifest.dataset_name} can't be read ({type(error).__name__}).",
+        ) from None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the registry says of an arrival."""
+
+    is_new: bool
+    """It has not been there before, so nothing runs for it."""
+    status: UploadStatus
+    is_deleted: bool
+
+
+def enter(registry: Registry, arrival: Arrival) -> Entry:
+    """Enter an arrival in the registry, good or bad."""
+    is_new = registry.register_upload(arrival.key, arrival.manifest)
+    if arrival.error is None:
+        _forget_failure(registry, arrival)
+        if is_new:
+            return Entry(True, UploadStatus.PENDING, False)
+        known = registry.upload(arrival.key)
+        return Entry(False, known.status, known.deleted_at is not None)
+    registry.restore_upload(arrival.key)
+    registry.set_status(arrival.key, UploadStatus.FAILED, reason=str(arrival.error), code=arrival.error.code)
+    return Entry(is_new, UploadStatus.FAILED, False)
+
+
+def _forget_failure(registry: Registry, arrival: Arrival) -> None:
+    """An archive that could not be reached before is known now under its own key."""
+    with suppress(RegistryError):
+        if registry.upload(arrival.unknown_key).deleted_at is None:
+            registry.delete_upload(arrival.unknown_key)

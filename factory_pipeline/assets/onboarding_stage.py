@@ -1,0 +1,90 @@
+"""One stage of one onboarding: its status in the registry, its failure told plainly, its checks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import dagster as dg
+
+from factory_pipeline.errors import FactoryError, OnboardingError
+from factory_pipeline.onboarding.pairing import Check, require
+from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.registry.records import UploadStatus
+from factory_pipeline.resources import Factory
+
+MOST_TRIES = 3
+SECONDS_BETWEEN_TRIES = 5
+PASSING_CODES = ("URL_UNREACHABLE",)
+"""The host is away or busy: the same stage may succeed a moment later."""
+
+
+@contextmanager
+def onboarding_stage(context: dg.AssetExecutionContext, factory: Factory) -> Iterator[Onboarding]:
+    """The onboarding of this run's partition; what goes wrong inside ends as Failed in the registry.
+
+    Errors are raised without their causes, whose texts may hold the address of the archive with its secrets.
+
+    Raises:
+        dagster.Failure: with the error's sentence and code.
+        dagster.RetryRequested: the host of the archive is away, and tries are left.
+    """
+    key = context.partition_key
+    try:
+        onboarding = Onboarding(key, factory.folder(), factory.intake_policy())
+        if not onboarding.finished and not _set_status(context, factory, UploadStatus.ONBOARDING):
+            raise dg.Failure(f"The upload {key} was deleted.", allow_retries=False)
+        yield onboarding
+    except FactoryError as error:
+        code = error.code if isinstance(error, OnboardingError) else None
+        if code in PASSING_CODES and context.retry_number + 1 < MOST_TRIES:
+            context.log.warning(f"{error} It is tried again in {SECONDS_BETWEEN_TRIES} seconds.")
+            raise dg.RetryRequested(MOST_TRIES - 1, SECONDS_BETWEEN_TRIES) from None
+        _set_status(context, factory, UploadStatus.FAILED, str(error), code)
+        raise dg.Failure(
+            description=f"{error} [{code}]" if code else str(error),
+            metadata={"code": code or "", "reason": str(error)},
+            allow_retries=False,
+        ) from None
+
+
+def succeeded(context: dg.AssetExecutionContext, factory: Factory) -> None:
+    """Say in the registry that the upload of this run is onboarded."""
+    _set_status(context, factory, UploadStatus.SUCCEEDED)
+
+
+def check_results(
+    context: dg.AssetExecutionContext,
+    factory: Factory,
+    checks: Sequence[Check],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> list[dg.AssetCheckResult]:
+    """Checks as asset checks, the offending files named; a failed one is the reason in the registry too."""
+    results = [
+        dg.AssetCheckResult(
+            check_name=check.name,
+            passed=check.passed,
+            severity=severity,
+            description=check.message,
+            metadata={"files": dg.MetadataValue.json(list(check.files))} if check.files else {},
+        )
+        for check in checks
+    ]
+    if severity is dg.AssetCheckSeverity.ERROR:
+        try:
+            require(checks)
+        except OnboardingError as error:
+            _set_status(context, factory, UploadStatus.FAILED, str(error), error.code)
+            context.log.error(f"{error} [{error.code}]")
+    return results
+
+
+def _set_status(
+    context: dg.AssetExecutionContext,
+    factory: Factory,
+    status: UploadStatus,
+    reason: str | None = None,
+    code: str | None = None,
+) -> bool:
+    with closing(factory.registry()) as registry:
+        return registry.set_status(
+            context.partition_key, status, reason=reason, code=code, run_id=context.run.run_id
+        )

@@ -1,0 +1,247 @@
+"""Commands for curated datasets. Heavy imports stand inside the commands, as in `cli`."""
+
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from factory_pipeline.registry.records import Upload
+    from factory_pipeline.storage import FactoryHome
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("url")
+@click.option(
+    "--data-suffix", "data_suffixes", multiple=True, required=True, help="Of the images; one per modality."
+)
+@click.option("--label-suffix", required=True, help="Of the labels.")
+def prescan(url: str, data_suffixes: tuple[str, ...], label_suffix: str) -> None:
+    """Look into an archive without downloading it: do images and labels match, and which bands are there?"""
+    import sys
+
+    from factory_pipeline.manifest_form import describe_scan
+    from factory_pipeline.onboarding.policy import IntakePolicy
+    from factory_pipeline.onboarding.prescan import prescan as scan
+
+    policy = IntakePolicy.of_home(_home(), all_folders=True)
+    report = scan(_absolute(url), data_suffixes, label_suffix, policy)
+    click.echo(describe_scan(report))
+    if not report.passed:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("manifest", metavar="MANIFEST|URL")
+@click.option("--name", help="Of the dataset; with the URL of an archive.")
+@click.option("--purpose", help="Such as Regression; with the URL of an archive.")
+@click.option("--data-suffix", "data_suffixes", multiple=True, help="Of the images; with a URL.")
+@click.option("--label-suffix", help="Of the labels; with a URL.")
+def onboard(
+    manifest: str,
+    name: str | None,
+    purpose: str | None,
+    data_suffixes: tuple[str, ...],
+    label_suffix: str | None,
+) -> None:
+    """Make a dataset for training from an archive of images and labels.
+
+    A MANIFEST (YAML) says everything; `factory new-manifest` writes one. With the URL of an archive the
+    options say the least that is needed.
+    """
+    from factory_pipeline.onboard import onboard as run
+    from factory_pipeline.progress import ProgressLine
+
+    home = _home()
+    with tempfile.TemporaryDirectory() as folder, ProgressLine() as line:
+        path = Path(manifest)
+        if not manifest.lower().endswith((".yaml", ".yml")):
+            if not (purpose and data_suffixes and label_suffix):
+                raise click.UsageError(
+                    "With the address of an archive, say --purpose, --data-suffix and --label-suffix;"
+                    " or name a manifest (*.yaml)."
+                )
+            path = _written_manifest(Path(folder), manifest, name, purpose, data_suffixes, label_suffix)
+        upload = run(path, home, line.show)
+    click.echo(_about(upload, home))
+
+
+@click.command()
+def datasets() -> None:
+    """List all uploads and onboarded datasets with their status."""
+    from factory_pipeline.onboard import open_registry
+
+    with closing(open_registry(_home())) as registry:
+        uploads = registry.uploads()
+    if not uploads:
+        click.echo("No dataset yet: factory onboard MANIFEST, or drop a manifest into the inbox.")
+    for upload in uploads:
+        reason = f"  {upload.reason} [{upload.code or '-'}]" if upload.reason else ""
+        click.echo(f"{upload.key:<40} {upload.status.value:<10} {upload.updated:%Y-%m-%d %H:%M}{reason}")
+
+
+@click.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Say how far an upload is and what its dataset holds. NAME is a dataset's name or its key."""
+    home = _home()
+    click.echo(_about(_upload(name, home), home))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--output", type=PATH, metavar="FILE", help="[default: NAME.log in this folder]")
+def logs(name: str, output: Path | None) -> None:
+    """Write everything that the runs of an onboarding said into one text file."""
+    from factory_pipeline.onboard import run_log
+    from factory_pipeline.storage import write_text
+
+    home = _home()
+    upload = _upload(name, home)
+    target = output or Path(f"{upload.key}.log")
+    write_text(target, run_log(upload, home))
+    click.echo(str(target))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def delete(name: str, yes: bool) -> None:
+    """Delete an onboarded dataset: its files and its partition. The archive and its manifest stay."""
+    from factory_pipeline.onboard import remove
+
+    home = _home()
+    upload = _upload(name, home)
+    if not yes and not click.confirm(f"Delete {upload.key} with all its files?"):
+        click.echo("Nothing was deleted.")
+        return
+    remove(upload.key, home)
+    click.echo(f"{upload.key} was deleted.")
+
+
+@click.command("new-manifest")
+@click.option("--output", type=PATH, metavar="FILE", help="[default: NAME.yaml in this folder]")
+def new_manifest(output: Path | None) -> None:
+    """Ask for what a manifest says, prefilled by a pre-scan of the archive, and write it."""
+    from factory_pipeline.manifest_form import ask_manifest, write_manifest
+    from factory_pipeline.onboarding.manifest import slug
+    from factory_pipeline.onboarding.policy import IntakePolicy
+
+    document = ask_manifest(IntakePolicy.of_home(_home(), all_folders=True))
+    target = output or Path(f"{slug(document['dataset_name'])}.yaml")
+    if target.exists() and not click.confirm(f"{target} is there already; write it again?"):
+        click.echo("Nothing was written.")
+        return
+    write_manifest(document, target)
+    click.echo(f"Written: {target}\nNext:    factory onboard {target}")
+
+
+@click.command()
+@click.argument("name")
+def finetune(name: str) -> None:
+    """Train a model on an onboarded dataset by `terratorch fit`, as its configuration says."""
+    from factory_pipeline.onboard import finetune as run
+
+    home = _home()
+    click.echo(f"Trained; its files lie in {run(_upload(name, home), home)}")
+
+
+ALL = [prescan, onboard, datasets, show, logs, delete, new_manifest, finetune]
+
+
+def drop_and_wait(uploads: Path, home: "FactoryHome") -> None:
+    """Drop uploads into the inbox of a running daemon, and say how each of them goes."""
+    from factory_pipeline.daemon import drop_uploads, running_daemon, wait_for_uploads
+
+    click.echo("\nOnboarding the sample uploads: they are dropped into the inbox, a daemon does the rest.")
+    with running_daemon(home) as daemon:
+        names = drop_uploads(uploads, home)
+        found = wait_for_uploads(
+            home, names, daemon, 600, lambda upload: click.echo(f"  {upload.key}: {upload.status.value}")
+        )
+    for upload in found:
+        click.echo(_about(upload, home))
+
+
+def _home() -> "FactoryHome":
+    from factory_pipeline.storage import FactoryHome
+
+    return FactoryHome.from_environment()
+
+
+def _upload(name: str, home: "FactoryHome") -> "Upload":
+    from factory_pipeline.onboard import open_registry
+
+    with closing(open_registry(home)) as registry:
+        return registry.upload(name)
+
+
+def _absolute(url: str) -> str:
+    return url if "://" in url else str(Path(url).absolute())
+
+
+def _written_manifest(
+    folder: Path,
+    url: str,
+    name: str | None,
+    purpose: str,
+    data_suffixes: tuple[str, ...],
+    label_suffix: str,
+) -> Path:
+    """A manifest for an address, in a folder that goes with the command: the address may hold a secret."""
+    from urllib.parse import urlsplit
+
+    from factory_pipeline.manifest_form import write_manifest
+
+    address = _absolute(url)
+    stem = name or Path(urlsplit(address).path).name.partition(".")[0]
+    path = folder / "manifest.yaml"
+    write_manifest(
+        {
+            "purpose": purpose,
+            "dataset_url": address,
+            "training_data_suffixes": list(data_suffixes),
+            "label_suffix": label_suffix,
+            "dataset_name": stem,
+        },
+        path,
+    )
+    return path
+
+
+def _about(upload: "Upload", home: "FactoryHome") -> str:
+    """What `show` prints."""
+    import polars as pl
+
+    from factory_pipeline.onboarding.splits import SPLITS
+    from factory_pipeline.onboarding.statistics import TrainingParameters
+
+    lines = [f"{upload.key}  {upload.status.value}"]
+    if upload.reason:
+        lines.append(f"{upload.reason} [{upload.code or '-'}]")
+    files = home.upload(upload.key).finished
+    if not files.root.exists():
+        return "\n".join(lines)
+    counts = dict(pl.read_parquet(files.items, columns=["split"]).group_by("split").len().iter_rows())
+    lines.append("Images   " + ", ".join(f"{counts.get(split, 0)} {split}" for split in SPLITS))
+    parameters = TrainingParameters.read(files.training_params)
+    lines += [
+        f"Band     {band.modality} {band.band}: mean {band.mean:.6g}, std {band.std:.6g}"
+        for band in parameters.bands
+        if band.mean is not None
+    ]
+    lines += [
+        f"Label    {known.id} {known.name}: {known.share:.1%} of the pixels, weight {known.weight:.3g}"
+        for known in parameters.classes
+    ]
+    if parameters.label is not None and parameters.label.mean is not None:
+        label = parameters.label
+        lines.append(
+            f"Label    {label.minimum:.6g} to {label.maximum:.6g}, mean {label.mean:.6g}, std {label.std:.6g}"
+        )
+    lines += [f"Page     {files.page}", f"Folder   {files.root}"]
+    return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""Asks for an upload manifest on the terminal, prefilled by the pre-scan."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.manifest import DataSource, Purpose, UploadManifest, slug
+from factory_pipeline.onboarding.matching import IMAGE
+from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.onboarding.prescan import PrescanReport, prescan
+from factory_pipeline.onboarding.terratorch import hls_names
+from factory_pipeline.storage import write_text
+
+CHANNELS = {"RED": "R", "GREEN": "G", "BLUE": "B"}
+COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d6a69", "#e8c547")
+"""Proposed for label categories, in turn."""
+
+
+def ask_manifest(policy: IntakePolicy) -> dict[str, Any]:
+    """Ask for everything that a manifest says; gives plain data that `UploadManifest` accepts.
+
+    Raises:
+        OnboardingError: MANIFEST_INVALID, an answer is not allowed.
+    """
+    purpose = click.prompt("Purpose", type=click.Choice([purpose.value for purpose in Purpose]))
+    address = click.prompt("Address or path of the archive (zip, tar, tar.gz)")
+    if "://" not in address:
+        address = str(Path(address).expanduser().absolute())
+    suffixes = click.prompt("Suffixes of the images, one per modality, parted by commas").split(",")
+    suffixes = [suffix.strip() for suffix in suffixes if suffix.strip()]
+    label_suffix = click.prompt("Suffix of the labels").strip()
+    report = _prescan(address, tuple(suffixes), label_suffix, policy)
+    name = click.prompt("Name of the dataset", default=slug(Path(address).stem))
+    document: dict[str, Any] = {
+        "type_of_upload": "Dataset & Labels",
+        "purpose": purpose,
+        "dataset_url": address,
+        "training_data_suffixes": suffixes,
+        "label_suffix": label_suffix,
+        "dataset_name": name,
+        "description": click.prompt("Description", default="", show_default=False),
+        "data_sources": [_ask_source(suffix, report, len(suffixes) == 1) for suffix in suffixes],
+    }
+    if purpose == Purpose.SEGMENTATION.value:
+        document["label_categories"] = _ask_categories()
+    UploadManifest.parse(document, where=name)
+    return document
+
+
+def write_manifest(document: dict[str, Any], path: Path) -> None:
+    """Write a manifest as YAML."""
+    write_text(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def describe_scan(report: PrescanReport) -> str:
+    """A pre-scan as a user reads it: what was found, what is wrong, how much was read."""
+    lines = []
+    for (role, suffix), files in report.files.group_by("role", "suffix", maintain_order=True):
+        first = files.row(0, named=True)
+        bands = ", ".join(name or "-" for name in first["band_names"] or [])
+        lines.append(
+            f"{files.height:>7,} {role}s end in {suffix}: {first['bands']} bands ({bands}), "
+            f"{first['dtype']}, {first['width']} x {first['height']} pixels, "
+            f"{(first['crs'] or 'no CRS')[:40]}"
+        )
+    lines += [f"  {'ok  ' if check.passed else 'FAIL'} {check.message}" for check in report.checks]
+    lines += [f"  note {note}" for note in report.notes]
+    lines.append(f"Read {report.bytes_read:,} of {report.archive_bytes:,} bytes.")
+    return "\n".join(lines)
+
+
+def _prescan(
+    address: str, suffixes: tuple[str, ...], label_suffix: str, policy: IntakePolicy
+) -> PrescanReport | None:
+    """The pre-scan, shown; None where the archive can't be scanned from here."""
+    try:
+        report = prescan(address, suffixes, label_suffix, policy)
+    except OnboardingError as error:
+        click.echo(f"No pre-scan: {error} Go on and give the bands by hand.")
+        return None
+    click.echo(describe_scan(report))
+    return report
+
+
+def _ask_source(suffix: str, report: PrescanReport | None, only: bool) -> dict[str, Any]:
+    click.echo(f"Data source of the images that end in {suffix}")
+    tag = suffix.partition(".")[0].strip("_- ") or "image"
+    source: dict[str, Any] = {
+        "modality_tag": click.prompt("  Modality tag", default="image" if only else tag),
+        "connector": click.prompt("  Connector", default="", show_default=False),
+        "collection": click.prompt("  Collection, such as sentinel-2-l2a", default="", show_default=False),
+        "file_suffix": suffix,
+    }
+    found = _band_names(suffix, report)
+    count = len(found) or click.prompt("  Number of bands", type=click.IntRange(min=1))
+    names = found or [f"Band {index}" for index in range(count)]
+    click.echo(f"  Bands: {', '.join(names)}")
+    if not found or click.confirm("  Change the names of the bands?", default=False):
+        names = [click.prompt(f"  Band {index}", default=name) for index, name in enumerate(names)]
+    bands: list[dict[str, Any]] = [{"index": index, "band_name": name} for index, name in enumerate(names)]
+    known = hls_names(DataSource.model_validate({**source, "bands": bands}))
+    channels = {CHANNELS[name]: index for index, name in enumerate(known) if name in CHANNELS}
+    if len(channels) < 3 and count >= 3 and click.confirm("  Say which bands are red, green, blue?"):
+        channels = {
+            channel: click.prompt(f"  Index of {word}", type=click.IntRange(0, count - 1))
+            for word, channel in (("red", "R"), ("green", "G"), ("blue", "B"))
+        }
+    scaling = click.prompt("  Scaling factor of all bands", default=1.0)
+    by_index = {index: channel for channel, index in channels.items()}
+    for index, band in enumerate(bands):
+        band["scaling_factor"] = scaling
+        if index in by_index:
+            band["RGB_band"] = by_index[index]
+    return {**source, "bands": bands}
+
+
+def _band_names(suffix: str, report: PrescanReport | None) -> list[str]:
+    if report is None:
+        return []
+    images = report.files.filter((report.files["suffix"] == suffix) & (report.files["role"] == IMAGE))
+    named = images["band_names"].drop_nulls()
+    if not len(named):
+        return []
+    return [name or f"Band {index}" for index, name in enumerate(named[0])]
+
+
+def _ask_categories() -> list[dict[str, Any]]:
+    categories: list[dict[str, Any]] = []
+    click.echo("Label categories; at least two")
+    while len(categories) < 2 or click.confirm("Another label category?"):
+        number = len(categories)
+        categories.append(
+            {
+                "id": click.prompt(
+                    "  Label ID (value in the mask)", type=click.IntRange(0, 65535), default=number
+                ),
+                "name": click.prompt("  Label name"),
+                "color": click.prompt("  Color", default=COLORS[number % len(COLORS)]),
+                "opacity": click.prompt("  Opacity", type=click.FloatRange(0, 1), default=1.0),
+            }
+        )
+    return categories

@@ -1,0 +1,185 @@
+"""Onboarding by command: the same job and the same instance as the web UI, and what follows an onboarding."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from factory_pipeline.arrivals import enter, examine
+from factory_pipeline.build import QUIET, prepare_home, what_failed
+from factory_pipeline.errors import BuildError, OnboardingError
+from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.partitions import DATASETS
+from factory_pipeline.registry.records import Upload, UploadStatus
+from factory_pipeline.registry.registry import Registry
+from factory_pipeline.resources import Factory
+from factory_pipeline.storage import FactoryHome, UploadFiles
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def open_registry(home: FactoryHome) -> Registry:
+    """The registry of a home; the caller closes it."""
+    return Factory(home=str(home.root)).registry()
+
+
+def onboard(
+    manifest_file: Path, home: FactoryHome, on_progress: Callable[[str, float], None] | None = None
+) -> Upload:
+    """Onboard one upload in this process. What is finished already is not done again.
+
+    The archive may lie anywhere on this machine: who calls this may read it anyway.
+
+    Raises:
+        OnboardingError: it failed; message and code are those of the registry.
+    """
+    from factory_pipeline.definitions import defs
+
+    prepare_home(home)
+    arrival = examine(manifest_file, home, IntakePolicy.of_home(home, all_folders=True))
+    with closing(open_registry(home)) as registry:
+        enter(registry, arrival)
+        if arrival.error is not None:
+            raise arrival.error
+        registry.restore_upload(arrival.key)
+        files = home.upload(arrival.key)
+        with dg.DagsterInstance.get() as instance, _watched(files, on_progress):
+            instance.add_dynamic_partitions(DATASETS, [arrival.key])
+            defs.resolve_job_def("onboard_dataset").execute_in_process(
+                instance=instance,
+                partition_key=arrival.key,
+                run_config={
+                    **QUIET,
+                    "resources": {"factory": {"config": {"home": str(home.root), "all_folders": True}}},
+                },
+                raise_on_error=False,
+            )
+        upload = registry.upload(arrival.key)
+    if upload.status is not UploadStatus.SUCCEEDED:
+        reason = upload.reason or f"The onboarding of {upload.key} did not finish; factory logs says more."
+        raise OnboardingError(upload.code or "CHECK_FAILED", reason)
+    return upload
+
+
+def remove(key: str, home: FactoryHome) -> None:
+    """Delete an onboarded dataset: its files and its partition; the registry keeps a tombstone.
+
+    Raises:
+        OnboardingError: a run works on it.
+    """
+    prepare_home(home)
+    with dg.DagsterInstance.get() as instance, closing(open_registry(home)) as registry:
+        running = [record for record in _runs(instance, key) if not record.dagster_run.is_finished]
+        if running and registry.upload(key).status is not UploadStatus.SUCCEEDED:
+            raise OnboardingError(
+                "CHECK_FAILED", f"{key} is being onboarded; end its run in the web UI first, then delete it."
+            )
+        registry.delete_upload(key)
+        home.upload(key).remove()
+        instance.delete_dynamic_partition(DATASETS, key)
+
+
+def finetune(upload: Upload, home: FactoryHome) -> Path:
+    """Train a model on a finished dataset in this process; gives the folder of what was trained.
+
+    Raises:
+        OnboardingError: the dataset is not finished, or has no training configuration.
+        BuildError: TerraTorch is not installed, or ended with an error.
+    """
+    from factory_pipeline.definitions import defs
+
+    if not home.upload(upload.key).finished.terratorch.exists():
+        raise OnboardingError(
+            "CHECK_FAILED",
+            f"{upload.key} has no training configuration: its status is {upload.status.value}, and only"
+            " Segmentation and Regression have one.",
+        )
+    prepare_home(home)
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def("finetune_model").execute_in_process(
+            instance=instance,
+            partition_key=upload.key,
+            run_config={**QUIET, "resources": {"factory": {"config": {"home": str(home.root)}}}},
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise BuildError(what_failed(result))
+    return home.training(upload.key)
+
+
+def run_log(upload: Upload, home: FactoryHome) -> str:
+    """Everything that the runs of an upload said, oldest first, as text."""
+    prepare_home(home)
+    lines = [f"{upload.key}: {upload.status.value}"]
+    if upload.reason:
+        lines.append(f"{upload.reason} [{upload.code or 'no code'}]")
+    with dg.DagsterInstance.get() as instance:
+        for record in reversed(_runs(instance, upload.key)):
+            run = record.dagster_run
+            lines += ["", f"Run {run.run_id}, {run.job_name}: {run.status.value}"]
+            lines += [_line(entry) for entry in instance.all_logs(run.run_id) if not _is_plan(entry)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(entry: dg.EventLogEntry) -> str:
+    at = datetime.fromtimestamp(entry.timestamp, UTC).isoformat(sep=" ", timespec="milliseconds")
+    step = f" {entry.step_key}" if entry.step_key else ""
+    text = f"{at}{step} {entry.user_message or entry.message}"
+    if entry.error_info is not None:
+        text += f"\n{entry.error_info.to_string().rstrip()}"
+    return text
+
+
+def _is_plan(entry: dg.EventLogEntry) -> bool:
+    """What the run is going to do, told once per asset and check before it begins."""
+    planned = (
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    )
+    return entry.is_dagster_event and entry.dagster_event_type in planned
+
+
+def _runs(instance: dg.DagsterInstance, key: str) -> list[dg.RunRecord]:
+    """The runs of a partition, newest first."""
+    return list(instance.get_run_records(dg.RunsFilter(tags={"dagster/partition": key})))
+
+
+@contextmanager
+def _watched(files: UploadFiles, on_progress: Callable[[str, float], None] | None) -> Iterator[None]:
+    """Tell now and then how far the files of an upload are."""
+    if on_progress is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            on_progress(*_how_far(files))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    on_progress(*_how_far(files))
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _how_far(files: UploadFiles) -> tuple[str, float]:
+    steps = [
+        (files.archive_facts, "Looking at the archive"),
+        (files.prescan, "Reading the headers"),
+        (files.contents, "Unpacking and checking every pixel"),
+        (files.index, "Arranging images and labels"),
+        (files.split, "Splitting"),
+        (files.dataset.training_params, "Computing training parameters"),
+        (files.dataset.page, "Writing the page"),
+    ]
+    for done, (path, step) in enumerate(steps):
+        if not path.exists():
+            return step, done / len(steps)
+    return "Finishing", 1.0

@@ -1,0 +1,94 @@
+"""Small pictures of a dataset for places that show no page: a sheet of pairs, a sheet of histograms."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+from PIL import Image
+
+from factory_pipeline.onboarding.bands import BandStatistics
+from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.page.layers import compositions
+from factory_pipeline.onboarding.page.preview import LABEL, pictures_of
+from factory_pipeline.onboarding.statistics import TrainingParameters
+
+SIDE = 96
+GAP = 4
+COLUMNS = 4
+MOST_HISTOGRAMS = 16
+
+
+def pair_sheet(
+    index: pl.DataFrame,
+    manifest: UploadManifest,
+    parameters: TrainingParameters,
+    root: Path,
+    pairs: int = 6,
+) -> bytes:
+    """A PNG of some pairs: a column each, the first composition of each modality above, the label below.
+
+    Args:
+        index: in stems.INDEX_SCHEMA; evenly spread pairs are taken.
+        manifest: with the bands of all sources filled in.
+        parameters: of the training images; decide how bands are stretched.
+        root: folder that the paths start from.
+        pairs: at most.
+    """
+    places = np.unique(np.linspace(0, index.height - 1, min(pairs, index.height)).round().astype(int))
+    chosen = compositions(manifest.data_sources, parameters)
+    first = [
+        next(composition for composition in chosen if composition.modality == modality)
+        for modality in dict.fromkeys(composition.modality for composition in chosen)
+    ]
+    columns = [
+        _column(pictures_of(row, first, manifest, parameters, root, SIDE))
+        for row in index[places.tolist()].iter_rows(named=True)
+    ]
+    rows = max(map(len, columns))
+    sheet = Image.new("RGB", (len(columns) * (SIDE + GAP) - GAP, rows * (SIDE + GAP) - GAP), "white")
+    for across, column in enumerate(columns):
+        for down, picture in enumerate(column):
+            sheet.paste(picture, (across * (SIDE + GAP), down * (SIDE + GAP)), picture)
+    return _png(sheet)
+
+
+def histogram_sheet(parameters: TrainingParameters) -> bytes:
+    """A PNG with a histogram per band, and one of the label of a regression."""
+    label = () if parameters.label is None else (parameters.label,)
+    bands = [band for band in (*label, *parameters.bands) if band.histogram is not None][:MOST_HISTOGRAMS]
+    rows = max(-(-len(bands) // COLUMNS), 1)
+    figure = Figure(figsize=(2.2 * COLUMNS, 1.5 * rows), dpi=80, layout="constrained")
+    for place, band in enumerate(bands, 1):
+        _draw_histogram(figure.add_subplot(rows, COLUMNS, place), band)
+    stored = BytesIO()
+    figure.savefig(stored, format="png", metadata={"Software": None})
+    with Image.open(stored) as drawn:
+        return _png(drawn.convert("RGB"))
+
+
+def _column(pictures: Mapping[str, bytes]) -> list[Image.Image]:
+    ordered = sorted(pictures, key=lambda layer: layer == LABEL)
+    return [
+        Image.open(BytesIO(pictures[layer])).convert("RGBA").resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        for layer in ordered
+    ]
+
+
+def _draw_histogram(axes: Any, band: BandStatistics) -> None:
+    assert band.histogram is not None
+    counts = band.histogram.counts
+    edges = np.linspace(band.histogram.low, band.histogram.high, len(counts) + 1)
+    axes.stairs(counts, edges, fill=True, color="#2a7ab9")
+    axes.set_title(f"{band.modality} {band.band}" if band.modality != LABEL else "label", fontsize=8)
+    axes.tick_params(labelsize=6)
+    axes.set_yticks([])
+
+
+def _png(picture: Image.Image) -> bytes:
+    stored = BytesIO()
+    picture.quantize(64).save(stored, "PNG", optimize=True)
+    return stored.getvalue()

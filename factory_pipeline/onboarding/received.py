@@ -1,0 +1,115 @@
+"""What came in: a manifest and the archive that it names, under a key that stands for the content of both."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.address import display
+from factory_pipeline.onboarding.archive import archive_identity
+from factory_pipeline.onboarding.download import open_source
+from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.storage import FactoryHome, UploadFiles, write_text
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload. The address is not kept here, for it may hold a secret: it stays in the user's manifest."""
+
+    key: str
+    """`name@version`."""
+    manifest_file: str
+    """Path of the user's manifest."""
+    identity: str
+    """What tells the content of the archive."""
+    received: str
+    """When it came in (ISO 8601, UTC). Later stages date their files by it, so that a rerun changes none."""
+
+    @property
+    def received_at(self) -> datetime:
+        """When it came in."""
+        return datetime.fromisoformat(self.received)
+
+    def save(self, path: Path) -> None:
+        """Write the upload whole, as JSON."""
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, files: UploadFiles) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            OnboardingError: MANIFEST_INVALID, nothing was received under this key.
+        """
+        if not files.received.exists():
+            raise OnboardingError(
+                "MANIFEST_INVALID", f"No upload {files.root.name} was received; drop its manifest again."
+            )
+        return cls(**json.loads(files.received.read_text(encoding="utf-8")))
+
+
+def identify(manifest: UploadManifest, policy: IntakePolicy) -> str:
+    """What tells the content of a manifest's archive, asked of the place where it lies.
+
+    Raises:
+        OnboardingError: the archive can't be opened, or is none.
+    """
+    with open_source(manifest.dataset_url, policy) as source:
+        return archive_identity(source, policy)
+
+
+def receive(manifest_file: Path, home: FactoryHome, policy: IntakePolicy) -> Upload:
+    """Take an upload in: find its key and keep its manifest. The archive is left where it is.
+
+    The same content received again keeps its date; where its manifest now lies elsewhere, that is noted.
+
+    Raises:
+        OnboardingError: MANIFEST_INVALID, or the archive can't be opened.
+    """
+    manifest = UploadManifest.load(manifest_file)
+    return keep(manifest_file, manifest, identify(manifest, policy), home)
+
+
+def keep(manifest_file: Path, manifest: UploadManifest, identity: str, home: FactoryHome) -> Upload:
+    """Write down an upload whose archive is known by its identity."""
+    key = manifest.key(identity)
+    files = home.upload(key)
+    place = str(manifest_file.absolute())
+    if files.received.exists():
+        known = Upload.load(files)
+        if known.manifest_file != place:
+            known = replace(known, manifest_file=place)
+            known.save(files.received)
+        return known
+    upload = Upload(key, place, identity, datetime.now(UTC).isoformat(timespec="seconds"))
+    document = manifest.model_dump(mode="json", by_alias=True)
+    document["dataset_url"] = display(manifest.dataset_url)
+    write_text(files.manifest, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    upload.save(files.received)
+    return upload
+
+
+def kept_manifest(files: UploadFiles) -> UploadManifest:
+    """The manifest of an upload; its address is fit to be shown, not to be opened."""
+    document = json.loads(files.manifest.read_text(encoding="utf-8"))
+    return UploadManifest.parse(document, where=files.root.name)
+
+
+def current_address(upload: Upload, files: UploadFiles) -> str:
+    """The address of the archive, read from the user's manifest, which must still say the same.
+
+    Raises:
+        OnboardingError: MANIFEST_INVALID, the manifest is gone or broken; SOURCE_CHANGED, it says
+            something else.
+    """
+    manifest = UploadManifest.load(Path(upload.manifest_file))
+    if manifest.canonical_json() != kept_manifest(files).canonical_json():
+        raise OnboardingError(
+            "SOURCE_CHANGED",
+            f"The manifest {upload.manifest_file} was changed since {upload.key} was received;"
+            " drop it again.",
+        )
+    return manifest.dataset_url

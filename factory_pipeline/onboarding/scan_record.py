@@ -1,0 +1,61 @@
+"""The pre-scan on disk: headers as Parquet, everything else as JSON beside it."""
+
+import json
+from dataclasses import asdict
+
+import polars as pl
+
+from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.matching import IMAGE
+from factory_pipeline.onboarding.pairing import Check
+from factory_pipeline.onboarding.prescan import PrescanReport
+from factory_pipeline.storage import UploadFiles, write_text, write_whole
+
+
+def save_report(report: PrescanReport, files: UploadFiles) -> None:
+    """Write a report; `prescan.json` comes last and says that both files are whole."""
+    with write_whole(files.headers) as temporary:
+        report.files.write_parquet(temporary)
+    document = {
+        "others": report.others,
+        "checks": [asdict(check) for check in report.checks],
+        "notes": report.notes,
+        "archive_bytes": report.archive_bytes,
+        "bytes_read": report.bytes_read,
+    }
+    write_text(files.prescan, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_report(files: UploadFiles) -> PrescanReport:
+    """Read what `save_report` wrote."""
+    document = json.loads(files.prescan.read_text(encoding="utf-8"))
+    return PrescanReport(
+        files=pl.read_parquet(files.headers),
+        others=tuple(document["others"]),
+        checks=tuple(Check(**{**check, "files": tuple(check["files"])}) for check in document["checks"]),
+        notes=tuple(document["notes"]),
+        archive_bytes=document["archive_bytes"],
+        bytes_read=document["bytes_read"],
+    )
+
+
+def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
+    """The manifest describes each band of the images, none twice and none that isn't there.
+
+    A data source without bands is filled in from the files, so nothing can be wrong with it.
+    """
+    wrong = []
+    for source in manifest.data_sources:
+        suffix = source.file_suffix or manifest.training_data_suffixes[0]
+        images = report.files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
+        counts = images["bands"].drop_nulls().unique().sort().to_list()
+        described = sorted(band.index for band in source.bands)
+        if described and len(counts) == 1 and described != list(range(counts[0])):
+            indices = ", ".join(map(str, described))
+            wrong.append(
+                f"{source.modality_tag} has {counts[0]} bands in the files, of which the manifest describes"
+                f" {indices}"
+            )
+    if wrong:
+        return Check("bands_described", False, f"The modality {'; '.join(wrong)} (the first band is 0).")
+    return Check("bands_described", True, "The manifest describes each band of the images.")

@@ -1,0 +1,339 @@
+"""The way of an upload from its archive to a finished dataset: one method per stage, from files to files.
+
+A stage whose files are there is not done again, and a file is there whole or not at all; so a stage that was
+killed is simply started again. The dataset grows beside its place and is moved there as a whole.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.archive import archive_identity, archive_kind, extract
+from factory_pipeline.onboarding.contents import scan_contents
+from factory_pipeline.onboarding.download import fetch, open_source
+from factory_pipeline.onboarding.headers import scan_folder
+from factory_pipeline.onboarding.leaks import LeakReport, leak_report
+from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.matching import Suffixes
+from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
+from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.onboarding.prescan import PrescanReport, prescan
+from factory_pipeline.onboarding.products import Products, products_manifest, write_products
+from factory_pipeline.onboarding.received import Upload, current_address, kept_manifest
+from factory_pipeline.onboarding.rewriting import declare_nodata, to_cog
+from factory_pipeline.onboarding.scan_record import bands_described, load_report, save_report
+from factory_pipeline.onboarding.source import Source
+from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit
+from factory_pipeline.onboarding.splits import SPLITS, split_by_rule, write_split_files
+from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
+from factory_pipeline.onboarding.stems import arrange, dataset_index
+from factory_pipeline.storage import FactoryHome, UploadFiles, write_text, write_whole
+
+CANT_READ_PARTS = ("NEEDS_DOWNLOAD", "RANGES_UNSUPPORTED")
+
+
+@dataclass(frozen=True)
+class ArchiveFacts:
+    """What is known of an archive where it lies."""
+
+    address: str
+    """As it may be shown."""
+    bytes: int | None
+    """None where the host does not say."""
+    format: str
+    """`zip`, `tar`, or empty where nothing can be known before the download."""
+    in_parts: bool
+    """Whether parts of it can be read."""
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """The images and labels of a dataset at their places; `index` is None where a check failed."""
+
+    checks: tuple[Check, ...]
+    index: pl.DataFrame | None
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Which pair is in which split, and whether splits share ground."""
+
+    split: pl.DataFrame
+    """`stem`, `split`."""
+    leaks: LeakReport
+
+
+class Onboarding:
+    """The stages of one upload, in the order in which they are called."""
+
+    def __init__(self, key: str, home: FactoryHome, policy: IntakePolicy) -> None:
+        """An upload that `received.receive` took in.
+
+        Raises:
+            OnboardingError: MANIFEST_INVALID, there is none.
+        """
+        self.key = key
+        self.home = home
+        self.policy = policy
+        self.files: UploadFiles = home.upload(key)
+        self.upload = Upload.load(self.files)
+        self.given = kept_manifest(self.files)
+        self.suffixes = Suffixes(self.given.training_data_suffixes, self.given.label_suffix)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the dataset lies at its place."""
+        return self.files.finished.root.exists()
+
+    def archive(self) -> ArchiveFacts:
+        """Look at the archive where it lies.
+
+        Raises:
+            OnboardingError: it can't be opened, is no archive, or SOURCE_CHANGED.
+        """
+        if not self.files.archive_facts.exists():
+            with self._open() as source:
+                kind = archive_kind(source).value if source.ranged else ""
+                facts = ArchiveFacts(source.url, source.size, kind, source.ranged)
+            write_text(self.files.archive_facts, json.dumps(asdict(facts), indent=2) + "\n")
+        return ArchiveFacts(**json.loads(self.files.archive_facts.read_text(encoding="utf-8")))
+
+    def prescan(self) -> PrescanReport:
+        """Match images and labels and read every header, of a remote zip without downloading it.
+
+        An archive that can't be read in parts is downloaded first; a note says so.
+
+        Raises:
+            OnboardingError: the archive can't be read.
+        """
+        if not self.files.prescan.exists():
+            report = self._scan()
+            checks = (*report.checks, bands_described(report, self.given))
+            save_report(
+                PrescanReport(
+                    report.files, report.others, checks, report.notes, report.archive_bytes, report.bytes_read
+                ),
+                self.files,
+            )
+        return load_report(self.files)
+
+    @cached_property
+    def manifest(self) -> UploadManifest:
+        """The manifest with the bands that the pre-scan found and the suffixes of the dataset's files."""
+        return products_manifest(self.given, self.prescan())
+
+    def arrange(self) -> Arranged:
+        """Unpack the archive, check every pixel and put images and labels at their places.
+
+        Raises:
+            OnboardingError: the archive is broken or hostile, or a check of the headers failed.
+        """
+        contents = self._contents()
+        checks = pixel_checks(contents, self.given.label_categories, self.given.label_nodata)
+        if not all(check.passed for check in checks):
+            return Arranged(checks, None)
+        if not self.files.index.exists():
+            index = dataset_index(contents, self.given.modalities, self.given.label_suffix)
+            root = self.files.unfinished.root
+            arrange(self._unpacked(), contents, index, self.given.modalities, root)
+            self._rewrite(index, root)
+            with write_whole(self.files.index) as temporary:
+                index.write_parquet(temporary)
+        return Arranged(checks, self.index)
+
+    @cached_property
+    def index(self) -> pl.DataFrame:
+        """The pairs of the dataset, in stems.INDEX_SCHEMA."""
+        return pl.read_parquet(self.files.index)
+
+    def divide(self) -> Divided:
+        """Divide the pairs into splits; pairs of an earlier version keep theirs.
+
+        Raises:
+            OnboardingError: SPLIT_INVALID.
+        """
+        if not self.files.split.exists():
+            split = split_by_rule(self.index, self.given.splits, self._listed_splits(), self._earlier_split())
+            write_split_files(self.files.unfinished.split_files, split)
+            with write_whole(self.files.split) as temporary:
+                split.write_parquet(temporary)
+        rule = self.given.splits
+        buffer_m = rule.buffer_m if isinstance(rule, SpatialSplit) else 0.0
+        return Divided(self.split, leak_report(self.index, self.split, buffer_m))
+
+    @cached_property
+    def split(self) -> pl.DataFrame:
+        """`stem`, `split`."""
+        return pl.read_parquet(self.files.split)
+
+    def parameters(self) -> TrainingParameters:
+        """The statistics of the training images.
+
+        Raises:
+            OnboardingError: SPLIT_INVALID, CHECK_FAILED.
+        """
+        path = self.files.dataset.training_params
+        if not path.exists():
+            band_names = {
+                source.modality_tag: [
+                    band.band_name for band in sorted(source.bands, key=lambda band: band.index)
+                ]
+                for source in self.manifest.data_sources
+            }
+            training_parameters(
+                self.index,
+                self.split,
+                band_names,
+                self.given.purpose,
+                self.given.label_categories,
+                self.files.unfinished.root,
+            ).write(path)
+        return TrainingParameters.read(path)
+
+    def products(self) -> None:
+        """Write the items, the training configuration, the description for machines, and last the page.
+
+        Raises:
+            OnboardingError: the training configuration can't be made.
+        """
+        if self.files.dataset.page.exists():
+            return
+        write_products(
+            Products(
+                self.files.unfinished,
+                self.files.finished.root,
+                self.key,
+                self.manifest,
+                self.upload.received_at,
+                self.index,
+                self.split,
+                self.parameters(),
+                self.divide().leaks,
+            )
+        )
+
+    def finish(self) -> Path:
+        """Remove what is needed no more and move the dataset to its place; gives the dataset's folder."""
+        if not self.finished:
+            self.files.drop_unneeded()
+            self.files.finished.root.parent.mkdir(parents=True, exist_ok=True)
+            os.sync()
+            self.files.unfinished.root.rename(self.files.finished.root)
+        return self.files.finished.root
+
+    def _open(self) -> Source:
+        """The archive at its place, in the state in which it was received."""
+        source = open_source(current_address(self.upload, self.files), self.policy)
+        try:
+            if archive_identity(source, self.policy) != self.upload.identity:
+                raise OnboardingError(
+                    "SOURCE_CHANGED",
+                    f"{source.url} was changed since {self.key} was received; drop its manifest again.",
+                )
+        except OnboardingError:
+            source.close()
+            raise
+        return source
+
+    def _scan(self) -> PrescanReport:
+        wanted = (self.given.training_data_suffixes, self.given.label_suffix)
+        try:
+            return prescan(current_address(self.upload, self.files), *wanted, self.policy)
+        except OnboardingError as error:
+            if error.code not in CANT_READ_PARTS:
+                raise
+            note = f"{error} It was downloaded for the pre-scan."
+        archive = self._archive_here()
+        report = prescan(str(archive), *wanted, self.policy.model_copy(update={"folders": (archive.parent,)}))
+        return PrescanReport(
+            report.files,
+            report.others,
+            report.checks,
+            (note, *report.notes),
+            report.archive_bytes,
+            report.archive_bytes,
+        )
+
+    def _archive_here(self) -> Path:
+        """The archive as a file of this machine: a local one at its own place, another one downloaded."""
+        if self.files.archive.exists():
+            return self.files.archive
+        with self._open() as source:
+            if source.local:
+                return Path(source.url)
+            fetch(source, self.files.archive, self.policy)
+        return self.files.archive
+
+    def _unpacked(self) -> Path:
+        """The folder of the unpacked archive."""
+        if not self.files.unpacked.exists():
+            extract(self._archive_here(), self.files.unpacked, self.policy)
+        return self.files.unpacked
+
+    def _contents(self) -> pl.DataFrame:
+        if not self.files.contents.exists():
+            folder = self._unpacked()
+            roles = {name: role for name in _names_in(folder) if (role := self.suffixes.role_of(name))}
+            headers = scan_folder(folder, roles)
+            require(header_checks(headers, self.suffixes, self.policy.max_pixels))
+            contents = scan_contents(folder, headers, self.policy.max_pixels)
+            with write_whole(self.files.contents) as temporary:
+                contents.write_parquet(temporary)
+        return pl.read_parquet(self.files.contents)
+
+    def _rewrite(self, index: pl.DataFrame, root: Path) -> None:
+        """Change what the manifest asks to be changed in the files of the dataset."""
+        if self.given.label_nodata is not None:
+            for label in index["label"]:
+                declare_nodata(root / label, self.given.label_nodata)
+        if self.given.to_cog:
+            for image in index["images"].explode().struct.field("path"):
+                to_cog(root / image)
+
+    def _listed_splits(self) -> dict[str, list[str]]:
+        """The stems in the files of the archive that a given split names.
+
+        Raises:
+            OnboardingError: SPLIT_INVALID, there is no such file in the archive, or it is not text.
+        """
+        if not isinstance(self.given.splits, GivenSplit):
+            return {}
+        asked = {split: getattr(self.given.splits, f"{split}_file") for split in SPLITS}
+        asked = {split: name for split, name in asked.items() if name is not None}
+        # A name is looked up among the files, never joined to a path: it could lead out of the folder.
+        there = set(_names_in(self._unpacked())) if asked else set()
+        listed = {}
+        for split, name in asked.items():
+            if name not in there:
+                raise OnboardingError(
+                    "SPLIT_INVALID", f"The manifest names {name!r} for {split}; the archive has no such file."
+                )
+            try:
+                lines = (self.files.unpacked / name).read_text(encoding="utf-8-sig").splitlines()
+            except UnicodeDecodeError as error:
+                raise OnboardingError("SPLIT_INVALID", f"The file {name} is not UTF-8 text.") from error
+            listed[split] = [line.strip() for line in lines if line.strip()]
+        return listed
+
+    def _earlier_split(self) -> pl.DataFrame | None:
+        """The splits of the version of this dataset that was received last before this one."""
+        name = self.key.partition("@")[0]
+        versions = []
+        for folder in self.files.finished.root.parent.glob("[!.]*"):
+            files = self.home.upload(f"{name}@{folder.name}")
+            if folder != self.files.finished.root and files.received.exists():
+                versions.append((Upload.load(files).received_at, files.finished))
+        if not versions:
+            return None
+        _, latest = max(versions, key=lambda version: (version[0], version[1].root.name))
+        return pl.read_parquet(latest.items, columns=["original_name", "sha256", "split"])
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Names of the files in a folder and its folders, with `/` between them, sorted."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,131 @@
+"""A small server of the dataset pages, beside the web UI: `python -m factory_pipeline.pages`.
+
+It has an origin of its own, so that nothing in an upload can reach into the web UI, and serves the files of
+onboarded datasets only.
+"""
+
+import argparse
+import os
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import uvicorn
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+
+from factory_pipeline.errors import FactoryError
+from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page
+from factory_pipeline.onboarding.received import kept_manifest
+from factory_pipeline.registry.records import Upload
+from factory_pipeline.registry.registry import Registry
+from factory_pipeline.storage import FactoryHome
+
+MEDIA_TYPES = {
+    ".html": "text/html",
+    ".json": "application/json",
+    ".yaml": "text/plain",
+    ".txt": "text/plain",
+    ".parquet": "application/octet-stream",
+}
+"""What is served, and as what; images and labels are not, for their names end as the uploader liked."""
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def pages_app(home: FactoryHome, registry: Registry) -> Starlette:
+    """The list of datasets at `/`, and the files of each under `/datasets/<name>/<version>/`."""
+
+    def listed(_: Request) -> Response:
+        return HTMLResponse(_render_list(registry.uploads()), headers=HEADERS)
+
+    def served(request: Request) -> Response:
+        key = f"{request.path_params['name']}@{request.path_params['version']}"
+        root = home.upload(key).finished.root
+        path = (root / request.path_params["file"]).resolve()
+        media_type = MEDIA_TYPES.get(path.suffix)
+        inside = path.is_relative_to(root.resolve()) and root.resolve().is_relative_to(
+            home.datasets.resolve()
+        )
+        if inside and path.is_file() and media_type:
+            return FileResponse(path, media_type=media_type, headers=HEADERS)
+        if request.path_params["file"] == "dataset.html":
+            return HTMLResponse(_render_unfinished(home, registry, key), headers=HEADERS)
+        raise HTTPException(404)
+
+    return Starlette(
+        routes=[Route("/", listed), Route("/datasets/{name}/{version}/{file:path}", served)],
+    )
+
+
+def serve_pages(home: FactoryHome, host: str, port: int, parent: int | None = None) -> None:
+    """Serve until the process `parent` is gone, for ever without one."""
+    with closing(Registry.open(os.environ.get("FACTORY_REGISTRY") or home.registry)) as registry:
+        app = pages_app(home, registry)
+        server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
+        if parent is not None:
+            threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
+        server.run()
+
+
+def _end_with(parent: int, server: uvicorn.Server) -> None:
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    server.should_exit = True
+
+
+def _render_list(uploads: list[Upload]) -> str:
+    environment = Environment(
+        loader=PackageLoader("factory_pipeline.onboarding.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("list.html").render(uploads=uploads[::-1])
+
+
+def _render_unfinished(home: FactoryHome, registry: Registry, key: str) -> str:
+    """The page of an upload that has not become a dataset: how far it is, or why it failed."""
+    try:
+        upload = registry.upload(key)
+        manifest = kept_manifest(home.upload(key))
+    except (FactoryError, OSError):
+        raise HTTPException(404) from None
+    if upload.deleted_at is not None:
+        raise HTTPException(404)
+    return render_page(
+        DatasetPage(
+            manifest=manifest,
+            status=Status(upload.status.value),
+            version=key.partition("@")[2],
+            updated=upload.updated,
+            root=home.upload(key).finished.root,
+            error_code=upload.code,
+            reason=upload.reason,
+            commands={
+                "Download the logs": f"factory logs {key}",
+                "Delete the dataset": f"factory delete {key}",
+            },
+        )
+    )
+
+
+def main() -> None:
+    """Serve the pages of a factory home."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--parent", type=int)
+    given = parser.parse_args()
+    serve_pages(FactoryHome(given.home), given.host, given.port, given.parent)
+
+
+if __name__ == "__main__":
+    main()

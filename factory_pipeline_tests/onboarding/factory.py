@@ -1,0 +1,114 @@
+"""A factory home for tests of onboarding: uploads are dropped into it and go through the real assets."""
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from factory_pipeline.arrivals import enter, examine
+from factory_pipeline.automation.uploads import new_uploads
+from factory_pipeline.definitions import defs
+from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.partitions import DATASETS
+from factory_pipeline.registry.records import Upload
+from factory_pipeline.resources import Factory
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
+
+MANIFEST: dict[str, Any] = {
+    "purpose": "Segmentation",
+    "training_data_suffixes": ["_merged.tif"],
+    "label_suffix": "_mask.tif",
+    "description": "Tiles for tests.",
+    "label_categories": [
+        {"id": 0, "name": "Land", "color": "#c8b27d"},
+        {"id": 1, "name": "Water", "color": "#2a7ab9"},
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A home and the instance that its runs are recorded in."""
+
+    home: FactoryHome
+    instance: dg.DagsterInstance
+
+    @property
+    def factory(self) -> Factory:
+        """The resource of the home's assets and sensors."""
+        return Factory(home=str(self.home.root))
+
+    def drop(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> Path:
+        """Put a manifest, and a zip of the files where any are given, into the inbox."""
+        self.home.upload_inbox.mkdir(parents=True, exist_ok=True)
+        if files is not None:
+            zip_of(self.home.upload_inbox / f"{name}.zip", files)
+        path = self.home.upload_inbox / f"{name}.yaml"
+        document = {**MANIFEST, "dataset_url": f"{name}.zip", "dataset_name": name, **changes}
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return path
+
+    def take_in(self, manifest: Path) -> str:
+        """Register an upload as the sensor and the command do; gives its key."""
+        arrival = examine(manifest, self.home, IntakePolicy.of_home(self.home))
+        if arrival.error is not None:
+            raise arrival.error
+        with closing(self.factory.registry()) as registry:
+            enter(registry, arrival)
+        self.instance.add_dynamic_partitions(DATASETS, [arrival.key])
+        return arrival.key
+
+    def run(self, key: str) -> dg.ExecuteInProcessResult:
+        """Run the job of one upload."""
+        return defs.resolve_job_def("onboard_dataset").execute_in_process(
+            instance=self.instance,
+            partition_key=key,
+            run_config={"resources": {"factory": {"config": {"home": str(self.home.root)}}}},
+            raise_on_error=False,
+        )
+
+    def onboard(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> str:
+        """Drop, take in and run an upload, which must succeed; gives its key."""
+        key = self.take_in(self.drop(name, pairs(10) if files is None else files, **changes))
+        assert self.run(key).success, self.upload(key).reason
+        return key
+
+    def upload(self, key: str) -> Upload:
+        """What the registry knows of an upload."""
+        with closing(self.factory.registry()) as registry:
+            return registry.upload(key)
+
+    def uploads(self) -> list[Upload]:
+        """All living uploads of the registry."""
+        with closing(self.factory.registry()) as registry:
+            return registry.uploads()
+
+    def tick(self, cursor: str | None) -> dg.SensorResult:
+        """One tick of the sensor of the inbox; its partitions are added as the daemon would."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=cursor)
+        result = new_uploads(context, factory=self.factory)
+        assert isinstance(result, dg.SensorResult)
+        for request in result.dynamic_partitions_requests or []:
+            self.instance.add_dynamic_partitions(DATASETS, list(request.partition_keys))
+        return result
+
+    def allow(self, **policy: Any) -> None:
+        """Set the intake policy of the home."""
+        self.home.root.mkdir(parents=True, exist_ok=True)
+        self.home.intake_file.write_text(json.dumps(policy))
+
+
+def requested(result: dg.SensorResult) -> list[str]:
+    """The keys for which a tick asks for a run."""
+    return [str(request.partition_key) for request in result.run_requests or []]
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    """The files of a folder with their bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,203 @@
+"""The commands for onboarded datasets, and the server of their pages."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import dagster as dg
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from factory_pipeline.cli import cli
+from factory_pipeline.errors import BuildError, FactoryError, OnboardingError
+from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.built import environment
+from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench
+from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
+    """A home in which one upload was onboarded by command and another failed."""
+    folder = tmp_path_factory.mktemp("used")
+    home = FactoryHome(folder / "home")
+    zip_of(folder / "rivers.zip", pairs(6))
+    broken = pairs(4)
+    del broken["labels/tile_3_mask.tif"]
+    zip_of(folder / "broken.zip", broken)
+    for name in ("rivers", "broken"):
+        document = {**MANIFEST, "dataset_url": f"{name}.zip", "dataset_name": name}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))
+    with environment():
+        onboarded = command(home, "onboard", folder / "rivers.yaml")
+        assert onboarded.exit_code == 0, onboarded.exception
+        failed = command(home, "onboard", folder / "broken.yaml")
+        assert isinstance(failed.exception, OnboardingError)
+        assert failed.exception.code == "UNPAIRED"
+        yield home
+
+
+def command(home: FactoryHome, *arguments: str | Path, answers: str = "") -> Result:
+    return CliRunner().invoke(
+        cli, [*map(str, arguments)], input=answers, env={"FACTORY_HOME": str(home.root), "COLUMNS": "200"}
+    )
+
+
+def test_datasets_lists_every_upload_with_status_and_reason(used: FactoryHome) -> None:
+    good, bad = sorted(command(used, "datasets").output.splitlines(), reverse=True)
+    assert good.startswith("rivers@")
+    assert "Succeeded" in good
+    assert "Failed" in bad
+    assert "images/tile_3_merged.tif" in bad
+    assert "[UNPAIRED]" in bad
+
+
+def test_show_tells_what_a_dataset_holds_or_why_it_failed(used: FactoryHome) -> None:
+    shown = command(used, "show", "rivers").output
+    assert "Images   4 train, 1 test, 1 validation" in shown
+    assert "Label    1 Water: 50.0% of the pixels, weight 1" in shown
+    assert "UNPAIRED" in command(used, "show", "broken").output
+    assert isinstance(command(used, "show", "unknown").exception, FactoryError)
+
+
+def test_logs_holds_everything_that_the_run_said(used: FactoryHome, tmp_path: Path) -> None:
+    assert command(used, "logs", "broken", "--output", tmp_path / "a.log").exit_code == 0
+    text = (tmp_path / "a.log").read_text()
+    assert text.startswith("broken@")
+    assert "images that lack their label: images/tile_3_merged.tif" in text
+    assert "RUN_FAILURE" in text or "failed" in text
+    assert "prescan_report" in text
+
+
+def test_prescan_reports_and_fails_where_a_check_does(used: FactoryHome) -> None:
+    folder = used.root.parent
+    options = ("--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif")
+    good = command(used, "prescan", folder / "rivers.zip", *options)
+    assert good.exit_code == 0
+    assert "6 images end in _merged.tif: 2 bands (Blue, Red), uint16, 8 x 8 pixels, EPSG:32632" in good.output
+    bad = command(used, "prescan", folder / "broken.zip", *options)
+    assert bad.exit_code == 1
+    assert "FAIL Complete stems: 3" in bad.output
+
+
+def test_an_archive_can_be_onboarded_without_a_manifest(tmp_path: Path) -> None:
+    zip_of(tmp_path / "heights.zip", pairs(5))
+    home = FactoryHome(tmp_path / "home")
+    asked = command(home, "onboard", tmp_path / "heights.zip")
+    assert "say --purpose, --data-suffix and --label-suffix" in asked.output
+    options = ("--purpose", "Regression", "--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif")
+    with environment():
+        assert "heights@" in command(home, "onboard", tmp_path / "heights.zip", *options).output
+
+
+def test_delete_asks_first_then_removes_files_and_partition(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    zip_of(tmp_path / "a.zip", pairs(4))
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({**MANIFEST, "dataset_url": "a.zip"}))
+    with environment():
+        assert command(home, "onboard", tmp_path / "a.yaml").exit_code == 0
+        assert "Nothing was deleted" in command(home, "delete", "a", answers="n\n").output
+        assert list(home.datasets.glob("a/*/dataset.html"))
+        assert "was deleted" in command(home, "delete", "a", answers="y\n").output
+        with dg.DagsterInstance.get() as instance:
+            assert not instance.get_dynamic_partitions("datasets")
+        assert not list(home.datasets.iterdir())
+        assert "No dataset yet" in command(home, "datasets").output
+        assert (tmp_path / "a.zip").exists()
+        assert command(home, "onboard", tmp_path / "a.yaml").exit_code == 0, "asked for again by name"
+
+
+def test_new_manifest_is_prefilled_by_the_pre_scan(used: FactoryHome, tmp_path: Path) -> None:
+    answers = [
+        "Segmentation", used.root.parent / "rivers.zip", "_merged.tif", "_mask.tif", "", "Two bands.",
+        "S2", "", "sentinel-2-l2a", "n", "0.0001",
+        "", "Land", "", "", "", "Water", "blue", "0.5", "n",
+    ]  # fmt: skip
+    path = tmp_path / "written.yaml"
+    asked = command(used, "new-manifest", "--output", path, answers="\n".join(map(str, answers)) + "\n")
+    assert asked.exit_code == 0, asked.output
+    manifest = UploadManifest.load(path)
+    assert manifest.dataset_name == "rivers"
+    assert [band.band_name for band in manifest.data_sources[0].bands] == ["Blue", "Red"]
+    assert [band.rgb_band for band in manifest.data_sources[0].bands] == ["B", "R"]
+    assert [(known.id, known.name, known.opacity) for known in manifest.label_categories] == [
+        (0, "Land", 1.0),
+        (1, "Water", 0.5),
+    ]
+
+
+def test_finetune_says_how_to_install_terratorch_or_runs_it(
+    used: FactoryHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = command(used, "finetune", "rivers").exception
+    assert isinstance(missing, BuildError)
+    assert "pip install terratorch" in str(missing)
+    stand_in = tmp_path / "terratorch"
+    stand_in.write_text(
+        f"#!{sys.executable}\nimport sys\nopen('arguments', 'w').write(' '.join(sys.argv[1:]))\n"
+    )
+    stand_in.chmod(0o755)
+    assert command(used, "finetune", "rivers").exit_code == 0
+    [written] = used.root.glob("training/rivers@*/arguments")
+    [configuration] = used.datasets.glob("rivers/*/terratorch.yaml")
+    assert written.read_text() == f"fit --config {configuration}"
+    assert isinstance(command(used, "finetune", "broken").exception, OnboardingError)
+
+
+def test_pages_are_served_and_nothing_else(used: FactoryHome) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ["-m", "factory_pipeline.pages", used.root, "--port", port, "--parent", os.getpid()]
+    server = subprocess.Popen([sys.executable, *map(str, arguments)])
+    base = f"http://127.0.0.1:{port}"
+    try:
+        listed = _get(base, patience_s=60)
+        [page] = used.datasets.glob("rivers/*/dataset.html")
+        place = page.parent.relative_to(used.root).as_posix()
+        assert f"{place}/dataset.html" in listed
+        assert _get(f"{base}/{place}/dataset.html") == page.read_text()
+        assert _get(f"{base}/{place}/terratorch.yaml") == (page.parent / "terratorch.yaml").read_text()
+        broken = listed.partition('href="datasets/broken/')[2].partition("/")[0]
+        assert "UNPAIRED" in _get(f"{base}/datasets/broken/{broken}/dataset.html")
+        image = next(page.parent.rglob("*.tif")).relative_to(used.root).as_posix()
+        for path in (image, f"{place}/../../../registry.db", "datasets/%2e%2e/dagster/dagster.yaml", "x"):
+            with pytest.raises(HTTPError, match="404"):
+                _get(f"{base}/{path}")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_the_server_of_the_pages_ends_with_the_web_ui(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ["-m", "factory_pipeline.pages", tmp_path, "--port", port, "--parent", 1_000_000_000]
+    assert subprocess.run([sys.executable, *map(str, arguments)], timeout=60, check=False).returncode == 0
+
+
+def test_an_onboarding_by_the_sensor_is_seen_by_the_commands(bench: Bench) -> None:
+    key = bench.onboard("rivers", pairs(4))
+    assert key in command(bench.home, "datasets").output
+
+
+def _get(url: str, patience_s: float = 0) -> str:
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            with urlopen(url) as answer:
+                return answer.read().decode()
+        except HTTPError:
+            raise
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
