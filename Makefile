@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint ui lock clean
+.PHONY: demo test lint bench ui lock clean
 
 demo: $(READY)
 	$(BIN)/factory demo --output demo
@@ -18,6 +18,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Some twelve minutes; writes its tables into benchmarks/README.md, which says what is compared with what.
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 # Shows the demo's build where there is one, else an empty factory home.
 ui: $(READY)

@@ -1,0 +1,70 @@
+"""Ways to read the windows of a batch that the pipeline's own code can take: its engine, and GDAL by groups.
+
+Each is prepared in its process and then run once, with nothing cached: searches, headers, blocks.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.catalog.choose import choose_products
+from factory_pipeline.catalog.providers import Catalog, open_catalog
+from factory_pipeline.catalog.search import find_products
+from factory_pipeline.catalog.tiles import find_tiles
+from factory_pipeline.chips.landcover import extract_landcover
+from factory_pipeline.chips.sentinel2 import extract_sentinel2
+from factory_pipeline.chips.terrain import extract_terrain
+from factory_pipeline.chips.windows import window_grids
+from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.cog.rasterio_reader import RasterioReader
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.gedi.granules import exact_time
+from factory_pipeline.recipe import Recipe
+
+
+def block_engine(stac_url: str, footprints: Path) -> Callable[[], int]:
+    """The pipeline as it is; gives the number of samples."""
+    catalog, table, reader = open_catalog(stac_url), pl.read_parquet(footprints), BlockReader()
+    return lambda: extract(catalog, table, reader)
+
+
+def grouped_rasterio(stac_url: str, footprints: Path) -> Callable[[], int]:
+    """The pipeline with GDAL as its reader: each file is opened once, its windows read one by one."""
+    catalog, table, reader = open_catalog(stac_url), pl.read_parquet(footprints), RasterioReader()
+    return lambda: extract(catalog, table, reader)
+
+
+def reads_of_engine(stac_url: str, footprints: Path) -> Callable[[], list[WindowRead]]:
+    """All windows that the pipeline reads for the footprints."""
+    catalog, table, reader = open_catalog(stac_url), pl.read_parquet(footprints), _Recorder(BlockReader())
+
+    def work() -> list[WindowRead]:
+        extract(catalog, table, reader)
+        return reader.reads
+
+    return work
+
+
+def extract(catalog: Catalog, footprints: pl.DataFrame, reader: WindowReader) -> int:
+    """What `chips.extraction` does for a batch, without the files between its stages."""
+    recipe = Recipe()
+    found = find_products(catalog, footprints, recipe.sentinel2)
+    choices = choose_products(footprints, found.products, recipe.sentinel2, recipe.window_size)
+    windows = extract_sentinel2(footprints, choices, reader, recipe).table
+    grids = window_grids(windows, recipe.window_size)
+    copdem = extract_terrain(windows, find_tiles(catalog, "copdem", grids), reader, recipe).table
+    times = windows.join(footprints, on="shot_number", how="left", maintain_order="left")["delta_time"]
+    years = [exact_time(seconds).year for seconds in times]
+    worldcover = extract_landcover(windows, find_tiles(catalog, "worldcover", grids, years), reader, recipe)
+    return copdem.join(worldcover.table, on="shot_number").height
+
+
+class _Recorder:
+    def __init__(self, reader: WindowReader) -> None:
+        self._reader = reader
+        self.reads: list[WindowRead] = []
+
+    def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
+        self.reads += reads
+        return self._reader.read(reads)
