@@ -52,6 +52,33 @@ class RegistryError(FactoryError):
     """The registry can't be opened, has no such entry, or does not allow the change in its present state."""
 
 
+class ArgumentError(FactoryError):
+    """An argument of a call that is not allowed; the message names it, its value and what is allowed."""
+
+    def __init__(self, argument: str, value: object, allowed: str) -> None:
+        """Say what is wrong in one sentence.
+
+        Args:
+            argument: name of the argument, with the place inside it, such as `split_info.train`.
+            value: what was given.
+            allowed: what may be given, as the end of a sentence.
+        """
+        super().__init__(f"{argument} is {value!r}; {allowed}.")
+        self.argument = argument
+
+
+class LakeError(FactoryError):
+    """A collection, annotation file or dataset version whose files are missing, broken or don't fit."""
+
+
+class ExportError(FactoryError):
+    """A dataset version that can't be written in a format, or whose files were not read back the same."""
+
+
+class DownloadError(FactoryError):
+    """A download that can't go on: files in the way that are not its own, or files that don't verify."""
+
+
 class OnboardingError(FactoryError):
     """An upload that can't be onboarded; `code` is stable and one of the keys of ONBOARDING_CODES."""
 

@@ -74,6 +74,19 @@ class FactoryHome:
         return self.root / "training" / key
 
     @property
+    def collections(self) -> Path:
+        """Items and annotations of the data lake: a folder per collection."""
+        return self.root / "collections"
+
+    def collection(self, name: str, content_hash: str) -> "CollectionFiles":
+        """The files of a collection; the folder is named by the content."""
+        return CollectionFiles(self.collections / f"{name}-{content_hash[:8]}")
+
+    def version(self, version_id: str) -> "VersionFiles":
+        """The files of a version of a dataset."""
+        return VersionFiles(self.root / "versions" / version_id)
+
+    @property
     def dagster(self) -> Path:
         """DAGSTER_HOME: run history and `dagster.yaml`."""
         return self.root / "dagster"
@@ -92,6 +105,38 @@ class FactoryHome:
     def default_output(self) -> Path:
         """Where a build goes when its settings name no output."""
         return self.root / "builds" / "gedi"
+
+
+@dataclass(frozen=True)
+class CollectionFiles:
+    """The tables of one collection of the data lake."""
+
+    root: Path
+
+    @property
+    def items(self) -> Path:
+        """Its items (stac-geoparquet)."""
+        return self.root / "items.parquet"
+
+    def annotations(self, content_hash: str) -> Path:
+        """The annotations of one operation (Parquet), named by their content."""
+        return self.root / f"annotations-{content_hash[:12]}.parquet"
+
+
+@dataclass(frozen=True)
+class VersionFiles:
+    """The files of one version of a dataset: its manifest, and a folder per export."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Its items with splits and annotations (Parquet)."""
+        return self.root / "manifest.parquet"
+
+    def export(self, slug: str) -> Path:
+        """The folder of one export."""
+        return self.root / "exports" / slug
 
 
 @dataclass(frozen=True)
