@@ -63,6 +63,7 @@ ITEM_SCHEMA: dict[str, pl.DataType] = {
 """Columns of a table of items, one row per image; others follow, each a property of the metadata by its own
 name behind METADATA_PREFIX. `id` is unique in its collection. `geometry` is WKB in WGS 84, `bbox` its bounds;
 both are null where the image is not georeferenced. `split` is the one that it came with, or null.
+`proj:code` is such as EPSG:32640, or the WKT of a CRS that has no code; null where there is none.
 `proj:transform` is a, b, c, d, e, f of the affine map from column and row; null where there is none."""
 
 METADATA_PREFIX = "metadata."

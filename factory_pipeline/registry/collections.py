@@ -94,6 +94,8 @@ class Collections(Database):
     def add_operation(self, collection_id: str, source: AnnotationSource, *, path: str) -> Operation:
         """Take in annotations (a Parquet file) of a collection's items.
 
+        An operation of the same source and file is given instead of a second one.
+
         Raises:
             RegistryError: no such living collection.
         """
@@ -105,7 +107,17 @@ class Collections(Database):
             created=datetime.now(UTC),
         )
         with self._change() as connection:
+            # The lock keeps another one from adding the same at the same time.
             lock_living_collection(connection, collection_id)
+            there = connection.execute(
+                sa.select(operations).where(
+                    operations.c.collection_id == collection_id,
+                    operations.c.source == operation.source,
+                    operations.c.path == path,
+                )
+            ).first()
+            if there is not None:
+                return Operation(**there._mapping)
             connection.execute(operations.insert().values(vars(operation)))
         return operation
 

@@ -80,7 +80,7 @@ class Datasets(Leases):
         """Make a version ready, now that its files are written.
 
         Name the files by the version's id: only the id is never given again after a writer that died.
-        `collections` are the ids of those whose media its items point to: they can't be deleted before it.
+        `collections` are the ids of those whose files it points to: they can't be deleted before it.
 
         Raises:
             RegistryError: the version is not being written, its writer was given up, or a collection is gone.
@@ -189,6 +189,18 @@ class Datasets(Leases):
         """
         with self._read() as connection:
             return _found(connection, version_id)
+
+    def version_ids(self) -> set[str]:
+        """The ids of all versions of all datasets, whatever their state."""
+        with self._read() as connection:
+            return set(connection.execute(sa.select(versions.c.id)).scalars())
+
+    def version_collections(self, version_id: str) -> list[str]:
+        """The ids of the collections whose files a version points to, as `finish_version` was told."""
+        table = version_collections
+        query = sa.select(table.c.collection_id).where(table.c.version_id == version_id)
+        with self._read() as connection:
+            return sorted(connection.execute(query).scalars())
 
     def versions(self, dataset_id: str, *, with_deleted: bool = False) -> list[Version]:
         """The versions of a dataset by number; the ready ones, and those on their way in or out."""

@@ -101,6 +101,7 @@ operations = sa.Table(
     sa.Column("source", _one_of(AnnotationSource), nullable=False),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("created", Instant, nullable=False),
+    sa.UniqueConstraint("collection_id", "source", "path"),
 )
 
 datasets = sa.Table(

@@ -34,6 +34,7 @@ def test_a_deleted_collection_is_known_by_its_id_only(registry: Registry) -> Non
 def test_a_collection_outlives_the_versions_that_have_items_of_it(registry: Registry) -> None:
     collection = add_collection(registry)
     version = ready_dataset(registry, "Balloons", (collection.id, collection.id))
+    assert registry.version_collections(version.id) == [collection.id]
     with pytest.raises(RegistryError, match=r"while versions have its items: 'Balloons' 1\.0\.0"):
         registry.delete_collection(collection.id)
     with registry.deleting(version.id):
@@ -60,6 +61,16 @@ def test_operations_belong_to_a_living_collection(registry: Registry) -> None:
     registry.delete_collection(collection.id)
     with pytest.raises(RegistryError, match="is deleted"):
         registry.add_operation(collection.id, AnnotationSource.HUMAN, path="late.parquet")
+
+
+def test_the_same_annotations_of_the_same_source_are_one_operation(registry: Registry) -> None:
+    collection, other = add_collection(registry), add_collection(registry, "floods")
+    first = registry.add_operation(collection.id, AnnotationSource.HUMAN, path="boxes.parquet")
+    assert registry.add_operation(collection.id, AnnotationSource.HUMAN, path="boxes.parquet") == first
+    registry.add_operation(collection.id, AnnotationSource.MACHINE, path="boxes.parquet")
+    registry.add_operation(other.id, AnnotationSource.HUMAN, path="boxes.parquet")
+    assert [operation.source for operation in registry.operations(collection.id)] == ["human", "machine"]
+    assert len(registry.operations(other.id)) == 1
 
 
 def test_an_unknown_collection_is_an_error_that_names_it(registry: Registry) -> None:

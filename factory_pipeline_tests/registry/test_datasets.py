@@ -28,6 +28,17 @@ def test_a_dataset_begins_with_version_1_0_0(registry: Registry) -> None:
     assert version.manifest_path == f"versions/{version.id}.parquet"
 
 
+def test_the_ids_of_all_versions_are_known_also_of_those_that_are_written_or_deleted(
+    registry: Registry,
+) -> None:
+    deleted = ready_dataset(registry, "Floods")
+    with registry.deleting(deleted.id):
+        pass
+    with registry.create_dataset("Balloons", SPEC) as version:
+        assert registry.version_ids() == {deleted.id, version.id}
+        finish(registry, version)
+
+
 @pytest.mark.parametrize("name", ["", "  \n"])
 def test_a_dataset_needs_a_name(registry: Registry, name: str) -> None:
     with pytest.raises(RegistryError, match="must not be empty"), registry.create_dataset(name, SPEC):

@@ -8,6 +8,7 @@ from alembic import command
 
 from factory_pipeline.errors import RegistryError
 from factory_pipeline.registry.address import display, registry_url
+from factory_pipeline.registry.records import AnnotationSource
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.registry.schema import metadata
 from factory_pipeline.registry.upgrade import alembic_config
@@ -38,6 +39,23 @@ def test_the_migrations_make_the_tables_that_the_program_uses(where: str) -> Non
         command.check(alembic_config(connection))
         assert set(metadata.tables) < set(sa.inspect(connection).get_table_names())
     engine.dispose()
+
+
+def test_a_registry_of_the_first_schema_is_upgraded_with_what_it_holds(where: str) -> None:
+    url = registry_url(where)
+    if url.get_backend_name() == "sqlite":
+        Path(str(url.database)).parent.mkdir()
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        row = "('c', 'balloons', 'upload', 'items.parquet', 1, 'h', '2026-01-01 00:00:00', NULL)"
+        connection.execute(sa.text(f"INSERT INTO collections VALUES {row}"))
+        row = "('o', 'c', 'human', 'boxes.parquet', '2026-01-01 00:00:00')"
+        connection.execute(sa.text(f"INSERT INTO operations VALUES {row}"))
+    engine.dispose()
+    upgraded = Registry.open(where)
+    assert [operation.id for operation in upgraded.operations("c")] == ["o"]
+    assert upgraded.add_operation("c", AnnotationSource.HUMAN, path="boxes.parquet").id == "o"
 
 
 def test_an_upgrade_that_fails_midway_leaves_the_database_as_it_was(where: str) -> None:

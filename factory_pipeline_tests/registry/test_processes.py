@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from factory_pipeline.errors import RegistryError
-from factory_pipeline.registry.records import VersionState
+from factory_pipeline.registry.records import AnnotationSource, VersionState
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline_tests.registry.made import (
     KEY,
@@ -116,6 +116,21 @@ def _add(where: str) -> str:
 def test_the_same_content_at_once_is_one_collection(at_once: AtOnce, registry: Registry, where: str) -> None:
     ids = at_once(_add, where)
     assert {collection.id for collection in registry.collections()} == set(ids)
+    assert len(set(ids)) == 1
+
+
+def _annotate(where: str) -> str:
+    registry = Registry.open(where)
+    [collection] = registry.collections()
+    return registry.add_operation(collection.id, AnnotationSource.HUMAN, path="boxes.parquet").id
+
+
+def test_the_same_annotations_at_once_are_one_operation(
+    at_once: AtOnce, registry: Registry, where: str
+) -> None:
+    collection = add_collection(registry)
+    ids = at_once(_annotate, where)
+    assert [operation.id for operation in registry.operations(collection.id)] == ids[:1]
     assert len(set(ids)) == 1
 
 

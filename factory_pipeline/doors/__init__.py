@@ -1,0 +1,1 @@
+"""The doors by which collections and annotations enter the data lake."""

@@ -1,0 +1,65 @@
+"""The annotations of one operation as a table: what was drawn, and where the rasters of masks lie."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from factory_pipeline.errors import LakeError
+from factory_pipeline.lake.hashing import content_hash
+from factory_pipeline.lake.parquet import ParquetBatches
+from factory_pipeline.lake.tables import ANNOTATION_SCHEMA
+from factory_pipeline.storage import write_whole
+
+NOTHING = "{}"
+"""`metadata` and `attributes` of an annotation that has none."""
+
+
+class AnnotationBatches:
+    """An open table of annotations that rows are appended to."""
+
+    def __init__(self, file: ParquetBatches) -> None:
+        self._file = file
+
+    def append(self, rows: pl.DataFrame) -> None:
+        """Add rows in ANNOTATION_SCHEMA."""
+        self._file.append(rows.select(list(ANNOTATION_SCHEMA)).cast(pl.Schema(ANNOTATION_SCHEMA)))
+
+
+@contextmanager
+def annotations_writer(path: Path) -> Iterator[AnnotationBatches]:
+    """Write the annotations of an operation batch by batch, whole or not at all."""
+    with write_whole(path) as temporary, ParquetBatches(temporary) as file:
+        batches = AnnotationBatches(file)
+        batches.append(annotation_frame([]))
+        yield batches
+
+
+def write_annotations(path: Path, annotations: pl.DataFrame) -> None:
+    """Write the annotations of an operation, in ANNOTATION_SCHEMA."""
+    with annotations_writer(path) as batches:
+        batches.append(annotations)
+
+
+def scan_annotations(path: Path) -> pl.LazyFrame:
+    """The annotations of an operation, lazily, in ANNOTATION_SCHEMA.
+
+    Raises:
+        LakeError: the file is missing.
+    """
+    if not path.exists():
+        raise LakeError(f"The annotations {path} are missing; the collection that they belong to is broken.")
+    return pl.scan_parquet(path).select(list(ANNOTATION_SCHEMA))
+
+
+def annotation_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Annotations given as rows; a column that a row lacks is null, or an empty JSON object."""
+    blank = dict.fromkeys(ANNOTATION_SCHEMA) | {"metadata": NOTHING, "attributes": NOTHING}
+    return pl.DataFrame([blank | row for row in rows], schema=ANNOTATION_SCHEMA)
+
+
+def annotations_hash(annotations: pl.DataFrame, source: str) -> str:
+    """What identifies an operation: SHA-256 in hex of who annotated and of every annotation."""
+    return content_hash(annotations.select(list(ANNOTATION_SCHEMA)), f"annotations by {source}")

@@ -1,0 +1,47 @@
+"""Parquet files written batch by batch: memory does not grow with the table; same rows, same bytes."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+import pyarrow.parquet as pq
+
+BATCH_ROWS = 16_384
+"""Rows of a row group: what is held in memory, and what a query can skip."""
+
+
+class ParquetBatches:
+    """An open Parquet file that tables are appended to; all have the columns and types of the first."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is written before the first table, so there must be one, if without rows."""
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def append(self, rows: pl.DataFrame) -> None:
+        """Add rows after those that were added before."""
+        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            # Without the Arrow schema the bytes do not depend on which Arrow types polars uses in memory.
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", store_schema=False)
+        self._writer.write_table(table, row_group_size=BATCH_ROWS)
+
+    def describe(self, metadata: Mapping[str, Any]) -> None:
+        """Add key-value metadata to the file, each value as JSON."""
+        if self._writer is not None:
+            self._writer.add_key_value_metadata({key: json.dumps(value) for key, value in metadata.items()})
