@@ -1,0 +1,1 @@
+"""Augmentation of samples: the table of operations, on images and labels alike."""
