@@ -1,0 +1,218 @@
+"""What there is: collections, datasets and versions as plain values that travel as JSON."""
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from factory_pipeline.lake.annotations import scan_annotations
+from factory_pipeline.lake.content import SPLITS
+from factory_pipeline.lake.places import resolve
+from factory_pipeline.registry.records import (
+    Collection,
+    Dataset,
+    ExportState,
+    Operation,
+    Version,
+    VersionState,
+)
+from factory_pipeline.registry.registry import Registry
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline.versions.keys import version_key
+from factory_pipeline.versions.manifest import read_header
+
+
+class Summary(BaseModel):
+    """A value that is read only."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class OperationSummary(Summary):
+    """Annotations that came together."""
+
+    id: str
+    source: str
+    """`human` or `machine`."""
+    labels: dict[str, int]
+    """Annotations by label, by name."""
+    created: datetime
+
+    def __str__(self) -> str:
+        labels = ", ".join(f"{label} ({count:,})" for label, count in self.labels.items())
+        return f"{self.id}  {self.source}: {labels}"
+
+
+class CollectionSummary(Summary):
+    """A collection of the data lake."""
+
+    id: str
+    name: str
+    source: str
+    """The door: `gedi`, `upload` or `release`."""
+    items: int
+    operations: tuple[OperationSummary, ...]
+    created: datetime
+
+    def __str__(self) -> str:
+        first = f"{self.id}  {self.name}  {self.items:,} items, {self.source}"
+        return "\n".join([first, *(f"  {operation}" for operation in self.operations)])
+
+
+class VersionSummary(Summary):
+    """A version of a dataset."""
+
+    id: str
+    number: str
+    """Such as `1.0.4`."""
+    dataset_id: str
+    dataset: str
+    state: str
+    created: datetime
+    content_hash: str | None
+    source_version_id: str | None
+    items: int
+    """Originals; augmented copies are made by the exports."""
+    splits: dict[str, int]
+    """Items by split."""
+    labels: dict[str, int]
+    """Annotations by label, in the order in which the labels were asked for."""
+    exports: tuple[str, ...]
+    """Formats that are there."""
+    request: dict[str, Any]
+    """What was asked for."""
+
+    @property
+    def partition(self) -> str:
+        """Its key among the partitions of the exports."""
+        return version_key(self.dataset, self.number, self.id)
+
+    def __str__(self) -> str:
+        splits = ", ".join(f"{self.splits.get(split, 0)} {split}" for split in SPLITS)
+        labels = ", ".join(f"{label} ({count})" for label, count in self.labels.items())
+        return "\n".join(
+            [
+                f"{self.dataset} {self.number}  {self.state}  {self.id}",
+                f"Items    {self.items:,}: {splits}",
+                f"Labels   {labels}",
+                f"Exports  {', '.join(self.exports) or 'none'}",
+                f"Hash     {self.content_hash or '-'}",
+            ]
+        )
+
+
+class DatasetSummary(Summary):
+    """A dataset and its versions, the oldest first."""
+
+    id: str
+    name: str
+    created: datetime
+    versions: tuple[VersionSummary, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}  {self.id}"]
+        lines += [
+            f"  {version.number:<8} {version.id}  {version.items:,} items, "
+            f"{', '.join(version.exports) or 'no exports'}"
+            for version in self.versions
+        ]
+        return "\n".join(lines)
+
+
+def list_collections(registry: Registry, home: FactoryHome) -> list[CollectionSummary]:
+    """The collections of the data lake in the order in which they came.
+
+    Raises:
+        LakeError: the annotations of one are missing or broken.
+    """
+    return [_collection(registry, home, collection) for collection in registry.collections()]
+
+
+def list_datasets(registry: Registry, home: FactoryHome) -> list[DatasetSummary]:
+    """The datasets by name."""
+    return [_dataset(registry, home, dataset) for dataset in registry.datasets()]
+
+
+def describe_dataset(registry: Registry, home: FactoryHome, name_or_id: str) -> DatasetSummary:
+    """One dataset.
+
+    Raises:
+        RegistryError: no such dataset.
+    """
+    return _dataset(registry, home, registry.dataset(name_or_id))
+
+
+def describe_version(registry: Registry, home: FactoryHome, version_id: str) -> VersionSummary:
+    """One version.
+
+    Raises:
+        RegistryError: no such version.
+    """
+    version = registry.version(version_id)
+    return _version(registry, home, registry.dataset(version.dataset_id), version)
+
+
+def split_table(version: VersionSummary) -> pl.DataFrame:
+    """`split`, `items`: a row per split."""
+    return pl.DataFrame({"split": list(version.splits), "items": list(version.splits.values())})
+
+
+def label_table(version: VersionSummary) -> pl.DataFrame:
+    """`label`, `annotations`: a row per label."""
+    return pl.DataFrame({"label": list(version.labels), "annotations": list(version.labels.values())})
+
+
+def _collection(registry: Registry, home: FactoryHome, collection: Collection) -> CollectionSummary:
+    return CollectionSummary(
+        id=collection.id,
+        name=collection.name,
+        source=collection.source.value,
+        items=collection.item_count,
+        operations=tuple(_operation(home, operation) for operation in registry.operations(collection.id)),
+        created=collection.created,
+    )
+
+
+def _operation(home: FactoryHome, operation: Operation) -> OperationSummary:
+    labels = scan_annotations(resolve(operation.path, home)).group_by("label").len().sort("label")
+    return OperationSummary(
+        id=operation.id,
+        source=operation.source.value,
+        labels=dict(labels.collect(engine="streaming").iter_rows()),
+        created=operation.created,
+    )
+
+
+def _dataset(registry: Registry, home: FactoryHome, dataset: Dataset) -> DatasetSummary:
+    return DatasetSummary(
+        id=dataset.id,
+        name=dataset.name,
+        created=dataset.created,
+        versions=tuple(
+            _version(registry, home, dataset, version)
+            for version in registry.versions(dataset.id)
+            if version.state is VersionState.READY
+        ),
+    )
+
+
+def _version(registry: Registry, home: FactoryHome, dataset: Dataset, version: Version) -> VersionSummary:
+    header = read_header(home.version(version.id).manifest) if version.state is VersionState.READY else None
+    return VersionSummary(
+        id=version.id,
+        number=version.number,
+        dataset_id=dataset.id,
+        dataset=dataset.name,
+        state=version.state.value,
+        created=version.created,
+        content_hash=version.content_hash,
+        source_version_id=version.source_version_id,
+        items=sum(header.items.values()) if header else 0,
+        splits=dict(header.items) if header else {},
+        labels=dict(header.annotations) if header else {},
+        exports=tuple(
+            export.type for export in registry.exports(version.id) if export.state is ExportState.READY
+        ),
+        request=version.spec,
+    )
