@@ -1,7 +1,8 @@
 """`croissant.json`: the dataset described for machines, in Croissant 1.1 (https://docs.mlcommons.org/croissant).
 
 The files of images and labels are file sets in the folder of the description; the pairs are records read from
-`items.parquet`, which also holds the checksum of each image.
+`items.parquet`, which also holds the checksum that each image had in the upload. The checksums of file
+objects are those of the files as they lie beside the description.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from factory_pipeline.storage import write_text
 VERSION = "http://mlcommons.org/croissant/1.1"
 ITEMS = "items.parquet"
 
-_CONTEXT = {
+CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "arrayShape": "cr:arrayShape",
@@ -63,6 +64,10 @@ _CONTEXT = {
 }
 """Terms of the format, as its specification lists them."""
 
+CHECKSUM = (
+    "SHA-256 of the image as it was uploaded; of several modalities, of their checksums in hex in a row."
+    " An image that was rewritten or given no data since has another."
+)
 _SPLIT_TERMS = {"train": "cr:TrainingSplit", "test": "cr:TestSplit", "validation": "cr:ValidationSplit"}
 _MEDIA_TYPES = {
     ".json": "application/json",
@@ -98,7 +103,7 @@ def croissant(
         license_url: an address or the name of the licence; left out where it isn't known.
     """
     document: dict[str, Any] = {
-        "@context": _CONTEXT,
+        "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": VERSION,
         "name": manifest.dataset_name,
@@ -109,14 +114,14 @@ def croissant(
         "url": display(manifest.dataset_url),
         "keywords": [manifest.purpose.value, *manifest.modalities.values()],
         "distribution": [
-            *(_file_object(root, file) for file in (ITEMS, *files)),
+            *(file_object(root, file) for file in (ITEMS, *files)),
             *(
-                _file_set(f"images-{tag}", f"training_data/{tag}/*{suffix}", suffix)
+                file_set(f"images-{tag}", f"training_data/{tag}/*{suffix}", suffix)
                 for suffix, tag in manifest.modalities.items()
             ),
-            _file_set("labels", f"labels/*{manifest.label_suffix}", manifest.label_suffix),
+            file_set("labels", f"labels/*{manifest.label_suffix}", manifest.label_suffix),
         ],
-        "recordSet": [_splits(), *_categories(manifest), _pairs(manifest)],
+        "recordSet": [splits_record_set(), *_categories(manifest), _pairs(manifest)],
     }
     if license_url is not None:
         document["license"] = license_url
@@ -128,7 +133,8 @@ def write_croissant(path: Path, document: dict[str, Any]) -> None:
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def _file_object(root: Path, file: str) -> dict[str, Any]:
+def file_object(root: Path, file: str) -> dict[str, Any]:
+    """A file that lies beside the description, with its checksum."""
     path = root / file
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -143,7 +149,8 @@ def _file_object(root: Path, file: str) -> dict[str, Any]:
     }
 
 
-def _file_set(name: str, includes: str, suffix: str) -> dict[str, Any]:
+def file_set(name: str, includes: str, suffix: str) -> dict[str, Any]:
+    """Files of one kind, by a pattern relative to the description."""
     return {
         "@type": "cr:FileSet",
         "@id": name,
@@ -157,7 +164,8 @@ def _media_type(suffix: str) -> str:
     return _MEDIA_TYPES.get(suffix.lower(), "application/octet-stream")
 
 
-def _splits() -> dict[str, Any]:
+def splits_record_set() -> dict[str, Any]:
+    """The three splits and their terms."""
     return {
         "@type": "cr:RecordSet",
         "@id": "splits",
@@ -166,8 +174,8 @@ def _splits() -> dict[str, Any]:
         "dataType": "cr:Split",
         "key": {"@id": "splits/name"},
         "field": [
-            _field("splits/name", "sc:Text", "Name of the split."),
-            _field("splits/url", "sc:URL", "Its term."),
+            field("splits/name", "sc:Text", "Name of the split."),
+            field("splits/url", "sc:URL", "Its term."),
         ],
         "data": [{"splits/name": split, "splits/url": _SPLIT_TERMS[split]} for split in SPLITS],
     }
@@ -185,9 +193,9 @@ def _categories(manifest: UploadManifest) -> list[dict[str, Any]]:
             "description": "What the values of the masks mean.",
             "key": {"@id": "categories/id"},
             "field": [
-                _field("categories/id", "sc:Integer", "Value in the mask."),
-                _field("categories/name", "sc:Text", "Name of the category."),
-                _field("categories/color", "sc:Text", "Colour in which it is drawn."),
+                field("categories/id", "sc:Integer", "Value in the mask."),
+                field("categories/name", "sc:Text", "Name of the category."),
+                field("categories/color", "sc:Text", "Colour in which it is drawn."),
             ],
             "data": [
                 {"categories/id": known.id, "categories/name": known.name, "categories/color": known.color}
@@ -198,7 +206,7 @@ def _categories(manifest: UploadManifest) -> list[dict[str, Any]]:
 
 
 def _pairs(manifest: UploadManifest) -> dict[str, Any]:
-    split = _column("pairs/split", "sc:Text", "Train, test or validation.", "split")
+    split = column("pairs/split", "sc:Text", "Train, test or validation.", "split")
     split["references"] = {"field": {"@id": "splits/name"}}
     return {
         "@type": "cr:RecordSet",
@@ -207,20 +215,21 @@ def _pairs(manifest: UploadManifest) -> dict[str, Any]:
         "description": "Each image with its label; paths are relative to this description.",
         "key": {"@id": "pairs/id"},
         "field": [
-            _column("pairs/id", "sc:Text", "Stem of the files.", "id"),
+            column("pairs/id", "sc:Text", "Stem of the files.", "id"),
             split,
-            _column("pairs/original_name", "sc:Text", "Name in the upload.", "original_name"),
-            _column("pairs/sha256", "sc:Text", "Checksum of the image.", "sha256"),
+            column("pairs/original_name", "sc:Text", "Name in the upload.", "original_name"),
+            column("pairs/sha256", "sc:Text", CHECKSUM, "sha256"),
             *(
-                _column(f"pairs/image_{tag}", "sc:Text", f"Path of the {tag} image.", f"image_path_{tag}")
+                column(f"pairs/image_{tag}", "sc:Text", f"Path of the {tag} image.", f"image_path_{tag}")
                 for tag in manifest.modalities.values()
             ),
-            _column("pairs/label", "sc:Text", "Path of the label.", "label_path"),
+            column("pairs/label", "sc:Text", "Path of the label.", "label_path"),
         ],
     }
 
 
-def _field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
+def field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
+    """A field of a record set; its name is the end of its identifier."""
     return {
         "@type": "cr:Field",
         "@id": identifier,
@@ -230,6 +239,9 @@ def _field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
     }
 
 
-def _column(identifier: str, data_type: str, description: str, column: str) -> dict[str, Any]:
-    source = {"fileObject": {"@id": ITEMS}, "extract": {"column": column}}
-    return _field(identifier, data_type, description) | {"source": source}
+def column(
+    identifier: str, data_type: str, description: str, name: str, table: str = ITEMS
+) -> dict[str, Any]:
+    """A field that is read from a column of a table."""
+    source = {"fileObject": {"@id": table}, "extract": {"column": name}}
+    return field(identifier, data_type, description) | {"source": source}

@@ -1,0 +1,1 @@
+"""Exports of dataset versions: one module per format."""

@@ -1,0 +1,257 @@
+"""Downloading an export: resumed where it was cut off, every file verified, nothing of others overwritten.
+
+A file grows as `.<name>.part` beside its place and takes its name once its hash is right. What lies under
+that name with another content was changed by somebody and is never touched.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import Protocol
+from urllib.parse import quote
+
+import requests
+
+from factory_pipeline.errors import DownloadError
+from factory_pipeline.exports.export import LISTING, ExportedFile, ExportedFiles, parse_exported
+from factory_pipeline.storage import write_text
+
+MARKER = ".factory_download.json"
+"""Says in a download's folder which export lies there."""
+WORKERS = 8
+PIECE = 1 << 20
+CONNECT_S, READ_S = 10, 60
+TRIES = 5
+"""Of a file whose connection breaks; each goes on where the last one ended."""
+
+OnBytes = Callable[[int, int], None]
+"""Is told the bytes that are there and all bytes."""
+
+
+class ExportSource(Protocol):
+    """Where an export lies."""
+
+    def listing(self) -> str:
+        """The text of its listing.
+
+        Raises:
+            DownloadError: there is no export, or it can't be reached.
+        """
+
+    def read(self, path: str, start: int) -> Iterator[bytes]:
+        """The bytes of one of its files from `start` on.
+
+        Raises:
+            OSError, requests.RequestException: it can't be read.
+        """
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """An export on this machine."""
+
+    folder: Path
+
+    def listing(self) -> str:
+        """As ExportSource says."""
+        try:
+            return (self.folder / LISTING).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise DownloadError(f"There is no export in {self.folder}; make it again.") from None
+
+    def read(self, path: str, start: int) -> Iterator[bytes]:
+        """As ExportSource says."""
+        with (self.folder / path).open("rb") as file:
+            file.seek(start)
+            while piece := file.read(PIECE):
+                yield piece
+
+
+@dataclass(frozen=True)
+class HttpSource:
+    """An export that a server of the factory's pages serves."""
+
+    url: str
+    """Of its folder."""
+
+    def listing(self) -> str:
+        """As ExportSource says."""
+        try:
+            answer = requests.get(self._address(LISTING), timeout=(CONNECT_S, READ_S))
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise DownloadError(
+                f"The export can't be fetched from {self.url}: {_said(error)}. Is `factory ui` running there?"
+            ) from None
+        return answer.text
+
+    def read(self, path: str, start: int) -> Iterator[bytes]:
+        """As ExportSource says."""
+        asked = {"Range": f"bytes={start}-"} if start else {}
+        with requests.get(
+            self._address(path), headers=asked, stream=True, timeout=(CONNECT_S, READ_S)
+        ) as answer:
+            answer.raise_for_status()
+            if start and answer.status_code != requests.codes.partial_content:
+                raise OSError(f"{self.url} can't serve parts of a file")
+            yield from answer.iter_content(PIECE)
+
+    def _address(self, path: str) -> str:
+        return f"{self.url.rstrip('/')}/{quote(path)}"
+
+
+def download(
+    source: ExportSource, target: Path, *, media: bool = True, on_bytes: OnBytes | None = None
+) -> Path:
+    """Bring an export into a folder; a download that was cut off goes on.
+
+    Args:
+        source: where it lies.
+        target: a folder that is not there, empty, or holds an earlier download of the same export.
+        media: False leaves images and rasters out, so that only annotations come.
+        on_bytes: is told the progress now and then.
+
+    Raises:
+        DownloadError: the folder holds something else, a file there was changed, the source can't be read,
+            or a file does not verify after all tries.
+    """
+    text = source.listing()
+    listing = parse_exported(text, "the export")
+    wanted = [file for file in listing.files if media or not file.media]
+    for file in wanted:
+        _refuse_unsafe(file.path)
+    _claim(target, listing)
+    progress = _Progress(sum(file.bytes for file in wanted), on_bytes)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        tasks = [pool.submit(_bring, source, file, target, progress) for file in wanted]
+        try:
+            for task in tasks:
+                task.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    write_text(target / LISTING, text)
+    return target
+
+
+@dataclass
+class _Progress:
+    total: int
+    on_bytes: OnBytes | None
+    done: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def add(self, count: int) -> None:
+        with self.lock:
+            self.done += count
+            if self.on_bytes is not None:
+                self.on_bytes(self.done, self.total)
+
+
+def _refuse_unsafe(path: str) -> None:
+    """A listing may come from another machine: its names must stay in the folder."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or parts[0] == MARKER:
+        raise DownloadError(f"The export names a file {path!r}, which does not stay in its folder.")
+
+
+def _claim(target: Path, listing: ExportedFiles) -> None:
+    """Mark a folder as that of this export, or find that it is so already."""
+    marker = target / MARKER
+    if target.exists() and not target.is_dir():
+        raise DownloadError(f"{target} is a file; name a folder for the download.")
+    if marker.exists():
+        there = json.loads(marker.read_text(encoding="utf-8"))
+        if there["content_hash"] != listing.content_hash:
+            raise DownloadError(
+                f"{target} holds {there['dataset']} {there['version']} as {there['format']};"
+                " name another folder."
+            )
+        return
+    if target.exists() and any(target.iterdir()):
+        raise DownloadError(
+            f"{target} is not empty and no download of this export; name another folder, or one that is"
+            " not there."
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    facts = {name: getattr(listing, name) for name in ("format", "dataset", "version", "content_hash")}
+    write_text(marker, json.dumps(facts, indent=2) + "\n")
+
+
+def _bring(source: ExportSource, file: ExportedFile, target: Path, progress: _Progress) -> None:
+    place = target / file.path
+    if place.exists():
+        if place.stat().st_size != file.bytes or _sha256(place) != file.sha256:
+            raise DownloadError(
+                f"{place} was changed since it was downloaded; move it away to have it downloaded again."
+            )
+        progress.add(file.bytes)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.part")
+    _fetch(source, file, part, progress)
+    part.replace(place)
+
+
+def _fetch(source: ExportSource, file: ExportedFile, part: Path, progress: _Progress) -> None:
+    """Make `part` hold the whole verified file."""
+    counted = 0
+    reason = "it does not fit its hash"
+    for _ in range(TRIES):
+        start = part.stat().st_size if part.exists() else 0
+        if start > file.bytes:
+            part.unlink()
+            start = 0
+        progress.add(start - counted)
+        counted = start
+        try:
+            with part.open("ab") as out:
+                if start < file.bytes:
+                    for piece in source.read(file.path, start):
+                        out.write(piece)
+                        progress.add(len(piece))
+                        counted += len(piece)
+                out.flush()
+                os.fsync(out.fileno())
+        except (OSError, requests.RequestException) as error:
+            if error.errno == errno.ENOSPC:
+                raise DownloadError(f"There is no space left for {part.parent}.") from None
+            reason = _said(error)
+            continue
+        if counted == file.bytes and _sha256(part) == file.sha256:
+            return
+        reason = "it does not fit its hash"
+        if counted >= file.bytes:
+            part.unlink()
+    raise DownloadError(f"{file.path} could not be downloaded in {TRIES} tries: {reason}.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _said(error: Exception) -> str:
+    """What an error says without an address, which may hold a secret."""
+    if isinstance(error, requests.HTTPError):
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, requests.RequestException):
+        return "the server does not answer"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def folder_name(source: ExportSource) -> str:
+    """Name of the folder that an export is downloaded into when none is asked for.
+
+    Raises:
+        DownloadError: there is no export, or it can't be reached.
+    """
+    listing = parse_exported(source.listing(), "the export")
+    words: Sequence[str] = (listing.dataset, listing.version, listing.format)
+    return "-".join("".join(c if c.isalnum() or c == "." else "_" for c in word).strip("_") for word in words)

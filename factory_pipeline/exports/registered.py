@@ -1,0 +1,49 @@
+"""Exports that the registry knows: made once per version and format, kept with the version."""
+
+import shutil
+
+from factory_pipeline.exports.export import OnSample, export_version
+from factory_pipeline.exports.formats import format_named
+from factory_pipeline.lake.content import VersionContent
+from factory_pipeline.lake.places import relative_to_home
+from factory_pipeline.registry.records import Export, ExportState
+from factory_pipeline.registry.registry import Registry
+from factory_pipeline.storage import FactoryHome
+
+
+def export_registered(
+    registry: Registry,
+    home: FactoryHome,
+    version_id: str,
+    export_type: str,
+    content: VersionContent,
+    on_sample: OnSample | None = None,
+) -> Export:
+    """Export a version under the home and register it; an export that is ready is given back as it is.
+
+    Args:
+        registry: knows the version.
+        home: where its files lie.
+        version_id: of a ready version.
+        export_type: name of the format.
+        content: the version, opened.
+        on_sample: is told of the progress, as by `export_version`.
+
+    Raises:
+        ArgumentError: no such format.
+        RegistryError: the version is not ready, or another is writing this export.
+        ExportError: the version can't be written in the format; nothing is left of it.
+    """
+    chosen = format_named(export_type)
+    for export in registry.exports(version_id):
+        if export.type == chosen.name and export.state is ExportState.READY:
+            return export
+    folder = home.version(version_id).export(chosen.slug)
+    with registry.exporting(version_id, chosen.name) as export:
+        # Nobody else writes here now: what lies here was left by a writer that died before it was registered.
+        for left in (folder, *folder.parent.glob(f".{folder.name}.*.part")):
+            shutil.rmtree(left, ignore_errors=True)
+        files = export_version(content, chosen.name, folder, on_sample)
+        return registry.finish_export(
+            export.id, path=relative_to_home(folder, home), content_hash=files.content_hash
+        )

@@ -1,0 +1,17 @@
+"""Versions that several tests of exports read; tests must not write into their folders."""
+
+import pytest
+
+from factory_pipeline_tests.lake.made_version import MadeVersion, photo_version, satellite_version
+
+
+@pytest.fixture(scope="session")
+def satellite(tmp_path_factory: pytest.TempPathFactory) -> MadeVersion:
+    """Georeferenced images with shapes, masks and measured values."""
+    return satellite_version(tmp_path_factory.mktemp("made"), masks=True, targets=True)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> MadeVersion:
+    """Photographs with shapes."""
+    return photo_version(tmp_path_factory.mktemp("made"))

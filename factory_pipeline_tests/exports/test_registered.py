@@ -1,0 +1,92 @@
+"""Exports that the registry knows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from factory_pipeline.errors import ExportError, RegistryError
+from factory_pipeline.exports.export import read_exported
+from factory_pipeline.exports.registered import export_registered
+from factory_pipeline.registry.records import ExportState, Version
+from factory_pipeline.registry.registry import Registry
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.lake.made_version import MadeVersion
+from factory_pipeline_tests.registry.made import ready_dataset
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> FactoryHome:
+    return FactoryHome(tmp_path / "home")
+
+
+@pytest.fixture
+def registry(home: FactoryHome) -> Iterator[Registry]:
+    opened = Registry.open(str(home.registry))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def version(registry: Registry) -> Version:
+    return ready_dataset(registry)
+
+
+def test_an_export_is_registered_with_its_hash_and_its_place_in_the_home(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion
+) -> None:
+    export = export_registered(registry, home, version.id, "YOLO Darknet", photos)
+    assert registry.exports(version.id) == [export]
+    assert export.state is ExportState.READY
+    assert export.path == f"versions/{version.id}/exports/yolo-darknet"
+    folder = home.version(version.id).export("yolo-darknet")
+    assert read_exported(folder).content_hash == export.content_hash
+
+
+def test_an_export_that_is_ready_is_given_back_as_it_is(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion
+) -> None:
+    first = export_registered(registry, home, version.id, "COCO", photos)
+    told: list[int] = []
+    again = export_registered(registry, home, version.id, "COCO", photos, lambda done, _: told.append(done))
+    assert again == first
+    assert told == []
+
+
+def test_an_export_that_fails_leaves_neither_files_nor_rows(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion
+) -> None:
+    bad = replace(photos, values={"a\nb": 1, "c": 2, "d": 3})
+    with pytest.raises(ExportError, match="can't be a line"):
+        export_registered(registry, home, version.id, "YOLO Darknet", bad)
+    assert registry.exports(version.id) == []
+    assert list(home.version(version.id).export("yolo-darknet").parent.iterdir()) == []
+    export_registered(registry, home, version.id, "YOLO Darknet", photos)
+
+
+def test_what_a_killed_writer_left_is_cleared_away(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion
+) -> None:
+    folder = home.version(version.id).export("raw")
+    for left in (folder, folder.with_name(".raw.0123abcd.part")):
+        left.mkdir(parents=True)
+        (left / "half.tif").touch()
+    kept = folder.with_name("coco")
+    kept.mkdir()
+    export_registered(registry, home, version.id, "RAW", photos)
+    assert {path.name for path in folder.parent.iterdir()} == {"raw", "coco"}
+    assert not (folder / "half.tif").exists()
+
+
+def test_what_another_is_writing_is_not_touched(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion
+) -> None:
+    folder = home.version(version.id).export("raw")
+    part = folder.with_name(".raw.0123abcd.part")
+    part.mkdir(parents=True)
+    with registry.exporting(version.id, "RAW") as begun:
+        with pytest.raises(RegistryError, match="is being exported as RAW by"):
+            export_registered(registry, home, version.id, "RAW", photos)
+        assert part.exists()
+        registry.finish_export(begun.id, path="elsewhere", content_hash="e0")
