@@ -1,7 +1,7 @@
 """A small server of the dataset pages, beside the web UI: `python -m factory_pipeline.pages`.
 
 It has an origin of its own, so that nothing in an upload can reach into the web UI, and serves the files of
-onboarded datasets only.
+onboarded datasets and of exports only.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from factory_pipeline.errors import FactoryError
+from factory_pipeline.exports.export import LISTING
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page
 from factory_pipeline.onboarding.received import kept_manifest
 from factory_pipeline.registry.records import Upload
@@ -39,7 +40,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def pages_app(home: FactoryHome, registry: Registry) -> Starlette:
-    """The list of datasets at `/`, and the files of each under `/datasets/<name>/<version>/`."""
+    """The list of datasets at `/`, their files under `/datasets/`, those of exports under `/exports/`."""
 
     def listed(_: Request) -> Response:
         return HTMLResponse(_render_list(registry.uploads()), headers=HEADERS)
@@ -58,8 +59,23 @@ def pages_app(home: FactoryHome, registry: Registry) -> Starlette:
             return HTMLResponse(_render_unfinished(home, registry, key), headers=HEADERS)
         raise HTTPException(404)
 
+    def exported(request: Request) -> Response:
+        root = home.version(request.path_params["version_id"]).export(request.path_params["slug"])
+        path = (root / request.path_params.get("file", LISTING)).resolve()
+        if not path.is_relative_to(home.versions.resolve()) or not path.is_file():
+            raise HTTPException(404)
+        if path.name == LISTING:
+            return FileResponse(path, media_type="application/json", headers=HEADERS)
+        # Saved, never shown: the content is what somebody uploaded.
+        return FileResponse(path, filename=path.name, media_type="application/octet-stream", headers=HEADERS)
+
     return Starlette(
-        routes=[Route("/", listed), Route("/datasets/{name}/{version}/{file:path}", served)],
+        routes=[
+            Route("/", listed),
+            Route("/datasets/{name}/{version}/{file:path}", served),
+            Route("/exports/{version_id}/{slug}", exported),
+            Route("/exports/{version_id}/{slug}/{file:path}", exported),
+        ],
     )
 
 

@@ -15,3 +15,9 @@ DATASETS = "datasets"
 datasets = dg.DynamicPartitionsDefinition(name=DATASETS)
 """A key per version of an onboarded dataset, such as `burn-scars@1f2e3d4c`: it names the content of manifest
 and archive. The sensor of the inbox and the command line register the keys."""
+
+VERSIONS = "versions"
+"""Name of the set of keys in the instance."""
+
+versions = dg.DynamicPartitionsDefinition(name=VERSIONS)
+"""A key per version of a dataset in the registry, such as `balloons-1.0.0@<id>`: see `versions.keys`."""

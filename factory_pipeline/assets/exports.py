@@ -1,0 +1,79 @@
+"""Exports: a version of a dataset in one format, an asset per format, a partition per version."""
+
+import os
+import time
+from contextlib import closing
+
+import dagster as dg
+
+from factory_pipeline.assets.failures import told_plainly
+from factory_pipeline.assets.footprints import OWNERS
+from factory_pipeline.assets.onboarding import PAGES_URL
+from factory_pipeline.assets.versions import dataset_version
+from factory_pipeline.exports.export import OnSample, read_exported
+from factory_pipeline.exports.formats import FORMATS, Format
+from factory_pipeline.exports.registered import export_registered
+from factory_pipeline.partitions import versions
+from factory_pipeline.resources import Factory
+from factory_pipeline.versions.content import open_content
+from factory_pipeline.versions.keys import version_of
+
+GROUP = "exports"
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def export_asset(form: Format) -> dg.AssetsDefinition:
+    """The asset of one format."""
+
+    @dg.asset(
+        name=asset_name(form),
+        description=f"A version as {form.name}, read back before it counts as done.",
+        deps=[dataset_version],
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"file"},
+        partitions_def=versions,
+    )
+    def exported(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
+        home, version_id = factory.folder(), version_of(context.partition_key)
+        with (
+            told_plainly(),
+            closing(factory.registry()) as registry,
+            open_content(registry, home, version_id) as content,
+        ):
+            export = export_registered(registry, home, version_id, form.name, content, _progress(context))
+        folder = home.version(version_id).export(form.slug)
+        listing = read_exported(folder)
+        pages = os.environ.get("FACTORY_PAGES_URL") or PAGES_URL
+        return dg.MaterializeResult(
+            metadata={
+                "folder": dg.MetadataValue.path(str(folder)),
+                "download": dg.MetadataValue.url(f"{pages}/exports/{version_id}/{form.slug}"),
+                "files": len(listing.files),
+                "bytes": sum(file.bytes for file in listing.files),
+                "content hash": export.content_hash or "",
+            }
+        )
+
+    return exported
+
+
+def _progress(context: dg.AssetExecutionContext) -> OnSample:
+    """Tells in the run's log now and then how far an export is."""
+    told_at = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at > SECONDS_BETWEEN_LINES:
+            told_at = time.monotonic()
+            context.log.info(f"{done / total:.0%} written and read back.")
+
+    return tell
+
+
+def asset_name(form: Format) -> str:
+    """Such as `yolo_darknet_export`."""
+    return f"{form.slug.replace('-', '_')}_export"
+
+
+exports = [export_asset(form) for form in FORMATS.values()]

@@ -1,0 +1,65 @@
+"""Versions of datasets: which items of the data lake are in one, with what split and labels."""
+
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from factory_pipeline.assets.failures import told_plainly
+from factory_pipeline.assets.footprints import OWNERS
+from factory_pipeline.assets.metadata import rows_table
+from factory_pipeline.exports.formats import FORMATS
+from factory_pipeline.partitions import VERSIONS
+from factory_pipeline.resources import Factory
+from factory_pipeline.versions.arguments import validate
+from factory_pipeline.versions.create import create_version
+from factory_pipeline.versions.describe import describe_version, label_table, split_table
+
+
+class VersionConfig(dg.Config):
+    """What is asked for; docs/sdk.md explains each field."""
+
+    dataset_name: str | None = Field(None, description="Name of a new dataset.")
+    dataset_version_id: str | None = Field(None, description="Instead: the version to make a new one from.")
+    collection_id: str | None = Field(None, description="Items of this collection; none means all.")
+    item_type: str = Field("image", description="image, image_collection or dataset.")
+    split_info: dict[str, float] = Field(description="Percentages of train, test and validation.")
+    labels: list[str] = Field(description="At least one.")
+    export_types: list[str] = Field([], description="Formats that are made of the version.")
+    query: str = Field("", description="Short form or CQL2.")
+    filter: dict[str, Any] = Field({}, description="annotation_types, from_date, to_date, bbox, geometry.")
+    is_new_version_required: bool = Field(False, description="False makes the next revision.")
+    operation_list: list[str] | None = Field(None, description="Ids; none takes all annotations.")
+    augmentation_list: dict[str, Any] | None = Field(None, description="Augmentations of the train split.")
+
+
+@dg.asset(group_name="versions", owners=OWNERS, kinds={"parquet"})
+def dataset_version(
+    context: dg.AssetExecutionContext, factory: Factory, config: VersionConfig
+) -> dg.MaterializeResult:
+    """The newest version of a dataset: its items, chosen from the data lake, with splits and labels.
+
+    A version never changes. Its exports are partitions of the assets beside it.
+    """
+    home = factory.folder()
+    with told_plainly(), closing(factory.registry()) as registry:
+        given = {name: value for name, value in config.model_dump().items() if value is not None}
+        request = validate(**given, known_export_types=FORMATS)
+        version = create_version(registry, home, request)
+        summary = describe_version(registry, home, version.id)
+    context.instance.add_dynamic_partitions(VERSIONS, [summary.partition])
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": summary.items,
+            "dataset": summary.dataset,
+            "dataset id": summary.dataset_id,
+            "version": summary.number,
+            "version id": version.id,
+            "partition": summary.partition,
+            "content hash": summary.content_hash or "",
+            "items by split": rows_table(split_table(summary)),
+            "annotations by label": rows_table(label_table(summary)),
+            "request": dg.MetadataValue.json(request.as_json()),
+        }
+    )

@@ -1,0 +1,297 @@
+"""Commands of `factory dataset`: the SDK's calls from the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from factory_pipeline.sdk.client import DatasetClient
+    from factory_pipeline.sdk.factory import Created
+
+PATH = click.Path(path_type=Path)
+Command = Callable[..., Any]
+
+_MAKING: list[Callable[[Command], Command]] = [
+    click.option("--label", "labels", multiple=True, metavar="L", help="A label; give as many as you need."),
+    click.option(
+        "--split",
+        default="train=60,test=20,validation=20",
+        show_default=True,
+        metavar="P",
+        help="Percentages; together 100.",
+    ),
+    click.option("--collection", metavar="ID", help="Items of this collection only."),
+    click.option(
+        "--item-type",
+        type=click.Choice(["image", "image_collection", "dataset"]),
+        default="image",
+        show_default=True,
+        help="What the query chooses.",
+    ),
+    click.option("--query", default="", metavar="Q", help="Such as annotation.label=Balloon, or CQL2."),
+    click.option("--from-date", metavar="DATE", help="Items from this day on."),
+    click.option("--to-date", metavar="DATE", help="Items until this day."),
+    click.option("--bbox", metavar="W,S,E,N", help="Items that touch this box, in degrees."),
+    click.option(
+        "--annotations",
+        "annotation_types",
+        multiple=True,
+        type=click.Choice(["raw", "human", "machine"]),
+        help="Items annotated so; raw are those without annotations.",
+    ),
+    click.option("--operation", "operations", multiple=True, metavar="ID", help="An annotation source."),
+    click.option("--no-annotations", is_flag=True, help="Take no annotations at all."),
+    click.option(
+        "--augment", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="JSON|YAML"
+    ),
+    click.option("--export", "exports", multiple=True, metavar="FORMAT", help="Make this export at once."),
+]
+
+
+def _making(command: Command) -> Command:
+    """The options that `create` and `update` share."""
+    for option in reversed(_MAKING):
+        command = option(command)
+    return command
+
+
+@click.group()
+@click.option("--address", metavar="URL", help="A Dagster web server; without it, this machine's factory.")
+@click.pass_context
+def dataset(context: click.Context, address: str | None) -> None:
+    """Datasets from the data lake: make, extend, compare, download."""
+    context.obj = address
+
+
+@dataset.command()
+@click.argument("name")
+@_making
+@click.pass_obj
+def create(address: str | None, name: str, **options: Any) -> None:
+    """Make the dataset NAME; its first version is 1.0.0."""
+    arguments = _arguments(options)
+    client = _client(address)
+    if options["collection"]:
+        made = client.create_dataset_from_collection(name, options["collection"], **arguments)
+    else:
+        made = client.create_dataset_from_datalake(name, item_type=options["item_type"], **arguments)
+    _tell(client, made)
+
+
+@dataset.command()
+@click.argument("version_id")
+@click.option("--new-version", is_flag=True, help="1.1.0 instead of 1.0.1.")
+@_making
+@click.pass_obj
+def update(address: str | None, version_id: str, new_version: bool, **options: Any) -> None:
+    """Extend a version: its next revision, or a new version."""
+    arguments = {**_arguments(options), "is_new_version_required": new_version}
+    client = _client(address)
+    if options["collection"]:
+        made = client.update_dataset_version_from_collection(version_id, options["collection"], **arguments)
+    else:
+        made = client.update_dataset_version_from_datalake(
+            version_id, item_type=options["item_type"], **arguments
+        )
+    _tell(client, made)
+
+
+@dataset.command("list")
+@click.pass_obj
+def list_(address: str | None) -> None:
+    """List datasets with their versions."""
+    found = _client(address).list_datasets()
+    click.echo("\n".join(map(str, found)) or "No dataset yet: factory dataset create NAME --label ...")
+
+
+@dataset.command()
+@click.argument("version_or_dataset")
+@click.pass_obj
+def show(address: str | None, version_or_dataset: str) -> None:
+    """Say what a version holds, or which versions a dataset has."""
+    from factory_pipeline.errors import FactoryError
+
+    client = _client(address)
+    try:
+        click.echo(str(client.describe_dataset(version_or_dataset)))
+    except FactoryError:
+        click.echo(str(client.describe_version(version_or_dataset)))
+
+
+@dataset.command()
+@click.argument("version_id")
+@click.argument("other_version_id")
+@click.pass_obj
+def diff(address: str | None, version_id: str, other_version_id: str) -> None:
+    """Say what the other version has more, less or else than the first one."""
+    click.echo(str(_client(address).compare_versions(version_id, other_version_id)))
+
+
+@dataset.command()
+@click.argument("version_id")
+@click.argument("export_type")
+@click.option("--output", type=PATH, metavar="DIR", help="[default: a folder of the dataset's name]")
+@click.option("--no-media", is_flag=True, help="Annotations without images.")
+@click.pass_obj
+def download(
+    address: str | None, version_id: str, export_type: str, output: Path | None, no_media: bool
+) -> None:
+    """Bring a version in a format here; the same command goes on where it was cut off."""
+    target = output.absolute() if output else ""
+    click.echo(str(_client(address).download_dataset(version_id, export_type, target, not no_media)))
+
+
+@dataset.command()
+@click.argument("version_id")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.pass_obj
+def delete(address: str | None, version_id: str, yes: bool) -> None:
+    """Delete a version with its exports."""
+    client = _client(address)
+    version = client.describe_version(version_id)
+    named = f"{version.dataset} {version.number}"
+    if not yes and not click.confirm(f"Delete {named} with all its exports?"):
+        click.echo("Nothing was deleted.")
+        return
+    client.delete_version(version_id)
+    click.echo(f"{named} was deleted.")
+
+
+@click.command()
+@click.option("--address", metavar="URL", help="A Dagster web server; without it, this machine's factory.")
+def collections(address: str | None) -> None:
+    """List the collections of the data lake with their annotation sources."""
+    found = _client(address).collections()
+    click.echo("\n".join(map(str, found)) or "No collection yet: onboard an upload or build a dataset.")
+
+
+@click.command()
+@click.argument("collection_id")
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.option("--source", type=click.Choice(["human", "machine"]), required=True, help="Who annotated.")
+@click.option(
+    "--format", "form", type=click.Choice(["geojson", "coco", "masks"]), help="[default: by the file]"
+)
+@click.option(
+    "--label-property", default="label", show_default=True, help="The property of GeoJSON features."
+)
+@click.option("--label-map", type=PATH, metavar="FILE", help="The label of each value of masks (JSON, YAML).")
+@click.option("--name-ending", default="", metavar="E", help="What follows an item's name in a file's name.")
+def annotate(
+    collection_id: str,
+    file: Path,
+    source: str,
+    form: str | None,
+    label_property: str,
+    label_map: Path | None,
+    name_ending: str,
+) -> None:
+    """Add annotations to the items of a collection: GeoJSON, COCO, or a folder of masks."""
+    from contextlib import closing
+
+    from factory_pipeline.doors.annotate import AnnotationFormat, add_annotations
+    from factory_pipeline.onboard import open_registry
+    from factory_pipeline.registry.records import AnnotationSource
+    from factory_pipeline.storage import FactoryHome
+
+    home = FactoryHome.from_environment()
+    with closing(open_registry(home)) as registry:
+        operation = add_annotations(
+            registry,
+            home,
+            collection_id,
+            AnnotationSource(source),
+            file,
+            format=AnnotationFormat(form) if form else None,
+            label_property=label_property,
+            label_map=label_map,
+            name_ending=name_ending,
+        )
+    click.echo(f"Operation {operation.id}")
+
+
+@click.command("delete-collection")
+@click.argument("collection_id")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def delete_collection(collection_id: str, yes: bool) -> None:
+    """Delete a collection with its annotations; refused while a version of a dataset has its items."""
+    from contextlib import closing
+
+    from factory_pipeline.doors.removal import delete_collection as remove
+    from factory_pipeline.onboard import open_registry
+    from factory_pipeline.storage import FactoryHome
+
+    home = FactoryHome.from_environment()
+    with closing(open_registry(home)) as registry:
+        name = registry.collection(collection_id).name
+        if not yes and not click.confirm(f"Delete the collection {name} with all its annotations?"):
+            click.echo("Nothing was deleted.")
+            return
+        remove(registry, home, collection_id)
+    click.echo(f"The collection {name} was deleted.")
+
+
+ALL = [dataset, collections, annotate, delete_collection]
+
+
+def _client(address: str | None) -> "DatasetClient":
+    from factory_pipeline.sdk.client import DatasetClient
+
+    return DatasetClient(address)
+
+
+def _tell(client: "DatasetClient", made: "Created") -> None:
+    click.echo(f"Dataset  {made.dataset_id}\n{client.describe_version(made.version_id)}")
+
+
+def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the SDK's calls that the options say."""
+    wanted = {
+        "annotation_types": list(options["annotation_types"]),
+        "from_date": options["from_date"],
+        "to_date": options["to_date"],
+        "bbox": _numbers(options["bbox"]),
+    }
+    operations = list(options["operations"]) or None
+    return {
+        "split_info": _percentages(options["split"]),
+        "labels": list(options["labels"]),
+        "export_types": list(options["exports"]),
+        "query": options["query"],
+        "filter": {name: value for name, value in wanted.items() if value},
+        "operation_list": [] if options["no_annotations"] else operations,
+        "augmentation_list": _augmentations(options["augment"]),
+    }
+
+
+def _percentages(text: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {name.strip(): float(percent) for name, percent in pairs}
+    except ValueError:
+        raise click.UsageError(
+            f"--split is {text!r}; write it like train=60,test=20,validation=20."
+        ) from None
+
+
+def _numbers(text: str | None) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise click.UsageError(f"--bbox is {text!r}; write it like 11.2,47.1,11.9,47.8.") from None
+
+
+def _augmentations(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else None
+        found = found or yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise click.UsageError(f"{path} is neither JSON nor YAML: {error}.") from None
+    return dict(found)

@@ -1,0 +1,1 @@
+"""The Python SDK; `from factory_pipeline import DatasetClient`."""

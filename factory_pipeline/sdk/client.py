@@ -1,0 +1,288 @@
+"""The Python SDK: datasets from the data lake, their versions, and their downloads.
+
+Every call that makes something is a Dagster run: on this machine, or on the web server that the client is
+given.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from factory_pipeline.errors import ArgumentError
+from factory_pipeline.exports.download import download, folder_name
+from factory_pipeline.exports.formats import FORMATS, format_named
+from factory_pipeline.sdk.factory import Created, Factory, OnProgress
+from factory_pipeline.versions.arguments import validate
+from factory_pipeline.versions.compare import Comparison
+from factory_pipeline.versions.describe import CollectionSummary, DatasetSummary, VersionSummary
+
+
+class DatasetClient:
+    """Makes datasets from collections or from the whole data lake, and brings their exports to you.
+
+    All calls raise `factory_pipeline.errors.FactoryError`; an argument that is not allowed raises its
+    `ArgumentError` before any work starts, with the argument's name, its value and what is allowed.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        home: str | Path | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Talk to the factory of this machine, or to the one that a Dagster web server serves.
+
+        Args:
+            address: of the web server, such as `http://factory:3000`; None works in this process.
+            home: the factory home of this machine; None is the one that FACTORY_HOME names, else
+                `./factory_home`.
+            on_progress: is told the progress; None shows it on the terminal.
+        """
+        self._factory = _factory(address, home)
+        self._on_progress = on_progress
+
+    def create_dataset_from_collection(
+        self,
+        dataset_name: str,
+        collection_id: str,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+    ) -> Created:
+        """Make a dataset of all or some items of a collection; its first version is 1.0.0.
+
+        Args:
+            dataset_name: not empty, and of no other dataset.
+            collection_id: see `collections`.
+            split_info: percentages of `train`, `test` and `validation`, together 100.
+            labels: at least one; annotations with other labels are left out.
+            export_types: formats that are made at once.
+            query: which items, in the short form (`annotation.label=Balloon`) or CQL2.
+            filter: `annotation_types`, `from_date`, `to_date`, `bbox`, `geometry`.
+            operation_list: ids of annotation sources; None takes all, an empty list none.
+            augmentation_list: augmentations of the train split.
+        """
+        return self._make(
+            dataset_name=dataset_name,
+            collection_id=collection_id,
+            split_info=split_info,
+            labels=labels,
+            export_types=export_types,
+            query=query,
+            filter=filter,
+            operation_list=operation_list,
+            augmentation_list=augmentation_list,
+        )
+
+    def create_dataset_from_datalake(
+        self,
+        dataset_name: str,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        item_type: str = "image",
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+    ) -> Created:
+        """Make a dataset from the items of all collections.
+
+        `item_type` says what the query chooses: `image`, `image_collection` or `dataset`. The other
+        arguments are those of `create_dataset_from_collection`.
+        """
+        return self._make(
+            dataset_name=dataset_name,
+            item_type=item_type,
+            split_info=split_info,
+            labels=labels,
+            export_types=export_types,
+            query=query,
+            filter=filter,
+            operation_list=operation_list,
+            augmentation_list=augmentation_list,
+        )
+
+    def update_dataset_version_from_collection(
+        self,
+        dataset_version_id: str,
+        collection_id: str,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        is_new_version_required: bool = False,
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+    ) -> Created:
+        """Extend a version by items of a collection: its next revision, or a new version.
+
+        From 1.0.4, a revision is 1.0.5 and a new version 1.1.0. An item of the source version keeps its
+        split. The other arguments are those of `create_dataset_from_collection`.
+        """
+        return self._make(
+            dataset_version_id=dataset_version_id,
+            collection_id=collection_id,
+            split_info=split_info,
+            labels=labels,
+            export_types=export_types,
+            query=query,
+            filter=filter,
+            is_new_version_required=is_new_version_required,
+            operation_list=operation_list,
+            augmentation_list=augmentation_list,
+        )
+
+    def update_dataset_version_from_datalake(
+        self,
+        dataset_version_id: str,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        item_type: str = "image",
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        is_new_version_required: bool = False,
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+    ) -> Created:
+        """Extend a version by items of all collections; see the calls above for the arguments."""
+        return self._make(
+            dataset_version_id=dataset_version_id,
+            item_type=item_type,
+            split_info=split_info,
+            labels=labels,
+            export_types=export_types,
+            query=query,
+            filter=filter,
+            is_new_version_required=is_new_version_required,
+            operation_list=operation_list,
+            augmentation_list=augmentation_list,
+        )
+
+    def download_dataset(
+        self,
+        version_id: str,
+        export_type: str,
+        custom_download_path: str | Path = "",
+        is_media_include: bool = True,
+    ) -> Path:
+        """Bring a version in a format to this machine; makes the export first where it is not there.
+
+        A download that was cut off goes on, every file is verified, and no file that is not of this
+        download is overwritten.
+
+        Args:
+            version_id: see `list_datasets`.
+            export_type: one of `export_types()`.
+            custom_download_path: an absolute path; empty means a folder of the dataset's name in the working
+                directory.
+            is_media_include: False brings annotations without images.
+
+        Returns:
+            The folder.
+        """
+        form = format_named(export_type, argument="export_type")
+        if custom_download_path and not Path(custom_download_path).is_absolute():
+            raise ArgumentError(
+                "custom_download_path",
+                str(custom_download_path),
+                "it must be an absolute path, or empty for a folder in the working directory",
+            )
+        if not isinstance(is_media_include, bool):
+            raise ArgumentError("is_media_include", is_media_include, "allowed are True and False")
+        version = self.describe_version(version_id)
+        with _told(self._on_progress) as tell:
+            if form.name not in version.exports:
+                self._factory.export(version, form.name, tell)
+            source = self._factory.source(version, form.name)
+            target = Path(custom_download_path) if custom_download_path else Path(folder_name(source))
+
+            def on_bytes(done: int, total: int) -> None:
+                tell(f"Downloading {done / 1e6:,.1f} of {total / 1e6:,.1f} MB", done / max(total, 1))
+
+            return download(source, target.absolute(), media=is_media_include, on_bytes=on_bytes)
+
+    def collections(self) -> list[CollectionSummary]:
+        """The collections of the data lake, with their annotation sources."""
+        return [CollectionSummary.model_validate(one) for one in self._factory.answer("collections")]
+
+    def list_datasets(self) -> list[DatasetSummary]:
+        """All datasets with their versions, by name."""
+        return [DatasetSummary.model_validate(one) for one in self._factory.answer("datasets")]
+
+    def describe_dataset(self, dataset: str) -> DatasetSummary:
+        """One dataset, by name or id."""
+        return DatasetSummary.model_validate(self._factory.answer("dataset", dataset=dataset))
+
+    def describe_version(self, version_id: str) -> VersionSummary:
+        """One version: its items by split and label, its exports, and what was asked for."""
+        return VersionSummary.model_validate(self._factory.answer("version", version_id=version_id))
+
+    def compare_versions(self, version_id: str, other_version_id: str) -> Comparison:
+        """What the other version has more, less or else than the first one."""
+        found = self._factory.answer("compare", version_id=version_id, other_version_id=other_version_id)
+        return TypeAdapter(Comparison).validate_python(found)
+
+    def delete_version(self, version_id: str) -> None:
+        """Delete a version with its exports; its number is not given again. Refused while it is read."""
+        self._factory.answer("delete", version_id=version_id)
+
+    @staticmethod
+    def export_types() -> tuple[str, ...]:
+        """The formats of exports."""
+        return tuple(FORMATS)
+
+    def _make(self, **arguments: Any) -> Created:
+        request = validate(**arguments, known_export_types=FORMATS)
+        with _told(self._on_progress) as tell:
+            created = self._factory.create(_as_json(arguments), tell)
+            for export_type in request.export_types:
+                self._factory.export(self.describe_version(created.version_id), export_type, tell)
+        return created
+
+
+def _factory(address: str | None, home: str | Path | None) -> Factory:
+    # Dagster takes a second to import, which a program that only catches errors need not wait for.
+    if address is not None:
+        from factory_pipeline.sdk.remote import RemoteFactory
+
+        if home is not None:
+            raise ArgumentError("home", str(home), "it can't be given together with an address")
+        return RemoteFactory(address)
+    from factory_pipeline.sdk.local import LocalFactory
+    from factory_pipeline.storage import FactoryHome
+
+    return LocalFactory(FactoryHome(Path(home).absolute()) if home else FactoryHome.from_environment())
+
+
+def _as_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call as JSON values, as the configuration of a run holds them."""
+    values = {name: value for name, value in arguments.items() if value is not None}
+    if not isinstance(values["query"], str):
+        values["query"] = json.dumps(values["query"])
+    if isinstance(values.get("augmentation_list"), list):
+        values["augmentation_list"] = {"IMAGE_LEVEL": values["augmentation_list"]}
+    # Dates are told as texts, and tuples as lists.
+    return dict(json.loads(json.dumps(values, default=str)))
+
+
+@contextmanager
+def _told(on_progress: OnProgress | None) -> Iterator[OnProgress]:
+    if on_progress is not None:
+        yield on_progress
+        return
+    from factory_pipeline.progress import ProgressLine
+
+    with ProgressLine() as line:
+        yield line.show

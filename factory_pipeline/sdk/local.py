@@ -1,0 +1,84 @@
+"""The factory of this machine for the SDK: each call is a run of the instance that the web UI shows."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+
+from factory_pipeline.assets.exports import asset_name
+from factory_pipeline.build import QUIET, prepare_home, what_failed
+from factory_pipeline.errors import BuildError
+from factory_pipeline.exports.download import ExportSource, FolderSource
+from factory_pipeline.exports.formats import format_named
+from factory_pipeline.partitions import VERSIONS
+from factory_pipeline.resources import Factory
+from factory_pipeline.sdk.factory import Created, OnProgress
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline.versions.calls import answer
+from factory_pipeline.versions.describe import VersionSummary
+
+
+class LocalFactory:
+    """Works in this process and in a factory home of this machine."""
+
+    def __init__(self, home: FactoryHome) -> None:
+        """The home is made when the first call needs it."""
+        self._home = home
+
+    def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
+        """As `sdk.factory.Factory` says."""
+        on_progress("Choosing items", 0.0)
+        said = self._run("create_dataset_version", {"ops": {"dataset_version": {"config": arguments}}})
+        return Created(said["dataset_version"]["dataset id"], said["dataset_version"]["version id"])
+
+    def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
+        """As `sdk.factory.Factory` says."""
+        form = format_named(export_type)
+        on_progress(f"Writing {form.name}", 0.0)
+        self._run("export_version", {}, [asset_name(form)], version.partition)
+
+    def source(self, version: VersionSummary, export_type: str) -> ExportSource:
+        """As `sdk.factory.Factory` says."""
+        return FolderSource(self._home.version(version.id).export(format_named(export_type).slug))
+
+    def answer(self, call: str, **arguments: Any) -> Any:
+        """As `sdk.factory.Factory` says."""
+        with closing(Factory(home=str(self._home.root)).registry()) as registry:
+            return answer(registry, self._home, call, arguments)
+
+    def _run(
+        self,
+        job: str,
+        config: Mapping[str, Any],
+        assets: Sequence[str] = (),
+        partition: str | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """Run a job in this process; gives the metadata of its assets.
+
+        Raises:
+            BuildError: it failed; the message is what the failed step said.
+        """
+        from factory_pipeline.definitions import defs
+
+        prepare_home(self._home)
+        resources = {"factory": {"config": {"home": str(self._home.root)}}}
+        with dg.DagsterInstance.get() as instance:
+            if partition is not None:
+                instance.add_dynamic_partitions(VERSIONS, [partition])
+            result = defs.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                run_config={**QUIET, **config, "resources": resources},
+                asset_selection=[dg.AssetKey(name) for name in assets] or None,
+                partition_key=partition,
+                raise_on_error=False,
+            )
+        if not result.success:
+            raise BuildError(what_failed(result))
+        return {
+            event.step_materialization_data.materialization.asset_key.to_user_string(): {
+                label: value.value
+                for label, value in event.step_materialization_data.materialization.metadata.items()
+            }
+            for event in result.get_asset_materialization_events()
+        }

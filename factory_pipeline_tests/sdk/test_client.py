@@ -1,0 +1,291 @@
+"""The SDK on this machine, from an onboarded upload to verified downloads."""
+
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from factory_pipeline import DatasetClient
+from factory_pipeline.automation.versions import requested_exports
+from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.errors import ArgumentError, DownloadError, FactoryError
+from factory_pipeline.exports.formats import FORMATS
+from factory_pipeline.resources import Factory
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.built import environment, factory
+from factory_pipeline_tests.onboarding.factory import Bench
+
+SPLIT = {"train": 60, "test": 20, "validation": 20}
+AUGMENTATIONS = {
+    "IMAGE_LEVEL": [{"id": "FLIP_IMAGE", "properties": [{"id": "FLIP_VERTICAL", "values": [True]}]}]
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
+    """A home with one collection, `tiles`: 10 images with masks of Land and Water."""
+    home = FactoryHome(tmp_path_factory.mktemp("sdk") / "home")
+    with environment(), dg.DagsterInstance.ephemeral() as instance:
+        bench = Bench(home, instance)
+        key = bench.onboard("tiles")
+        with closing(bench.factory.registry()) as registry:
+            collect_upload(registry, home, key)
+        yield home
+
+
+@pytest.fixture
+def client(home: FactoryHome) -> DatasetClient:
+    return DatasetClient(home=home.root, on_progress=lambda *_: None)
+
+
+@pytest.fixture
+def collection(client: DatasetClient) -> str:
+    (collection,) = client.collections()
+    return collection.id
+
+
+def test_the_calls_have_the_names_parameters_and_defaults_of_their_page() -> None:
+    def told(call: str) -> dict[str, Any]:
+        parameters = list(inspect.signature(getattr(DatasetClient, call)).parameters.values())[1:]
+        return {parameter.name: parameter.default for parameter in parameters}
+
+    needed, shared = inspect.Parameter.empty, {"export_types": [], "query": "", "filter": {}}
+    last = {"operation_list": None, "augmentation_list": None}
+    base = {"split_info": needed, "labels": needed}
+    assert told("create_dataset_from_collection") == {
+        "dataset_name": needed, "collection_id": needed, **base, **shared, **last,
+    }  # fmt: skip
+    assert told("create_dataset_from_datalake") == {
+        "dataset_name": needed, **base, "item_type": "image", **shared, **last,
+    }  # fmt: skip
+    assert told("update_dataset_version_from_collection") == {
+        "dataset_version_id": needed, "collection_id": needed, **base, **shared,
+        "is_new_version_required": False, **last,
+    }  # fmt: skip
+    assert told("update_dataset_version_from_datalake") == {
+        "dataset_version_id": needed, **base, "item_type": "image", **shared,
+        "is_new_version_required": False, **last,
+    }  # fmt: skip
+    assert told("download_dataset") == {
+        "version_id": needed, "export_type": needed, "custom_download_path": "", "is_media_include": True,
+    }  # fmt: skip
+
+
+def test_a_dataset_is_made_exported_and_downloaded(
+    client: DatasetClient, collection: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = client.create_dataset_from_collection(
+        "Waters", collection, SPLIT, ["Water"], ["RAW", "Semantic Segmentation"]
+    )
+    version = client.describe_version(made.version_id)
+    assert (version.dataset_id, version.number, version.items) == (made.dataset_id, "1.0.0", 10)
+    assert version.splits == {"train": 6, "test": 2, "validation": 2}
+    assert set(version.exports) == {"RAW", "Semantic Segmentation"}
+    monkeypatch.chdir(tmp_path)
+    folder = client.download_dataset(made.version_id, "RAW")
+    assert folder == tmp_path / "Waters-1.0.0-RAW"
+    images = json.loads((folder / "labels.json").read_text())["images"]
+    assert len(images) == len(list((folder / "data").iterdir())) == 10
+
+
+@pytest.mark.parametrize("export_type", list(FORMATS))
+def test_every_format_can_be_downloaded(
+    client: DatasetClient, collection: str, tmp_path: Path, export_type: str
+) -> None:
+    version = version_named(client, collection, "All formats")
+    folder = client.download_dataset(version, export_type, tmp_path / "out")
+    assert (folder / "export.json").exists()
+    files = json.loads((folder / "export.json").read_text())["files"]
+    assert files
+    assert all((folder / file["path"]).stat().st_size == file["bytes"] for file in files)
+
+
+def version_named(client: DatasetClient, collection: str, name: str) -> str:
+    """The version of a dataset with an augmentation, made once."""
+    for dataset in client.list_datasets():
+        if dataset.name == name:
+            return dataset.versions[0].id
+    return client.create_dataset_from_collection(
+        name, collection, SPLIT, ["Water", "Land"], augmentation_list=AUGMENTATIONS
+    ).version_id
+
+
+def test_annotations_come_without_media(client: DatasetClient, collection: str, tmp_path: Path) -> None:
+    version = version_named(client, collection, "All formats")
+    folder = client.download_dataset(version, "RAW", tmp_path / "out", is_media_include=False)
+    assert (folder / "labels.json").exists()
+    assert not (folder / "data").exists()
+
+
+def test_an_update_is_a_revision_or_a_new_version(client: DatasetClient, collection: str) -> None:
+    first = client.create_dataset_from_collection("Growing", collection, SPLIT, ["Water"])
+    revision = client.update_dataset_version_from_collection(
+        first.version_id, collection, SPLIT, ["Water", "Land"]
+    )
+    newer = client.update_dataset_version_from_datalake(
+        revision.version_id, SPLIT, ["Water"], is_new_version_required=True
+    )
+    growing = client.describe_dataset("Growing")
+    assert [version.number for version in growing.versions] == ["1.0.0", "1.0.1", "1.1.0"]
+    assert newer.dataset_id == first.dataset_id == growing.id
+    comparison = client.compare_versions(first.version_id, revision.version_id)
+    assert comparison.labels_added == ("Land",)
+    assert not comparison.moved
+    assert client.compare_versions(first.version_id, newer.version_id).is_same
+
+
+def test_a_deleted_version_is_gone(client: DatasetClient, collection: str, home: FactoryHome) -> None:
+    made = client.create_dataset_from_collection("Short", collection, SPLIT, ["Water"], ["COCO"])
+    client.delete_version(made.version_id)
+    assert "Short" not in [dataset.name for dataset in client.list_datasets()]
+    assert not home.version(made.version_id).root.exists()
+    with pytest.raises(FactoryError, match="deleted"):
+        client.download_dataset(made.version_id, "COCO")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset_name": "  "}, "dataset_name is '  '"),
+        ({"split_info": {"train": 60, "test": 20}}, "validation is missing"),
+        ({"split_info": {"train": 60, "test": 20, "validation": 21}}, "sum to 100, and these to 101"),
+        ({"labels": []}, "at least one label"),
+        ({"export_types": ["VOC"]}, "'VOC'; it must be one of 'RAW', 'YOLO Darknet'"),
+        ({"filter": {"from_date": "soon"}}, "filter.from_date"),
+        ({"query": "annotation.label="}, "query"),
+        (
+            {"augmentation_list": [{"id": "IMAGE_BLUR", "properties": [{"id": "BLUR", "values": [1, 16]}]}]},
+            "properties[0].values is [1, 16]; it must be a list of two numbers from 0 to 15",
+        ),
+    ],
+)  # fmt: skip
+def test_an_argument_that_is_not_allowed_is_named_before_any_work(
+    client: DatasetClient, collection: str, changes: dict[str, Any], message: str
+) -> None:
+    usual = {"dataset_name": "Wrong", "collection_id": collection, "split_info": SPLIT, "labels": ["Water"]}
+    with pytest.raises(ArgumentError) as told:
+        client.create_dataset_from_collection(**usual | changes)
+    assert message in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"collection_id": "nowhere"}, "collection_id is 'nowhere'"),
+        ({"labels": ["Watr"]}, "labels[0] is 'Watr'"),
+        ({"operation_list": ["nobody"]}, "operation_list[0] is 'nobody'"),
+        ({"query": "metadata.original_name=nothing"}, "none of the 10 items of the collection"),
+    ],
+)
+def test_what_the_lake_does_not_have_is_named_and_nothing_is_left(
+    client: DatasetClient, collection: str, home: FactoryHome, changes: dict[str, Any], message: str
+) -> None:
+    before = sorted(home.versions.glob("*")) if home.versions.exists() else []
+    usual = {"dataset_name": "Wrong", "collection_id": collection, "split_info": SPLIT, "labels": ["Water"]}
+    with pytest.raises(FactoryError) as told:
+        client.create_dataset_from_collection(**usual | changes)
+    assert message in str(told.value)
+    assert "Wrong" not in [dataset.name for dataset in client.list_datasets()]
+    assert (sorted(home.versions.glob("*")) if home.versions.exists() else []) == before
+
+
+def test_a_name_that_is_taken_is_said(client: DatasetClient, collection: str) -> None:
+    version_named(client, collection, "All formats")
+    with pytest.raises(FactoryError, match="'All formats' is taken"):
+        client.create_dataset_from_collection("All formats", collection, SPLIT, ["Water"])
+
+
+def test_downloads_say_what_is_wrong(client: DatasetClient, collection: str, tmp_path: Path) -> None:
+    version = version_named(client, collection, "All formats")
+    with pytest.raises(ArgumentError, match="custom_download_path is 'out'; it must be an absolute path"):
+        client.download_dataset(version, "RAW", "out")
+    with pytest.raises(ArgumentError, match="export_type is 'VOC'"):
+        client.download_dataset(version, "VOC")
+    with pytest.raises(FactoryError, match="no dataset version 'nowhere'"):
+        client.download_dataset("nowhere", "RAW")
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(DownloadError, match="is not empty"):
+        client.download_dataset(version, "RAW", tmp_path)
+
+
+def test_a_version_made_twice_has_the_same_hash_and_the_same_bytes(
+    client: DatasetClient, collection: str, home: FactoryHome
+) -> None:
+    arguments = (collection, SPLIT, ["Water", "Land"], ["COCO", "TerraTorch"])
+    made = [
+        client.create_dataset_from_collection(name, *arguments, augmentation_list=AUGMENTATIONS)
+        for name in ("Twice", "Twice again")
+    ]
+    client.delete_version(made[1].version_id)
+    versions = [made[0], client.update_dataset_version_from_collection(
+        made[0].version_id, *arguments, augmentation_list=AUGMENTATIONS
+    )]  # fmt: skip
+    first, second = (client.describe_version(one.version_id) for one in versions)
+    assert first.content_hash == second.content_hash
+    manifests = [home.version(version.id).manifest for version in (first, second)]
+    assert manifests[0].read_bytes() == manifests[1].read_bytes()
+    pixels = [pixels_of(home.version(version.id).export("coco")) for version in (first, second)]
+    assert pixels[0] == pixels[1]
+
+
+def pixels_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix == ".tif"
+    }
+
+
+def test_the_sensor_asks_once_for_the_exports_that_are_missing(
+    client: DatasetClient, collection: str, home: FactoryHome
+) -> None:
+    made = client.create_dataset_from_collection("Waiting", collection, SPLIT, ["Water"], ["RAW", "COCO"])
+    with closing(Factory(home=str(home.root)).registry()) as registry:
+        (raw,) = [one for one in registry.exports(made.version_id) if one.type == "RAW"]
+        registry.delete_export(raw.id)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        ticks = [requested_exports(context, factory=Factory(home=str(home.root))) for _ in range(2)]
+    for tick in ticks:
+        (request,) = [one for one in tick.run_requests if made.version_id in one.partition_key]
+        assert request.run_key == f"{made.version_id} RAW"
+        assert request.asset_selection == [dg.AssetKey("raw_export")]
+
+
+def test_the_command_line_does_the_same(
+    client: DatasetClient, collection: str, home: FactoryHome, tmp_path: Path
+) -> None:
+    wanted = ("--collection", collection, "--label", "Water", "--export", "RAW")
+    made = factory("dataset", "create", "By hand", *wanted, home=home.root)
+    assert made.returncode == 0, made.stderr
+    version = client.describe_dataset("By hand").versions[0]
+    assert version.id in made.stdout
+    assert "By hand" in factory("dataset", "list", home=home.root).stdout
+    assert "6 train, 2 test, 2 validation" in factory("dataset", "show", version.id, home=home.root).stdout
+    got = factory("dataset", "download", version.id, "RAW", "--output", tmp_path / "out", home=home.root)
+    assert got.stdout.strip() == str(tmp_path / "out")
+    wrong = factory("dataset", "create", "x", "--label", "a", "--split", "train=1", home=home.root)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("Error: split_info is")
+    assert "Traceback" not in wrong.stderr
+    assert factory("dataset", "delete", version.id, "--yes", home=home.root).returncode == 0
+
+
+def test_a_version_is_an_asset_with_its_counts(
+    client: DatasetClient, collection: str, home: FactoryHome
+) -> None:
+    made = client.create_dataset_from_collection("Seen", collection, SPLIT, ["Water"], ["RAW"])
+    with environment(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home.dagster))
+        with dg.DagsterInstance.get() as instance:
+            event = instance.get_latest_materialization_event(dg.AssetKey("dataset_version"))
+            exported = instance.get_materialized_partitions(dg.AssetKey("raw_export"))
+    assert event.asset_materialization.metadata["version id"].value == made.version_id
+    assert any(key.endswith(made.version_id) for key in exported)
+    assert pl.read_parquet(home.version(made.version_id).manifest).height == 10

@@ -1,0 +1,113 @@
+"""The SDK on a factory elsewhere: the same calls, through a running web server and its daemon."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import requests
+
+from factory_pipeline import DatasetClient
+from factory_pipeline.build import prepare_home
+from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.errors import RemoteError
+from factory_pipeline.sdk.remote import seen_from_here
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.built import FACTORY, environment
+from factory_pipeline_tests.onboarding.factory import Bench
+
+SPLIT = {"train": 60, "test": 20, "validation": 20}
+SECONDS_TO_START = 120
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The web server of `factory ui` on a home with one collection, `tiles`."""
+    home = FactoryHome(tmp_path_factory.mktemp("remote") / "home")
+    with environment(), dg.DagsterInstance.ephemeral() as instance:
+        prepare_home(home)
+        bench = Bench(home, instance)
+        key = bench.onboard("tiles")
+        with closing(bench.factory.registry()) as registry:
+            collect_upload(registry, home, key)
+    port = free_port()
+    with (home.root / "ui.log").open("wb") as log:
+        ui = subprocess.Popen(
+            [FACTORY, "ui", "--port", str(port)],
+            env={**os.environ, "FACTORY_HOME": str(home.root)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/server_info", ui, home.root / "ui.log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(ui.pid, signal.SIGTERM)
+            try:
+                ui.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(ui.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port that is free, with the next one free for the pages."""
+    with socket.socket() as one, socket.socket() as other:
+        while True:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            try:
+                other.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+def wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            if requests.get(url, timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.5)
+    pytest.fail(f"The web server did not start: {log.read_text()[-2000:]}")
+
+
+def test_the_same_calls_work_on_a_factory_elsewhere(address: str, tmp_path: Path) -> None:
+    told: list[str] = []
+    client = DatasetClient(address, on_progress=lambda step, _: told.append(step))
+    (collection,) = client.collections()
+    made = client.create_dataset_from_collection("Afar", collection.id, SPLIT, ["Water"], ["COCO"])
+    assert any(step.startswith("Writing COCO") for step in told)
+    version = client.describe_version(made.version_id)
+    assert (version.items, version.exports) == (10, ("COCO",))
+    folder = client.download_dataset(made.version_id, "COCO", tmp_path / "out")
+    assert len(list((folder / "images" / "train").iterdir())) == 6
+    with pytest.raises(RemoteError, match="labels\\[0\\] is 'Watr'"):
+        client.create_dataset_from_collection("Wrong", collection.id, SPLIT, ["Watr"])
+    client.delete_version(made.version_id)
+    assert client.list_datasets() == []
+
+
+def test_a_server_that_is_away_is_said() -> None:
+    with pytest.raises(RemoteError, match=r"No Dagster web server answers at http://127\.0\.0\.1:9"):
+        DatasetClient("http://127.0.0.1:9").collections()
+
+
+@pytest.mark.parametrize(
+    ("url", "server", "seen"),
+    [
+        ("http://127.0.0.1:3001/exports/a", "http://factory:3000", "http://factory:3001/exports/a"),
+        ("http://0.0.0.0:3001/exports/a", "https://factory", "http://factory:3001/exports/a"),
+        ("http://pages.org/exports/a", "http://factory:3000", "http://pages.org/exports/a"),
+    ],
+)
+def test_files_are_fetched_from_the_host_of_the_server(url: str, server: str, seen: str) -> None:
+    assert seen_from_here(url, server) == seen
