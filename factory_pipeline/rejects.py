@@ -9,9 +9,9 @@ REJECT_SCHEMA = {"shot_number": pl.Int64, "stage": pl.String, "reason": pl.Strin
 
 
 def reject_frame(
-    shot_numbers: pl.Series | Sequence[int], stage: str, reason: str, detail: str
+    shot_numbers: pl.Series | Sequence[int], stage: str, reason: str, detail: str | pl.Series
 ) -> pl.DataFrame:
-    """Footprints that one stage dropped for the same reason, in REJECT_SCHEMA."""
+    """Footprints that one stage dropped for the same reason, in REJECT_SCHEMA; `detail` may differ."""
     return pl.DataFrame({"shot_number": shot_numbers}, schema={"shot_number": pl.Int64}).with_columns(
         stage=pl.lit(stage), reason=pl.lit(reason), detail=pl.lit(detail)
     )

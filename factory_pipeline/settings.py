@@ -1,14 +1,17 @@
 """The settings of one build: what goes in, what comes out, by which recipe. Kept as `build.yaml`."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factory_pipeline.errors import RecipeError
-from factory_pipeline.recipe import Recipe
+from factory_pipeline.recipe import Recipe, problems_of
 from factory_pipeline.storage import BuildFiles, FactoryHome, write_text
+
+Modality = Literal["S2", "DEM", "LC"]
+"""Sentinel-2 reflectances; altitude and slope; land cover as class codes."""
 
 
 class BuildSettings(BaseModel):
@@ -27,12 +30,18 @@ class BuildSettings(BaseModel):
     """How long a catalog that is busy or away is asked again, in seconds."""
     workers: int = Field(2, ge=1)
     """Batches, and granules, that are worked on at the same time."""
+    bytes_in_flight: int = Field(256 * 2**20, ge=2**20)
+    """Bytes of rasters that a worker fetches and decodes at a time, beside the windows that it has cut."""
     aggregated_csv: dict[str, Path] = {}
     """By split: a CSV of footprints that replaces aggregation and filtering."""
     subset_csv: dict[str, Path] = {}
     """By split: a CSV of footprints that replaces aggregation, filtering and sampling."""
     plot_distribution: bool = False
     """Also plot all footprints that passed the filter, not only the subset."""
+    onboard: bool = False
+    """Onboard the fused dataset like an upload; takes about as much room again as the dataset."""
+    onboard_modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] = ("S2",)
+    """The rasters that a model of the onboarded dataset gets to see."""
 
     @property
     def files(self) -> BuildFiles:
@@ -45,6 +54,16 @@ class BuildSettings(BaseModel):
         given = self.aggregated_csv.keys() | self.subset_csv.keys()
         return [split for split in self.recipe.splits if split not in given]
 
+    def with_tuning_of(self, home: FactoryHome) -> Self:
+        """The same build with what has no option on the command line but stands in the home's `build.yaml`.
+
+        Raises:
+            RecipeError: as `load`.
+        """
+        kept = self.load(home)
+        tuning = {name: getattr(kept, name) for name in ("catalog_patience_s", "bytes_in_flight")}
+        return self.model_copy(update=tuning)
+
     def save(self, home: FactoryHome) -> None:
         """Make this the build that the home works on."""
         write_text(home.build_file, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
@@ -54,11 +73,14 @@ class BuildSettings(BaseModel):
         """The build that the home works on; a new home builds from its granule inbox.
 
         Raises:
-            RecipeError: `build.yaml` holds a value that is not allowed.
+            RecipeError: `build.yaml` is not YAML or holds values that are not allowed; all are named.
         """
         if not home.build_file.exists():
             return cls(granules=str(home.granule_inbox), output=home.default_output)
         try:
             return cls.model_validate(yaml.safe_load(home.build_file.read_text(encoding="utf-8")))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise RecipeError(f"The build settings {home.build_file} are not valid: {error}.") from error
+        except ValidationError as error:
+            problems = problems_of(error)
+            raise RecipeError(f"The build settings {home.build_file} are not valid {problems}.") from error
+        except yaml.YAMLError as error:
+            raise RecipeError(f"The build settings {home.build_file} are not YAML: {error}.") from error

@@ -55,6 +55,7 @@ class BatchExtraction:
         self._files = settings.files
         self._catalog_address = settings.catalog
         self._catalog_patience_s = settings.catalog_patience_s
+        self._bytes_in_flight = settings.bytes_in_flight
 
     @cached_property
     def plan(self) -> BatchPlan:
@@ -69,7 +70,8 @@ class BatchExtraction:
     @cached_property
     def reader(self) -> BlockReader:
         """What reads the windows; shared by all batches of a run, which then share its headers."""
-        return BlockReader(sign=self.catalog.signer, fallback=RasterioReader(sign=self.catalog.signer))
+        fallback = RasterioReader(sign=self.catalog.signer)
+        return BlockReader(self.catalog.signer, fallback, bytes_in_flight=self._bytes_in_flight)
 
     def sentinel2(self, batch: str) -> StageOutcome:
         """Choose a product for every footprint, read its window, check its scene."""

@@ -7,6 +7,7 @@ import polars as pl
 
 from factory_pipeline.catalog.items import Tile
 from factory_pipeline.chips.layers import TiledLayer
+from factory_pipeline.chips.reading import stacked
 from factory_pipeline.chips.stack import ChipStack
 from factory_pipeline.chips.windows import window_grids
 from factory_pipeline.cog.reader import Resampling, WindowReader
@@ -36,13 +37,13 @@ def extract_landcover(
     """
     layer = TiledLayer(STAGE, Resampling.NEAREST, NO_WORLDCOVER)
     grids = window_grids(windows, recipe.window_size)
-    chips = []
-    for window in layer.read(windows["shot_number"].to_list(), grids, tiles, reader):
-        if not window.pixels.valid.any():
+    found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader)
+    cover, valid = stacked([window.pixels for window in found], recipe.window_size)
+    has_data = np.logical_or.reduce(valid, axis=(1, 2))
+    for window, is_there in zip(found, has_data.tolist(), strict=True):
+        if is_there:
+            layer.kept.append(window)
+        else:
             layer.drop(window.shot_number, NO_WORLDCOVER, "The map has no data in the window.")
-            continue
-        layer.kept.append(window)
-        chips.append(window.pixels.values.astype(np.uint8)[None])
-    shape = (len(chips), 1, recipe.window_size, recipe.window_size)
-    values = np.stack(chips) if chips else np.zeros(shape, np.uint8)
-    return ChipStack(layer.table, {"worldcover": values}, layer.rejects)
+    chips = cover[has_data, None].astype(np.uint8)
+    return ChipStack(layer.table, {"worldcover": chips}, layer.rejects)

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.errors import SourceUnavailableError
 
@@ -24,3 +27,10 @@ def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWi
             f" The first: {failures[0].reason}"
         )
     return answers
+
+
+def stacked(windows: Sequence[ReadWindow], size: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    """Values of windows of `size` x `size` pixels and where they hold data: (windows, size, size), twice."""
+    values = np.array([window.values for window in windows]).reshape(-1, size, size)
+    valid = np.array([window.valid for window in windows], np.bool_).reshape(-1, size, size)
+    return values, valid

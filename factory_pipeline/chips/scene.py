@@ -33,9 +33,15 @@ def compute_scl_stats(scl: NDArray[np.uint8]) -> NDArray[np.float64]:
     Returns:
         (windows, 12), unrounded.
     """
-    pixels = scl.shape[1] * scl.shape[2]
-    counts = [np.count_nonzero(scl == code, axis=(1, 2)) for code in range(len(SCL_CLASSES))]
-    return np.stack(counts, axis=1) / pixels
+    return count_classes(scl) / (scl.shape[1] * scl.shape[2])
+
+
+def count_classes(scl: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels of each window are of each scene class: (windows, 12)."""
+    windows, codes = len(scl), np.iinfo(np.uint8).max + 1
+    own_codes = scl + codes * np.arange(windows)[:, None, None]
+    counts = np.bincount(own_codes.ravel(), minlength=windows * codes).reshape(windows, codes)
+    return counts[:, : len(SCL_CLASSES)]
 
 
 def failed_checks(scl: NDArray[np.uint8], checks: SceneChecks) -> list[str | None]:
@@ -50,12 +56,13 @@ def failed_checks(scl: NDArray[np.uint8], checks: SceneChecks) -> list[str | Non
     """
     rows, columns = footprint_pixels(scl.shape[1])
     failed = {CENTER: ~np.isin(scl[:, rows, columns], checks.center_classes).all(axis=(1, 2))}
+    counts, pixels = count_classes(scl), scl.shape[1] * scl.shape[2]
     for name, classes in CHECKED_CLASSES.items():
         # Counted together: a sum of fractions may pass the threshold by its rounding.
-        failed[name] = np.isin(scl, classes).mean(axis=(1, 2)) > getattr(checks, name)
+        failed[name] = counts[:, classes].sum(axis=1) / pixels > getattr(checks, name)
     return [
         next((reason for reason, fails in zip(failed, window, strict=True) if fails), None)
-        for window in zip(*failed.values(), strict=True)
+        for window in np.stack([*failed.values()], axis=1).tolist()
     ]
 
 

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +22,7 @@ from factory_pipeline.chips.stack import ChipStack
 from factory_pipeline.chips.windows import window_at
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
+from factory_pipeline.hdf5.schema import SCL_CLASSES
 from factory_pipeline.recipe import Recipe, Sentinel2
 from factory_pipeline.rejects import REJECT_SCHEMA
 
@@ -116,7 +116,7 @@ def extract_sentinel2(
         SourceUnavailableError: the archive is away.
     """
     queue = queue_candidates(choices, recipe.window_size)
-    chips: dict[int, tuple[Scene, NDArray[np.uint16]]] = {}
+    chips: dict[int, tuple[Scene, list[ReadWindow]]] = {}
     waiting = list(queue.left)
 
     def read_all(reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
@@ -135,9 +135,8 @@ def extract_sentinel2(
     dropped = [shot for shot in footprints["shot_number"] if shot in queue.misses and shot not in chips]
     shape = (len(taken), 1 + len(recipe.sentinel2.bands), recipe.window_size, recipe.window_size)
     values = np.zeros(shape, np.uint16)
-    for place, (scene, bands) in enumerate(taken):
-        values[place, 0] = scene.scl
-        values[place, 1:] = bands
+    for chip, (scene, bands) in zip(values, taken, strict=True):
+        fill_chip(chip, scene, bands, recipe.sentinel2)
     return ChipStack(
         chip_table([scene for scene, _ in taken], recipe.sentinel2),
         {"sentinel2": values},
@@ -179,14 +178,17 @@ def read_scenes(queue: Queue, candidates: Sequence[Candidate], read: Read) -> li
             for candidate in candidates
         ]
     )
-    scenes = []
+    found, values = [], []
     for candidate, answer in zip(candidates, answers, strict=True):
         if isinstance(answer, ReadFailure):
             queue.miss(candidate, UNREADABLE, answer.reason)
         else:
-            scl = np.clip(answer.values, 0, 255).astype(np.uint8)
-            scenes.append(Scene(candidate, scl, compute_scl_stats(scl[None])[0]))
-    return scenes
+            found.append(candidate)
+            values.append(answer.values)
+    if not found:
+        return []
+    scl = np.clip(np.array(values), 0, 255).astype(np.uint8)
+    return [Scene(*each) for each in zip(found, scl, compute_scl_stats(scl), strict=True)]
 
 
 def good_scenes(queue: Queue, scenes: Sequence[Scene], rules: Sentinel2) -> list[Scene]:
@@ -206,8 +208,8 @@ def good_scenes(queue: Queue, scenes: Sequence[Scene], rules: Sentinel2) -> list
 
 def read_bands(
     queue: Queue, scenes: Sequence[Scene], read: Read, rules: Sentinel2
-) -> dict[int, tuple[Scene, NDArray[np.uint16]]]:
-    """The counts of every scene, (bands, rows, columns), by shot; without those that can't be read."""
+) -> dict[int, tuple[Scene, list[ReadWindow]]]:
+    """The bands of every scene, by shot; without those of which one can't be read."""
     answers = read(
         [
             WindowRead((scene.candidate.product.hrefs[band],), scene.candidate.window, Resampling.BILINEAR)
@@ -217,17 +219,23 @@ def read_bands(
     )
     chips = {}
     for place, scene in enumerate(scenes):
-        bands = answers[place * len(rules.bands) : (place + 1) * len(rules.bands)]
-        failures = [band for band in bands if isinstance(band, ReadFailure)]
+        own = answers[place * len(rules.bands) : (place + 1) * len(rules.bands)]
+        failures = [band for band in own if isinstance(band, ReadFailure)]
         if failures:
             queue.miss(scene.candidate, UNREADABLE, failures[0].reason)
-            continue
-        values: NDArray[Any] = np.stack([band.values for band in bands if isinstance(band, ReadWindow)])
-        counts = as_counts(values)
-        if offset_to_remove(scene.candidate.product, rules):
-            counts = remove_offset(counts)
-        chips[scene.candidate.shot_number] = scene, counts
+        else:
+            bands = [band for band in own if isinstance(band, ReadWindow)]
+            chips[scene.candidate.shot_number] = scene, bands
     return chips
+
+
+def fill_chip(chip: NDArray[np.uint16], scene: Scene, bands: Sequence[ReadWindow], rules: Sentinel2) -> None:
+    """Put the scene classification and the counts of the bands into a chip, (1 + bands, rows, columns)."""
+    chip[0] = scene.scl
+    for place, band in enumerate(bands, start=1):
+        chip[place] = as_counts(band.values)
+    if offset_to_remove(scene.candidate.product, rules):
+        chip[1:] = remove_offset(chip[1:])
 
 
 def offset_to_remove(product: Product, rules: Sentinel2) -> int:
@@ -249,11 +257,14 @@ def chip_table(scenes: Sequence[Scene], rules: Sentinel2) -> pl.DataFrame:
             scene.candidate.window.epsg,
             scene.candidate.window.left,
             scene.candidate.window.top,
-            scene.fractions.tolist(),
         )
         for scene in scenes
     ]
-    return pl.DataFrame(rows, schema=TABLE_SCHEMA, orient="row")
+    fractions = np.array([scene.fractions for scene in scenes]).reshape(-1, len(SCL_CLASSES))
+    schema = {name: dtype for name, dtype in TABLE_SCHEMA.items() if name != "scl_fractions"}
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        pl.Series("scl_fractions", fractions, dtype=FRACTIONS_DTYPE)
+    )
 
 
 def missing_products(choices: Choices) -> pl.DataFrame:

@@ -6,7 +6,6 @@ windows themselves memory holds at most `bytes_in_flight`, however many there ar
 """
 
 import asyncio
-import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,8 @@ from factory_pipeline.cog.header import (
     parse_header,
 )
 from factory_pipeline.cog.mosaic import assemble
-from factory_pipeline.cog.plan import BlockRun, PendingWindow, Plan, TilePixels, merge_blocks, plan_reads
+from factory_pipeline.cog.pending import PendingStack
+from factory_pipeline.cog.plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.cog.source import ByteSource, Patience, SourceError
 
@@ -91,33 +91,35 @@ class BlockReader:
         """All answers that the engine can give itself, None for the others."""
         slots = asyncio.Semaphore(self._requests_in_flight)
         headers = await self._read_headers(dict.fromkeys(h for read in reads for h in read.hrefs), slots)
-        answers: list[ReadWindow | ReadFailure | None] = [None] * len(reads)
-        places = []
-        for place, read in enumerate(reads):
-            found = [headers[href] for href in read.hrefs]
-            if all(isinstance(header, RasterLayout) for header in found):
-                places.append(place)
-            else:
-                answers[place] = self._without_headers(read, found)
         layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
+        failures = {
+            hrefs: self._without_headers(hrefs, headers)
+            for hrefs in dict.fromkeys(read.hrefs for read in reads)
+            if not all(href in layouts for href in hrefs)
+        }
+        answers: list[ReadWindow | ReadFailure | None] = [failures.get(read.hrefs) for read in reads]
+        places = [place for place, read in enumerate(reads) if read.hrefs not in failures]
         plan = plan_reads([reads[place] for place in places], layouts)
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
             crew = _Crew(self._source, slots, ByteBudget(self._bytes_in_flight), pool)
             await crew.work(plan)
-        for place, window in zip(places, plan.windows, strict=True):
-            if window is None:
-                reason = "the window's pixels are larger than its own, which needs GDAL's wider kernel"
+        for stack in plan.stacks:
+            for member, answer in zip(stack.places.tolist(), stack.answers, strict=True):
+                answers[places[member]] = answer
+        reason = "the window's pixels are larger than its own, which needs GDAL's wider kernel"
+        for place in places:
+            if answers[place] is None:
                 self._fell_back.update(dict.fromkeys(reads[place].hrefs, reason))
-            else:
-                answers[place] = window.answer
         return answers
 
-    def _without_headers(self, read: WindowRead, headers: Sequence[_Header]) -> ReadFailure | None:
-        """The failure of a window of which not all assets can be read; None if the fallback may."""
-        for header in headers:
+    def _without_headers(self, hrefs: Sequence[str], headers: Mapping[str, _Header]) -> ReadFailure | None:
+        """The failure of windows of which not all assets can be read; None if the fallback may."""
+        for href in hrefs:
+            header = headers[href]
             if isinstance(header, ReadFailure):
                 return header
-        for href, header in zip(read.hrefs, headers, strict=True):
+        for href in hrefs:
+            header = headers[href]
             if isinstance(header, UnsupportedRasterError):
                 self._fell_back[href] = str(header)
         return None
@@ -166,75 +168,76 @@ class _Crew:
 
     async def work(self, plan: Plan) -> None:
         """Give every window of a plan its answer; the plan's blocks are taken out."""
-        complete = [window for window in plan.windows if window is not None and window.blocks_missing == 0]
+        complete = [stack for stack in plan.stacks if stack.blocks_missing == 0]
         await asyncio.get_running_loop().run_in_executor(self._pool, _finish, complete)
         processes = []
         while plan.uses:  # what is cut is let go when it is cut, not at the end
             layout, blocks = plan.uses.popitem()
-            _fail_lost_blocks(layout, blocks)
+            for block in _lost_blocks(layout, blocks):
+                uses = blocks.pop(block)
+                _fail(layout, uses, f"the file ends before its block {block}", passing=False)
+                self._count_down(uses)
             processes += [self._process(run) for run in merge_blocks(layout, blocks)]
         await asyncio.gather(*processes)
 
     async def _process(self, run: BlockRun) -> None:
         async with self._slots, self._budget.hold(run.length + run.layout.block_bytes):
+            loop = asyncio.get_running_loop()
             try:
                 fetched = await self._source.fetch(run.layout.href, run.start, run.length)
             except SourceError as error:
-                tiles = itertools.chain.from_iterable(run.blocks.values())
-                _fail(run.layout, tiles, str(error), error.passing)
+                uses = [use for uses in run.blocks.values() for use in uses]
+                _fail(run.layout, uses, str(error), error.passing)
+                await loop.run_in_executor(self._pool, self._count_down, uses)
                 return
-            loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
 
     def _cut(self, run: BlockRun, data: memoryview) -> None:
         with data:  # the executor holds its arguments a moment longer
-            for block, tiles in run.blocks.items():
+            for block, uses in run.blocks.items():
                 begin = int(run.layout.offsets[block]) - run.start
                 end = begin + int(run.layout.byte_counts[block])
-                if _cut_block(run.layout, block, data[begin:end], tiles):
-                    _finish(self._count_down(tiles))
+                _cut_block(run.layout, block, data[begin:end], uses)
+                self._count_down(uses)
 
-    def _count_down(self, tiles: Sequence[TilePixels]) -> list[PendingWindow]:
-        """The windows that are complete with a block that was cut into these tiles."""
+    def _count_down(self, uses: Sequence[BlockUse]) -> None:
+        """Note that a block is cut, or lost; finish the windows that wait for no other."""
         complete = []
         with self._counting:
-            for tile in tiles:
-                tile.window.blocks_missing -= 1
-                if tile.window.blocks_missing == 0:
-                    complete.append(tile.window)
-        return complete
+            for tile, _ in uses:
+                tile.stack.blocks_missing -= 1
+                if tile.stack.blocks_missing == 0:
+                    complete.append(tile.stack)
+        _finish(complete)
 
 
-def _cut_block(layout: RasterLayout, block: int, data: memoryview, tiles: Sequence[TilePixels]) -> bool:
-    """Cut a block into its tiles; False if it is damaged."""
+def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse]) -> None:
+    """Cut a block into the windows that use it; they fail if it is damaged."""
     try:
         pixels = layout.decode(data, block)
     except Exception:  # a codec may raise anything when a block is damaged
-        _fail(layout, tiles, f"its block {block} is damaged", passing=False)
-        return False
-    for tile in tiles:
-        tile.take(block, pixels)
-    return True
+        _fail(layout, uses, f"its block {block} is damaged", passing=False)
+        return
+    for tile, members in uses:
+        tile.take(block, pixels, members)
 
 
-def _finish(windows: Sequence[PendingWindow]) -> None:
-    for window in windows:
-        window.answer = assemble(window)
-        window.patches = []
+def _finish(stacks: Sequence[PendingStack]) -> None:
+    for stack in stacks:
+        stack.answers = assemble(stack)
+        stack.patches = []
 
 
-def _fail_lost_blocks(layout: RasterLayout, blocks: dict[int, list[TilePixels]]) -> None:
-    """Take out the blocks that lie behind the end of a file that is cut off."""
+def _lost_blocks(layout: RasterLayout, blocks: Iterable[int]) -> list[int]:
+    """The blocks that lie behind the end of a file that is cut off."""
     ends = layout.offsets + layout.byte_counts
-    for block in [block for block in blocks if ends[block] > layout.file_size]:
-        _fail(layout, blocks.pop(block), f"the file ends before its block {block}", passing=False)
+    return [block for block in blocks if ends[block] > layout.file_size]
 
 
-def _fail(layout: RasterLayout, tiles: Iterable[TilePixels], reason: str, passing: bool) -> None:
+def _fail(layout: RasterLayout, uses: Sequence[BlockUse], reason: str, passing: bool) -> None:
     failure = ReadFailure(layout.href, _sentence(layout.href, reason), passing)
-    for tile in tiles:
-        tile.window.answer = failure
-        tile.window.patches = []
+    for tile, members in uses:
+        tile.stack.failures.update(dict.fromkeys(members.tolist(), failure))
 
 
 def _sentence(href: str, reason: str) -> str:

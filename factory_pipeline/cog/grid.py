@@ -1,8 +1,11 @@
 """The central value: a grid of pixels, and windows of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,28 @@ class Grid:
     def padded(self, pixels: int) -> "Grid":
         """The same grid with so many more pixels on each side."""
         return self.window(-pixels, -pixels, self.height + 2 * pixels, self.width + 2 * pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class GridStack:
+    """Grids that differ only in their place."""
+
+    like: Grid
+    """One of them: CRS, pixels and shape are those of all."""
+    left: NDArray[np.float64]
+    """(grids,) as `Grid.left`."""
+    top: NDArray[np.float64]
+    """(grids,) as `Grid.top`."""
+
+    @classmethod
+    def of(cls, grids: Sequence[Grid]) -> "GridStack":
+        """Put grids together, at least one, that are alike in everything but their place."""
+        left, top = np.array([(grid.left, grid.top) for grid in grids]).T
+        return cls(grids[0], left, top)
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def take(self, members: NDArray[np.intp]) -> "GridStack":
+        """Some of the grids."""
+        return GridStack(self.like, self.left[members], self.top[members])

@@ -1,39 +1,47 @@
-"""From the pixels of every raster to the finished window."""
+"""From the pixels of every raster to the finished windows."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.plan import PendingPatch, PendingWindow
-from factory_pipeline.cog.reader import ReadWindow
-from factory_pipeline.cog.resample import Mask
+from factory_pipeline.cog.plan import PendingPatch, PendingStack
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow
+from factory_pipeline.cog.resample import Mask, Pixels
 
 
-def assemble(window: PendingWindow) -> ReadWindow:
-    """Resample every source of a window whose blocks are all there; the first with data at a pixel wins."""
-    shape = window.read.grid.shape
-    answers = [patch.sampling.apply(*lay_together(patch, window.dtype)) for patch in window.patches]
-    if len(answers) == 1:
-        return answers[0]
-    values: NDArray[np.generic] = np.zeros(shape, window.dtype)
+def assemble(stack: PendingStack) -> list[ReadWindow | ReadFailure]:
+    """The answers of windows whose blocks are all there, or lost."""
+    values, valid = _resample(stack)
+    answers: list[ReadWindow | ReadFailure] = [
+        ReadWindow(*pixels) for pixels in zip(values, valid, strict=True)
+    ]
+    for member, failure in stack.failures.items():
+        answers[member] = failure
+    return answers
+
+
+def _resample(stack: PendingStack) -> Pixels:
+    """Resample every source; the first with data at a pixel wins."""
+    made = [patch.sampling.apply(*lay_together(patch, stack.dtype)) for patch in stack.patches]
+    if len(made) == 1:
+        return made[0]
+    shape = len(stack.places), *stack.shape
+    values: NDArray[np.generic] = np.zeros(shape, stack.dtype)
     valid = np.zeros(shape, np.bool_)
-    for answer in reversed(answers):
-        np.copyto(values, answer.values, where=answer.valid)
-        valid |= answer.valid
-    return ReadWindow(values, valid)
+    for others, hold in reversed(made):
+        np.copyto(values, others, where=hold)
+        valid |= hold
+    return values, valid
 
 
 def lay_together(patch: PendingPatch, dtype: np.dtype) -> tuple[NDArray[np.generic], Mask]:
     """The tiles of one pixel grid as one array and where they hold data; the first that does so wins."""
-    first = patch.tiles[0]
-    if len(patch.tiles) == 1 and first.values.shape == patch.shape:
+    first, *others = patch.tiles
+    if not others:
         return first.values.astype(dtype, copy=False), first.valid
-    laid: NDArray[np.generic] = np.zeros(patch.shape, dtype)
-    holds = np.zeros(patch.shape, np.bool_)
+    laid: NDArray[np.generic] = np.zeros(first.values.shape, dtype)
+    holds = np.zeros(first.values.shape, np.bool_)
     for tile in reversed(patch.tiles):
-        height, width = tile.values.shape
-        place = np.s_[tile.patch_row : tile.patch_row + height, tile.patch_column : tile.patch_column + width]
-        tile_valid = tile.valid
-        here: NDArray[np.bool_] = np.ones(tile.values.shape, np.bool_) if tile_valid is None else tile_valid
-        np.copyto(laid[place], tile.values, where=here)
-        holds[place] |= here
+        valid = tile.valid
+        np.copyto(laid, tile.values, where=True if valid is None else valid)
+        holds |= True if valid is None else valid
     return laid, None if holds.all() else holds

@@ -1,16 +1,17 @@
-"""From windows to blocks: which pixels of which raster a window needs, and in which blocks they lie."""
+"""From windows to blocks: which pixels of which raster the windows need, and in which blocks they lie."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from factory_pipeline.cog.alignment import align, pixel_offset
+from factory_pipeline.cog.alignment import pixel_offset
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import RasterLayout
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
-from factory_pipeline.cog.resample import Sampling, Span
+from factory_pipeline.cog.parts import Lot, sort_windows
+from factory_pipeline.cog.pending import PendingPatch, PendingStack, TilePixels
+from factory_pipeline.cog.reader import Resampling, WindowRead
+from factory_pipeline.cog.resample import Indices, Sampling
 
 _LARGEST_RANGE = 2**20
 _LARGEST_GAP = 1024
@@ -36,65 +37,9 @@ class Mosaic:
     """Type that holds the pixels of all of them."""
 
 
-@dataclass(eq=False)
-class TilePixels:
-    """What one raster holds of one window; filled block by block."""
-
-    window: "PendingWindow"
-    layout: RasterLayout
-    row: int
-    """Of the first pixel, in the raster."""
-    column: int
-    patch_row: int
-    """Of the first pixel, in the patch."""
-    patch_column: int
-    values: NDArray[np.generic]
-
-    def take(self, block: int, pixels: NDArray[np.generic]) -> None:
-        """Copy what this window needs from a decoded block."""
-        layout = self.layout
-        block_row, block_column = divmod(block, layout.blocks_across)
-        top = block_row * layout.block_height - self.row
-        left = block_column * layout.block_width - self.column
-        height, width = self.values.shape
-        first_row, last_row = max(top, 0), min(top + layout.block_height, height)
-        first_column, last_column = max(left, 0), min(left + layout.block_width, width)
-        self.values[first_row:last_row, first_column:last_column] = pixels[
-            first_row - top : last_row - top, first_column - left : last_column - left
-        ]
-
-    @property
-    def valid(self) -> NDArray[np.bool_] | None:
-        """Where the raster holds data; None for everywhere."""
-        nodata = self.layout.nodata
-        if nodata is None:
-            return None
-        valid: NDArray[np.bool_] = ~np.isnan(self.values) if np.isnan(nodata) else self.values != nodata
-        return None if valid.all() else valid
-
-
-@dataclass(eq=False)
-class PendingPatch:
-    """The part of one source that one window needs."""
-
-    sampling: Sampling
-    shape: tuple[int, int]
-    """Rows and columns of the part."""
-    tiles: list[TilePixels]
-
-
-@dataclass(eq=False)
-class PendingWindow:
-    """A window on its way."""
-
-    read: WindowRead
-    dtype: np.dtype
-    patches: list[PendingPatch] = field(default_factory=list)
-    blocks_missing: int = 0
-    answer: ReadWindow | ReadFailure | None = None
-
-
-BlockUses = dict[RasterLayout, dict[int, list[TilePixels]]]
+BlockUse = tuple[TilePixels, Indices]
+"""Where pixels of a block go, and for which windows of the stack."""
+BlockUses = dict[RasterLayout, dict[int, list[BlockUse]]]
 """For every block of every raster, where its pixels go."""
 
 
@@ -107,15 +52,15 @@ class BlockRun:
     """Position in the file."""
     length: int
     """Bytes."""
-    blocks: Mapping[int, list[TilePixels]]
+    blocks: Mapping[int, list[BlockUse]]
 
 
 @dataclass(frozen=True)
 class Plan:
     """What has to be done for a list of reads."""
 
-    windows: Sequence[PendingWindow | None]
-    """In the order of the reads; None where the engine can't give what GDAL gives."""
+    stacks: Sequence[PendingStack]
+    """All windows but those for which the engine can't give what GDAL gives."""
     uses: BlockUses
 
 
@@ -126,36 +71,28 @@ def plan_reads(reads: Sequence[WindowRead], layouts: Mapping[str, RasterLayout])
         reads: windows, all of whose assets are in `layouts`.
         layouts: of each asset, by address.
     """
-    mosaics: dict[tuple[str, ...], Mosaic] = {}
-    for read in reads:
-        if read.hrefs not in mosaics:
-            tiles = [layouts[href] for href in dict.fromkeys(read.hrefs)]
-            dtype = np.result_type(*(tile.dtype for tile in tiles))
-            mosaics[read.hrefs] = Mosaic(group_tiles(tiles), dtype)
-    samplings = _sampling_of_each(reads, mosaics)
+    grids: dict[Grid, int] = {}
+    wanted: dict[tuple[tuple[str, ...], Resampling], dict[int, int]] = {}
+    for place, read in enumerate(reads):
+        numbers = wanted.setdefault((read.hrefs, read.resampling), {})
+        numbers[place] = grids.setdefault(read.grid, len(grids))
+    windows = list(grids)
+    # Bands of one product have the same pixels and windows: they share the lots, and so their weights.
+    known: dict[tuple[tuple[int, ...], tuple[Grid, ...], Resampling], list[Lot]] = {}
+    stacks: list[PendingStack] = []
     uses: BlockUses = {}
-    windows = []
-    for read in reads:
-        mosaic = mosaics[read.hrefs]
-        sources = [(group, samplings[read.grid, group.grid, read.resampling]) for group in mosaic.groups]
-        windows.append(_plan_window(PendingWindow(read, mosaic.dtype), sources, uses))
-    return Plan(windows, uses)
+    for (hrefs, resampling), numbers in wanted.items():
+        mosaic = _mosaic([layouts[href] for href in dict.fromkeys(hrefs)])
+        key = tuple(numbers.values()), tuple(group.grid for group in mosaic.groups), resampling
+        if key not in known:
+            known[key] = sort_windows([windows[number] for number in key[0]], *key[1:])
+        places = np.fromiter(numbers, np.intp)
+        stacks += [_plan_stack(places[lot.members], mosaic, lot, uses) for lot in known[key]]
+    return Plan(stacks, uses)
 
 
-def _sampling_of_each(
-    reads: Sequence[WindowRead], mosaics: Mapping[tuple[str, ...], Mosaic]
-) -> dict[tuple[Grid, Grid, Resampling], Sampling]:
-    """By window, source and resampling: bands of one product have the same grid and share their weights."""
-    wanted = dict.fromkeys(
-        (read.grid, group.grid, read.resampling) for read in reads for group in mosaics[read.hrefs].groups
-    )
-    alignments = align((window, source) for window, source, _ in wanted)
-    return {
-        (window, source, resampling): Sampling(
-            alignments[window, source], source.shape, window.shape, resampling
-        )
-        for window, source, resampling in wanted
-    }
+def _mosaic(layouts: Sequence[RasterLayout]) -> Mosaic:
+    return Mosaic(group_tiles(layouts), np.result_type(*(layout.dtype for layout in layouts)))
 
 
 def group_tiles(layouts: Sequence[RasterLayout]) -> list[TileGroup]:
@@ -183,59 +120,35 @@ def _bounded(tiles: Sequence[tuple[RasterLayout, int, int]]) -> TileGroup:
     return TileGroup(grid, tuple((layout, row - top, column - left) for layout, row, column in tiles))
 
 
-def _plan_window(
-    window: PendingWindow, sources: Sequence[tuple[TileGroup, Sampling]], uses: BlockUses
-) -> PendingWindow | None:
-    if any(sampling.coarsens for _, sampling in sources):
-        return None
-    for group, sampling in sources:
-        if sampling.part is None:
-            continue
-        (top, bottom), (left, right) = sampling.part
-        tiles = [
-            tile
-            for layout, row, column in group.tiles
-            if (tile := _tile_pixels(window, layout, (row, column), (top, bottom), (left, right)))
-        ]
-        for tile in tiles:
-            _add_blocks(tile, uses)
-        if tiles:
-            window.patches.append(PendingPatch(sampling, (bottom - top, right - left), tiles))
-    return window
+def _plan_stack(places: Indices, mosaic: Mosaic, lot: Lot, uses: BlockUses) -> PendingStack:
+    stack = PendingStack(places, lot.shape, mosaic.dtype)
+    for group, sampling in zip(mosaic.groups, lot.samplings, strict=True):
+        if sampling is not None:
+            tiles = [_tile_pixels(stack, sampling, *tile) for tile in group.tiles]
+            stack.patches.append(PendingPatch(sampling, tiles))
+            for tile in tiles:
+                _add_blocks(tile, uses)
+    return stack
 
 
 def _tile_pixels(
-    window: PendingWindow, layout: RasterLayout, origin: tuple[int, int], rows: Span, columns: Span
-) -> TilePixels | None:
-    """What a raster, whose first pixel is at `origin` of its group, holds of these rows and columns."""
-    top, bottom = max(rows[0], origin[0]), min(rows[1], origin[0] + layout.grid.height)
-    left, right = max(columns[0], origin[1]), min(columns[1], origin[1] + layout.grid.width)
-    if top >= bottom or left >= right:
-        return None
-    values = np.full((bottom - top, right - left), layout.fill, layout.dtype)
-    row, column = top - origin[0], left - origin[1]
-    return TilePixels(window, layout, row, column, top - rows[0], left - columns[0], values)
+    stack: PendingStack, sampling: Sampling, layout: RasterLayout, row: int, column: int
+) -> TilePixels:
+    """Room for what a raster, whose first pixel is at a row and column of its group, holds of a stack."""
+    values = np.full((len(stack.places), *sampling.counts), layout.fill, layout.dtype)
+    return TilePixels(stack, layout, sampling.parts[:, 0] - row, sampling.parts[:, 1] - column, values)
 
 
 def _add_blocks(tile: TilePixels, uses: BlockUses) -> None:
-    layout = tile.layout
-    height, width = tile.values.shape
-    block_rows = range(tile.row // layout.block_height, (tile.row + height - 1) // layout.block_height + 1)
-    block_columns = range(
-        tile.column // layout.block_width, (tile.column + width - 1) // layout.block_width + 1
-    )
-    blocks = uses.setdefault(layout, {})
-    for block_row in block_rows:
-        for block_column in block_columns:
-            block = block_row * layout.blocks_across + block_column
-            if layout.byte_counts[block]:
-                blocks.setdefault(block, []).append(tile)
-                tile.window.blocks_missing += 1
+    blocks = uses.setdefault(tile.layout, {})
+    for block, members in tile.needed_blocks():
+        blocks.setdefault(block, []).append((tile, members))
+        tile.stack.blocks_missing += 1
 
 
-def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[TilePixels]]) -> Iterable[BlockRun]:
+def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> Iterable[BlockRun]:
     """Put blocks that are neighbours in the file together, up to 1 MB."""
-    run: dict[int, list[TilePixels]] = {}
+    run: dict[int, list[BlockUse]] = {}
     start = end = 0
     for block in sorted(blocks, key=lambda block: (layout.offsets[block], block)):
         offset, size = int(layout.offsets[block]), int(layout.byte_counts[block])

@@ -1,9 +1,9 @@
-"""Resampling cut pixels onto a window, with the results of GDAL's warp.
+"""Resampling cut pixels onto windows, with the results of GDAL's warp.
 
 What GDAL does (alg/gdalwarpkernel.cpp), and so does this module: a window's pixel has no data where its
 centre lies outside of the source or in a source pixel without data. Bilinear weights of neighbours that are
 outside or hold no data are shared out among the others. Integers are rounded half up. Where the window's
-pixels are larger than the source's, GDAL widens the bilinear kernel; that is not done here, see `coarsens`.
+pixels are larger than the source's, GDAL widens the bilinear kernel; that is not done here.
 """
 
 from dataclasses import dataclass
@@ -12,124 +12,106 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.alignment import Alignment
-from factory_pipeline.cog.reader import ReadWindow, Resampling
+from factory_pipeline.cog.alignment import Alignment, Floats
+from factory_pipeline.cog.reader import Resampling
 
-_EDGE = 1e-10
+EDGE = 1e-10
 """GDAL's tolerance for a centre that lies on the edge between two pixels."""
 _LEAST_WEIGHT = 1e-5
-_SAME_SIZE = 1 + 1e-9
+_AT_ONCE = 32
+"""Windows whose neighbours are weighed at a time, so that their numbers stay in the processor's cache."""
 
-Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_] | None
 """False where there is no data; None for True everywhere."""
-Span = tuple[int, int]
-"""First pixel, and the one behind the last."""
+Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
+"""Values and where they hold data."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """How a window is made from a source; all rasters with the source's grid share it, and its weights."""
+    """How windows are made from a source; all rasters with the source's grid share it, and its weights.
+
+    Arrays have the windows along their first axis; all windows need parts of one shape.
+    """
 
     alignment: Alignment
     extent: tuple[int, int]
     """Rows and columns of the source."""
     shape: tuple[int, int]
-    """Rows and columns of the window."""
+    """Rows and columns of a window."""
     resampling: Resampling
+    parts: Indices
+    """(windows, 4) first row, first column, rows, columns of the source that each window needs."""
 
-    @cached_property
-    def part(self) -> tuple[Span, Span] | None:
-        """Rows and columns of the source that the window needs, or None if it lies elsewhere."""
-        if self.alignment.offset is not None:
-            row, column = self.alignment.offset
-            rows = max(row, 0), min(row + self.shape[0], self.extent[0])
-            columns = max(column, 0), min(column + self.shape[1], self.extent[1])
-            return (rows, columns) if rows[0] < rows[1] and columns[0] < columns[1] else None
-        found_rows = _needed_span(self.alignment.rows, self.extent[0], self.resampling)
-        found_columns = _needed_span(self.alignment.columns, self.extent[1], self.resampling)
-        return None if found_rows is None or found_columns is None else (found_rows, found_columns)
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Rows and columns of a part."""
+        return int(self.parts[0, 2]), int(self.parts[0, 3])
 
-    @cached_property
-    def coarsens(self) -> bool:
-        """True where bilinear weights are not enough: the window's pixels are larger than the source's."""
-        if self.alignment.offset is not None or self.resampling is Resampling.NEAREST:
-            return False
-        spans = np.ptp(self.alignment.rows), np.ptp(self.alignment.columns)
-        # The size of a single pixel can't be told from its centre.
-        return any(
-            count == 1 or span > (count - 1) * _SAME_SIZE
-            for span, count in zip(spans, self.shape, strict=True)
-        )
+    def apply(self, values: NDArray[np.generic], valid: Mask) -> Pixels:
+        """The windows from the pixels of their parts, of which `valid` hold data.
 
-    def apply(self, values: NDArray[np.generic], valid: Mask) -> ReadWindow:
-        """The window from the pixels of `part`, of which `valid` hold data."""
-        if self.alignment.offset is not None:
-            return self._copy(values, valid)
+        Args:
+            values: (windows, rows, columns) of the parts; they may become those of the windows.
+            valid: of the same shape.
+
+        Returns:
+            (windows, rows, columns), twice; values are 0 where there is no data.
+        """
+        if self.alignment.coincides[0]:
+            return _pixels(values, valid)
         if self.resampling is Resampling.NEAREST:
-            rows, columns, _ = self._centres
-            return _window(values[rows, columns], self._has_data(valid))
+            return _pixels(values.take(self._centres()), self._has_data(valid))
         return self._bilinear(values, valid)
 
-    def _copy(self, values: NDArray[np.generic], valid: Mask) -> ReadWindow:
-        if values.shape == self.shape and valid is None:
-            return ReadWindow(values, np.ones(self.shape, np.bool_))
-        assert self.alignment.offset is not None
-        assert self.part is not None
-        (top, _), (left, _) = self.part
-        row, column = top - self.alignment.offset[0], left - self.alignment.offset[1]
-        place = np.s_[row : row + values.shape[0], column : column + values.shape[1]]
-        copied: NDArray[np.generic] = np.zeros(self.shape, values.dtype)
-        has_data = np.zeros(self.shape, np.bool_)
-        has_data[place] = True if valid is None else valid
-        np.copyto(copied[place], values, where=has_data[place])
-        return ReadWindow(copied, has_data)
+    @property
+    def _rows(self) -> Floats:
+        """Positions of the rows, in a shape that goes with (windows, rows, columns)."""
+        return self.alignment.rows[:, :, None] if self.alignment.is_separable else self.alignment.rows
+
+    @property
+    def _columns(self) -> Floats:
+        """Positions of the columns, in a shape that goes with (windows, rows, columns)."""
+        return self.alignment.columns[:, None, :] if self.alignment.is_separable else self.alignment.columns
+
+    @property
+    def _firsts(self) -> tuple[Indices, Indices]:
+        """Row and column of each part's first pixel, in shapes that go with (windows, rows, columns)."""
+        return self.parts[:, 0, None, None], self.parts[:, 1, None, None]
+
+    def _flat(self, rows: Indices, columns: Indices) -> Indices:
+        """Where pixels of the parts lie in the flattened values of all of them."""
+        height, width = self.counts
+        first_rows = np.arange(len(self.parts))[:, None, None] * height
+        return (first_rows + rows) * width + columns
 
     @cached_property
-    def _firsts(self) -> tuple[int, int]:
-        """Row and column of the part's first pixel."""
-        assert self.part is not None
-        return self.part[0][0], self.part[1][0]
+    def _inside(self) -> Mask:
+        """Which of the windows' centres lie inside of the source."""
+        inside = _is_inside(self._rows, self.extent[0]) & _is_inside(self._columns, self.extent[1])
+        return None if inside.all() else np.broadcast_to(inside, (len(self.parts), *self.shape))
 
-    @cached_property
-    def _counts(self) -> tuple[int, int]:
-        """Rows and columns of the part."""
-        assert self.part is not None
-        (top, bottom), (left, right) = self.part
-        return bottom - top, right - left
-
-    @cached_property
-    def _centres(self) -> tuple[NDArray[np.intp], NDArray[np.intp], Mask]:
-        """Rows and columns of the part in which the window's centres lie, and which lie inside the source.
-
-        The indices broadcast to the window's shape; those of centres outside are somewhere in the part.
-        """
-        rows, inside_rows = _centre_indices(
-            self.alignment.rows, self._firsts[0], self._counts[0], self.extent[0]
-        )
-        columns, inside_columns = _centre_indices(
-            self.alignment.columns, self._firsts[1], self._counts[1], self.extent[1]
-        )
-        if self.alignment.is_separable:
-            rows, inside_rows = rows[:, None], inside_rows[:, None]
-        if inside_rows.all() and inside_columns.all():
-            return rows, columns, None
-        return rows, columns, np.broadcast_to(inside_rows & inside_columns, self.shape)
+    def _centres(self) -> Indices:
+        """In which pixel of the parts each centre lies; somewhere where it lies outside of the source."""
+        first_rows, first_columns = self._firsts
+        rows = _centre_indices(self._rows, first_rows, self.counts[0], self.extent[0])
+        columns = _centre_indices(self._columns, first_columns, self.counts[1], self.extent[1])
+        return self._flat(rows, columns)
 
     def _has_data(self, valid: Mask) -> Mask:
         """Where a window's pixel has its centre in a pixel that holds data."""
-        rows, columns, inside = self._centres
         if valid is None:
-            return inside
-        holds = valid[rows, columns]
-        return holds if inside is None else holds & inside
+            return self._inside
+        holds = valid.take(self._centres())
+        return holds if self._inside is None else holds & self._inside
 
-    def _bilinear(self, values: NDArray[np.generic], valid: Mask) -> ReadWindow:
+    def _bilinear(self, values: NDArray[np.generic], valid: Mask) -> Pixels:
         numbers = values.astype(np.float64)
         if valid is not None:
             numbers[~valid] = 0
         # In a product of matrices one NaN would spoil whole rows and columns.
-        if self.alignment.is_separable and (values.dtype.kind != "f" or np.isfinite(numbers).all()):
+        if self.alignment.is_separable and values.dtype.kind != "f":
             total, weight = self._weigh_by_matrices(numbers, valid)
         else:
             total, weight = self._weigh_neighbours(numbers, valid)
@@ -139,109 +121,101 @@ class Sampling:
             has_data = enough if has_data is None else has_data & enough
             total /= np.where(enough, weight, 1)
         if values.dtype.kind != "f":
-            total = np.floor(total + 0.5)
+            total += 0.5
+            np.floor(total, out=total)
         if has_data is not None:
-            total = np.where(has_data, total, 0)
-        return _window(total.astype(values.dtype), has_data)
+            total[~has_data] = 0
+        return _pixels(total.astype(values.dtype), has_data)
 
     @cached_property
     def _matrices(self) -> tuple[Floats, Floats, Floats | None]:
-        """(window rows, part rows) and (part columns, window columns) bilinear weights, and their sums."""
-        down = _weights(self.alignment.rows, self._firsts[0], self._counts[0])
-        across = _weights(self.alignment.columns, self._firsts[1], self._counts[1]).T
-        sums = np.outer(down.sum(axis=1), across.sum(axis=0))
-        return down, across, None if sums.min() == 1 else sums
+        """Bilinear weights and their sums.
+
+        They are (windows, window rows, part rows), (windows, part columns, window columns) and
+        (windows, window rows, window columns); None for 1 everywhere.
+        """
+        down = _weights(self.alignment.rows, self.parts[:, :1], self.counts[0])
+        across = _weights(self.alignment.columns, self.parts[:, 1:2], self.counts[1])
+        sums = down.sum(axis=2)[:, :, None] * across.sum(axis=2)[:, None, :]
+        complete = sums.min(axis=(1, 2)) == 1
+        sums[complete] = 1
+        return down, across.swapaxes(1, 2), None if complete.all() else sums
 
     def _weigh_by_matrices(self, values: Floats, valid: Mask) -> tuple[Floats, Floats | None]:
         """Sum of weighted values and sum of weights (None for 1 everywhere)."""
         down, across, sums = self._matrices
+        total = down @ values @ across
         if valid is not None:
-            sums = down @ valid.astype(np.float64) @ across
-        return down @ values @ across, sums
-
-    @cached_property
-    def _neighbours(self) -> list[tuple[NDArray[np.intp], Floats]]:
-        """The four neighbours of each centre, as indices into the flattened part, and their weights.
-
-        Neighbours outside of the part lie outside of the source: their weight is 0.
-        """
-        rows = self.alignment.rows[:, None] if self.alignment.is_separable else self.alignment.rows
-        top, low_share = _corners(rows, self._firsts[0], self.extent[0])
-        left, right_share = _corners(self.alignment.columns, self._firsts[1], self.extent[1])
-        downs = [_within(top, 1 - low_share, self._counts[0]), _within(top + 1, low_share, self._counts[0])]
-        acrosses = [
-            _within(left, 1 - right_share, self._counts[1]),
-            _within(left + 1, right_share, self._counts[1]),
-        ]
-        return [
-            (row * self._counts[1] + column, row_weight * column_weight)
-            for row, row_weight in downs
-            for column, column_weight in acrosses
-        ]
+            holes = np.flatnonzero(~valid.all(axis=(1, 2)))
+            sums = np.ones(total.shape) if sums is None else sums.copy()
+            sums[holes] = down[holes] @ valid[holes].astype(np.float64) @ across[holes]
+        return total, sums
 
     def _weigh_neighbours(self, values: Floats, valid: Mask) -> tuple[Floats, Floats]:
         """Sum of weighted values and sum of weights."""
-        total, weight = np.zeros(self.shape), np.zeros(self.shape)
-        for place, share in self._neighbours:
-            held = share if valid is None else share * valid.ravel()[place]
-            total += held * values.ravel()[place]
-            weight += held
+        # Neighbours outside of the part lie outside of the source: a ring of pixels without data holds them.
+        ring = ((0, 0), (1, 1), (1, 1))
+        numbers = np.pad(values, ring)
+        holds = np.pad(np.ones(values.shape, np.bool_) if valid is None else valid, ring)
+        parts = [slice(start, start + _AT_ONCE) for start in range(0, len(values), _AT_ONCE)]
+        weighed = [self._weigh_some(some, numbers[some], holds[some]) for some in parts]
+        total, weight = (np.concatenate(sums) for sums in zip(*weighed, strict=True))
+        return total, weight
+
+    def _weigh_some(self, some: slice, numbers: Floats, holds: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """The sums for some of the windows, from their parts with a ring around each."""
+        windows, height, width = numbers.shape
+        first_rows, first_columns = self._firsts
+        top, low_share = _corners(self._rows[some], first_rows[some] - 1, self.extent[0])
+        left, right_share = _corners(self._columns[some], first_columns[some] - 1, self.extent[1])
+        corner = (top + np.arange(windows)[:, None, None] * height) * width + left
+        total, weight = np.zeros(corner.shape), np.zeros(corner.shape)
+        for row_step, row_share in (0, 1 - low_share), (width, low_share):
+            for step, column_share in (row_step, 1 - right_share), (row_step + 1, right_share):
+                share = row_share * column_share
+                place = corner + step
+                share *= holds.take(place)
+                weight += share
+                share *= numbers.take(place)
+                total += share
         return total, weight
 
 
-def _needed_span(positions: Floats, size: int, resampling: Resampling) -> Span | None:
-    low, high = float(positions.min()), float(positions.max())
-    if not np.isfinite(high - low):
-        finite = positions[np.isfinite(positions)]
-        if finite.size == 0:
-            return None
-        low, high = float(finite.min()), float(finite.max())
-    if high < 0 or low > size:
-        return None
-    if resampling is Resampling.BILINEAR:
-        low, high = low - 0.5, high + 0.5
-    first, last = int((low + _EDGE) // 1), int((high + _EDGE) // 1)
-    return min(max(first, 0), size - 1), min(max(last, 0), size - 1) + 1
+def _is_inside(positions: Floats, size: int) -> NDArray[np.bool_]:
+    return (positions >= 0) & (positions <= size - EDGE)
 
 
-def _centre_indices(
-    positions: Floats, first: int, count: int, size: int
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    inside = (positions >= 0) & (positions <= size - _EDGE)
-    if not inside.all():
-        positions = np.where(inside, positions, first)
-    indices = np.floor(positions + _EDGE).astype(np.intp) - first
-    return np.minimum(indices, count - 1), inside
+def _centre_indices(positions: Floats, first: Indices, count: int, size: int) -> Indices:
+    held = np.where(_is_inside(positions, size), positions, first)
+    return np.minimum(np.floor(held + EDGE).astype(np.intp) - first, count - 1)
 
 
-def _weights(positions: Floats, first: int, count: int) -> Floats:
-    """(positions, count) bilinear weights; a neighbour outside of the part lies outside of the source."""
+def _weights(positions: Floats, first: Indices, count: int) -> Floats:
+    """(windows, positions, count) bilinear weights; a neighbour outside of the part is outside of the source.
+
+    Args:
+        positions: (windows, positions).
+        first: (windows, 1) first pixel of each part.
+    """
     before = np.floor(positions - 0.5)
     share = positions - 0.5 - before
-    places = np.minimum(np.maximum(before.astype(np.intp) - first + 1, 0), count)
-    weights = np.zeros((len(positions), count + 2))
-    each = np.arange(len(positions))
-    weights[each, places] = 1 - share
-    weights[each, places + 1] = share
-    return weights[:, 1:-1]
+    places = np.clip(before.astype(np.intp) - first + 1, 0, count)[:, :, None]
+    weights = np.zeros((*positions.shape, count + 2))
+    np.put_along_axis(weights, places, (1 - share)[:, :, None], axis=2)
+    np.put_along_axis(weights, places + 1, share[:, :, None], axis=2)
+    return weights[:, :, 1:-1]
 
 
-def _corners(positions: Floats, first: int, size: int) -> tuple[NDArray[np.intp], Floats]:
+def _corners(positions: Floats, first: Indices, size: int) -> tuple[Indices, Floats]:
     """Index in the part of the neighbour before each position, and the weight of the one after it."""
     held = np.where((positions >= 0) & (positions <= size), positions, first) - 0.5
     before = np.floor(held)
     return before.astype(np.intp) - first, held - before
 
 
-def _within(indices: NDArray[np.intp], weights: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
-    """Indices that are all in the part; those that were not have no weight."""
-    kept = np.minimum(np.maximum(indices, 0), count - 1)
-    return kept, np.where(kept == indices, weights, 0)
-
-
-def _window(values: NDArray[np.generic], has_data: Mask) -> ReadWindow:
+def _pixels(values: NDArray[np.generic], has_data: Mask) -> Pixels:
     """`values` are fresh: those without data become 0."""
     if has_data is None:
-        return ReadWindow(values, np.ones(values.shape, np.bool_))
+        return values, np.broadcast_to(np.True_, values.shape)
     values[~has_data] = 0
-    return ReadWindow(values, np.array(has_data))
+    return values, np.array(has_data)

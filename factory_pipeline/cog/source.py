@@ -1,16 +1,17 @@
 """Byte ranges of files, wherever they lie: local folders, web servers, object stores.
 
 Requests go through obstore. Its own retries are switched off: it does not retry a body that breaks off or
-comes short, and two layers of retries would multiply. How long a server asks to be left alone (Retry-After)
-can't be known: obstore 0.12 shows no header of an answer that is an error, and its own retries take no notice
-of it. So a server that is busy gets pauses four times as long, about 50 seconds in all by default; what fails
-even then fails for a passing reason.
+comes short, and two layers of retries would multiply. A web server that says how long it wants to be left
+alone (Retry-After) is left alone so long, by all requests; see `cog.busy`. One that is busy and doesn't say,
+and an object store, whose answers obstore doesn't show, gets pauses four times as long, about 50 seconds in
+all by default; what fails even then fails for a passing reason.
 """
 
 import asyncio
 import os
 import random
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import HTTPStore, ObjectStore, from_url
+
+from factory_pipeline.cog.busy import BusyHosts, HostBusyError
 
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504, 509}
 _BUSY_STATUS = {429, 503}
@@ -50,6 +53,8 @@ class Patience:
     """Seconds before the first retry; doubled for each that follows, up to 20, with jitter."""
     stall: float = 20.0
     """Seconds without a byte after which a request is given up."""
+    longest_wait: float = 600.0
+    """Largest Retry-After that is waited for, in seconds; a server that asks for more is not asked again."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class ByteSource:
         self._patience = patience
         self._stores: OrderedDict[str, ObjectStore] = OrderedDict()
         self._signing = ThreadPoolExecutor(1, thread_name_prefix="sign")
+        self._busy = BusyHosts(patience.stall, patience.longest_wait)
 
     async def fetch(self, href: str, start: int, length: int, *, exact: bool = True) -> FetchedRange:
         """Bytes `start` to `start + length` of a file.
@@ -84,6 +90,7 @@ class ByteSource:
         """
         for attempt in range(self._patience.retries + 1):
             try:
+                await self._busy.wait(href)
                 fetched = await self._try(href, start, length)
                 expected = length if exact else min(length, fetched.file_size - start)
                 if len(fetched.data) == expected:
@@ -91,11 +98,13 @@ class ByteSource:
                 if exact and start + length > fetched.file_size:
                     raise SourceError("the file is shorter than its header says", passing=False)
                 failure = _Failure("its server sent less than was asked for", passing=True)
+            except HostBusyError as error:
+                raise SourceError(str(error), passing=True) from error
             except (BaseError, OSError) as error:
                 failure = _explain(error)
             if not failure.passing:
                 raise SourceError(failure.reason, passing=False)
-            if attempt < self._patience.retries:
+            if attempt < self._patience.retries and not self._busy.seconds_left(href):
                 await asyncio.sleep(self._pause(attempt, busy=failure.busy))
         tries = self._patience.retries + 1
         raise SourceError(f"{failure.reason} ({tries} tries)", passing=True)
@@ -104,9 +113,19 @@ class ByteSource:
         local = local_path(href)
         if local is not None:
             return await asyncio.to_thread(_read_local, local, start, length)
-        store, path = self._locate(await self._signed(href))
-        result = await obstore.get_async(store, path, options={"range": (start, start + length)})
-        return FetchedRange(memoryview(await result.bytes_async()), result.meta["size"])
+        url = await self._signed(href)
+        store, path = self._locate(url)
+        sent = time.monotonic()
+        try:
+            result = await obstore.get_async(store, path, options={"range": (start, start + length)})
+            return FetchedRange(memoryview(await result.bytes_async()), result.meta["size"])
+        except BaseError as error:
+            if not isinstance(store, HTTPStore) or _status(error) not in _PASSING_STATUS:
+                raise
+            told = await self._busy.ask(url, start, length, sent)
+            if told is None:
+                raise
+            return FetchedRange(*told)
 
     async def _signed(self, href: str) -> str:
         if self._sign is None:
@@ -197,8 +216,13 @@ def _explain(error: BaseError | OSError) -> _Failure:
         return _Failure("its server does not let us read it", passing=False)
     if kind in ("NotSupportedError", "InvalidPathError", "UnknownConfigurationKeyError"):
         return _Failure(f"its server can't send parts of it ({kind})", passing=False)
-    status = re.search(r"status code: (\d{3})", str(error))
-    if status is None:
+    code = _status(error)
+    if code is None:
         return _Failure("the connection to its server failed or stalled", passing=True)
-    code = int(status[1])
     return _Failure(f"its server answered with status {code}", code in _PASSING_STATUS, code in _BUSY_STATUS)
+
+
+def _status(error: BaseError | OSError) -> int | None:
+    """The status of an answer that is an error; obstore tells it in words only."""
+    status = re.search(r"status code: (\d{3})", str(error))
+    return int(status[1]) if status else None

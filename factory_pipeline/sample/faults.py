@@ -5,9 +5,10 @@ import fnmatch
 import random
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,8 @@ class PathCount:
     requests: int = 0
     bytes: int = 0
     """Bytes of bodies that were sent."""
+    came: list[float] = field(default_factory=list)
+    """When each request came, in seconds of the machine's monotonic clock."""
 
 
 class FaultyFront:
@@ -69,6 +72,7 @@ class FaultyFront:
             return
         count = self._counts.setdefault(scope["path"], PathCount())
         count.requests += 1
+        count.came.append(time.monotonic())
         fault = self._fault_of(scope["path"]) or Faults()
         if self._latency_s + fault.delay_s > 0:
             await asyncio.sleep(self._latency_s + fault.delay_s)

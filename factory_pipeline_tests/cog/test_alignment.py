@@ -5,7 +5,7 @@ import pytest
 from pyproj import Transformer
 
 from factory_pipeline.cog.alignment import align, pixel_offset
-from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.grid import Grid, GridStack
 
 SECOND = 1 / 3600
 
@@ -36,11 +36,14 @@ def test_projected_windows_lie_where_proj_puts_them(
     window = Grid(epsg, left, top, pixel, pixel, pixels, pixels)
     source = Grid(4326, 0, 90, SECOND, SECOND, 360 * 3600, 180 * 3600)
 
-    alignment = align([(window, source)])[window, source]
+    windows = [window, window.window(pixels, 2 * pixels, pixels, pixels)]
 
-    columns, rows = projected_directly(window, source)
-    np.testing.assert_allclose(alignment.columns, columns, rtol=0, atol=1e-7)
-    np.testing.assert_allclose(alignment.rows, rows, rtol=0, atol=1e-7)
+    alignment = align(GridStack.of(windows), source)
+
+    for number, each in enumerate(windows):
+        columns, rows = projected_directly(each, source)
+        np.testing.assert_allclose(alignment.columns[number], columns, rtol=0, atol=1e-7)
+        np.testing.assert_allclose(alignment.rows[number], rows, rtol=0, atol=1e-7)
 
 
 def test_window_over_the_180th_meridian_lies_on_both_tiles() -> None:
@@ -48,7 +51,7 @@ def test_window_over_the_180th_meridian_lies_on_both_tiles() -> None:
     west = Grid(4326, -180, 1, SECOND, SECOND, 3600, 3600)
     east = Grid(4326, 179, 1, SECOND, SECOND, 3600, 3600)
 
-    columns = {tile.left: align([(window, tile)])[window, tile].columns for tile in (west, east)}
+    columns = {tile.left: align(GridStack.of([window]), tile).columns for tile in (west, east)}
 
     assert columns[-180].min() < 0 < columns[-180].max() < 40
     assert 3560 < columns[179].min() < 3600 < columns[179].max()

@@ -1,0 +1,112 @@
+"""Which pixels of its sources each window needs, and which windows can be made together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory_pipeline.cog.alignment import Alignment, Floats, align
+from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.cog.reader import Resampling
+from factory_pipeline.cog.resample import EDGE, Indices, Sampling
+
+_LARGEST_LOT = 512
+"""Windows; of 32x32 pixels they take 4 MB as numbers to be resampled."""
+_SAME_SIZE = 1 + 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Lot:
+    """Windows that are made together: of every source they need parts of one shape."""
+
+    members: Indices
+    """Which of the windows these are."""
+    shape: tuple[int, int]
+    """Rows and columns of a window."""
+    samplings: Sequence[Sampling | None]
+    """How they are made from each source; None where they need nothing of it."""
+
+
+def sort_windows(windows: Sequence[Grid], sources: Sequence[Grid], resampling: Resampling) -> list[Lot]:
+    """Put windows together that can be made together.
+
+    Left out are those whose pixels are larger than a source's: there GDAL widens its bilinear kernel.
+    """
+    kinds: dict[tuple[object, ...], list[int]] = {}
+    for number, grid in enumerate(windows):
+        kinds.setdefault((grid.epsg, grid.x_size, grid.y_size, grid.shape), []).append(number)
+    lots: list[Lot] = []
+    for kind in kinds.values():
+        for start in range(0, len(kind), _LARGEST_LOT):
+            members = np.array(kind[start : start + _LARGEST_LOT])
+            stack = GridStack.of([windows[member] for member in members])
+            lots += _lots_of(members, stack, sources, resampling)
+    return lots
+
+
+def _lots_of(
+    members: Indices, windows: GridStack, sources: Sequence[Grid], resampling: Resampling
+) -> Iterator[Lot]:
+    shape = windows.like.shape
+    alignments = [align(windows, source) for source in sources]
+    parts = [
+        _needed_parts(alignment, source.shape, shape, resampling)
+        for alignment, source in zip(alignments, sources, strict=True)
+    ]
+    coarse = np.zeros(len(windows), np.bool_)
+    if resampling is Resampling.BILINEAR:
+        for alignment in alignments:
+            coarse |= _coarsens(alignment, shape)
+    needs = [part[:, 2:] for part in parts] + [alignment.coincides[:, None] for alignment in alignments]
+    kinds, kind_of = np.unique(np.concatenate(needs, axis=1), axis=0, return_inverse=True)
+    for kind in range(len(kinds)):
+        chosen = np.flatnonzero((kind_of == kind) & ~coarse)
+        if chosen.size:
+            samplings = [
+                Sampling(alignment.take(chosen), source.shape, shape, resampling, part[chosen])
+                for alignment, source, part in zip(alignments, sources, parts, strict=True)
+            ]
+            yield Lot(members[chosen], shape, [it if all(it.counts) else None for it in samplings])
+
+
+def _needed_parts(
+    alignment: Alignment, extent: tuple[int, int], shape: tuple[int, int], resampling: Resampling
+) -> Indices:
+    """What each window needs: (windows, 4) first row, first column, rows, columns; zeros for nothing.
+
+    A window that coincides needs as many pixels as it has, also those outside of the source.
+    """
+    rows, row_counts = _needed_spans(alignment.rows, extent[0], resampling)
+    columns, column_counts = _needed_spans(alignment.columns, extent[1], resampling)
+    parts = np.stack([rows, columns, row_counts, column_counts], axis=1)
+    parts[(parts[:, 2:] == 0).any(axis=1)] = 0
+    own = np.concatenate([alignment.offsets, np.broadcast_to(shape, alignment.offsets.shape)], axis=1)
+    inside = (alignment.offsets < extent) & (alignment.offsets + shape > 0)
+    own[~inside.all(axis=1)] = 0
+    return np.where(alignment.coincides[:, None], own, parts)
+
+
+def _needed_spans(positions: Floats, size: int, resampling: Resampling) -> tuple[Indices, Indices]:
+    """First pixel and number of pixels that each window needs along one axis; 0 for none."""
+    each = positions.reshape(len(positions), -1)
+    finite = np.isfinite(each)
+    low = np.where(finite, each, np.inf).min(axis=1)
+    high = np.where(finite, each, -np.inf).max(axis=1)
+    touches = (high >= 0) & (low <= size)
+    reach = 0.5 if resampling is Resampling.BILINEAR else 0.0
+    first = np.floor(np.where(touches, low, 0) - reach + EDGE).astype(np.intp)
+    last = np.floor(np.where(touches, high, 0) + reach + EDGE).astype(np.intp)
+    first, last = np.clip(first, 0, size - 1), np.clip(last, 0, size - 1)
+    return first, np.where(touches, last - first + 1, 0)
+
+
+def _coarsens(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where the weights of neighbours are not enough: windows whose pixels are larger than the source's."""
+    coarse = np.zeros(len(alignment.rows), np.bool_)
+    for positions, count in zip((alignment.rows, alignment.columns), shape, strict=True):
+        with np.errstate(invalid="ignore"):  # of points that can't be projected
+            spans = np.ptp(positions.reshape(len(positions), -1), axis=1)
+        # The size of a single pixel can't be told from its centre.
+        coarse |= (spans > (count - 1) * _SAME_SIZE) | (count == 1)
+    return coarse & ~alignment.coincides
