@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,14 @@ from benchmarks.link import ArchiveServer, Link
 from benchmarks.measure import Run, interleaved, median_run, timed
 from benchmarks.report import Row, main, table
 from factory_pipeline.catalog.choose import choose_products
-from factory_pipeline.catalog.providers import open_catalog
+from factory_pipeline.catalog.providers import PLANETARY_COMPUTER, Catalog, open_catalog
 from factory_pipeline.catalog.search import find_products, product_searches
 from factory_pipeline.gedi.granules import GEDI_EPOCH, exact_time
 from factory_pipeline.recipe import Recipe
 from factory_pipeline.sample.mgrs import Tile, to_lonlat
 from factory_pipeline.sample.sentinel2 import Product, Visit
 from factory_pipeline.sample.stac import sentinel2_item, write_catalog
+from factory_pipeline_tests.catalog.small_snapshots import columns_of, write_table
 
 LATENCY_S = 0.03
 DAYS = 90
@@ -30,6 +32,7 @@ DAYS = 90
 FOOTPRINTS = 10_000
 SEARCHED_EACH = 100
 REPEATS = 3
+SNAPSHOT = "sentinel-2-l2a.parquet"
 TILES = [Tile(TILE.epsg, TILE.column + east, TILE.row - south) for east in (0, 1) for south in (0, 1)]
 
 
@@ -57,6 +60,10 @@ def benchmark(scale: float) -> list[str]:
                     footprints.height,
                     partial(search_cells, str(root), footprints, None),
                 ),
+                "from a stac-geoparquet snapshot on disk, and the join": (
+                    footprints.height,
+                    partial(search_cells, str(root / SNAPSHOT), footprints, None),
+                ),
             }
             search_cells(server.stac_url, footprints, cache)
             runs = interleaved({name: partial(timed, work) for name, (_, work) in works.items()}, REPEATS)
@@ -75,13 +82,15 @@ def row(name: str, footprints: int, run: Run) -> Row:
 
 
 def write_items(root: Path) -> int:
-    """A catalog of acquisitions without their rasters; gives their number."""
+    """A catalog of acquisitions without their rasters, and a snapshot of it; gives their number."""
     products = [
         Product(Visit(0, float((7 * key) % 40)), FIRST_PASS + timedelta(days=5 * key), tile, key, None)
         for key in range(-3, DAYS // 5 + 4)
         for tile in TILES
     ]
-    write_catalog(root / "stac", [sentinel2_item(product, {4: 1.0}) for product in products])
+    items = [sentinel2_item(product, {4: 1.0}) for product in products]
+    write_catalog(root / "stac", items)
+    write_table(root / SNAPSHOT, columns_of(items), rows_per_group=10_000)
     return len(products)
 
 
@@ -114,8 +123,16 @@ def search_each(stac_url: str, footprints: pl.DataFrame) -> list[Any]:
 def search_cells(catalog: str, footprints: pl.DataFrame, cache: Path | None) -> Any:
     """What the pipeline does for a batch."""
     recipe = Recipe()
-    found = find_products(open_catalog(catalog), footprints, recipe.sentinel2, cache)
+    found = find_products(opened(catalog), footprints, recipe.sentinel2, cache)
     return choose_products(footprints, found.products, recipe.sentinel2, recipe.window_size)
+
+
+def opened(catalog: str) -> Catalog:
+    """A catalog, of which nothing is read yet."""
+    if not catalog.endswith(".parquet"):
+        return open_catalog(catalog)
+    snapshot = replace(PLANETARY_COMPUTER.sentinel2, url=catalog)
+    return Catalog(replace(PLANETARY_COMPUTER, sentinel2=snapshot))
 
 
 def join_alone(catalog: str, footprints: pl.DataFrame) -> Callable[[], Any]:

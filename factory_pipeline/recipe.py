@@ -9,11 +9,30 @@ from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from factory_pipeline.errors import RecipeError
 
 S2_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 """The reflectance bands of a sample, in the order in which they are stored after SCL."""
+
+
+def problems_of(error: ValidationError) -> str:
+    """All that is wrong with a document, such as `at batch_size: it should be greater than 0; at ...`."""
+    return "; ".join(f"at {_place(problem)}: {_reason(problem)}" for problem in error.errors())
+
+
+def _place(problem: ErrorDetails) -> str:
+    return ".".join(str(part) for part in problem["loc"]) or "the document"
+
+
+def _reason(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such key"
+    if problem["type"] == "missing":
+        return "it is missing"
+    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    return reason.replace("Input should be", "it should be")
 
 
 class Section(BaseModel):
@@ -150,7 +169,8 @@ class Recipe(Section):
         """Read a recipe from YAML.
 
         Raises:
-            RecipeError: the file is missing, is no YAML mapping, or holds a value that is not allowed.
+            RecipeError: the file is missing, is no YAML mapping, or holds values that are not allowed; all
+                of these are named.
         """
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -166,9 +186,7 @@ class Recipe(Section):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise RecipeError(f"The recipe {where} is not valid at {field}: {first['msg']}.") from error
+            raise RecipeError(f"The recipe {where} is not valid {problems_of(error)}.") from error
 
     def with_sizes(self, dataset_size_max: int | None, batch_size: int | None) -> "Recipe":
         """The same recipe with other sizes; None leaves a size as it is."""

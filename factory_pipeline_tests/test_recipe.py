@@ -43,6 +43,18 @@ def test_a_bad_value_is_named(tmp_path: Path, text: str, named: str):
         Recipe.load(recipe_file(tmp_path, text))
 
 
+def test_all_that_is_wrong_is_named_at_once(tmp_path: Path):
+    text = "{batch_size: 0, sentinel2: {max_cloud: 10, max_days: soon}, splits: {train: {start: 2020-01-01}}}"
+    with pytest.raises(RecipeError) as error:
+        Recipe.load(recipe_file(tmp_path, text))
+    assert str(error.value) == (
+        f"The recipe {tmp_path / 'recipe.yaml'} is not valid at splits.train.end: it is missing;"
+        " at batch_size: it should be greater than or equal to 1;"
+        " at sentinel2.max_days: it should be a valid number, unable to parse string as a number;"
+        " at sentinel2.max_cloud: there is no such key."
+    )
+
+
 def test_splits_that_share_a_day_are_refused(tmp_path: Path):
     text = "splits: {a: {start: 2020-01-01, end: 2020-06-30}, b: {start: 2020-06-30, end: 2020-12-31}}"
     with pytest.raises(RecipeError, match="a and b share the day 2020-06-30"):
@@ -88,3 +100,30 @@ def test_broken_settings_are_named(tmp_path: Path):
     home.build_file.write_text("granules: []")
     with pytest.raises(RecipeError, match=r"build\.yaml"):
         BuildSettings.load(home)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("4096", "it should be greater than or equal to 1048576"),
+        ("lots", "it should be a valid integer, unable to parse string as an integer"),
+    ],
+)
+def test_a_bound_on_memory_that_is_no_use_is_told(tmp_path: Path, value: str, reason: str):
+    home = FactoryHome(tmp_path)
+    home.build_file.write_text(f"granules: g\noutput: o\nbytes_in_flight: {value}\n")
+    with pytest.raises(RecipeError) as error:
+        BuildSettings.load(home)
+    assert str(error.value) == (
+        f"The build settings {home.build_file} are not valid at bytes_in_flight: {reason}."
+    )
+
+
+def test_what_has_no_option_is_taken_from_the_home(tmp_path: Path):
+    home = FactoryHome(tmp_path)
+    asked = BuildSettings(granules="new", output=tmp_path / "out")
+    assert asked.with_tuning_of(home) == asked
+    BuildSettings(granules="old", output=tmp_path, bytes_in_flight=2**26, catalog_patience_s=5).save(home)
+    assert asked.with_tuning_of(home) == asked.model_copy(
+        update={"bytes_in_flight": 2**26, "catalog_patience_s": 5}
+    )

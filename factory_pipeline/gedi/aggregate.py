@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
+from factory_pipeline.gedi.footprint_parquet import write_footprints
 from factory_pipeline.gedi.granules import FOOTPRINT_SCHEMA, GranuleFile, list_granules, read_granule
 from factory_pipeline.gedi.manifest import GranuleRecord, load_manifest, save_manifest
 from factory_pipeline.gedi.remote import is_url
@@ -53,9 +54,9 @@ def aggregate_granules(
     be reached. A granule that can't be used is set aside with its reason; the others go on. The
     footprints of a granule that has left the source stay: they are known.
 
-    Granules are read by `workers` processes (default: one per core), since
-    HDF5 works behind a lock; a worker holds one granule in memory. `on_granule` is told one sentence
-    for each granule that was read.
+    Granules are read by `workers` processes (default: one per core), since HDF5 works behind a lock, or by as
+    many threads where there is too little to read; a worker holds one granule in memory. `on_granule` is told
+    one sentence for each granule that was read.
 
     Raises:
         GranuleError: there is no such source, it holds no granule, or a reading process died.
@@ -124,12 +125,7 @@ def _forget_vanished_failures(records: dict[str, GranuleRecord], listed: Sequenc
 def _read_all(
     pending: Sequence[GranuleFile], asked: tuple[str, ...], store: Path, workers: int | None
 ) -> Iterator[tuple[GranuleFile, GranuleRecord]]:
-    processes = _worth_processes(pending, workers or os.cpu_count() or 1)
-    if processes <= 1:
-        for granule in pending:
-            yield granule, _read_into(granule, asked, store)
-        return
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    pool = _workers(pending, workers or os.cpu_count() or 1)
     try:
         reading = {pool.submit(_read_into, granule, asked, store): granule for granule in pending}
         for finished in as_completed(reading):
@@ -142,16 +138,18 @@ def _read_all(
         pool.shutdown(cancel_futures=True)
 
 
-def _worth_processes(pending: Sequence[GranuleFile], workers: int) -> int:
-    """How many processes pay: remote granules are waited for, local ones must outweigh the start."""
-    if any(is_url(granule.source) for granule in pending):
-        return min(workers, len(pending))
+def _workers(pending: Sequence[GranuleFile], workers: int) -> Executor:
+    """Processes where they pay: remote granules are waited for, local ones must outweigh the start."""
     volume = sum(granule.size for granule in pending)
-    return min(workers, len(pending), volume // WORTH_A_PROCESS)
+    is_remote = any(is_url(granule.source) for granule in pending)
+    processes = min(workers, len(pending), len(pending) if is_remote else volume // WORTH_A_PROCESS)
+    if processes > 1:
+        return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    return ThreadPoolExecutor(workers, thread_name_prefix="granules")
 
 
 def _read_into(granule: GranuleFile, asked: tuple[str, ...], store: Path) -> GranuleRecord:
-    """Read one granule into its Parquet file; runs in a worker process."""
+    """Read one granule into its Parquet file; runs in a worker."""
     target = _parquet_of(granule.name, store)
     try:
         footprints = read_granule(granule, asked)
@@ -160,7 +158,7 @@ def _read_into(granule: GranuleFile, asked: tuple[str, ...], store: Path) -> Gra
         version = "" if isinstance(error, GranuleUnavailableError) else granule.version
         return GranuleRecord(granule.size, version, asked, reason=str(error))
     with write_whole(target) as temporary:
-        footprints.write_parquet(temporary, compression="zstd")
+        write_footprints(temporary, footprints)
     return GranuleRecord(granule.size, granule.version, asked, rows=footprints.height)
 
 

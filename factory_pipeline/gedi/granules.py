@@ -17,6 +17,7 @@ import polars as pl
 
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.gedi import remote
+from factory_pipeline.gedi.columns import read_column
 
 GRANULE_PATTERN = "GEDI04_A_YYYYDDDHHMMSS_O*_*_T*_02_*_*_V*.h5"
 """How a granule is named; YYYYDDDHHMMSS is the start of its acquisition in UTC."""
@@ -185,7 +186,8 @@ def read_granule(granule: GranuleFile, extra_fields: Sequence[str] = ()) -> pl.D
         if not names:
             raise GranuleError(f"The granule {granule.name} holds no beam (a group BEAMxxxx).")
         beams = [_read_beam(file, name, granule, {**fields, **own_dtype}) for name in names]
-    return pl.concat(beams, how="vertical_relaxed").select(*FOOTPRINT_SCHEMA, *own_dtype)
+    is_alike = all(beam.schema == beams[0].schema for beam in beams)
+    return pl.concat(beams, how="vertical" if is_alike else "vertical_relaxed")
 
 
 @contextmanager
@@ -226,15 +228,15 @@ def _read_beam(
     file: h5py.File, beam: str, granule: GranuleFile, fields: dict[str, type[pl.DataType] | None]
 ) -> pl.DataFrame:
     where = f"{beam} of granule {granule.name}"
-    columns = [_read_field(file[beam], field, dtype, where) for field, dtype in fields.items()]
-    shots = columns[0].len()
-    for column in columns:
+    group = file[beam]
+    columns = {field: _read_field(group, field, dtype, where) for field, dtype in fields.items()}
+    shots = columns["shot_number"].len()
+    for field, column in columns.items():
         if column.len() != shots:
-            raise GranuleError(
-                f"The field {column.name} in {where} has {column.len()} values for {shots} shots."
-            )
-    labels = {"granule": pl.lit(granule.name.removesuffix(".h5")), "beam": pl.lit(beam)}
-    return pl.DataFrame(columns).with_columns(**labels)
+            raise GranuleError(f"The field {field} in {where} has {column.len()} values for {shots} shots.")
+    columns["granule"] = pl.Series([granule.name.removesuffix(".h5")]).new_from_index(0, shots)
+    columns["beam"] = pl.Series([beam]).new_from_index(0, shots)
+    return pl.DataFrame({name: columns[name] for name in dict.fromkeys([*FOOTPRINT_SCHEMA, *fields])})
 
 
 def _read_field(beam: h5py.Group, field: str, dtype: type[pl.DataType] | None, where: str) -> pl.Series:
@@ -247,7 +249,7 @@ def _read_field(beam: h5py.Group, field: str, dtype: type[pl.DataType] | None, w
         )
     if h5py.check_string_dtype(dataset.dtype) is not None:
         return pl.Series(field, dataset.asstr()[:], dtype=pl.String)
-    values = dataset[:]
+    values = read_column(dataset)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if dtype == pl.Int64 and not np.issubdtype(values.dtype, np.integer):
         raise GranuleError(f"The field {field} in {where} must hold integers, not {values.dtype}.")

@@ -103,7 +103,9 @@ class _Sieve:
         rejects = []
         for rule in self.rules:
             passes = rule.passes(without_nan(footprints))
-            rejects.append(_rejected(footprints, passes, rule.name, f"{rule.keep} is not true"))
+            dropped = footprints.filter(~passes)
+            details = rule.shortcomings(dropped)
+            rejects.append(reject_frame(dropped["shot_number"], "quality", rule.name, details))
             footprints = footprints.filter(passes)
         if self.footprints.area is not None:
             inside = footprints.select(_inside(self.footprints.area).fill_null(False)).to_series()

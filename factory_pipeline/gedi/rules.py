@@ -30,6 +30,12 @@ class CheckedRule:
         except pl.exceptions.PolarsError as error:
             raise RecipeError(_sentence(self, str(error))) from error
 
+    def shortcomings(self, dropped: pl.DataFrame) -> pl.Series:
+        """A sentence for each footprint that fails, with the values that the rule looks at."""
+        names = dict.fromkeys(self.expression.meta.root_names())
+        values = [part for name in names for part in (pl.lit(f", {name} is "), _shown(dropped.schema, name))]
+        return dropped.select(detail=pl.concat_str(pl.lit(f"{self.keep} is not true"), *values)).to_series()
+
 
 def check_rules(rules: Sequence[QualityRule], schema: pl.Schema) -> list[CheckedRule]:
     """Parse the rules of a recipe against the columns of the footprints.
@@ -65,6 +71,13 @@ def _check(rule: QualityRule, schema: pl.Schema) -> CheckedRule:
     if answers.dtype != pl.Boolean or answers.len() != two_rows.height:
         raise RecipeError(_sentence(rule, "it is not true or false for each footprint"))
     return CheckedRule(rule.name, rule.keep, expression)
+
+
+def _shown(schema: pl.Schema, name: str) -> pl.Expr:
+    """A value in words; of a float four digits, as many different texts would make the ledger large."""
+    column = pl.col(name)
+    short = column.round_sig_figs(4) if schema[name].is_float() else column
+    return short.cast(pl.String).fill_null("missing")
 
 
 def _sentence(rule: QualityRule | CheckedRule, problem: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,13 +9,11 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import shapely
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from shapely.geometry import shape
 
 from factory_pipeline.catalog.items import parse_product, parse_tile, trim_item
 from factory_pipeline.catalog.providers import PLANETARY_COMPUTER, Catalog, Provider, open_catalog
@@ -28,6 +25,7 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.recipe import S2_BANDS, Sentinel2
 from factory_pipeline.sample.server import Faults, SampleServer
+from factory_pipeline_tests.catalog.small_snapshots import columns_of, write_snapshots, write_table
 from factory_pipeline_tests.catalog.small_stac import (
     Item,
     copdem_item,
@@ -44,7 +42,6 @@ EAST_END = Grid(32660, 600_000, 6_800_040, 10, 10, 10_980, 10_980)
 """Crosses the antimeridian."""
 HALVES = shapely.MultiPolygon([shapely.box(179, 60, 180, 61), shapely.box(-180, 60, -179, 61)])
 EVERYWHERE = ItemQuery((-180, -90, 180, 90))
-TIMES = ("datetime", "start_datetime", "end_datetime")
 
 
 def small_items() -> list[Item]:
@@ -66,45 +63,6 @@ def small_items() -> list[Item]:
         *(copdem_item(*corner) for corner in ((-1, 5), (0, 5), (0, 6), (0, 179), (0, -180))),
         *(worldcover_item(0, west, year) for west in (3, 6) for year in (2020, 2021)),
     ]
-
-
-def columns_of(items: Iterable[Item], unit: str = "us", zone: str | None = "UTC") -> dict[str, pa.Array]:
-    """The items as the specification of stac-geoparquet has them: a column per member and property."""
-    rows = [{**item, **item["properties"]} for item in items]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names if name != "properties"}
-    columns["geometry"] = [shapely.to_wkb(shape(geometry)) for geometry in columns["geometry"]]
-    corners = ("xmin", "ymin", "xmax", "ymax")
-    columns["bbox"] = [dict(zip(corners, map(float, box), strict=True)) for box in columns["bbox"]]
-    arrays = {name: pa.array(values) for name, values in columns.items() if name not in TIMES}
-    for name in TIMES:
-        if any(columns.get(name, ())):
-            times = [parse_time(text) if text else None for text in columns[name]]
-            arrays[name] = pa.array(times, pa.timestamp("us", "UTC")).cast(pa.timestamp(unit, zone))
-        elif name in columns:
-            arrays[name] = pa.nulls(len(rows))
-    return arrays
-
-
-def write_table(path: Path, columns: Mapping[str, pa.Array]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table(dict(columns))
-    if "geometry" in table.schema.names:
-        # Writers mark the geometry as the GeoArrow type that it is.
-        marked = table.schema.field("geometry").with_metadata({"ARROW:extension:name": "geoarrow.wkb"})
-        table = table.cast(table.schema.set(table.schema.get_field_index("geometry"), marked))
-    pq.write_table(table, path, row_group_size=3)
-    return path
-
-
-def write_snapshots(root: Path, items: Iterable[Item]) -> Path:
-    """A snapshot per collection, as deep below `root` as the items of `write_catalog`."""
-    items = list(items)
-    folder = root / "stac" / "snapshots" / "2024"
-    for collection in {item["collection"] for item in items}:
-        own = [item for item in items if item["collection"] == collection]
-        write_table(folder / f"{collection}.parquet", columns_of(own))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,25 @@ def test_real_granules_pass_as_counted_independently(real_granules: Path, build:
 
 
 @pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"l2_quality_flag": [0]}, "l2_quality_flag = 1 is not true, l2_quality_flag is 0"),
+        ({"agbd": [None]}, "agbd > 0 AND agbd < CAST('inf' AS DOUBLE) is not true, agbd is missing"),
+        ({"agbd": [float("nan")]}, "agbd > 0 AND agbd < CAST('inf' AS DOUBLE) is not true, agbd is NaN"),
+        (
+            {"agbd": [70.0], "agbd_se": [123.456]},
+            "agbd_se >= 0 AND agbd_se / agbd < 0.5 is not true, agbd_se is 123.5, agbd is 70.0",
+        ),
+    ],
+)
+def test_the_ledger_holds_the_values_that_a_rule_looked_at(
+    build: BuildFiles, fields: Any, detail: str
+) -> None:
+    run(build, footprints(1, **fields))
+    assert pl.read_parquet(build.stage_rejects("quality"))["detail"].to_list() == [detail]
+
+
+@pytest.mark.parametrize(
     ("fields", "rule"),
     [
         ({"l2_quality_flag": [0]}, "l2_quality_flag"),
