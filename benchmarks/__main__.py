@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from benchmarks import aggregation, extraction, growth, hdf5, report, search
+from benchmarks import aggregation, extraction, growth, hdf5, onboarding, query, report, search
 
 BENCHMARKS = {
     "extraction": extraction.benchmark,
@@ -13,6 +13,8 @@ BENCHMARKS = {
     "aggregation": aggregation.benchmark,
     "hdf5": hdf5.benchmark,
     "growth": growth.benchmark,
+    "onboarding": onboarding.benchmark,
+    "query": query.benchmark,
 }
 README = Path(__file__).with_name("README.md")
 

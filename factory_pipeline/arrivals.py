@@ -9,6 +9,7 @@ import yaml
 
 from factory_pipeline.errors import OnboardingError, RegistryError
 from factory_pipeline.onboarding.manifest import UploadManifest, slug
+from factory_pipeline.onboarding.manifest_place import file_name, read_place
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.received import identify, keep, kept_manifest
 from factory_pipeline.registry.records import UploadStatus
@@ -30,15 +31,29 @@ class Arrival:
     """Why it can't be onboarded as it is."""
 
 
-def examine(manifest_file: Path, home: FactoryHome, policy: IntakePolicy) -> Arrival:
-    """Read a manifest, ask for the content of its archive, and keep both under their key."""
+def examine(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) -> Arrival:
+    """Read a manifest, ask for the content of its archive, and keep both under their key.
+
+    Args:
+        manifest_file: a path, or the address of an object in a store.
+        home: where both are kept.
+        policy: where the archive may come from.
+
+    Raises:
+        OnboardingError: URL_UNREACHABLE, the store that holds the manifest does not answer now.
+    """
     try:
         manifest = UploadManifest.load(manifest_file)
     except OnboardingError as error:
-        content = manifest_file.read_bytes() if manifest_file.is_file() else b""
-        key = f"{slug(manifest_file.stem)}@{hashlib.sha256(content).hexdigest()[:8]}"
+        if error.code == "URL_UNREACHABLE":
+            raise
+        content = b""
+        with suppress(OnboardingError):
+            content = read_place(manifest_file)
+        name = file_name(manifest_file)
+        key = f"{slug(Path(name).stem)}@{hashlib.sha256(content).hexdigest()[:8]}"
         # Its text is not kept: what can't be read can't be cleared of secrets.
-        return Arrival(key, key, yaml.safe_dump({"manifest": manifest_file.name}), error)
+        return Arrival(key, key, yaml.safe_dump({"manifest": name}), error)
     unknown_key = manifest.key("")
     try:
         upload = keep(manifest_file, manifest, _identified(manifest, policy), home)

@@ -11,14 +11,15 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from factory_pipeline.build_progress import BuildProgress, progress_before_plan, progress_of_plan, telling
 from factory_pipeline.build_summary import BuildSummary
 from factory_pipeline.catalog.providers import open_catalog
 from factory_pipeline.errors import BuildError
 from factory_pipeline.gedi.batches import BatchPlan
+from factory_pipeline.onboarding.gedi_upload import upload_splits
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import FactoryHome, write_text
 
@@ -28,29 +29,25 @@ if TYPE_CHECKING:
 MOST_BATCHES_PER_RUN = 25
 PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
 EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset")
-FUSE = ("fused_dataset",)
-LAYERS = ("sentinel2", "copdem", "worldcover")
-"""The chips that a batch needs before its dataset file is written."""
+FUSE = ("fused_dataset", "gedi_collection", "gedi_upload")
+DOING = {
+    "gedi_footprints": "Reading the granules",
+    "quality_footprints": "Filtering the footprints",
+    "footprint_subset": "Drawing the subset",
+    "sentinel2_chips": "Cutting the chips of Sentinel-2",
+    "copdem_chips": "Cutting the chips of the terrain",
+    "worldcover_chips": "Cutting the chips of land cover",
+    "batch_dataset": "Writing the dataset file of a batch",
+    "fused_dataset": "Fusing the batches",
+    "gedi_collection": "Collecting the samples in the data lake",
+    "gedi_upload": "Packing the dataset for its onboarding",
+    "finetuned_model": "Training the model",
+}
+"""What the assets do, in the user's words."""
 DRIVER_TAG = "factory/driver"
 """Says which process drives the build that a run belongs to."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The log of a run is kept for the web UI; on the terminal the progress is shown instead."""
-
-
-@dataclass(frozen=True)
-class BuildProgress:
-    """How far a build is."""
-
-    stage: str
-    """What is being done, in the user's words."""
-    done: int = 0
-    """Footprints whose batch is finished."""
-    total: int = 0
-    """Footprints of the plan; 0 while there is none."""
-    batches_done: int = 0
-    batches: int = 0
-    fraction: float = 0.0
-    """How far all footprints are, with those whose batch has passed only some stages."""
 
 
 def prepare_home(home: FactoryHome) -> None:
@@ -77,12 +74,14 @@ def run_build(
     check_settings(settings)
     prepare_home(home)
     settings.save(home)
-    on_progress(BuildProgress("Reading granules, filtering, drawing the subset"))
-    materialize(PREPARE)
+    stage = "Reading granules, filtering, drawing the subset"
+    with telling(lambda: on_progress(progress_before_plan(stage, settings))):
+        materialize(PREPARE)
     plan = BatchPlan.load(settings.files.batch_plan)
-    extract_missing(settings, plan, on_progress)
-    on_progress(_progress("Fusing the batches", settings, plan))
-    materialize(FUSE)
+    with telling(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
+        extract_missing(settings, plan)
+    with telling(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
+        materialize(FUSE)
     return BuildSummary.load(settings.files.summary)
 
 
@@ -90,9 +89,12 @@ def check_settings(settings: BuildSettings) -> None:
     """Find out at once what a build would else meet late; no service is asked.
 
     Raises:
-        FactoryError: the catalog is not known, or the output folder can't be written.
+        FactoryError: the catalog is not known, the output folder can't be written, or the recipe has splits
+            that can't be onboarded though they are to be.
     """
     open_catalog(settings.catalog)
+    if settings.onboard:
+        upload_splits(settings.recipe)
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
         write_text(settings.output / ".writable", "")
@@ -103,16 +105,17 @@ def check_settings(settings: BuildSettings) -> None:
         ) from error
 
 
-def extract_missing(
-    settings: BuildSettings, plan: BatchPlan, on_progress: Callable[[BuildProgress], None]
-) -> None:
+def _last_stage(settings: BuildSettings) -> str:
+    return "Fusing the batches, packing the upload" if settings.onboard else "Fusing the batches"
+
+
+def extract_missing(settings: BuildSettings, plan: BatchPlan) -> None:
     """Extract the batches of the plan that have no file, in parallel runs."""
     ranges = missing_ranges(settings, plan)
     if not ranges:
         return
     if min(settings.workers, len(ranges)) == 1:
         for batches in ranges:
-            on_progress(_progress("Extracting chips", settings, plan))
             materialize(EXTRACT, batches)
         return
     context = multiprocessing.get_context("spawn")
@@ -121,10 +124,7 @@ def extract_missing(
         runs: list[Future[None]] = [
             pool.submit(materialize, EXTRACT, batches, os.getpid()) for batches in ranges
         ]
-        running = set(runs)
-        while running:
-            _, running = wait(running, timeout=0.5)
-            on_progress(_progress("Extracting chips", settings, plan))
+        wait(runs)
         problems = [str(error) for run in runs if (error := run.exception()) is not None]
     except BaseException:
         # Nothing half-written stays, so the workers need not end their batches first.
@@ -221,15 +221,9 @@ def what_failed(result: "dg.ExecuteInProcessResult") -> str:
             # The first cause is what went wrong; Dagster wraps it in errors of its own.
             while error.cause:
                 error = error.cause
-            said.append(f"{event.step_key} failed: {error.message.strip()}")
+            what = DOING.get(str(event.step_key), "A step")
+            said.append(
+                f"{what} met an error that nobody foresaw ({' '.join(error.message.split())});"
+                f" the run {result.run_id[:8]} in the web UI shows where, please report it."
+            )
     return " ".join(said) or "The run failed; its log in the web UI says why."
-
-
-def _progress(stage: str, settings: BuildSettings, plan: BatchPlan) -> BuildProgress:
-    files, sizes = settings.files, plan.sizes
-    done = {key for key in plan.keys if files.batch(key).exists()}
-    begun = [key for key in plan.keys if key not in done]
-    passed = sum(sizes[key] * files.chips(key, layer).exists() for key in begun for layer in LAYERS)
-    footprints = sum(sizes[key] for key in done)
-    fraction = (footprints + passed / (len(LAYERS) + 1)) / max(plan.footprints, 1)
-    return BuildProgress(stage, footprints, plan.footprints, len(done), len(plan.keys), fraction)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from factory_pipeline import __version__, cli_onboarding
+from factory_pipeline import cli_dataset, cli_onboarding
 from factory_pipeline.errors import FactoryError
+from factory_pipeline.version import __version__
 
 if TYPE_CHECKING:
-    from factory_pipeline.settings import BuildSettings
+    from factory_pipeline.settings import BuildSettings, Modality
     from factory_pipeline.storage import FactoryHome
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -55,6 +56,20 @@ def cli() -> None:
 @click.option("--path-subset-csv-test", type=FILE, metavar="F", help="Footprints to extract.")
 @click.option("--plot-distribution", is_flag=True, help="Also plot all footprints that pass the filter.")
 @click.option(
+    "--onboard",
+    is_flag=True,
+    help="Also onboard the dataset: train and validation, statistics, a page, a training configuration.",
+)
+@click.option(
+    "--modality",
+    "modalities",
+    type=click.Choice(["S2", "DEM", "LC"]),
+    multiple=True,
+    default=["S2"],
+    show_default=True,
+    help="What a model of the onboarded dataset gets to see; can be given several times.",
+)
+@click.option(
     "--fuse-hdf5-datasets",
     "fuse_folder",
     type=FOLDER,
@@ -74,6 +89,8 @@ def create_dataset(
     path_subset_csv_train: Path | None,
     path_subset_csv_test: Path | None,
     plot_distribution: bool,
+    onboard: bool,
+    modalities: tuple["Modality", ...],
     fuse_folder: Path | None,
 ) -> None:
     """Make train_dataset.h5 and test_dataset.h5 from GEDI granules.
@@ -83,11 +100,14 @@ def create_dataset(
     """
     import os
 
+    from factory_pipeline.onboarding.manifest import slug
     from factory_pipeline.recipe import Recipe
     from factory_pipeline.settings import BuildSettings
     from factory_pipeline.storage import FactoryHome
 
     if fuse_folder is not None:
+        if onboard:
+            raise click.UsageError("--onboard needs a whole build; leave --fuse-hdf5-datasets out.")
         fuse_folder_into(fuse_folder, output)
         return
     aggregated = _given(train=path_aggregated_csv_train, test=path_aggregated_csv_test)
@@ -104,8 +124,13 @@ def create_dataset(
         aggregated_csv=aggregated,
         subset_csv=subset,
         plot_distribution=plot_distribution,
+        onboard=onboard,
+        onboard_modalities=tuple(dict.fromkeys(modalities)),
     )
-    build(FactoryHome.from_environment(), settings)
+    home = FactoryHome.from_environment()
+    build(home, settings.with_tuning_of(home))
+    if onboard:
+        cli_onboarding.onboard_and_tell(home.dropped_manifest(slug(definition.name)), home)
 
 
 @cli.command()
@@ -122,11 +147,14 @@ def inspect(file: Path, sheet: Path | None, samples: int) -> None:
     from factory_pipeline.hdf5.read import describe
     from factory_pipeline.storage import write_whole
 
+    target = sheet or file.with_suffix(".png")
+    if not target.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {target.parent}.", param_hint="--sheet")
     summary = describe(file)
     click.echo(str(summary))
     if not summary.samples:
+        click.echo("Sheet of chips: none, as the dataset holds no samples.")
         return
-    target = sheet or file.with_suffix(".png")
     with write_whole(target) as temporary:
         temporary.write_bytes(chip_sheet(file, samples=samples))
     click.echo(f"Sheet of chips: {target}")
@@ -158,9 +186,10 @@ def sample(output: Path, granules: Path | None, serve: bool, port: int) -> None:
 @cli.command()
 @click.option("--output", type=PATH, default=Path("demo"), show_default=True, metavar="DIR")
 def demo(output: Path) -> None:
-    """Make the sample archive, serve it, build a dataset from it, and onboard its uploads."""
+    """Make the sample archive, serve it, build and onboard a dataset from it, and onboard its uploads."""
     import os
 
+    from factory_pipeline.onboarding.manifest import slug
     from factory_pipeline.progress import ProgressLine
     from factory_pipeline.recipe import Recipe
     from factory_pipeline.sample.archive import make_archive
@@ -178,12 +207,13 @@ def demo(output: Path) -> None:
         output=output.absolute() / "output",
         recipe=Recipe(batch_size=100),
         workers=os.cpu_count() or 1,
+        onboard=True,
     )
     with SampleServer(archive) as server:
         build(home, settings.model_copy(update={"catalog": server.stac_url}))
     # The server ends with the demo; what the web UI starts later reads the same catalog from disk.
     settings.model_copy(update={"catalog": str(archive / "stac")}).save(home)
-    cli_onboarding.drop_and_wait(archive / "uploads", home)
+    cli_onboarding.drop_and_wait(archive / "uploads", home, [slug(settings.recipe.name)])
     click.echo("\nLook at it:  make ui   or   factory inspect " + _short(settings.files.fused("train")))
 
 
@@ -236,7 +266,7 @@ def fuse_folder_into(folder: Path, output: Path) -> None:
         click.echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
 
 
-for command in cli_onboarding.ALL:
+for command in [*cli_onboarding.ALL, *cli_dataset.ALL]:
     cli.add_command(command)
 
 

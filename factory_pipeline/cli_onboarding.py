@@ -1,6 +1,7 @@
 """Commands for curated datasets. Heavy imports stand inside the commands, as in `cli`."""
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,14 +52,11 @@ def onboard(
     """Make a dataset for training from an archive of images and labels.
 
     A MANIFEST (YAML) says everything; `factory new-manifest` writes one. With the URL of an archive the
-    options say the least that is needed.
+    options say the least that is needed. A manifest may lie in an object store, such as s3://bucket/a.yaml.
     """
-    from factory_pipeline.onboard import onboard as run
-    from factory_pipeline.progress import ProgressLine
-
     home = _home()
-    with tempfile.TemporaryDirectory() as folder, ProgressLine() as line:
-        path = Path(manifest)
+    with tempfile.TemporaryDirectory() as folder:
+        path: Path | str = manifest if "://" in manifest else Path(manifest)
         if not manifest.lower().endswith((".yaml", ".yml")):
             if not (purpose and data_suffixes and label_suffix):
                 raise click.UsageError(
@@ -66,8 +64,7 @@ def onboard(
                     " or name a manifest (*.yaml)."
                 )
             path = _written_manifest(Path(folder), manifest, name, purpose, data_suffixes, label_suffix)
-        upload = run(path, home, line.show)
-    click.echo(_about(upload, home))
+        onboard_and_tell(path, home)
 
 
 @click.command()
@@ -153,13 +150,25 @@ def finetune(name: str) -> None:
 ALL = [prescan, onboard, datasets, show, logs, delete, new_manifest, finetune]
 
 
-def drop_and_wait(uploads: Path, home: "FactoryHome") -> None:
-    """Drop uploads into the inbox of a running daemon, and say how each of them goes."""
+def onboard_and_tell(manifest: Path | str, home: "FactoryHome") -> None:
+    """Onboard an upload in this process with a progress line, then say what its dataset holds."""
+    from factory_pipeline.onboard import onboard as run
+    from factory_pipeline.progress import ProgressLine
+
+    with ProgressLine() as line:
+        upload = run(manifest, home, line.show)
+    click.echo(_about(upload, home))
+
+
+def drop_and_wait(uploads: Path, home: "FactoryHome", there: Sequence[str]) -> None:
+    """Drop uploads into the inbox of a running daemon, and say how they and those `there` already go."""
     from factory_pipeline.daemon import drop_uploads, running_daemon, wait_for_uploads
 
-    click.echo("\nOnboarding the sample uploads: they are dropped into the inbox, a daemon does the rest.")
+    click.echo(
+        "\nOnboarding the dataset and two sample uploads: they lie in the inbox, a daemon does the rest."
+    )
     with running_daemon(home) as daemon:
-        names = drop_uploads(uploads, home)
+        names = [*drop_uploads(uploads, home), *there]
         found = wait_for_uploads(
             home, names, daemon, 600, lambda upload: click.echo(f"  {upload.key}: {upload.status.value}")
         )

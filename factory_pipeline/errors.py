@@ -75,6 +75,10 @@ class ExportError(FactoryError):
     """A dataset version that can't be written in a format, or whose files were not read back the same."""
 
 
+class RemoteError(FactoryError):
+    """A Dagster web server that can't be reached, or a run there that failed."""
+
+
 class DownloadError(FactoryError):
     """A download that can't go on: files in the way that are not its own, or files that don't verify."""
 

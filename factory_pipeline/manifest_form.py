@@ -7,6 +7,12 @@ import click
 import yaml
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.known_collections import (
+    describe_bands,
+    fitting_collections,
+    known_collection,
+    known_collections,
+)
 from factory_pipeline.onboarding.manifest import DataSource, Purpose, UploadManifest, slug
 from factory_pipeline.onboarding.matching import IMAGE
 from factory_pipeline.onboarding.policy import IntakePolicy
@@ -88,19 +94,26 @@ def _prescan(
 def _ask_source(suffix: str, report: PrescanReport | None, only: bool) -> dict[str, Any]:
     click.echo(f"Data source of the images that end in {suffix}")
     tag = suffix.partition(".")[0].strip("_- ") or "image"
+    found = _band_names(suffix, report)
     source: dict[str, Any] = {
         "modality_tag": click.prompt("  Modality tag", default="image" if only else tag),
         "connector": click.prompt("  Connector", default="", show_default=False),
-        "collection": click.prompt("  Collection, such as sentinel-2-l2a", default="", show_default=False),
+        "collection": _ask_collection(found),
         "file_suffix": suffix,
     }
-    found = _band_names(suffix, report)
     count = len(found) or click.prompt("  Number of bands", type=click.IntRange(min=1))
-    names = found or [f"Band {index}" for index in range(count)]
+    names = found or _numbers(count)
     click.echo(f"  Bands: {', '.join(names)}")
     if not found or click.confirm("  Change the names of the bands?", default=False):
         names = [click.prompt(f"  Band {index}", default=name) for index, name in enumerate(names)]
     bands: list[dict[str, Any]] = [{"index": index, "band_name": name} for index, name in enumerate(names)]
+    described = describe_bands(
+        source["collection"], bands, are_named=names != _numbers(count), dtype=_data_type(suffix, report)
+    )
+    if described != bands:
+        click.echo("  Filled in from what is known of the collection:")
+        click.echo("\n".join(f"    {_line_of(band)}" for band in described))
+        bands = [_as_typed(band) for band in described]
     known = hls_names(DataSource.model_validate({**source, "bands": bands}))
     channels = {CHANNELS[name]: index for index, name in enumerate(known) if name in CHANNELS}
     if len(channels) < 3 and count >= 3 and click.confirm("  Say which bands are red, green, blue?"):
@@ -108,13 +121,51 @@ def _ask_source(suffix: str, report: PrescanReport | None, only: bool) -> dict[s
             channel: click.prompt(f"  Index of {word}", type=click.IntRange(0, count - 1))
             for word, channel in (("red", "R"), ("green", "G"), ("blue", "B"))
         }
-    scaling = click.prompt("  Scaling factor of all bands", default=1.0)
+    factors = {band.get("scaling_factor", 1.0) for band in bands}
+    if len(factors) == 1:
+        scaling = click.prompt("  Scaling factor of all bands", default=factors.pop())
+        bands = [{**band, "scaling_factor": scaling} for band in bands]
     by_index = {index: channel for channel, index in channels.items()}
     for index, band in enumerate(bands):
-        band["scaling_factor"] = scaling
         if index in by_index:
             band["RGB_band"] = by_index[index]
     return {**source, "bands": bands}
+
+
+def _ask_collection(names: list[str]) -> str:
+    """The id of a known collection, or what the user calls it."""
+    fitting = fitting_collections(names)
+    offered = ", ".join(fitting) or ", ".join(known.id for known in known_collections())
+    click.echo(f"  {'Known collections with these bands' if fitting else 'Known collections'}: {offered}")
+    proposed = fitting[0] if len(fitting) == 1 else ""
+    typed = click.prompt("  Collection", default=proposed, show_default=bool(proposed))
+    known = known_collection(typed)
+    return known.id if known is not None else str(typed)
+
+
+def _line_of(band: dict[str, Any]) -> str:
+    channel = f" ({band['rgb_band']})" if band.get("rgb_band") else ""
+    factor = band.get("scaling_factor", 1.0)
+    return f"{band['band_name']}{channel}: {band.get('description', 'not known')}; scaling factor {factor:g}"
+
+
+def _as_typed(band: dict[str, Any]) -> dict[str, Any]:
+    """A band as a manifest spells it."""
+    return {"RGB_band" if key == "rgb_band" else key: value for key, value in band.items()}
+
+
+def _numbers(count: int) -> list[str]:
+    """Names of bands that nobody named."""
+    return [f"Band {index}" for index in range(count)]
+
+
+def _data_type(suffix: str, report: PrescanReport | None) -> str | None:
+    """The data type of the images, if it is one and known."""
+    if report is None:
+        return None
+    images = report.files.filter((report.files["suffix"] == suffix) & (report.files["role"] == IMAGE))
+    found = images["dtype"].drop_nulls().unique().to_list()
+    return str(found[0]) if len(found) == 1 else None
 
 
 def _band_names(suffix: str, report: PrescanReport | None) -> list[str]:

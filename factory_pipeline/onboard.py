@@ -1,8 +1,7 @@
 """Onboarding by command: the same job and the same instance as the web UI, and what follows an onboarding."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import dagster as dg
 
 from factory_pipeline.arrivals import enter, examine
 from factory_pipeline.build import QUIET, prepare_home, what_failed
+from factory_pipeline.build_progress import telling
+from factory_pipeline.doors.removal import delete_collection_of_upload
 from factory_pipeline.errors import BuildError, OnboardingError
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.partitions import DATASETS
@@ -18,8 +19,6 @@ from factory_pipeline.registry.registry import Registry
 from factory_pipeline.resources import Factory
 from factory_pipeline.storage import FactoryHome, UploadFiles
 
-SECONDS_BETWEEN_LOOKS = 0.5
-
 
 def open_registry(home: FactoryHome) -> Registry:
     """The registry of a home; the caller closes it."""
@@ -27,11 +26,12 @@ def open_registry(home: FactoryHome) -> Registry:
 
 
 def onboard(
-    manifest_file: Path, home: FactoryHome, on_progress: Callable[[str, float], None] | None = None
+    manifest_file: Path | str, home: FactoryHome, on_progress: Callable[[str, float], None] | None = None
 ) -> Upload:
     """Onboard one upload in this process. What is finished already is not done again.
 
-    The archive may lie anywhere on this machine: who calls this may read it anyway.
+    The manifest is a path or the address of an object. The archive may lie anywhere on this machine: who
+    calls this may read it anyway.
 
     Raises:
         OnboardingError: it failed; message and code are those of the registry.
@@ -47,7 +47,7 @@ def onboard(
         registry.restore_upload(arrival.key)
         files = home.upload(arrival.key)
         with dg.DagsterInstance.get() as instance, _watched(files, on_progress):
-            instance.add_dynamic_partitions(DATASETS, [arrival.key])
+            _add_partition(instance, arrival.key)
             defs.resolve_job_def("onboard_dataset").execute_in_process(
                 instance=instance,
                 partition_key=arrival.key,
@@ -64,11 +64,21 @@ def onboard(
     return upload
 
 
+def _add_partition(instance: dg.DagsterInstance, key: str) -> None:
+    try:
+        instance.add_dynamic_partitions(DATASETS, [key])
+    except Exception:
+        # Of two processes that add a key at the same time, Dagster refuses one.
+        if not instance.has_dynamic_partition(DATASETS, key):
+            raise
+
+
 def remove(key: str, home: FactoryHome) -> None:
-    """Delete an onboarded dataset: its files and its partition; the registry keeps a tombstone.
+    """Delete an onboarded dataset: its collection, its files and its partition; a tombstone stays.
 
     Raises:
         OnboardingError: a run works on it.
+        RegistryError: versions of datasets have its images; they are named.
     """
     prepare_home(home)
     with dg.DagsterInstance.get() as instance, closing(open_registry(home)) as registry:
@@ -77,6 +87,7 @@ def remove(key: str, home: FactoryHome) -> None:
             raise OnboardingError(
                 "CHECK_FAILED", f"{key} is being onboarded; end its run in the web UI first, then delete it."
             )
+        delete_collection_of_upload(registry, home, key)
         registry.delete_upload(key)
         home.upload(key).remove()
         instance.delete_dynamic_partition(DATASETS, key)
@@ -147,26 +158,11 @@ def _runs(instance: dg.DagsterInstance, key: str) -> list[dg.RunRecord]:
     return list(instance.get_run_records(dg.RunsFilter(tags={"dagster/partition": key})))
 
 
-@contextmanager
-def _watched(files: UploadFiles, on_progress: Callable[[str, float], None] | None) -> Iterator[None]:
+def _watched(
+    files: UploadFiles, on_progress: Callable[[str, float], None] | None
+) -> AbstractContextManager[None]:
     """Tell now and then how far the files of an upload are."""
-    if on_progress is None:
-        yield
-        return
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            on_progress(*_how_far(files))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    on_progress(*_how_far(files))
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
+    return nullcontext() if on_progress is None else telling(lambda: on_progress(*_how_far(files)))
 
 
 def _how_far(files: UploadFiles) -> tuple[str, float]:

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from factory_pipeline.build import BuildProgress
+from factory_pipeline.build_progress import BuildProgress
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -29,7 +29,7 @@ class ProgressLine:
         self._terminal = sys.stderr.isatty()
         self._task = self._progress.add_task("", total=1.0, remark="", visible=False)
         self._step = ""
-        self._printed_at = 0.0
+        self._opened_at = self._printed_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._terminal:
@@ -53,7 +53,9 @@ class ProgressLine:
         if step == self._step and now - self._printed_at < SECONDS_BETWEEN_LINES:
             return
         self._step, self._printed_at = step, now
-        print(f"{step}: {fraction:.0%} {remark}".rstrip(), file=sys.stderr, flush=True)
+        # A line says how long it took so far: where no count has moved, that it goes on.
+        said = [f"{step}: {fraction:.0%} after {_duration(now - self._opened_at)}", remark]
+        print(", ".join(filter(None, said)), file=sys.stderr, flush=True)
 
 
 class BuildLine(ProgressLine):
@@ -67,11 +69,12 @@ class BuildLine(ProgressLine):
     def show_build(self, progress: BuildProgress) -> None:
         """Show how far the build is."""
         if not progress.total:
-            self.show(progress.stage, 0.0)
+            self.show(progress.stage, 0.0, f"{progress.granules:,} granules read" * bool(progress.granules))
             return
+        begun = f" and {progress.batches_begun} begun" if progress.batches_begun else ""
         remark = (
             f"{progress.done:,} of {progress.total:,} footprints, "
-            f"{progress.batches_done} of {progress.batches} batches{self._time_left(progress)}"
+            f"{progress.batches_done} of {progress.batches} batches{begun}{self._time_left(progress)}"
         )
         self.show(progress.stage, progress.fraction, remark)
 

@@ -1,5 +1,7 @@
 """Where everything lies: the only module that builds a path, and the only way to write a file whole."""
 
+import errno
+import fcntl
 import os
 import shutil
 import uuid
@@ -8,6 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+LITTLE_SPACE = 1 << 16
+"""Bytes; with less than this a disk is full for everything that is written here."""
+
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
@@ -15,6 +20,10 @@ def write_whole(path: Path) -> Iterator[Path]:
 
     The file is synced before the rename, so that `path` is there whole or isn't there, also after
     a loss of power. The temporary name starts with a dot and keeps the suffix of `path`.
+
+    Raises:
+        OSError: ENOSPC, whatever the block raised, where that left no space on the disk: libraries often say
+            only that they could not write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}"
@@ -23,7 +32,17 @@ def write_whole(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except Exception as error:
+        if shutil.disk_usage(path.parent).free < LITTLE_SPACE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
+        temporary.unlink(missing_ok=True)
+
+
+def drop_unfinished(path: Path) -> None:
+    """Remove what killed processes left of a file under temporary names; nobody may be writing it now."""
+    for temporary in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
         temporary.unlink(missing_ok=True)
 
 
@@ -31,6 +50,28 @@ def write_text(path: Path, text: str) -> None:
     """Write a small text file whole."""
     with write_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Run the block in one process at a time: another one with the same lock file waits.
+
+    A process that dies gives the lock up.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error, or its cause, came of a full disk; some libraries tell it in words only."""
+    for told in filter(None, (error, error.__cause__)):
+        if isinstance(told, OSError) and told.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if os.strerror(errno.ENOSPC) in str(told):
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -53,6 +94,14 @@ class FactoryHome:
     def upload_inbox(self) -> Path:
         """Manifests dropped here, with their archives or without, are onboarded."""
         return self.root / "inbox" / "uploads"
+
+    def dropped_manifest(self, name: str) -> Path:
+        """A manifest in the inbox."""
+        return self.upload_inbox / f"{name}.yaml"
+
+    def dropped_archive(self, name: str) -> Path:
+        """The archive of a manifest in the inbox."""
+        return self.upload_inbox / f"{name}.zip"
 
     @property
     def intake_file(self) -> Path:
@@ -82,9 +131,14 @@ class FactoryHome:
         """The files of a collection; the folder is named by the content."""
         return CollectionFiles(self.collections / f"{name}-{content_hash[:8]}")
 
+    @property
+    def versions(self) -> Path:
+        """A folder per version of a dataset."""
+        return self.root / "versions"
+
     def version(self, version_id: str) -> "VersionFiles":
         """The files of a version of a dataset."""
-        return VersionFiles(self.root / "versions" / version_id)
+        return VersionFiles(self.versions / version_id)
 
     @property
     def dagster(self) -> Path:
@@ -122,6 +176,14 @@ class CollectionFiles:
         """The annotations of one operation (Parquet), named by their content."""
         return self.root / f"annotations-{content_hash[:12]}.parquet"
 
+    def masks(self, content_hash: str) -> Path:
+        """The rasters that the masks of one operation lie in."""
+        return self.root / f"masks-{content_hash[:12]}"
+
+    def fused(self, split: str) -> Path:
+        """The samples of a build as they were when it was collected (HDF5)."""
+        return self.root / f"{split}_dataset.h5"
+
 
 @dataclass(frozen=True)
 class VersionFiles:
@@ -133,6 +195,11 @@ class VersionFiles:
     def manifest(self) -> Path:
         """Its items with splits and annotations (Parquet)."""
         return self.root / "manifest.parquet"
+
+    @property
+    def unfinished(self) -> Path:
+        """A mark that is there while a writer makes the version."""
+        return self.root / ".unfinished"
 
     def export(self, slug: str) -> Path:
         """The folder of one export."""
@@ -290,6 +357,11 @@ class UploadFiles:
         return DatasetFiles(self.root / "dataset")
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that works on a stage."""
+        return self.root / ".lock"
+
+    @property
     def received(self) -> Path:
         """What is known of the upload since it came in (JSON)."""
         return self.root / "upload.json"
@@ -338,6 +410,16 @@ class UploadFiles:
     def split(self) -> Path:
         """The split of each pair (Parquet)."""
         return self.root / "split.parquet"
+
+    def drop_refused(self) -> None:
+        """Remove what was made of an upload that is refused, but not what says why; a finished one stays."""
+        if self.finished.root.exists():
+            return
+        # The index goes first: it says that images and labels lie at their places.
+        self.index.unlink(missing_ok=True)
+        self.split.unlink(missing_ok=True)
+        shutil.rmtree(self.unfinished.root, ignore_errors=True)
+        self.drop_unneeded()
 
     def drop_unneeded(self) -> None:
         """Remove the archive, its unpacked files, and what killed processes left under temporary names."""

@@ -11,7 +11,8 @@ import h5py
 import polars as pl
 import pytest
 
-from factory_pipeline.build import BuildProgress, run_build
+from factory_pipeline.build import run_build
+from factory_pipeline.build_progress import BuildProgress
 from factory_pipeline.build_summary import BuildSummary
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import FactoryHome

@@ -1,5 +1,7 @@
 """From chips to the dataset: a file per batch, then one file per split."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import dagster as dg
@@ -11,8 +13,11 @@ from factory_pipeline.assets.metadata import counts_table, picture
 from factory_pipeline.assets.per_batch import for_each_batch
 from factory_pipeline.build_summary import fuse_build
 from factory_pipeline.chips.extraction import BatchExtraction
+from factory_pipeline.doors.builds import collect_build
 from factory_pipeline.hdf5.preview import chip_sheet
 from factory_pipeline.hdf5.schema import DATA, dataset_fields
+from factory_pipeline.onboarding.gedi_upload import write_gedi_upload
+from factory_pipeline.onboarding.manifest import slug
 from factory_pipeline.recipe import Recipe
 from factory_pipeline.resources import Factory
 
@@ -87,5 +92,64 @@ def fused_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
             "yield": summary.extraction_yield,
             "folder": dg.MetadataValue.path(str(settings.output)),
             **pictures,
+        }
+    )
+
+
+@dg.asset(deps=[fused_dataset], group_name="dataset", kinds={"parquet", "sqlite"}, owners=OWNERS)
+def gedi_collection(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
+    """The samples as a collection of the data lake, with biomass and land cover as their annotations.
+
+    Dataset versions are made of collections. The same samples are the same collection.
+    """
+    settings = factory.settings()
+    fused = [settings.files.fused(split) for split in settings.recipe.splits]
+    with told_plainly(), closing(factory.registry()) as registry:
+        collection = collect_build(registry, factory.folder(), fused)
+        operations = [operation.id for operation in registry.operations(collection.id)]
+    context.log.info(f"The samples are the collection {collection.id}.")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": collection.item_count,
+            "collection": collection.id,
+            "name": collection.name,
+            "operations": operations,
+            "content hash": collection.content_hash,
+        }
+    )
+
+
+@dg.asset(
+    deps=[fused_dataset],
+    group_name="dataset",
+    kinds={"zip", "geotiff", "yaml"},
+    owners=OWNERS,
+    output_required=False,
+)
+def gedi_upload(context: dg.AssetExecutionContext, factory: Factory) -> Iterator[dg.MaterializeResult]:
+    """The samples as an upload in the inbox: GeoTIFFs and a manifest, onboarded like any other.
+
+    Made where the build's settings say `onboard: true`. The same samples are left as they lie there.
+    """
+    settings, home = factory.settings(), factory.folder()
+    if not settings.onboard:
+        context.log.info(f"Not asked for; `onboard: true` in {home.build_file} asks for it.")
+        return
+    recipe, name = settings.recipe, slug(settings.recipe.name)
+    with told_plainly():
+        upload = write_gedi_upload(
+            {split: settings.files.fused(split) for split in recipe.splits},
+            recipe,
+            settings.onboard_modalities,
+            home.dropped_archive(name),
+            home.dropped_manifest(name),
+        )
+    yield dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(upload.samples.values()),
+            "samples by split": counts_table("split", upload.samples),
+            "is new": upload.is_new,
+            "bytes": upload.archive.stat().st_size,
+            "manifest": dg.MetadataValue.path(str(upload.manifest)),
         }
     )

@@ -11,10 +11,21 @@ PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError)
 """A service is away or busy: the same work may succeed later."""
 
 
+def plain(error: FactoryError | OSError) -> str:
+    """What went wrong, in one sentence."""
+    if isinstance(error, FactoryError):
+        return str(error)
+    what = error.filename if isinstance(error.filename, str) else "A file"
+    return f"{what} can't be read or written: {error.strerror or error}."
+
+
 @contextmanager
 def told_plainly() -> Iterator[None]:
-    """Turn a FactoryError into a failed step whose description is the error's sentence."""
+    """Turn what a user can mend into a failed step whose description is one sentence.
+
+    That is a FactoryError, and what the operating system refuses, such as space on a full disk.
+    """
     try:
         yield
-    except FactoryError as error:
-        raise dg.Failure(description=str(error), allow_retries=isinstance(error, PASSING_ERRORS)) from error
+    except (FactoryError, OSError) as error:
+        raise dg.Failure(description=plain(error), allow_retries=isinstance(error, PASSING_ERRORS)) from error

@@ -1,6 +1,7 @@
 """From an uploaded archive of images and labels to a dataset that a model can be trained on."""
 
 import os
+from contextlib import closing
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ import polars as pl
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import picture, rows_table
 from factory_pipeline.assets.onboarding_stage import check_results, onboarding_stage, succeeded
+from factory_pipeline.doors.uploads import collect_upload
 from factory_pipeline.onboarding.leaks import LeakReport
 from factory_pipeline.onboarding.page.sheets import histogram_sheet, pair_sheet
 from factory_pipeline.onboarding.pairing import Check
@@ -41,6 +43,7 @@ PIXEL_CHECKS = {
     "pixels_readable": "Every pixel can be read.",
     "images_different": "No image is there twice under two names.",
     "bands_filled": "No band of an image is without data throughout.",
+    "labels_filled": "A label holds more than no data.",
     "mask_values_known": "Every value of the masks is named by a category, or is no data.",
 }
 INDEX_COLUMNS = dg.TableSchema(
@@ -205,9 +208,11 @@ def dataset_page(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mate
 
 @dg.asset(deps=[dataset_page], kinds={"geotiff", "sqlite"}, **ONBOARDING)
 def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
-    """The finished dataset at its place, registered as Succeeded."""
+    """The finished dataset at its place, registered as Succeeded and as a collection of the data lake."""
     with onboarding_stage(context, factory) as onboarding:
         folder = onboarding.finish()
+        with closing(factory.registry()) as registry:
+            collection = collect_upload(registry, onboarding.home, onboarding.key)
         succeeded(context, factory)
         context.log.info(f"{onboarding.key} lies in {folder}.")
         return dg.MaterializeResult(
@@ -217,6 +222,7 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
                 "folder": dg.MetadataValue.path(str(folder)),
                 "dagster/uri": folder.as_uri(),
                 "page": dg.MetadataValue.url(page_url(onboarding.key)),
+                "collection": collection.id,
             }
         )
 

@@ -1,7 +1,7 @@
 """One stage of one onboarding: its status in the registry, its failure told plainly, its checks."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from factory_pipeline.onboarding.pairing import Check, require
 from factory_pipeline.onboarding.stages import Onboarding
 from factory_pipeline.registry.records import UploadStatus
 from factory_pipeline.resources import Factory
+from factory_pipeline.storage import alone, disk_is_full
 
 MOST_TRIES = 3
 SECONDS_BETWEEN_TRIES = 5
@@ -21,29 +22,51 @@ PASSING_CODES = ("URL_UNREACHABLE",)
 def onboarding_stage(context: dg.AssetExecutionContext, factory: Factory) -> Iterator[Onboarding]:
     """The onboarding of this run's partition; what goes wrong inside ends as Failed in the registry.
 
-    Errors are raised without their causes, whose texts may hold the address of the archive with its secrets.
+    Two runs of one upload take turns: each finds the stages done that the other has done. Nothing of a
+    refused upload stays but what says why. Errors are raised without their causes, whose texts may hold the
+    address of the archive with its secrets.
 
     Raises:
         dagster.Failure: with the error's sentence and code.
         dagster.RetryRequested: the host of the archive is away, and tries are left.
     """
     key = context.partition_key
-    try:
-        onboarding = Onboarding(key, factory.folder(), factory.intake_policy())
-        if not onboarding.finished and not _set_status(context, factory, UploadStatus.ONBOARDING):
-            raise dg.Failure(f"The upload {key} was deleted.", allow_retries=False)
-        yield onboarding
-    except FactoryError as error:
-        code = error.code if isinstance(error, OnboardingError) else None
-        if code in PASSING_CODES and context.retry_number + 1 < MOST_TRIES:
-            context.log.warning(f"{error} It is tried again in {SECONDS_BETWEEN_TRIES} seconds.")
-            raise dg.RetryRequested(MOST_TRIES - 1, SECONDS_BETWEEN_TRIES) from None
-        _set_status(context, factory, UploadStatus.FAILED, str(error), code)
-        raise dg.Failure(
-            description=f"{error} [{code}]" if code else str(error),
-            metadata={"code": code or "", "reason": str(error)},
-            allow_retries=False,
-        ) from None
+    with ExitStack() as held:
+        try:
+            onboarding = Onboarding(key, factory.folder(), factory.intake_policy())
+            held.enter_context(alone(onboarding.files.lock))
+            if not onboarding.finished and not _set_status(context, factory, UploadStatus.ONBOARDING):
+                raise dg.Failure(f"The upload {key} was deleted.", allow_retries=False)
+            yield onboarding
+        except (dg.Failure, dg.RetryRequested):
+            raise
+        except Exception as error:
+            raise _told(context, factory, error) from None
+
+
+def _told(context: dg.AssetExecutionContext, factory: Factory, error: Exception) -> Exception:
+    """What is raised instead of an error, once the registry tells it."""
+    key = context.partition_key
+    code = error.code if isinstance(error, OnboardingError) else None
+    if code != "DISK_FULL" and disk_is_full(error):
+        error = OnboardingError("DISK_FULL", f"There is no space left to onboard {key}.")
+    if not isinstance(error, FactoryError):
+        # Its text is for the log alone; a rerun goes on from where it was.
+        reason = f"The onboarding of {key} met an error that nobody foresaw ({type(error).__name__})"
+        _set_status(context, factory, UploadStatus.FAILED, f"{reason}; `factory logs {key}` shows it.")
+        return error
+    code = error.code if isinstance(error, OnboardingError) else None
+    if code in PASSING_CODES and context.retry_number + 1 < MOST_TRIES:
+        context.log.warning(f"{error} It is tried again in {SECONDS_BETWEEN_TRIES} seconds.")
+        return dg.RetryRequested(MOST_TRIES - 1, SECONDS_BETWEEN_TRIES)
+    if code not in PASSING_CODES:
+        factory.folder().upload(key).drop_refused()
+    _set_status(context, factory, UploadStatus.FAILED, str(error), code)
+    return dg.Failure(
+        description=f"{error} [{code}]" if code else str(error),
+        metadata={"code": code or "", "reason": str(error)},
+        allow_retries=False,
+    )
 
 
 def succeeded(context: dg.AssetExecutionContext, factory: Factory) -> None:
@@ -72,6 +95,7 @@ def check_results(
         try:
             require(checks)
         except OnboardingError as error:
+            factory.folder().upload(context.partition_key).drop_refused()
             _set_status(context, factory, UploadStatus.FAILED, str(error), error.code)
             context.log.error(f"{error} [{error.code}]")
     return results
@@ -84,6 +108,16 @@ def _set_status(
     reason: str | None = None,
     code: str | None = None,
 ) -> bool:
+    """Set the status in the registry; a failure is an event of the asset too, seen without the log."""
+    if status is UploadStatus.FAILED:
+        context.log_event(
+            dg.AssetObservation(
+                asset_key=context.asset_key,
+                partition=context.partition_key,
+                description=reason,
+                metadata={"status": status.value, "reason": reason or "", "code": code or ""},
+            )
+        )
     with closing(factory.registry()) as registry:
         return registry.set_status(
             context.partition_key, status, reason=reason, code=code, run_id=context.run.run_id

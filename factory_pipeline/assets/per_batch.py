@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from factory_pipeline.assets.failures import plain
 from factory_pipeline.errors import CatalogError, FactoryError, SourceUnavailableError
 
 
@@ -12,21 +13,21 @@ def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapp
     """Run `work` for every batch of this run and show what it returns as that batch's metadata.
 
     A run covers a range of batches. When some of them fail, the finished ones are still recorded as
-    materialised, so that a rerun needs only the others. A service that is away or misnamed is so for all
-    batches: it ends the run at once and is told once.
+    materialised, so that a rerun needs only the others. A service that is away or misnamed, or a full disk,
+    is so for all batches: it ends the run at once and is told once.
 
     Raises:
         dagster.Failure: names every batch that failed and why.
     """
     finished: dict[str, Mapping[str, Any]] = {}
     failures: list[str] = []
-    away: FactoryError | None = None
+    away: FactoryError | OSError | None = None
     for batch in context.partition_keys:
         try:
             finished[batch] = work(batch)
-        except (CatalogError, SourceUnavailableError) as error:
+        except (CatalogError, SourceUnavailableError, OSError) as error:
             away = error
-            failures.append(str(error))
+            failures.append(plain(error))
             break
         except FactoryError as error:
             context.log.error(f"{batch}: {error}")

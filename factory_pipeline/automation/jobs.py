@@ -3,7 +3,7 @@
 import dagster as dg
 
 from factory_pipeline.assets.chips import copdem_chips, sentinel2_chips, worldcover_chips
-from factory_pipeline.assets.dataset import batch_dataset, fused_dataset
+from factory_pipeline.assets.dataset import batch_dataset, fused_dataset, gedi_collection, gedi_upload
 from factory_pipeline.assets.footprints import footprint_subset, gedi_footprints, quality_footprints
 from factory_pipeline.assets.training import finetuned_model
 
@@ -24,8 +24,11 @@ extract_batches = dg.define_asset_job(
 
 fuse_dataset = dg.define_asset_job(
     "fuse_dataset",
-    selection=dg.AssetSelection.assets(fused_dataset),
-    description="Fuses the batches of the plan into one file per split; names what is missing.",
+    selection=dg.AssetSelection.assets(fused_dataset, gedi_collection, gedi_upload),
+    description=(
+        "Fuses the batches of the plan into one file per split, which are a collection of the data lake, and "
+        "where the settings say so an upload that is onboarded; names what is missing."
+    ),
 )
 
 onboard_dataset = dg.define_asset_job(

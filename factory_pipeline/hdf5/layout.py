@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline import __version__
 from factory_pipeline.hdf5.codec import LEVEL
 from factory_pipeline.hdf5.schema import Field
 from factory_pipeline.recipe import Recipe
+from factory_pipeline.version import __version__
 
 TABLE_CHUNK = 1024
 """Rows per chunk of the datasets that are no rasters."""

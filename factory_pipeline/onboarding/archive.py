@@ -76,7 +76,9 @@ def open_zip(source: Source, policy: IntakePolicy) -> zipfile.ZipFile:
     Raises:
         OnboardingError: NOT_AN_ARCHIVE, TOO_MANY_MEMBERS, and what `source.read` raises.
     """
-    file = SourceFile(source, largest_read=policy.max_members * BYTES_PER_LISTED_MEMBER)
+    # Members are read by pieces of COPY_BYTES at most; only the directory is read as one.
+    listing_bytes = policy.max_members * BYTES_PER_LISTED_MEMBER
+    file = SourceFile(source, largest_read=max(listing_bytes, COPY_BYTES))
     with broken_as_error(source.url):
         return zipfile.ZipFile(file)
 

@@ -22,8 +22,29 @@ HEAD_BYTES = 512
 MOST_REDIRECTS = 5
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers of a host that may do better a moment later."""
+LONGEST_WAIT_S = 600.0
+"""Largest Retry-After that is waited for."""
 EXPIRED = frozenset({401, 403, 404, 410})
 """Answers at an address that a redirect led to and that may have been for a short time only."""
+
+
+class TooBusyError(HTTPError):
+    """A host asks to be left alone for longer than anybody would wait."""
+
+
+class PoliteRetry(Retry):
+    """Waits for as long as a host asks in Retry-After, whatever its status, but not for hours."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Seconds that an answer asks for, None where it doesn't.
+
+        Raises:
+            TooBusyError: that is more than LONGEST_WAIT_S.
+        """
+        seconds = super().get_retry_after(response)
+        if seconds is not None and seconds > LONGEST_WAIT_S:
+            raise TooBusyError(f"it is busy and asks to be left alone for {seconds:.0f} seconds")
+        return seconds
 
 
 def guarded_pools(policy: IntakePolicy) -> PoolManager:
@@ -54,7 +75,7 @@ def guarded_pools(policy: IntakePolicy) -> PoolManager:
         cert_reqs="CERT_REQUIRED",
         timeout=Timeout(connect=policy.timeout_s, read=policy.timeout_s),
         headers={"Accept-Encoding": "identity", "User-Agent": "factory-pipeline"},
-        retries=Retry(
+        retries=PoliteRetry(
             total=policy.retries,
             redirect=False,
             status_forcelist=BUSY,
@@ -181,6 +202,8 @@ class HttpSource(Source):
         headers = {**self._pools.headers, **({"Range": wanted} if wanted else {})}
         try:
             return self._pools.request("GET", url, headers=headers, preload_content=False, redirect=False)
+        except TooBusyError as error:
+            raise self._unreachable(str(error)) from error
         except HTTPError as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, SSLError):

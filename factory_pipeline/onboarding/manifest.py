@@ -17,7 +17,8 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from pydantic_core import ErrorDetails
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.address import display, has_user, scheme_of
+from factory_pipeline.onboarding.address import display, has_user
+from factory_pipeline.onboarding.manifest_place import beside, file_name, read_place
 from factory_pipeline.onboarding.spelling import ManifestSection, as_list, fold, without_blanks
 from factory_pipeline.onboarding.split_rule import RandomSplit, SplitRule, read_split_rule
 
@@ -205,7 +206,7 @@ class UploadManifest(ManifestSection):
     type_of_upload: Literal["Dataset & Labels"] = UPLOAD_TYPE
     purpose: Purpose
     dataset_url: Name
-    """Where the archive lies: an address, or a path relative to the folder of the manifest."""
+    """Where the archive lies: an address, or a path relative to where the manifest lies."""
     training_data_suffixes: Annotated[tuple[Suffix, ...], BeforeValidator(_suffixes)] = Field(min_length=1)
     label_suffix: Suffix
     dataset_name: Name
@@ -294,28 +295,28 @@ class UploadManifest(ManifestSection):
         return {suffix: f"{DEFAULT_MODALITY}{index}" for index, suffix in numbered}
 
     @classmethod
-    def load(cls, path: Path) -> "UploadManifest":
+    def load(cls, place: Path | str) -> "UploadManifest":
         """Read a manifest from YAML; its file name is the dataset's name where it gives none.
 
+        Args:
+            place: a path, or the address of an object in a store.
+
         Raises:
-            OnboardingError: MANIFEST_INVALID, with one sentence that names field, value and what is allowed.
+            OnboardingError: MANIFEST_INVALID, with one sentence that names field, value and what is allowed;
+                URL_UNREACHABLE, the store that holds it does not answer now.
         """
+        content, name = read_place(place), file_name(place)
         try:
-            document = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=SAFE_LOADER)
-        except OSError as error:
-            raise _invalid(f"The manifest {path.name} can't be read: {error.strerror}.") from error
+            document = yaml.load(content.decode("utf-8-sig"), Loader=SAFE_LOADER)
         except UnicodeDecodeError as error:
-            raise _invalid(f"The manifest {path.name} is not UTF-8 text.") from error
+            raise _invalid(f"The manifest {name} is not UTF-8 text.") from error
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
-            raise _invalid(f"The manifest {path.name} is not YAML: {reason}.") from error
+            raise _invalid(f"The manifest {name} is not YAML: {reason}.") from error
         if isinstance(document, Mapping) and not {fold(key) for key in document} & {"dataset_name", "name"}:
-            document = {**document, "dataset_name": path.stem}
-        manifest = cls.parse(document, where=path.name)
-        if scheme_of(manifest.dataset_url) == "file" and "://" not in manifest.dataset_url:
-            beside = path.absolute().parent / Path(manifest.dataset_url).expanduser()
-            manifest = manifest.model_copy(update={"dataset_url": str(beside)})
-        return manifest
+            document = {**document, "dataset_name": Path(name).stem}
+        manifest = cls.parse(document, where=name)
+        return manifest.model_copy(update={"dataset_url": beside(place, manifest.dataset_url)})
 
     @classmethod
     def parse(cls, document: Any, where: str) -> "UploadManifest":

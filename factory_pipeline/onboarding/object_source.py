@@ -1,10 +1,13 @@
 """An archive in an object store, or in any other place that fsspec opens."""
 
+import os
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import from_url
+from obstore.store import ObjectStore, from_url
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.address import display, scheme_of
@@ -12,8 +15,30 @@ from factory_pipeline.onboarding.source import PIECE_BYTES, Source
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"})
 """Schemes that obstore opens; credentials and end points come from the environment."""
+UNSIGNED = ("1", "true", "yes")
 STREAM_BYTES = 16 * PIECE_BYTES
 """Bytes per request of a download."""
+
+
+def open_store(folder: str) -> ObjectStore:
+    """The store of an address, whose paths start from that address; nothing is asked yet.
+
+    Credentials, region and end point come from the environment; with AWS_NO_SIGN_REQUEST requests to S3 are
+    not signed.
+
+    Raises:
+        obstore.exceptions.BaseError, ValueError: the environment or the address lacks something.
+    """
+    client: Any = {
+        "allow_http": True,  # it is the end point in the environment that decides
+        "connect_timeout": timedelta(seconds=10),
+        "read_timeout": timedelta(seconds=30),
+        "timeout": timedelta(minutes=5),
+    }
+    config: Any = {}
+    if scheme_of(folder).startswith("s3") and os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in UNSIGNED:
+        config = {"skip_signature": True}
+    return from_url(folder, config=config, client_options=client)
 
 
 class ObjectSource(Source):
@@ -29,7 +54,7 @@ class ObjectSource(Source):
         self.url = display(url)
         folder, _, self._name = url.rpartition("/")
         try:
-            self._store = from_url(folder)
+            self._store = open_store(folder)
             about = obstore.head(self._store, self._name)
         except (BaseError, OSError, ValueError) as error:
             raise _unreachable(self.url) from error

@@ -64,6 +64,7 @@ def pixel_checks(
         pixels_readable(contents),
         images_different(contents),
         bands_filled(contents),
+        labels_filled(contents, label_nodata),
         *((mask_values_known(contents, categories, label_nodata),) if categories else ()),
     )
 
@@ -212,6 +213,19 @@ def bands_filled(contents: pl.DataFrame) -> Check:
     return _check(
         "bands_filled", empty["name"], f"have a band without any data{bands}", "Every band holds data."
     )
+
+
+def labels_filled(contents: pl.DataFrame, label_nodata: float | None = None) -> Check:
+    """A label holds data; a few that hold none are usual, for a cloud may lie over all of an image."""
+    labels = contents.filter((pl.col("role") == LABEL) & pl.col("values").is_not_null())
+    held = pl.col("values")
+    if label_nodata is not None:
+        held = held.list.eval(pl.element().filter(pl.element() != label_nodata))
+    empty = labels.filter(held.list.len() == 0)["name"]
+    if labels.height and empty.len() == labels.height:
+        message = f"All labels hold nothing but no data: {_some(empty)}."
+        return Check("labels_filled", False, message, tuple(empty.sort()))
+    return Check("labels_filled", True, f"Labels that hold data: {labels.height - empty.len()}.")
 
 
 def mask_values_known(

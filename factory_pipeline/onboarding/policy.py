@@ -1,12 +1,13 @@
 """What an installation lets in: where uploads may come from, and how large they may be."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from factory_pipeline.errors import RecipeError
+from factory_pipeline.onboarding.spelling import as_list
 from factory_pipeline.storage import FactoryHome
 
 GIB = 1 << 30
@@ -17,6 +18,9 @@ class IntakePolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    inbox: Annotated[tuple[str, ...], BeforeValidator(lambda value: as_list(value) or ())] = ()
+    """Further inboxes of uploads beside the home's own: folders, and object-store prefixes such as
+    `s3://bucket/inbox`, whose credentials come from the environment."""
     schemes: tuple[str, ...] = ("file", "http", "https", "s3")
     """Kinds of address that are opened; others that fsspec knows, such as `gs` or `az`, can be added."""
     folders: tuple[Path, ...] = ()
@@ -46,7 +50,7 @@ class IntakePolicy(BaseModel):
 
     @classmethod
     def of_home(cls, home: FactoryHome, *, all_folders: bool = False) -> Self:
-        """The policy of an installation: what `intake.yaml` says, and the inbox is always an allowed folder.
+        """The policy of an installation: what `intake.yaml` says, and the inboxes are always allowed folders.
 
         Args:
             home: whose policy it is.
@@ -60,5 +64,14 @@ class IntakePolicy(BaseModel):
             policy = cls.model_validate(yaml.safe_load(text) or {})
         except (ValidationError, yaml.YAMLError) as error:
             raise RecipeError(f"The intake policy {home.intake_file} is not valid: {error}.") from error
-        added = Path("/") if all_folders else home.upload_inbox
-        return policy.model_copy(update={"folders": (*policy.folders, added)})
+        inboxes = [Path(inbox) for inbox in policy.inboxes(home) if "://" not in inbox]
+        added = [Path("/")] if all_folders else inboxes
+        return policy.model_copy(update={"folders": (*policy.folders, *added)})
+
+    def inboxes(self, home: FactoryHome) -> tuple[str, ...]:
+        """All inboxes, the home's own first; a relative folder starts from the home."""
+        named = (
+            inbox.rstrip("/") if "://" in inbox else str(home.root / Path(inbox).expanduser())
+            for inbox in self.inbox
+        )
+        return tuple(dict.fromkeys((str(home.upload_inbox), *named)))

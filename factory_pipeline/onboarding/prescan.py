@@ -18,6 +18,7 @@ from factory_pipeline.onboarding.archive import (
 )
 from factory_pipeline.onboarding.download import open_source
 from factory_pipeline.onboarding.headers import file_frame, file_row, read_header
+from factory_pipeline.onboarding.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest import UploadManifest
 from factory_pipeline.onboarding.matching import IMAGE, LABEL, Role, Suffixes, common_endings
 from factory_pipeline.onboarding.members import Gate, tar_member
@@ -101,24 +102,33 @@ def prescan(
 def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
     """The manifest with the bands of each data source that names none, as the files name them.
 
-    The scaling factor is left at 1; a band that no file names is called by its number.
+    A band that no file names is called by its number, its scaling factor is 1. What is known of the bands of
+    the data source's collection is filled in.
     """
     given = {
         source.file_suffix or manifest.training_data_suffixes[0]: source for source in manifest.data_sources
     }
     sources: list[dict[str, Any]] = []
     for suffix, modality in manifest.modalities.items():
-        if suffix in given and given[suffix].bands:
-            sources.append(given[suffix].model_dump() | {"file_suffix": suffix})
-            continue
         found = report.files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
-        known = given[suffix].model_dump() if suffix in given else {"modality_tag": modality}
-        sources.append(known | {"file_suffix": suffix, "bands": _bands_of(found)})
+        source: dict[str, Any] = {"modality_tag": modality}
+        if suffix in given:
+            source = given[suffix].model_dump()
+        names = _band_names_of(found)
+        dtypes = found["dtype"].drop_nulls().unique().to_list()
+        bands = describe_bands(
+            source.get("collection", ""),
+            source.get("bands") or _numbered(names),
+            are_named=bool(source.get("bands")) or any(names),
+            dtype=dtypes[0] if len(dtypes) == 1 else None,
+        )
+        sources.append(source | {"file_suffix": suffix, "bands": bands})
     document = manifest.model_dump() | {"data_sources": sources}
     return UploadManifest.parse(document, where=manifest.dataset_name)
 
 
-def _bands_of(images: pl.DataFrame) -> list[dict[str, Any]]:
+def _band_names_of(images: pl.DataFrame) -> list[str]:
+    """The names that most files have; a band without a name has an empty one."""
     named = images.drop_nulls("band_names")
     if not named.height:
         return []
@@ -127,7 +137,11 @@ def _bands_of(images: pl.DataFrame) -> list[dict[str, Any]]:
         .len()
         .sort("len", "band_names", descending=[True, False])["band_names"][0]
     )
-    texts = [(name or "").strip() or f"Band {index}" for index, name in enumerate(names)]
+    return [(name or "").strip() for name in names]
+
+
+def _numbered(names: list[str]) -> list[dict[str, Any]]:
+    texts = [name or f"Band {index}" for index, name in enumerate(names)]
     twice = {text for text in texts if texts.count(text) > 1}
     return [
         {"index": index, "band_name": f"{text} {index}" if text in twice else text}
@@ -190,4 +204,9 @@ def _notes(suffixes: Suffixes, files: pl.DataFrame, others: tuple[str, ...]) -> 
         )
     if files["nodata"].n_unique() > 1:
         notes.append("The files declare different no data values.")
+    for suffix in suffixes.images:
+        names = _band_names_of(files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE)))
+        fitting = fitting_collections(names)
+        if fitting:
+            notes.append(f"The bands of {suffix!r} have the names of {' or '.join(fitting)}.")
     return tuple(notes)

@@ -11,6 +11,7 @@ from factory_pipeline.onboarding.address import display
 from factory_pipeline.onboarding.archive import archive_identity
 from factory_pipeline.onboarding.download import open_source
 from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.manifest_place import place_of
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.storage import FactoryHome, UploadFiles, write_text
 
@@ -22,7 +23,7 @@ class Upload:
     key: str
     """`name@version`."""
     manifest_file: str
-    """Path of the user's manifest."""
+    """Path of the user's manifest, or its address in an object store."""
     identity: str
     """What tells the content of the archive."""
     received: str
@@ -61,7 +62,7 @@ def identify(manifest: UploadManifest, policy: IntakePolicy) -> str:
         return archive_identity(source, policy)
 
 
-def receive(manifest_file: Path, home: FactoryHome, policy: IntakePolicy) -> Upload:
+def receive(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) -> Upload:
     """Take an upload in: find its key and keep its manifest. The archive is left where it is.
 
     The same content received again keeps its date; where its manifest now lies elsewhere, that is noted.
@@ -73,11 +74,11 @@ def receive(manifest_file: Path, home: FactoryHome, policy: IntakePolicy) -> Upl
     return keep(manifest_file, manifest, identify(manifest, policy), home)
 
 
-def keep(manifest_file: Path, manifest: UploadManifest, identity: str, home: FactoryHome) -> Upload:
+def keep(manifest_file: Path | str, manifest: UploadManifest, identity: str, home: FactoryHome) -> Upload:
     """Write down an upload whose archive is known by its identity."""
     key = manifest.key(identity)
     files = home.upload(key)
-    place = str(manifest_file.absolute())
+    place = place_of(manifest_file)
     if files.received.exists():
         known = Upload.load(files)
         if known.manifest_file != place:
@@ -105,7 +106,7 @@ def current_address(upload: Upload, files: UploadFiles) -> str:
         OnboardingError: MANIFEST_INVALID, the manifest is gone or broken; SOURCE_CHANGED, it says
             something else.
     """
-    manifest = UploadManifest.load(Path(upload.manifest_file))
+    manifest = UploadManifest.load(upload.manifest_file)
     if manifest.canonical_json() != kept_manifest(files).canonical_json():
         raise OnboardingError(
             "SOURCE_CHANGED",

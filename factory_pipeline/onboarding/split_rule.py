@@ -20,7 +20,10 @@ SPLIT_SPELLINGS = {
 
 
 class Percentages(ManifestSection):
-    """Shares of the images; they add up to 100. Shares that add up to 1 are read as fractions."""
+    """Shares of the images; they add up to 100. Shares that add up to 1 are read as fractions.
+
+    Where those that are given add up already, one that is left out is nothing.
+    """
 
     other_spellings: ClassVar[Mapping[str, str]] = SPLIT_SPELLINGS
 
@@ -34,8 +37,12 @@ class Percentages(ManifestSection):
         if isinstance(document, Mapping):
             shares = {key: _number(value) for key, value in document.items()}
             numbers = [share for share in shares.values() if isinstance(share, int | float)]
-            if len(numbers) == len(shares) and math.isclose(sum(numbers), 1, abs_tol=1e-9):
-                return {key: round(100 * share, 9) for key, share in shares.items()}
+            total = sum(numbers) if len(numbers) == len(shares) else math.nan
+            if math.isclose(total, 1, abs_tol=1e-9):
+                shares, total = {key: round(100 * share, 9) for key, share in shares.items()}, 100
+            if math.isclose(total, 100, abs_tol=1e-6):
+                named = {SPLIT_SPELLINGS.get(fold(key), fold(key)) for key in shares}
+                shares |= {name: 0 for name in cls.model_fields if name not in named}
             return shares
         parts = document.split("/") if isinstance(document, str) else document
         if isinstance(parts, list | tuple) and len(parts) == 3:
@@ -74,7 +81,10 @@ StemsOrFile = Annotated[tuple[str, ...] | None, BeforeValidator(as_list)]
 
 
 class GivenSplit(ManifestSection):
-    """The user says which stem is in which split, by lists or by text files in the archive."""
+    """The user says which stem is in which split, by lists or by text files in the archive.
+
+    Images that are named nowhere may be drawn: a benchmark often names its test images alone.
+    """
 
     other_spellings: ClassVar[Mapping[str, str]] = SPLIT_SPELLINGS
 
@@ -87,14 +97,21 @@ class GivenSplit(ManifestSection):
     """Name of a file in the archive with one stem per line."""
     test_file: str | None = None
     validation_file: str | None = None
+    percentages: Percentages | None = None
+    """Shares of the images that are named nowhere, drawn as in a random split; None allows no such image."""
+    seed: int = 42
+    """Of that draw."""
 
     @model_validator(mode="after")
     def _train_named_once(self) -> Self:
         for name in ("train", "test", "validation"):
             if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
                 raise ValueError(f"{name} is given as a list and as the file {getattr(self, f'{name}_file')}")
-        if not self.train and self.train_file is None:
-            raise ValueError("train names no image; give a list of stems or a file with one stem per line")
+        if not self.train and self.train_file is None and self.percentages is None:
+            raise ValueError(
+                "train names no image; give a list of stems, a file with one stem per line, or the"
+                " percentages of the images that are named nowhere"
+            )
         names = [name for part in (self.train, self.test, self.validation) for name in part or ()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -171,7 +188,7 @@ def read_split_rule(document: Any) -> Any:
         rule["method"] = _method_of(rule, named=bool(shares) and not shared)
     else:
         rule["method"] = fold(rule["method"])
-    if shared and rule["method"] != "given":
+    if shared:
         rule = {key: value for key, value in rule.items() if key not in shares} | {"percentages": shares}
     return rule
 

@@ -43,7 +43,7 @@ def split_by_rule(
         items: as for `spatial_split`.
         rule: the `splits` of the manifest.
         listed: names read from the files that a given split names, by split; its lists in the manifest win.
-        earlier: as for `random_split`; a given split pays no heed to it.
+        earlier: as for `random_split`; an image that a given split names is where it says now.
 
     Returns:
         `stem`, `split`, in the order of `items`.
@@ -53,7 +53,10 @@ def split_by_rule(
     """
     if isinstance(rule, GivenSplit):
         in_manifest = {split: names for split in SPLITS if (names := getattr(rule, split)) is not None}
-        return given_split(items, {**(listed or {}), **in_manifest})
+        named = {**(listed or {}), **in_manifest}
+        if rule.percentages is None:
+            return given_split(items, named)
+        return partly_given_split(items, named, rule.percentages.model_dump(), rule.seed, earlier)
     percentages = rule.percentages.model_dump()
     if isinstance(rule, SpatialSplit):
         return spatial_split(
@@ -189,6 +192,36 @@ def given_split(items: pl.DataFrame, given: Mapping[str, Sequence[str]]) -> pl.D
     if left_out.len():
         raise OnboardingError("SPLIT_INVALID", f"The splits leave out these images: {_listed(left_out)}.")
     return split.select("stem", "split")
+
+
+def partly_given_split(
+    items: pl.DataFrame,
+    given: Mapping[str, Sequence[str]],
+    percentages: Mapping[str, float],
+    seed: int,
+    earlier: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Split as the user says, and draw the images that are named nowhere as `random_split` does.
+
+    Args:
+        items: as for `random_split`.
+        given: as for `given_split`.
+        percentages: of the images that are named nowhere.
+        seed: as for `random_split`.
+        earlier: as for `random_split`; what was assigned to a split without a share is drawn again.
+
+    Returns:
+        `stem`, `split`, in the order of `items`.
+
+    Raises:
+        OnboardingError: as `given_split` and `random_split`.
+    """
+    named = pl.col("original_name").is_in([name for names in given.values() for name in names])
+    said = given_split(items.filter(named), given)
+    if earlier is not None:
+        earlier = earlier.filter(pl.col("split").is_in([name for name in SPLITS if percentages.get(name)]))
+    drawn = random_split(items.filter(~named), percentages, seed, earlier)
+    return items.select("stem").join(pl.concat([said, drawn]), on="stem", how="left", maintain_order="left")
 
 
 def quotas(count: int, percentages: Mapping[str, float]) -> dict[str, int]:

@@ -93,7 +93,8 @@ def arrange(
 ) -> None:
     """Put the images and labels of an unpacked archive at their places in the dataset's folder.
 
-    Files are linked where the file system can, else copied; a repeated call gives the same.
+    Files are linked where the file system can, else copied. What lies at its place already stays as it is: it
+    may have been rewritten there, and a call that was interrupted goes on where it was.
 
     Args:
         unpacked: where the archive was unpacked.
@@ -118,8 +119,9 @@ def arrange(
         *labelled.select("name", "path").iter_rows(),
     ):
         place = dataset / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _link_or_copy(unpacked / name, place)
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(unpacked / name, place)
 
 
 def _link_or_copy(file: Path, place: Path) -> None:

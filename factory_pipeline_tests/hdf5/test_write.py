@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from factory_pipeline import __version__
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.schema import Samples
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.recipe import Recipe, Sentinel2
+from factory_pipeline.version import __version__
 from factory_pipeline_tests.hdf5.made import made_samples
 
 PROMISED = {

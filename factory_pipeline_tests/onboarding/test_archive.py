@@ -193,6 +193,11 @@ def test_too_many_members(tmp_path: Path, kind: str) -> None:
     assert refused(archive, tmp_path / "out", IntakePolicy(max_members=10)).code == "TOO_MANY_MEMBERS"
 
 
+def test_a_limit_of_few_members_allows_large_ones(tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "a.zip", {"a.tif": bytes(3 << 20)})
+    assert extract(archive, tmp_path / "out", IntakePolicy(max_members=10)) == ["a.tif"]
+
+
 @pytest.mark.parametrize("name", ["empty.zip", "empty.tar", "empty.tar.gz", "nothing.zip"])
 def test_empty_archives(tmp_path: Path, name: str) -> None:
     archive = tmp_path / name

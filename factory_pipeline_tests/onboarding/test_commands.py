@@ -11,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import dagster as dg
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -21,7 +22,7 @@ from factory_pipeline.onboarding.manifest import UploadManifest
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import environment
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench
-from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
+from factory_pipeline_tests.onboarding.uploads import geotiff, mask, pairs, zip_of
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,26 @@ def test_new_manifest_is_prefilled_by_the_pre_scan(used: FactoryHome, tmp_path: 
         (0, "Land", 1.0),
         (1, "Water", 0.5),
     ]
+
+
+def test_new_manifest_offers_known_collections_and_fills_in_their_bands(tmp_path: Path) -> None:
+    values = np.ones((3, 8, 8), np.uint16)
+    named = geotiff(values, ("SR_B4", "SR_B5", "ST_B10"))
+    zip_of(tmp_path / "fields.zip", {"a_merged.tif": named, "a_mask.tif": mask()})
+    answers = [
+        "Regression", tmp_path / "fields.zip", "_merged.tif", "_mask.tif", "", "",
+        "", "", "", "n", "n",
+    ]  # fmt: skip
+    path = tmp_path / "written.yaml"
+    home = FactoryHome(tmp_path / "home")
+    asked = command(home, "new-manifest", "--output", path, answers="\n".join(map(str, answers)) + "\n")
+    assert asked.exit_code == 0, asked.output
+    assert "Known collections with these bands: landsat-c2-l2" in asked.output
+    [source] = UploadManifest.load(path).data_sources
+    assert source.collection == "landsat-c2-l2"
+    assert [band.rgb_band for band in source.bands] == ["R", None, None]
+    assert [band.scaling_factor for band in source.bands] == [0.0000275, 0.0000275, 0.00341802]
+    assert source.bands[2].description == "Surface temperature, 10.895 µm"
 
 
 def test_finetune_says_how_to_install_terratorch_or_runs_it(

@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
+import rasterio
+import rasterio.shutil
 
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.received import receive
@@ -49,7 +51,8 @@ def stages_until_death(key: str, home: FactoryHome, renames: int) -> None:
 def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
     home = FactoryHome(tmp_path / "home")
     home.upload_inbox.mkdir(parents=True)
-    zip_of(home.upload_inbox / "a.zip", pairs(5))
+    # A killed stage goes on where it was, so that it takes many files to die often.
+    zip_of(home.upload_inbox / "a.zip", pairs(16))
     manifest = home.upload_inbox / "a.yaml"
     manifest.write_text(str({**MANIFEST, "dataset_url": "a.zip", "to_cog": True}))
     key = receive(manifest, home, IntakePolicy.of_home(home)).key
@@ -77,6 +80,39 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path: Path) -> N
     assert deaths > 10
     assert bytes_below(files.finished.root) == undisturbed
     assert not list(home.datasets.rglob(".*"))
+
+
+def test_rewriting_goes_on_with_the_image_at_which_it_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = FactoryHome(tmp_path / "home")
+    home.upload_inbox.mkdir(parents=True)
+    zip_of(home.upload_inbox / "a.zip", pairs(5))
+    manifest = home.upload_inbox / "a.yaml"
+    manifest.write_text(str({**MANIFEST, "dataset_url": "a.zip", "to_cog": True}))
+    policy = IntakePolicy.of_home(home)
+    onboarding = Onboarding(receive(manifest, home, policy).key, home, policy)
+    whole, rewritten = rasterio.shutil.copy, []
+
+    def copy(source: Path, *arguments: object, **options: object) -> None:
+        if len(rewritten) == 3:
+            raise KeyboardInterrupt
+        rewritten.append(source)
+        whole(source, *arguments, **options)
+
+    monkeypatch.setattr(rasterio.shutil, "copy", copy)
+    with pytest.raises(KeyboardInterrupt):
+        onboarding.arrange()
+    first = set(rewritten)
+    rewritten.clear()
+    index = onboarding.arrange().index
+    assert index is not None
+    assert index.height == 5
+    assert len(rewritten) == 2
+    assert not first & set(rewritten)
+    for image in index["images"].explode().struct.field("path"):
+        with rasterio.open(onboarding.files.unfinished.root / image) as opened:
+            assert opened.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
 
 
 @pytest.mark.parametrize("gone", ["unpacked", "contents", "split", "index"])

@@ -6,7 +6,7 @@ import yaml
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.manifest import Purpose, UploadManifest, slug
-from factory_pipeline.onboarding.split_rule import GivenSplit, RandomSplit, SpatialSplit
+from factory_pipeline.onboarding.split_rule import GivenSplit, Percentages, RandomSplit, SpatialSplit
 
 LABELS = [
     {"id": 0, "name": "Land", "color": "#c8b27d", "opacity": 0.5},
@@ -91,6 +91,9 @@ def test_bands_may_be_given_by_name_alone() -> None:
     ]
 
 
+MOST = Percentages(train=75, test=0, validation=25)
+
+
 @pytest.mark.parametrize(
     ("typed", "rule"),
     [
@@ -103,6 +106,12 @@ def test_bands_may_be_given_by_name_alone() -> None:
         ({"method": "random", "percentages": "50/25/25"}, {"train": 50, "test": 25, "validation": 25}),
         ({"train": ["a", "b"], "test": "c"}, GivenSplit(train=("a", "b"), test=("c",))),
         ({"train_file": "train.txt"}, GivenSplit(train_file="train.txt")),
+        ({"test_file": "a.txt", "train": 0.75, "val": 0.25}, GivenSplit(test_file="a.txt", percentages=MOST)),
+        (
+            {"test": ["a"], "percentages": {"train": 75, "validation": 25}},
+            GivenSplit(test=("a",), percentages=MOST),
+        ),
+        ({"train": 100}, {"train": 100, "test": 0, "validation": 0}),
         ("MGRS", SpatialSplit(by="mgrs")),
         ({"method": "spatial", "by": "overlap", "buffer": 500}, SpatialSplit(by="overlap", buffer_m=500)),
         ({"by": "blocks", "block_size": 2000}, SpatialSplit(block_m=2000)),

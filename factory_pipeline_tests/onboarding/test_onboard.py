@@ -1,5 +1,7 @@
 """An upload goes the whole way through Dagster: from the manifest to the registered dataset."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -26,6 +28,14 @@ def materialized(bench: Bench, asset: str) -> set[str]:
 
 def failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
     return {check.check_name: check for check in result.get_asset_check_evaluations() if not check.passed}
+
+
+def observed(bench: Bench, asset: str) -> dict[str, object]:
+    """What the web UI shows of an asset whose run failed, without a log."""
+    [record] = bench.instance.fetch_observations(dg.AssetKey(asset), limit=5).records
+    event = record.asset_observation
+    assert event is not None
+    return {name: entry.value for name, entry in event.metadata.items()}
 
 
 def test_a_zip_and_its_manifest_become_a_dataset(finished: tuple[Bench, str]) -> None:
@@ -105,6 +115,11 @@ def test_an_image_without_label_stops_the_onboarding_and_is_named(bench: Bench) 
     upload = bench.upload(key)
     assert (upload.status, upload.code) == (UploadStatus.FAILED, "UNPAIRED")
     assert upload.reason == check.description
+    assert observed(bench, "prescan_report") == {
+        "status": "Failed",
+        "reason": upload.reason,
+        "code": "UNPAIRED",
+    }
     assert materialized(bench, "prescan_report") == {key}
     assert not materialized(bench, "dataset_items")
     assert not bench.home.datasets.exists()
@@ -156,6 +171,27 @@ def test_a_second_version_keeps_the_split_of_every_image(bench: Bench) -> None:
     assert {name: after[name] for name in before} == before
 
 
+def test_checksums_of_rewritten_images_are_said_to_be_those_of_the_upload(bench: Bench) -> None:
+    files = bench.home.upload(bench.onboard("rivers", pairs(4), to_cog=True)).finished
+    document = json.loads(files.croissant.read_text())
+    for node in document["distribution"]:
+        if node["@type"] == "cr:FileObject":
+            content = (files.root / node["contentUrl"]).read_bytes()
+            assert node["sha256"] == hashlib.sha256(content).hexdigest()
+    [field] = [
+        field
+        for records in document["recordSet"]
+        for field in records["field"]
+        if field["@id"] == "pairs/sha256"
+    ]
+    assert "as it was uploaded" in field["description"]
+    uploaded = {hashlib.sha256(content).hexdigest() for content in pairs(4).values()}
+    items = pl.read_parquet(files.items)
+    assert set(items["sha256"]) < uploaded
+    for path in items["image_path_image"]:
+        assert hashlib.sha256((files.root / path).read_bytes()).hexdigest() not in uploaded
+
+
 def test_a_remote_zip_is_scanned_by_its_headers_then_downloaded(bench: Bench, tmp_path: Path) -> None:
     files = {name: content + bytes(200_000) for name, content in pairs(6).items()}
     zip_of(tmp_path / "far.zip", files)
@@ -192,6 +228,7 @@ def test_a_host_that_is_away_is_asked_again_then_told_without_secrets(
     assert sum(event.is_step_up_for_retry for event in result.all_events) == onboarding_stage.MOST_TRIES - 1
     upload = bench.upload(key)
     assert upload.code == "URL_UNREACHABLE"
+    assert observed(bench, "uploaded_archive")["reason"] == upload.reason
     log = [bench.instance.all_logs(run.run_id) for run in bench.instance.get_runs()]
     manifest.unlink()
     kept = b"".join(bytes_below(bench.home.root).values())
@@ -267,6 +304,25 @@ def test_suffixes_that_would_mislead_the_training_are_replaced_everywhere(bench:
     data = yaml.safe_load((root / "terratorch.yaml").read_text())["data"]["init_args"]
     assert len(list(Path(data["train_data_root"]).glob(data["img_grep"]))) == 6
     assert len(list(Path(data["train_label_data_root"]).glob(data["label_grep"]))) == 6
+
+
+def test_names_with_blanks_accents_and_dots_are_kept_in_the_items_alone(bench: Bench) -> None:
+    names = ["Rivière Noire 1.2", "Rivie\u0300re Blanche", "水面.v2.tif", "tile_1", "tile_10", "a'b"]
+    good = pairs(len(names))
+    files = {}
+    for number, name in enumerate(names):
+        files[f"images ü/{name}_merged.tif"] = good[f"images/tile_{number}_merged.tif"]
+        files[f"labels ü/{name}_mask.tif"] = good[f"labels/tile_{number}_mask.tif"]
+    items = pl.read_parquet(bench.home.upload(bench.onboard("rivers", files)).finished.items)
+    assert sorted(items["original_name"]) == sorted(names)
+    assert all(stem.isascii() and stem.isalnum() for stem in items["id"])
+
+
+def test_of_suffixes_that_overlap_the_longer_one_decides(bench: Bench) -> None:
+    files = {name.replace("_merged", ""): content for name, content in pairs(6).items()}
+    key = bench.onboard("rivers", files, training_data_suffixes=[".tif"])
+    items = pl.read_parquet(bench.home.upload(key).finished.items)
+    assert sorted(items["original_name"]) == [f"tile_{number}" for number in range(6)]
 
 
 @pytest.mark.parametrize("purpose", ["Regression", "Classification", "Generic"])

@@ -46,7 +46,8 @@ def _parameters(curated: Curated, split: pl.DataFrame) -> TrainingParameters:
     )
 
 
-def _page(curated: Curated) -> DatasetPage:
+def page_of(curated: Curated) -> DatasetPage:
+    """The page of a made dataset."""
     split = random_split(curated.items, SHARES, 0)
     return DatasetPage(
         curated.manifest,
@@ -67,7 +68,7 @@ def _page(curated: Curated) -> DatasetPage:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page on disk: 7 pairs of two modalities."""
     root = tmp_path_factory.mktemp("floods")
-    write_page(root / "dataset.html", _page(onboarded(root, 7, modalities=("S2", "S1"), size=48)))
+    write_page(root / "dataset.html", page_of(onboarded(root, 7, modalities=("S2", "S1"), size=48)))
     return root / "dataset.html"
 
 
@@ -81,7 +82,7 @@ def test_it_is_one_file_that_asks_for_nothing(dataset: Path) -> None:
 
 
 def test_the_same_dataset_is_the_same_page(tmp_path: Path) -> None:
-    page = _page(onboarded(tmp_path, 4))
+    page = page_of(onboarded(tmp_path, 4))
     assert render_page(page) == render_page(page)
 
 
@@ -118,7 +119,7 @@ def test_names_cannot_end_the_script(tmp_path: Path) -> None:
     hostile = curated.items.with_columns(
         pl.lit("</script><img src=x onerror=alert(1)>").alias("original_name")
     )
-    text = render_page(_page(Curated(curated.root, curated.manifest, hostile)))
+    text = render_page(page_of(Curated(curated.root, curated.manifest, hostile)))
     assert "<img src=x" not in text
 
 
@@ -373,7 +374,7 @@ def test_text_stands_out_in_light_and_dark(browser: Browser, dataset: Path, sche
 
 
 def test_a_regression_has_a_ramp_for_a_legend(browser: Browser, tmp_path: Path) -> None:
-    write_page(tmp_path / "dataset.html", _page(onboarded(tmp_path, 3, "Regression")))
+    write_page(tmp_path / "dataset.html", page_of(onboarded(tmp_path, 3, "Regression")))
     page = browser.new_page()
     page.goto((tmp_path / "dataset.html").as_uri())
     assert page.locator("#preview .ramp").count() == 1

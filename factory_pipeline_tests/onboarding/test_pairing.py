@@ -11,7 +11,7 @@ from factory_pipeline.onboarding.contents import scan_contents
 from factory_pipeline.onboarding.headers import scan_folder
 from factory_pipeline.onboarding.manifest import LabelCategory
 from factory_pipeline.onboarding.matching import Suffixes
-from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
+from factory_pipeline.onboarding.pairing import Check, header_checks, labels_filled, pixel_checks, require
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline_tests.onboarding.uploads import bare_header, geotiff, mask, pairs, zip_of
 
@@ -114,6 +114,16 @@ def test_an_absurd_image_is_not_read(tmp_path: Path) -> None:
 
 def test_the_no_data_value_of_a_mask_is_no_class(tmp_path: Path) -> None:
     assert failures(contents(tmp_path, {ODD_MASK: mask(0, 1, 255, nodata=255)})) == {}
+
+
+@pytest.mark.parametrize(("label_nodata", "declared"), [(None, 255), (255, None)])
+def test_some_labels_must_hold_data_but_not_all(
+    tmp_path: Path, label_nodata: float | None, declared: int | None
+) -> None:
+    frame = contents(tmp_path, {ODD_MASK: mask(255, nodata=declared)})
+    assert labels_filled(frame, label_nodata).passed
+    blank = frame.filter((pl.col("role") == "image") | (pl.col("name") == ODD_MASK))
+    assert labels_filled(blank, label_nodata).files == (ODD_MASK,)
 
 
 def test_unknown_values_are_named(tmp_path: Path) -> None:

@@ -125,6 +125,25 @@ def test_a_download_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert (tmp_path / "b.zip").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_host_that_names_a_time_is_not_asked_before_it(status: int, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(CONTENT)
+    with SampleServer(tmp_path, faults=[Faults(status=status, retry_after_s=1, times=1)]) as server:
+        with open_source(f"{server.url}/a.zip", OPEN) as source:
+            assert source.size == len(CONTENT)
+        first, second = server.counts()["/a.zip"].came
+    assert second - first >= 1
+
+
+def test_a_host_that_wants_hours_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(CONTENT)
+    with (
+        SampleServer(tmp_path, faults=[Faults(status=429, retry_after_s=7200)]) as server,
+        pytest.raises(OnboardingError, match="busy and asks to be left alone for 7200 seconds"),
+    ):
+        open_source(f"{server.url}/a.zip", OPEN)
+
+
 def test_a_file_that_changes_meanwhile() -> None:
     versions = iter(['"1"', '"2"', '"2"'])
     with (

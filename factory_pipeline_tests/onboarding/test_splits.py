@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.leaks import leak_report
 from factory_pipeline.onboarding.overlap import footprints, groups_of, near_pairs
-from factory_pipeline.onboarding.split_rule import GivenSplit, RandomSplit, SpatialSplit
+from factory_pipeline.onboarding.split_rule import GivenSplit, Percentages, RandomSplit, SpatialSplit
 from factory_pipeline.onboarding.splits import (
     SPLITS,
     given_split,
+    partly_given_split,
     quotas,
     random_split,
     spatial_split,
@@ -131,6 +132,44 @@ def test_a_given_split_is_taken_as_it_is() -> None:
 def test_a_given_split_names_every_image_once(given_names: dict[str, list[str]], message: str) -> None:
     with pytest.raises(OnboardingError, match=message):
         given_split(_named(2), given_names)
+
+
+DRAWN = {"train": 75.0, "test": 0.0, "validation": 25.0}
+
+
+@given(
+    tests=st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    others=st.tuples(st.integers(1, 60), st.integers(0, 60)),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=30, deadline=None)
+def test_images_that_no_list_names_are_drawn_and_keep_their_split(
+    tests: tuple[int, int], others: tuple[int, int], seed: int
+) -> None:
+    rule = GivenSplit(test_file="test.txt", percentages=Percentages(**DRAWN), seed=seed)
+
+    def split(tests: int, others: int, earlier: pl.DataFrame | None = None) -> pl.DataFrame:
+        items = pl.concat([_named(others), _named(tests, start=1000)]).with_columns(
+            pl.format("t{}", pl.int_range(pl.len()).cast(pl.String).str.zfill(6)).alias("stem")
+        )
+        listed = {"test": [f"image {number}" for number in range(1000, 1000 + tests)]}
+        found = split_by_rule(items, rule, listed, earlier)
+        assert found["stem"].equals(items["stem"])
+        assert _counts(found) == quotas(others, DRAWN) | {"test": tests}
+        return _earlier(items, found)
+
+    before = split(tests[0], others[0])
+    after = split(sum(tests), sum(others), before)
+    assert after.join(before, on=["original_name", "split"]).height == before.height
+
+
+def test_an_image_that_a_list_names_now_leaves_its_earlier_split() -> None:
+    items = _named(4)
+    earlier = items.select("original_name", "sha256", split=pl.lit("test"))
+    split = partly_given_split(items, {"validation": ["image 3"]}, DRAWN, 0, earlier)
+    assert split["split"].to_list().count("validation") == 2
+    assert split["split"][3] == "validation"
+    assert "test" not in split["split"]
 
 
 def test_the_rule_of_the_manifest_decides() -> None:

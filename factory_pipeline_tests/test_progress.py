@@ -1,0 +1,124 @@
+"""What a build tells while it runs: on a terminal, in a log, and when it fails."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from factory_pipeline import build_progress, progress
+from factory_pipeline.build_progress import BuildProgress, progress_of_plan, telling
+from factory_pipeline.errors import BuildError
+from factory_pipeline.gedi import stages
+from factory_pipeline.gedi.batches import BatchPlan
+from factory_pipeline.progress import BuildLine, ProgressLine
+from factory_pipeline.settings import BuildSettings
+from factory_pipeline_tests.built import build
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A clock that a test sets."""
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    return wait
+
+
+def test_a_log_gets_a_line_per_step_and_then_one_now_and_then(
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
+) -> None:
+    with ProgressLine() as line:
+        for second in range(25):
+            line.show("Splitting", second / 25)
+            clock(1)
+        line.show("Writing the page", 1.0, "the last")
+    assert capsys.readouterr().err.splitlines() == [
+        "Splitting: 0% after 0 s",
+        "Splitting: 40% after 10 s",
+        "Splitting: 80% after 20 s",
+        "Writing the page: 100% after 25 s, the last",
+    ]
+
+
+def test_a_log_says_that_a_build_goes_on_where_no_batch_is_finished(
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
+) -> None:
+    with BuildLine() as line:
+        line.show_build(BuildProgress("Reading granules"))
+        clock(10)
+        line.show_build(BuildProgress("Reading granules", granules=1200))
+        clock(30)
+        for begun in (0, 1, 3):
+            told = BuildProgress("Extracting", 0, 0, 4000, 0, begun, 4, begun / 16)
+            line.show_build(told)
+            clock(20)
+    assert capsys.readouterr().err.splitlines() == [
+        "Reading granules: 0% after 0 s",
+        "Reading granules: 0% after 10 s, 1,200 granules read",
+        "Extracting: 0% after 40 s, 0 of 4,000 footprints, 0 of 4 batches",
+        "Extracting: 6% after 60 s, 0 of 4,000 footprints, 0 of 4 batches and 1 begun, about 5 min left",
+        "Extracting: 19% after 80 s, 0 of 4,000 footprints, 0 of 4 batches and 3 begun, about 3 min left",
+    ]
+
+
+def test_what_is_slow_is_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_progress, "SECONDS_BETWEEN_LOOKS", 0.01)
+    told: list[float] = []
+    with telling(lambda: told.append(time.monotonic())):
+        deadline = time.monotonic() + 10
+        while len(told) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    ended = len(told)
+    time.sleep(0.05)
+    assert len(told) == ended >= 3
+
+
+def test_chips_count_before_their_batch_is_finished(tmp_path: Path) -> None:
+    settings = BuildSettings(granules="", output=tmp_path)
+    batches = ["train-0"] * 100 + ["train-1"] * 200 + ["train-2"] * 100
+    plan = BatchPlan(("train",), pl.DataFrame({"batch": batches}))
+    for path in (
+        settings.files.batch("train-0"),
+        settings.files.chips("train-1", "sentinel2"),
+        settings.files.chips("train-1", "copdem"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    told = progress_of_plan("Extracting", settings, plan)
+    assert (told.done, told.total) == (100, 400)
+    assert (told.batches_done, told.batches_begun, told.batches) == (1, 1, 3)
+    assert told.fraction == (100 + 200 * 2 / 4) / 400
+
+
+def test_an_error_that_nobody_foresaw_is_told_in_the_words_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("this and\n  that")
+
+    monkeypatch.setattr(stages, "aggregate", broken)
+    with pytest.raises(BuildError) as caught:
+        build(tmp_path / "home", BuildSettings(granules=str(tmp_path), output=tmp_path / "out"))
+    told = str(caught.value)
+    assert told.startswith(
+        "Reading the granules met an error that nobody foresaw (RuntimeError: this and that);"
+    )
+    assert "gedi_footprints" not in told
+    assert "\n" not in told
+
+
+def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "a.parquet"))
+
+    monkeypatch.setattr(stages, "aggregate", full)
+    with pytest.raises(BuildError) as caught:
+        build(tmp_path / "home", BuildSettings(granules=str(tmp_path), output=tmp_path / "out"))
+    assert str(caught.value) == f"{tmp_path / 'a.parquet'} can't be read or written: No space left on device."
