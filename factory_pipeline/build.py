@@ -7,7 +7,6 @@ born midway; this module does, with a process per range of batches.
 import math
 import multiprocessing
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +20,7 @@ from factory_pipeline.errors import BuildError
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.onboarding.gedi_upload import upload_splits
 from factory_pipeline.settings import BuildSettings
-from factory_pipeline.storage import FactoryHome, write_text
+from factory_pipeline.storage import FactoryHome, alone, write_text
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -57,10 +56,24 @@ def prepare_home(home: FactoryHome) -> None:
     home.dagster.mkdir(parents=True, exist_ok=True)
     instance_file = home.dagster / "dagster.yaml"
     if not instance_file.exists():
-        with resources.as_file(resources.files("factory_pipeline") / "dagster.yaml") as shipped:
-            shutil.copyfile(shipped, instance_file)
+        shipped = resources.files("factory_pipeline") / "dagster.yaml"
+        write_text(instance_file, shipped.read_text(encoding="utf-8"))
     os.environ["FACTORY_HOME"] = str(home.root)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
+    _make_instance(home)
+
+
+def _make_instance(home: FactoryHome) -> None:
+    """Have Dagster make its tables, which fails where two processes do it at the same time."""
+    made = home.dagster / ".made"
+    if made.exists():
+        return
+    with alone(home.dagster / ".lock"):
+        if not made.exists():
+            import dagster as dg
+
+            with dg.DagsterInstance.get():
+                made.touch()
 
 
 def run_build(

@@ -49,7 +49,7 @@ def strips(
                 values = source.read(window=window, out_dtype=found)
                 yield values, _valid(values, source.nodatavals)
     except RasterioError as error:
-        raise OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {error}.") from error
+        raise _unreadable(path, error) from error
 
 
 def data_type(path: Path) -> np.dtype:
@@ -62,7 +62,7 @@ def data_type(path: Path) -> np.dtype:
         with rasterio.open(path) as source:
             return np.result_type(*source.dtypes)
     except RasterioError as error:
-        raise OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {error}.") from error
+        raise _unreadable(path, error) from error
 
 
 def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
@@ -79,3 +79,9 @@ def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDA
         else:
             valid[band] &= values[band] != value
     return valid
+
+
+def _unreadable(path: Path, error: RasterioError) -> OnboardingError:
+    # The cause is what GDAL said; the error often says no more than that reading failed.
+    reason = str(error.__cause__ or error).rstrip(".").replace(str(path), path.name)
+    return OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {reason}.")
