@@ -15,13 +15,15 @@ PATH = click.Path(path_type=Path)
 Command = Callable[..., Any]
 
 _MAKING: list[Callable[[Command], Command]] = [
-    click.option("--label", "labels", multiple=True, metavar="L", help="A label; give as many as you need."),
+    click.option(
+        "--label", "labels", multiple=True, required=True, metavar="L", help="Give as many as you need."
+    ),
     click.option(
         "--split",
         default="train=60,test=20,validation=20",
         show_default=True,
         metavar="P",
-        help="Percentages; together 100.",
+        help="Percentages of the items; together 100.",
     ),
     click.option("--collection", metavar="ID", help="Items of this collection only."),
     click.option(
@@ -42,12 +44,27 @@ _MAKING: list[Callable[[Command], Command]] = [
         type=click.Choice(["raw", "human", "machine"]),
         help="Items annotated so; raw are those without annotations.",
     ),
-    click.option("--operation", "operations", multiple=True, metavar="ID", help="An annotation source."),
+    click.option(
+        "--operation",
+        "operations",
+        multiple=True,
+        metavar="ID",
+        help="Annotations of this operation only; see factory collections.  [default: all]",
+    ),
     click.option("--no-annotations", is_flag=True, help="Take no annotations at all."),
     click.option(
-        "--augment", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="JSON|YAML"
+        "--augment",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Augmentations of the train split (JSON, YAML); docs/augmentations.md has them.",
     ),
-    click.option("--export", "exports", multiple=True, metavar="FORMAT", help="Make this export at once."),
+    click.option(
+        "--export",
+        "exports",
+        multiple=True,
+        metavar="FORMAT",
+        help="Write this format at once; see download.",
+    ),
 ]
 
 
@@ -74,7 +91,7 @@ def create(address: str | None, name: str, **options: Any) -> None:
     """Make the dataset NAME; its first version is 1.0.0."""
     arguments = _arguments(options)
     client = _client(address)
-    if options["collection"]:
+    if options["collection"] is not None:
         made = client.create_dataset_from_collection(name, options["collection"], **arguments)
     else:
         made = client.create_dataset_from_datalake(name, item_type=options["item_type"], **arguments)
@@ -83,14 +100,14 @@ def create(address: str | None, name: str, **options: Any) -> None:
 
 @dataset.command()
 @click.argument("version_id")
-@click.option("--new-version", is_flag=True, help="1.1.0 instead of 1.0.1.")
+@click.option("--new-version", is_flag=True, help="Number it 1.1.0, not 1.0.1.")
 @_making
 @click.pass_obj
 def update(address: str | None, version_id: str, new_version: bool, **options: Any) -> None:
     """Extend a version: its next revision, or a new version."""
     arguments = {**_arguments(options), "is_new_version_required": new_version}
     client = _client(address)
-    if options["collection"]:
+    if options["collection"] is not None:
         made = client.update_dataset_version_from_collection(version_id, options["collection"], **arguments)
     else:
         made = client.update_dataset_version_from_datalake(
@@ -126,20 +143,24 @@ def show(address: str | None, version_or_dataset: str) -> None:
 @click.argument("other_version_id")
 @click.pass_obj
 def diff(address: str | None, version_id: str, other_version_id: str) -> None:
-    """Say what the other version has more, less or else than the first one."""
+    """Say what changed from one version to the other."""
     click.echo(str(_client(address).compare_versions(version_id, other_version_id)))
 
 
 @dataset.command()
 @click.argument("version_id")
 @click.argument("export_type")
-@click.option("--output", type=PATH, metavar="DIR", help="[default: a folder of the dataset's name]")
+@click.option("--output", type=PATH, metavar="DIR", help="[default: DATASET-VERSION-EXPORT_TYPE here]")
 @click.option("--no-media", is_flag=True, help="Annotations without images.")
 @click.pass_obj
 def download(
     address: str | None, version_id: str, export_type: str, output: Path | None, no_media: bool
 ) -> None:
-    """Bring a version in a format here; the same command goes on where it was cut off."""
+    """Bring a version here in a format.
+
+    EXPORT_TYPE is RAW, "YOLO Darknet", "Semantic Segmentation", COCO, TerraTorch, Croissant or HDF5. A
+    download that was cut off goes on with the same command.
+    """
     target = output.absolute() if output else ""
     click.echo(str(_client(address).download_dataset(version_id, export_type, target, not no_media)))
 
@@ -249,8 +270,12 @@ def _tell(client: "DatasetClient", made: "Created") -> None:
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of the SDK's calls that the options say."""
+    if options["no_annotations"] and options["operations"]:
+        raise click.UsageError("--no-annotations and --operation exclude each other.")
+    if options["collection"] is not None and options["item_type"] != "image":
+        raise click.UsageError("--item-type is for the whole lake; of one --collection, images are chosen.")
     wanted = {
-        "annotation_types": list(options["annotation_types"]),
+        "annotation_types": list(options["annotation_types"]) or None,
         "from_date": options["from_date"],
         "to_date": options["to_date"],
         "bbox": _numbers(options["bbox"]),
@@ -261,7 +286,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "labels": list(options["labels"]),
         "export_types": list(options["exports"]),
         "query": options["query"],
-        "filter": {name: value for name, value in wanted.items() if value},
+        "filter": {name: value for name, value in wanted.items() if value is not None},
         "operation_list": [] if options["no_annotations"] else operations,
         "augmentation_list": _augmentations(options["augment"]),
     }
@@ -277,21 +302,22 @@ def _percentages(text: str) -> dict[str, float]:
         ) from None
 
 
-def _numbers(text: str | None) -> list[float]:
+def _numbers(text: str | None) -> list[float] | None:
     try:
-        return [float(part) for part in text.split(",")] if text else []
+        return None if text is None else [float(part) for part in text.split(",")]
     except ValueError:
         raise click.UsageError(f"--bbox is {text!r}; write it like 11.2,47.1,11.9,47.8.") from None
 
 
-def _augmentations(path: Path | None) -> dict[str, Any] | None:
+def _augmentations(path: Path | None) -> Any:
+    """What the file holds; the SDK says whether that is allowed."""
     if path is None:
         return None
     import yaml
 
+    kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else None
-        found = found or yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if kind == "JSON" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise click.UsageError(f"{path} is neither JSON nor YAML: {error}.") from None
-    return dict(found)
+        raise click.UsageError(f"{path} is no {kind}: {error}.") from None

@@ -1,9 +1,13 @@
 """TerraTorch: the layout of an onboarded dataset, with a configuration that `terratorch fit` takes.
 
 All addresses in the configuration are relative, so that it is run in the folder of the export.
+
+Every band is standardised and goes into the model as a number, which class codes are not: bands and
+modalities of codes, such as Sentinel-2's SCL, are left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import polars as pl
 import yaml
 
+from factory_pipeline.augment.pixels import CLASS_CODES
 from factory_pipeline.errors import ExportError, OnboardingError
 from factory_pipeline.exports.burn import index_mask, unlabelled_value
 from factory_pipeline.exports.media import check_raster, image_of, write_image, write_raster
@@ -53,8 +58,8 @@ def write(version: VersionContent, folder: Path) -> None:
     rows = []
     for sample in _samples(version):
         stem = safe_stem(sample.name)
-        for tag in version.modalities:
-            _write_tiff(folder / image_path(stem, tag), sample, tag)
+        for tag in inputs_of(version):
+            _write_tiff(folder / image_path(stem, tag), sample, tag, version)
         write_raster(folder / label_path(stem), label_of(sample, version, kind), sample)
         rows.append((stem, sample.name, sample.split, sample.origin))
     index = pl.DataFrame(rows, schema=dict.fromkeys(INDEX_COLUMNS, pl.String), orient="row")
@@ -66,7 +71,7 @@ def write(version: VersionContent, folder: Path) -> None:
         parameters = training_parameters(
             _listed(index, version),
             split,
-            {modality_tag(tag): bands for tag, bands in version.modalities.items()},
+            {modality_tag(tag): bands for tag, bands in inputs_of(version).items()},
             manifest.purpose,
             manifest.label_categories,
             folder,
@@ -86,8 +91,8 @@ def check(version: VersionContent, folder: Path) -> None:
     for sample in _samples(version):
         stem = safe_stem(sample.name)
         listed[sample.split].append(stem)
-        for tag in version.modalities:
-            check_raster(folder / image_path(stem, tag), image_of(sample, tag), sample)
+        for tag in inputs_of(version):
+            check_raster(folder / image_path(stem, tag), input_of(sample, tag, version), sample)
         check_raster(folder / label_path(stem), label_of(sample, version, kind), sample)
     for split, file in SPLIT_FILES.items():
         if (folder / SPLIT_FOLDER / file).read_text(encoding="utf-8").split() != sorted(listed[split]):
@@ -116,6 +121,36 @@ def kind_of(version: VersionContent) -> Kind:
     return Kind.SHAPES
 
 
+def inputs_of(version: VersionContent) -> Mapping[str, tuple[str, ...]]:
+    """The bands that a model is given, by modality: those that measure; all where there are only codes."""
+    measured = {
+        tag: tuple(name for name in bands if not {tag.lower(), name.lower()} & CLASS_CODES)
+        for tag, bands in version.modalities.items()
+    }
+    return {tag: bands for tag, bands in measured.items() if bands} or version.modalities
+
+
+def input_of(sample: Sample, tag: str, version: VersionContent) -> Raster:
+    """The image of a modality without the bands that no model is given.
+
+    Raises:
+        ExportError: the sample has no such image, or lacks a band of it.
+    """
+    raster, wanted = image_of(sample, tag), inputs_of(version)[tag]
+    if wanted == version.modalities[tag]:
+        return raster
+    if missing := [name for name in wanted if name not in raster.bands]:
+        raise ExportError(f"The {tag} image of {sample.name} has no band {missing[0]}, which others have.")
+    places = [raster.bands.index(name) for name in wanted]
+    rgb = raster.rgb and tuple(places.index(place) for place in raster.rgb if place in places)
+    return replace(
+        raster,
+        values=raster.values[places],
+        bands=wanted,
+        rgb=(rgb[0], rgb[1], rgb[2]) if rgb and len(rgb) == 3 else None,
+    )
+
+
 def label_of(sample: Sample, version: VersionContent, kind: Kind) -> Raster:
     """The label raster of a sample.
 
@@ -140,20 +175,20 @@ def described(version: VersionContent, kind: Kind) -> UploadManifest:
         OnboardingError: MANIFEST_INVALID, two bands have one name, or there are too few classes.
     """
     regression = kind is Kind.REGRESSION
-    first = next(_samples(version))
+    first, inputs = next(_samples(version)), inputs_of(version)
     document: dict[str, Any] = {
         "purpose": "Regression" if regression else "Segmentation",
         "dataset_url": version.dataset,
-        "training_data_suffixes": [image_suffix(tag) for tag in version.modalities],
+        "training_data_suffixes": [image_suffix(tag) for tag in inputs],
         "label_suffix": LABEL_SUFFIX,
         "dataset_name": version.dataset,
         "data_sources": [
             {
                 "modality_tag": modality_tag(tag),
                 "file_suffix": image_suffix(tag),
-                "bands": _bands(bands, first.images[tag].rgb),
+                "bands": _bands(bands, input_of(first, tag, version).rgb),
             }
-            for tag, bands in version.modalities.items()
+            for tag, bands in inputs.items()
         ],
         "label_categories": [] if regression else _categories(version, kind),
     }
@@ -180,13 +215,14 @@ def label_path(stem: str) -> str:
     return f"{LABELS}/{stem}{LABEL_SUFFIX}"
 
 
-def _write_tiff(path: Path, sample: Sample, tag: str) -> None:
+def _write_tiff(path: Path, sample: Sample, tag: str, version: VersionContent) -> None:
     """All images of a modality end alike, so what is no GeoTIFF becomes one."""
-    if tag in sample.files and sample.files[tag].suffix.lower() in GEOTIFF:
+    is_whole = inputs_of(version)[tag] == version.modalities[tag]
+    if is_whole and tag in sample.files and sample.files[tag].suffix.lower() in GEOTIFF:
         written = path.with_name(write_image(sample, tag, path.parent, path.stem))
         written.rename(path)
     else:
-        write_raster(path, image_of(sample, tag), sample)
+        write_raster(path, input_of(sample, tag, version), sample)
 
 
 def _bands(names: tuple[str, ...], rgb: tuple[int, int, int] | None) -> list[dict[str, Any]]:
@@ -207,7 +243,7 @@ def _categories(version: VersionContent, kind: Kind) -> list[dict[str, Any]]:
 def _listed(index: pl.DataFrame, version: VersionContent) -> pl.DataFrame:
     """The files of each sample, as `training_parameters` takes them."""
     images = [
-        [{"modality_tag": modality_tag(tag), "path": image_path(stem, tag)} for tag in version.modalities]
+        [{"modality_tag": modality_tag(tag), "path": image_path(stem, tag)} for tag in inputs_of(version)]
         for stem in index["stem"]
     ]
     return index.select(

@@ -293,7 +293,8 @@ def _found(connection: sa.Connection, version_id: str) -> Version:
     if row is None:
         raise RegistryError(
             f"The registry has no dataset version {version_id!r}; give the id of a listed one (one that was "
-            f"being written is withdrawn when its writer gives no sign of life for {LEASE})."
+            "being written is withdrawn when its writer gives no sign of life for "
+            f"{LEASE.total_seconds() / 60:g} minutes)."
         )
     return Version(**row._mapping)
 

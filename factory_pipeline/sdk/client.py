@@ -5,13 +5,14 @@ given.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from factory_pipeline.augment.config import CATEGORY
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.exports.download import download, folder_name
 from factory_pipeline.exports.formats import FORMATS, format_named
@@ -193,25 +194,20 @@ class DatasetClient:
             The folder.
         """
         form = format_named(export_type, argument="export_type")
-        if custom_download_path and not Path(custom_download_path).is_absolute():
-            raise ArgumentError(
-                "custom_download_path",
-                str(custom_download_path),
-                "it must be an absolute path, or empty for a folder in the working directory",
-            )
+        asked_for = _absolute("custom_download_path", custom_download_path)
         if not isinstance(is_media_include, bool):
-            raise ArgumentError("is_media_include", is_media_include, "allowed are True and False")
+            raise ArgumentError("is_media_include", is_media_include, "it must be True or False")
         version = self.describe_version(version_id)
         with _told(self._on_progress) as tell:
             if form.name not in version.exports:
                 self._factory.export(version, form.name, tell)
-            source = self._factory.source(version, form.name)
-            target = Path(custom_download_path) if custom_download_path else Path(folder_name(source))
 
             def on_bytes(done: int, total: int) -> None:
                 tell(f"Downloading {done / 1e6:,.1f} of {total / 1e6:,.1f} MB", done / max(total, 1))
 
-            return download(source, target.absolute(), media=is_media_include, on_bytes=on_bytes)
+            with self._factory.source(version, form.name) as source:
+                target = asked_for or Path(folder_name(source)).absolute()
+                return download(source, target, media=is_media_include, on_bytes=on_bytes)
 
     def collections(self) -> list[CollectionSummary]:
         """The collections of the data lake, with their annotation sources."""
@@ -269,12 +265,30 @@ def _factory(address: str | None, home: str | Path | None) -> Factory:
 def _as_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call as JSON values, as the configuration of a run holds them."""
     values = {name: value for name, value in arguments.items() if value is not None}
-    if not isinstance(values["query"], str):
-        values["query"] = json.dumps(values["query"])
-    if isinstance(values.get("augmentation_list"), list):
-        values["augmentation_list"] = {"IMAGE_LEVEL": values["augmentation_list"]}
-    # Dates are told as texts, and tuples as lists.
-    return dict(json.loads(json.dumps(values, default=str)))
+    query = values.get("query", "")
+    values["query"] = query if isinstance(query, str) else json.dumps(query, default=_plain)
+    if isinstance(values.get("augmentation_list"), list | tuple):
+        values["augmentation_list"] = {CATEGORY: values["augmentation_list"]}
+    return dict(json.loads(json.dumps(values, default=_plain)))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: mappings and sets of other kinds, and numbers of numpy."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return sorted(value) if isinstance(value, Set) else float(value)
+
+
+def _absolute(argument: str, path: object) -> Path | None:
+    """The path that was asked for; None where it is empty."""
+    if path is None or path == "":
+        return None
+    if not isinstance(path, str | Path) or not Path(path).is_absolute():
+        given = str(path) if isinstance(path, Path) else path
+        raise ArgumentError(
+            argument, given, "it must be an absolute path, or empty for a folder in the working directory"
+        )
+    return Path(path)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What the client needs of a factory, wherever that is."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from factory_pipeline.exports.download import ExportSource
@@ -26,8 +27,8 @@ class Factory(Protocol):
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
         """Make an export of a version."""
 
-    def source(self, version: VersionSummary, export_type: str) -> ExportSource:
-        """Where an export lies that is there."""
+    def source(self, version: VersionSummary, export_type: str) -> AbstractContextManager[ExportSource]:
+        """Where an export lies that is there, held against deletion inside the block where that can be."""
 
     def answer(self, call: str, **arguments: Any) -> Any:
         """What `versions.calls.answer` says."""

@@ -1,7 +1,7 @@
 """The factory of this machine for the SDK: each call is a run of the instance that the web UI shows."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import dagster as dg
@@ -38,9 +38,12 @@ class LocalFactory:
         on_progress(f"Writing {form.name}", 0.0)
         self._run("export_version", {}, [asset_name(form)], version.partition)
 
-    def source(self, version: VersionSummary, export_type: str) -> ExportSource:
-        """As `sdk.factory.Factory` says."""
-        return FolderSource(self._home.version(version.id).export(format_named(export_type).slug))
+    @contextmanager
+    def source(self, version: VersionSummary, export_type: str) -> Iterator[ExportSource]:
+        """As `sdk.factory.Factory` says; nobody deletes the version inside the block."""
+        folder = self._home.version(version.id).export(format_named(export_type).slug)
+        with closing(Factory(home=str(self._home.root)).registry()) as registry, registry.reading(version.id):
+            yield FolderSource(folder)
 
     def answer(self, call: str, **arguments: Any) -> Any:
         """As `sdk.factory.Factory` says."""

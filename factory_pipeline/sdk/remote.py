@@ -1,7 +1,8 @@
 """A factory elsewhere, as the SDK uses it: its Dagster web server starts the same jobs."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -35,10 +36,15 @@ class RemoteFactory:
         """As `sdk.factory.Factory` says."""
         self._exported(version, export_type, on_progress)
 
-    def source(self, version: VersionSummary, export_type: str) -> ExportSource:
-        """As `sdk.factory.Factory` says; asks for the export again, which says where it lies."""
+    @contextmanager
+    def source(self, version: VersionSummary, export_type: str) -> Iterator[ExportSource]:
+        """As `sdk.factory.Factory` says; asks for the export again, which says where it lies.
+
+        Files come from a plain file server, which holds nothing: a version that is deleted meanwhile ends the
+        download with an error.
+        """
         said = self._exported(version, export_type, lambda *_: None)
-        return HttpSource(seen_from_here(said["download"], self._server.address))
+        yield HttpSource(seen_from_here(said["download"], self._server.address))
 
     def answer(self, call: str, **arguments: Any) -> Any:
         """As `sdk.factory.Factory` says."""

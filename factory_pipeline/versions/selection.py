@@ -133,11 +133,12 @@ def _nothing(request: VersionRequest, candidates: Sequence[Candidates]) -> LakeE
     if not before:
         return LakeError(f"There is no item to choose from in {where}.")
     left = count([_matching(request, each, filtered=False) for each in candidates])
-    if request.query and not left:
-        return ArgumentError("query", request.query, f"none of the {before:,} items of {where} matches it")
+    none = f"none of the {before:,} items of {where} matches it"
+    if not request.query:
+        return ArgumentError("filter", request.filter, none)
+    if not left:
+        return ArgumentError("query", request.query, none)
     told = (
-        f"{left:,} of the {before:,} items of {where} match the query"
-        if request.query
-        else (f"there are {before:,} items in {where}")
+        f"of the {before:,} items of {where}, {left:,} match the query, but none of them matches the filter"
     )
-    return ArgumentError("filter", request.filter, f"{told}, but none of them the filter")
+    return ArgumentError("filter", request.filter, told)

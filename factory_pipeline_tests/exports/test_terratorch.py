@@ -106,6 +106,27 @@ def test_measured_values_become_a_regression_of_several_modalities(tmp_path: Pat
             assert read.nodata == -9999
 
 
+def test_class_codes_are_no_input(tmp_path: Path) -> None:
+    modalities = {"S2": ("B04", "SCL", "B02"), "WorldCover": ("class",)}
+    version = satellite_version(tmp_path, masks=True, modalities=modalities)
+    folder = tmp_path / "out"
+    data = exported(version, folder)["data"]["init_args"]
+    assert (data["dataset_bands"], len(data["means"])) == (["RED", "BLUE"], 2)
+    samples = by_stem(version, folder, "train")
+    for image in found(folder, data["train_data_root"], data["img_grep"], data["train_split"]):
+        with rasterio.open(image) as read:
+            whole = samples[image.name.partition("_")[0]].images["S2"].values
+            np.testing.assert_array_equal(read.read(), whole[[0, 2]])
+            assert read.nodata == 0
+    assert [path.name for path in (folder / "training_data").iterdir()] == ["S2"]
+
+
+def test_where_there_are_codes_only_they_are_the_input(tmp_path: Path) -> None:
+    version = satellite_version(tmp_path, masks=True, modalities={"LULC": ("class",)})
+    data = exported(version, tmp_path / "out")["data"]["init_args"]
+    assert data["dataset_bands"] == ["class"]
+
+
 def test_nothing_in_it_names_a_place_of_this_machine(tmp_path: Path) -> None:
     exported(satellite_version(tmp_path, masks=True), tmp_path / "out")
     for path in (tmp_path / "out").rglob("*"):

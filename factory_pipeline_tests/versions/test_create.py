@@ -307,7 +307,7 @@ def test_the_hash_is_the_same_in_another_home_and_of_the_content_alone(
         ),
         (
             {"filter": {"from_date": "2030-01-01"}},
-            "there are 2 items in the collection 'fair', but none of them the filter",
+            "none of the 2 items of the collection 'fair' matches it",
         ),
     ],
 )

@@ -1,0 +1,423 @@
+"""A version with every kind of annotation, through lake and SDK, in every format, read by public readers."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import h5py
+import mlcroissant
+import numpy as np
+import polars as pl
+import pytest
+import rasterio
+import yaml
+from affine import Affine
+from datumaro import AnnotationType, Dataset
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools.coco import COCO
+from pyproj import Transformer
+
+from factory_pipeline import DatasetClient
+from factory_pipeline.doors.annotate import add_annotations
+from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.exports.formats import FORMATS
+from factory_pipeline.lake.items import scan_items
+from factory_pipeline.registry.records import Collection
+from factory_pipeline.registry.registry import Registry
+from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.built import environment
+from factory_pipeline_tests.exports.test_terratorch import found
+from factory_pipeline_tests.onboarding.factory import Bench
+from factory_pipeline_tests.onboarding.uploads import geotiff
+
+HEIGHT, WIDTH, COUNT = 24, 32, 10
+SPLIT = {"train": 60, "test": 20, "validation": 20}
+ORIGINALS = {"train": 6, "test": 2, "validation": 2}
+LABELS = ["Field", "Lake", "House"]
+VALUES = {"Field": 1, "Lake": 3, "House": 2}
+"""The lakes keep the value of their masks; the others have the lowest that are free, in their order."""
+BOX = (4.0, 3.0, 9.0, 6.0)
+FIELD = [(14, 4), (30, 4), (30, 18), (14, 18)]
+HOLE = [(18, 8), (18, 12), (26, 12), (26, 8)]
+AUGMENTATIONS = {
+    "IMAGE_LEVEL": [
+        {"id": "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]},
+        {"id": "IMAGE_ROTATION", "properties": [{"id": "PERCENTAGE_SCALE", "values": [10, 30]}]},
+    ]
+}
+
+
+def has_house(number: int) -> bool:
+    return number % 5 in (1, 4)
+
+
+def has_field(number: int) -> bool:
+    return number % 5 in (2, 4)
+
+
+def has_lake(number: int) -> bool:
+    return number % 5 in (3, 4)
+
+
+def transform_of(number: int) -> Affine:
+    """Of an image: 10 m pixels, each image 1 km east of the one before."""
+    return Affine(10, 0, 500_000 + 1000 * number, 0, -10, 5_000_000)
+
+
+def pixels_of(number: int) -> NDArray[np.uint16]:
+    """Three bands; the upper left corner tells which image it is."""
+    values = np.random.default_rng(number).integers(100, 3000, (3, HEIGHT, WIDTH)).astype(np.uint16)
+    values[:, 0, 0] = 5000 + number
+    return values
+
+
+def lake_pixels(number: int) -> NDArray[np.bool_]:
+    inside = np.zeros((HEIGHT, WIDTH), np.bool_)
+    inside[10:22, 1 : 8 + number % 4] = True
+    return inside
+
+
+def classes_of(number: int) -> NDArray[np.uint8]:
+    """The class of each pixel of an image, as Semantic Segmentation has it: lakes lie over what was drawn."""
+    classes = np.zeros((HEIGHT, WIDTH), np.uint8)
+    if has_house(number):
+        x, y, w, h = map(int, BOX)
+        classes[y : y + h, x : x + w] = VALUES["House"]
+    if has_field(number):
+        field = np.zeros_like(classes)
+        field[4:18, 14:30] = 1
+        field[8:12, 18:26] = 0
+        classes[field == 1] = VALUES["Field"]
+    if has_lake(number):
+        classes[lake_pixels(number)] = VALUES["Lake"]
+    return classes
+
+
+@dataclass(frozen=True)
+class Made:
+    """A version and which image each of its names stands for."""
+
+    client: DatasetClient
+    version_id: str
+    numbers: Mapping[str, int]
+    """The number of each original by its name."""
+
+    def number_of(self, name: str) -> int:
+        return self.numbers[name.removesuffix("-flip_horizontal").removesuffix("-rotation")]
+
+    def classes(self, name: str) -> NDArray[np.uint8] | None:
+        """The classes of a sample; None of a rotated one, whose pixels are interpolated."""
+        if name.endswith("-rotation"):
+            return None
+        classes = classes_of(self.number_of(name))
+        return classes[:, ::-1] if name.endswith("-flip_horizontal") else classes
+
+    def transform(self, name: str) -> Affine | None:
+        """The transform of a sample; None of a rotated one."""
+        if name.endswith("-rotation"):
+            return None
+        original = transform_of(self.number_of(name))
+        if name.endswith("-flip_horizontal"):
+            return original @ Affine.translation(WIDTH, 0) @ Affine.scale(-1, 1)
+        return original
+
+    def see_placed(self, transform: Affine, crs: Any, name: str) -> None:
+        """A sample lies where it was taken, a copy too: its centre is that of its original."""
+        assert rasterio.CRS.from_user_input(crs) == rasterio.CRS.from_epsg(32632)
+        if (expected := self.transform(name)) is not None:
+            assert transform.almost_equals(expected)
+        middle = (WIDTH / 2, HEIGHT / 2)
+        np.testing.assert_allclose(transform @ middle, transform_of(self.number_of(name)) @ middle, atol=1e-6)
+
+    def see_image(self, path: Path, name: str) -> None:
+        """A raster on the grid of a sample, of which an original has its pixels."""
+        with rasterio.open(path) as read:
+            self.see_placed(read.transform, read.crs, name)
+            if name in self.numbers:
+                np.testing.assert_array_equal(read.read(), pixels_of(self.numbers[name]))
+
+    def see_classes(self, classes: NDArray[Any], name: str) -> None:
+        if (expected := self.classes(name)) is not None:
+            np.testing.assert_array_equal(classes, expected)
+
+    def see_names(self, names: Mapping[str, list[str]]) -> None:
+        """Each original is in one split; copies are beside their originals, in train alone."""
+        by_split = {split: sorted(set(given) & self.numbers.keys()) for split, given in names.items()}
+        assert {split: len(given) for split, given in by_split.items()} == ORIGINALS
+        assert sorted(chain.from_iterable(by_split.values())) == sorted(self.numbers)
+        copies = [f"{each}-{how}" for each in by_split["train"] for how in ("flip_horizontal", "rotation")]
+        assert sorted(set(names["train"]) - self.numbers.keys()) == sorted(copies)
+        assert sum(map(len, names.values())) == COUNT + len(copies)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """An upload whose own labels are left out, annotated by a COCO file, a GeoJSON file and masks."""
+    folder = tmp_path_factory.mktemp("formats")
+    home = FactoryHome(folder / "home")
+    with environment(), dg.DagsterInstance.ephemeral() as instance:
+        bench = Bench(home, instance)
+        bands = [
+            {"index": place, "band_name": name, "RGB_band": name[0].upper()}
+            for place, name in enumerate(("red", "green", "blue"))
+        ]
+        key = bench.onboard("places", upload(), data_sources=[{"bands": bands}])
+        with closing(bench.factory.registry()) as registry:
+            collection = collect_upload(registry, home, key)
+            operations = annotate(registry, home, collection, folder)
+            items = scan_items(home.root / collection.items_path).collect()
+        client = DatasetClient(home=home.root, on_progress=lambda *_: None)
+        version = client.create_dataset_from_collection(
+            "Places",
+            collection.id,
+            SPLIT,
+            LABELS,
+            ["COCO"],
+            operation_list=operations,
+            augmentation_list=AUGMENTATIONS,
+        )
+        yield Made(client, version.version_id, numbers_of(items))
+
+
+def upload() -> dict[str, bytes]:
+    files = {}
+    for number in range(COUNT):
+        left = 500_000 + 1000 * number
+        values = np.resize(np.array([0, 1], np.uint8), (1, HEIGHT, WIDTH))
+        files[f"place {number}_merged.tif"] = geotiff(
+            pixels_of(number), ("red", "green", "blue"), left=left, nodata=0
+        )
+        files[f"place {number}_mask.tif"] = geotiff(values, left=left)
+    return files
+
+
+def annotate(registry: Registry, home: FactoryHome, collection: Collection, folder: Path) -> list[str]:
+    """Boxes in COCO, polygons with a hole as GeoJSON in degrees, PNG masks; gives the operations."""
+    houses = {
+        "images": [
+            {"id": number, "file_name": f"place {number}.tif", "width": WIDTH, "height": HEIGHT}
+            for number in range(COUNT)
+        ],
+        "categories": [{"id": 4, "name": "House"}],
+        "annotations": [
+            {"id": number, "image_id": number, "category_id": 4, "bbox": list(BOX), "area": 54, "iscrowd": 0}
+            for number in filter(has_house, range(COUNT))
+        ],
+    }
+    (folder / "houses.json").write_text(json.dumps(houses))
+    fields = [
+        {
+            "type": "Feature",
+            "properties": {"label": "Field", "crop": "rye", "confidence": 0.5},
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [in_degrees(number, FIELD), in_degrees(number, HOLE)],
+            },
+        }
+        for number in filter(has_field, range(COUNT))
+    ]
+    (folder / "fields.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": fields}))
+    (folder / "lakes").mkdir()
+    for number in filter(has_lake, range(COUNT)):
+        stored = io.BytesIO()
+        Image.fromarray(lake_pixels(number) * np.uint8(VALUES["Lake"])).save(stored, "PNG")
+        (folder / "lakes" / f"place {number}.png").write_bytes(stored.getvalue())
+    added = [
+        add_annotations(registry, home, collection.id, "human", folder / "houses.json"),
+        add_annotations(registry, home, collection.id, "machine", folder / "fields.geojson"),
+        add_annotations(
+            registry, home, collection.id, "human", folder / "lakes", label_map={0: None, 3: "Lake"}
+        ),
+    ]
+    return [operation.id for operation in added]
+
+
+def in_degrees(number: int, ring: list[tuple[int, int]]) -> list[list[float]]:
+    """A ring of pixels as GeoJSON has it, closed."""
+    to_degrees = Transformer.from_crs(32632, 4326, always_xy=True)
+    return [list(to_degrees.transform(*(transform_of(number) @ point))) for point in [*ring, ring[0]]]
+
+
+def numbers_of(items: pl.DataFrame) -> dict[str, int]:
+    named = items.select("id", "metadata.original_name").iter_rows()
+    return {item: int("".join(filter(str.isdigit, original))) for item, original in named}
+
+
+def downloaded(made: Made, export_type: str, folder: Path) -> Path:
+    return made.client.download_dataset(made.version_id, export_type, folder / "out")
+
+
+def test_no_format_is_forgotten_here() -> None:
+    tested = {name for name in globals() if name.startswith("test_")}
+    assert all(any(slug in name for name in tested) for slug in map(slug_of, FORMATS))
+
+
+def slug_of(name: str) -> str:
+    return FORMATS[name].slug.replace("-", "_")
+
+
+def test_raw_holds_all_that_was_said(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "RAW", tmp_path)
+    images = json.loads((folder / "labels.json").read_text())["images"]
+    names = {
+        split: [Path(each["image"]).stem for each in images if each["split"] == split] for split in SPLIT
+    }
+    made.see_names(names)
+    for entry in images:
+        name = Path(entry["image"]).stem
+        made.see_image(folder / "data" / entry["image"], name)
+        number, told = made.number_of(name), {each["label"]: each for each in entry["annotations"]}
+        expected = {"House": has_house(number), "Field": has_field(number), "Lake": has_lake(number)}
+        assert set(told) == {label for label, there in expected.items() if there}
+        if name not in made.numbers:
+            continue
+        if "House" in told:
+            assert (told["House"]["type"], tuple(told["House"]["bbox"])) == ("rectangle", BOX)
+        if "Field" in told:
+            assert told["Field"]["attributes"] == {"crop": "rye"}
+            assert told["Field"]["confidence"] == 0.5
+            corners = np.array(told["Field"]["polygon"])
+            for corner in FIELD:
+                assert np.abs(corners - corner).sum(axis=1).min() < 1e-5
+            assert len(told["Field"]["holes"]) == 1
+        if "Lake" in told:
+            assert (told["Lake"]["type"], told["Lake"]["value"]) == ("mask", VALUES["Lake"])
+            with rasterio.open(folder / told["Lake"]["file"]) as read:
+                np.testing.assert_array_equal(read.read(1) == VALUES["Lake"], lake_pixels(number))
+
+
+def test_yolo_darknet_is_read_by_datumaro(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "YOLO Darknet", tmp_path)
+    read = Dataset.import_from(str(folder), "yolo")
+    labels = [label.name for label in read.categories()[AnnotationType.label]]
+    assert labels == LABELS
+    splits = {"train": "train", "valid": "validation", "test": "test"}
+    made.see_names({split: [item.id for item in read.get_subset(part)] for part, split in splits.items()})
+    for item in read:
+        made.see_image(Path(item.media.path), item.id)
+        number = made.number_of(item.id)
+        boxes = {labels[box.label]: box.get_bbox() for box in item.annotations}
+        expected = {"House": BOX} if has_house(number) else {}
+        if has_field(number):
+            expected["Field"] = (14, 4, 16, 14)
+        assert set(boxes) == set(expected)
+        if item.id.endswith("-rotation"):
+            continue
+        for label, (x, y, w, h) in expected.items():
+            left = WIDTH - x - w if item.id.endswith("-flip_horizontal") else x
+            np.testing.assert_allclose(boxes[label], (left, y, w, h), atol=1e-4)
+
+
+def test_semantic_segmentation_is_read_by_datumaro_and_rasterio(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "Semantic Segmentation", tmp_path)
+    read = Dataset.import_from(str(folder), "common_semantic_segmentation_with_subset_dirs")
+    labels = [label.name for label in read.categories()[AnnotationType.label]]
+    values = [{"background": 0, **VALUES}[label] for label in labels]
+    made.see_names({split: [item.id for item in read.get_subset(split)] for split in SPLIT})
+    for item in read:
+        made.see_image(Path(item.media.path), item.id)
+        classes = np.zeros((HEIGHT, WIDTH), np.uint8)
+        for mask in item.annotations:
+            classes[mask.image.astype(bool)] = values[mask.label]
+        made.see_classes(classes, item.id)
+        with rasterio.open(folder / item.subset / "index_masks" / f"{item.id}.tif") as stored:
+            np.testing.assert_array_equal(stored.read(1), classes)
+            made.see_placed(stored.transform, stored.crs, item.id)
+
+
+def test_coco_is_read_by_pycocotools(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "COCO", tmp_path)
+    names = {}
+    for split in SPLIT:
+        read = COCO(str(folder / "annotations" / f"instances_{split}.json"))
+        label_of = {each["id"]: each["name"] for each in read.loadCats(read.getCatIds())}
+        assert list(label_of.values()) == LABELS
+        names[split] = [Path(image["file_name"]).stem for image in read.imgs.values()]
+        for image in read.imgs.values():
+            name = Path(image["file_name"]).stem
+            made.see_image(folder / "images" / split / image["file_name"], name)
+            told = {label_of[each["category_id"]]: each for each in read.imgToAnns[image["id"]]}
+            number = made.number_of(name)
+            expected = {"House": has_house(number), "Field": has_field(number), "Lake": has_lake(number)}
+            assert set(told) == {label for label, there in expected.items() if there}
+            if name in made.numbers and has_field(number):
+                field = read.annToMask(told["Field"])
+                assert field.sum() == told["Field"]["area"] == 16 * 14 - 8 * 4
+                assert not field[8:12, 18:26].any()
+                assert told["Field"]["score"] == 0.5
+            if name in made.numbers and has_house(number):
+                assert tuple(told["House"]["bbox"]) == BOX
+            if name in made.numbers and has_lake(number):
+                assert told["Lake"]["iscrowd"] == 1
+                np.testing.assert_array_equal(read.annToMask(told["Lake"]) == 1, lake_pixels(number))
+    made.see_names(names)
+
+
+def test_terratorch_finds_images_and_labels_by_its_configuration(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "TerraTorch", tmp_path)
+    config = yaml.safe_load((folder / "terratorch.yaml").read_text())
+    data = config["data"]["init_args"]
+    assert config["model"]["init_args"]["class_names"] == ["unused 0", "Field", "House", "Lake"]
+    names = dict(pl.read_csv(folder / "index.csv").select("stem", "name").iter_rows())
+    seen = {}
+    for part, split in {"train": "train", "val": "validation", "test": "test"}.items():
+        images = found(folder, data[f"{part}_data_root"], data["img_grep"], data[f"{part}_split"])
+        labels = found(folder, data[f"{part}_label_data_root"], data["label_grep"], data[f"{part}_split"])
+        seen[split] = [names[image.name.partition("_")[0]] for image in images]
+        assert seen[split] == [names[label.name.partition("_")[0]] for label in labels]
+        for image, label, name in zip(images, labels, seen[split], strict=True):
+            made.see_image(image, name)
+            with rasterio.open(label) as read:
+                made.see_classes(read.read(1), name)
+                made.see_placed(read.transform, read.crs, name)
+    made.see_names(seen)
+
+
+def test_croissant_is_read_by_mlcroissant(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "Croissant", tmp_path)
+    dataset = mlcroissant.Dataset(jsonld=folder / "croissant.json")
+    assert not dataset.metadata.ctx.issues.errors
+    names: dict[str, list[str]] = {split: [] for split in SPLIT}
+    for record in dataset.records("samples"):
+        said = {
+            key.removeprefix("samples/"): value.decode() if isinstance(value, bytes) else value
+            for key, value in record.items()
+        }
+        name, number = said["name"], made.number_of(said["name"])
+        names[said["split"]].append(name)
+        (image,) = [said[key] for key in said if key.startswith("image_path")]
+        made.see_image(folder / image, name)
+        drawn = sorted(shape["label"] for shape in json.loads(said["annotations"]))
+        assert drawn == ["Field"] * has_field(number) + ["House"] * has_house(number)
+        if name in made.numbers and has_lake(number):
+            with rasterio.open(folder / said["mask_path"]) as read:
+                np.testing.assert_array_equal(read.read(1) == VALUES["Lake"], lake_pixels(number))
+        to_degrees = Transformer.from_crs(32632, 4326, always_xy=True)
+        longitude, latitude = to_degrees.transform(*(transform_of(number) @ (WIDTH / 2, HEIGHT / 2)))
+        assert said["west"] < longitude < said["east"]
+        assert said["south"] < latitude < said["north"]
+    made.see_names(names)
+
+
+def test_hdf5_is_read_by_h5py(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "HDF5", tmp_path)
+    names = {}
+    for split in SPLIT:
+        with h5py.File(folder / f"{split}.h5") as file:
+            names[split] = file["names"].asstr()[:].tolist()
+            (images,) = file["images"].values()
+            assert list(images.attrs["band_names"]) == ["red", "green", "blue"]
+            assert dict(zip(file.attrs["labels"], file.attrs["label_values"], strict=True)) == VALUES
+            for row, name in enumerate(names[split]):
+                made.see_placed(Affine(*file["transforms"][row]), file["crs"].asstr()[row], name)
+                made.see_classes(file["masks"][row, 0], name)
+                if name in made.numbers:
+                    np.testing.assert_array_equal(images[row], pixels_of(made.numbers[name]))
+    made.see_names(names)
