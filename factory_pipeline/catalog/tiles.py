@@ -56,10 +56,11 @@ def find_tiles(
     """
     bounds = _bounds_in_degrees(grids, MARGIN_DEGREES[layer])
     map_years = [None] * len(grids) if years is None else [map_year(year) for year in years]
+    degrees = [tuple(corners) for corners in np.floor(bounds).astype(np.int64).tolist()]
     searches = {
         _search(layer, cell, year)
-        for window, year in zip(bounds, map_years, strict=True)
-        for cell in _cells(window)
+        for corners, year in set(zip(degrees, map_years, strict=True))
+        for cell in _cells(*corners)
     }
     ordered = sorted(searches, key=lambda search: (search.cell, search.period))
     tiles, unusable = parse_tiles(search_all(catalog, ordered, cache))
@@ -80,12 +81,12 @@ def _search(layer: str, cell: Cell, year: int | None) -> CellSearch:
     return CellSearch(layer, cell, str(year), ItemQuery(cell.bbox, start, end))
 
 
-def _cells(window: NDArray[np.float64]) -> list[Cell]:
-    west, south, east, north = window
+def _cells(west: int, south: int, east: int, north: int) -> list[Cell]:
+    """The cells from one to another; east may pass 180."""
     return [
         Cell.containing(latitude, longitude)
-        for latitude in range(int(np.floor(south)), int(np.floor(north)) + 1)
-        for longitude in range(int(np.floor(west)), int(np.floor(east)) + 1)
+        for latitude in range(south, north + 1)
+        for longitude in range(west, east + 1)
     ]
 
 

@@ -1,6 +1,7 @@
 """Reading the windows of a batch from archives that may be away."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWi
     return answers
 
 
-def stacked(windows: Sequence[ReadWindow], size: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    """Values of windows of `size` x `size` pixels and where they hold data: (windows, size, size), twice."""
-    values = np.array([window.values for window in windows]).reshape(-1, size, size)
-    valid = np.array([window.valid for window in windows], np.bool_).reshape(-1, size, size)
-    return values, valid
+def stacked(windows: Sequence[ReadWindow], size: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Values of windows and where they hold data: (windows, size, size), twice; of float64 where none is."""
+    values = np.array([window.values for window in windows])
+    valid = np.array([window.valid for window in windows], np.bool_)
+    return values.reshape(-1, size, size), valid.reshape(-1, size, size)

@@ -44,7 +44,7 @@ class Alignment:
         """True where columns and rows are independent of each other."""
         return self.columns.ndim == 2
 
-    def take(self, members: NDArray[np.intp]) -> "Alignment":
+    def take(self, members: NDArray[np.intp] | slice) -> "Alignment":
         """The alignment of some of the windows."""
         return Alignment(
             self.columns[members], self.rows[members], self.coincides[members], self.offsets[members]

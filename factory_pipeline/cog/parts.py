@@ -12,7 +12,7 @@ from factory_pipeline.cog.reader import Resampling
 from factory_pipeline.cog.resample import EDGE, Indices, Sampling
 
 _LARGEST_LOT = 512
-"""Windows; of 32x32 pixels they take 4 MB as numbers to be resampled."""
+"""Windows. Larger lots save little; the positions of so many of 32x32 pixels in another CRS take 8 MB."""
 _SAME_SIZE = 1 + 1e-9
 
 
@@ -48,6 +48,7 @@ def sort_windows(windows: Sequence[Grid], sources: Sequence[Grid], resampling: R
 def _lots_of(
     members: Indices, windows: GridStack, sources: Sequence[Grid], resampling: Resampling
 ) -> Iterator[Lot]:
+    """The lots of windows that are alike in CRS, pixels and shape."""
     shape = windows.like.shape
     alignments = [align(windows, source) for source in sources]
     parts = [

@@ -24,7 +24,7 @@ class TilePixels:
     rows: Indices
     """(windows,) row of each part's first pixel in the raster; parts may reach over the raster's edges."""
     columns: Indices
-    """(windows,)"""
+    """(windows,) column of the same pixel."""
     values: NDArray[np.generic]
     """(windows, rows, columns) of the parts."""
 

@@ -6,7 +6,7 @@ outside or hold no data are shared out among the others. Integers are rounded ha
 pixels are larger than the source's, GDAL widens the bilinear kernel; that is not done here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,8 +18,8 @@ from factory_pipeline.cog.reader import Resampling
 EDGE = 1e-10
 """GDAL's tolerance for a centre that lies on the edge between two pixels."""
 _LEAST_WEIGHT = 1e-5
-_AT_ONCE = 32
-"""Windows whose neighbours are weighed at a time, so that their numbers stay in the processor's cache."""
+_AT_ONCE = 64
+"""Windows that are resampled at a time, so that their numbers stay in the processor's cache."""
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_] | None
@@ -61,6 +61,22 @@ class Sampling:
         """
         if self.alignment.coincides[0]:
             return _pixels(values, valid)
+        made = [
+            piece._make(values[some], None if valid is None else valid[some]) for some, piece in self._pieces
+        ]
+        made_values, made_valid = (np.concatenate(arrays) for arrays in zip(*made, strict=True))
+        return made_values, made_valid
+
+    @cached_property
+    def _pieces(self) -> list[tuple[slice, "Sampling"]]:
+        """The same for few windows at a time."""
+        pieces = [slice(start, start + _AT_ONCE) for start in range(0, len(self.parts), _AT_ONCE)]
+        return [
+            (some, replace(self, alignment=self.alignment.take(some), parts=self.parts[some]))
+            for some in pieces
+        ]
+
+    def _make(self, values: NDArray[np.generic], valid: Mask) -> Pixels:
         if self.resampling is Resampling.NEAREST:
             return _pixels(values.take(self._centres()), self._has_data(valid))
         return self._bilinear(values, valid)
@@ -123,8 +139,6 @@ class Sampling:
         if values.dtype.kind != "f":
             total += 0.5
             np.floor(total, out=total)
-        if has_data is not None:
-            total[~has_data] = 0
         return _pixels(total.astype(values.dtype), has_data)
 
     @cached_property
@@ -157,17 +171,10 @@ class Sampling:
         ring = ((0, 0), (1, 1), (1, 1))
         numbers = np.pad(values, ring)
         holds = np.pad(np.ones(values.shape, np.bool_) if valid is None else valid, ring)
-        parts = [slice(start, start + _AT_ONCE) for start in range(0, len(values), _AT_ONCE)]
-        weighed = [self._weigh_some(some, numbers[some], holds[some]) for some in parts]
-        total, weight = (np.concatenate(sums) for sums in zip(*weighed, strict=True))
-        return total, weight
-
-    def _weigh_some(self, some: slice, numbers: Floats, holds: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """The sums for some of the windows, from their parts with a ring around each."""
         windows, height, width = numbers.shape
         first_rows, first_columns = self._firsts
-        top, low_share = _corners(self._rows[some], first_rows[some] - 1, self.extent[0])
-        left, right_share = _corners(self._columns[some], first_columns[some] - 1, self.extent[1])
+        top, low_share = _corners(self._rows, first_rows - 1, self.extent[0])
+        left, right_share = _corners(self._columns, first_columns - 1, self.extent[1])
         corner = (top + np.arange(windows)[:, None, None] * height) * width + left
         total, weight = np.zeros(corner.shape), np.zeros(corner.shape)
         for row_step, row_share in (0, 1 - low_share), (width, low_share):

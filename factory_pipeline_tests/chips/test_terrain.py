@@ -42,6 +42,12 @@ def test_slope_is_horns():
     np.testing.assert_allclose(slope, horn(altitude, 10), rtol=1e-6)
 
 
+def test_the_slope_of_many_windows_is_that_of_each():
+    altitude = np.random.default_rng(0).normal(500, 30, (3, 34, 34)).astype(np.float32)
+    for window, slope in zip(altitude, slope_percent(altitude, 10), strict=True):
+        np.testing.assert_array_equal(slope, slope_percent(window, 10))
+
+
 def test_chips_hold_altitude_and_a_slope_that_is_right_up_to_the_edge():
     stack = extract_terrain(made_windows([1, 2]), [(TILE,)] * 2, MemoryReader({"dem": HILLS}), RECIPE)
     whole = horn(HILLS, 10)

@@ -197,6 +197,28 @@ def test_answers_come_in_the_order_of_the_reads(tmp_path: Path) -> None:
     ] * 10
 
 
+@pytest.mark.parametrize("resampling", BOTH)
+@pytest.mark.parametrize(("dtype", "nodata"), [("uint16", 0), ("float32", None)])
+def test_window_holds_the_same_pixels_whatever_is_read_with_it(
+    tmp_path: Path, resampling: Resampling, dtype: str, nodata: float | None
+) -> None:
+    values = random_values((200, 200), dtype, nodata=nodata)
+    path = write_raster(tmp_path / "raster.tif", values, nodata=nodata)
+    random = np.random.default_rng(0)
+    places = random.integers(-10, 410, (1300, 2)) * 10.0 + random.choice([0, 1.7], (1300, 1))
+    reads = [WindowRead((path,), grid_at(x, y, 10, 8, 6), resampling) for x, y in places]
+
+    together = BlockReader().read(reads)
+
+    for number in random.choice(len(reads), 25, replace=False):
+        (alone,) = BlockReader().read([reads[number]])
+        answer = together[number]
+        assert isinstance(alone, ReadWindow)
+        assert isinstance(answer, ReadWindow)
+        np.testing.assert_array_equal(answer.values, alone.values)
+        np.testing.assert_array_equal(answer.valid, alone.valid)
+
+
 def test_reader_works_within_a_running_event_loop(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "raster.tif", random_values((64, 64)))
     read = WindowRead((path,), grid_at(0, 0))
