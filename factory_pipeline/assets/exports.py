@@ -1,6 +1,5 @@
 """Exports: a version of a dataset in one format, an asset per format, a partition per version."""
 
-import os
 import time
 from contextlib import closing
 
@@ -8,7 +7,7 @@ import dagster as dg
 
 from factory_pipeline.assets.failures import told_plainly
 from factory_pipeline.assets.footprints import OWNERS
-from factory_pipeline.assets.onboarding import PAGES_URL
+from factory_pipeline.assets.metadata import pages_url
 from factory_pipeline.assets.versions import dataset_version
 from factory_pipeline.exports.export import OnSample, read_exported
 from factory_pipeline.exports.formats import FORMATS, Format
@@ -44,11 +43,10 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
             export = export_registered(registry, home, version_id, form.name, content, _progress(context))
         folder = home.version(version_id).export(form.slug)
         listing = read_exported(folder)
-        pages = os.environ.get("FACTORY_PAGES_URL") or PAGES_URL
         return dg.MaterializeResult(
             metadata={
                 "folder": dg.MetadataValue.path(str(folder)),
-                "download": dg.MetadataValue.url(f"{pages}/exports/{version_id}/{form.slug}"),
+                "download": dg.MetadataValue.url(f"{pages_url()}/exports/{version_id}/{form.slug}"),
                 "files": len(listing.files),
                 "bytes": sum(file.bytes for file in listing.files),
                 "content hash": export.content_hash or "",

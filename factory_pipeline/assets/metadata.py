@@ -1,10 +1,18 @@
-"""How counts, plots and previews are shown in the web UI."""
+"""How counts, plots, previews and pages are shown in the web UI."""
 
 import base64
+import os
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import polars as pl
+
+PAGES_URL = "http://127.0.0.1:3001"
+
+
+def pages_url() -> str:
+    """Where `factory ui` serves dataset pages and exports, unless FACTORY_PAGES_URL names another place."""
+    return os.environ.get("FACTORY_PAGES_URL") or PAGES_URL
 
 
 def counts_table(label: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:

@@ -1,6 +1,5 @@
 """From an uploaded archive of images and labels to a dataset that a model can be trained on."""
 
-import os
 from contextlib import closing
 from typing import Any
 
@@ -8,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from factory_pipeline.assets.footprints import OWNERS
-from factory_pipeline.assets.metadata import picture, rows_table
+from factory_pipeline.assets.metadata import pages_url, picture, rows_table
 from factory_pipeline.assets.onboarding_stage import check_results, onboarding_stage, succeeded
 from factory_pipeline.doors.uploads import collect_upload
 from factory_pipeline.onboarding.leaks import LeakReport
@@ -23,8 +22,6 @@ from factory_pipeline.partitions import datasets
 from factory_pipeline.resources import Factory
 
 ONBOARDING: dict[str, Any] = {"group_name": "onboarding", "owners": OWNERS, "partitions_def": datasets}
-PAGES_URL = "http://127.0.0.1:3001"
-"""Where `factory ui` serves the dataset pages, unless FACTORY_PAGES_URL names another place."""
 
 HEADER_CHECKS = {
     "files_found": "There is an image of every modality, and a label.",
@@ -229,8 +226,7 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
 
 def page_url(key: str) -> str:
     """Where the page of a dataset is served."""
-    base = os.environ.get("FACTORY_PAGES_URL") or PAGES_URL
-    return f"{base}/datasets/{key.replace('@', '/')}/dataset.html"
+    return f"{pages_url()}/datasets/{key.replace('@', '/')}/dataset.html"
 
 
 def preview(onboarding: Onboarding) -> bytes:

@@ -11,6 +11,7 @@ import dagster as dg
 
 from factory_pipeline.arrivals import Arrival, enter, examine
 from factory_pipeline.automation.jobs import onboard_dataset
+from factory_pipeline.automation.running import is_running
 from factory_pipeline.automation.under_way import UnderWay
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.onboarding.address import display
@@ -32,13 +33,6 @@ MOST_RUNS_PER_TICK = 100
 WORKERS = 8
 
 log = logging.getLogger(__name__)
-
-UNFINISHED = [
-    status
-    for status in dg.DagsterRunStatus
-    if status not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-]
-
 
 listings: UnderWay[str, list[Drop]] = UnderWay(WORKERS, "inboxes")
 examinations: UnderWay[Drop, Arrival] = UnderWay(WORKERS, "uploads")
@@ -134,8 +128,7 @@ def starts(instance: dg.DagsterInstance, registry: Registry, arrival: Arrival) -
         return False
     if entry.is_new:
         return True
-    running = dg.RunsFilter(tags={"dagster/partition": arrival.key}, statuses=UNFINISHED)
-    return not instance.get_run_records(running, limit=1)
+    return not is_running(instance, arrival.key)
 
 
 def tell_end(context: dg.RunStatusSensorContext, factory: Factory) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from factory_pipeline.assets.exports import GROUP, asset_name
 from factory_pipeline.assets.failures import told_plainly
 from factory_pipeline.assets.versions import dataset_version
-from factory_pipeline.automation.uploads import UNFINISHED
+from factory_pipeline.automation.running import is_running
 from factory_pipeline.exports.formats import format_named
 from factory_pipeline.partitions import versions
 from factory_pipeline.registry.records import ExportState, Version, VersionState
@@ -74,7 +74,8 @@ def requested_exports(context: dg.SensorEvaluationContext, factory: Factory) -> 
             for version in registry.versions(dataset.id):
                 missing = _missing(registry, version)
                 key = version_key(dataset.name, version.number, version.id)
-                if not missing or _is_worked_on(context.instance, key):
+                # The SDK makes the exports of its versions itself.
+                if not missing or is_running(context.instance, key):
                     continue
                 keys.append(key)
                 requests += [
@@ -98,12 +99,6 @@ def _missing(registry: Registry, version: Version) -> list[str]:
         return []
     there = {export.type for export in registry.exports(version.id) if export.state is ExportState.READY}
     return [name for name in version.spec.get("export_types", []) if name not in there]
-
-
-def _is_worked_on(instance: dg.DagsterInstance, key: str) -> bool:
-    """Whether a run on this partition has not ended: the SDK makes its exports itself."""
-    running = dg.RunsFilter(tags={"dagster/partition": key}, statuses=UNFINISHED)
-    return bool(instance.get_run_records(running, limit=1))
 
 
 JOBS: list[Any] = [create_dataset_version, export_version, call_datasets]

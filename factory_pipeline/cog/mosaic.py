@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.plan import PendingPatch, PendingStack
+from factory_pipeline.cog.pending import PendingPatch, PendingStack
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow
 from factory_pipeline.cog.resample import Mask, Pixels
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.doors.fused import MEMBERS, sample_batches
-from factory_pipeline.doors.rasters import sha256_of
 from factory_pipeline.errors import LakeError
 from factory_pipeline.hdf5.read import describe
 from factory_pipeline.lake.annotations import annotations_writer

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import yaml
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.doors.named import Item, items_named
-from factory_pipeline.doors.rasters import of_each, sha256_of, values_in
+from factory_pipeline.doors.rasters import of_each, values_in
 from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.annotations import annotation_frame
 from factory_pipeline.lake.tables import AnnotationType

@@ -1,8 +1,7 @@
-"""What is read of a raster file on its way in: its hash, its values, what is no data in it."""
+"""What is read of a raster file on its way in: its values, what is no data in it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import file_digest
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +16,6 @@ WORKERS = 4
 """Files read at once."""
 
 _Found = TypeVar("_Found")
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def nodata_of(path: Path) -> float | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.doors.footprints import footprint_columns
 from factory_pipeline.doors.labels import label_annotations
 from factory_pipeline.doors.named import ORIGINAL_NAME
-from factory_pipeline.doors.rasters import nodata_of, of_each, sha256_of
+from factory_pipeline.doors.rasters import nodata_of, of_each
 from factory_pipeline.doors.registering import add_operation
 from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.items import items_hash, write_items_table

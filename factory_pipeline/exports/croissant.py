@@ -4,7 +4,6 @@ Croissant 1.1 (https://docs.mlcommons.org/croissant) with the fields of GeoCrois
 (http://mlcommons.org/croissant/geo/1.0) where the images are georeferenced.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 import polars as pl
 from rasterio.warp import transform_bounds
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import ExportError
 from factory_pipeline.exports.media import check_image, check_raster, write_raster
 from factory_pipeline.exports.raw import (
@@ -25,7 +25,7 @@ from factory_pipeline.exports.raw import (
     rasters_of,
     write_media,
 )
-from factory_pipeline.lake.content import SPLITS, VersionContent
+from factory_pipeline.lake.content import VersionContent, all_samples
 from factory_pipeline.lake.parquet import BATCH_ROWS, ParquetBatches
 from factory_pipeline.lake.sample import Sample
 from factory_pipeline.onboarding.croissant import (
@@ -64,25 +64,20 @@ def check(version: VersionContent, folder: Path) -> None:
     """Read everything back; the description must name what is there, with the right checksums."""
     table = pl.read_parquet(folder / SAMPLES)
     row = 0
-    for split in SPLITS:
-        for sample in version.samples(split):
-            if table.row(row, named=True) != _row(version, sample):
-                raise ExportError(
-                    f"The row of {sample.name} in {SAMPLES} was not read back as it was written."
-                )
-            for tag, name in media_names(version, sample).items():
-                check_image(folder / MEDIA / name, sample, tag)
-            for name, raster in rasters_of(sample):
-                check_raster(folder / name, raster, sample)
-            row += 1
+    for sample in all_samples(version):
+        if table.row(row, named=True) != _row(version, sample):
+            raise ExportError(f"The row of {sample.name} in {SAMPLES} was not read back as it was written.")
+        for tag, name in media_names(version, sample).items():
+            check_image(folder / MEDIA / name, sample, tag)
+        for name, raster in rasters_of(sample):
+            check_raster(folder / name, raster, sample)
+        row += 1
     if row != table.height:
         raise ExportError(f"{SAMPLES} was read back with {table.height} rows for {row} samples.")
     document = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     for listed in document["distribution"]:
-        if "sha256" in listed:
-            with (folder / listed["contentUrl"]).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != listed["sha256"]:
-                    raise ExportError(f"{DESCRIPTION} names another checksum than {listed['name']} has.")
+        if "sha256" in listed and sha256_of(folder / listed["contentUrl"]) != listed["sha256"]:
+            raise ExportError(f"{DESCRIPTION} names another checksum than {listed['name']} has.")
 
 
 def is_media(path: PurePosixPath) -> bool:
@@ -121,16 +116,15 @@ class _Seen:
 def _batches(version: VersionContent, folder: Path, seen: _Seen) -> Iterator[list[dict[str, Any]]]:
     """Write the rasters of all samples; gives their rows, many at a time, at least once."""
     rows: list[dict[str, Any]] = []
-    for split in SPLITS:
-        for sample in version.samples(split):
-            write_media(version, sample, folder / MEDIA)
-            for name, raster in rasters_of(sample):
-                write_raster(folder / name, raster, sample)
-            seen.add(version, sample)
-            rows.append(_row(version, sample))
-            if len(rows) == BATCH_ROWS:
-                yield rows
-                rows = []
+    for sample in all_samples(version):
+        write_media(version, sample, folder / MEDIA)
+        for name, raster in rasters_of(sample):
+            write_raster(folder / name, raster, sample)
+        seen.add(version, sample)
+        rows.append(_row(version, sample))
+        if len(rows) == BATCH_ROWS:
+            yield rows
+            rows = []
     yield rows
 
 

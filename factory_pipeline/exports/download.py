@@ -5,7 +5,6 @@ that name with another content was changed by somebody and is never touched.
 """
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 import requests
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import DownloadError
 from factory_pipeline.exports.export import LISTING, ExportedFile, ExportedFiles, parse_exported
 from factory_pipeline.storage import write_text
@@ -187,7 +187,7 @@ def _claim(target: Path, listing: ExportedFiles) -> None:
 def _bring(source: ExportSource, file: ExportedFile, target: Path, progress: _Progress) -> None:
     place = target / file.path
     if place.exists():
-        if place.stat().st_size != file.bytes or _sha256(place) != file.sha256:
+        if place.stat().st_size != file.bytes or sha256_of(place) != file.sha256:
             raise DownloadError(
                 f"{place} was changed since it was downloaded; move it away to have it downloaded again."
             )
@@ -224,17 +224,12 @@ def _fetch(source: ExportSource, file: ExportedFile, part: Path, progress: _Prog
                 raise DownloadError(f"There is no space left for {part.parent}.") from None
             reason = _said(error)
             continue
-        if counted == file.bytes and _sha256(part) == file.sha256:
+        if counted == file.bytes and sha256_of(part) == file.sha256:
             return
         reason = "it does not fit its hash"
         if counted >= file.bytes:
             part.unlink()
     raise DownloadError(f"{file.path} could not be downloaded in {TRIES} tries: {reason}.")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _said(error: Exception) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.exports.media import check_image, check_raster, image_suffix, write_image, write_raster
 from factory_pipeline.exports.records import ListReader, ListWriter, read_around
-from factory_pipeline.lake.content import SPLITS, VersionContent
+from factory_pipeline.lake.content import VersionContent, all_samples
 from factory_pipeline.lake.sample import Raster, Sample, Shape
 from factory_pipeline.lake.tables import AnnotationType
 
@@ -24,7 +24,7 @@ def write(version: VersionContent, folder: Path) -> None:
     with (folder / LABELS).open("w", encoding="ascii", newline="\n") as out:
         out.write('{"images": ')
         images = ListWriter(out)
-        for sample in _samples(version):
+        for sample in all_samples(version):
             write_media(version, sample, folder / MEDIA)
             for name, raster in rasters_of(sample):
                 write_raster(folder / name, raster, sample)
@@ -37,7 +37,7 @@ def check(version: VersionContent, folder: Path) -> None:
     """Read everything back."""
     read_around(folder / LABELS)
     images = ListReader(folder / LABELS, "images")
-    for sample in _samples(version):
+    for sample in all_samples(version):
         images.expect(_entry(version, sample), sample.name)
         for tag, name in media_names(version, sample).items():
             check_image(folder / MEDIA / name, sample, tag)
@@ -122,8 +122,3 @@ def _tags(version: VersionContent, sample: Sample) -> list[str]:
 
 def _stem(version: VersionContent, sample: Sample, tag: str) -> str:
     return f"{sample.name}_{tag}" if len(version.modalities) > 1 else sample.name
-
-
-def _samples(version: VersionContent) -> Iterator[Sample]:
-    for split in SPLITS:
-        yield from version.samples(split)

@@ -6,7 +6,7 @@ Every band is standardised and goes into the model as a number, which class code
 modalities of codes, such as Sentinel-2's SCL, are left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ from factory_pipeline.errors import ExportError, OnboardingError
 from factory_pipeline.exports.burn import index_mask, unlabelled_value
 from factory_pipeline.exports.media import check_raster, image_of, write_image, write_raster
 from factory_pipeline.exports.segmentation import class_colours, class_names
-from factory_pipeline.lake.content import SPLITS, VersionContent
+from factory_pipeline.lake.content import SPLITS, VersionContent, all_samples
 from factory_pipeline.lake.sample import Raster, Sample
 from factory_pipeline.onboarding.manifest import DEFAULT_MODALITY, UploadManifest
 from factory_pipeline.onboarding.splits import SPLIT_FILES, write_split_files
@@ -56,7 +56,7 @@ def write(version: VersionContent, folder: Path) -> None:
     """
     kind = kind_of(version)
     rows = []
-    for sample in _samples(version):
+    for sample in all_samples(version):
         stem = safe_stem(sample.name)
         for tag in inputs_of(version):
             _write_tiff(folder / image_path(stem, tag), sample, tag, version)
@@ -88,7 +88,7 @@ def check(version: VersionContent, folder: Path) -> None:
     kind = kind_of(version)
     data = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["data"]["init_args"]
     listed: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for sample in _samples(version):
+    for sample in all_samples(version):
         stem = safe_stem(sample.name)
         listed[sample.split].append(stem)
         for tag in inputs_of(version):
@@ -110,7 +110,7 @@ def is_media(path: PurePosixPath) -> bool:
 
 def kind_of(version: VersionContent) -> Kind:
     """What a version is for, as its first annotated sample says."""
-    for sample in _samples(version):
+    for sample in all_samples(version):
         if sample.target is not None:
             return Kind.REGRESSION
         if sample.mask is not None:
@@ -175,7 +175,7 @@ def described(version: VersionContent, kind: Kind) -> UploadManifest:
         OnboardingError: MANIFEST_INVALID, two bands have one name, or there are too few classes.
     """
     regression = kind is Kind.REGRESSION
-    first, inputs = next(_samples(version)), inputs_of(version)
+    first, inputs = next(all_samples(version)), inputs_of(version)
     document: dict[str, Any] = {
         "purpose": "Regression" if regression else "Segmentation",
         "dataset_url": version.dataset,
@@ -251,8 +251,3 @@ def _listed(index: pl.DataFrame, version: VersionContent) -> pl.DataFrame:
         pl.Series("images", images, pl.List(pl.Struct({"modality_tag": pl.String, "path": pl.String}))),
         pl.Series("label", [label_path(stem) for stem in index["stem"]], pl.String),
     )
-
-
-def _samples(version: VersionContent) -> Iterator[Sample]:
-    for split in SPLITS:
-        yield from version.samples(split)

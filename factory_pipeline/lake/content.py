@@ -42,3 +42,9 @@ class VersionContent(Protocol):
 
     def samples(self, split: str) -> Iterator[Sample]:
         """The samples of a split by name, each followed by its augmented copies; one at a time in memory."""
+
+
+def all_samples(version: VersionContent) -> Iterator[Sample]:
+    """The samples of every split, in the order of SPLITS."""
+    for split in SPLITS:
+        yield from version.samples(split)

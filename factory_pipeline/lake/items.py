@@ -18,10 +18,9 @@ from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.hashing import content_hash
 from factory_pipeline.lake.parquet import ParquetBatches
 from factory_pipeline.lake.tables import ITEM_SCHEMA, METADATA_PREFIX
+from factory_pipeline.onboarding.items import MEDIA_TYPES, PROJECTION, STAC_VERSION
 from factory_pipeline.storage import write_whole
 
-STAC_VERSION = "1.1.0"
-PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 UNKNOWN_TIMES = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """Start and end of an item without a time: STAC asks for an interval then, and this one holds any time."""
 TO_HOME = "../../"
@@ -30,14 +29,7 @@ DERIVED = ("geometry", "bbox")
 """Computed from the other columns, in digits that the version of PROJ decides."""
 
 _LINK = pl.Struct({"href": pl.String(), "rel": pl.String(), "type": pl.String()})
-_MEDIA_TYPES = {
-    ".tif": "image/tiff; application=geotiff",
-    ".tiff": "image/tiff; application=geotiff",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".h5": "application/x-hdf5",
-}
+_MEDIA_TYPES = MEDIA_TYPES | {".h5": "application/x-hdf5"}
 _KINDS = {3: "Polygon", 6: "MultiPolygon"}
 """Kinds of geometry by shapely's numbers."""
 _WKT_COLUMN = "proj:wkt2"

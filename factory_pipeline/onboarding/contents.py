@@ -1,6 +1,5 @@
 """What the pixels of an upload hold: one pass over every file, in strips."""
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.matching import LABEL
 from factory_pipeline.onboarding.pixels import strips
@@ -53,8 +53,7 @@ def scan_contents(folder: Path, files: pl.DataFrame, max_pixels: int, workers: i
 
 
 def _content(path: Path, role: str) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     values: set[float] = set()
     filled: list[bool] = []
     try:

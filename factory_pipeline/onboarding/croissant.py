@@ -5,12 +5,12 @@ The files of images and labels are file sets in the folder of the description; t
 objects are those of the files as they lie beside the description.
 """
 
-import hashlib
 import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.onboarding.address import display
 from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
 from factory_pipeline.onboarding.splits import SPLITS
@@ -136,8 +136,6 @@ def write_croissant(path: Path, document: dict[str, Any]) -> None:
 def file_object(root: Path, file: str) -> dict[str, Any]:
     """A file that lies beside the description, with its checksum."""
     path = root / file
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
     return {
         "@type": "cr:FileObject",
         "@id": file,
@@ -145,7 +143,7 @@ def file_object(root: Path, file: str) -> dict[str, Any]:
         "contentUrl": file,
         "contentSize": f"{path.stat().st_size} B",
         "encodingFormat": _media_type(path.suffix),
-        "sha256": digest,
+        "sha256": sha256_of(path),
     }
 
 

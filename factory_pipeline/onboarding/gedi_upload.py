@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import BuildError, OnboardingError
 from factory_pipeline.hdf5.opening import fields_of, open_dataset
 from factory_pipeline.hdf5.schema import Field
@@ -204,8 +205,7 @@ def _digest(manifest: str, fused: Mapping[str, Path]) -> str:
     """What decides the bytes of the archive."""
     digest = hashlib.sha256(f"{__version__}\n{manifest}".encode())
     for path in fused.values():
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()
 
 

@@ -29,7 +29,7 @@ _ASSET = pa.struct(
     [("href", pa.string()), ("type", pa.string()), ("title", pa.string()), ("roles", pa.list_(pa.string()))]
 )
 _BBOX = pa.struct([(edge, pa.float64()) for edge in ("xmin", "ymin", "xmax", "ymax")])
-_MEDIA_TYPES = {
+MEDIA_TYPES = {
     ".tif": "image/tiff; application=geotiff",
     ".tiff": "image/tiff; application=geotiff",
     ".png": "image/png",
@@ -122,7 +122,7 @@ def _assets(images: list[dict[str, str]], tags: list[str], labels: list[str | No
 def _asset(path: str | None, title: str, roles: list[str]) -> dict[str, Any] | None:
     if path is None:
         return None
-    media_type = _MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+    media_type = MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
     return {"href": f"./{path}", "type": media_type, "title": title, "roles": roles}
 
 

@@ -199,13 +199,11 @@ class DatasetClient:
             raise ArgumentError("is_media_include", is_media_include, "it must be True or False")
         version = self.describe_version(version_id)
         with _told(self._on_progress) as tell:
-            if form.name not in version.exports:
-                self._factory.export(version, form.name, tell)
 
             def on_bytes(done: int, total: int) -> None:
                 tell(f"Downloading {done / 1e6:,.1f} of {total / 1e6:,.1f} MB", done / max(total, 1))
 
-            with self._factory.source(version, form.name) as source:
+            with self._factory.source(version, form.name, tell) as source:
                 target = asked_for or Path(folder_name(source)).absolute()
                 return download(source, target, media=is_media_include, on_bytes=on_bytes)
 
@@ -243,8 +241,10 @@ class DatasetClient:
         request = validate(**arguments, known_export_types=FORMATS)
         with _told(self._on_progress) as tell:
             created = self._factory.create(_as_json(arguments), tell)
-            for export_type in request.export_types:
-                self._factory.export(self.describe_version(created.version_id), export_type, tell)
+            if request.export_types:
+                version = self.describe_version(created.version_id)
+                for export_type in request.export_types:
+                    self._factory.export(version, export_type, tell)
         return created
 
 

@@ -27,8 +27,10 @@ class Factory(Protocol):
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
         """Make an export of a version."""
 
-    def source(self, version: VersionSummary, export_type: str) -> AbstractContextManager[ExportSource]:
-        """Where an export lies that is there, held against deletion inside the block where that can be."""
+    def source(
+        self, version: VersionSummary, export_type: str, on_progress: OnProgress
+    ) -> AbstractContextManager[ExportSource]:
+        """Where an export lies, made first where it is not there; held against deletion where that can be."""
 
     def answer(self, call: str, **arguments: Any) -> Any:
         """What `versions.calls.answer` says."""

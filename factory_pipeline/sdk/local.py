@@ -39,9 +39,14 @@ class LocalFactory:
         self._run("export_version", {}, [asset_name(form)], version.partition)
 
     @contextmanager
-    def source(self, version: VersionSummary, export_type: str) -> Iterator[ExportSource]:
+    def source(
+        self, version: VersionSummary, export_type: str, on_progress: OnProgress
+    ) -> Iterator[ExportSource]:
         """As `sdk.factory.Factory` says; nobody deletes the version inside the block."""
-        folder = self._home.version(version.id).export(format_named(export_type).slug)
+        form = format_named(export_type)
+        if form.name not in version.exports:
+            self.export(version, form.name, on_progress)
+        folder = self._home.version(version.id).export(form.slug)
         with closing(Factory(home=str(self._home.root)).registry()) as registry, registry.reading(version.id):
             yield FolderSource(folder)
 

@@ -37,13 +37,15 @@ class RemoteFactory:
         self._exported(version, export_type, on_progress)
 
     @contextmanager
-    def source(self, version: VersionSummary, export_type: str) -> Iterator[ExportSource]:
-        """As `sdk.factory.Factory` says; asks for the export again, which says where it lies.
+    def source(
+        self, version: VersionSummary, export_type: str, on_progress: OnProgress
+    ) -> Iterator[ExportSource]:
+        """As `sdk.factory.Factory` says; the run that makes an export, or finds it made, says where it lies.
 
         Files come from a plain file server, which holds nothing: a version that is deleted meanwhile ends the
         download with an error.
         """
-        said = self._exported(version, export_type, lambda *_: None)
+        said = self._exported(version, export_type, on_progress)
         yield HttpSource(seen_from_here(said["download"], self._server.address))
 
     def answer(self, call: str, **arguments: Any) -> Any:

@@ -16,6 +16,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import LakeError
 from factory_pipeline.hdf5.codec import decode_chunk
 from factory_pipeline.lake.places import resolve
@@ -62,9 +63,7 @@ class MediaReader:
 
 def _from_file(path: Path, place: Place) -> NDArray[Any]:
     if place["sha256"] is not None:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        _compare(found, place, str(path))
+        _compare(sha256_of(path), place, str(path))
     try:
         with rasterio.open(path) as source:
             values: NDArray[Any] = source.read(out_dtype=np.result_type(*source.dtypes))

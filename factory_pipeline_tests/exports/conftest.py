@@ -15,3 +15,10 @@ def satellite(tmp_path_factory: pytest.TempPathFactory) -> MadeVersion:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> MadeVersion:
     """Photographs with shapes."""
     return photo_version(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="module", params=["photos", "satellite"])
+def version(request: pytest.FixtureRequest) -> MadeVersion:
+    """Each of the two."""
+    made: MadeVersion = request.getfixturevalue(request.param)
+    return made

@@ -23,12 +23,6 @@ from factory_pipeline.lake.tables import AnnotationType
 from factory_pipeline_tests.lake.made_version import HEIGHT, WIDTH, MadeVersion, photo_version
 
 
-@pytest.fixture(scope="module", params=["photos", "satellite"])
-def version(request: pytest.FixtureRequest) -> MadeVersion:
-    made: MadeVersion = request.getfixturevalue(request.param)
-    return made
-
-
 @pytest.fixture(scope="module")
 def exported(version: MadeVersion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coco")

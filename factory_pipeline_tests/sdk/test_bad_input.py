@@ -22,6 +22,7 @@ from factory_pipeline.exports import coco
 from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.resources import Factory
 from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.augment.asked import RANGES, SWITCHES
 from factory_pipeline_tests.built import environment
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask
@@ -42,26 +43,6 @@ def silent(home: Path) -> DatasetClient:
 
 
 # Before any work: the home is not even made.
-
-RANGES = {
-    ("IMAGE_ROTATION", "PERCENTAGE_SCALE"): (-360, 360),
-    ("IMAGE_BLUR", "BLUR"): (0, 15),
-    ("GRAYSCALE", "GRAYSCALE_PERCENTAGE"): (0, 100),
-    ("HUE", "HUE_DEGREES"): (-50, 50),
-    ("SATURATION", "SATURATION_DEGREES"): (-50, 50),
-    ("BRIGHTNESS", "BRIGHTNESS_DEGREES"): (-50, 50),
-    ("NOISE", "NOISE_PERCENTAGE"): (0, 100),
-    ("SHEAR", "SHEAR_HORIZONTAL"): (-40, 40),
-    ("SHEAR", "SHEAR_VERTICAL"): (-40, 40),
-    ("CROP", "CROP_PERCENTAGE"): (0, 100),
-}
-SWITCHES = [
-    ("FLIP_IMAGE", "FLIP_HORIZONTAL"),
-    ("FLIP_IMAGE", "FLIP_VERTICAL"),
-    ("NINETY_ROTATION", "CLOCKWISE"),
-    ("NINETY_ROTATION", "COUNTER_CLOCKWISE"),
-    ("NINETY_ROTATION", "UPSIDE_DOWN"),
-]
 
 
 def refused(home: Path, **changes: Any) -> str:
@@ -136,9 +117,10 @@ def told_of_values(home: Path, augmentation: str, property_: str, values: Any) -
     return message
 
 
-@pytest.mark.parametrize("name", RANGES)
-def test_ranges_of_augmentations_are_kept(tmp_path: Path, name: tuple[str, str]) -> None:
-    low, high = RANGES[name]
+@pytest.mark.parametrize(("operation", "name", "low", "high"), RANGES)
+def test_ranges_of_augmentations_are_kept(
+    tmp_path: Path, operation: str, name: str, low: int, high: int
+) -> None:
     wrong: list[Any] = [
         [low - 1, high],
         [low, high + 0.5],
@@ -148,14 +130,14 @@ def test_ranges_of_augmentations_are_kept(tmp_path: Path, name: tuple[str, str])
         [True, False],
     ]
     for values in [*wrong, [float("nan"), high], 5, None]:
-        message = told_of_values(tmp_path / "home", *name, values)
+        message = told_of_values(tmp_path / "home", operation, name, values)
         assert message.endswith(f"two numbers from {low} to {high}.")
 
 
-@pytest.mark.parametrize("name", SWITCHES)
-def test_switches_of_augmentations_are_true_or_false(tmp_path: Path, name: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("operation", "name"), SWITCHES)
+def test_switches_of_augmentations_are_true_or_false(tmp_path: Path, operation: str, name: str) -> None:
     for values in (True, [1], ["True"], [], [True, False], None):
-        assert "True or False alone" in told_of_values(tmp_path / "home", *name, values)
+        assert "True or False alone" in told_of_values(tmp_path / "home", operation, name, values)
 
 
 def test_what_the_other_calls_do_not_allow(tmp_path: Path) -> None:

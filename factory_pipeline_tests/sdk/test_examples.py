@@ -14,28 +14,11 @@ from factory_pipeline.doors.annotate import add_annotations
 from factory_pipeline.doors.uploads import collect_upload
 from factory_pipeline.lake.items import scan_items
 from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.augment.asked import EXAMPLE
 from factory_pipeline_tests.built import environment
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, pairs
 
-AUGMENTATIONS = {
-    "IMAGE_LEVEL": [
-        {
-            "id": "FLIP_IMAGE",
-            "properties": [
-                {"id": "FLIP_HORIZONTAL", "values": [False]},
-                {"id": "FLIP_VERTICAL", "values": [True]},
-            ],
-        },
-        {"id": "IMAGE_ROTATION", "properties": [{"id": "PERCENTAGE_SCALE", "values": [-10, 30]}]},
-        {
-            "id": "GRAYSCALE",
-            "description": "",
-            "isSelected": True,
-            "properties": [{"id": "GRAYSCALE_PERCENTAGE", "values": [5, 10]}],
-        },
-    ]
-}
 SOURCES = [
     {
         "bands": [
@@ -151,7 +134,7 @@ def test_the_example_of_augmentations_makes_its_copies(
         {"train": 60, "test": 20, "validation": 20},
         ["Balloon"],
         ["RAW"],
-        augmentation_list=AUGMENTATIONS,
+        augmentation_list=EXAMPLE,
     )
     assert client.describe_version(made.version_id).items == 10
     folder = client.download_dataset(made.version_id, "RAW", tmp_path / "out")
