@@ -242,12 +242,11 @@ def leak_check(leaks: LeakReport, index: pl.DataFrame) -> Check:
     if not leaks.leaks:
         return Check(name, True, "No overlapping or duplicate images stand in different splits.")
     originals = dict(index.select("stem", "original_name").iter_rows())
-    stems = pl.concat([leaks.crossing["stem"], leaks.crossing["other_stem"]]).unique()
     message = (
-        f"Pairs of overlapping or duplicate images in different splits: {leaks.crossing.height};"
+        f"Pairs of overlapping or duplicate images in different splits: {leaks.crossing_pairs};"
         f" {leaks.leaking_share:.1%} of the test and validation images share ground with a training image."
     )
-    return Check(name, False, message, tuple(sorted(originals[stem] for stem in stems)))
+    return Check(name, False, message, tuple(sorted(originals[stem] for stem in leaks.crossing["stem"])))
 
 
 def suffix_table(report: PrescanReport) -> dg.TableMetadataValue:

@@ -64,6 +64,22 @@ def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
     return corners
 
 
+def grounds(corners: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The different footprints, and which of them each image has.
+
+    Args:
+        corners: (items, 4, 2) longitude and latitude in degrees.
+
+    Returns:
+        (items,) number of the footprint, -1 for one of NaN; (footprints, 4, 2).
+    """
+    placed = np.isfinite(corners).all(axis=(1, 2))
+    different, numbers = np.unique(corners[placed].reshape(-1, 8), axis=0, return_inverse=True)
+    ground = np.full(len(corners), -1, dtype=np.int64)
+    ground[placed] = numbers.reshape(-1)
+    return ground, different.reshape(-1, 4, 2)
+
+
 def near_pairs(corners: NDArray[np.float64], distance_m: float = 0.0) -> NDArray[np.int64]:
     """Every pair of footprints that overlap, or lie less than `distance_m` metres apart.
 

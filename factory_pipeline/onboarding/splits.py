@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.overlap import footprints, groups_of, near_pairs
+from factory_pipeline.onboarding.overlap import footprints, grounds, groups_of, near_pairs
 from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit, SplitRule
 from factory_pipeline.storage import write_text
 
@@ -140,7 +140,10 @@ def spatial_split(
             "SPLIT_INVALID",
             "A split by place needs georeferenced images and none is; choose the random split instead.",
         )
-    pairs = [*_twins(items), *map(tuple, near_pairs(corners, buffer_m).tolist())]
+    ground, places = grounds(corners)
+    first_on = dict(zip(ground[::-1].tolist(), range(items.height - 1, -1, -1), strict=True))
+    near = [(first_on[one], first_on[other]) for one, other in near_pairs(places, buffer_m).tolist()]
+    pairs = [*_twins(items), *_same_key(placed.tolist(), ground[placed].tolist()), *near]
     if by != "overlap":
         centres = corners[placed].mean(axis=1)
         cells = _blocks(centres, block_m) if by == "block" else _mgrs_squares(centres)
