@@ -13,14 +13,28 @@ UNREADABLE = "asset_unreadable"
 """The reason of a footprint with a window that could not be read."""
 
 
+def read_windows(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
+    """Read windows of a batch.
+
+    Raises:
+        SourceUnavailableError: a server stopped answering: the batch is to be tried again, for what is lost
+            is not the fault of its assets.
+    """
+    answers = reader.read(reads)
+    for answer in answers:
+        if isinstance(answer, ReadFailure) and answer.away:
+            raise SourceUnavailableError(f"{answer.reason.rstrip('.')}; try again later.")
+    return answers
+
+
 def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
     """Read the windows of a whole batch.
 
     Raises:
-        SourceUnavailableError: not one of them could be read, all for reasons that pass: the archive is
-            away, and the batch is to be tried again rather than emptied.
+        SourceUnavailableError: as `read_windows`; or not one could be read, all for reasons that pass:
+            the archive is away, and the batch is to be tried again rather than emptied.
     """
-    answers = reader.read(reads)
+    answers = read_windows(reader, reads)
     failures = [answer for answer in answers if isinstance(answer, ReadFailure) and answer.passing]
     if failures and len(failures) == len(answers):
         raise SourceUnavailableError(

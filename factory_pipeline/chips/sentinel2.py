@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from factory_pipeline.catalog.choose import Choices
 from factory_pipeline.catalog.items import Product
 from factory_pipeline.chips.radiometry import OFFSET, as_counts, remove_offset
-from factory_pipeline.chips.reading import UNREADABLE, read_batch
+from factory_pipeline.chips.reading import UNREADABLE, read_batch, read_windows
 from factory_pipeline.chips.scene import (
     FRACTIONS_DTYPE,
     compute_scl_stats,
@@ -119,18 +120,16 @@ def extract_sentinel2(
     chips: dict[int, tuple[Scene, list[ReadWindow]]] = {}
     waiting = list(queue.left)
 
-    def read_all(reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
-        return read_batch(reader, reads)
-
-    read: Read = read_all
+    read_next: Read = partial(read_windows, reader)
+    read: Read = partial(read_batch, reader)
     while waiting:
-        scenes = pass_scenes(queue, waiting, read, reader.read, recipe.sentinel2)
+        scenes = pass_scenes(queue, waiting, read, read_next, recipe.sentinel2)
         fresh = read_bands(queue, scenes, read, recipe.sentinel2)
         chips |= fresh
         waiting = [scene.candidate.shot_number for scene in scenes]
         waiting = [shot for shot in waiting if shot not in fresh]
-        # What is asked for now are second choices: that they fail says nothing about the archive.
-        read = reader.read
+        # What is asked for now are second choices: that all of them fail says nothing about the archive.
+        read = read_next
     taken = [chips[shot] for shot in footprints["shot_number"] if shot in chips]
     dropped = [shot for shot in footprints["shot_number"] if shot in queue.misses and shot not in chips]
     shape = (len(taken), 1 + len(recipe.sentinel2.bands), recipe.window_size, recipe.window_size)

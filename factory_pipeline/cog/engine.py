@@ -71,6 +71,7 @@ class BlockReader:
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
+        self._source.forget_who_was_away()
         # In a thread of its own: the caller may be inside an event loop, as in a notebook.
         with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
             answers = thread.submit(asyncio.run, self._read(reads)).result()
@@ -151,7 +152,7 @@ class BlockReader:
             except UnsupportedRasterError as error:
                 return error
             except SourceError as error:
-                return ReadFailure(href, _sentence(href, str(error)), error.passing)
+                return _failure(href, error)
 
 
 class _Crew:
@@ -175,7 +176,7 @@ class _Crew:
             layout, blocks = plan.uses.popitem()
             for block in _lost_blocks(layout, blocks):
                 uses = blocks.pop(block)
-                _fail(layout, uses, f"the file ends before its block {block}", passing=False)
+                _fail(uses, _damaged(layout, f"the file ends before its block {block}"))
                 self._count_down(uses)
             processes += [self._process(run) for run in merge_blocks(layout, blocks)]
         await asyncio.gather(*processes)
@@ -187,7 +188,7 @@ class _Crew:
                 fetched = await self._source.fetch(run.layout.href, run.start, run.length)
             except SourceError as error:
                 uses = [use for uses in run.blocks.values() for use in uses]
-                _fail(run.layout, uses, str(error), error.passing)
+                _fail(uses, _failure(run.layout.href, error))
                 await loop.run_in_executor(self._pool, self._count_down, uses)
                 return
             await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
@@ -216,7 +217,7 @@ def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequenc
     try:
         pixels = layout.decode(data, block)
     except Exception:  # a codec may raise anything when a block is damaged
-        _fail(layout, uses, f"its block {block} is damaged", passing=False)
+        _fail(uses, _damaged(layout, f"its block {block} is damaged"))
         return
     for tile, members in uses:
         tile.take(block, pixels, members)
@@ -234,8 +235,15 @@ def _lost_blocks(layout: RasterLayout, blocks: Iterable[int]) -> list[int]:
     return [block for block in blocks if ends[block] > layout.file_size]
 
 
-def _fail(layout: RasterLayout, uses: Sequence[BlockUse], reason: str, passing: bool) -> None:
-    failure = ReadFailure(layout.href, _sentence(layout.href, reason), passing)
+def _failure(href: str, error: SourceError) -> ReadFailure:
+    return ReadFailure(href, _sentence(href, str(error)), error.passing, error.away)
+
+
+def _damaged(layout: RasterLayout, reason: str) -> ReadFailure:
+    return ReadFailure(layout.href, _sentence(layout.href, reason), passing=False)
+
+
+def _fail(uses: Sequence[BlockUse], failure: ReadFailure) -> None:
     for tile, members in uses:
         tile.stack.failures.update(dict.fromkeys(members.tolist(), failure))
 

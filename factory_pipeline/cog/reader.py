@@ -39,6 +39,8 @@ class ReadFailure:
     """One sentence for the reject ledger, without credentials."""
     passing: bool
     """True where a later try may succeed (the server is busy or away), False where the asset is at fault."""
+    away: bool = False
+    """True where its server has stopped answering, so that the assets are not at fault."""
 
 
 @dataclass(frozen=True)

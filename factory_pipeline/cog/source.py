@@ -4,7 +4,8 @@ Requests go through obstore. Its own retries are switched off: it does not retry
 comes short, and two layers of retries would multiply. A web server that says how long it wants to be left
 alone (Retry-After) is left alone so long, by all requests; see `cog.busy`. One that is busy and doesn't say,
 and an object store, whose answers obstore doesn't show, gets pauses four times as long, about 50 seconds in
-all by default; what fails even then fails for a passing reason.
+all by default. What fails even then is asked for once more if its server still sends what it has sent before:
+so a file that never comes is told from a server that went away.
 """
 
 import asyncio
@@ -32,15 +33,19 @@ _BUSY_STATUS = {429, 503}
 _LONGEST_PAUSE = 20.0
 _BUSY_FACTOR = 4
 _STORES_KEPT = 64
+_WITNESS_TRIES = 3
+"""One refusal among many answers must not count as an outage."""
 
 
 class SourceError(Exception):
     """Bytes that could not be had; the message is a sentence without credentials."""
 
-    def __init__(self, reason: str, *, passing: bool) -> None:
+    def __init__(self, reason: str, *, passing: bool, away: bool = False) -> None:
         super().__init__(reason)
         self.passing = passing
         """True where a later try may succeed."""
+        self.away = away
+        """True where the server sends nothing at all any more."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,12 @@ class ByteSource:
         self._stores: OrderedDict[str, ObjectStore] = OrderedDict()
         self._signing = ThreadPoolExecutor(1, thread_name_prefix="sign")
         self._busy = BusyHosts(patience.stall, patience.longest_wait)
+        self._witnesses: dict[str, str] = {}
+        self._away: set[str] = set()
+
+    def forget_who_was_away(self) -> None:
+        """Ask the servers again that had gone away."""
+        self._away.clear()
 
     async def fetch(self, href: str, start: int, length: int, *, exact: bool = True) -> FetchedRange:
         """Bytes `start` to `start + length` of a file.
@@ -88,7 +99,24 @@ class ByteSource:
         Raises:
             SourceError: the file isn't there, may not be read, or did not come after all retries.
         """
-        for attempt in range(self._patience.retries + 1):
+        tries = self._patience.retries + 1
+        answer = await self._persist(href, start, length, exact, tries)
+        if isinstance(answer, _Failure) and await self._still_answers(href):
+            # It may have come back after the last try.
+            answer = await self._persist(href, start, length, exact, 1)
+        if isinstance(answer, FetchedRange):
+            self._witnesses[_server(href)] = href
+            return answer
+        raise SourceError(f"{answer.reason} ({tries} tries)", passing=True)
+
+    async def _persist(
+        self, href: str, start: int, length: int, exact: bool, tries: int
+    ) -> "FetchedRange | _Failure":
+        """A range, or the failure of the last of so many tries, which is a passing one."""
+        failure = _Failure("it was not asked for", passing=True)
+        for attempt in range(tries):
+            if _server(href) in self._away:
+                raise SourceError("its server has stopped answering", passing=True, away=True)
             try:
                 await self._busy.wait(href)
                 fetched = await self._try(href, start, length)
@@ -99,15 +127,29 @@ class ByteSource:
                     raise SourceError("the file is shorter than its header says", passing=False)
                 failure = _Failure("its server sent less than was asked for", passing=True)
             except HostBusyError as error:
-                raise SourceError(str(error), passing=True) from error
+                raise SourceError(str(error), passing=True, away=True) from error
             except (BaseError, OSError) as error:
                 failure = _explain(error)
             if not failure.passing:
                 raise SourceError(failure.reason, passing=False)
-            if attempt < self._patience.retries and not self._busy.seconds_left(href):
+            if attempt < tries - 1 and not self._busy.seconds_left(href):
                 await asyncio.sleep(self._pause(attempt, busy=failure.busy))
-        tries = self._patience.retries + 1
-        raise SourceError(f"{failure.reason} ({tries} tries)", passing=True)
+        return failure
+
+    async def _still_answers(self, href: str) -> bool:
+        """Whether the server of a file that did not come sends what it has sent before; False where it has
+        sent nothing yet.
+
+        Raises:
+            SourceError: it doesn't. Nothing more is asked of it until `forget_who_was_away`.
+        """
+        witness = self._witnesses.get(_server(href))
+        if witness is None:
+            return False
+        if isinstance(await self._persist(witness, 0, 1, False, _WITNESS_TRIES), FetchedRange):
+            return True
+        self._away.add(_server(href))
+        raise SourceError("its server has stopped answering", passing=True, away=True)
 
     async def _try(self, href: str, start: int, length: int) -> FetchedRange:
         local = local_path(href)
@@ -177,6 +219,12 @@ class ByteSource:
             # the text of the error may hold the signature
             reason = f"{scheme} addresses can't be opened with the settings of the environment"
             raise SourceError(reason, passing=False) from error
+
+
+def _server(href: str) -> str:
+    """What answers for an address: its host, or its bucket."""
+    parts = urlsplit(href)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def local_path(href: str) -> Path | None:

@@ -25,8 +25,10 @@ class Faults:
 
     path: str = "*"
     """Glob of the request's path, such as `/stac/search` or `*.tif`."""
+    after: int = 0
+    """The first so many requests of the path go well."""
     times: int | None = None
-    """Only the first so many requests of the path; None: any number."""
+    """Only so many requests of the path from there on; None: any number."""
     fraction: float = 1.0
     """The part of these requests that it happens to, drawn with `seed`."""
     seed: int = 0
@@ -105,8 +107,9 @@ class FaultyFront:
             if not fnmatch.fnmatchcase(path, fault.path):
                 continue
             self._matched[index] += 1
+            place = self._matched[index] - fault.after
             drawn = generator.random() < fault.fraction
-            if drawn and (fault.times is None or self._matched[index] <= fault.times):
+            if drawn and place > 0 and (fault.times is None or place <= fault.times):
                 return fault
         return None
 

@@ -20,6 +20,7 @@ from factory_pipeline.recipe import S2_BANDS
 GRID = Grid(32640, 600000, 4000020, 10, 10, 400, 400)
 AWAY = "is away"
 BROKEN = "is damaged"
+OUTAGE = "can't be read: its server has stopped answering"
 
 
 @dataclass
@@ -38,7 +39,7 @@ class MemoryReader:
         for href in read.hrefs:
             raster = self.rasters.get(href, BROKEN)
             if isinstance(raster, str):
-                return ReadFailure(href, f"{href} {raster}.", passing=raster == AWAY)
+                return ReadFailure(href, f"{href} {raster}.", passing=raster != BROKEN, away=raster == OUTAGE)
         raster = self.rasters[read.hrefs[0]]
         assert isinstance(raster, np.ndarray)
         row = round((GRID.top - read.grid.top) / 10)

@@ -18,6 +18,7 @@ from factory_pipeline_tests.chips.made import (
     AWAY,
     BROKEN,
     GRID,
+    OUTAGE,
     MemoryReader,
     made_choices,
     made_footprints,
@@ -175,6 +176,16 @@ def test_an_archive_that_is_away_empties_no_batch():
     bands_away = {href: AWAY for href in rasters if not href.endswith("SCL")}
     with pytest.raises(SourceUnavailableError, match="B02 is away"):
         extract(products, tried, rasters | bands_away)
+
+
+def test_an_outage_in_the_middle_of_a_batch_loses_no_footprint():
+    products = [made_product("one"), made_product("two")]
+    told = "two/SCL can't be read: its server has stopped answering; try again later"
+    with pytest.raises(SourceUnavailableError, match=told):
+        extract(products, {1: [0], 2: [1]}, made_scene("one") | {"two/SCL": OUTAGE})
+    # Nor does that of a second choice.
+    with pytest.raises(SourceUnavailableError, match=told):
+        extract(products, {1: [0, 1]}, made_scene("one", CLOUDS) | {"two/SCL": OUTAGE})
 
 
 def test_a_product_that_is_away_alone_costs_only_its_own_footprints():

@@ -155,3 +155,44 @@ def test_server_that_is_not_there_fails_for_a_passing_reason() -> None:
 
     assert isinstance(answer, ReadFailure)
     assert answer.passing
+
+
+@pytest.mark.parametrize(
+    "fault", [Faults(after=8, status=503), Faults(after=8, reset=True)], ids=["503", "reset"]
+)
+def test_a_server_that_goes_away_in_the_middle_is_told_from_files_that_never_come(
+    folder: Path, fault: Faults
+) -> None:
+    with SampleServer(folder, faults=[fault]) as server:
+        answers = BlockReader(patience=ONCE).read(reads_from(server.url))
+        # 8 answers, and a try or two for each of at most 64 requests and for what came before.
+        assert sum(count.requests for count in server.counts().values()) < 8 + 64 * 2 * (2 + 3)
+
+    failures = [answer for answer in answers if isinstance(answer, ReadFailure)]
+    assert failures
+    assert all(failure.away and failure.passing for failure in failures)
+    assert all("its server has stopped answering." in failure.reason for failure in failures)
+
+
+def test_a_server_that_comes_back_loses_nothing(folder: Path) -> None:
+    """It is away for longer than any request is tried again, but for the last try."""
+    reader = BlockReader(patience=ONCE, requests_in_flight=1)
+    with SampleServer(folder, faults=[Faults(path="/1.tif", after=2, times=2, status=503)]) as server:
+        assert_as_local(reader.read(reads_from(server.url)), folder)
+
+
+def test_a_server_that_was_away_is_asked_again_by_the_next_batch(folder: Path) -> None:
+    reader = BlockReader(patience=ONCE, requests_in_flight=1)
+    with SampleServer(folder, faults=[Faults(after=4, times=5, reset=True)]) as server:
+        first = reader.read(reads_from(server.url))
+        assert any(isinstance(answer, ReadFailure) and answer.away for answer in first)
+        assert_as_local(reader.read(reads_from(server.url)), folder)
+
+
+def test_a_server_that_asks_for_an_hour_is_away(folder: Path) -> None:
+    reader = BlockReader(patience=ONCE)
+    fault = Faults(path="/1.tif", after=1, status=503, retry_after_s=3600)
+    with SampleServer(folder, faults=[fault]) as server:
+        answers = reader.read(reads_from(server.url))
+    failures = [answer for answer in answers if isinstance(answer, ReadFailure)]
+    assert any(failure.away and "asks to be left alone" in failure.reason for failure in failures)

@@ -109,6 +109,7 @@ def test_answer_that_is_short_is_asked_for_again(server: tuple[str, type[SignedF
     handler.short_answers = 2
     assert fetch(source, f"{url}/a.tif") == CONTENT[100:150]
 
+    source = ByteSource(lambda href: f"{href}?sig=a%2Fb%3D%26c", HASTY)
     handler.short_answers = 3
     with pytest.raises(SourceError, match=r"less than was asked for \(3 tries\)") as short:
         fetch(source, f"{url}/a.tif")
