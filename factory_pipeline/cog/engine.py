@@ -11,6 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+from numpy.typing import NDArray
+
 from factory_pipeline.cog.budget import ByteBudget
 from factory_pipeline.cog.header import (
     HeaderBytes,
@@ -21,7 +24,7 @@ from factory_pipeline.cog.header import (
 )
 from factory_pipeline.cog.mosaic import assemble
 from factory_pipeline.cog.pending import PendingStack
-from factory_pipeline.cog.plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads
+from factory_pipeline.cog.plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads, rows_of_top
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.cog.source import ByteSource, Patience, SourceError
 
@@ -182,6 +185,12 @@ class _Crew:
         await asyncio.gather(*processes)
 
     async def _process(self, run: BlockRun) -> None:
+        block_left = await self._attempt(run)
+        if block_left is not None:
+            await self._attempt(run.of_whole(block_left))
+
+    async def _attempt(self, run: BlockRun) -> int | None:
+        """Fetch blocks and cut them; gives the one of which too little was fetched."""
         async with self._slots, self._budget.hold(run.length + run.layout.block_bytes):
             loop = asyncio.get_running_loop()
             try:
@@ -190,16 +199,18 @@ class _Crew:
                 uses = [use for uses in run.blocks.values() for use in uses]
                 _fail(uses, _failure(run.layout.href, error))
                 await loop.run_in_executor(self._pool, self._count_down, uses)
-                return
-            await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
+                return None
+            return await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
 
-    def _cut(self, run: BlockRun, data: memoryview) -> None:
+    def _cut(self, run: BlockRun, data: memoryview) -> int | None:
         with data:  # the executor holds its arguments a moment longer
             for block, uses in run.blocks.items():
                 begin = int(run.layout.offsets[block]) - run.start
                 end = begin + int(run.layout.byte_counts[block])
-                _cut_block(run.layout, block, data[begin:end], uses)
+                if not _cut_block(run.layout, block, data[begin:end], uses):
+                    return block  # the last one
                 self._count_down(uses)
+        return None
 
     def _count_down(self, uses: Sequence[BlockUse]) -> None:
         """Note that a block is cut, or lost; finish the windows that wait for no other."""
@@ -212,15 +223,33 @@ class _Crew:
         _finish(complete)
 
 
-def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse]) -> None:
-    """Cut a block into the windows that use it; they fail if it is damaged."""
+def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse]) -> bool:
+    """Cut a block into the windows that use it; they fail if it is damaged.
+
+    Returns:
+        False where only the first bytes of the block are there and do not reach as far as the windows.
+    """
     try:
-        pixels = layout.decode(data, block)
+        pixels = _decode(layout, block, data, rows_of_top(layout, block, uses))
     except Exception:  # a codec may raise anything when a block is damaged
         _fail(uses, _damaged(layout, f"its block {block} is damaged"))
-        return
+        return True
+    if pixels is None:
+        return False
     for tile, members in uses:
         tile.take(block, pixels, members)
+    return True
+
+
+def _decode(
+    layout: RasterLayout, block: int, data: memoryview, rows: int | None
+) -> NDArray[np.generic] | None:
+    if rows is None or layout.decode_top is None:
+        return layout.decode(data, block)
+    pixels = layout.decode_top(data, rows)
+    if pixels is None and len(data) == layout.byte_counts[block]:
+        raise ValueError("the block ends before its rows do")
+    return pixels
 
 
 def _finish(stacks: Sequence[PendingStack]) -> None:

@@ -5,7 +5,6 @@ tag 42113 (no data). Everything that this module doesn't know is refused, so tha
 """
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -14,6 +13,7 @@ import tifffile
 from affine import Affine
 from numpy.typing import NDArray
 
+from factory_pipeline.cog.decode import TopDecoder, WholeDecoder, top_decoder, whole_decoder
 from factory_pipeline.cog.grid import Grid
 
 _MODEL_PIXEL_SCALE, _MODEL_TIE_POINT, _MODEL_TRANSFORMATION = 33550, 33922, 34264
@@ -73,8 +73,9 @@ class RasterLayout:
     """Size of every block in bytes; 0 where a block is sparse."""
     file_size: int
     """Bytes; blocks that reach further are lost."""
-    decode: Callable[[memoryview, int], NDArray[np.generic]]
-    """From the bytes and the index of a block to its pixels (rows, columns) of the first band."""
+    decode: WholeDecoder
+    decode_top: TopDecoder | None
+    """None where a block can only be decoded as a whole."""
     blocks_across: int = field(init=False)
     """Blocks in a row of blocks."""
 
@@ -178,7 +179,8 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
         np.where(sparse, 0, offsets),
         np.where(sparse, 0, byte_counts),
         file_size,
-        _decoder(page, dtype),
+        whole_decoder(page, dtype),
+        top_decoder(page, dtype),
     )
 
 
@@ -201,18 +203,6 @@ def _check_pixels(page: Any) -> np.dtype:
     if dtype == np.float16:
         raise UnsupportedRasterError("its data type is not supported")
     return dtype.newbyteorder("=")
-
-
-def _decoder(page: Any, dtype: np.dtype) -> Callable[[memoryview, int], NDArray[np.generic]]:
-    decode_segment, tables = page.decode, page.jpegtables
-
-    def decode(data: memoryview, index: int) -> NDArray[np.generic]:
-        segment, _, shape = decode_segment(data, index, jpegtables=tables)
-        if segment.shape != shape:
-            raise ValueError(f"a block of shape {segment.shape}, not {shape}")
-        return segment[0, :, :, 0].astype(dtype, copy=False)
-
-    return decode
 
 
 def _transform(page: Any) -> Affine:

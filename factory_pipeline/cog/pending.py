@@ -43,8 +43,14 @@ class TilePixels:
             if layout.byte_counts[block]:
                 yield block, members[start:end]
 
+    def rows_needed(self, block: int, members: Indices) -> int:
+        """How many of a block's rows, counted from its first, hold what these windows need."""
+        layout = self.layout
+        last = min(int(self.rows[members].max()) + self.values.shape[1], layout.grid.height)
+        return min(last - block // layout.blocks_across * layout.block_height, layout.block_height)
+
     def take(self, block: int, pixels: NDArray[np.generic], members: Indices) -> None:
-        """Copy what these windows need from a decoded block."""
+        """Copy what these windows need from a decoded block, of which only their rows need be there."""
         layout, (_, height, width) = self.layout, self.values.shape
         row, column = divmod(block, layout.blocks_across)
         rows = _shared(self.rows[members], height, layout.grid.height, row, layout.block_height)

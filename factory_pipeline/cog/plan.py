@@ -16,6 +16,13 @@ from factory_pipeline.cog.resample import Indices, Sampling
 _LARGEST_RANGE = 2**20
 _LARGEST_GAP = 1024
 """Bytes between two blocks that are fetched along; a COG keeps 8 between neighbours."""
+_LARGEST_TOP = 0.75
+"""The largest part of a block's rows that is decoded without the others: the decoder of whole blocks is
+faster per row."""
+_SMALLEST_SAVING = 2**15
+"""Bytes at the end of a block that are worth leaving out."""
+_ROOM = 1.1
+"""How much more of a block's bytes than of its rows is fetched: no row is as long as another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +58,13 @@ class BlockRun:
     start: int
     """Position in the file."""
     length: int
-    """Bytes."""
+    """Bytes; the last block may be cut short, to what its first rows are expected to take."""
     blocks: Mapping[int, list[BlockUse]]
+
+    def of_whole(self, block: int) -> "BlockRun":
+        """The run of one of the blocks alone, not cut short."""
+        start, length = int(self.layout.offsets[block]), int(self.layout.byte_counts[block])
+        return BlockRun(self.layout, start, length, {block: self.blocks[block]})
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,8 @@ def _add_blocks(tile: TilePixels, uses: BlockUses) -> None:
 
 
 def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> Iterable[BlockRun]:
-    """Put blocks that are neighbours in the file together, up to 1 MB."""
+    """Put blocks that are neighbours in the file together, up to 1 MB; a block whose end no window needs is
+    cut short, and so the last of its run."""
     run: dict[int, list[BlockUse]] = {}
     start = end = 0
     for block in sorted(blocks, key=lambda block: (layout.offsets[block], block)):
@@ -159,6 +172,28 @@ def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> 
         if not run:
             start = end = offset
         run[block] = blocks[block]
-        end = max(end, offset + size)
+        needed = _bytes_needed(layout, block, blocks[block])
+        end = max(end, offset + needed)
+        if needed < size:
+            yield BlockRun(layout, start, end - start, run)
+            run = {}
     if run:
         yield BlockRun(layout, start, end - start, run)
+
+
+def rows_of_top(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int | None:
+    """How many rows of a block are to be decoded alone; None where the whole block is."""
+    if layout.decode_top is None:
+        return None
+    rows = max(tile.rows_needed(block, members) for tile, members in uses)
+    return rows if rows <= _LARGEST_TOP * layout.block_height else None
+
+
+def _bytes_needed(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int:
+    """How many of a block's bytes, counted from its first, are expected to hold what its windows need."""
+    whole = int(layout.byte_counts[block])
+    rows = rows_of_top(layout, block, uses)
+    if rows is None:
+        return whole
+    needed = int(_ROOM * whole * rows / layout.block_height)
+    return needed if whole - needed >= _SMALLEST_SAVING else whole

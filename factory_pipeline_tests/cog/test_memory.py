@@ -59,12 +59,15 @@ def scales(monkeypatch: pytest.MonkeyPatch) -> Scales:
         await asyncio.sleep(0.05)
         return FetchedRange(data, fetched.file_size)
 
-    def weighed(decode: Callable[[memoryview, int], np.ndarray]) -> Callable[[memoryview, int], np.ndarray]:
-        return lambda data, block: scales.put(decode(data, block).copy())
+    def weighed(decode: Callable[[memoryview, int], Any] | None) -> Callable[[memoryview, int], Any]:
+        assert decode
+        return lambda data, asked: scales.put(decode(data, asked).copy())
 
     def parse(href: str, header: HeaderBytes) -> RasterLayout:
         layout = parse_header(href, header)
-        return dataclasses.replace(layout, decode=weighed(layout.decode))
+        return dataclasses.replace(
+            layout, decode=weighed(layout.decode), decode_top=weighed(layout.decode_top)
+        )
 
     monkeypatch.setattr(ByteSource, "fetch", weighed_fetch)
     monkeypatch.setattr(engine, "parse_header", parse)
