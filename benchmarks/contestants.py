@@ -3,7 +3,10 @@
 Each is prepared in its process and then run once, with nothing cached: searches, headers, blocks.
 """
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -22,11 +25,45 @@ from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, Win
 from factory_pipeline.gedi.granules import exact_time
 from factory_pipeline.recipe import Recipe
 
+PROCESSES = 2
+
 
 def block_engine(stac_url: str, footprints: Path) -> Callable[[], int]:
-    """The pipeline as it is; gives the number of samples."""
-    catalog, table, reader = open_catalog(stac_url), pl.read_parquet(footprints), BlockReader()
-    return lambda: extract(catalog, table, reader)
+    """The pipeline in one process, batch after batch; gives the number of samples."""
+    catalog, reader = open_catalog(stac_url), BlockReader()
+    parts = batches(pl.read_parquet(footprints))
+    return lambda: sum(extract(catalog, part, reader) for part in parts)
+
+
+def block_engine_in_processes(stac_url: str, footprints: Path) -> Callable[[], int]:
+    """The pipeline as a build runs it: a process for each batch at a time."""
+    parts = batches(pl.read_parquet(footprints))
+    # Threads of this process must not be forked; what is started and imported is not measured.
+    pool = ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"))
+    list(pool.map(_warm_up, range(PROCESSES), [stac_url] * PROCESSES))
+
+    def work() -> int:
+        with pool:
+            return sum(pool.map(_extract_batch, [stac_url] * len(parts), parts))
+
+    return work
+
+
+def batches(footprints: pl.DataFrame) -> list[pl.DataFrame]:
+    """As many batches as processes, each near in space, as a build plans them."""
+    east = footprints.sort("lon_lowestmode")
+    size = -(-east.height // PROCESSES)
+    return [east.slice(first, size) for first in range(0, east.height, size)]
+
+
+def _warm_up(number: int, stac_url: str) -> int:
+    open_catalog(stac_url)
+    time.sleep(0.5)  # so that no process takes the other's turn
+    return number
+
+
+def _extract_batch(stac_url: str, batch: pl.DataFrame) -> int:
+    return extract(open_catalog(stac_url), batch, BlockReader())
 
 
 def grouped_rasterio(stac_url: str, footprints: Path) -> Callable[[], int]:
@@ -37,10 +74,12 @@ def grouped_rasterio(stac_url: str, footprints: Path) -> Callable[[], int]:
 
 def reads_of_engine(stac_url: str, footprints: Path) -> Callable[[], list[WindowRead]]:
     """All windows that the pipeline reads for the footprints."""
-    catalog, table, reader = open_catalog(stac_url), pl.read_parquet(footprints), _Recorder(BlockReader())
+    catalog, reader = open_catalog(stac_url), _Recorder(BlockReader())
+    parts = batches(pl.read_parquet(footprints))
 
     def work() -> list[WindowRead]:
-        extract(catalog, table, reader)
+        for part in parts:
+            extract(catalog, part, reader)
         return reader.reads
 
     return work

@@ -13,11 +13,12 @@ from benchmarks.link import ArchiveServer, Link, Traffic
 from benchmarks.measure import Prepare, Run, interleaved, median_run, run_alone
 from benchmarks.report import Row, is_installed, main, met, table
 
-DENSITIES = (Density("dense", 1000, 2), Density("medium", 1000, 10), Density("sparse", 240, 21))
+DENSITIES = (Density("dense", 2000, 3), Density("medium", 2000, 14), Density("sparse", 480, 30))
+"""Two batches each."""
 LATENCIES_S = (0.03, 0.0)
 REPEATS = {0.03: 3, 0.0: 2}
 BASELINE = "per footprint, 16 processes"
-ENGINE = "block engine"
+ENGINE, ENGINE_ALONE = "block engine, 2 processes", "block engine, 1 process"
 GOALS = {"dense": 300, "medium": 60, "sparse": 12}
 """How many times the footprints per second of the baseline, at 30 ms."""
 GOAL_CPU, GOAL_BYTES = 1.5, 1.1
@@ -73,7 +74,7 @@ def benchmark(scale: float) -> list[str]:
                         goals.append((density.name, f"{goal} x", f"{factor:.3g} x", met(factor >= goal)))
                         scenes += scene_rows(density, server, batch)
                     else:
-                        limits.append(limit_row(density, root, server, batch, found[ENGINE]))
+                        limits.append(limit_row(density, root, server, batch, found[ENGINE_ALONE]))
     return [
         table("Extraction", SPEED_COLUMNS, speeds),
         table("Against the baseline at 30 ms", ("density", "goal", "measured", ""), goals),
@@ -111,7 +112,8 @@ LIMIT_COLUMNS = (
 def _contestants(density: Density, latency_s: float, scale: float) -> list[Contestant]:
     few = max(32, round(64 * scale))
     entered = [
-        Contestant(ENGINE, contestants.block_engine, density.footprints),
+        Contestant(ENGINE, contestants.block_engine_in_processes, density.footprints),
+        Contestant(ENGINE_ALONE, contestants.block_engine, density.footprints),
         Contestant(BASELINE, one_by_one.pool_of_processes, few, (few,)),
     ]
     if latency_s:
@@ -179,7 +181,7 @@ def scene_rows(density: Density, server: ArchiveServer, batch: Path) -> list[Row
     from benchmarks.scenes import scenes_by_async_geotiff, scenes_by_engine
 
     entered = [
-        Contestant(ENGINE, scenes_by_engine, density.footprints),
+        Contestant(ENGINE_ALONE, scenes_by_engine, density.footprints),
         Contestant("async-geotiff", scenes_by_async_geotiff, density.footprints),
     ]
     return speed_rows(density, server.link.latency_s, race(server, entered, batch, 1))

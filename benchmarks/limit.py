@@ -1,4 +1,4 @@
-"""What no reader can go below: receiving each block that is needed once, and inflating it."""
+"""What no reader of whole blocks can go below: receiving each that is needed once, and inflating it."""
 
 import asyncio
 import socket
@@ -26,6 +26,9 @@ class Block:
     """Of its file, below the server's root."""
     start: int
     size: int
+    """Bytes in the file."""
+    decoded: int
+    """Most bytes that it inflates to."""
 
 
 def unique_blocks(root: Path, reads: Sequence[WindowRead]) -> list[Block]:
@@ -33,7 +36,12 @@ def unique_blocks(root: Path, reads: Sequence[WindowRead]) -> list[Block]:
     paths = {href: urlsplit(href).path.lstrip("/") for read in reads for href in read.hrefs}
     layouts = {href: _layout(href, root / path) for href, path in paths.items()}
     return [
-        Block(paths[layout.href], int(layout.offsets[block]), int(layout.byte_counts[block]))
+        Block(
+            paths[layout.href],
+            int(layout.offsets[block]),
+            int(layout.byte_counts[block]),
+            layout.block_bytes,
+        )
         for layout, blocks in plan_reads(reads, layouts).uses.items()
         for block in blocks
     ]
@@ -88,8 +96,8 @@ def inflate(root: Path, blocks: Sequence[Block]) -> Callable[[], int]:
     for block in blocks:
         with (root / block.path).open("rb") as file:
             file.seek(block.start)
-            stored.append(file.read(block.size))
-    return lambda: sum(len(imagecodecs.deflate_decode(block)) for block in stored)
+            stored.append((file.read(block.size), block.decoded))
+    return lambda: sum(len(imagecodecs.deflate_decode(data, out=size)) for data, size in stored)
 
 
 def _layout(href: str, path: Path) -> RasterLayout:
