@@ -19,7 +19,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Some twelve minutes; writes its tables into benchmarks/README.md, which says what is compared with what.
+# About an hour; writes its tables into benchmarks/README.md, which says what is compared with what.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
