@@ -193,7 +193,8 @@ class ByteSource:
             root = f"{root}/?{parts.query}" if parts.query else root
             path = unquote(parts.path.lstrip("/"))
         else:
-            path = parts.path.lstrip("/")
+            # A name in an object store may hold what begins a fragment elsewhere.
+            path = urlsplit(url, allow_fragments=False).path.lstrip("/")
         store = self._stores.pop(root, None) or self._open(root, parts.scheme)
         self._stores[root] = store
         if len(self._stores) > _STORES_KEPT:
@@ -264,6 +265,9 @@ def _explain(error: BaseError | OSError) -> _Failure:
         return _Failure("its server does not let us read it", passing=False)
     if kind in ("NotSupportedError", "InvalidPathError", "UnknownConfigurationKeyError"):
         return _Failure(f"its server can't send parts of it ({kind})", passing=False)
+    if "token request" in str(error):
+        reason = "its store is asked with credentials and the environment has none that can be had"
+        return _Failure(f"{reason}; name them, or say that the data is public", passing=True)
     code = _status(error)
     if code is None:
         return _Failure("the connection to its server failed or stalled", passing=True)
