@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import polars as pl
+import polars.selectors as cs
 
 PAGES_URL = "http://127.0.0.1:3001"
 
@@ -38,10 +39,13 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
 
 
 def rows_table(frame: pl.DataFrame) -> dg.TableMetadataValue:
-    """A small frame as a table; without rows it still shows its columns."""
+    """A small frame as a table, numbers to six digits; without rows it still shows its columns."""
     kinds: dict[type[pl.DataType], str] = {pl.Int64: "int", pl.UInt32: "int", pl.Float64: "float"}
     return dg.MetadataValue.table(
-        [dg.TableRecord(row) for row in frame.iter_rows(named=True)],
+        [
+            dg.TableRecord(row)
+            for row in frame.with_columns(cs.float().round_sig_figs(6)).iter_rows(named=True)
+        ],
         schema=dg.TableSchema(
             [
                 dg.TableColumn(name, kinds.get(dtype.base_type(), "string"))
