@@ -26,6 +26,7 @@ from factory_pipeline.gedi.granules import exact_time
 from factory_pipeline.recipe import Recipe
 
 PROCESSES = 2
+DAY_S = 86_400
 
 
 def block_engine(stac_url: str, footprints: Path) -> Callable[[], int]:
@@ -50,10 +51,10 @@ def block_engine_in_processes(stac_url: str, footprints: Path) -> Callable[[], i
 
 
 def batches(footprints: pl.DataFrame) -> list[pl.DataFrame]:
-    """As many batches as processes, each near in space, as a build plans them."""
-    east = footprints.sort("lon_lowestmode")
-    size = -(-east.height // PROCESSES)
-    return [east.slice(first, size) for first in range(0, east.height, size)]
+    """As many batches as processes, each near in time and space, as a build plans them."""
+    ordered = footprints.sort(pl.col("delta_time") // DAY_S, "lon_lowestmode")
+    size = -(-ordered.height // PROCESSES)
+    return [ordered.slice(first, size) for first in range(0, ordered.height, size)]
 
 
 def _warm_up(number: int, stac_url: str) -> int:

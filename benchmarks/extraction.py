@@ -13,7 +13,7 @@ from benchmarks.link import ArchiveServer, Link, Traffic
 from benchmarks.measure import Prepare, Run, interleaved, median_run, run_alone
 from benchmarks.report import Row, is_installed, main, met, table
 
-DENSITIES = (Density("dense", 2000, 3), Density("medium", 2000, 14), Density("sparse", 480, 30))
+DENSITIES = (Density("dense", 2000, 3), Density("medium", 2000, 14), Density("sparse", 480, 21, products=2))
 """Two batches each."""
 LATENCIES_S = (0.03, 0.0)
 REPEATS = {0.03: 3, 0.0: 2}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from factory_pipeline import cli_dataset, cli_onboarding
-from factory_pipeline.errors import FactoryError
+from factory_pipeline.errors import FactoryError, OnboardingError
 from factory_pipeline.version import __version__
 
 if TYPE_CHECKING:
@@ -292,9 +292,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except OnboardingError as error:
+        click.echo(f"Error: {error} [{error.code}]", err=True)
+        sys.exit(1)
     except FactoryError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:
+        click.echo("\nNothing was done: the question was not answered.", err=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
         click.echo("\nInterrupted. What is finished stays; the same command goes on from there.", err=True)
         sys.exit(130)

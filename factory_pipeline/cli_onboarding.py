@@ -91,7 +91,7 @@ def show(name: str) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--output", type=PATH, metavar="FILE", help="[default: NAME.log in this folder]")
+@click.option("--output", type=PATH, metavar="FILE", help="[default: its key and .log, in this folder]")
 def logs(name: str, output: Path | None) -> None:
     """Write everything that the runs of an onboarding said into one text file."""
     from factory_pipeline.onboard import run_log
@@ -184,9 +184,10 @@ def _home() -> "FactoryHome":
 
 def _upload(name: str, home: "FactoryHome") -> "Upload":
     from factory_pipeline.onboard import open_registry
+    from factory_pipeline.onboarding.manifest import slug
 
     with closing(open_registry(home)) as registry:
-        return registry.upload(name)
+        return registry.upload(name if "@" in name else slug(name))
 
 
 def _absolute(url: str) -> str:

@@ -52,12 +52,17 @@ def ask_manifest(policy: IntakePolicy) -> dict[str, Any]:
     }
     if purpose == Purpose.SEGMENTATION.value:
         document["label_categories"] = _ask_categories()
+    if click.confirm("Is there a value of the labels that means no data?", default=False):
+        document["label_nodata"] = click.prompt("  Value", type=float)
     UploadManifest.parse(document, where=name)
     return document
 
 
 def write_manifest(document: dict[str, Any], path: Path) -> None:
-    """Write a manifest as YAML."""
+    """Write a manifest as YAML; an archive beside it is named by its name, so that both may move."""
+    archive = Path(document["dataset_url"])
+    if archive.parent == path.absolute().parent:
+        document = {**document, "dataset_url": archive.name}
     write_text(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 

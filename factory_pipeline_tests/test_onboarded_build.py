@@ -12,6 +12,7 @@ import rasterio
 import yaml
 from numpy.typing import NDArray
 
+from factory_pipeline import DatasetClient
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.splits import SPLIT_FILES
 from factory_pipeline.onboarding.statistics import TrainingParameters
@@ -139,6 +140,13 @@ def test_the_command_tells_the_dataset_and_again_does_nothing(onboarded: Onboard
     again = factory(*onboarded.command, home=onboarded.home.root)
     assert again.returncode == 0, again.stderr
     assert (bytes_below(onboarded.files.root), [path.stat().st_mtime_ns for path in inbox]) == before
+
+
+def test_the_samples_are_in_the_data_lake_once(onboarded: Onboarded) -> None:
+    """As the build's own collection: with a copy, one shot could be drawn for two splits of a dataset."""
+    [collection] = DatasetClient(home=onboarded.home.root).collections()
+    assert (collection.name, collection.source) == ("gedi-agbd", "gedi")
+    assert collection.items == onboarded.items.height
 
 
 def test_a_build_that_is_not_to_be_onboarded_leaves_the_inbox_alone(

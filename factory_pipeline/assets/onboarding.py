@@ -10,6 +10,7 @@ from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import pages_url, picture, rows_table
 from factory_pipeline.assets.onboarding_stage import check_results, onboarding_stage, succeeded
 from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.onboarding.gedi_upload import is_of_build
 from factory_pipeline.onboarding.leaks import LeakReport
 from factory_pipeline.onboarding.page.sheets import histogram_sheet, pair_sheet
 from factory_pipeline.onboarding.pairing import Check
@@ -205,11 +206,14 @@ def dataset_page(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mate
 
 @dg.asset(deps=[dataset_page], kinds={"geotiff", "sqlite"}, **ONBOARDING)
 def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
-    """The finished dataset at its place, registered as Succeeded and as a collection of the data lake."""
+    """The finished dataset at its place, registered; its images are a collection of the data lake."""
     with onboarding_stage(context, factory) as onboarding:
         folder = onboarding.finish()
-        with closing(factory.registry()) as registry:
-            collection = collect_upload(registry, onboarding.home, onboarding.key)
+        collected = {}
+        # The images of a build are in the data lake already: twice, they could be drawn for two splits.
+        if not is_of_build(onboarding.manifest):
+            with closing(factory.registry()) as registry:
+                collected["collection"] = collect_upload(registry, onboarding.home, onboarding.key).id
         succeeded(context, factory)
         context.log.info(f"{onboarding.key} lies in {folder}.")
         return dg.MaterializeResult(
@@ -219,7 +223,7 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
                 "folder": dg.MetadataValue.path(str(folder)),
                 "dagster/uri": folder.as_uri(),
                 "page": dg.MetadataValue.url(page_url(onboarding.key)),
-                "collection": collection.id,
+                **collected,
             }
         )
 

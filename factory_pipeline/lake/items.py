@@ -6,7 +6,7 @@ https://github.com/radiantearth/stac-geoparquet-spec and https://geoparquet.org/
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,9 @@ from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.hashing import content_hash
 from factory_pipeline.lake.parquet import ParquetBatches
 from factory_pipeline.lake.tables import ITEM_SCHEMA, METADATA_PREFIX
-from factory_pipeline.onboarding.items import MEDIA_TYPES, PROJECTION, STAC_VERSION
+from factory_pipeline.onboarding.items import MEDIA_TYPES, PROJECTION, STAC_VERSION, UNKNOWN_TIMES
 from factory_pipeline.storage import write_whole
 
-UNKNOWN_TIMES = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""Start and end of an item without a time: STAC asks for an interval then, and this one holds any time."""
 TO_HOME = "../../"
 """From the folder of a collection to the factory home, which paths of media are relative to."""
 DERIVED = ("geometry", "bbox")

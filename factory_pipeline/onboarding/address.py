@@ -108,5 +108,6 @@ def check_peer(host: str, peer: str, policy: IntakePolicy) -> None:
     if not address.is_global or address.is_multicast:
         raise OnboardingError(
             "ADDRESS_NOT_ALLOWED",
-            f"The host {host} lies in a private network; this installation reads from public ones only.",
+            f"The host {host} lies in a private network, and intake.yaml does not say"
+            " private_addresses: true.",
         )

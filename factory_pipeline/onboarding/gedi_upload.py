@@ -27,7 +27,7 @@ from factory_pipeline.onboarding.gedi_rasters import (
     image_suffix,
     sample_rasters,
 )
-from factory_pipeline.onboarding.manifest import UPLOAD_TYPE, Purpose
+from factory_pipeline.onboarding.manifest import UPLOAD_TYPE, Purpose, UploadManifest
 from factory_pipeline.onboarding.spelling import fold
 from factory_pipeline.onboarding.split_rule import SPLIT_SPELLINGS, Percentages
 from factory_pipeline.onboarding.splits import SPLITS, TRAIN
@@ -38,6 +38,8 @@ from factory_pipeline.version import __version__
 
 MARK = "factory_pipeline"
 """Begins the comment of an archive, and the first line of a manifest, that a build wrote."""
+CONNECTOR = "factory_pipeline build"
+"""Where the images of such an upload come from, as its manifest says."""
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """Time of every member: the same samples are the same bytes."""
 UNIX = 3
@@ -125,6 +127,11 @@ def write_gedi_upload(
     return GediUpload(archive, manifest, samples, is_new=True)
 
 
+def is_of_build(manifest: UploadManifest) -> bool:
+    """Whether a build wrote an upload: the data lake has its samples as the build's own collection."""
+    return any(source.connector == CONNECTOR for source in manifest.data_sources)
+
+
 def _document(
     recipe: Recipe, modalities: Sequence[Modality], fields: Mapping[str, Field], archive: str, given: set[str]
 ) -> dict[str, Any]:
@@ -144,6 +151,7 @@ def _document(
         "data_sources": [
             {
                 "modality_tag": modality,
+                "connector": CONNECTOR,
                 "collection": LAYERS[modality].collection,
                 "file_suffix": image_suffix(modality),
                 "bands": _bands(LAYERS[modality], fields[LAYERS[modality].field]),

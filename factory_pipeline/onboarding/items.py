@@ -5,7 +5,7 @@ https://github.com/radiantearth/stac-geoparquet-spec and https://geoparquet.org/
 """
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from factory_pipeline.storage import write_whole
 
 STAC_VERSION = "1.1.0"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+UNKNOWN_TIMES = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""Start and end of an item without a time, as uploads name none: STAC asks for an interval then, and this one
+holds any time."""
+TIME = pa.timestamp("us", tz="UTC")
 LABEL = "label"
 """Key of the label among the assets."""
 
@@ -45,7 +49,6 @@ def write_items(
     split: pl.DataFrame,
     name: str,
     description: str,
-    dated: datetime,
 ) -> None:
     """Write the items of a dataset, one per image and label.
 
@@ -58,7 +61,6 @@ def write_items(
         split: `stem`, `split`.
         name: id of the STAC collection.
         description: of the collection.
-        dated: with a time zone. STAC asks for a time and an upload names none: the time of onboarding.
     """
     frame = items.join(split, on="stem", how="left", maintain_order="left").sort("stem")
     corners = footprints(frame)
@@ -86,7 +88,11 @@ def write_items(
         "links": pa.array([[]] * height, pa.list_(_LINK)),
         "assets": _assets(images, tags, frame["label"].to_list()),
         "collection": pa.array([name] * height),
-        "datetime": pa.array([dated] * height, pa.timestamp("us", tz="UTC")),
+        "datetime": pa.array([None] * height, TIME),
+        **{
+            name: pa.array([time] * height, TIME)
+            for name, time in zip(("start_datetime", "end_datetime"), UNKNOWN_TIMES, strict=True)
+        },
         "proj:code": pa.array(
             [None if code is None else f"EPSG:{code}" for code in frame["epsg"]], pa.string()
         ),
@@ -103,7 +109,7 @@ def write_items(
         {
             "geo": json.dumps(_geo(extent if placed.any() else None)),
             "stac-geoparquet": json.dumps(
-                {"version": "1.0.0", "collections": {name: _collection(name, description, extent, dated)}}
+                {"version": "1.0.0", "collections": {name: _collection(name, description, extent)}}
             ),
         }
     )
@@ -155,7 +161,7 @@ def _geo(extent: list[float] | None) -> dict[str, Any]:
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-def _collection(name: str, description: str, extent: list[float], dated: datetime) -> dict[str, Any]:
+def _collection(name: str, description: str, extent: list[float]) -> dict[str, Any]:
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
@@ -165,6 +171,6 @@ def _collection(name: str, description: str, extent: list[float], dated: datetim
         "links": [],
         "extent": {
             "spatial": {"bbox": [extent]},
-            "temporal": {"interval": [[dated.isoformat(), dated.isoformat()]]},
+            "temporal": {"interval": [[None, None]]},
         },
     }

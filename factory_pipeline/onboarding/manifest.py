@@ -91,6 +91,8 @@ def _suffixes(value: Any) -> Any:
 Suffix = Annotated[str, BeforeValidator(_suffix), Field(pattern=r"^[^/\\*?\x00-\x1f]+$")]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value).strip())]
 Name = Annotated[str, BeforeValidator(without_blanks), Field(min_length=1, max_length=200)]
+Address = Annotated[str, BeforeValidator(without_blanks), Field(min_length=1, max_length=8000)]
+"""As long as a signed address may be."""
 
 
 class Band(ManifestSection):
@@ -205,7 +207,7 @@ class UploadManifest(ManifestSection):
 
     type_of_upload: Literal["Dataset & Labels"] = UPLOAD_TYPE
     purpose: Purpose
-    dataset_url: Name
+    dataset_url: Address
     """Where the archive lies: an address, or a path relative to where the manifest lies."""
     training_data_suffixes: Annotated[tuple[Suffix, ...], BeforeValidator(_suffixes)] = Field(min_length=1)
     label_suffix: Suffix
@@ -311,7 +313,7 @@ class UploadManifest(ManifestSection):
         except UnicodeDecodeError as error:
             raise _invalid(f"The manifest {name} is not UTF-8 text.") from error
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
             raise _invalid(f"The manifest {name} is not YAML: {reason}.") from error
         if isinstance(document, Mapping) and not {fold(key) for key in document} & {"dataset_name", "name"}:
             document = {**document, "dataset_name": Path(name).stem}
@@ -326,7 +328,9 @@ class UploadManifest(ManifestSection):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            raise _invalid(_sentence(error.errors()[0], where)) from error
+            # A key that is misspelt is told before the one that it should have been.
+            told = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+            raise _invalid(_sentence(told[0], where)) from error
 
     def canonical_json(self) -> str:
         """The manifest with sorted keys, without its address: an archive may move."""

@@ -81,10 +81,12 @@ def safe_name(name: str, archive: str) -> str:
     path = name.replace("\\", "/")
     shown = repr(name[:120])
     if path.startswith("/") or (len(path) > 1 and path[1] == ":"):
-        raise _refused("ABSOLUTE_PATH", archive, f"holds the absolute path {shown}")
+        raise _refused("ABSOLUTE_PATH", archive, f"holds the absolute path {shown}; paths must be relative")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise _refused("PATH_TRAVERSAL", archive, f"holds {shown}, which leads out of its folder")
+        raise _refused(
+            "PATH_TRAVERSAL", archive, f"holds {shown}, which leads out of its folder; paths must stay inside"
+        )
     for part in parts:
         encodable = part.isascii() or not any(0xD800 <= ord(letter) <= 0xDFFF for letter in part)
         if not encodable or any(unicodedata.category(letter) == "Cc" for letter in part):

@@ -86,7 +86,11 @@ def files_found(files: pl.DataFrame, suffixes: Suffixes) -> Check:
     found = dict(files.group_by("suffix").len().iter_rows())
     missing = [suffix for suffix in (*suffixes.images, suffixes.label) if not found.get(suffix)]
     if missing:
-        return Check("files_found", False, f"No file ends in {' nor in '.join(map(repr, missing))}.")
+        message = f"No file ends in {' nor in '.join(map(repr, missing))}"
+        pairs = [pair for pair in suffixes.overlapping() if pair[1] in missing]
+        longer = ", ".join(f"{one!r} also ends in {other!r}" for one, other in pairs)
+        hint = f" alone: {longer}, and the longer suffix decides" if pairs else ""
+        return Check("files_found", False, f"{message}{hint}.")
     counts = ", ".join(f"{found[suffix]} in {suffix}" for suffix in (*suffixes.images, suffixes.label))
     return Check("files_found", True, f"Files end {counts}.")
 
@@ -244,7 +248,8 @@ def mask_values_known(
     return _check(
         "mask_values_known",
         values["name"].unique(),
-        f"hold values that no label category names: {shown}",
+        f"hold values that no label category names: {shown} (the categories are"
+        f" {', '.join(str(category.id) for category in categories)}; a value of no data is label_nodata)",
         "Every value in the masks is named by a label category.",
     )
 

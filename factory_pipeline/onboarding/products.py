@@ -65,7 +65,7 @@ def write_products(made: Products) -> None:
     """
     name, _, version = made.key.partition("@")
     files, manifest = made.files, made.manifest
-    write_items(files.items, made.index, made.split, name, manifest.description, made.dated)
+    write_items(files.items, made.index, made.split, name, manifest.description)
     if manifest.purpose in TRAINED:
         config = terratorch_config(manifest, made.parameters, made.split, made.place)
         write_terratorch(files.terratorch, config)

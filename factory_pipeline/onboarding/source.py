@@ -19,6 +19,10 @@ PIECE_BYTES = 1 << 20
 """Bytes that a stream gives at a time."""
 
 
+SMALL_BYTES = 1 << 20
+"""A remote archive up to this size is fetched by one request: a hundred small ones would bring as much."""
+
+
 class Source(ABC):
     """An archive at its place. `read` may be called from several threads at once."""
 
@@ -37,6 +41,8 @@ class Source(ABC):
         """Start with nothing read."""
         self._lock = threading.Lock()
         self._bytes_read = 0
+        self._fetching = threading.Lock()
+        self._content = b""
 
     @property
     def bytes_read(self) -> int:
@@ -56,7 +62,11 @@ class Source(ABC):
                 " before it is downloaded.",
             )
         length = min(length, self.size - start)
-        return self._counted(self._read(start, length)) if length > 0 else b""
+        if length <= 0:
+            return b""
+        if not self.local and self.size <= SMALL_BYTES:
+            return self._whole(self.size)[start : start + length]
+        return self._counted(self._read(start, length))
 
     def stream(self, start: int = 0) -> Iterator[bytes]:
         """All bytes from `start`, in order; a host without ranges starts from 0 only.
@@ -75,6 +85,13 @@ class Source(ABC):
 
     @abstractmethod
     def _stream(self, start: int) -> Iterator[bytes]: ...
+
+    def _whole(self, size: int) -> bytes:
+        """All bytes of a small archive, asked for once."""
+        with self._fetching:
+            if not self._content:
+                self._content = self._counted(self._read(0, size))
+        return self._content
 
     def _counted(self, data: bytes) -> bytes:
         with self._lock:

@@ -18,7 +18,7 @@ from factory_pipeline.onboarding.contents import scan_contents
 from factory_pipeline.onboarding.download import fetch, open_source
 from factory_pipeline.onboarding.headers import scan_folder
 from factory_pipeline.onboarding.leaks import LeakReport, leak_report
-from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
 from factory_pipeline.onboarding.matching import Suffixes
 from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
 from factory_pipeline.onboarding.policy import IntakePolicy
@@ -134,7 +134,9 @@ class Onboarding:
             OnboardingError: the archive is broken or hostile, or a check of the headers failed.
         """
         contents = self._contents()
-        checks = pixel_checks(contents, self.given.label_categories, self.given.label_nodata)
+        # Labels of a regression hold measured values; a category there names the quantity.
+        classes = () if self.given.purpose is Purpose.REGRESSION else self.given.label_categories
+        checks = pixel_checks(contents, classes, self.given.label_nodata)
         if not all(check.passed for check in checks):
             return Arranged(checks, None)
         if not self.files.index.exists():

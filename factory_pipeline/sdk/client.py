@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from factory_pipeline.augment.config import CATEGORY
-from factory_pipeline.errors import ArgumentError
+from factory_pipeline.errors import ArgumentError, BuildError, RemoteError
 from factory_pipeline.exports.download import download, folder_name
 from factory_pipeline.exports.formats import FORMATS, format_named
 from factory_pipeline.sdk.factory import Created, Factory, OnProgress
@@ -244,8 +244,18 @@ class DatasetClient:
             if request.export_types:
                 version = self.describe_version(created.version_id)
                 for export_type in request.export_types:
-                    self._factory.export(version, export_type, tell)
+                    self._export_made(version, export_type, tell)
         return created
+
+    def _export_made(self, version: VersionSummary, export_type: str, tell: OnProgress) -> None:
+        """Export a version that was made by the same call; a failure says that the version is there."""
+        try:
+            self._factory.export(version, export_type, tell)
+        except (BuildError, RemoteError) as error:
+            raise type(error)(
+                f"{version.dataset} {version.number} was made (version {version.id}), but not its export as"
+                f" {export_type}: {error}"
+            ) from error
 
 
 def _factory(address: str | None, home: str | Path | None) -> Factory:

@@ -121,12 +121,14 @@ def test_new_manifest_is_prefilled_by_the_pre_scan(used: FactoryHome, tmp_path: 
         "Segmentation", used.root.parent / "rivers.zip", "_merged.tif", "_mask.tif", "", "Two bands.",
         "S2", "", "sentinel-2-l2a", "n", "0.0001",
         "", "Land", "", "", "", "Water", "blue", "0.5", "n",
+        "y", "255",
     ]  # fmt: skip
     path = tmp_path / "written.yaml"
     asked = command(used, "new-manifest", "--output", path, answers="\n".join(map(str, answers)) + "\n")
     assert asked.exit_code == 0, asked.output
     manifest = UploadManifest.load(path)
     assert manifest.dataset_name == "rivers"
+    assert manifest.label_nodata == 255
     assert [band.band_name for band in manifest.data_sources[0].bands] == ["Blue", "Red"]
     assert [band.rgb_band for band in manifest.data_sources[0].bands] == ["B", "R"]
     assert [(known.id, known.name, known.opacity) for known in manifest.label_categories] == [
@@ -141,7 +143,7 @@ def test_new_manifest_offers_known_collections_and_fills_in_their_bands(tmp_path
     zip_of(tmp_path / "fields.zip", {"a_merged.tif": named, "a_mask.tif": mask()})
     answers = [
         "Regression", tmp_path / "fields.zip", "_merged.tif", "_mask.tif", "", "",
-        "", "", "", "n", "n",
+        "", "", "", "n", "n", "n",
     ]  # fmt: skip
     path = tmp_path / "written.yaml"
     home = FactoryHome(tmp_path / "home")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,7 @@ SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 def _described(curated: Curated) -> dict[str, Any]:
     split = random_split(curated.items, SHARES, 0)
     write_split_files(curated.root / "split_files", split)
-    write_items(
-        curated.root / "items.parquet", curated.items, split, "floods", "", datetime(2026, 5, 1, tzinfo=UTC)
-    )
+    write_items(curated.root / "items.parquet", curated.items, split, "floods", "")
     document = croissant(
         curated.root,
         curated.manifest,

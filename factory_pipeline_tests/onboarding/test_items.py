@@ -1,7 +1,6 @@
 """`items.parquet` read back as Parquet, as GeoParquet and as STAC items."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from factory_pipeline.onboarding.items import write_items
 from factory_pipeline.onboarding.splits import random_split
 from factory_pipeline_tests.onboarding.curated import items_frame, onboarded
 
-DATED = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 
 
@@ -27,7 +25,7 @@ def written(tmp_path: Path):
     curated = onboarded(tmp_path, 6, modalities=("S2", "S1"))
     split = random_split(curated.items, SHARES, 0)
     path = tmp_path / "items.parquet"
-    write_items(path, curated.items, split, "spring-floods", "Rivers", DATED)
+    write_items(path, curated.items, split, "spring-floods", "Rivers")
     return curated, split, path
 
 
@@ -67,7 +65,7 @@ def test_rows_are_stac_items(written) -> None:
     splits = dict(split.iter_rows())
     for row in pq.read_table(path).to_pylist():
         properties = {name: value for name, value in row.items() if name not in {*top, "geometry", "bbox"}}
-        properties["datetime"] = row["datetime"].isoformat()
+        properties |= {name: row[name].isoformat() for name in ("start_datetime", "end_datetime")}
         item = pystac.Item.from_dict(
             {name: row[name] for name in top}
             | {
@@ -78,7 +76,7 @@ def test_rows_are_stac_items(written) -> None:
         )
         assert set(item.assets) == {"S1", "S2", "label"}
         assert all((curated.root / asset.href).is_file() for asset in item.assets.values())
-        assert item.datetime == DATED
+        assert item.datetime is None, "an upload names no time"
         assert item.properties["split"] == splits[item.id]
         assert item.properties["proj:code"] == "EPSG:32633"
 
@@ -94,7 +92,7 @@ def test_polars_reads_it_as_a_plain_table(written) -> None:
 def test_images_without_georeference_have_no_geometry(tmp_path: Path) -> None:
     items = items_frame([{}, {"bounds": [10.0, 50.0, 11.0, 51.0]}])
     split = pl.DataFrame({"stem": items["stem"], "split": ["train", "test"]})
-    write_items(tmp_path / "items.parquet", items, split, "x", "", DATED)
+    write_items(tmp_path / "items.parquet", items, split, "x", "")
     first, second = pq.read_table(tmp_path / "items.parquet").to_pylist()
     assert (first["geometry"], first["bbox"]) == (None, None)
     assert shapely.from_wkb(second["geometry"]).equals(shapely.box(10, 50, 11, 51))
@@ -103,7 +101,7 @@ def test_images_without_georeference_have_no_geometry(tmp_path: Path) -> None:
 def test_a_footprint_across_180_degrees_has_west_beyond_east(tmp_path: Path) -> None:
     items = items_frame([{"bounds": [179.5, -17.0, -179.5, -16.0]}])
     split = pl.DataFrame({"stem": items["stem"], "split": ["train"]})
-    write_items(tmp_path / "items.parquet", items, split, "x", "", DATED)
+    write_items(tmp_path / "items.parquet", items, split, "x", "")
     (row,) = pq.read_table(tmp_path / "items.parquet").to_pylist()
     assert list(row["bbox"].values()) == [179.5, -17.0, -179.5, -16.0]
 
@@ -112,5 +110,5 @@ def test_the_bytes_are_the_same_each_time(written) -> None:
     curated, split, path = written
     first = path.read_bytes()
     order = np.random.default_rng(0).permutation(curated.items.height).tolist()
-    write_items(path, curated.items[order], split, "spring-floods", "Rivers", DATED)
+    write_items(path, curated.items[order], split, "spring-floods", "Rivers")
     assert path.read_bytes() == first

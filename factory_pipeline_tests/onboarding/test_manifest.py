@@ -165,6 +165,17 @@ def test_a_missing_field_is_named() -> None:
         UploadManifest.parse(without, "floods.yaml")
 
 
+def test_a_key_that_is_misspelt_is_told_before_the_one_that_is_missing() -> None:
+    misspelt = {("dataset_urll" if key == "dataset_url" else key): value for key, value in MANIFEST.items()}
+    with pytest.raises(OnboardingError, match=r"has the key dataset_urll, .*did you mean dataset_url\?"):
+        UploadManifest.parse(misspelt, "floods.yaml")
+
+
+def test_a_signed_address_may_be_long() -> None:
+    address = f"https://example.org/a.zip?signature={'s' * 3000}"
+    assert UploadManifest.parse({**MANIFEST, "dataset_url": address}, "floods.yaml").dataset_url == address
+
+
 def test_credentials_are_refused_and_not_shown() -> None:
     said = message(dataset_url="https://me:secret@example.org/a.zip")
     assert "secret" not in said
@@ -197,8 +208,9 @@ def test_a_path_starts_at_the_folder_of_the_manifest(tmp_path: Path, given: str,
 def test_files_that_are_no_manifest(tmp_path: Path, text: str) -> None:
     path = tmp_path / "floods.yaml"
     path.write_text(text)
-    with pytest.raises(OnboardingError, match=r"floods\.yaml"):
+    with pytest.raises(OnboardingError, match=r"floods\.yaml") as told:
         UploadManifest.load(path)
+    assert "<unicode string>" not in str(told.value)
 
 
 def test_the_key_follows_from_content_alone() -> None:

@@ -333,6 +333,12 @@ def test_other_purposes_need_no_categories(bench: Bench, purpose: str) -> None:
     assert "factory finetune rivers" in files.page.read_text() or purpose != "Regression"
 
 
+def test_a_category_of_a_regression_names_what_is_measured(bench: Bench) -> None:
+    category = {"id": 1, "name": "Biomass", "color": "green"}
+    key = bench.onboard("rivers", purpose="Regression", label_categories=[category])
+    assert bench.home.upload(key).finished.terratorch.exists(), "though the labels hold other values than 1"
+
+
 def test_several_modalities_each_have_their_folder(bench: Bench) -> None:
     files = {}
     for number in range(6):

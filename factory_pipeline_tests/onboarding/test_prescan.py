@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding import source
 from factory_pipeline.onboarding.archive import extract
 from factory_pipeline.onboarding.headers import scan_folder
 from factory_pipeline.onboarding.manifest import UploadManifest
@@ -125,7 +126,19 @@ def test_of_a_compressed_member_no_more_is_unpacked_than_its_header(tmp_path: Pa
     assert served < 300 << 10
 
 
-def test_neighbours_come_in_one_request(tmp_path: Path) -> None:
+def test_a_small_archive_comes_in_one_piece(tmp_path: Path) -> None:
+    size = zip_of(tmp_path / "a.zip", pairs(100)).stat().st_size
+    with SampleServer(tmp_path) as server:
+        report = prescan(f"{server.url}/a.zip", *SUFFIXES, OPEN)
+        served = server.counts()["/a.zip"]
+    assert report.images == 100
+    assert report.bytes_read == size
+    assert served.bytes <= size + 1024, "and what a first look brings"
+    assert served.requests <= 2
+
+
+def test_neighbours_come_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "SMALL_BYTES", 0)
     zip_of(tmp_path / "a.zip", pairs(100))
     with SampleServer(tmp_path) as server:
         report = prescan(f"{server.url}/a.zip", *SUFFIXES, OPEN)

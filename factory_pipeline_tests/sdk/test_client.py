@@ -14,7 +14,8 @@ import pytest
 from factory_pipeline import DatasetClient
 from factory_pipeline.automation.versions import requested_exports
 from factory_pipeline.doors.uploads import collect_upload
-from factory_pipeline.errors import ArgumentError, DownloadError, FactoryError
+from factory_pipeline.errors import ArgumentError, DownloadError, ExportError, FactoryError
+from factory_pipeline.exports import raw
 from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.resources import Factory
 from factory_pipeline.storage import FactoryHome
@@ -138,6 +139,21 @@ def test_an_update_is_a_revision_or_a_new_version(client: DatasetClient, collect
     assert comparison.labels_added == ("Land",)
     assert not comparison.moved
     assert client.compare_versions(first.version_id, newer.version_id).is_same
+
+
+def test_an_export_that_fails_says_that_the_version_is_made(
+    client: DatasetClient, collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ExportError("the disk says no")
+
+    monkeypatch.setattr(raw, "check", broken)
+    with pytest.raises(
+        FactoryError, match=r"Broken 1.0.0 was made \(version .*\), but not its export as RAW"
+    ):
+        client.create_dataset_from_collection("Broken", collection, SPLIT, ["Water"], ["RAW"])
+    [version] = client.describe_dataset("Broken").versions
+    assert not version.exports
 
 
 def test_a_deleted_version_is_gone(client: DatasetClient, collection: str, home: FactoryHome) -> None:
