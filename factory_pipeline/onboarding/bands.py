@@ -6,17 +6,15 @@ pass over the files, 32-bit numbers two, the second for percentiles and histogra
 """
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.gather import in_order
 from factory_pipeline.onboarding.pixels import data_type, strips
 from factory_pipeline.onboarding.tally import (
     Counts,
@@ -32,8 +30,6 @@ PERCENTILES = (1.0, 2.0, 5.0, 25.0, 50.0, 75.0, 95.0, 98.0, 99.0)
 HISTOGRAM_RANGE = (0.5, 99.5)
 """Percentiles between which a histogram is drawn, so that one saturated pixel doesn't flatten it."""
 HISTOGRAM_BINS = 64
-
-_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -115,18 +111,6 @@ def band_statistics(
         for name, total, band in zip(band_names, totals, ready, strict=True)
     ]
     return found, empty
-
-
-def in_order(task: Callable[[Path], _Part], paths: Iterable[Path], workers: int) -> Iterator[_Part]:
-    """Run a task per file in threads; answers come in the order of the files, few of them waiting."""
-    waiting: deque[Future[_Part]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for path in paths:
-            waiting.append(pool.submit(task, path))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What the pixels of an upload hold: one pass over every file, in strips."""
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import polars as pl
 
 from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.gather import frame_of, in_order
 from factory_pipeline.onboarding.matching import LABEL
 from factory_pipeline.onboarding.pixels import strips
 
@@ -47,9 +47,7 @@ def scan_contents(folder: Path, files: pl.DataFrame, max_pixels: int, workers: i
         name, role, readable = row
         return _content(folder / name, role) if readable else dict.fromkeys(CONTENT_SCHEMA)
 
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(content_of, asked.iter_rows()))
-    return files.hstack(pl.DataFrame(found, schema=CONTENT_SCHEMA))
+    return files.hstack(frame_of(in_order(content_of, asked.iter_rows(), workers), CONTENT_SCHEMA))
 
 
 def _content(path: Path, role: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pyproj.exceptions import ProjError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.matching import Role
 from factory_pipeline.positioned import PositionedFile
 
@@ -196,7 +197,7 @@ def file_row(name: str, role: Role, size: int, header: Header) -> dict[str, Any]
 
 def file_frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """Rows as a frame in FILE_SCHEMA, sorted by name."""
-    return pl.DataFrame(list(rows), schema=FILE_SCHEMA).sort("name")
+    return frame_of(rows, FILE_SCHEMA).sort("name")
 
 
 def scan_folder(folder: Path, roles: dict[str, Role]) -> pl.DataFrame:
@@ -209,8 +210,9 @@ def scan_folder(folder: Path, roles: dict[str, Role]) -> pl.DataFrame:
     Returns:
         A frame in FILE_SCHEMA.
     """
-    rows = []
-    for name, role in roles.items():
+
+    def row_of(name: str) -> dict[str, Any]:
         with (folder / name).open("rb") as file:
-            rows.append(file_row(name, role, (folder / name).stat().st_size, read_header(file)))
-    return file_frame(rows)
+            return file_row(name, roles[name], (folder / name).stat().st_size, read_header(file))
+
+    return file_frame(map(row_of, roles))

@@ -1,8 +1,9 @@
 """The pre-scan: what an upload holds, from its list of members and their headers, before the download."""
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from factory_pipeline.onboarding.archive import (
     zip_files,
 )
 from factory_pipeline.onboarding.download import open_source
+from factory_pipeline.onboarding.gather import in_order
 from factory_pipeline.onboarding.headers import file_frame, file_row, read_header
 from factory_pipeline.onboarding.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest import UploadManifest
@@ -78,15 +80,14 @@ def prescan(
     suffixes = Suffixes(tuple(training_data_suffixes), label_suffix)
     with open_source(url, policy) as source:
         if archive_kind(source) is ArchiveKind.ZIP:
-            names, rows = _scan_zip(source, suffixes, policy)
+            names, files = _scan_zip(source, suffixes, policy)
         elif isinstance(source, LocalSource):
-            names, rows = _scan_tar(source, suffixes, policy)
+            names, files = _scan_tar(source, suffixes, policy)
         else:
             raise OnboardingError(
                 "NEEDS_DOWNLOAD",
                 f"{source.url} is a tar archive, which must be downloaded whole before its files are known.",
             )
-        files = file_frame(rows)
         taken = set(files["name"])
         others = tuple(sorted(name for name in names if name not in taken))
         return PrescanReport(
@@ -149,9 +150,7 @@ def _numbered(names: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _scan_zip(
-    source: Source, suffixes: Suffixes, policy: IntakePolicy
-) -> tuple[list[str], list[dict[str, Any]]]:
+def _scan_zip(source: Source, suffixes: Suffixes, policy: IntakePolicy) -> tuple[list[str], pl.DataFrame]:
     with open_zip(source, policy) as listed:
         members = zip_files(listed, source.url, policy)
     roles = {name: role for name in members if (role := suffixes.role_of(name)) is not None}
@@ -167,30 +166,32 @@ def _scan_zip(
         return rows
 
     workers = LOCAL_WORKERS if source.local else policy.concurrency
-    with ThreadPoolExecutor(workers) as pool:
-        return list(members), [row for rows in pool.map(rows_of, groups) for row in rows]
+    return list(members), file_frame(chain.from_iterable(in_order(rows_of, groups, workers)))
 
 
 def _scan_tar(
     source: LocalSource, suffixes: Suffixes, policy: IntakePolicy
-) -> tuple[list[str], list[dict[str, Any]]]:
+) -> tuple[list[str], pl.DataFrame]:
     gate = Gate(source.path.name, policy)
     meter = Meter(source.path.name, policy, source.size)
-    rows = []
-    with open_tar(source.path, meter.count) as members:
-        for listed, info in members:
-            member = tar_member(info, source.path.name)
-            if not gate.admits(member):
-                continue
-            role: Role | None = suffixes.role_of(member.name)
-            if role is None:
-                continue
-            file = listed.extractfile(info)
-            assert file is not None
-            head = io.BytesIO(file.read(policy.max_header_bytes))
-            rows.append(file_row(member.name, role, member.size, read_header(head)))
+
+    def rows() -> Iterator[dict[str, Any]]:
+        with open_tar(source.path, meter.count) as members:
+            for listed, info in members:
+                member = tar_member(info, source.path.name)
+                if not gate.admits(member):
+                    continue
+                role: Role | None = suffixes.role_of(member.name)
+                if role is None:
+                    continue
+                file = listed.extractfile(info)
+                assert file is not None
+                head = io.BytesIO(file.read(policy.max_header_bytes))
+                yield file_row(member.name, role, member.size, read_header(head))
+
+    files = file_frame(rows())
     gate.check_not_empty()
-    return gate.files, rows
+    return gate.files, files
 
 
 def _notes(suffixes: Suffixes, files: pl.DataFrame, others: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.matching import IMAGE, LABEL
 
 STEM_DIGITS = 16
@@ -60,32 +62,28 @@ def dataset_index(contents: pl.DataFrame, modalities: dict[str, str], label_suff
     Returns:
         A frame in INDEX_SCHEMA, sorted by original name; paths are relative to the dataset's folder.
     """
-    rows = []
-    for (original,), group in contents.sort("stem").group_by("stem", maintain_order=True):
-        stem = safe_stem(str(original))
+    in_suffix = {suffix: safe_suffix(suffix) for suffix in (*modalities, label_suffix)}
+
+    def row_of(original: str, group: pl.DataFrame) -> dict[str, Any]:
+        stem = safe_stem(original)
         by_suffix = {row["suffix"]: row for row in group.iter_rows(named=True)}
         images = [by_suffix[suffix] for suffix in modalities]
         first = images[0]
         hashes = [image["sha256"] or "" for image in images]
-        rows.append(
-            {
-                "stem": stem,
-                "original_name": original,
-                "images": [
-                    {"modality_tag": tag, "path": f"training_data/{tag}/{stem}{safe_suffix(suffix)}"}
-                    for suffix, tag in modalities.items()
-                ],
-                "label": f"labels/{stem}{safe_suffix(label_suffix)}",
-                "sha256": hashes[0]
-                if len(hashes) == 1
-                else hashlib.sha256("".join(hashes).encode()).hexdigest(),
-                **{
-                    key: first[key]
-                    for key in ("width", "height", "bands", "crs", "epsg", "transform", "bounds")
-                },
-            }
-        )
-    return pl.DataFrame(rows, schema=INDEX_SCHEMA)
+        return {
+            "stem": stem,
+            "original_name": original,
+            "images": [
+                {"modality_tag": tag, "path": f"training_data/{tag}/{stem}{in_suffix[suffix]}"}
+                for suffix, tag in modalities.items()
+            ],
+            "label": f"labels/{stem}{in_suffix[label_suffix]}",
+            "sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+            **{key: first[key] for key in ("width", "height", "bands", "crs", "epsg", "transform", "bounds")},
+        }
+
+    groups = contents.sort("stem").group_by("stem", maintain_order=True)
+    return frame_of((row_of(str(original), group) for (original,), group in groups), INDEX_SCHEMA)
 
 
 def arrange(
