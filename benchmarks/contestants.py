@@ -31,8 +31,9 @@ DAY_S = 86_400
 
 def block_engine(stac_url: str, footprints: Path) -> Callable[[], int]:
     """The pipeline in one process, batch after batch; gives the number of samples."""
-    catalog, reader = open_catalog(stac_url), BlockReader()
     parts = batches(pl.read_parquet(footprints))
+    _warm_up(stac_url, parts[0])
+    catalog, reader = open_catalog(stac_url), BlockReader()
     return lambda: sum(extract(catalog, part, reader) for part in parts)
 
 
@@ -41,7 +42,7 @@ def block_engine_in_processes(stac_url: str, footprints: Path) -> Callable[[], i
     parts = batches(pl.read_parquet(footprints))
     # Threads of this process must not be forked; what is started and imported is not measured.
     pool = ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"))
-    list(pool.map(_warm_up, range(PROCESSES), [stac_url] * PROCESSES))
+    list(pool.map(_warm_up, [stac_url] * PROCESSES, parts))
 
     def work() -> int:
         with pool:
@@ -57,10 +58,10 @@ def batches(footprints: pl.DataFrame) -> list[pl.DataFrame]:
     return [ordered.slice(first, size) for first in range(0, ordered.height, size)]
 
 
-def _warm_up(number: int, stac_url: str) -> int:
-    open_catalog(stac_url)
-    time.sleep(0.5)  # so that no process takes the other's turn
-    return number
+def _warm_up(stac_url: str, batch: pl.DataFrame) -> None:
+    """Import and set up what the first footprint of a process needs; nothing is kept of it."""
+    extract(open_catalog(stac_url), batch.tail(1), BlockReader())
+    time.sleep(1)  # so that no process takes the other's turn
 
 
 def _extract_batch(stac_url: str, batch: pl.DataFrame) -> int:

@@ -206,8 +206,19 @@ def _notes(suffixes: Suffixes, files: pl.DataFrame, others: tuple[str, ...]) -> 
     if files["nodata"].n_unique() > 1:
         notes.append("The files declare different no data values.")
     for suffix in suffixes.images:
-        names = _band_names_of(files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE)))
+        images = files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
+        if several := _sizes(images):
+            notes.append(f"Images that end in {suffix!r} have {several}; a batch of a training takes one.")
+        names = _band_names_of(images)
         fitting = fitting_collections(names)
         if fitting:
             notes.append(f"The bands of {suffix!r} have the names of {' or '.join(fitting)}.")
     return tuple(notes)
+
+
+def _sizes(images: pl.DataFrame) -> str:
+    """The sizes of images, the most frequent first; empty where all have one."""
+    sizes = images.drop_nulls("width").group_by("width", "height").len()
+    common = sizes.sort("len", "width", "height", descending=True).head(3).rows()
+    listed = ", ".join(f"{count} of {width} x {height}" for width, height, count in common)
+    return f"{sizes.height} sizes ({listed})" if sizes.height > 1 else ""

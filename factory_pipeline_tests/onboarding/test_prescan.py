@@ -126,6 +126,15 @@ def test_of_a_compressed_member_no_more_is_unpacked_than_its_header(tmp_path: Pa
     assert served < 300 << 10
 
 
+def test_images_of_several_sizes_are_noted(tmp_path: Path) -> None:
+    wide = np.ones((2, 8, 16), np.uint16)
+    files = pairs(5) | {"wide_merged.tif": geotiff(wide), "wide_mask.tif": geotiff(wide[:1].astype(np.uint8))}
+    report = prescan(str(zip_of(tmp_path / "a.zip", files)), *SUFFIXES, OPEN)
+    assert report.passed
+    [note] = [note for note in report.notes if "sizes" in note]
+    assert "2 sizes (5 of 8 x 8, 1 of 16 x 8)" in note
+
+
 def test_a_small_archive_comes_in_one_piece(tmp_path: Path) -> None:
     size = zip_of(tmp_path / "a.zip", pairs(100)).stat().st_size
     with SampleServer(tmp_path) as server:
