@@ -129,7 +129,7 @@ def test_of_a_compressed_member_no_more_is_unpacked_than_its_header(tmp_path: Pa
 def test_images_of_several_sizes_are_noted(tmp_path: Path) -> None:
     wide = np.ones((2, 8, 16), np.uint16)
     files = pairs(5) | {"wide_merged.tif": geotiff(wide), "wide_mask.tif": geotiff(wide[:1].astype(np.uint8))}
-    report = prescan(str(zip_of(tmp_path / "a.zip", files)), *SUFFIXES, OPEN)
+    report = prescan(str(zip_of(tmp_path / "a.zip", files)), *SUFFIXES, local(tmp_path))
     assert report.passed
     [note] = [note for note in report.notes if "sizes" in note]
     assert "2 sizes (5 of 8 x 8, 1 of 16 x 8)" in note
