@@ -146,8 +146,13 @@ class ByteSource:
         witness = self._witnesses.get(_server(href))
         if witness is None:
             return False
-        if isinstance(await self._persist(witness, 0, 1, False, _WITNESS_TRIES), FetchedRange):
-            return True
+        try:
+            if isinstance(await self._persist(witness, 0, 1, False, _WITNESS_TRIES), FetchedRange):
+                return True
+        except SourceError as refusal:
+            if not refusal.away:
+                return True  # who refuses answers
+            raise
         self._away.add(_server(href))
         raise SourceError("its server has stopped answering", passing=True, away=True)
 

@@ -1,5 +1,6 @@
 """Blocks come over HTTP once, whatever goes wrong on the way."""
 
+import asyncio
 import itertools
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from factory_pipeline.cog.engine import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
-from factory_pipeline.cog.source import Patience
+from factory_pipeline.cog.source import ByteSource, Patience, SourceError
 from factory_pipeline.sample.server import Faults, SampleServer
 from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, layout_of, random_values, write_raster
 from factory_pipeline_tests.cog.sample_reads import sample_reads
@@ -196,3 +197,20 @@ def test_a_server_that_asks_for_an_hour_is_away(folder: Path) -> None:
         answers = reader.read(reads_from(server.url))
     failures = [answer for answer in answers if isinstance(answer, ReadFailure)]
     assert any(failure.away and "asks to be left alone" in failure.reason for failure in failures)
+
+
+def test_a_server_that_refuses_what_it_sent_before_is_not_away(folder: Path) -> None:
+    faults = [Faults(path="/0.tif", after=1, status=404), Faults(path="/1.tif", status=503)]
+
+    async def fetch_both(url: str) -> None:
+        source = ByteSource(None, ONCE)
+        await source.fetch(f"{url}/0.tif", 0, 100)
+        await source.fetch(f"{url}/1.tif", 0, 100)
+
+    with (
+        SampleServer(folder, faults=faults) as server,
+        pytest.raises(SourceError, match=r"status 503 \(2 tries\)") as told,
+    ):
+        asyncio.run(fetch_both(server.url))
+    assert told.value.passing
+    assert not told.value.away
