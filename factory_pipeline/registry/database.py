@@ -1,6 +1,7 @@
 """The connection to the registry's database, SQLite or PostgreSQL, and its two kinds of transaction."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,22 @@ def _engine(where: str | Path) -> sa.Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin by _begin_sqlite, not by the driver's guess
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_log(connection)
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Keep a write-ahead log. Of several that turn it on for a new file at once, SQLite refuses all but one
+    without waiting, whatever its timeout."""
+    last = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > last:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
