@@ -33,8 +33,8 @@ from factory_pipeline.sample.server import SampleServer
 from factory_pipeline.storage import FactoryHome
 
 IMAGES, SIDE, BANDS = 400, 256, 6
-SMALL_SIZES, SMALL_SIDE, SMALL_BANDS = (100, 1_000, 10_000, 100_000), 16, 3
-"""Numbers of images that growth is measured with."""
+SMALL_SIZES, SMALL_SIDE, SMALL_BANDS = (100, 1_000, 10_000), 16, 3
+"""Numbers of images that growth is measured with; scale 10 ends at 100,000."""
 CORNER, METRES, PER_ROW = (300_000.0, 6_000_000.0), 10.0, 1000
 """Upper left corner of the first image, metres per pixel, images in a row."""
 LATENCY_S = 0.03

@@ -10,6 +10,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.headers import GDAL_OPTIONS
 
 VALUES_PER_STRIP = 2**22
 """Pixels times bands read at once: what bounds the memory of one file being read."""
@@ -35,7 +36,7 @@ def strips(
         OnboardingError: CHECK_FAILED, the file can't be read or has other bands or another data type.
     """
     try:
-        with rasterio.open(path) as source:
+        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
             found = np.result_type(*source.dtypes)
             if bands is not None and source.count != bands:
                 raise OnboardingError("CHECK_FAILED", f"{path.name} has {source.count} bands, not {bands}.")
@@ -59,7 +60,7 @@ def data_type(path: Path) -> np.dtype:
         OnboardingError: CHECK_FAILED, the file can't be read.
     """
     try:
-        with rasterio.open(path) as source:
+        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
             return np.result_type(*source.dtypes)
     except RasterioError as error:
         raise _unreadable(path, error) from error
