@@ -377,7 +377,7 @@ def test_the_leak_report_is_that_of_a_plain_search(
 
 
 def test_many_images_of_one_place_are_quick_to_split_and_to_check() -> None:
-    """A pair each would be 450 million."""
+    """Taken one by one they would be 150 million pairs."""
     rows = [square(500_000 + 9000 * (n % 3), IN_PLACE, 100) for n in range(30_000)]
     items = items_frame(rows)
     split = spatial_split(items, SHARES, 0, "overlap")
