@@ -14,8 +14,6 @@ import numpy as np
 import polars as pl
 import rasterio
 import yaml
-from rasterio.io import MemoryFile
-from rasterio.transform import from_origin
 
 from benchmarks.measure import Run, interleaved, median_run, run_alone
 from benchmarks.report import Row, main, table
@@ -31,6 +29,7 @@ from factory_pipeline.onboarding.stages import Onboarding
 from factory_pipeline.onboarding.statistics import training_parameters
 from factory_pipeline.sample.server import SampleServer
 from factory_pipeline.storage import FactoryHome
+from factory_pipeline_tests.onboarding.uploads import geotiff
 
 IMAGES, SIDE, BANDS = 400, 256, 6
 SMALL_SIZES, SMALL_SIDE, SMALL_BANDS = (100, 1_000, 10_000), 16, 3
@@ -230,20 +229,8 @@ class _Stamp:
     """An uncompressed GeoTIFF whose pixels and corner are replaced."""
 
     def __init__(self, side: int, bands: int, dtype: str) -> None:
-        with MemoryFile() as memory:
-            with memory.open(
-                driver="GTiff",
-                width=side,
-                height=side,
-                count=bands,
-                dtype=dtype,
-                crs="EPSG:32632",
-                transform=from_origin(*CORNER, METRES, METRES),
-                interleave="pixel",
-            ) as file:
-                file.write(np.full((bands, side, side), 1, dtype))
-            content = bytes(memory.getbuffer())
-        pixels = np.full(side * side * bands, 1, dtype).tobytes()
+        ones = np.full((bands, side, side), 1, dtype)
+        content, pixels = geotiff(ones, left=CORNER[0], top=CORNER[1], interleave="pixel"), ones.tobytes()
         start = content.index(pixels)
         self._head, self._tail = content[:start], content[start + len(pixels) :]
         self._corner = struct.pack("<2d", *CORNER)

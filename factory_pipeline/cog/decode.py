@@ -19,7 +19,6 @@ TopDecoder = Callable[[memoryview, int], NDArray[np.generic] | None]
 don't reach so far."""
 
 _DEFLATE = (8, 32946)
-_BANDS_TOGETHER = 1
 _HORIZONTAL, _FLOATING_POINT = 2, 3
 
 
@@ -41,7 +40,7 @@ def whole_decoder(page: Any, dtype: np.dtype) -> WholeDecoder:
     return decode
 
 
-def top_decoder(page: Any, dtype: np.dtype) -> TopDecoder | None:
+def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDecoder | None:
     """The decoder of the first rows of blocks; None where the compression is not deflate.
 
     The checksum at the end of a stream is not seen, so that a damaged block may go unnoticed where its
@@ -50,11 +49,11 @@ def top_decoder(page: Any, dtype: np.dtype) -> TopDecoder | None:
     Args:
         page: a TiffPage.
         dtype: of the pixels, in native byte order.
+        width: pixels in a row of a block.
+        samples: bands that are stored in a block.
     """
     if page.compression not in _DEFLATE or page.dtype.kind == "b":
         return None
-    width = page.tilewidth if page.is_tiled else page.imagewidth
-    samples = page.samplesperpixel if page.planarconfig == _BANDS_TOGETHER else 1
     bits, predictor = page.bitspersample, page.predictor
     row_bytes = -(-width * samples * bits // 8)
     stored = dtype.newbyteorder(page.parent.byteorder)

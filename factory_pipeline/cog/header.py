@@ -180,7 +180,7 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
         np.where(sparse, 0, byte_counts),
         file_size,
         whole_decoder(page, dtype),
-        top_decoder(page, dtype),
+        top_decoder(page, dtype, block_width, samples),
     )
 
 

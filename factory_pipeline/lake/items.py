@@ -18,7 +18,7 @@ from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.hashing import content_hash
 from factory_pipeline.lake.parquet import ParquetBatches
 from factory_pipeline.lake.tables import ITEM_SCHEMA, METADATA_PREFIX
-from factory_pipeline.onboarding.items import MEDIA_TYPES, PROJECTION, STAC_VERSION, UNKNOWN_TIMES
+from factory_pipeline.onboarding.items import ANY_TIME, MEDIA_TYPES, PROJECTION, STAC_VERSION
 from factory_pipeline.storage import write_whole
 
 TO_HOME = "../../"
@@ -117,7 +117,7 @@ def _as_stac(items: pl.DataFrame, collection: str, modalities: Sequence[str], da
         for name, dtype in items.schema.items()
         if name.startswith(METADATA_PREFIX)
     ]
-    interval = {} if dated else dict(zip(("start_datetime", "end_datetime"), UNKNOWN_TIMES, strict=True))
+    interval = {} if dated else ANY_TIME
     has_code = pl.col("proj:code").str.contains(_CODE)
     return items.cast(pl.Schema(ITEM_SCHEMA)).select(
         pl.lit("Feature").alias("type"),

@@ -21,9 +21,12 @@ from factory_pipeline.storage import write_whole
 
 STAC_VERSION = "1.1.0"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
-UNKNOWN_TIMES = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""Start and end of an item without a time, as uploads name none: STAC asks for an interval then, and this one
-holds any time."""
+ANY_TIME = {
+    "start_datetime": datetime(1, 1, 1, tzinfo=UTC),
+    "end_datetime": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+}
+"""Columns of an item without a time, as uploads name none: STAC asks for an interval then, and this one holds
+any time."""
 TIME = pa.timestamp("us", tz="UTC")
 LABEL = "label"
 """Key of the label among the assets."""
@@ -89,10 +92,7 @@ def write_items(
         "assets": _assets(images, tags, frame["label"].to_list()),
         "collection": pa.array([name] * height),
         "datetime": pa.array([None] * height, TIME),
-        **{
-            name: pa.array([time] * height, TIME)
-            for name, time in zip(("start_datetime", "end_datetime"), UNKNOWN_TIMES, strict=True)
-        },
+        **{name: pa.array([time] * height, TIME) for name, time in ANY_TIME.items()},
         "proj:code": pa.array(
             [None if code is None else f"EPSG:{code}" for code in frame["epsg"]], pa.string()
         ),

@@ -1,9 +1,7 @@
 """A web server that says how long it wants to be left alone is left alone so long, by all requests."""
 
 import asyncio
-import http.server
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -18,9 +16,9 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
 from factory_pipeline.cog.source import ByteSource, Patience, SourceError
 from factory_pipeline.sample.server import Faults, SampleServer
+from factory_pipeline_tests.cog.content_server import CONTENT, ContentHandler, serving
 from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, random_values, write_raster
 
-CONTENT = bytes(range(256)) * 8
 HASTY = Patience(retries=4, pause=0.01, stall=2)
 UNDERWAY = 0.25
 """Seconds in which what was sent before a server's answer may still arrive."""
@@ -86,45 +84,30 @@ def test_window_is_the_same_when_it_came_with_the_question(folder: Path) -> None
         np.testing.assert_array_equal(answer.values, local.values)
 
 
-class BusyFiles(http.server.BaseHTTPRequestHandler):
+class BusyFiles(ContentHandler):
     """Refuses the first requests with what `retry_after` says, then serves CONTENT."""
 
-    protocol_version = "HTTP/1.1"
     refusals = 0
     retry_after = ""
     came: list[float]
     asked: list[str]
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         kind = type(self)
         kind.came.append(time.monotonic())
         kind.asked.append(self.path)
         kind.refusals -= 1
         if kind.refusals >= 0:
-            self.send_response(503)
-            self.send_header("Retry-After", self.retry_after)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        start, end = (int(edge) for edge in self.headers["Range"].removeprefix("bytes=").split("-"))
-        body = CONTENT[start : end + 1]
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(CONTENT)}")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            self.refuse(503, Retry_After=self.retry_after)
+        else:
+            self.send_range()
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, type[BusyFiles]]]:
     handler = type("Handler", (BusyFiles,), {"came": [], "asked": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}", handler
-        listening.shutdown()
+    with serving(handler) as url:
+        yield url, handler
 
 
 def fetch(source: ByteSource, href: str) -> bytes:

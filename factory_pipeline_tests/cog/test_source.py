@@ -1,8 +1,6 @@
 """Addresses: signed, encoded, local; and bodies that are too short."""
 
 import asyncio
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -10,50 +8,36 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from factory_pipeline.cog.source import ByteSource, Patience, SourceError
+from factory_pipeline_tests.cog.content_server import CONTENT, ContentHandler, serving
 
-CONTENT = bytes(range(256)) * 8
 HASTY = Patience(retries=2, pause=0.01, stall=2)
 
 
-class SignedFiles(http.server.BaseHTTPRequestHandler):
+class SignedFiles(ContentHandler):
     """Serves CONTENT to whoever knows the token of the day; the first answers may be short."""
 
-    protocol_version = "HTTP/1.1"
     token = "a/b=&c"
     is_public = False
     short_answers = 0
     asked: list[str]
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         parts = urlsplit(self.path)
         type(self).asked.append(unquote(parts.path))
         if not self.is_public and parse_qs(parts.query).get("sig") != [self.token]:
-            self.send_response(403)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        start, end = (int(edge) for edge in self.headers["Range"].removeprefix("bytes=").split("-"))
-        body = CONTENT[start : end + 1]
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(CONTENT)}")
-        if type(self).short_answers > 0:
+            self.refuse(403)
+        elif type(self).short_answers > 0:
             type(self).short_answers -= 1
-            body = body[:-5]
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            self.send_range(missing=5)
+        else:
+            self.send_range()
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, type[SignedFiles]]]:
     handler = type("Handler", (SignedFiles,), {"asked": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}", handler
-        listening.shutdown()
+    with serving(handler) as url:
+        yield url, handler
 
 
 def fetch(source: ByteSource, href: str, start: int = 100, length: int = 50, *, exact: bool = True) -> bytes:
