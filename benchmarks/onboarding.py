@@ -4,6 +4,7 @@ import struct
 import tempfile
 import time
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
@@ -17,9 +18,9 @@ import yaml
 
 from benchmarks.measure import Run, interleaved, median_run, run_alone
 from benchmarks.report import Row, main, table
+from factory_pipeline.doors.uploads import collect_upload
 from factory_pipeline.onboarding.archive import extract
 from factory_pipeline.onboarding.contents import scan_contents
-from factory_pipeline.onboarding.headers import scan_folder
 from factory_pipeline.onboarding.manifest import UploadManifest
 from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes
 from factory_pipeline.onboarding.policy import IntakePolicy
@@ -27,13 +28,14 @@ from factory_pipeline.onboarding.prescan import prescan
 from factory_pipeline.onboarding.received import receive
 from factory_pipeline.onboarding.stages import Onboarding
 from factory_pipeline.onboarding.statistics import training_parameters
+from factory_pipeline.registry.registry import Registry
 from factory_pipeline.sample.server import SampleServer
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.onboarding.uploads import geotiff
 
 IMAGES, SIDE, BANDS = 400, 256, 6
-SMALL_SIZES, SMALL_SIDE, SMALL_BANDS = (100, 1_000, 10_000), 16, 3
-"""Numbers of images that growth is measured with; scale 10 ends at 100,000."""
+SMALL_SIZES, SMALL_SIDE, SMALL_BANDS = (100, 1_000, 10_000, 100_000), 16, 3
+"""Numbers of images that growth is measured with."""
 CORNER, METRES, PER_ROW = (300_000.0, 6_000_000.0), 10.0, 1000
 """Upper left corner of the first image, metres per pixel, images in a row."""
 LATENCY_S = 0.03
@@ -41,6 +43,8 @@ REPEATS = 3
 IMAGE_SUFFIX, LABEL_SUFFIX = "_image.tif", "_mask.tif"
 SUFFIXES = Suffixes((IMAGE_SUFFIX,), LABEL_SUFFIX)
 STAGES = ("archive", "prescan", "arrange", "divide", "parameters", "products", "finish")
+COLLECT = "collect"
+"""After the stages: the dataset becomes a collection of the data lake."""
 MANIFEST: dict[str, Any] = {
     "purpose": "Segmentation",
     "dataset_url": "made.zip",
@@ -110,8 +114,8 @@ def growth(root: Path, scale: float) -> str:
         archive = write_zip(root / str(size) / "made.zip", made_pairs(size, SMALL_SIDE, SMALL_BANDS, seed=2))
         run = run_alone(onboarding, archive, archive.parent / "home")
         seconds: dict[str, float] = run.result
-        rows.append((size, *(1e6 * seconds[stage] / size for stage in STAGES), *in_all(run, size)))
-    columns = ("images", *(f"{stage}, us" for stage in STAGES), "in all, us", "CPU us", "peak MB")
+        rows.append((size, *(1e6 * spent / size for spent in seconds.values()), *in_all(run, size)))
+    columns = ("images", *(f"{stage}, us" for stage in (*STAGES, COLLECT)), "in all, us", "CPU us", "peak MB")
     title = f"Growth: cost per image of {SMALL_SIDE} x {SMALL_SIDE} x {SMALL_BANDS} with its mask"
     return table(title, columns, rows)
 
@@ -145,11 +149,9 @@ def scanning(address: str, folder: Path) -> Callable[[], None]:
 
 def checking(folder: Path) -> Callable[[], None]:
     """Prepare to look at the content of every file."""
-    roles = {path.name: role for path in sorted(folder.iterdir()) if (role := SUFFIXES.role_of(path.name))}
-    headers = scan_folder(folder, roles)
 
     def work() -> None:
-        scan_contents(folder, headers, IntakePolicy().max_pixels)
+        deque(scan_contents(folder, SUFFIXES, IntakePolicy().max_pixels), maxlen=0)
 
     return work
 
@@ -178,13 +180,16 @@ def counting(folder: Path) -> Callable[[], None]:
 def onboarding(archive: Path, root: Path) -> Callable[[], dict[str, float]]:
     """Prepare a whole onboarding; the work gives the seconds of each stage."""
     made = _received(archive.parent, root)
+    registry = Registry.open(made.home.registry)
+    steps = {stage: getattr(made, stage) for stage in STAGES}
+    steps[COLLECT] = partial(collect_upload, registry, made.home, made.key)
 
     def work() -> dict[str, float]:
         ends = [time.perf_counter()]
-        for stage in STAGES:
-            getattr(made, stage)()
+        for step in steps.values():
+            step()
             ends.append(time.perf_counter())
-        return {stage: end - began for stage, (began, end) in zip(STAGES, pairwise(ends), strict=True)}
+        return {step: end - began for step, (began, end) in zip(steps, pairwise(ends), strict=True)}
 
     return work
 

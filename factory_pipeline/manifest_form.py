@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import polars as pl
 import yaml
 
 from factory_pipeline.errors import OnboardingError
@@ -69,11 +70,12 @@ def write_manifest(document: dict[str, Any], path: Path) -> None:
 def describe_scan(report: PrescanReport) -> str:
     """A pre-scan as a user reads it: what was found, what is wrong, how much was read."""
     lines = []
-    for (role, suffix), files in report.files.group_by("role", "suffix", maintain_order=True):
-        first = files.row(0, named=True)
+    groups = report.files.sort("name").group_by("role", "suffix", maintain_order=True)
+    for first in groups.agg(pl.len().alias("files"), pl.all().first()).collect().iter_rows(named=True):
         bands = ", ".join(name or "-" for name in first["band_names"] or [])
         lines.append(
-            f"{files.height:>7,} {role}s end in {suffix}: {first['bands']} bands ({bands}), "
+            f"{first['files']:>7,} {first['role']}s end in {first['suffix']}:"
+            f" {first['bands']} bands ({bands}), "
             f"{first['dtype']}, {first['width']} x {first['height']} pixels, "
             f"{(first['crs'] or 'no CRS')[:40]}"
         )
@@ -168,19 +170,21 @@ def _data_type(suffix: str, report: PrescanReport | None) -> str | None:
     """The data type of the images, if it is one and known."""
     if report is None:
         return None
-    images = report.files.filter((report.files["suffix"] == suffix) & (report.files["role"] == IMAGE))
-    found = images["dtype"].drop_nulls().unique().to_list()
+    found = _of_images(suffix, report, pl.col("dtype").drop_nulls().unique())
     return str(found[0]) if len(found) == 1 else None
 
 
 def _band_names(suffix: str, report: PrescanReport | None) -> list[str]:
     if report is None:
         return []
-    images = report.files.filter((report.files["suffix"] == suffix) & (report.files["role"] == IMAGE))
-    named = images["band_names"].drop_nulls()
-    if not len(named):
-        return []
-    return [name or f"Band {index}" for index, name in enumerate(named[0])]
+    named = _of_images(suffix, report, pl.col("band_names").sort_by("name").drop_nulls().head(1))
+    return [name or f"Band {index}" for index, name in enumerate(named[0])] if named else []
+
+
+def _of_images(suffix: str, report: PrescanReport, asked: pl.Expr) -> list[Any]:
+    """What the table of files says of the images with a suffix."""
+    images = report.files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
+    return images.select(asked).collect().to_series().to_list()
 
 
 def _ask_categories() -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> dg.Ma
             context.log.info(note)
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": report.files.height,
+                "dagster/row_count": report.images + report.labels,
                 "images": report.images,
                 "labels": report.labels,
                 "other files": len(report.others),
@@ -138,7 +138,7 @@ def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
             if name not in given
         ]
         return dg.MaterializeResult(
-            metadata={"dagster/row_count": 0 if arranged.index is None else arranged.index.height},
+            metadata={"dagster/row_count": 0 if arranged.index is None else _rows(arranged.index)},
             check_results=check_results(context, factory, [*arranged.checks, *unasked]),
         )
 
@@ -218,7 +218,7 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
         context.log.info(f"{onboarding.key} lies in {folder}.")
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": onboarding.index.height,
+                "dagster/row_count": _rows(onboarding.index),
                 "images by split": split_table(onboarding.split),
                 "folder": dg.MetadataValue.path(str(folder)),
                 "dagster/uri": folder.as_uri(),
@@ -226,6 +226,10 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
                 **collected,
             }
         )
+
+
+def _rows(table: pl.LazyFrame) -> int:
+    return int(table.select(pl.len()).collect().item())
 
 
 def page_url(key: str) -> str:
@@ -240,17 +244,18 @@ def preview(onboarding: Onboarding) -> bytes:
     )
 
 
-def leak_check(leaks: LeakReport, index: pl.DataFrame) -> Check:
+def leak_check(leaks: LeakReport, index: pl.LazyFrame) -> Check:
     """Whether the splits share ground, with the names that the images had in the archive."""
     name = "splits_share_no_ground"
     if not leaks.leaks:
         return Check(name, True, "No overlapping or duplicate images stand in different splits.")
-    originals = dict(index.select("stem", "original_name").iter_rows())
+    crossing = leaks.crossing.lazy().select("stem")
+    originals = index.join(crossing, on="stem", how="semi").select(pl.col("original_name").sort()).collect()
     message = (
         f"Pairs of overlapping or duplicate images in different splits: {leaks.crossing_pairs};"
         f" {leaks.leaking_share:.1%} of the test and validation images share ground with a training image."
     )
-    return Check(name, False, message, tuple(sorted(originals[stem] for stem in leaks.crossing["stem"])))
+    return Check(name, False, message, tuple(originals["original_name"]))
 
 
 def suffix_table(report: PrescanReport) -> dg.TableMetadataValue:
@@ -274,6 +279,7 @@ def suffix_table(report: PrescanReport) -> dg.TableMetadataValue:
             pl.col("error").is_not_null().sum().alias("broken"),
         )
         .sort("role", "suffix")
+        .collect()
     )
     return rows_table(rows)
 

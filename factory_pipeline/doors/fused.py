@@ -23,7 +23,6 @@ from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.hdf5.read import shot_time
 from factory_pipeline.hdf5.schema import DATA, PROVENANCE, WORLDCOVER_CLASSES, WORLDCOVER_NODATA
 from factory_pipeline.lake.annotations import NOTHING
-from factory_pipeline.lake.parquet import BATCH_ROWS
 from factory_pipeline.lake.tables import (
     ANNOTATION_SCHEMA,
     ITEM_SCHEMA,
@@ -32,6 +31,7 @@ from factory_pipeline.lake.tables import (
     METADATA_PREFIX,
     AnnotationType,
 )
+from factory_pipeline.parquet import BATCH_ROWS
 
 LAND_COVER = f"{DATA}/WorldCover"
 BIOMASS = f"{DATA}/AGBD Raster"

@@ -14,14 +14,17 @@ UNNAMED = "label"
 """What was measured, where nobody says."""
 
 
-def label_annotations(manifest: UploadManifest, labels: pl.DataFrame, home: FactoryHome) -> pl.DataFrame:
+def label_annotations(
+    manifest: UploadManifest, labels: pl.DataFrame, home: FactoryHome, measured: str
+) -> pl.DataFrame:
     """The annotations that labels are, ordered by item and class.
 
     Args:
         manifest: of the upload.
         labels: a row per label: `stem`, `path` relative to the home, `width`, `height`, `nodata`, `sha256`,
-            `band_names`, and `values` as the onboarding found them.
+            and `values` as the onboarding found them.
         home: holds the labels.
+        measured: what the rasters of values hold; see `measured_quantity`.
 
     Returns:
         A frame in ANNOTATION_SCHEMA: a mask per class that occurs, for Classification a rectangle around the
@@ -30,7 +33,7 @@ def label_annotations(manifest: UploadManifest, labels: pl.DataFrame, home: Fact
     has_classes = manifest.purpose in (Purpose.SEGMENTATION, Purpose.CLASSIFICATION) or (
         manifest.purpose is Purpose.GENERIC and bool(manifest.label_categories)
     )
-    rows = _classes(manifest, labels, home) if has_classes else _measurements(manifest, labels)
+    rows = _classes(manifest, labels, home) if has_classes else _measurements(labels, measured)
     is_whole = manifest.purpose is Purpose.CLASSIFICATION
     sides = (pl.col(side).cast(pl.Float64) for side in ("width", "height"))
     raster = pl.struct(
@@ -58,6 +61,20 @@ def label_annotations(manifest: UploadManifest, labels: pl.DataFrame, home: Fact
     )
 
 
+def measured_quantity(manifest: UploadManifest, labels: pl.LazyFrame) -> str:
+    """What the labels measure: the only category of the manifest, else what the files call their band.
+
+    Args:
+        manifest: of the upload.
+        labels: all of them, with `band_names` and `values`.
+    """
+    if len(manifest.label_categories) == 1:
+        return manifest.label_categories[0].name
+    holding = labels.filter(pl.col("values").list.len() > 0)
+    found = holding.select(pl.col("band_names").list.first().unique()).collect().to_series().to_list()
+    return found[0] if len(found) == 1 and found[0] else UNNAMED
+
+
 def _classes(manifest: UploadManifest, labels: pl.DataFrame, home: FactoryHome) -> pl.DataFrame:
     """A row per label and class in it, with `value` and `label`."""
     found = labels.with_columns(_all_values(labels, home)).explode("values").drop_nulls("values")
@@ -71,12 +88,10 @@ def _classes(manifest: UploadManifest, labels: pl.DataFrame, home: FactoryHome) 
     )
 
 
-def _measurements(manifest: UploadManifest, labels: pl.DataFrame) -> pl.DataFrame:
+def _measurements(labels: pl.DataFrame, measured: str) -> pl.DataFrame:
     """A row per label that holds any value, with `label` and without `value`."""
-    measured = labels.filter(pl.col("values").list.len() > 0)
-    return measured.with_columns(
-        value=pl.lit(None, pl.Int64), label=pl.lit(_measured(manifest, measured), pl.String)
-    )
+    holding = labels.filter(pl.col("values").list.len() > 0)
+    return holding.with_columns(value=pl.lit(None, pl.Int64), label=pl.lit(measured, pl.String))
 
 
 def _all_values(labels: pl.DataFrame, home: FactoryHome) -> pl.Series:
@@ -88,11 +103,3 @@ def _all_values(labels: pl.DataFrame, home: FactoryHome) -> pl.Series:
         for path, values in zip(paths, kept, strict=True)
     ]
     return pl.Series("values", read, pl.List(pl.Float64))
-
-
-def _measured(manifest: UploadManifest, labels: pl.DataFrame) -> str:
-    """What was measured: the only category of the manifest, else what the files call their band."""
-    if len(manifest.label_categories) == 1:
-        return manifest.label_categories[0].name
-    described = labels["band_names"].list.first().unique().to_list()
-    return described[0] if len(described) == 1 and described[0] else UNNAMED

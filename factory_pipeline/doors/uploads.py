@@ -1,21 +1,26 @@
 """An onboarded upload as a collection: its images are the items, its labels one operation by people."""
 
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from factory_pipeline.checksum import sha256_of
 from factory_pipeline.doors.footprints import footprint_columns
-from factory_pipeline.doors.labels import label_annotations
+from factory_pipeline.doors.labels import label_annotations, measured_quantity
 from factory_pipeline.doors.named import ORIGINAL_NAME
 from factory_pipeline.doors.rasters import nodata_of, of_each
-from factory_pipeline.doors.registering import add_operation
+from factory_pipeline.doors.registering import add_written_operation
 from factory_pipeline.errors import LakeError
-from factory_pipeline.lake.items import items_hash, write_items_table
+from factory_pipeline.lake.annotations import AnnotationsHash, annotations_writer
+from factory_pipeline.lake.items import ItemsHash, items_writer
 from factory_pipeline.lake.places import relative_to_home, resolve
 from factory_pipeline.lake.tables import (
     MEDIA,
 )
+from factory_pipeline.onboarding.gather import slices
 from factory_pipeline.onboarding.manifest import DataSource, UploadManifest
 from factory_pipeline.onboarding.matching import IMAGE, LABEL
 from factory_pipeline.onboarding.prescan import prefill
@@ -25,6 +30,9 @@ from factory_pipeline.registry.records import AnnotationSource, Collection, Coll
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome, UploadFiles
 
+BY = AnnotationSource.HUMAN
+"""Who is taken to have drawn the labels of an upload."""
+ORIGINAL = "original_name"
 PICTURES = ("PNG", "JPEG")
 """Formats whose first bands are red, green and blue."""
 
@@ -47,44 +55,103 @@ def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collectio
     files = home.upload(key)
     if not files.finished.root.exists():
         raise LakeError(f"The upload {key} is not onboarded to its end; onboard it, then it is a collection.")
+    # One process at a time works on an upload, so what lies there is what a killed one left.
+    folder = home.collections / f".{key}.part"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        written = _write(folder, files, home, key)
+        place = home.collection(written.name, written.items_hash)
+        place.root.mkdir(parents=True, exist_ok=True)
+        written.items.replace(place.items)
+        collection = registry.add_collection(
+            written.name,
+            CollectionSource.UPLOAD,
+            items_path=relative_to_home(place.items, home),
+            item_count=written.item_count,
+            content_hash=written.items_hash,
+        )
+        if written.annotation_count:
+            add_written_operation(
+                registry, home, collection, BY, written.annotations, written.annotations_hash
+            )
+        return collection
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The tables of a collection before they have the places that their content decides."""
+
+    name: str
+    items: Path
+    items_hash: str
+    item_count: int
+    annotations: Path
+    annotations_hash: str
+    annotation_count: int
+
+
+def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Written:
+    """Write the tables, a few thousand images at a time."""
     manifest = prefill(load_report(files), kept_manifest(files))
-    rasters = _rasters(files, manifest, home)
-    items = _items(files, manifest, rasters.filter(pl.col("role") == IMAGE))
-    name, content_hash = key.partition("@")[0], items_hash(items)
-    path = home.collection(name, content_hash).items
-    write_items_table(path, items, collection=name)
-    collection = registry.add_collection(
+    name = key.partition("@")[0]
+    contents = pl.scan_parquet(files.contents).rename({"stem": ORIGINAL})
+    split = pl.read_parquet(files.split)
+    measured = measured_quantity(manifest, contents.filter(pl.col("role") == LABEL))
+    modalities = [source.modality_tag for source in manifest.data_sources]
+    items_path, annotations_path = folder / "items.parquet", folder / "annotations.parquet"
+    items_found, drawn_found = ItemsHash(), AnnotationsHash(BY)
+    item_count = annotation_count = 0
+    with (
+        items_writer(items_path, collection=name, modalities=modalities, dated=False) as items,
+        annotations_writer(annotations_path) as annotations,
+    ):
+        for index in slices(pl.scan_parquet(files.index), "stem"):
+            rasters = _rasters(index, contents, files, manifest, home)
+            rows = _items(index, split, manifest, rasters.filter(pl.col("role") == IMAGE))
+            drawn = label_annotations(manifest, rasters.filter(pl.col("role") == LABEL), home, measured)
+            items.append(rows)
+            annotations.append(drawn)
+            items_found.update(rows)
+            drawn_found.update(drawn)
+            item_count += rows.height
+            annotation_count += drawn.height
+    return _Written(
         name,
-        CollectionSource.UPLOAD,
-        items_path=relative_to_home(path, home),
-        item_count=items.height,
-        content_hash=content_hash,
+        items_path,
+        items_found.hexdigest(),
+        item_count,
+        annotations_path,
+        drawn_found.hexdigest(),
+        annotation_count,
     )
-    annotations = label_annotations(manifest, rasters.filter(pl.col("role") == LABEL), home)
-    if annotations.height:
-        add_operation(registry, home, collection, AnnotationSource.HUMAN, annotations)
-    return collection
 
 
-def _rasters(files: UploadFiles, manifest: UploadManifest, home: FactoryHome) -> pl.DataFrame:
-    """A row per image and label: what the onboarding read of it, and where it lies.
+def _rasters(
+    index: pl.DataFrame,
+    contents: pl.LazyFrame,
+    files: UploadFiles,
+    manifest: UploadManifest,
+    home: FactoryHome,
+) -> pl.DataFrame:
+    """A row per image and label of some pairs: what the onboarding read of it, and where it lies.
 
-    Columns are those of headers.FILE_SCHEMA and contents.CONTENT_SCHEMA, with `stem` as in the index,
-    `modality_tag` and `path` relative to the home.
+    Columns are those of contents.CONTENT_SCHEMA, with `stem` as in the index, `modality_tag` and `path`
+    relative to the home.
     """
     suffixes = {tag: suffix for suffix, tag in manifest.modalities.items()}
-    index = pl.read_parquet(files.index)
-    images = index.select("stem", "original_name", "images").explode("images").unnest("images")
+    images = index.select("stem", ORIGINAL, "images").explode("images").unnest("images")
     placed = pl.concat(
         [
             images.with_columns(suffix=pl.col("modality_tag").replace_strict(suffixes)),
-            index.select("stem", "original_name", path="label", suffix=pl.lit(manifest.label_suffix)),
+            index.select("stem", ORIGINAL, path="label", suffix=pl.lit(manifest.label_suffix)),
         ],
         how="diagonal",
     )
     folder = relative_to_home(files.finished.root, home)
-    contents = pl.read_parquet(files.contents).rename({"stem": "original_name"})
-    rasters = placed.join(contents, on=["original_name", "suffix"], maintain_order="left")
+    read = contents.join(index.select(ORIGINAL).lazy(), on=ORIGINAL, how="semi").collect()
+    rasters = placed.join(read, on=[ORIGINAL, "suffix"], maintain_order="left")
     rasters = rasters.with_columns(path=pl.lit(f"{folder}/") + pl.col("path"))
     return _as_they_lie(rasters, manifest, home)
 
@@ -107,9 +174,9 @@ def _as_they_lie(rasters: pl.DataFrame, manifest: UploadManifest, home: FactoryH
     return rasters.update(facts, on="path", include_nulls=True)
 
 
-def _items(files: UploadFiles, manifest: UploadManifest, images: pl.DataFrame) -> pl.DataFrame:
-    index = pl.read_parquet(files.index)
-    split = pl.read_parquet(files.split)
+def _items(
+    index: pl.DataFrame, split: pl.DataFrame, manifest: UploadManifest, images: pl.DataFrame
+) -> pl.DataFrame:
     media = _media(manifest, images)
     joined = index.join(split, on="stem", how="left", maintain_order="left")
     joined = joined.join(media, on="stem", maintain_order="left")
@@ -123,7 +190,7 @@ def _items(files: UploadFiles, manifest: UploadManifest, images: pl.DataFrame) -
             pl.col("crs").alias("proj:code"),
             pl.col("transform").alias("proj:transform"),
             "media",
-            pl.col("original_name").alias(ORIGINAL_NAME),
+            pl.col(ORIGINAL).alias(ORIGINAL_NAME),
         )
         .rename({"stem": "id"})
         .hstack(footprint_columns(joined))

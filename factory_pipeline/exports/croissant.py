@@ -26,7 +26,6 @@ from factory_pipeline.exports.raw import (
     write_media,
 )
 from factory_pipeline.lake.content import VersionContent, all_samples
-from factory_pipeline.lake.parquet import BATCH_ROWS, ParquetBatches
 from factory_pipeline.lake.sample import Sample
 from factory_pipeline.onboarding.croissant import (
     CONTEXT,
@@ -37,6 +36,7 @@ from factory_pipeline.onboarding.croissant import (
     splits_record_set,
 )
 from factory_pipeline.onboarding.croissant import field as described
+from factory_pipeline.parquet import BATCH_ROWS, ParquetBatches
 
 GEO_VERSION = "http://mlcommons.org/croissant/geo/1.0"
 GEO_TERMS = {"geocr": "http://mlcommons.org/croissant/geo/"}

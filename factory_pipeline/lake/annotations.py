@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from factory_pipeline.errors import LakeError
-from factory_pipeline.lake.hashing import content_hash
-from factory_pipeline.lake.parquet import ParquetBatches
+from factory_pipeline.lake.hashing import RowsHash
 from factory_pipeline.lake.tables import ANNOTATION_SCHEMA
+from factory_pipeline.parquet import ParquetBatches
 from factory_pipeline.storage import write_whole
 
 NOTHING = "{}"
@@ -60,6 +60,24 @@ def annotation_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([blank | row for row in rows], schema=ANNOTATION_SCHEMA)
 
 
+class AnnotationsHash:
+    """What identifies an operation: SHA-256 of who annotated and of every annotation."""
+
+    def __init__(self, source: str) -> None:
+        """No annotation yet."""
+        self._rows = RowsHash(f"annotations by {source}")
+
+    def update(self, annotations: pl.DataFrame) -> None:
+        """Take in more annotations; how they are divided does not matter."""
+        self._rows.update(annotations.select(list(ANNOTATION_SCHEMA)))
+
+    def hexdigest(self) -> str:
+        """In hex, of all annotations so far."""
+        return self._rows.hexdigest()
+
+
 def annotations_hash(annotations: pl.DataFrame, source: str) -> str:
-    """What identifies an operation: SHA-256 in hex of who annotated and of every annotation."""
-    return content_hash(annotations.select(list(ANNOTATION_SCHEMA)), f"annotations by {source}")
+    """The AnnotationsHash of a whole table."""
+    found = AnnotationsHash(source)
+    found.update(annotations)
+    return found.hexdigest()

@@ -15,10 +15,10 @@ import polars as pl
 import shapely
 
 from factory_pipeline.errors import LakeError
-from factory_pipeline.lake.hashing import content_hash
-from factory_pipeline.lake.parquet import ParquetBatches
+from factory_pipeline.lake.hashing import RowsHash
 from factory_pipeline.lake.tables import ITEM_SCHEMA, METADATA_PREFIX
 from factory_pipeline.onboarding.items import ANY_TIME, MEDIA_TYPES, PROJECTION, STAC_VERSION
+from factory_pipeline.parquet import ParquetBatches
 from factory_pipeline.storage import write_whole
 
 TO_HOME = "../../"
@@ -106,9 +106,27 @@ def scan_items(path: Path) -> pl.LazyFrame:
     return table.with_columns(pl.coalesce("proj:code", _WKT_COLUMN)).select([*ITEM_SCHEMA, *metadata])
 
 
+class ItemsHash:
+    """What identifies a collection: SHA-256 of every item, what is derived from others left out."""
+
+    def __init__(self) -> None:
+        """No item yet."""
+        self._rows = RowsHash("items")
+
+    def update(self, items: pl.DataFrame) -> None:
+        """Take in more items; how they are divided does not matter."""
+        self._rows.update(items.drop(DERIVED))
+
+    def hexdigest(self) -> str:
+        """In hex, of all items so far."""
+        return self._rows.hexdigest()
+
+
 def items_hash(items: pl.DataFrame) -> str:
-    """What identifies a collection: SHA-256 in hex of every item, what is derived from others left out."""
-    return content_hash(items.drop(DERIVED), "items")
+    """The ItemsHash of a whole table."""
+    found = ItemsHash()
+    found.update(items)
+    return found.hexdigest()
 
 
 def _as_stac(items: pl.DataFrame, collection: str, modalities: Sequence[str], dated: bool) -> pl.DataFrame:

@@ -14,14 +14,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+import polars as pl
+
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.members import Gate, tar_member, zip_member
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.source import LocalSource, Source, SourceFile
+from factory_pipeline.onboarding.zip_directory import END, LOCATOR, zip_infos
 
 COPY_BYTES = 1 << 20
 BYTES_PER_LISTED_MEMBER = 1024
 """Most bytes that a member may take on average in a zip's central directory; usual are 80 to 200."""
+NO_MEMBERS = bytes(LOCATOR.size) + END.pack(b"PK\x05\x06", *(0,) * 7)
+"""Behind an archive it makes `zipfile` take the archive for one without members: it unpacks those that it is
+given all the same, and does not list all of them first."""
 GZIP_MAGIC = b"\x1f\x8b"
 TAR_BLOCK = 512
 BROKEN = (
@@ -70,34 +77,30 @@ def broken_as_error(archive: str, code: str = "NOT_AN_ARCHIVE") -> Iterator[None
         raise OnboardingError(code, f"The archive {archive} is broken or cut off ({error}).") from error
 
 
-def open_zip(source: Source, policy: IntakePolicy) -> zipfile.ZipFile:
-    """A zip with its central directory, which is read in a few requests.
+def zip_members(source: Source, policy: IntakePolicy) -> Iterator[zipfile.ZipInfo]:
+    """The list of a zip, member by member as it is read.
 
     Raises:
         OnboardingError: NOT_AN_ARCHIVE, TOO_MANY_MEMBERS, and what `source.read` raises.
     """
-    # Members are read by pieces of COPY_BYTES at most; only the directory is read as one.
-    listing_bytes = policy.max_members * BYTES_PER_LISTED_MEMBER
-    file = SourceFile(source, largest_read=max(listing_bytes, COPY_BYTES))
     with broken_as_error(source.url):
-        return zipfile.ZipFile(file)
+        yield from zip_infos(source, policy.max_members * BYTES_PER_LISTED_MEMBER)
 
 
-def zip_files(listed: zipfile.ZipFile, archive: str, policy: IntakePolicy) -> dict[str, zipfile.ZipInfo]:
-    """The files of a zip that are let in, by their checked names.
+def zip_files(source: Source, archive: str, policy: IntakePolicy) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    """The files of a zip that are let in, by their checked names; all are checked once the last has come.
 
     Raises:
-        OnboardingError: as `members.zip_member` and `members.Gate`; BOMB by the declared sizes.
+        OnboardingError: as `zip_members`, `members.zip_member`, `members.Gate`; BOMB by declared sizes.
     """
     gate = Gate(archive, policy)
-    files = {}
-    for info in listed.infolist():
+    meter = Meter(archive, policy)
+    for info in zip_members(source, policy):
         member = zip_member(info, archive)
         if gate.admits(member):
-            files[member.name] = info
+            meter.count(info.file_size)
+            yield member.name, info
     gate.check_not_empty()
-    Meter(archive, policy).count(sum(info.file_size for info in files.values()))
-    return files
 
 
 def archive_identity(source: Source, policy: IntakePolicy) -> str:
@@ -108,13 +111,20 @@ def archive_identity(source: Source, policy: IntakePolicy) -> str:
     remote one.
 
     Raises:
-        OnboardingError: as `archive_kind` and `open_zip`.
+        OnboardingError: as `archive_kind` and `zip_members`.
     """
     digest = hashlib.sha256()
     if source.ranged and archive_kind(source) is ArchiveKind.ZIP:
-        with open_zip(source, policy) as listed:
-            for name, size, check in sorted((i.filename, i.file_size, i.CRC) for i in listed.infolist()):
-                digest.update(f"{name}\0{size}\0{check}\n".encode(errors="surrogatepass"))
+        schema = {"name": pl.String, "bytes": pl.UInt64, "crc": pl.UInt32}
+        listed = frame_of(
+            (
+                {"name": info.filename, "bytes": info.file_size, "crc": info.CRC}
+                for info in zip_members(source, policy)
+            ),
+            schema,
+        )
+        for name, size, check in listed.sort("name", "bytes", "crc").iter_rows():
+            digest.update(f"{name}\0{size}\0{check}\n".encode())
     elif source.local:
         for piece in source.stream():
             digest.update(piece)
@@ -123,14 +133,11 @@ def archive_identity(source: Source, policy: IntakePolicy) -> str:
     return digest.hexdigest()
 
 
-def extract(archive: Path, target: Path, policy: IntakePolicy) -> list[str]:
+def extract(archive: Path, target: Path, policy: IntakePolicy) -> None:
     """Unpack an archive into the folder `target`, which appears whole or not at all.
 
     What was in `target` before is replaced. Sizes are counted while unpacking; what the archive declares is
     not trusted.
-
-    Returns:
-        The names of the files, relative to `target`, sorted.
 
     Raises:
         OnboardingError: for everything that makes an archive broken or hostile; nothing is left behind.
@@ -141,9 +148,9 @@ def extract(archive: Path, target: Path, policy: IntakePolicy) -> list[str]:
         unpacked.mkdir(parents=True)
         with LocalSource(archive) as source:
             if archive_kind(source) is ArchiveKind.ZIP:
-                names = _extract_zip(source, unpacked, policy)
+                _extract_zip(source, unpacked, policy)
             else:
-                names = _extract_tar(archive, unpacked, policy)
+                _extract_tar(archive, unpacked, policy)
         # One sync of everything: a sync per file would take minutes for many small ones.
         os.sync()
         if target.exists():
@@ -157,7 +164,6 @@ def extract(archive: Path, target: Path, policy: IntakePolicy) -> list[str]:
         raise
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    return sorted(names)
 
 
 class Meter:
@@ -189,16 +195,16 @@ class Meter:
         raise OnboardingError("BOMB", f"The archive {self._archive} unpacks to more than {reason}.")
 
 
-def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy) -> list[str]:
+def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy) -> None:
     archive = source.path.name
+    for _ in zip_files(source, archive, policy):
+        """Nothing is unpacked before the last member is checked."""
     meter = Meter(archive, policy, source.size)
-    with open_zip(source, policy) as listed:
-        files = zip_files(listed, archive, policy)
-        for name, info in files.items():
+    with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
+        for name, info in zip_files(source, archive, policy):
             where = f"{archive} at {name!r}"
-            with broken_as_error(where, "ARCHIVE_CORRUPT"), listed.open(info) as file:
+            with broken_as_error(where, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
                 _write(file, folder / name, meter.count)
-    return list(files)
 
 
 def _write(file: IO[bytes], place: Path, count: Callable[[int], None]) -> None:
@@ -287,7 +293,7 @@ def _tar_members(stream: TarStream, archive: str) -> Iterator[tuple[tarfile.TarF
         stream.check_end()
 
 
-def _extract_tar(path: Path, folder: Path, policy: IntakePolicy) -> list[str]:
+def _extract_tar(path: Path, folder: Path, policy: IntakePolicy) -> None:
     gate = Gate(path.name, policy)
     meter = Meter(path.name, policy, path.stat().st_size)
     with open_tar(path, meter.count) as members:
@@ -302,7 +308,6 @@ def _extract_tar(path: Path, folder: Path, policy: IntakePolicy) -> list[str]:
             with broken_as_error(f"{path.name} at {member.name!r}", "ARCHIVE_CORRUPT"):
                 _write(file, folder / member.name, count)
     gate.check_not_empty()
-    return gate.files
 
 
 def _no_count(_: int) -> None:

@@ -76,28 +76,39 @@ class EmptyBand:
 
 
 def band_statistics(
-    paths: Sequence[Path], modality: str, band_names: Sequence[str], workers: int = 4
+    files: Sequence[str | Path],
+    modality: str,
+    band_names: Sequence[str],
+    workers: int = 4,
+    root: Path = Path(),
 ) -> tuple[list[BandStatistics], list[EmptyBand]]:
     """Statistics of each band over all files, which must agree in bands and data type.
+
+    Args:
+        files: their paths; a text takes a fraction of the memory of a Path.
+        modality: what the files are of.
+        band_names: in the order of the files' bands.
+        workers: files read at once.
+        root: folder that relative paths start from.
 
     Raises:
         OnboardingError: CHECK_FAILED, there is no file, one can't be read, or one doesn't fit the others.
     """
-    if not paths:
+    if not files:
         raise OnboardingError("CHECK_FAILED", f"No training image is of the modality {modality}.")
-    dtype = data_type(paths[0])
+    dtype = data_type(root / files[0])
     if dtype.kind not in "iuf":
         raise OnboardingError(
-            "CHECK_FAILED", f"{paths[0].name} has the data type {dtype}, which is not a real number."
+            "CHECK_FAILED", f"{Path(files[0]).name} has the data type {dtype}, which is not a real number."
         )
     counted = dtype.kind in "iu" and dtype.itemsize <= 2
     tally = _count_values if counted else _first_digits
     totals: list[_Tally] = []
     empty: list[EmptyBand] = []
-    parts = in_order(lambda path: tally(path, len(band_names), dtype), paths, workers)
-    for path, part in zip(paths, parts, strict=True):
+    parts = in_order(lambda path: tally(root / path, len(band_names), dtype), files, workers)
+    for path, part in zip(files, parts, strict=True):
         empty += [
-            EmptyBand(path.name, modality, name)
+            EmptyBand(Path(path).name, modality, name)
             for name, band in zip(band_names, part, strict=True)
             if not band.moments.count and not band.counts.total
         ]
@@ -105,7 +116,7 @@ def band_statistics(
     if counted:
         ready = [_from_counts(total) for total in totals]
     else:
-        ready = _from_digits(paths, totals, dtype, workers)
+        ready = _from_digits(files, root, totals, dtype, workers)
     found = [
         _statistics(modality, name, dtype, total.no_data, *band)
         for name, total, band in zip(band_names, totals, ready, strict=True)
@@ -185,7 +196,9 @@ def _from_counts(total: _Tally) -> _Ready:
     )
 
 
-def _from_digits(paths: Sequence[Path], totals: list[_Tally], dtype: np.dtype, workers: int) -> list[_Ready]:
+def _from_digits(
+    files: Sequence[str | Path], root: Path, totals: list[_Tally], dtype: np.dtype, workers: int
+) -> list[_Ready]:
     """Select the percentiles: a pass over all files per further digit; the first fills the histograms too."""
     counts = [total.moments.count for total in totals]
     selections = [
@@ -202,11 +215,11 @@ def _from_digits(paths: Sequence[Path], totals: list[_Tally], dtype: np.dtype, w
         sums: list[NDArray[np.int64] | int] = [0 for _ in totals]
 
         def count(
-            path: Path, wanted: list[NDArray[np.uint64]] = wanted, known: int = digits_known
+            path: str | Path, wanted: list[NDArray[np.uint64]] = wanted, known: int = digits_known
         ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-            return _next_digits(path, dtype, wanted, known, edges)
+            return _next_digits(root / path, dtype, wanted, known, edges)
 
-        for part in in_order(count, paths, workers):
+        for part in in_order(count, files, workers):
             for band, (digits, bins) in enumerate(part):
                 sums[band] = sums[band] + digits
                 if digits_known == 1:

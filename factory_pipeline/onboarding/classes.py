@@ -37,60 +37,58 @@ class ClassStatistics:
     """True where the user gave the weight."""
 
 
-def class_statistics(
-    masks: Sequence[Mapping[int, int]], categories: Sequence[LabelCategory], weighting: Weighting
-) -> tuple[ClassStatistics, ...]:
-    """Counts and weights of each category.
+class MaskTally:
+    """Pixels of label categories, added up mask by mask."""
 
-    Args:
-        masks: pixels by value of each mask, no data left out.
-        categories: what the values mean.
-        weighting: how weights are computed that the user doesn't give.
+    def __init__(self, categories: Sequence[LabelCategory]) -> None:
+        """No mask yet."""
+        self._categories = sorted(categories, key=lambda category: category.id)
+        ids = [category.id for category in self._categories]
+        self._pixels = dict.fromkeys(ids, 0)
+        self._images = dict.fromkeys(ids, 0)
+        self._around = dict.fromkeys(ids, 0)
+        """Pixels of all categories in the masks that hold a class."""
+        self._unknown: dict[int, int] = {}
 
-    Returns:
-        One per category, by id.
-    """
-    known = sorted(categories, key=lambda category: category.id)
-    ids = [category.id for category in known]
-    pixels = {id: sum(mask.get(id, 0) for mask in masks) for id in ids}
-    weights = _inverse(pixels) if weighting == "inverse" else _median(pixels, masks)
-    total = sum(pixels.values())
-    return tuple(
-        ClassStatistics(
-            category.id,
-            category.name,
-            pixels[category.id],
-            sum(category.id in mask for mask in masks),
-            pixels[category.id] / total if total else 0.0,
-            weights.get(category.id, 1.0) if category.weight is None else category.weight,
-            category.weight is not None,
+    def add(self, mask: Mapping[int, int]) -> None:
+        """Take in a mask: its pixels by value, no data left out."""
+        known = {id: count for id, count in mask.items() if id in self._pixels}
+        everything = sum(known.values())
+        for id, count in known.items():
+            self._pixels[id] += count
+            self._images[id] += 1
+            self._around[id] += everything
+        for value in mask.keys() - known.keys():
+            self._unknown[value] = self._unknown.get(value, 0) + mask[value]
+
+    @property
+    def unknown(self) -> dict[int, int]:
+        """Pixels by mask value that no category names, by value."""
+        return dict(sorted(self._unknown.items()))
+
+    def statistics(self, weighting: Weighting) -> tuple[ClassStatistics, ...]:
+        """Counts and weights of each category, by id; `weighting` makes the weights that nobody gave."""
+        weights = self._inverse() if weighting == "inverse" else self._median()
+        total = sum(self._pixels.values())
+        return tuple(
+            ClassStatistics(
+                category.id,
+                category.name,
+                self._pixels[category.id],
+                self._images[category.id],
+                self._pixels[category.id] / total if total else 0.0,
+                weights.get(category.id, 1.0) if category.weight is None else category.weight,
+                category.weight is not None,
+            )
+            for category in self._categories
         )
-        for category in known
-    )
 
+    def _inverse(self) -> dict[int, float]:
+        present = {id: count for id, count in self._pixels.items() if count}
+        total = sum(present.values())
+        return {id: total / (len(present) * count) for id, count in present.items()}
 
-def unknown_values(masks: Sequence[Mapping[int, int]], categories: Sequence[LabelCategory]) -> dict[int, int]:
-    """Pixels by mask value that no category names, by value."""
-    known = {category.id for category in categories}
-    unknown: dict[int, int] = {}
-    for mask in masks:
-        for value, count in mask.items():
-            if value not in known:
-                unknown[value] = unknown.get(value, 0) + count
-    return dict(sorted(unknown.items()))
-
-
-def _inverse(pixels: Mapping[int, int]) -> dict[int, float]:
-    present = {id: count for id, count in pixels.items() if count}
-    total = sum(present.values())
-    return {id: total / (len(present) * count) for id, count in present.items()}
-
-
-def _median(pixels: Mapping[int, int], masks: Sequence[Mapping[int, int]]) -> dict[int, float]:
-    frequencies = {
-        id: count / sum(sum(mask.get(known, 0) for known in pixels) for mask in masks if id in mask)
-        for id, count in pixels.items()
-        if count
-    }
-    middle = median(frequencies.values()) if frequencies else 1.0
-    return {id: middle / frequency for id, frequency in frequencies.items()}
+    def _median(self) -> dict[int, float]:
+        frequencies = {id: count / self._around[id] for id, count in self._pixels.items() if count}
+        middle = median(frequencies.values()) if frequencies else 1.0
+        return {id: middle / frequency for id, frequency in frequencies.items()}

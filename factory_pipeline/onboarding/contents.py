@@ -1,68 +1,91 @@
-"""What the pixels of an upload hold: one pass over every file, in strips."""
+"""What the files of an upload hold: each is opened once, for its header and all of its pixels, in strips."""
 
+import os
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import rasterio
 
 from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.gather import frame_of, in_order
-from factory_pipeline.onboarding.matching import LABEL
-from factory_pipeline.onboarding.pixels import strips
+from factory_pipeline.onboarding.gather import Schema, in_order
+from factory_pipeline.onboarding.headers import FILE_SCHEMA, GDAL_OPTIONS, file_row, open_image
+from factory_pipeline.onboarding.matching import LABEL, Role, Suffixes
+from factory_pipeline.onboarding.pixels import strips_of
 
-CONTENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+CONTENT_SCHEMA: Schema = {
+    **FILE_SCHEMA,
     "sha256": pl.String,
     "values": pl.List(pl.Float64),
     "empty_bands": pl.List(pl.Int64),
     "read_error": pl.String,
 }
-"""Columns that are added to a frame of files: SHA-256 of the file; the values of a label, no data left out,
-the lowest MOST_VALUES of them; the bands without any data, the first is 0; why the pixels can't be read. Null
-where a file was not read."""
+"""One row per image or label: what its header says, then SHA-256 of the file; the values of a label, no data
+left out, the lowest MOST_VALUES of them; the bands without any data, the first is 0; why the pixels can't be
+read. Null where a file was not read."""
 MOST_VALUES = 1000
 """A mask of more values is no mask of classes."""
 
 
-def scan_contents(folder: Path, files: pl.DataFrame, max_pixels: int, workers: int = 2) -> pl.DataFrame:
+def scan_contents(
+    folder: Path, suffixes: Suffixes, max_pixels: int, workers: int = 2
+) -> Iterator[dict[str, Any]]:
     """Read every image and label once.
 
-    Files whose header can't be read, or declares more pixels than are allowed, are left unread.
+    Of files whose header can't be read, or declares more pixels than are allowed, no pixel is read.
 
     Args:
         folder: where the archive was unpacked.
-        files: in headers.FILE_SCHEMA, names relative to `folder`.
+        suffixes: of the images and labels.
         max_pixels: most pixels of an image, all bands together.
         workers: files read at once.
 
-    Returns:
-        The frame with the columns of CONTENT_SCHEMA.
+    Yields:
+        Rows in CONTENT_SCHEMA in the order of `names_in`, names relative to `folder`.
     """
-    pixels = pl.col("width").cast(pl.Float64) * pl.col("height") * pl.col("bands")
-    asked = files.select("name", "role", readable=pl.col("error").is_null() & (pixels <= max_pixels))
 
-    def content_of(row: tuple[str, str, bool]) -> dict[str, Any]:
-        name, role, readable = row
-        return _content(folder / name, role) if readable else dict.fromkeys(CONTENT_SCHEMA)
+    def row_of(given: tuple[str, Role]) -> dict[str, Any]:
+        return _row(folder, *given, max_pixels)
 
-    return files.hstack(frame_of(in_order(content_of, asked.iter_rows(), workers), CONTENT_SCHEMA))
+    asked = ((name, role) for name in names_in(folder) if (role := suffixes.role_of(name)) is not None)
+    return in_order(row_of, asked, workers)
 
 
-def _content(path: Path, role: str) -> dict[str, Any]:
-    digest = sha256_of(path)
+def names_in(folder: Path) -> Iterator[str]:
+    """Names of the files in a folder and its folders, with `/` between them, folder by folder."""
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        inside = Path(place).relative_to(folder).as_posix()
+        yield from (name if inside == "." else f"{inside}/{name}" for name in sorted(files))
+
+
+def _row(folder: Path, name: str, role: Role, max_pixels: int) -> dict[str, Any]:
+    path = folder / name
+    found: dict[str, Any] = {}
+    with rasterio.Env(**GDAL_OPTIONS):
+        header, image = open_image(path)
+        if image is not None:
+            with image:
+                if image.width * image.height * image.count <= max_pixels:
+                    found = {"sha256": sha256_of(path), **_pixels(image, path, role.role)}
+    return dict.fromkeys(CONTENT_SCHEMA) | file_row(name, role, path.stat().st_size, header) | found
+
+
+def _pixels(image: rasterio.DatasetReader, path: Path, role: str) -> dict[str, Any]:
     values: set[float] = set()
     filled: list[bool] = []
     try:
-        for pixels, valid in strips(path):
+        for pixels, valid in strips_of(image, path):
             filled = [
                 bool(one or other) for one, other in zip_longest(filled, map(np.any, valid), fillvalue=False)
             ]
             if role == LABEL and len(values) <= MOST_VALUES:
                 values.update(np.unique(pixels[valid]).tolist())
     except OnboardingError as error:
-        return {"sha256": digest, "values": None, "empty_bands": None, "read_error": str(error).rstrip(".")}
+        return {"read_error": str(error).rstrip(".")}
     empty = [band for band, found in enumerate(filled) if not found]
-    kept = sorted(values)[:MOST_VALUES] if role == LABEL else None
-    return {"sha256": digest, "values": kept, "empty_bands": empty, "read_error": None}
+    return {"values": sorted(values)[:MOST_VALUES] if role == LABEL else None, "empty_bands": empty}

@@ -4,7 +4,6 @@ Items are rows, their properties columns, the footprint is WKB in WGS 84 with a 
 https://github.com/radiantearth/stac-geoparquet-spec and https://geoparquet.org/releases/v1.1.0.
 """
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
+from factory_pipeline.onboarding.gather import slices
 from factory_pipeline.onboarding.overlap import footprints
+from factory_pipeline.parquet import ParquetBatches
 from factory_pipeline.storage import write_whole
 
 STAC_VERSION = "1.1.0"
@@ -48,32 +48,58 @@ MEDIA_TYPES = {
 
 def write_items(
     path: Path,
-    items: pl.DataFrame,
+    items: pl.LazyFrame,
     split: pl.DataFrame,
     name: str,
     description: str,
 ) -> None:
-    """Write the items of a dataset, one per image and label.
+    """Write the items of a dataset, one per image and label, a few thousand at a time.
 
     The columns `split`, `original_name`, `sha256`, `image_path_<modality>` and `label_path` are text, so
     that tables and Croissant read them without knowing STAC.
 
     Args:
         path: `items.parquet` in the folder of the dataset, which asset addresses are relative to.
-        items: the items of the dataset.
+        items: the items of the dataset, in stems.INDEX_SCHEMA.
         split: `stem`, `split`.
         name: id of the STAC collection.
         description: of the collection.
     """
-    frame = items.join(split, on="stem", how="left", maintain_order="left").sort("stem")
-    corners = footprints(frame)
+    found = items.select(pl.col("images").explode().struct.field("modality_tag").unique().sort()).collect()
+    tags = found.to_series().drop_nulls().to_list()
+    lying: list[NDArray[np.float64]] = [np.empty((0, 4))]
+    with write_whole(path) as temporary, ParquetBatches(temporary) as file:
+        for rows in slices(items, "stem"):
+            frame = rows.join(split, on="stem", how="left", maintain_order="left")
+            corners = footprints(frame)
+            bounds = _bounds(corners)
+            lying.append(bounds[np.isfinite(bounds).all(axis=1)])
+            file.append(_as_stac(frame, corners, bounds, tags, name))
+        placed = np.concatenate(lying)
+        extent = _extent(placed)
+        file.describe(
+            {
+                "geo": _geo(extent if len(placed) else None),
+                "stac-geoparquet": {
+                    "version": "1.0.0",
+                    "collections": {name: _collection(name, description, extent)},
+                },
+            }
+        )
+
+
+def _as_stac(
+    frame: pl.DataFrame,
+    corners: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+    tags: list[str],
+    name: str,
+) -> pa.Table:
     placed = np.isfinite(corners[:, 0, 0])
     # Corners go clockwise from the north-west; a ring goes the other way round.
     geometry = np.full(frame.height, None, dtype=object)
     geometry[placed] = shapely.to_wkb(shapely.polygons(corners[placed][:, ::-1]))
-    bounds = _bounds(corners)
     images = [{image["modality_tag"]: image["path"] for image in row} for row in frame["images"]]
-    tags = sorted({tag for row in images for tag in row})
     height = frame.height
     columns: dict[str, Any] = {
         "type": pa.array(["Feature"] * height),
@@ -104,17 +130,7 @@ def write_items(
         **{f"image_path_{tag}": pa.array([row.get(tag) for row in images], pa.string()) for tag in tags},
         "label_path": pa.array(frame["label"].to_list(), pa.string()),
     }
-    extent = _extent(bounds[placed])
-    table = pa.table(columns).replace_schema_metadata(
-        {
-            "geo": json.dumps(_geo(extent if placed.any() else None)),
-            "stac-geoparquet": json.dumps(
-                {"version": "1.0.0", "collections": {name: _collection(name, description, extent)}}
-            ),
-        }
-    )
-    with write_whole(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    return pa.table(columns)
 
 
 def _assets(images: list[dict[str, str]], tags: list[str], labels: list[str | None]) -> pa.Array:

@@ -116,9 +116,10 @@ class Gate:
         self._archive = archive
         self._policy = policy
         self._count = 0
-        self._names: dict[str, Member] = {}
-        self.files: list[str] = []
-        """Names of the files that were let in."""
+        self._names: dict[str, str] = {}
+        """By what file systems take them for."""
+        self._folders: set[str] = set()
+        self._is_empty = True
 
     def admits(self, member: Member) -> bool:
         """Whether a member is a file to be unpacked; folders and by-products are not.
@@ -142,7 +143,7 @@ class Gate:
                 self._archive,
                 f"holds another archive, {member.name!r}; pack its files directly",
             )
-        self.files.append(member.name)
+        self._is_empty = False
         return True
 
     def check_not_empty(self) -> None:
@@ -151,26 +152,27 @@ class Gate:
         Raises:
             OnboardingError: ARCHIVE_EMPTY.
         """
-        if not self.files:
+        if self._is_empty:
             raise _refused("ARCHIVE_EMPTY", self._archive, "holds no files")
 
     def _check_clash(self, member: Member) -> None:
         """Names that some file systems take for the same would overwrite one another there."""
-        parts = member.name.split("/")
-        for depth in range(1, len(parts)):
-            self._enter(Member("/".join(parts[:depth]), 0, is_folder=True))
-        self._enter(member)
+        folder = member.name if member.is_folder else member.name.rpartition("/")[0]
+        while folder and folder not in self._folders:
+            self._enter(folder)
+            self._folders.add(folder)
+            folder = folder.rpartition("/")[0]
+        if not member.is_folder:
+            self._enter(member.name)
 
-    def _enter(self, member: Member) -> None:
-        other = self._names.setdefault(fold_name(member.name), member)
-        same_folder = other.is_folder and member.is_folder and other.name == member.name
-        if other is not member and not same_folder:
-            names = (
-                f"{other.name!r} twice"
-                if other.name == member.name
-                else f"{other.name!r} and {member.name!r}"
-            )
+    def _enter(self, name: str) -> None:
+        folded = fold_name(name)
+        other = self._names.get(folded)
+        if other is not None:
+            names = f"{other!r} twice" if other == name else f"{other!r} and {name!r}"
             raise _refused("NAME_CLASH", self._archive, f"holds {names}, which would overwrite one another")
+        # The name itself where it is the key too: a second text would take as much memory again.
+        self._names[name if folded == name else folded] = name
 
 
 def fold_name(name: str) -> str:

@@ -14,6 +14,8 @@ SHARED_SHARE = 1e-3
 Neighbours in a mosaic share an edge, and after the change to degrees a sliver: half a row of a 512-pixel
 image is not an overlap."""
 
+FOOTPRINT_COLUMNS = ("epsg", "transform", "width", "height", "bounds")
+"""What `footprints` needs of an item."""
 _EQUATOR_M = 6_378_137.0
 _ECCENTRICITY2 = 0.00669437999014
 """Semi-major axis and squared eccentricity of WGS 84."""
@@ -36,7 +38,7 @@ def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
         (they may pass it); NaN for an image that is not georeferenced.
     """
     corners = np.full((items.height, 4, 2), np.nan)
-    rows = items.select("epsg", "transform", "width", "height", "bounds").with_row_index("row")
+    rows = items.select(FOOTPRINT_COLUMNS).with_row_index("row")
     exact = rows.filter(pl.col("epsg").is_not_null() & pl.col("transform").is_not_null())
     for (epsg,), group in exact.group_by("epsg"):
         affine = np.array(group["transform"].to_list(), dtype=np.float64).reshape(-1, 6)

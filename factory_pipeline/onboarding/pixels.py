@@ -16,9 +16,11 @@ VALUES_PER_STRIP = 2**22
 """Pixels times bands read at once: what bounds the memory of one file being read."""
 
 
-def strips(
-    path: Path, bands: int | None = None, dtype: np.dtype | None = None
-) -> Iterator[tuple[NDArray[np.generic], NDArray[np.bool_]]]:
+Strip = tuple[NDArray[np.generic], NDArray[np.bool_]]
+"""Values (bands, rows, columns) in the file's dtype, and whether each is valid, in the same shape."""
+
+
+def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) -> Iterator[Strip]:
     """Read a raster from top to bottom.
 
     No data is what the file says is no data, per band, and NaN and infinity; TerraTorch leaves out the same.
@@ -29,26 +31,36 @@ def strips(
         bands: number of bands that it must have.
         dtype: data type that it must have.
 
-    Yields:
-        values (bands, rows, columns) in the file's dtype, and whether each is valid, in the same shape.
-
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be read or has other bands or another data type.
     """
     try:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
-            found = np.result_type(*source.dtypes)
             if bands is not None and source.count != bands:
                 raise OnboardingError("CHECK_FAILED", f"{path.name} has {source.count} bands, not {bands}.")
+            found = np.result_type(*source.dtypes)
             if dtype is not None and found != dtype:
                 raise OnboardingError("CHECK_FAILED", f"{path.name} has the data type {found}, not {dtype}.")
-            block_rows = source.block_shapes[0][0]
-            rows = max(VALUES_PER_STRIP // (source.count * source.width), 1)
-            rows = max(rows // block_rows, 1) * block_rows
-            for top in range(0, source.height, rows):
-                window = Window(0, top, source.width, min(rows, source.height - top))
-                values = source.read(window=window, out_dtype=found)
-                yield values, _valid(values, source.nodatavals)
+            yield from strips_of(source, path)
+    except RasterioError as error:
+        raise _unreadable(path, error) from error
+
+
+def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
+    """As `strips`, of a raster that is open already.
+
+    Raises:
+        OnboardingError: CHECK_FAILED, it can't be read.
+    """
+    found = np.result_type(*source.dtypes)
+    block_rows = source.block_shapes[0][0]
+    rows = max(VALUES_PER_STRIP // (source.count * source.width), 1)
+    rows = max(rows // block_rows, 1) * block_rows
+    try:
+        for top in range(0, source.height, rows):
+            window = Window(0, top, source.width, min(rows, source.height - top))
+            values = source.read(window=window, out_dtype=found)
+            yield values, _valid(values, source.nodatavals)
     except RasterioError as error:
         raise _unreadable(path, error) from error
 

@@ -1,9 +1,10 @@
 """The pre-scan: what an upload holds, from its list of members and their headers, before the download."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,30 +15,38 @@ from factory_pipeline.onboarding.archive import (
     Meter,
     archive_kind,
     open_tar,
-    open_zip,
     zip_files,
 )
 from factory_pipeline.onboarding.download import open_source
-from factory_pipeline.onboarding.gather import in_order
-from factory_pipeline.onboarding.headers import file_frame, file_row, read_header
+from factory_pipeline.onboarding.gather import frame_of, frames_of, in_order, write_frames
+from factory_pipeline.onboarding.headers import FILE_SCHEMA, file_row, read_header
 from factory_pipeline.onboarding.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.matching import IMAGE, LABEL, Role, Suffixes, common_endings
+from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes, common_endings
 from factory_pipeline.onboarding.members import Gate, tar_member
 from factory_pipeline.onboarding.pairing import Check, header_checks
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.source import LocalSource, Source
-from factory_pipeline.onboarding.zip_reader import HeadGroup, MemberFile, head_groups
+from factory_pipeline.onboarding.zip_reader import HeadGroup, MemberFile, ZipMember, head_groups
 
-LOCAL_WORKERS = 4
+LOCAL_WORKERS = 1
+"""Reading a header off a disk is work for the processor alone, which threads would only disturb."""
+MEMBER_SCHEMA = {
+    "name": pl.String,
+    "method": pl.UInt16,
+    "packed_bytes": pl.UInt64,
+    "bytes": pl.UInt64,
+    "place": pl.UInt64,
+}
+"""The fields of zip_reader.ZipMember, in their order."""
 
 
 @dataclass(frozen=True)
 class PrescanReport:
     """What an upload holds."""
 
-    files: pl.DataFrame
-    """Every image and label with what its header says (headers.FILE_SCHEMA)."""
+    files: pl.LazyFrame
+    """Every image and label with what its header says (headers.FILE_SCHEMA), in no order."""
     others: tuple[str, ...]
     """Files that are neither."""
     checks: tuple[Check, ...]
@@ -52,12 +61,12 @@ class PrescanReport:
     @property
     def images(self) -> int:
         """Files that are images, of all modalities."""
-        return self.files.filter(pl.col("role") == IMAGE).height
+        return _count(self.files, IMAGE)
 
     @property
     def labels(self) -> int:
         """Files that are labels."""
-        return self.files.filter(pl.col("role") == LABEL).height
+        return _count(self.files, LABEL)
 
     @property
     def passed(self) -> bool:
@@ -65,13 +74,28 @@ class PrescanReport:
         return all(check.passed for check in self.checks)
 
 
+def _count(files: pl.LazyFrame, role: str) -> int:
+    return int(files.filter(pl.col("role") == role).select(pl.len()).collect().item())
+
+
 def prescan(
-    url: str, training_data_suffixes: tuple[str, ...], label_suffix: str, policy: IntakePolicy
+    url: str,
+    training_data_suffixes: tuple[str, ...],
+    label_suffix: str,
+    policy: IntakePolicy,
+    table: Path | None = None,
 ) -> PrescanReport:
     """Count and match the images and labels of an upload and read the headers of all of them.
 
     Of a zip only the central directory and the headers are read. A tar must be read from its start: a local
     one is, for a remote one the error says that it needs the download.
+
+    Args:
+        url: address of the archive.
+        training_data_suffixes: of the images, one per modality.
+        label_suffix: of the labels.
+        policy: what may be opened, and limits.
+        table: where the table of files is written (Parquet); None keeps it in memory.
 
     Raises:
         OnboardingError: NEEDS_DOWNLOAD for a remote tar, RANGES_UNSUPPORTED where the host can't serve parts;
@@ -79,20 +103,25 @@ def prescan(
     """
     suffixes = Suffixes(tuple(training_data_suffixes), label_suffix)
     with open_source(url, policy) as source:
+        others: list[str] = []
         if archive_kind(source) is ArchiveKind.ZIP:
-            names, files = _scan_zip(source, suffixes, policy)
+            rows = _scan_zip(source, suffixes, policy, others)
         elif isinstance(source, LocalSource):
-            names, files = _scan_tar(source, suffixes, policy)
+            rows = _scan_tar(source, suffixes, policy, others)
         else:
             raise OnboardingError(
                 "NEEDS_DOWNLOAD",
                 f"{source.url} is a tar archive, which must be downloaded whole before its files are known.",
             )
-        taken = set(files["name"])
-        others = tuple(sorted(name for name in names if name not in taken))
+        if table is None:
+            files = frame_of(rows, FILE_SCHEMA).lazy()
+        else:
+            write_frames(table, frames_of(rows, FILE_SCHEMA))
+            files = pl.scan_parquet(table)
+        others.sort()
         return PrescanReport(
             files=files,
-            others=others,
+            others=tuple(others),
             checks=header_checks(files, suffixes, policy.max_pixels),
             notes=_notes(suffixes, files, others),
             archive_bytes=source.size or 0,
@@ -116,7 +145,7 @@ def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
         if suffix in given:
             source = given[suffix].model_dump()
         names = _band_names_of(found)
-        dtypes = found["dtype"].drop_nulls().unique().to_list()
+        dtypes = found.select(pl.col("dtype").drop_nulls().unique()).collect()["dtype"].to_list()
         bands = describe_bands(
             source.get("collection", ""),
             source.get("bands") or _numbered(names),
@@ -128,17 +157,11 @@ def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
     return UploadManifest.parse(document, where=manifest.dataset_name)
 
 
-def _band_names_of(images: pl.DataFrame) -> list[str]:
+def _band_names_of(images: pl.LazyFrame) -> list[str]:
     """The names that most files have; a band without a name has an empty one."""
-    named = images.drop_nulls("band_names")
-    if not named.height:
-        return []
-    names = (
-        named.group_by("band_names")
-        .len()
-        .sort("len", "band_names", descending=[True, False])["band_names"][0]
-    )
-    return [(name or "").strip() for name in names]
+    named = images.drop_nulls("band_names").group_by("band_names").len()
+    common = named.sort("len", "band_names", descending=[True, False]).head(1).collect()
+    return [(name or "").strip() for name in common["band_names"][0]] if common.height else []
 
 
 def _numbered(names: list[str]) -> list[dict[str, Any]]:
@@ -150,51 +173,61 @@ def _numbered(names: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _scan_zip(source: Source, suffixes: Suffixes, policy: IntakePolicy) -> tuple[list[str], pl.DataFrame]:
-    with open_zip(source, policy) as listed:
-        members = zip_files(listed, source.url, policy)
-    roles = {name: role for name in members if (role := suffixes.role_of(name)) is not None}
-    groups = head_groups({name: members[name] for name in roles}, source.size or 0)
+def _scan_zip(
+    source: Source, suffixes: Suffixes, policy: IntakePolicy, others: list[str]
+) -> Iterator[dict[str, Any]]:
+    def asked() -> Iterator[dict[str, Any]]:
+        for name, info in zip_files(source, source.url, policy):
+            if suffixes.role_of(name) is None:
+                others.append(name)
+            else:
+                yield {
+                    "name": name,
+                    "method": info.compress_type,
+                    "packed_bytes": info.compress_size,
+                    "bytes": info.file_size,
+                    "place": info.header_offset,
+                }
 
     def rows_of(group: HeadGroup) -> list[dict[str, Any]]:
         head = source.read(group.start, group.end - group.start)
         rows = []
-        for name, info in group.members:
-            with MemberFile(source, info, head, group.start, policy.max_header_bytes) as file:
+        for member in group.members:
+            role = suffixes.role_of(member.name)
+            assert role is not None
+            with MemberFile(source, member, head, group.start, policy.max_header_bytes) as file:
                 header = read_header(file)  # type: ignore[arg-type]
-            rows.append(file_row(name, roles[name], info.file_size, header))
+            rows.append(file_row(member.name, role, member.bytes, header))
         return rows
 
+    members = frame_of(asked(), MEMBER_SCHEMA).sort("place")
+    groups = head_groups(map(ZipMember._make, members.iter_rows()), source.size or 0)
     workers = LOCAL_WORKERS if source.local else policy.concurrency
-    return list(members), file_frame(chain.from_iterable(in_order(rows_of, groups, workers)))
+    return chain.from_iterable(in_order(rows_of, groups, workers))
 
 
 def _scan_tar(
-    source: LocalSource, suffixes: Suffixes, policy: IntakePolicy
-) -> tuple[list[str], pl.DataFrame]:
+    source: LocalSource, suffixes: Suffixes, policy: IntakePolicy, others: list[str]
+) -> Iterator[dict[str, Any]]:
     gate = Gate(source.path.name, policy)
     meter = Meter(source.path.name, policy, source.size)
-
-    def rows() -> Iterator[dict[str, Any]]:
-        with open_tar(source.path, meter.count) as members:
-            for listed, info in members:
-                member = tar_member(info, source.path.name)
-                if not gate.admits(member):
-                    continue
-                role: Role | None = suffixes.role_of(member.name)
-                if role is None:
-                    continue
-                file = listed.extractfile(info)
-                assert file is not None
-                head = io.BytesIO(file.read(policy.max_header_bytes))
-                yield file_row(member.name, role, member.size, read_header(head))
-
-    files = file_frame(rows())
+    with open_tar(source.path, meter.count) as members:
+        for listed, info in members:
+            member = tar_member(info, source.path.name)
+            if not gate.admits(member):
+                continue
+            role = suffixes.role_of(member.name)
+            if role is None:
+                others.append(member.name)
+                continue
+            file = listed.extractfile(info)
+            assert file is not None
+            head = io.BytesIO(file.read(policy.max_header_bytes))
+            yield file_row(member.name, role, member.size, read_header(head))
     gate.check_not_empty()
-    return gate.files, files
 
 
-def _notes(suffixes: Suffixes, files: pl.DataFrame, others: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tuple[str, ...]:
     notes = [
         f"The suffix {longer!r} ends in {shorter!r}; a file that fits both counts for {longer!r}."
         for longer, shorter in suffixes.overlapping()
@@ -203,7 +236,7 @@ def _notes(suffixes: Suffixes, files: pl.DataFrame, others: tuple[str, ...]) -> 
         notes.append(
             f"Files that are neither image nor label: {len(others)}, by ending {common_endings(others)}."
         )
-    if files["nodata"].n_unique() > 1:
+    if files.select(pl.col("nodata").n_unique()).collect().item() > 1:
         notes.append("The files declare different no data values.")
     for suffix in suffixes.images:
         images = files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
@@ -216,9 +249,9 @@ def _notes(suffixes: Suffixes, files: pl.DataFrame, others: tuple[str, ...]) -> 
     return tuple(notes)
 
 
-def _sizes(images: pl.DataFrame) -> str:
+def _sizes(images: pl.LazyFrame) -> str:
     """The sizes of images, the most frequent first; empty where all have one."""
-    sizes = images.drop_nulls("width").group_by("width", "height").len()
+    sizes = images.drop_nulls("width").group_by("width", "height").len().collect()
     common = sizes.sort("len", "width", "height", descending=True).head(3).rows()
     listed = ", ".join(f"{count} of {width} x {height}" for width, height, count in common)
     return f"{sizes.height} sizes ({listed})" if sizes.height > 1 else ""

@@ -35,7 +35,7 @@ class Products:
     manifest: UploadManifest
     """As `products_manifest` gives it."""
     dated: datetime
-    index: pl.DataFrame
+    index: pl.LazyFrame
     split: pl.DataFrame
     parameters: TrainingParameters
     leaks: LeakReport

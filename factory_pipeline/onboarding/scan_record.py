@@ -9,13 +9,11 @@ from factory_pipeline.onboarding.manifest import UploadManifest
 from factory_pipeline.onboarding.matching import IMAGE
 from factory_pipeline.onboarding.pairing import Check
 from factory_pipeline.onboarding.prescan import PrescanReport
-from factory_pipeline.storage import UploadFiles, write_text, write_whole
+from factory_pipeline.storage import UploadFiles, write_text
 
 
 def save_report(report: PrescanReport, files: UploadFiles) -> None:
-    """Write a report; `prescan.json` comes last and says that both files are whole."""
-    with write_whole(files.headers) as temporary:
-        report.files.write_parquet(temporary)
+    """Write a report whose table of files lies at `files.headers`; `prescan.json` says that it is whole."""
     document = {
         "others": report.others,
         "checks": [asdict(check) for check in report.checks],
@@ -30,7 +28,7 @@ def load_report(files: UploadFiles) -> PrescanReport:
     """Read what `save_report` wrote."""
     document = json.loads(files.prescan.read_text(encoding="utf-8"))
     return PrescanReport(
-        files=pl.read_parquet(files.headers),
+        files=pl.scan_parquet(files.headers),
         others=tuple(document["others"]),
         checks=tuple(Check(**{**check, "files": tuple(check["files"])}) for check in document["checks"]),
         notes=tuple(document["notes"]),
@@ -48,7 +46,8 @@ def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
     for source in manifest.data_sources:
         suffix = source.file_suffix or manifest.training_data_suffixes[0]
         images = report.files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
-        counts = images["bands"].drop_nulls().unique().sort().to_list()
+        found = images.select(pl.col("bands").drop_nulls().unique().sort()).collect()
+        counts = found["bands"].to_list()
         described = sorted(band.index for band in source.bands)
         if described and len(counts) == 1 and described != list(range(counts[0])):
             indices = ", ".join(map(str, described))

@@ -142,37 +142,34 @@ class LocalSource(Source):
 
 
 class SourceFile(PositionedFile):
-    """A source as a file object: small reads through kept blocks, large ones in one piece."""
+    """A source as a file object, and some bytes behind it: small reads through kept blocks."""
 
     BLOCK_BYTES = 1 << 16
     KEPT_BLOCKS = 16
 
-    def __init__(self, source: Source, largest_read: int) -> None:
-        """Nothing is read yet; a single read of more than `largest_read` bytes is refused."""
-        super().__init__(source.size or 0)
+    def __init__(self, source: Source, added: bytes = b"") -> None:
+        """Nothing is read yet; `added` follows the bytes of the source."""
+        self._source_size = source.size or 0
+        super().__init__(self._source_size + len(added))
         self._source = source
-        self._largest_read = largest_read
+        self._added = added
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def readinto(self, buffer: "Buffer", /) -> int:
         """Fill the buffer up to the end of the file."""
         target = memoryview(buffer).cast("B")
         length = min(len(target), max(self._size - self._position, 0))
-        if length > self._largest_read:
-            raise OnboardingError(
-                "TOO_MANY_MEMBERS",
-                f"The list of members of {self._source.url} has {length} bytes;"
-                f" {self._largest_read} are allowed.",
-            )
-        data = self._gather(self._position, length)
+        of_source = min(length, max(self._source_size - self._position, 0))
+        behind = max(self._position - self._source_size, 0)
+        data = self._gather(self._position, of_source) + self._added[behind:][: length - of_source]
         target[: len(data)] = data
         self._position += len(data)
         return len(data)
 
     def _gather(self, start: int, length: int) -> bytes:
-        if length > self.BLOCK_BYTES:
+        if length == 0 or length > self.BLOCK_BYTES:
             return self._source.read(start, length)
-        first, last = start // self.BLOCK_BYTES, (start + max(length, 1) - 1) // self.BLOCK_BYTES
+        first, last = start // self.BLOCK_BYTES, (start + length - 1) // self.BLOCK_BYTES
         data = b"".join(self._block(index) for index in range(first, last + 1))
         return data[start - first * self.BLOCK_BYTES :][:length]
 

@@ -6,7 +6,8 @@ killed is simply started again. The dataset grows beside its place and is moved 
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import polars as pl
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.archive import archive_identity, archive_kind, extract
-from factory_pipeline.onboarding.contents import scan_contents
+from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, names_in, scan_contents
 from factory_pipeline.onboarding.download import fetch, open_source
-from factory_pipeline.onboarding.headers import scan_folder
+from factory_pipeline.onboarding.gather import frames_of, slices, write_frames
 from factory_pipeline.onboarding.leaks import LeakReport, leak_report
 from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
 from factory_pipeline.onboarding.matching import Suffixes
@@ -56,7 +57,7 @@ class Arranged:
     """The images and labels of a dataset at their places; `index` is None where a check failed."""
 
     checks: tuple[Check, ...]
-    index: pl.DataFrame | None
+    index: pl.LazyFrame | None
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,7 @@ class Onboarding:
         if not self.files.prescan.exists():
             report = self._scan()
             checks = (*report.checks, bands_described(report, self.given))
-            save_report(
-                PrescanReport(
-                    report.files, report.others, checks, report.notes, report.archive_bytes, report.bytes_read
-                ),
-                self.files,
-            )
+            save_report(replace(report, checks=checks), self.files)
         return load_report(self.files)
 
     @cached_property
@@ -134,24 +130,20 @@ class Onboarding:
             OnboardingError: the archive is broken or hostile, or a check of the headers failed.
         """
         contents = self._contents()
+        require(header_checks(contents, self.suffixes, self.policy.max_pixels))
         # Labels of a regression hold measured values; a category there names the quantity.
         classes = () if self.given.purpose is Purpose.REGRESSION else self.given.label_categories
         checks = pixel_checks(contents, classes, self.given.label_nodata)
         if not all(check.passed for check in checks):
             return Arranged(checks, None)
         if not self.files.index.exists():
-            index = dataset_index(contents, self.given.modalities, self.given.label_suffix)
-            root = self.files.unfinished.root
-            arrange(self._unpacked(), contents, index, self.given.modalities, root)
-            self._rewrite(index, root)
-            with write_whole(self.files.index) as temporary:
-                index.write_parquet(temporary)
+            write_frames(self.files.index, self._arranged(contents))
         return Arranged(checks, self.index)
 
-    @cached_property
-    def index(self) -> pl.DataFrame:
+    @property
+    def index(self) -> pl.LazyFrame:
         """The pairs of the dataset, in stems.INDEX_SCHEMA."""
-        return pl.read_parquet(self.files.index)
+        return pl.scan_parquet(self.files.index)
 
     def divide(self) -> Divided:
         """Divide the pairs into splits; pairs of an earlier version keep theirs.
@@ -159,14 +151,15 @@ class Onboarding:
         Raises:
             OnboardingError: SPLIT_INVALID.
         """
+        items = self.index.drop("images", "label").collect()
         if not self.files.split.exists():
-            split = split_by_rule(self.index, self.given.splits, self._listed_splits(), self._earlier_split())
+            split = split_by_rule(items, self.given.splits, self._listed_splits(), self._earlier_split())
             write_split_files(self.files.unfinished.split_files, split)
             with write_whole(self.files.split) as temporary:
                 split.write_parquet(temporary)
         rule = self.given.splits
         buffer_m = rule.buffer_m if isinstance(rule, SpatialSplit) else 0.0
-        return Divided(self.split, leak_report(self.index, self.split, buffer_m))
+        return Divided(self.split, leak_report(items, self.split, buffer_m))
 
     @cached_property
     def split(self) -> pl.DataFrame:
@@ -188,7 +181,7 @@ class Onboarding:
                 for source in self.manifest.data_sources
             }
             training_parameters(
-                self.index,
+                self.index.select("stem", "images", "label").collect(),
                 self.split,
                 band_names,
                 self.given.purpose,
@@ -244,22 +237,17 @@ class Onboarding:
 
     def _scan(self) -> PrescanReport:
         wanted = (self.given.training_data_suffixes, self.given.label_suffix)
+        table = self.files.headers
         try:
-            return prescan(current_address(self.upload, self.files), *wanted, self.policy)
+            return prescan(current_address(self.upload, self.files), *wanted, self.policy, table)
         except OnboardingError as error:
             if error.code not in CANT_READ_PARTS:
                 raise
             note = f"{error} It was downloaded for the pre-scan."
         archive = self._archive_here()
-        report = prescan(str(archive), *wanted, self.policy.model_copy(update={"folders": (archive.parent,)}))
-        return PrescanReport(
-            report.files,
-            report.others,
-            report.checks,
-            (note, *report.notes),
-            report.archive_bytes,
-            report.archive_bytes,
-        )
+        policy = self.policy.model_copy(update={"folders": (archive.parent,)})
+        report = prescan(str(archive), *wanted, policy, table)
+        return replace(report, notes=(note, *report.notes), bytes_read=report.archive_bytes)
 
     def _archive_here(self) -> Path:
         """The archive as a file of this machine: a local one at its own place, another one downloaded."""
@@ -277,16 +265,20 @@ class Onboarding:
             extract(self._archive_here(), self.files.unpacked, self.policy)
         return self.files.unpacked
 
-    def _contents(self) -> pl.DataFrame:
+    def _contents(self) -> pl.LazyFrame:
         if not self.files.contents.exists():
-            folder = self._unpacked()
-            roles = {name: role for name in _names_in(folder) if (role := self.suffixes.role_of(name))}
-            headers = scan_folder(folder, roles)
-            require(header_checks(headers, self.suffixes, self.policy.max_pixels))
-            contents = scan_contents(folder, headers, self.policy.max_pixels)
-            with write_whole(self.files.contents) as temporary:
-                contents.write_parquet(temporary)
-        return pl.read_parquet(self.files.contents)
+            rows = scan_contents(self._unpacked(), self.suffixes, self.policy.max_pixels)
+            write_frames(self.files.contents, frames_of(rows, CONTENT_SCHEMA))
+        return pl.scan_parquet(self.files.contents)
+
+    def _arranged(self, contents: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+        """The index part by part, the images and labels of each part at their places."""
+        unpacked, root = self._unpacked(), self.files.unfinished.root
+        for rows in slices(contents, "stem"):
+            index = dataset_index(rows, self.given.modalities, self.given.label_suffix)
+            arrange(unpacked, rows, index, self.given.modalities, root)
+            self._rewrite(index, root)
+            yield index
 
     def _rewrite(self, index: pl.DataFrame, root: Path) -> None:
         """Change what the manifest asks to be changed in the files of the dataset."""
@@ -308,7 +300,8 @@ class Onboarding:
         asked = {split: getattr(self.given.splits, f"{split}_file") for split in SPLITS}
         asked = {split: name for split, name in asked.items() if name is not None}
         # A name is looked up among the files, never joined to a path: it could lead out of the folder.
-        there = set(_names_in(self._unpacked())) if asked else set()
+        wanted = set(asked.values())
+        there = wanted and {name for name in names_in(self._unpacked()) if name in wanted}
         listed = {}
         for split, name in asked.items():
             if name not in there:
@@ -334,8 +327,3 @@ class Onboarding:
             return None
         _, latest = max(versions, key=lambda version: (version[0], version[1].root.name))
         return pl.read_parquet(latest.items, columns=["original_name", "sha256", "split"])
-
-
-def _names_in(folder: Path) -> list[str]:
-    """Names of the files in a folder and its folders, with `/` between them, sorted."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.bands import BandStatistics, EmptyBand, band_statistics, in_order
-from factory_pipeline.onboarding.classes import ClassStatistics, Weighting, class_statistics, unknown_values
+from factory_pipeline.onboarding.classes import ClassStatistics, MaskTally, Weighting
 from factory_pipeline.onboarding.manifest import LabelCategory, Purpose
 from factory_pipeline.onboarding.pixels import strips
 from factory_pipeline.onboarding.splits import TRAIN
@@ -84,22 +84,23 @@ def training_parameters(
     bands: list[BandStatistics] = []
     empty: list[EmptyBand] = []
     for modality, names in band_names.items():
-        paths = [root / path for path in files.filter(pl.col("modality_tag") == modality)["path"]]
-        found, without = band_statistics(paths, modality, names, workers)
+        paths = files.filter(pl.col("modality_tag") == modality)["path"].to_list()
+        found, without = band_statistics(paths, modality, names, workers, root)
         bands += found
         empty += without
-    labels = [root / path for path in train["label"].drop_nulls()]
-    classes: tuple[ClassStatistics, ...] = ()
-    unknown: dict[int, int] = {}
+    labels = train["label"].drop_nulls().to_list()
+    tally = MaskTally(categories)
     label = None
     if purpose is Purpose.SEGMENTATION:
-        tallies = list(in_order(_mask_values, labels, workers))
-        classes = class_statistics(tallies, categories, weighting)
-        unknown = unknown_values(tallies, categories)
+        for mask in in_order(lambda path: _mask_values(root / path), labels, workers):
+            tally.add(mask)
     elif purpose is Purpose.REGRESSION and labels:
-        (label,), without = band_statistics(labels, "label", ("label",), workers)
+        (label,), without = band_statistics(labels, "label", ("label",), workers, root)
         empty += without
-    return TrainingParameters(train.height, tuple(bands), tuple(empty), weighting, classes, unknown, label)
+    classes = tally.statistics(weighting) if purpose is Purpose.SEGMENTATION else ()
+    return TrainingParameters(
+        train.height, tuple(bands), tuple(empty), weighting, classes, tally.unknown, label
+    )
 
 
 def _mask_values(path: Path) -> dict[int, int]:

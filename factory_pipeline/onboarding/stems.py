@@ -8,12 +8,11 @@ same width and no dot, and none occurs in the name of another file.
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.matching import IMAGE, LABEL
 
 STEM_DIGITS = 16
@@ -63,27 +62,35 @@ def dataset_index(contents: pl.DataFrame, modalities: dict[str, str], label_suff
         A frame in INDEX_SCHEMA, sorted by original name; paths are relative to the dataset's folder.
     """
     in_suffix = {suffix: safe_suffix(suffix) for suffix in (*modalities, label_suffix)}
+    first, *others = modalities
+    pairs = contents.filter(pl.col("suffix") == first).sort("stem")
+    hashes = [pairs["sha256"]]
+    for suffix in others:
+        one = contents.filter(pl.col("suffix") == suffix).select("stem", "sha256")
+        hashes.append(pairs.select("stem").join(one, on="stem", how="left", maintain_order="left")["sha256"])
+    stem = pl.Series([safe_stem(original) for original in pairs["stem"]], dtype=pl.String)
 
-    def row_of(original: str, group: pl.DataFrame) -> dict[str, Any]:
-        stem = safe_stem(original)
-        by_suffix = {row["suffix"]: row for row in group.iter_rows(named=True)}
-        images = [by_suffix[suffix] for suffix in modalities]
-        first = images[0]
-        hashes = [image["sha256"] or "" for image in images]
-        return {
-            "stem": stem,
-            "original_name": original,
-            "images": [
-                {"modality_tag": tag, "path": f"training_data/{tag}/{stem}{in_suffix[suffix]}"}
-                for suffix, tag in modalities.items()
-            ],
-            "label": f"labels/{stem}{in_suffix[label_suffix]}",
-            "sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
-            **{key: first[key] for key in ("width", "height", "bands", "crs", "epsg", "transform", "bounds")},
-        }
+    def path(folder: str, suffix: str) -> pl.Series:
+        return f"{folder}/" + stem + in_suffix[suffix]
 
-    groups = contents.sort("stem").group_by("stem", maintain_order=True)
-    return frame_of((row_of(str(original), group) for (original,), group in groups), INDEX_SCHEMA)
+    images = [
+        pl.struct(modality_tag=pl.lit(tag), path=path(f"training_data/{tag}", suffix))
+        for suffix, tag in modalities.items()
+    ]
+    return pairs.select(
+        stem=stem,
+        original_name=pl.col("stem"),
+        images=pl.concat_list(images),
+        label=path("labels", label_suffix),
+        sha256=pl.Series([_hash_of_all(row) for row in zip(*hashes, strict=True)], dtype=pl.String),
+        **{column: pl.col(column) for column in list(INDEX_SCHEMA)[5:]},
+    ).cast(pl.Schema(INDEX_SCHEMA))
+
+
+def _hash_of_all(hashes: Sequence[str | None]) -> str:
+    """The hash of the images of a pair; of one image it is its own."""
+    known = [one or "" for one in hashes]
+    return known[0] if len(known) == 1 else hashlib.sha256("".join(known).encode()).hexdigest()
 
 
 def arrange(
@@ -112,10 +119,7 @@ def arrange(
     )
     labels = contents.filter(pl.col("role") == LABEL).select("name", original_name="stem")
     labelled = labels.join(index.select("original_name", path="label"), on="original_name")
-    for name, path in (
-        *moves.select("name", "path").iter_rows(),
-        *labelled.select("name", "path").iter_rows(),
-    ):
+    for name, path in pl.concat([moves.select("name", "path"), labelled.select("name", "path")]).iter_rows():
         place = dataset / path
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ import bz2
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from factory_pipeline.onboarding.source import Source
 from factory_pipeline.positioned import PositionedFile
@@ -33,30 +33,44 @@ class HeadGroup:
 
     start: int
     end: int
-    members: tuple[tuple[str, zipfile.ZipInfo], ...]
+    members: tuple["ZipMember", ...]
 
 
-def head_groups(members: Mapping[str, zipfile.ZipInfo], size: int) -> Iterator[HeadGroup]:
+class ZipMember(NamedTuple):
+    """What must be known of a member of a zip to read it."""
+
+    name: str
+    """As checked, with `/` between folders."""
+    method: int
+    """Of compression."""
+    packed_bytes: int
+    bytes: int
+    """When unpacked."""
+    place: int
+    """Where its local header begins in the archive."""
+
+
+def head_groups(members: Iterable[ZipMember], size: int) -> Iterator[HeadGroup]:
     """The requests that bring the first bytes of all members.
 
     Args:
-        members: by name.
+        members: in the order of their places.
         size: bytes of the archive.
     """
-    group: list[tuple[str, zipfile.ZipInfo]] = []
+    group: list[ZipMember] = []
     start = end = 0
-    for name, info in sorted(members.items(), key=lambda member: member[1].header_offset):
-        ahead = LOCAL_HEADER.size + len(info.orig_filename.encode(errors="replace")) + EXTRA_BYTES
+    for member in members:
+        ahead = LOCAL_HEADER.size + len(member.name.encode()) + EXTRA_BYTES
         first, last = (
-            info.header_offset,
-            min(info.header_offset + ahead + min(info.compress_size, HEAD_BYTES), size),
+            member.place,
+            min(member.place + ahead + min(member.packed_bytes, HEAD_BYTES), size),
         )
         if group and (first > end + LARGEST_GAP or last > start + LARGEST_REQUEST):
             yield HeadGroup(start, end, tuple(group))
             group = []
         if not group:
             start = end = first
-        group.append((name, info))
+        group.append(member)
         end = max(end, last)
     if group:
         yield HeadGroup(start, end, tuple(group))
@@ -70,27 +84,27 @@ class MemberFile(PositionedFile):
     """A member of a zip as a file object; a compressed one is unpacked only as far as is read."""
 
     def __init__(
-        self, source: Source, info: zipfile.ZipInfo, head: bytes, head_start: int, most_unpacked: int
+        self, source: Source, member: ZipMember, head: bytes, head_start: int, most_unpacked: int
     ) -> None:
         """Open a member.
 
         Args:
             source: the archive.
-            info: the member's entry in the central directory.
+            member: what to read.
             head: bytes of the archive that were received already, from `head_start`.
             head_start: where they lie in the archive.
             most_unpacked: bytes of a compressed member that may be unpacked.
         """
-        super().__init__(info.file_size)
+        super().__init__(member.bytes)
         self._source = source
-        self._info = info
+        self._member = member
         self._head, self._head_start = head, head_start
         self._most_unpacked = most_unpacked
         self._blocks: dict[int, bytes] = {}
         self._data_start: int | None = None
         self._unpacked = bytearray()
         self._packed_read = 0
-        self._inflater = _inflater(info.compress_type)
+        self._inflater = _inflater(member.method)
 
     def readinto(self, buffer: "Buffer", /) -> int:
         """Fill the buffer up to the end of the member.
@@ -100,7 +114,7 @@ class MemberFile(PositionedFile):
             OnboardingError: what the source raises.
         """
         target = memoryview(buffer).cast("B")
-        length = min(len(target), max(self._info.file_size - self._position, 0))
+        length = min(len(target), max(self._member.bytes - self._position, 0))
         try:
             data = self._content(self._position, length)
         except (zlib.error, EOFError) as error:
@@ -111,7 +125,7 @@ class MemberFile(PositionedFile):
 
     def _content(self, start: int, length: int) -> bytes:
         if self._inflater is None:
-            length = min(length, self._info.compress_size - start)
+            length = min(length, self._member.packed_bytes - start)
             return self._archive_bytes(self._data_offset() + start, length)
         while len(self._unpacked) < start + length and self._unpack_more(start + length):
             pass
@@ -122,7 +136,7 @@ class MemberFile(PositionedFile):
         if wanted > self._most_unpacked:
             raise OSError("its header lies too far behind compressed data")
         start = self._data_offset() + self._packed_read
-        piece = min(BLOCK_BYTES, self._info.compress_size - self._packed_read)
+        piece = min(BLOCK_BYTES, self._member.packed_bytes - self._packed_read)
         if start < self._head_start + len(self._head):
             piece = min(piece, self._head_start + len(self._head) - start)
         if piece <= 0:
@@ -135,11 +149,11 @@ class MemberFile(PositionedFile):
     def _data_offset(self) -> int:
         """Where the data starts: the extra fields there need not be those of the central directory."""
         if self._data_start is None:
-            raw = self._archive_bytes(self._info.header_offset, LOCAL_HEADER.size)
+            raw = self._archive_bytes(self._member.place, LOCAL_HEADER.size)
             if len(raw) < LOCAL_HEADER.size or not raw.startswith(b"PK\x03\x04"):
                 raise EOFError("no member lies where the central directory says")
             *_, name, extra = LOCAL_HEADER.unpack(raw)
-            self._data_start = self._info.header_offset + LOCAL_HEADER.size + name + extra
+            self._data_start = self._member.place + LOCAL_HEADER.size + name + extra
         return self._data_start
 
     def _archive_bytes(self, start: int, length: int) -> bytes:

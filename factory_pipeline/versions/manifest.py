@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.content import SPLITS
 from factory_pipeline.lake.hashing import RowsHash
-from factory_pipeline.lake.parquet import ParquetBatches
 from factory_pipeline.lake.tables import MANIFEST_SCHEMA, AnnotationType
+from factory_pipeline.parquet import ParquetBatches
 from factory_pipeline.storage import write_whole
 from factory_pipeline.versions.classes import class_values
 

@@ -14,13 +14,13 @@ import pytest
 import shapely
 from pyproj import Transformer
 
+from factory_pipeline import parquet
 from factory_pipeline.assets.dataset import gedi_collection
 from factory_pipeline.doors.builds import collect_build
 from factory_pipeline.errors import DatasetFileError, LakeError
 from factory_pipeline.hdf5.read import GEDI_EPOCH
 from factory_pipeline.hdf5.schema import WORLDCOVER_CLASSES
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.lake import parquet
 from factory_pipeline.lake.annotations import scan_annotations
 from factory_pipeline.lake.items import scan_items
 from factory_pipeline.lake.places import resolve

@@ -48,7 +48,8 @@ def test_names_with_blanks_accents_and_dots_come_out_as_they_went_in(tmp_path: P
         archive = zip_of(tmp_path / name, FILES, method)
     else:
         archive = tar_of(tmp_path / name, FILES)
-    assert extract(archive, tmp_path / "out", POLICY) == sorted(FILES)
+    extract(archive, tmp_path / "out", POLICY)
+    assert written(tmp_path / "out") == set(FILES)
     assert {file: (tmp_path / "out" / file).read_bytes() for file in FILES} == FILES
 
 
@@ -61,7 +62,8 @@ def test_a_second_extraction_replaces_the_first(tmp_path: Path) -> None:
 def test_by_products_of_operating_systems_are_left_out(tmp_path: Path) -> None:
     names = ["__MACOSX/._a.tif", ".DS_Store", "images/._a.tif", "Thumbs.db", "images/a.tif"]
     archive = zip_of(tmp_path / "a.zip", dict.fromkeys(names, b"x"))
-    assert extract(archive, tmp_path / "out", POLICY) == ["images/a.tif"]
+    extract(archive, tmp_path / "out", POLICY)
+    assert written(tmp_path / "out") == {"images/a.tif"}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,8 @@ def test_too_many_members(tmp_path: Path, kind: str) -> None:
 
 def test_a_limit_of_few_members_allows_large_ones(tmp_path: Path) -> None:
     archive = zip_of(tmp_path / "a.zip", {"a.tif": bytes(3 << 20)})
-    assert extract(archive, tmp_path / "out", IntakePolicy(max_members=10)) == ["a.tif"]
+    extract(archive, tmp_path / "out", IntakePolicy(max_members=10))
+    assert written(tmp_path / "out") == {"a.tif"}
 
 
 @pytest.mark.parametrize("name", ["empty.zip", "empty.tar", "empty.tar.gz", "nothing.zip"])

@@ -16,8 +16,10 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from factory_pipeline.onboarding.archive import extract
-from factory_pipeline.onboarding.contents import scan_contents
+from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, scan_contents
+from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.manifest import LabelCategory
+from factory_pipeline.onboarding.matching import Suffixes
 from factory_pipeline.onboarding.pairing import pixel_checks
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.prescan import prescan
@@ -48,7 +50,7 @@ def test_sen1floods11(tmp_path: Path) -> None:
     assert report.passed
     assert (report.images, report.labels) == (2, 1)
     assert report.bytes_read < report.archive_bytes / 10
-    for row in report.files.iter_rows(named=True):
+    for row in report.files.collect().iter_rows(named=True):
         with rasterio.open(FOLDER / row["name"]) as image:
             assert (row["width"], row["height"], row["bands"]) == (image.width, image.height, image.count)
             assert row["transform"] == list(image.transform)[:6]
@@ -56,7 +58,8 @@ def test_sen1floods11(tmp_path: Path) -> None:
             assert (row["epsg"], row["dtype"]) == (image.crs.to_epsg(), image.dtypes[0])
 
     extract(tmp_path / "a.zip", tmp_path / "out", IntakePolicy())
-    contents = scan_contents(tmp_path / "out", report.files, 10**9)
+    rows = scan_contents(tmp_path / "out", Suffixes(IMAGES, LABEL), 10**9)
+    contents = frame_of(rows, CONTENT_SCHEMA).lazy()
     (failed,) = [check for check in pixel_checks(contents, CATEGORIES) if not check.passed]
     assert failed.message.startswith("Files that hold values that no label category names: -1 (the")
     assert all(check.passed for check in pixel_checks(contents, CATEGORIES, label_nodata=-1))

@@ -20,7 +20,7 @@ SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 def _described(curated: Curated) -> dict[str, Any]:
     split = random_split(curated.items, SHARES, 0)
     write_split_files(curated.root / "split_files", split)
-    write_items(curated.root / "items.parquet", curated.items, split, "floods", "")
+    write_items(curated.root / "items.parquet", curated.items.lazy(), split, "floods", "")
     document = croissant(
         curated.root,
         curated.manifest,

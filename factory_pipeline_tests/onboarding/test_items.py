@@ -25,7 +25,7 @@ def written(tmp_path: Path):
     curated = onboarded(tmp_path, 6, modalities=("S2", "S1"))
     split = random_split(curated.items, SHARES, 0)
     path = tmp_path / "items.parquet"
-    write_items(path, curated.items, split, "spring-floods", "Rivers")
+    write_items(path, curated.items.lazy(), split, "spring-floods", "Rivers")
     return curated, split, path
 
 
@@ -92,7 +92,7 @@ def test_polars_reads_it_as_a_plain_table(written) -> None:
 def test_images_without_georeference_have_no_geometry(tmp_path: Path) -> None:
     items = items_frame([{}, {"bounds": [10.0, 50.0, 11.0, 51.0]}])
     split = pl.DataFrame({"stem": items["stem"], "split": ["train", "test"]})
-    write_items(tmp_path / "items.parquet", items, split, "x", "")
+    write_items(tmp_path / "items.parquet", items.lazy(), split, "x", "")
     first, second = pq.read_table(tmp_path / "items.parquet").to_pylist()
     assert (first["geometry"], first["bbox"]) == (None, None)
     assert shapely.from_wkb(second["geometry"]).equals(shapely.box(10, 50, 11, 51))
@@ -101,7 +101,7 @@ def test_images_without_georeference_have_no_geometry(tmp_path: Path) -> None:
 def test_a_footprint_across_180_degrees_has_west_beyond_east(tmp_path: Path) -> None:
     items = items_frame([{"bounds": [179.5, -17.0, -179.5, -16.0]}])
     split = pl.DataFrame({"stem": items["stem"], "split": ["train"]})
-    write_items(tmp_path / "items.parquet", items, split, "x", "")
+    write_items(tmp_path / "items.parquet", items.lazy(), split, "x", "")
     (row,) = pq.read_table(tmp_path / "items.parquet").to_pylist()
     assert list(row["bbox"].values()) == [179.5, -17.0, -179.5, -16.0]
 
@@ -110,5 +110,5 @@ def test_the_bytes_are_the_same_each_time(written) -> None:
     curated, split, path = written
     first = path.read_bytes()
     order = np.random.default_rng(0).permutation(curated.items.height).tolist()
-    write_items(path, curated.items[order], split, "spring-floods", "Rivers")
+    write_items(path, curated.items[order].lazy(), split, "spring-floods", "Rivers")
     assert path.read_bytes() == first

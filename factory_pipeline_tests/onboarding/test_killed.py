@@ -105,8 +105,9 @@ def test_rewriting_goes_on_with_the_image_at_which_it_was_interrupted(
         onboarding.arrange()
     first = set(rewritten)
     rewritten.clear()
-    index = onboarding.arrange().index
-    assert index is not None
+    arranged = onboarding.arrange().index
+    assert arranged is not None
+    index = arranged.collect()
     assert index.height == 5
     assert len(rewritten) == 2
     assert not first & set(rewritten)

@@ -55,7 +55,7 @@ def page_of(curated: Curated) -> DatasetPage:
         "3",
         UPDATED,
         curated.root,
-        curated.items,
+        curated.items.lazy(),
         split,
         _parameters(curated, split),
         leak_report(curated.items, split),
@@ -127,7 +127,9 @@ def test_names_cannot_end_the_script(tmp_path: Path) -> None:
 def test_pictures_stay_within_the_budget(tmp_path: Path, budget: int) -> None:
     curated = onboarded(tmp_path, 12, modalities=("S2", "S1"), size=200)
     split = random_split(curated.items, SHARES, 0)
-    shown = preview(curated.items, split, curated.manifest, _parameters(curated, split), tmp_path, budget)
+    shown = preview(
+        curated.items.lazy(), split, curated.manifest, _parameters(curated, split), tmp_path, budget
+    )
     size = sum(len(uri) for pair in shown["pairs"] for uri in pair["pictures"].values())
     assert size < budget * 4 / 3 + 60 * len(shown["pairs"]) * len(shown["layers"])
     # 250 kB hold all pairs, if shrunk; 2 kB hold none.
@@ -140,9 +142,8 @@ def test_many_images_are_previewed_evenly(tmp_path: Path) -> None:
         pl.format("m{}", pl.int_range(pl.len()).cast(pl.String).str.zfill(4)).alias("stem")
     )
     split = many.select("stem", pl.lit("train").alias("split"))
-    shown = preview(
-        many, split, curated.manifest, _parameters(curated, random_split(curated.items, SHARES, 0)), tmp_path
-    )
+    parameters = _parameters(curated, random_split(curated.items, SHARES, 0))
+    shown = preview(many.lazy(), split, curated.manifest, parameters, tmp_path)
     stems = [pair["stem"] for pair in shown["pairs"]]
     assert len(stems) == 48
     assert (stems[0], stems[-1]) == ("m0000", "m0099")
@@ -195,7 +196,7 @@ def test_a_mask_is_drawn_in_the_colours_of_its_categories(tmp_path: Path) -> Non
 def test_the_map_draws_far_more_images_than_a_page_can_hold() -> None:
     rows = [square(500_000 + 900 * (n % 70), 5_000_000 + 900 * (n // 70), 600) for n in range(3000)]
     items = items_frame([*rows, {}])
-    drawn = footprint_map(items, items.select("stem", pl.lit("train").alias("split")))
+    drawn = footprint_map(items.lazy(), items.select("stem", pl.lit("train").alias("split")))
     assert drawn is not None
     assert 100 < len(drawn.footprints) <= 3000
     assert all(0 <= mark.x <= drawn.width and 0 <= mark.y <= drawn.height for mark in drawn.footprints)

@@ -7,8 +7,8 @@ import pytest
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.archive import extract
-from factory_pipeline.onboarding.contents import scan_contents
-from factory_pipeline.onboarding.headers import scan_folder
+from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, scan_contents
+from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.manifest import LabelCategory
 from factory_pipeline.onboarding.matching import Suffixes
 from factory_pipeline.onboarding.pairing import Check, header_checks, labels_filled, pixel_checks, require
@@ -26,12 +26,12 @@ def contents(folder: Path, changed: dict[str, bytes]) -> pl.DataFrame:
     """Three good pairs with some files changed, unpacked and read."""
     files = {**pairs(3), **changed}
     extract(zip_of(folder / "a.zip", files), folder / "out", IntakePolicy())
-    roles = {name: role for name in files if (role := SUFFIXES.role_of(name)) is not None}
-    return scan_contents(folder / "out", scan_folder(folder / "out", roles), MAX_PIXELS)
+    return frame_of(scan_contents(folder / "out", SUFFIXES, MAX_PIXELS), CONTENT_SCHEMA)
 
 
 def failures(frame: pl.DataFrame) -> dict[str, Check]:
-    checks = (*header_checks(frame, SUFFIXES, MAX_PIXELS), *pixel_checks(frame, CATEGORIES))
+    files = frame.lazy()
+    checks = (*header_checks(files, SUFFIXES, MAX_PIXELS), *pixel_checks(files, CATEGORIES))
     return {check.name: check for check in checks if not check.passed}
 
 
@@ -121,9 +121,9 @@ def test_some_labels_must_hold_data_but_not_all(
     tmp_path: Path, label_nodata: float | None, declared: int | None
 ) -> None:
     frame = contents(tmp_path, {ODD_MASK: mask(255, nodata=declared)})
-    assert labels_filled(frame, label_nodata).passed
+    assert labels_filled(frame.lazy(), label_nodata).passed
     blank = frame.filter((pl.col("role") == "image") | (pl.col("name") == ODD_MASK))
-    assert labels_filled(blank, label_nodata).files == (ODD_MASK,)
+    assert labels_filled(blank.lazy(), label_nodata).files == (ODD_MASK,)
 
 
 def test_unknown_values_are_named(tmp_path: Path) -> None:
@@ -138,9 +138,9 @@ def test_unknown_values_are_named(tmp_path: Path) -> None:
 def test_a_failed_check_can_stop_the_onboarding(tmp_path: Path, added: str, code: str) -> None:
     frame = contents(tmp_path, {added: random_pixels(3, 8, "uint16")})
     with pytest.raises(OnboardingError) as error:
-        require(header_checks(frame, SUFFIXES, MAX_PIXELS))
+        require(header_checks(frame.lazy(), SUFFIXES, MAX_PIXELS))
     assert error.value.code == code
-    require(header_checks(contents(tmp_path, {}), SUFFIXES, MAX_PIXELS))
+    require(header_checks(contents(tmp_path, {}).lazy(), SUFFIXES, MAX_PIXELS))
 
 
 def test_an_empty_upload_fails(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding import source
 from factory_pipeline.onboarding.archive import extract
-from factory_pipeline.onboarding.headers import scan_folder
+from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, scan_contents
+from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.manifest import UploadManifest
 from factory_pipeline.onboarding.matching import Suffixes
 from factory_pipeline.onboarding.policy import IntakePolicy
@@ -48,7 +49,7 @@ def test_every_file_is_counted_and_read(tmp_path: Path) -> None:
     report = scan(zip_of(tmp_path / "a.zip", {**pairs(3), "readme.txt": b"hello"}))
     assert (report.images, report.labels, report.passed) == (3, 3, True)
     assert report.others == ("readme.txt",)
-    row = report.files.row(by_predicate=pl.col("name") == "images/tile_1_merged.tif", named=True)
+    row = report.files.collect().row(by_predicate=pl.col("name") == "images/tile_1_merged.tif", named=True)
     assert row | {"bounds": None, "bytes": 0} == {
         "name": "images/tile_1_merged.tif",
         "role": "image",
@@ -76,13 +77,13 @@ def test_every_file_is_counted_and_read(tmp_path: Path) -> None:
 )
 def test_every_format_gives_the_same(tmp_path: Path, name: str) -> None:
     files = pairs(3)
-    expected = scan(zip_of(tmp_path / "expected.zip", files)).files
+    expected = scan(zip_of(tmp_path / "expected.zip", files)).files.sort("name").collect()
     methods = {"deflated.zip": zipfile.ZIP_DEFLATED, "bzip2.zip": zipfile.ZIP_BZIP2}
     archive = tmp_path / name
     if name == "folder":
         extract(tmp_path / "expected.zip", archive, IntakePolicy())
-        roles = {file: role for file in files if (role := Suffixes(*SUFFIXES).role_of(file)) is not None}
-        found = scan_folder(archive, roles)
+        rows = scan_contents(archive, Suffixes(*SUFFIXES), IntakePolicy().max_pixels)
+        found = frame_of(rows, CONTENT_SCHEMA).lazy().select(expected.columns)
     elif name == "remote.zip":
         zip_of(archive, files, zipfile.ZIP_DEFLATED)
         with SampleServer(tmp_path) as server:
@@ -91,7 +92,7 @@ def test_every_format_gives_the_same(tmp_path: Path, name: str) -> None:
         found = scan(tar_of(archive, files)).files
     else:
         found = scan(zip_of(archive, files, methods.get(name, zipfile.ZIP_STORED))).files
-    assert found.equals(expected)
+    assert found.sort("name").collect().equals(expected)
 
 
 def test_a_remote_zip_of_gigabytes_costs_kilobytes(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_remote_zip_of_gigabytes_costs_kilobytes(tmp_path: Path) -> None:
         served = server.counts()["/big.zip"]
     assert size > 9 * 10**9
     assert (report.images, report.labels, report.passed) == (12, 12, True)
-    assert set(report.files["width"]) == {20_000}
+    assert set(report.files.collect()["width"]) == {20_000}
     assert served.bytes < 1 << 20
     assert report.bytes_read < 1 << 20
     assert served.requests < 2 * len(heads)
@@ -166,10 +167,11 @@ def test_a_header_behind_the_pixels_is_found(tmp_path: Path, method: int) -> Non
     struct.pack_into("<I", behind, 4, len(before))
     archive = zip_of(tmp_path / "a.zip", {"1_merged.tif": bytes(behind), "1_mask.tif": mask()}, method)
     report = scan(archive)
-    assert report.files["width"].to_list() == [8, 1024]
+    assert report.files.sort("name").collect()["width"].to_list() == [8, 1024]
     if method == zipfile.ZIP_DEFLATED:
         policy = local(tmp_path, max_header_bytes=1 << 19)
-        (broken,) = prescan(str(archive), *SUFFIXES, policy).files.drop_nulls("error").iter_rows(named=True)
+        files = prescan(str(archive), *SUFFIXES, policy).files.collect()
+        (broken,) = files.drop_nulls("error").iter_rows(named=True)
         assert "too far behind" in broken["error"]
 
 
@@ -224,7 +226,7 @@ def test_pictures_are_images_too(tmp_path: Path) -> None:
         zip_of(tmp_path / "a.zip", {"1.png": png(), "1_mask.png": png(mode="L")}), (".png",), "_mask.png"
     )
     assert report.passed
-    assert report.files.select("format", "width", "bands", "dtype").rows() == [
+    assert report.files.sort("name").collect().select("format", "width", "bands", "dtype").rows() == [
         ("PNG", 8, 3, "uint8"),
         ("PNG", 8, 1, "uint8"),
     ]
@@ -273,7 +275,7 @@ def test_a_host_that_goes_away_is_no_broken_image(tmp_path: Path) -> None:
     with SampleServer(tmp_path) as server:
         report = prescan(f"{server.url}/a.zip", *SUFFIXES, OPEN)
         needed = server.counts()["/a.zip"].requests
-    assert report.files["error"][0] is not None
+    assert report.files.sort("name").collect()["error"][0] is not None
     content = (tmp_path / "a.zip").read_bytes()
     answers = 0
 

@@ -64,13 +64,14 @@ def test_parts_of_files_elsewhere(tmp_path: Path, way: str) -> None:
 def test_a_source_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(CONTENT)
     with open_source(str(tmp_path / "a.zip"), local(tmp_path)) as source:
-        file = SourceFile(source, largest_read=1 << 20)
-        for start, length in [(0, 4), (65_530, 20), (len(CONTENT) - 3, 10), (5, 300_000)]:
+        file = SourceFile(source, b"added")
+        for start, length in [(0, 4), (65_530, 20), (len(CONTENT) - 3, 3), (5, 300_000)]:
             file.seek(start)
             assert file.read(length) == CONTENT[start : start + length]
-        file.seek(0)
-        with pytest.raises(OnboardingError, match="list of members"):
-            file.read(2 << 20)
+        file.seek(len(CONTENT) - 3)
+        assert file.read() == CONTENT[-3:] + b"added"
+        file.seek(len(CONTENT) + 2)
+        assert file.read(2) == b"de"
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"reset": True}, {"truncate": True}])

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding import pixels
 from factory_pipeline.onboarding.bands import PERCENTILES, band_statistics
-from factory_pipeline.onboarding.classes import class_statistics
+from factory_pipeline.onboarding.classes import MaskTally
 from factory_pipeline.onboarding.manifest import LabelCategory, Purpose
 from factory_pipeline.onboarding.splits import random_split
 from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
@@ -218,12 +218,16 @@ def test_class_counts_are_those_of_the_training_masks(tmp_path: Path) -> None:
 def test_weights_balance_the_classes() -> None:
     masks = [{0: 900, 1: 100}, {0: 50, 1: 30, 2: 20}, {7: 5}]
     categories = [LabelCategory(id=n, name=str(n), color="#000000") for n in range(4)]
-    inverse = class_statistics(masks, categories, "inverse")
+    tally = MaskTally(categories)
+    for mask in masks:
+        tally.add(mask)
+    assert tally.unknown == {7: 5}
+    inverse = tally.statistics("inverse")
     assert [known.weight * known.pixels for known in inverse[:3]] == pytest.approx([1100 / 3] * 3)
     assert inverse[3].weight == 1.0
 
     frequencies = [950 / 1100, 130 / 1100, 20 / 100]
-    median = class_statistics(masks, categories, "median")
+    median = tally.statistics("median")
     assert [known.weight for known in median[:3]] == pytest.approx([0.2 / f for f in frequencies])
 
 

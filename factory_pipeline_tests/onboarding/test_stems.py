@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.onboarding.archive import extract
-from factory_pipeline.onboarding.contents import scan_contents
-from factory_pipeline.onboarding.headers import scan_folder
+from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, scan_contents
+from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.matching import Suffixes
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.stems import arrange, dataset_index, safe_stem, safe_suffix
@@ -46,8 +46,7 @@ def unpacked(folder: Path) -> pl.DataFrame:
     }
     files |= {f"b/tile.{number}_mask.tif": mask(number) for number in (1, 10)}
     extract(zip_of(folder / "a.zip", files), folder / "out", IntakePolicy())
-    roles = {name: role for name in files if (role := SUFFIXES.role_of(name)) is not None}
-    return scan_contents(folder / "out", scan_folder(folder / "out", roles), 10**9)
+    return frame_of(scan_contents(folder / "out", SUFFIXES, 10**9), CONTENT_SCHEMA)
 
 
 def test_the_index_keeps_the_names_and_the_files_get_their_places(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import rasterio
 
@@ -25,7 +26,7 @@ def test_every_upload_passes_the_pre_scan(manifests: list[Path]) -> None:
         report = prescan(manifest.dataset_url, manifest.training_data_suffixes, manifest.label_suffix, policy)
         assert report.passed, [check.message for check in report.checks]
         names = [band.band_name for band in manifest.data_sources[0].bands]
-        assert report.files.filter(report.files["role"] == "image")["band_names"][0].to_list() == names
+        assert report.files.filter(pl.col("role") == "image").collect()["band_names"][0].to_list() == names
 
 
 def test_masks_hold_every_class_and_biomass_is_positive(manifests: list[Path], tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Drawings of the page as numbers and SVG paths: histograms and the map of the footprints."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from factory_pipeline.onboarding.bands import BandStatistics
-from factory_pipeline.onboarding.overlap import footprints
+from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS, footprints
 
 MAP_WIDTH = 760.0
 MAP_HEIGHTS = (240.0, 420.0)
@@ -90,9 +91,10 @@ def band_chart(band: BandStatistics) -> BandChart | None:
     )
 
 
-def footprint_map(items: pl.DataFrame, split: pl.DataFrame) -> FootprintMap | None:
+def footprint_map(items: pl.LazyFrame, split: pl.DataFrame) -> FootprintMap | None:
     """The footprints on a graticule, true to shape at the middle latitude; None without any georeference."""
-    frame = items.join(split, on="stem", how="left", maintain_order="left").sort("stem")
+    lying = items.select("stem", "original_name", *FOOTPRINT_COLUMNS).collect()
+    frame = lying.join(split, on="stem", how="left", maintain_order="left").sort("stem")
     corners = footprints(frame)
     placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
     if not placed.size:
@@ -125,13 +127,13 @@ def footprint_map(items: pl.DataFrame, split: pl.DataFrame) -> FootprintMap | No
             if abs(lat) <= 90
         ),
         _marks(
-            frame[placed.tolist()], [[(x(lon), y(lat)) for lon, lat in quad] for quad in corners.tolist()]
+            frame[placed.tolist()], ([(x(lon), y(lat)) for lon, lat in quad.tolist()] for quad in corners)
         ),
         frame.height - placed.size,
     )
 
 
-def _marks(frame: pl.DataFrame, quads: list[list[tuple[float, float]]]) -> tuple[Footprint, ...]:
+def _marks(frame: pl.DataFrame, quads: Iterable[list[tuple[float, float]]]) -> tuple[Footprint, ...]:
     marks: list[Footprint] = []
     cells: set[tuple[str, int, int]] = set()
     for (name, split), quad in zip(frame.select("original_name", "split").iter_rows(), quads, strict=True):

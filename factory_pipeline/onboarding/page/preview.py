@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from factory_pipeline.onboarding.gather import in_order
 from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
 from factory_pipeline.onboarding.page.layers import (
     Composition,
@@ -23,6 +24,7 @@ from factory_pipeline.onboarding.statistics import TrainingParameters
 MOST_PAIRS = 48
 SIDES = (384, 256, 160, 96)
 """Longer side of a preview in pixels: the first that fits the budget is taken."""
+DRAWN_AT_ONCE = 4
 BUDGET = 12_000_000
 """Bytes of all pictures; as text in the page they take a third more."""
 LABEL = "label"
@@ -37,7 +39,7 @@ class _Pair:
 
 
 def preview(
-    items: pl.DataFrame,
+    items: pl.LazyFrame,
     split: pl.DataFrame,
     manifest: UploadManifest,
     parameters: TrainingParameters,
@@ -58,13 +60,16 @@ def preview(
         `layers`: dicts of `id`, `name`, `modality`, `visible`, `opacity`; `pairs`: dicts of `stem`, `name`,
         `split`, `width`, `height`, `pictures` (data URI by layer).
     """
-    frame = items.join(split, on="stem", how="left", maintain_order="left").sort("stem")
-    places = np.unique(np.linspace(0, frame.height - 1, min(MOST_PAIRS, frame.height)).round().astype(int))
-    rows = list(frame[places.tolist()].iter_rows(named=True))
+    chosen_items = evenly_spread(items, "stem", MOST_PAIRS)
+    frame = chosen_items.join(split, on="stem", how="left", maintain_order="left")
+    rows = list(frame.iter_rows(named=True))
     chosen = compositions(manifest.data_sources, parameters)
 
     def draw(some: Sequence[Mapping[str, Any]], side: int) -> list[_Pair]:
-        return [_Pair(row, pictures_of(row, chosen, manifest, parameters, root, side)) for row in some]
+        def pair_of(row: Mapping[str, Any]) -> _Pair:
+            return _Pair(row, pictures_of(row, chosen, manifest, parameters, root, side))
+
+        return list(in_order(pair_of, some, DRAWN_AT_ONCE))
 
     sample = rows[:: max(len(rows) // 4, 1)]
     side = next(
@@ -88,6 +93,13 @@ def preview(
             for pair in drawn
         ],
     }
+
+
+def evenly_spread(items: pl.LazyFrame, key: str, most: int) -> pl.DataFrame:
+    """At most so many items, evenly spread over the order of a column that tells them apart."""
+    keys = items.select(pl.col(key).sort()).collect().to_series()
+    places = np.unique(np.linspace(0, len(keys) - 1, min(most, len(keys))).round().astype(int))
+    return items.filter(pl.col(key).is_in(keys[places.tolist()].to_list())).sort(key).collect()
 
 
 def label_legend(manifest: UploadManifest, parameters: TrainingParameters) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ class DatasetPage:
     updated: datetime
     root: Path
     """Folder of the onboarded dataset."""
-    items: pl.DataFrame | None = None
+    items: pl.LazyFrame | None = None
     split: pl.DataFrame | None = None
     parameters: TrainingParameters | None = None
     leaks: LeakReport | None = None
@@ -94,7 +94,7 @@ def _context(page: DatasetPage) -> dict[str, Any]:
         "page": page,
         "manifest": page.manifest,
         "source_url": display(page.manifest.dataset_url),
-        "total": items.height if items is not None else None,
+        "total": split.height if split is not None else None,
         "counts": counts,
         "charts": charts,
         "classes": {known.id: known for known in parameters.classes} if parameters is not None else {},

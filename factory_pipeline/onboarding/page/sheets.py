@@ -13,7 +13,7 @@ from PIL import Image
 from factory_pipeline.onboarding.bands import BandStatistics
 from factory_pipeline.onboarding.manifest import UploadManifest
 from factory_pipeline.onboarding.page.layers import compositions
-from factory_pipeline.onboarding.page.preview import LABEL, pictures_of
+from factory_pipeline.onboarding.page.preview import LABEL, evenly_spread, pictures_of
 from factory_pipeline.onboarding.statistics import TrainingParameters
 
 SIDE = 96
@@ -23,7 +23,7 @@ MOST_HISTOGRAMS = 16
 
 
 def pair_sheet(
-    index: pl.DataFrame,
+    index: pl.LazyFrame,
     manifest: UploadManifest,
     parameters: TrainingParameters,
     root: Path,
@@ -38,7 +38,7 @@ def pair_sheet(
         root: folder that the paths start from.
         pairs: at most.
     """
-    places = np.unique(np.linspace(0, index.height - 1, min(pairs, index.height)).round().astype(int))
+    shown = evenly_spread(index, "original_name", pairs)
     chosen = compositions(manifest.data_sources, parameters)
     first = [
         next(composition for composition in chosen if composition.modality == modality)
@@ -46,7 +46,7 @@ def pair_sheet(
     ]
     columns = [
         _column(pictures_of(row, first, manifest, parameters, root, SIDE))
-        for row in index[places.tolist()].iter_rows(named=True)
+        for row in shown.iter_rows(named=True)
     ]
     rows = max(map(len, columns))
     sheet = Image.new("RGB", (len(columns) * (SIDE + GAP) - GAP, rows * (SIDE + GAP) - GAP), "white")

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 BATCH_ROWS = 16_384
@@ -33,9 +34,12 @@ class ParquetBatches:
         if self._writer is not None:
             self._writer.close()
 
-    def append(self, rows: pl.DataFrame) -> None:
+    def append(self, rows: pl.DataFrame | pa.Table) -> None:
         """Add rows after those that were added before."""
-        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if isinstance(rows, pl.DataFrame):
+            table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        else:
+            table = rows
         if self._writer is None:
             # Without the Arrow schema the bytes do not depend on which Arrow types polars uses in memory.
             self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", store_schema=False)
