@@ -68,17 +68,26 @@ def onboard(
 
 
 @click.command()
-def datasets() -> None:
-    """List all uploads and onboarded datasets with their status."""
+@click.option("--all", "with_corrected", is_flag=True, help="Failed uploads too that a later one corrected.")
+def datasets(with_corrected: bool) -> None:
+    """List uploads and onboarded datasets with their status."""
     from factory_pipeline.onboard import open_registry
+    from factory_pipeline.registry.records import corrected_failures
 
     with closing(open_registry(_home())) as registry:
         uploads = registry.uploads()
     if not uploads:
         click.echo("No dataset yet: factory onboard MANIFEST, or drop a manifest into the inbox.")
+    left_out = frozenset() if with_corrected else corrected_failures(uploads)
     for upload in uploads:
+        if upload.key in left_out:
+            continue
         reason = f"  {upload.reason} [{upload.code or '-'}]" if upload.reason else ""
         click.echo(f"{upload.key:<40} {upload.status.value:<10} {upload.updated:%Y-%m-%d %H:%M}{reason}")
+    if left_out:
+        click.echo(
+            f"Failed uploads that a later one corrected are left out: {len(left_out)} (--all lists them)."
+        )
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """What the registry hands out: one frozen record per row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -73,6 +74,21 @@ class Upload:
     updated: datetime
     deleted_at: datetime | None
     """None while it lives; a deleted upload stays as a tombstone."""
+
+
+def corrected_failures(uploads: Sequence[Upload]) -> frozenset[str]:
+    """Keys of the failed uploads of which one that came in later, under the same name, succeeded.
+
+    Args:
+        uploads: in the order in which they came in.
+    """
+    corrected, succeeded = set(), set()
+    for upload in reversed(uploads):
+        if upload.status is UploadStatus.SUCCEEDED:
+            succeeded.add(upload.name)
+        elif upload.status is UploadStatus.FAILED and upload.name in succeeded:
+            corrected.add(upload.key)
+    return frozenset(corrected)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -18,7 +19,9 @@ from click.testing import CliRunner, Result
 
 from factory_pipeline.cli import cli
 from factory_pipeline.errors import BuildError, FactoryError, OnboardingError
+from factory_pipeline.onboard import open_registry
 from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.registry.records import UploadStatus
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import environment
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench
@@ -59,6 +62,25 @@ def test_datasets_lists_every_upload_with_status_and_reason(used: FactoryHome) -
     assert "Failed" in bad
     assert "images/tile_3_merged.tif" in bad
     assert "[UNPAIRED]" in bad
+
+
+def test_datasets_leaves_out_failures_that_were_corrected(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    with closing(open_registry(home)) as registry:
+        for key, status in (
+            ("a@00000001", UploadStatus.FAILED),
+            ("a@00000002", UploadStatus.SUCCEEDED),
+            ("b@00000001", UploadStatus.SUCCEEDED),
+            ("b@00000002", UploadStatus.FAILED),
+        ):
+            registry.register_upload(key, "")
+            registry.set_status(
+                key, status, reason="It was wrong." if status is UploadStatus.FAILED else None
+            )
+    lines = command(home, "datasets").output.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["a@00000002", "b@00000001", "b@00000002"]
+    assert lines[-1] == "Failed uploads that a later one corrected are left out: 1 (--all lists them)."
+    assert len(command(home, "datasets", "--all").output.splitlines()) == 4
 
 
 def test_show_tells_what_a_dataset_holds_or_why_it_failed(used: FactoryHome) -> None:
