@@ -41,7 +41,7 @@ def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
     rows = items.select(FOOTPRINT_COLUMNS).with_row_index("row")
     exact = rows.filter(pl.col("epsg").is_not_null() & pl.col("transform").is_not_null())
     for (epsg,), group in exact.group_by("epsg"):
-        affine = np.array(group["transform"].to_list(), dtype=np.float64).reshape(-1, 6)
+        affine = _rows_of(group["transform"], 6)
         width = group["width"].to_numpy().astype(np.float64)
         height = group["height"].to_numpy().astype(np.float64)
         columns = np.stack([width * 0, width, width, width * 0], axis=1)
@@ -54,7 +54,7 @@ def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
         (pl.col("epsg").is_null() | pl.col("transform").is_null()) & pl.col("bounds").is_not_null()
     )
     if boxes.height:
-        west, south, east, north = np.array(boxes["bounds"].to_list(), dtype=np.float64).reshape(-1, 4).T
+        west, south, east, north = _rows_of(boxes["bounds"], 4).T
         east = np.where(east < west, east + 360, east)
         corners[boxes["row"].to_numpy()] = np.stack(
             [np.stack([west, east, east, west], axis=1), np.stack([north, north, south, south], axis=1)],
@@ -64,6 +64,10 @@ def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
     first = corners[:, :1, 0]
     corners[:, :, 0] = first + (corners[:, :, 0] - first + 180) % 360 - 180
     return corners
+
+
+def _rows_of(lists: pl.Series, width: int) -> NDArray[np.float64]:
+    return lists.explode().to_numpy().astype(np.float64).reshape(-1, width)
 
 
 def grounds(corners: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -99,12 +103,18 @@ def near_pairs(corners: NDArray[np.float64], distance_m: float = 0.0) -> NDArray
     if places.size < 2:
         return np.empty((0, 2), dtype=np.int64)
     bounds = _bounds(corners[places], distance_m)
-    tree = shapely.STRtree(shapely.box(*bounds.T))
+    northward = np.argsort(bounds[:, 1], kind="stable")
     found = []
     for start in range(0, places.size, _CHUNK):
+        some = northward[start : start + _CHUNK]
+        # A tree of all of them would take more memory than anything else that is known of a million images.
+        beside = (bounds[:, 1] <= bounds[some, 3].max()) & (bounds[:, 3] >= bounds[some, 1].min())
+        others = np.flatnonzero(beside)
+        tree = shapely.STRtree(shapely.box(*bounds[others].T))
         for turn in (0.0, 360.0):
-            looked_up = shapely.box(*(bounds[start : start + _CHUNK] + np.array([turn, 0.0, turn, 0.0])).T)
-            pair = places[tree.query(looked_up, predicate="intersects") + np.array([[start], [0]])]
+            looked_up = shapely.box(*(bounds[some] + np.array([turn, 0.0, turn, 0.0])).T)
+            one, other = tree.query(looked_up, predicate="intersects")
+            pair = places[np.stack([some[one], others[other]])]
             pair = pair[:, pair[0] < pair[1]] if not turn else np.sort(pair[:, pair[0] != pair[1]], axis=0)
             found.append(pair[:, _near(corners[pair[0]], corners[pair[1]], distance_m)])
     return np.unique(np.concatenate(found, axis=1).T, axis=0)

@@ -327,7 +327,8 @@ def _kept(items: pl.DataFrame, earlier: pl.DataFrame | None) -> list[str | None]
 
 
 def _twins(items: pl.DataFrame) -> list[tuple[int, int]]:
-    return list(_same_key(list(range(items.height)), items["sha256"].to_list()))
+    shared = items.with_row_index("row").filter(pl.col("sha256").is_duplicated())
+    return list(_same_key(shared["row"].to_list(), shared["sha256"].to_list()))
 
 
 def _same_key(members: Sequence[int], keys: Sequence[object]) -> Iterator[tuple[int, int]]:

@@ -21,6 +21,7 @@ from factory_pipeline.onboarding.gather import frames_of, slices, write_frames
 from factory_pipeline.onboarding.leaks import LeakReport, leak_report
 from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
 from factory_pipeline.onboarding.matching import Suffixes
+from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS
 from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.prescan import PrescanReport, prescan
@@ -151,7 +152,7 @@ class Onboarding:
         Raises:
             OnboardingError: SPLIT_INVALID.
         """
-        items = self.index.drop("images", "label").collect()
+        items = self.index.select("stem", "original_name", "sha256", *FOOTPRINT_COLUMNS).collect()
         if not self.files.split.exists():
             split = split_by_rule(items, self.given.splits, self._listed_splits(), self._earlier_split())
             write_split_files(self.files.unfinished.split_files, split)

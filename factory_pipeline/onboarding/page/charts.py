@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from factory_pipeline.onboarding.bands import BandStatistics
+from factory_pipeline.onboarding.gather import slices
 from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS, footprints
 
 MAP_WIDTH = 760.0
@@ -93,9 +94,10 @@ def band_chart(band: BandStatistics) -> BandChart | None:
 
 def footprint_map(items: pl.LazyFrame, split: pl.DataFrame) -> FootprintMap | None:
     """The footprints on a graticule, true to shape at the middle latitude; None without any georeference."""
-    lying = items.select("stem", "original_name", *FOOTPRINT_COLUMNS).collect()
-    frame = lying.join(split, on="stem", how="left", maintain_order="left").sort("stem")
-    corners = footprints(frame)
+    parts = slices(items.select("stem", "original_name", *FOOTPRINT_COLUMNS), "stem")
+    found = [(rows.select("stem", "original_name"), footprints(rows)) for rows in parts]
+    frame = pl.concat([rows for rows, _ in found]).join(split, on="stem", how="left", maintain_order="left")
+    corners = np.concatenate([part for _, part in found])
     placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
     if not placed.size:
         return None
