@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -197,8 +198,8 @@ class Meter:
 
 def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy) -> None:
     archive = source.path.name
-    for _ in zip_files(source, archive, policy):
-        """Nothing is unpacked before the last member is checked."""
+    # Nothing is unpacked before the last member is checked.
+    deque(zip_files(source, archive, policy), maxlen=0)
     meter = Meter(archive, policy, source.size)
     with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
         for name, info in zip_files(source, archive, policy):
