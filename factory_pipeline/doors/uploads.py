@@ -150,7 +150,7 @@ def _rasters(
         how="diagonal",
     )
     folder = relative_to_home(files.finished.root, home)
-    read = contents.join(index.select(ORIGINAL).lazy(), on=ORIGINAL, how="semi").collect()
+    read = contents.filter(pl.col(ORIGINAL).is_in(index[ORIGINAL].implode())).collect()
     rasters = placed.join(read, on=[ORIGINAL, "suffix"], maintain_order="left")
     rasters = rasters.with_columns(path=pl.lit(f"{folder}/") + pl.col("path"))
     return _as_they_lie(rasters, manifest, home)

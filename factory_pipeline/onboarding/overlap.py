@@ -37,6 +37,11 @@ def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
         (items, 4, 2) longitude and latitude in degrees, the longitudes of an image without a jump at 180
         (they may pass it); NaN for an image that is not georeferenced.
     """
+    parts = [_footprints(part) for part in items.iter_slices(_CHUNK)]
+    return np.concatenate(parts) if parts else np.empty((0, 4, 2))
+
+
+def _footprints(items: pl.DataFrame) -> NDArray[np.float64]:
     corners = np.full((items.height, 4, 2), np.nan)
     rows = items.select(FOOTPRINT_COLUMNS).with_row_index("row")
     exact = rows.filter(pl.col("epsg").is_not_null() & pl.col("transform").is_not_null())

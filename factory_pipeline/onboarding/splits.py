@@ -258,9 +258,11 @@ def _assign(
 ) -> pl.DataFrame:
     """Give each group of images, joined by `pairs`, a split, so that the counts come close to the quotas."""
     wanted = quotas(items.height, percentages)
-    places = [_place(seed, name) for name in items["original_name"]]
+    places = np.fromiter((_place(seed, name) for name in items["original_name"]), np.float64, items.height)
     # The order has a hash of its own: sorted by place, all images of a split would come one after another.
-    turns = [_place(seed, f"turn {name}") for name in items["original_name"]]
+    turns = np.fromiter(
+        (_place(seed, f"turn {name}") for name in items["original_name"]), np.float64, items.height
+    )
     frame = pl.DataFrame(
         {
             "group": groups_of(items.height, pairs),
