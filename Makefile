@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/factory demo --output demo
 
 test: lint
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -108,23 +108,24 @@ def test_both_kinds_of_inbox_stand_beside_each_other(bench: Bench, inbox: str, t
     assert bench.upload("bad").code == "MANIFEST_INVALID"
 
 
-def test_a_thousand_manifests_in_a_prefix_are_each_started_once_within_the_time_of_a_tick(
+def test_hundreds_of_manifests_in_a_prefix_are_each_started_once_within_the_time_of_a_tick(
     bench: Bench, inbox: str, tmp_path: Path
 ) -> None:
     put(f"{inbox}/set.zip", zipped(tmp_path, pairs(2)))
-    for number in range(1000):
+    count = 300
+    for number in range(count):
         put(f"{inbox}/set-{number}.yaml", manifest(f"set-{number}", dataset_url="set.zip"))
     started: list[str] = []
     seconds: list[float] = []
     cursor = None
-    while len(started) < 1000 and len(seconds) < 100:
+    while len(started) < count and len(seconds) < 100:
         began = time.monotonic()
         result = bench.tick(cursor)
         seconds.append(time.monotonic() - began)
         assert len(requested(result)) <= automation.MOST_RUNS_PER_TICK
         started += requested(result)
         cursor = str(result.cursor)
-    assert len(started) == len(set(started)) == 1000
+    assert len(started) == len(set(started)) == count
     assert not requested(bench.tick(cursor))
     assert max(seconds) < 60, "Dagster ends a tick after 60 seconds"
 
