@@ -78,7 +78,7 @@ def plot_distribution(footprints: pl.DataFrame, path: Path, title: str) -> None:
         _draw_time(figure.add_subplot(grid[1, :]), days)
         canvas.draw()
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, format="PNG", optimize=True)
+        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, format="PNG")
 
 
 def _headline(figure: Figure, title: str, count: int, days: pl.Series) -> None:

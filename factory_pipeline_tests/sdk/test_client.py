@@ -10,9 +10,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from factory_pipeline import DatasetClient
 from factory_pipeline.automation.versions import requested_exports
+from factory_pipeline.cli import cli
 from factory_pipeline.doors.uploads import collect_upload
 from factory_pipeline.errors import ArgumentError, DownloadError, ExportError, FactoryError
 from factory_pipeline.exports import raw
@@ -274,6 +276,13 @@ def test_the_sensor_asks_once_for_the_exports_that_are_missing(
         assert request.asset_selection == [dg.AssetKey("raw_export")]
 
 
+def command(*arguments: str, home: FactoryHome) -> str:
+    """What `factory dataset` prints, run in this process."""
+    ended = CliRunner().invoke(cli, ["dataset", *arguments], env={"FACTORY_HOME": str(home.root)})
+    assert ended.exit_code == 0, ended.exception
+    return ended.stdout
+
+
 def test_the_command_line_does_the_same(
     client: DatasetClient, collection: str, home: FactoryHome, tmp_path: Path
 ) -> None:
@@ -282,10 +291,10 @@ def test_the_command_line_does_the_same(
     assert made.returncode == 0, made.stderr
     version = client.describe_dataset("By hand").versions[0]
     assert version.id in made.stdout
-    assert "By hand" in factory("dataset", "list", home=home.root).stdout
-    assert "6 train, 2 test, 2 validation" in factory("dataset", "show", version.id, home=home.root).stdout
-    got = factory("dataset", "download", version.id, "RAW", "--output", tmp_path / "out", home=home.root)
-    assert got.stdout.strip() == str(tmp_path / "out")
+    assert "By hand" in command("list", home=home)
+    assert "6 train, 2 test, 2 validation" in command("show", version.id, home=home)
+    got = command("download", version.id, "RAW", "--output", str(tmp_path / "out"), home=home)
+    assert got.strip() == str(tmp_path / "out")
     wrong = factory("dataset", "create", "x", "--label", "a", "--split", "train=1", home=home.root)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("Error: split_info is")

@@ -86,8 +86,6 @@ def test_the_same_calls_work_on_a_factory_elsewhere(address: str, tmp_path: Path
     (collection,) = client.collections()
     made = client.create_dataset_from_collection("Afar", collection.id, SPLIT, ["Water"], ["COCO"])
     assert any(step.startswith("Writing COCO") for step in told)
-    version = client.describe_version(made.version_id)
-    assert (version.items, version.exports) == (10, ("COCO",))
     folder = client.download_dataset(made.version_id, "COCO", tmp_path / "out")
     assert len(list((folder / "images" / "train").iterdir())) == 6
     with pytest.raises(RemoteError, match="labels\\[0\\] is 'Watr'"):

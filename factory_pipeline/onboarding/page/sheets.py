@@ -90,5 +90,5 @@ def _draw_histogram(axes: Any, band: BandStatistics) -> None:
 
 def _png(picture: Image.Image) -> bytes:
     stored = BytesIO()
-    picture.quantize(64).save(stored, "PNG", optimize=True)
+    picture.quantize(64).save(stored, "PNG")
     return stored.getvalue()
