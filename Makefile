@@ -19,7 +19,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# About an hour; writes its tables into benchmarks/README.md, which says what is compared with what.
+# Two hours; writes its tables into benchmarks/README.md, which says what is compared with what.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
