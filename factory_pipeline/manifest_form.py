@@ -15,7 +15,6 @@ from factory_pipeline.onboarding.known_collections import (
     known_collections,
 )
 from factory_pipeline.onboarding.manifest import DataSource, Purpose, UploadManifest, slug
-from factory_pipeline.onboarding.matching import IMAGE
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.terratorch import hls_names
@@ -183,8 +182,7 @@ def _band_names(suffix: str, report: PrescanReport | None) -> list[str]:
 
 def _of_images(suffix: str, report: PrescanReport, asked: pl.Expr) -> list[Any]:
     """What the table of files says of the images with a suffix."""
-    images = report.files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
-    return images.select(asked).collect().to_series().to_list()
+    return report.images_of(suffix).select(asked).collect().to_series().to_list()
 
 
 def _ask_categories() -> list[dict[str, Any]]:

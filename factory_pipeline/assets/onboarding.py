@@ -10,6 +10,7 @@ from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import pages_url, picture, rows_table
 from factory_pipeline.assets.onboarding_stage import check_results, onboarding_stage, succeeded
 from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.onboarding.gather import rows_in
 from factory_pipeline.onboarding.gedi_upload import is_of_build
 from factory_pipeline.onboarding.leaks import LeakReport
 from factory_pipeline.onboarding.page.sheets import histogram_sheet, pair_sheet
@@ -107,7 +108,7 @@ def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> dg.Ma
             context.log.info(note)
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": report.images + report.labels,
+                "dagster/row_count": rows_in(report.files),
                 "images": report.images,
                 "labels": report.labels,
                 "other files": len(report.others),
@@ -138,7 +139,7 @@ def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
             if name not in given
         ]
         return dg.MaterializeResult(
-            metadata={"dagster/row_count": 0 if arranged.index is None else _rows(arranged.index)},
+            metadata={"dagster/row_count": 0 if arranged.index is None else rows_in(arranged.index)},
             check_results=check_results(context, factory, [*arranged.checks, *unasked]),
         )
 
@@ -218,7 +219,7 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
         context.log.info(f"{onboarding.key} lies in {folder}.")
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": _rows(onboarding.index),
+                "dagster/row_count": rows_in(onboarding.index),
                 "images by split": split_table(onboarding.split),
                 "folder": dg.MetadataValue.path(str(folder)),
                 "dagster/uri": folder.as_uri(),
@@ -226,10 +227,6 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
                 **collected,
             }
         )
-
-
-def _rows(table: pl.LazyFrame) -> int:
-    return int(table.select(pl.len()).collect().item())
 
 
 def page_url(key: str) -> str:

@@ -59,6 +59,11 @@ def write_frames(path: Path, frames: Iterable[pl.DataFrame]) -> None:
             file.append(frame)
 
 
+def rows_in(table: pl.LazyFrame) -> int:
+    """The number of rows of a table."""
+    return int(table.select(pl.len()).collect().item())
+
+
 def slices(table: pl.LazyFrame, key: str) -> Iterator[pl.DataFrame]:
     """The rows of a table in the order of a column, a few thousand of its values at a time.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.gather import rows_in
 from factory_pipeline.onboarding.manifest import LabelCategory
 from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes
 
@@ -233,7 +234,7 @@ def labels_filled(contents: pl.LazyFrame, label_nodata: float | None = None) -> 
     if label_nodata is not None:
         held = held.list.eval(pl.element().filter(pl.element() != label_nodata))
     empty = labels.filter(held.list.len() == 0).select("name").collect()["name"]
-    count = labels.select(pl.len()).collect().item()
+    count = rows_in(labels)
     if count and empty.len() == count:
         message = f"All labels hold nothing but no data: {_some(empty)}."
         return Check("labels_filled", False, message, tuple(empty.sort()))
@@ -290,7 +291,7 @@ def _of_groups(files: pl.LazyFrame, key: str, wrong: pl.Expr, *columns: str) -> 
 
     Groups are looked at in parts, for the index of all groups would take more memory than the rest.
     """
-    parts = files.select(pl.len()).collect().item() // FILES_AT_ONCE + 1
+    parts = rows_in(files) // FILES_AT_ONCE + 1
     found = []
     for number in range(parts):
         part = files.filter(pl.col(key).hash() % parts == number)

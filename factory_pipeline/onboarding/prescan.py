@@ -18,7 +18,7 @@ from factory_pipeline.onboarding.archive import (
     zip_files,
 )
 from factory_pipeline.onboarding.download import open_source
-from factory_pipeline.onboarding.gather import frame_of, frames_of, in_order, write_frames
+from factory_pipeline.onboarding.gather import frame_of, frames_of, in_order, rows_in, write_frames
 from factory_pipeline.onboarding.headers import FILE_SCHEMA, file_row, read_header
 from factory_pipeline.onboarding.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest import UploadManifest
@@ -61,12 +61,16 @@ class PrescanReport:
     @property
     def images(self) -> int:
         """Files that are images, of all modalities."""
-        return _count(self.files, IMAGE)
+        return rows_in(self.files.filter(pl.col("role") == IMAGE))
 
     @property
     def labels(self) -> int:
         """Files that are labels."""
-        return _count(self.files, LABEL)
+        return rows_in(self.files.filter(pl.col("role") == LABEL))
+
+    def images_of(self, suffix: str) -> pl.LazyFrame:
+        """The rows of the images that end in a suffix."""
+        return images_of(self.files, suffix)
 
     @property
     def passed(self) -> bool:
@@ -74,8 +78,9 @@ class PrescanReport:
         return all(check.passed for check in self.checks)
 
 
-def _count(files: pl.LazyFrame, role: str) -> int:
-    return int(files.filter(pl.col("role") == role).select(pl.len()).collect().item())
+def images_of(files: pl.LazyFrame, suffix: str) -> pl.LazyFrame:
+    """The rows of the images that end in a suffix, of a table in headers.FILE_SCHEMA."""
+    return files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
 
 
 def prescan(
@@ -140,7 +145,7 @@ def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
     }
     sources: list[dict[str, Any]] = []
     for suffix, modality in manifest.modalities.items():
-        found = report.files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
+        found = report.images_of(suffix)
         source: dict[str, Any] = {"modality_tag": modality}
         if suffix in given:
             source = given[suffix].model_dump()
@@ -239,7 +244,7 @@ def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tu
     if files.select(pl.col("nodata").n_unique()).collect().item() > 1:
         notes.append("The files declare different no data values.")
     for suffix in suffixes.images:
-        images = files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
+        images = images_of(files, suffix)
         if several := _sizes(images):
             notes.append(f"Images that end in {suffix!r} have {several}; a batch of a training takes one.")
         names = _band_names_of(images)

@@ -6,7 +6,6 @@ from dataclasses import asdict
 import polars as pl
 
 from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.matching import IMAGE
 from factory_pipeline.onboarding.pairing import Check
 from factory_pipeline.onboarding.prescan import PrescanReport
 from factory_pipeline.storage import UploadFiles, write_text
@@ -45,7 +44,7 @@ def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
     wrong = []
     for source in manifest.data_sources:
         suffix = source.file_suffix or manifest.training_data_suffixes[0]
-        images = report.files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
+        images = report.images_of(suffix)
         found = images.select(pl.col("bands").drop_nulls().unique().sort()).collect()
         counts = found["bands"].to_list()
         described = sorted(band.index for band in source.bands)
