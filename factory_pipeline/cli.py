@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from factory_pipeline import cli_dataset, cli_onboarding
+from factory_pipeline.cli_help import FullHelpGroup, Section
 from factory_pipeline.errors import FactoryError, OnboardingError
 from factory_pipeline.version import __version__
 
@@ -21,8 +22,32 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PATH = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="factory")
+SECTIONS: Sequence[Section] = [
+    ("Get started", ["demo", "ui", "sample", "completion"]),
+    ("GEDI datasets", ["create-dataset", "inspect"]),
+    ("Uploads", ["new-manifest", "prescan", "onboard", "upload", "finetune"]),
+    ("Data lake", ["collection"]),
+    ("Datasets of your own, in versions", ["dataset"]),
+]
+OLD_NAMES = {
+    "datasets": ["upload", "list"],
+    "show": ["upload", "show"],
+    "logs": ["upload", "logs"],
+    "delete": ["upload", "delete"],
+    "collections": ["collection", "list"],
+    "annotate": ["collection", "annotate"],
+    "delete-collection": ["collection", "delete"],
+}
+"""Commands by the names that they had before they came into groups."""
+
+
+@click.group(
+    cls=FullHelpGroup,
+    sections=SECTIONS,
+    aliases=OLD_NAMES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="factory")
 def cli() -> None:
     """The dataset factory: from raw Earth observation to training-ready datasets."""
 
@@ -235,6 +260,21 @@ def ui(host: str, port: int) -> None:
     dagster = str(Path(sys.executable).with_name("dagster"))
     arguments = ["dev", "-m", "factory_pipeline.definitions", "-h", host, "-p", str(port)]
     os.execv(dagster, [dagster, *arguments])
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete the commands and options of factory.
+
+    For bash: add `eval "$(factory completion bash)"` to ~/.bashrc; zsh likewise, in ~/.zshrc. For fish:
+    factory completion fish > ~/.config/fish/completions/factory.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    shown = get_completion_class(shell)
+    assert shown is not None
+    click.echo(shown(cli, {}, "factory", "_FACTORY_COMPLETE").source())
 
 
 def serve_pages_beside(home: "FactoryHome", host: str, port: int) -> str:

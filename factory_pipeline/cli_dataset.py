@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from factory_pipeline.cli_help import FullHelpGroup
+
 if TYPE_CHECKING:
     from factory_pipeline.sdk.client import DatasetClient
     from factory_pipeline.sdk.factory import Created
@@ -49,7 +51,7 @@ _MAKING: list[Callable[[Command], Command]] = [
         "operations",
         multiple=True,
         metavar="ID",
-        help="Annotations of this operation only; see factory collections.  [default: all]",
+        help="Annotations of this operation only; see factory collection list.  [default: all]",
     ),
     click.option("--no-annotations", is_flag=True, help="Take no annotations at all."),
     click.option(
@@ -75,7 +77,7 @@ def _making(command: Command) -> Command:
     return command
 
 
-@click.group()
+@click.group(cls=FullHelpGroup)
 @click.option("--address", metavar="URL", help="A Dagster web server; without it, this machine's factory.")
 @click.pass_context
 def dataset(context: click.Context, address: str | None) -> None:
@@ -181,7 +183,12 @@ def delete(address: str | None, version_id: str, yes: bool) -> None:
     click.echo(f"{named} was deleted.")
 
 
-@click.command()
+@click.group("collection", cls=FullHelpGroup)
+def collection_group() -> None:
+    """Collections of the data lake: what dataset versions are made of."""
+
+
+@collection_group.command("list")
 @click.option("--address", metavar="URL", help="A Dagster web server; without it, this machine's factory.")
 def collections(address: str | None) -> None:
     """List the collections of the data lake with their annotation sources."""
@@ -189,7 +196,7 @@ def collections(address: str | None) -> None:
     click.echo("\n".join(map(str, found)) or "No collection yet: onboard an upload or build a dataset.")
 
 
-@click.command()
+@collection_group.command()
 @click.argument("collection_id")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--source", type=click.Choice(["human", "machine"]), required=True, help="Who annotated.")
@@ -234,7 +241,7 @@ def annotate(
     click.echo(f"Operation {operation.id}")
 
 
-@click.command("delete-collection")
+@collection_group.command("delete")
 @click.argument("collection_id")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def delete_collection(collection_id: str, yes: bool) -> None:
@@ -255,7 +262,7 @@ def delete_collection(collection_id: str, yes: bool) -> None:
     click.echo(f"The collection {name} was deleted.")
 
 
-ALL = [dataset, collections, annotate, delete_collection]
+ALL = [dataset, collection_group]
 
 
 def _client(address: str | None) -> "DatasetClient":

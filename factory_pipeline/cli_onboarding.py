@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from factory_pipeline.cli_help import FullHelpGroup
+
 if TYPE_CHECKING:
     from factory_pipeline.registry.records import Upload
     from factory_pipeline.storage import FactoryHome
@@ -67,7 +69,12 @@ def onboard(
         onboard_and_tell(path, home)
 
 
-@click.command()
+@click.group("upload", cls=FullHelpGroup)
+def upload_group() -> None:
+    """Uploads and the datasets that they became by their onboarding."""
+
+
+@upload_group.command("list")
 @click.option("--all", "with_corrected", is_flag=True, help="Failed uploads too that a later one corrected.")
 def datasets(with_corrected: bool) -> None:
     """List uploads and onboarded datasets with their status."""
@@ -90,7 +97,7 @@ def datasets(with_corrected: bool) -> None:
         )
 
 
-@click.command()
+@upload_group.command()
 @click.argument("name")
 def show(name: str) -> None:
     """Say how far an upload is and what its dataset holds. NAME is a dataset's name or its key."""
@@ -98,7 +105,7 @@ def show(name: str) -> None:
     click.echo(_about(_upload(name, home), home))
 
 
-@click.command()
+@upload_group.command()
 @click.argument("name")
 @click.option("--output", type=PATH, metavar="FILE", help="[default: its key and .log, in this folder]")
 def logs(name: str, output: Path | None) -> None:
@@ -113,7 +120,7 @@ def logs(name: str, output: Path | None) -> None:
     click.echo(str(target))
 
 
-@click.command()
+@upload_group.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def delete(name: str, yes: bool) -> None:
@@ -156,7 +163,7 @@ def finetune(name: str) -> None:
     click.echo(f"Trained; its files lie in {run(_upload(name, home), home)}")
 
 
-ALL = [prescan, onboard, datasets, show, logs, delete, new_manifest, finetune]
+ALL = [prescan, onboard, upload_group, new_manifest, finetune]
 
 
 def onboard_and_tell(manifest: Path | str, home: "FactoryHome") -> None:

@@ -59,7 +59,9 @@ def onboard(
             )
         upload = registry.upload(arrival.key)
     if upload.status is not UploadStatus.SUCCEEDED:
-        reason = upload.reason or f"The onboarding of {upload.key} did not finish; factory logs says more."
+        reason = (
+            upload.reason or f"The onboarding of {upload.key} did not finish; factory upload logs says more."
+        )
         raise OnboardingError(upload.code or "CHECK_FAILED", reason)
     return upload
 

@@ -125,8 +125,8 @@ def _render_unfinished(home: FactoryHome, registry: Registry, key: str) -> str:
             error_code=upload.code,
             reason=upload.reason,
             commands={
-                "Download the logs": f"factory logs {key}",
-                "Delete the dataset": f"factory delete {key}",
+                "Download the logs": f"factory upload logs {key}",
+                "Delete the dataset": f"factory upload delete {key}",
             },
         )
     )

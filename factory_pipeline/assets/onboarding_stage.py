@@ -53,7 +53,7 @@ def _told(context: dg.AssetExecutionContext, factory: Factory, error: Exception)
     if not isinstance(error, FactoryError):
         # Its text is for the log alone; a rerun goes on from where it was.
         reason = f"The onboarding of {key} met an error that nobody foresaw ({type(error).__name__})"
-        _set_status(context, factory, UploadStatus.FAILED, f"{reason}; `factory logs {key}` shows it.")
+        _set_status(context, factory, UploadStatus.FAILED, f"{reason}; `factory upload logs {key}` shows it.")
         return error
     code = error.code if isinstance(error, OnboardingError) else None
     if code in PASSING_CODES and context.retry_number + 1 < MOST_TRIES:

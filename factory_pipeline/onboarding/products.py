@@ -112,7 +112,7 @@ def _page(made: Products, name: str, version: str) -> DatasetPage:
         ),
         commands={
             **commands,
-            "Download the logs": f"factory logs {name}",
-            "Delete the dataset": f"factory delete {name}",
+            "Download the logs": f"factory upload logs {name}",
+            "Delete the dataset": f"factory upload delete {name}",
         },
     )

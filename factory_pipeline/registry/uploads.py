@@ -171,4 +171,4 @@ def _storable(text: str) -> str:
 
 
 def _unknown(name_or_key: str) -> RegistryError:
-    return RegistryError(f"The registry has no upload {name_or_key!r}; `factory datasets` lists them all.")
+    return RegistryError(f"The registry has no upload {name_or_key!r}; `factory upload list` lists them all.")
