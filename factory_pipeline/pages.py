@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.exports.export import LISTING
+from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page
 from factory_pipeline.onboarding.received import kept_manifest
 from factory_pipeline.registry.records import Upload
@@ -37,6 +38,7 @@ MEDIA_TYPES = {
 """What is served, and as what; images and labels are not, for their names end as the uploader liked."""
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 SECONDS_BETWEEN_LOOKS = 2.0
+_EXPORTS = frozenset(form.slug for form in FORMATS.values())
 
 
 def pages_app(home: FactoryHome, registry: Registry) -> Starlette:
@@ -48,21 +50,19 @@ def pages_app(home: FactoryHome, registry: Registry) -> Starlette:
     def served(request: Request) -> Response:
         key = f"{request.path_params['name']}@{request.path_params['version']}"
         root = home.upload(key).finished.root
-        path = (root / request.path_params["file"]).resolve()
-        media_type = MEDIA_TYPES.get(path.suffix)
-        inside = path.is_relative_to(root.resolve()) and root.resolve().is_relative_to(
-            home.datasets.resolve()
-        )
-        if inside and path.is_file() and media_type:
+        path = _file_within(home.datasets, root, request.path_params["file"])
+        media_type = MEDIA_TYPES.get(path.suffix) if path is not None else None
+        if path is not None and media_type:
             return FileResponse(path, media_type=media_type, headers=HEADERS)
         if request.path_params["file"] == "dataset.html":
             return HTMLResponse(_render_unfinished(home, registry, key), headers=HEADERS)
         raise HTTPException(404)
 
     def exported(request: Request) -> Response:
-        root = home.version(request.path_params["version_id"]).export(request.path_params["slug"])
-        path = (root / request.path_params.get("file", LISTING)).resolve()
-        if not path.is_relative_to(home.versions.resolve()) or not path.is_file():
+        slug = request.path_params["slug"]
+        root = home.version(request.path_params["version_id"]).export(slug)
+        path = _file_within(home.versions, root, request.path_params.get("file", LISTING))
+        if path is None or slug not in _EXPORTS:
             raise HTTPException(404)
         if path.name == LISTING:
             return FileResponse(path, media_type="application/json", headers=HEADERS)
@@ -77,6 +77,23 @@ def pages_app(home: FactoryHome, registry: Registry) -> Starlette:
             Route("/exports/{version_id}/{slug}/{file:path}", exported),
         ],
     )
+
+
+def _file_within(top: Path, folder: Path, name: str) -> Path | None:
+    """Return a file of a folder below `top`; None if the folder or the file leads elsewhere or is missing.
+
+    The parts of the folder below `top` must be plain names, and neither they nor the file may lead elsewhere
+    by symbolic links.
+    """
+    try:
+        parts = folder.relative_to(top).parts
+        resolved = top.resolve().joinpath(*parts)
+        path = (folder / name).resolve()
+        if ".." in parts or folder.resolve() != resolved or not path.is_relative_to(resolved):
+            return None
+        return path if path.is_file() else None
+    except (OSError, ValueError):  # a name that no file system has: too long, or with a NUL
+        return None
 
 
 def serve_pages(home: FactoryHome, host: str, port: int, parent: int | None = None) -> None:

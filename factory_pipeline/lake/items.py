@@ -201,7 +201,8 @@ class _Extent:
         edges = ("xmin", "ymin", "xmax", "ymax")
         column: dict[str, Any] = {
             "encoding": "WKB",
-            "geometry_types": sorted(self._kinds),
+            # An empty list, "not known", makes rustac panic where no item has a geometry.
+            "geometry_types": sorted(self._kinds) or [_KINDS[3]],
             "edges": "planar",
             "covering": {"bbox": {edge: ["bbox", edge] for edge in edges}},
         }

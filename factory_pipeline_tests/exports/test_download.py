@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -189,6 +190,53 @@ def test_an_export_comes_from_the_pages_server(pages: str, tmp_path: Path) -> No
 def test_nothing_else_is_served(pages: str, path: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="404"):
         download(HttpSource(f"{pages}/exports/{path}"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "abc/raw/../../manifest.parquet",
+        "abc/raw/%2e%2e/%2E%2E/manifest.parquet",
+        "abc/raw/..%2f..%2fmanifest.parquet",
+        "abc/../manifest.parquet",
+        "abc/%2e%2e/manifest.parquet",
+        "%2e%2e/registry.db",
+        "abc/raw/../coco/export.json",
+        "abc/raw/data/../../raw/../../manifest.parquet",
+        "abc/raw//etc/passwd",
+        "abc/raw/%2Fetc%2Fpasswd",
+        "abc/raw/link.parquet",
+        "abc/raw/folder/manifest.parquet",
+        "abc/coco/export.json",
+        "abc/hdf5/manifest.parquet",
+        "linked/raw/export.json",
+        "abc/.raw.0123.part/half.tif",
+        "abc/raw/a%00b",
+        f"abc/raw/{'x' * 300}",
+    ],
+)
+def test_nothing_outside_of_an_export_is_served(pages: str, path: str, tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    files = home.version("abc")
+    files.manifest.write_bytes(b"secret")
+    (files.export("raw") / "link.parquet").symlink_to(files.manifest)
+    (files.export("raw") / "folder").symlink_to(files.root)
+    part = files.export(".raw.0123.part")
+    part.mkdir()
+    (part / "half.tif").touch()
+    elsewhere = make_export(tmp_path / "elsewhere")
+    files.export("coco").symlink_to(elsewhere)
+    files.export("hdf5").symlink_to(files.root)
+    home.version("linked").export("raw").parent.mkdir(parents=True)
+    home.version("linked").export("raw").symlink_to(elsewhere)
+    host = pages.removeprefix("http://")
+    # Sent as it is written: most clients take `..` out before they ask.
+    with closing(HTTPConnection(host, timeout=10)) as connection:
+        connection.request("GET", f"/exports/{path}")
+        assert connection.getresponse().status == 404
+        connection.close()
+        connection.request("GET", "/exports/abc/raw/labels.json")
+        assert connection.getresponse().status == 200
 
 
 def test_a_server_with_faults_gives_the_same_files(export: Path, tmp_path: Path) -> None:
