@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from factory_pipeline.build_progress import BuildProgress, progress_before_plan, progress_of_plan, telling
@@ -19,8 +18,9 @@ from factory_pipeline.catalog.providers import open_catalog
 from factory_pipeline.errors import BuildError
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.onboarding.gedi_upload import upload_splits
+from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.settings import BuildSettings
-from factory_pipeline.storage import FactoryHome, alone, write_text
+from factory_pipeline.storage import FactoryHome, write_text
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -45,35 +45,6 @@ DOING = {
 """What the assets do, in the user's words."""
 DRIVER_TAG = "factory/driver"
 """Says which process drives the build that a run belongs to."""
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""The log of a run is kept for the web UI; on the terminal the progress is shown instead."""
-
-
-def prepare_home(home: FactoryHome) -> None:
-    """Make the folders of a factory home and point Dagster at it."""
-    home.granule_inbox.mkdir(parents=True, exist_ok=True)
-    home.upload_inbox.mkdir(parents=True, exist_ok=True)
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    instance_file = home.dagster / "dagster.yaml"
-    if not instance_file.exists():
-        shipped = resources.files("factory_pipeline") / "dagster.yaml"
-        write_text(instance_file, shipped.read_text(encoding="utf-8"))
-    os.environ["FACTORY_HOME"] = str(home.root)
-    os.environ["DAGSTER_HOME"] = str(home.dagster)
-    _make_instance(home)
-
-
-def _make_instance(home: FactoryHome) -> None:
-    """Have Dagster make its tables, which fails where two processes do it at the same time."""
-    made = home.dagster / ".made"
-    if made.exists():
-        return
-    with alone(home.dagster / ".lock"):
-        if not made.exists():
-            import dagster as dg
-
-            with dg.DagsterInstance.get():
-                made.touch()
 
 
 def run_build(
@@ -89,12 +60,12 @@ def run_build(
     settings.save(home)
     stage = "Reading granules, filtering, drawing the subset"
     with telling(lambda: on_progress(progress_before_plan(stage, settings))):
-        materialize(PREPARE)
+        materialize(home, PREPARE)
     plan = BatchPlan.load(settings.files.batch_plan)
     with telling(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
-        extract_missing(settings, plan)
+        extract_missing(home, settings, plan)
     with telling(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
-        materialize(FUSE)
+        materialize(home, FUSE)
     return BuildSummary.load(settings.files.summary)
 
 
@@ -122,20 +93,20 @@ def _last_stage(settings: BuildSettings) -> str:
     return "Fusing the batches, packing the upload" if settings.onboard else "Fusing the batches"
 
 
-def extract_missing(settings: BuildSettings, plan: BatchPlan) -> None:
+def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> None:
     """Extract the batches of the plan that have no file, in parallel runs."""
-    ranges = missing_ranges(settings, plan)
+    ranges = missing_ranges(home, settings, plan)
     if not ranges:
         return
     if min(settings.workers, len(ranges)) == 1:
         for batches in ranges:
-            materialize(EXTRACT, batches)
+            materialize(home, EXTRACT, batches)
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(settings.workers, len(ranges)), mp_context=context)
     try:
         runs: list[Future[None]] = [
-            pool.submit(materialize, EXTRACT, batches, os.getpid()) for batches in ranges
+            pool.submit(materialize, home, EXTRACT, batches, os.getpid()) for batches in ranges
         ]
         wait(runs)
         problems = [str(error) for run in runs if (error := run.exception()) is not None]
@@ -143,7 +114,7 @@ def extract_missing(settings: BuildSettings, plan: BatchPlan) -> None:
         # Nothing half-written stays, so the workers need not end their batches first.
         for process in list((pool._processes or {}).values()):
             process.kill()
-        cancel_own_runs()
+        cancel_own_runs(home)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -153,7 +124,7 @@ def extract_missing(settings: BuildSettings, plan: BatchPlan) -> None:
         raise BuildError(" ".join(dict.fromkeys(problems)))
 
 
-def cancel_own_runs() -> None:
+def cancel_own_runs(home: FactoryHome) -> None:
     """Record the runs that this build has begun and not ended as cancelled."""
     import dagster as dg
 
@@ -161,16 +132,16 @@ def cancel_own_runs() -> None:
         tags={DRIVER_TAG: str(os.getpid())},
         statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
     )
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(home) as instance:
         for run in instance.get_runs(unfinished):
             instance.report_run_canceled(run, "The build was interrupted.")
 
 
-def missing_ranges(settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, ...]]:
+def missing_ranges(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, ...]]:
     """The missing batches in runs of neighbours, cut so that every worker has two runs to do or more."""
     missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
     size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (2 * settings.workers))))
-    place = {key: number for number, key in enumerate(_registered_batches())}
+    place = {key: number for number, key in enumerate(_registered_batches(home))}
     missing.sort(key=place.__getitem__)
     ranges: list[tuple[str, ...]] = []
     for key in missing:
@@ -182,16 +153,16 @@ def missing_ranges(settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, 
     return ranges
 
 
-def _registered_batches() -> list[str]:
-    import dagster as dg
-
+def _registered_batches(home: FactoryHome) -> list[str]:
     from factory_pipeline.partitions import BATCHES
 
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(home) as instance:
         return list(instance.get_dynamic_partitions(BATCHES))
 
 
-def materialize(assets: Sequence[str], batches: Sequence[str] = (), driver: int | None = None) -> None:
+def materialize(
+    home: FactoryHome, assets: Sequence[str], batches: Sequence[str] = (), driver: int | None = None
+) -> None:
     """Materialise assets, for a range of neighbouring batches where any are named, in this process.
 
     The run is tagged with the process that drives the build: this one, unless `driver` names another.
@@ -209,13 +180,13 @@ def materialize(assets: Sequence[str], batches: Sequence[str] = (), driver: int 
             "dagster/asset_partition_range_start": batches[0],
             "dagster/asset_partition_range_end": batches[-1],
         }
-    with dg.DagsterInstance.get() as instance:
-        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance,
+    with open_instance(home) as instance:
+        result = execute_job(
+            defs.resolve_implicit_global_asset_job_def(),
+            instance,
+            resources_of(home),
             asset_selection=[dg.AssetKey(name) for name in assets],
             tags=tags,
-            run_config=QUIET,
-            raise_on_error=False,
         )
     if not result.success:
         raise BuildError(what_failed(result))

@@ -249,11 +249,12 @@ def ui(host: str, port: int) -> None:
     """Open the web UI on FACTORY_HOME (default ./factory_home), with sensors and schedules running."""
     import os
 
-    from factory_pipeline.build import prepare_home
+    from factory_pipeline.runs.instance import environment_of, prepare_home
     from factory_pipeline.storage import FactoryHome
 
     home = FactoryHome.from_environment()
     prepare_home(home)
+    os.environ.update(environment_of(home))
     os.environ["FACTORY_PAGES_URL"] = serve_pages_beside(home, host, port + 1)
     click.echo(f"Factory home: {home.root}\nWeb UI: http://{host}:{port}")
     click.echo(f"Dataset pages: {os.environ['FACTORY_PAGES_URL']}")

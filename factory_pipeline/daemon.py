@@ -1,5 +1,6 @@
 """A Dagster daemon for the time of a command: sensors tick and runs start by themselves, as in production."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from factory_pipeline.build import prepare_home
 from factory_pipeline.errors import BuildError
 from factory_pipeline.onboard import open_registry
 from factory_pipeline.registry.records import Upload, UploadStatus
+from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.storage import FactoryHome, write_whole
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -26,7 +27,10 @@ def running_daemon(home: FactoryHome) -> Iterator["subprocess.Popen[bytes]"]:
     command = Path(sys.executable).with_name("dagster-daemon")
     with (home.dagster / "daemon.log").open("ab") as log:
         daemon = subprocess.Popen(
-            [command, "run", "-m", "factory_pipeline.definitions"], stdout=log, stderr=subprocess.STDOUT
+            [command, "run", "-m", "factory_pipeline.definitions"],
+            env={**os.environ, **environment_of(home)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         try:
             yield daemon

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from factory_pipeline.arrivals import enter, examine
-from factory_pipeline.build import QUIET, prepare_home, what_failed
+from factory_pipeline.build import what_failed
 from factory_pipeline.build_progress import telling
 from factory_pipeline.doors.removal import delete_collection_of_upload
 from factory_pipeline.errors import BuildError, OnboardingError
@@ -17,6 +17,7 @@ from factory_pipeline.partitions import DATASETS
 from factory_pipeline.registry.records import Upload, UploadStatus
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.resources import Factory
+from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.storage import FactoryHome, UploadFiles
 
 
@@ -46,16 +47,13 @@ def onboard(
             raise arrival.error
         registry.restore_upload(arrival.key)
         files = home.upload(arrival.key)
-        with dg.DagsterInstance.get() as instance, _watched(files, on_progress):
+        with open_instance(home) as instance, _watched(files, on_progress):
             _add_partition(instance, arrival.key)
-            defs.resolve_job_def("onboard_dataset").execute_in_process(
-                instance=instance,
+            execute_job(
+                defs.resolve_job_def("onboard_dataset"),
+                instance,
+                resources_of(home, all_folders=True),
                 partition_key=arrival.key,
-                run_config={
-                    **QUIET,
-                    "resources": {"factory": {"config": {"home": str(home.root), "all_folders": True}}},
-                },
-                raise_on_error=False,
             )
         upload = registry.upload(arrival.key)
     if upload.status is not UploadStatus.SUCCEEDED:
@@ -83,7 +81,7 @@ def remove(key: str, home: FactoryHome) -> None:
         RegistryError: versions of datasets have its images; they are named.
     """
     prepare_home(home)
-    with dg.DagsterInstance.get() as instance, closing(open_registry(home)) as registry:
+    with open_instance(home) as instance, closing(open_registry(home)) as registry:
         running = [record for record in _runs(instance, key) if not record.dagster_run.is_finished]
         if running and registry.upload(key).status is not UploadStatus.SUCCEEDED:
             raise OnboardingError(
@@ -111,12 +109,9 @@ def finetune(upload: Upload, home: FactoryHome) -> Path:
             " Segmentation and Regression have one.",
         )
     prepare_home(home)
-    with dg.DagsterInstance.get() as instance:
-        result = defs.resolve_job_def("finetune_model").execute_in_process(
-            instance=instance,
-            partition_key=upload.key,
-            run_config={**QUIET, "resources": {"factory": {"config": {"home": str(home.root)}}}},
-            raise_on_error=False,
+    with open_instance(home) as instance:
+        result = execute_job(
+            defs.resolve_job_def("finetune_model"), instance, resources_of(home), partition_key=upload.key
         )
     if not result.success:
         raise BuildError(what_failed(result))
@@ -129,7 +124,7 @@ def run_log(upload: Upload, home: FactoryHome) -> str:
     lines = [f"{upload.key}: {upload.status.value}"]
     if upload.reason:
         lines.append(f"{upload.reason} [{upload.code or 'no code'}]")
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(home) as instance:
         for record in reversed(_runs(instance, upload.key)):
             run = record.dagster_run
             lines += ["", f"Run {run.run_id}, {run.job_name}: {run.status.value}"]

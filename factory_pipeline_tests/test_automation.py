@@ -9,15 +9,15 @@ import dagster as dg
 import pytest
 
 from factory_pipeline.automation import sensors
-from factory_pipeline.build import EXTRACT, FUSE, PREPARE, prepare_home
+from factory_pipeline.build import EXTRACT, FUSE, PREPARE
 from factory_pipeline.definitions import defs
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.partitions import BATCHES
 from factory_pipeline.recipe import Recipe
 from factory_pipeline.resources import Factory
+from factory_pipeline.runs.instance import open_instance, prepare_home
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.built import environment
 
 EXTRACTION = [dg.AssetKey(name) for name in EXTRACT]
 
@@ -85,15 +85,14 @@ def test_every_asset_says_what_it_is():
 
 
 def test_a_home_gets_an_instance_without_telemetry(tmp_path: Path):
-    with environment():
-        prepare_home(FactoryHome(tmp_path))
-        with dg.DagsterInstance.get() as instance:
-            assert not instance.telemetry_enabled
-            assert not instance.nux_enabled
+    home = FactoryHome(tmp_path)
+    prepare_home(home)
+    with open_instance(home) as instance:
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
     settings_of_ones_own = tmp_path / "dagster" / "dagster.yaml"
     settings_of_ones_own.write_text("telemetry: {enabled: false}\n")
-    with environment():
-        prepare_home(FactoryHome(tmp_path))
+    prepare_home(home)
     assert settings_of_ones_own.read_text() == "telemetry: {enabled: false}\n"
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import dagster as dg
 
 from factory_pipeline.assets.exports import asset_name
-from factory_pipeline.build import QUIET, prepare_home, what_failed
+from factory_pipeline.build import what_failed
 from factory_pipeline.errors import BuildError
 from factory_pipeline.exports.download import ExportSource, FolderSource
 from factory_pipeline.exports.formats import format_named
 from factory_pipeline.partitions import VERSIONS
 from factory_pipeline.resources import Factory
+from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.sdk.factory import Created, OnProgress
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.calls import answer
@@ -70,16 +71,15 @@ class LocalFactory:
         from factory_pipeline.definitions import defs
 
         prepare_home(self._home)
-        resources = {"factory": {"config": {"home": str(self._home.root)}}}
-        with dg.DagsterInstance.get() as instance:
+        with open_instance(self._home) as instance:
             if partition is not None:
                 instance.add_dynamic_partitions(VERSIONS, [partition])
-            result = defs.resolve_job_def(job).execute_in_process(
-                instance=instance,
-                run_config={**QUIET, **config, "resources": resources},
+            result = execute_job(
+                defs.resolve_job_def(job),
+                instance,
+                {**config, **resources_of(self._home)},
                 asset_selection=[dg.AssetKey(name) for name in assets] or None,
                 partition_key=partition,
-                raise_on_error=False,
             )
         if not result.success:
             raise BuildError(what_failed(result))

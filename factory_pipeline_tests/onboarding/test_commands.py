@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-import dagster as dg
 import numpy as np
 import pytest
 import yaml
@@ -22,6 +21,7 @@ from factory_pipeline.errors import BuildError, FactoryError, OnboardingError
 from factory_pipeline.onboard import open_registry
 from factory_pipeline.onboarding.manifest import UploadManifest
 from factory_pipeline.registry.records import UploadStatus
+from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import environment
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench
@@ -130,7 +130,7 @@ def test_delete_asks_first_then_removes_files_and_partition(tmp_path: Path) -> N
         assert "Nothing was deleted" in command(home, "delete", "a", answers="n\n").output
         assert list(home.datasets.glob("a/*/dataset.html"))
         assert "was deleted" in command(home, "delete", "a", answers="y\n").output
-        with dg.DagsterInstance.get() as instance:
+        with open_instance(home) as instance:
             assert not instance.get_dynamic_partitions("datasets")
         assert not list(home.datasets.iterdir())
         assert "No dataset yet" in command(home, "datasets").output

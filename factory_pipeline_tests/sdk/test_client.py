@@ -20,6 +20,7 @@ from factory_pipeline.errors import ArgumentError, DownloadError, ExportError, F
 from factory_pipeline.exports import raw
 from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.resources import Factory
+from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import environment, factory
 from factory_pipeline_tests.onboarding.factory import Bench
@@ -306,11 +307,9 @@ def test_a_version_is_an_asset_with_its_counts(
     client: DatasetClient, collection: str, home: FactoryHome
 ) -> None:
     made = client.create_dataset_from_collection("Seen", collection, SPLIT, ["Water"], ["RAW"])
-    with environment(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(home.dagster))
-        with dg.DagsterInstance.get() as instance:
-            event = instance.get_latest_materialization_event(dg.AssetKey("dataset_version"))
-            exported = instance.get_materialized_partitions(dg.AssetKey("raw_export"))
+    with open_instance(home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("dataset_version"))
+        exported = instance.get_materialized_partitions(dg.AssetKey("raw_export"))
     assert event.asset_materialization.metadata["version id"].value == made.version_id
     assert any(key.endswith(made.version_id) for key in exported)
     assert pl.read_parquet(home.version(made.version_id).manifest).height == 10

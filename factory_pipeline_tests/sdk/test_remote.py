@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.build import prepare_home
 from factory_pipeline.doors.uploads import collect_upload
 from factory_pipeline.errors import RemoteError
+from factory_pipeline.runs.instance import prepare_home
 from factory_pipeline.sdk.remote import seen_from_here
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import FACTORY, environment
