@@ -9,7 +9,7 @@ import polars as pl
 from factory_pipeline.registry.records import Version
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.collection_tables import CONTENT, content_hashes
-from factory_pipeline.versions.manifest import HASHED_ANNOTATIONS, read_header, read_rows
+from factory_pipeline.versions.manifest import HASHED_ANNOTATIONS, check_manifest, read_rows
 
 MOST_NAMED = 5
 """Items that a comparison names when it is printed."""
@@ -74,10 +74,13 @@ def compare_versions(home: FactoryHome, before: Version, after: Version) -> Comp
     An item is the same in both if it is the same item of the same collection, else if its image is the same.
 
     Raises:
-        LakeError: a manifest is missing or broken.
+        LakeError: a manifest is missing, broken or not that of its version's content hash.
     """
     files = home.version(before.id).manifest, home.version(after.id).manifest
-    first, second = (read_header(path) for path in files)
+    first, second = (
+        check_manifest(path, version.content_hash)
+        for path, version in zip(files, (before, after), strict=True)
+    )
     one, other = (_items(path) for path in files)
     both = _paired(one, other)
     said_more = pl.col("other_said").list.set_difference("said").list.len()

@@ -17,7 +17,7 @@ from factory_pipeline.registry.records import VersionState
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.compose import sample_of
-from factory_pipeline.versions.manifest import read_header, read_rows, scan_manifest
+from factory_pipeline.versions.manifest import check_manifest, read_header, read_rows, scan_manifest
 from factory_pipeline.versions.media import MediaReader
 from factory_pipeline.versions.request import augmentations_of
 
@@ -130,10 +130,12 @@ def open_content(registry: Registry, home: FactoryHome, version_id: str) -> Mani
 
     Raises:
         RegistryError: there is no such version.
-        LakeError: it is not ready, or its manifest is missing or broken.
+        LakeError: it is not ready, or its manifest is missing, broken or not that of its content hash.
     """
     version = registry.version(version_id)
     if version.state is not VersionState.READY:
         raise LakeError(f"Version {version_id} ({version.number}) is {version.state}, so it has no content.")
     dataset = registry.dataset(version.dataset_id)
-    return ManifestContent(home, home.version(version_id).manifest, dataset.name, version.number)
+    manifest = home.version(version_id).manifest
+    check_manifest(manifest, version.content_hash)
+    return ManifestContent(home, manifest, dataset.name, version.number)

@@ -19,7 +19,7 @@ from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome, VersionFiles
 from factory_pipeline.versions.annotations import AnnotationChoice
 from factory_pipeline.versions.collection_tables import CollectionTables
-from factory_pipeline.versions.manifest import read_header, scan_manifest, write_manifest
+from factory_pipeline.versions.manifest import check_manifest, scan_manifest, write_manifest
 from factory_pipeline.versions.meant import candidates, check_operations, meant_collections
 from factory_pipeline.versions.names import unique_names
 from factory_pipeline.versions.request import VersionRequest
@@ -45,7 +45,7 @@ class _Source:
         path = home.version(version.id).manifest
         collections = [registry.collection(each) for each in registry.version_collections(version.id)]
         tables = {each.id: CollectionTables.of(registry, home, each) for each in collections}
-        return cls(scan_manifest(path), read_header(path).labels, tables)
+        return cls(scan_manifest(path), check_manifest(path, version.content_hash).labels, tables)
 
 
 def create_version(

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.annotations import scan_annotations
 from factory_pipeline.lake.content import SPLITS
 from factory_pipeline.lake.places import resolve
@@ -20,7 +21,10 @@ from factory_pipeline.registry.records import (
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.keys import version_key
-from factory_pipeline.versions.manifest import read_header
+from factory_pipeline.versions.manifest import ManifestHeader, check_header
+
+DAMAGED = "damaged"
+"""State of a version whose manifest is missing or can't be read."""
 
 
 class Summary(BaseModel):
@@ -38,8 +42,12 @@ class OperationSummary(Summary):
     labels: dict[str, int]
     """Annotations by label, by name."""
     created: datetime
+    damage: str | None = None
+    """Why its annotations can't be read."""
 
     def __str__(self) -> str:
+        if self.damage is not None:
+            return f"{self.id}  {self.source}: damaged. {self.damage}"
         labels = ", ".join(f"{label} ({count:,})" for label, count in self.labels.items())
         return f"{self.id}  {self.source}: {labels}"
 
@@ -69,6 +77,7 @@ class VersionSummary(Summary):
     dataset_id: str
     dataset: str
     state: str
+    """`damaged` where the manifest is missing or can't be read."""
     created: datetime
     content_hash: str | None
     source_version_id: str | None
@@ -82,6 +91,8 @@ class VersionSummary(Summary):
     """Formats that are there."""
     request: dict[str, Any]
     """What was asked for."""
+    damage: str | None = None
+    """Why its manifest can't be read; counts are 0 then."""
 
     @property
     def partition(self) -> str:
@@ -89,6 +100,8 @@ class VersionSummary(Summary):
         return version_key(self.dataset, self.number, self.id)
 
     def __str__(self) -> str:
+        if self.damage is not None:
+            return f"{self.dataset} {self.number}  {self.state}  {self.id}\n{self.damage}"
         splits = ", ".join(f"{self.splits.get(split, 0)} {split}" for split in SPLITS)
         labels = ", ".join(f"{label} ({count})" for label, count in self.labels.items())
         return "\n".join(
@@ -113,24 +126,24 @@ class DatasetSummary(Summary):
     def __str__(self) -> str:
         lines = [f"{self.name}  {self.id}"]
         lines += [
-            f"  {version.number:<8} {version.id}  {version.items:,} items, "
-            f"{', '.join(version.exports) or 'no exports'}"
+            f"  {version.number:<8} {version.id}  "
+            + (
+                f"{version.items:,} items, {', '.join(version.exports) or 'no exports'}"
+                if version.damage is None
+                else f"{version.state}. {version.damage}"
+            )
             for version in self.versions
         ]
         return "\n".join(lines)
 
 
 def list_collections(registry: Registry, home: FactoryHome) -> list[CollectionSummary]:
-    """The collections of the data lake in the order in which they came.
-
-    Raises:
-        LakeError: the annotations of one are missing or broken.
-    """
+    """The collections of the data lake in the order in which they came; damaged annotations are marked."""
     return [_collection(registry, home, collection) for collection in registry.collections()]
 
 
 def list_datasets(registry: Registry, home: FactoryHome) -> list[DatasetSummary]:
-    """The datasets by name."""
+    """The datasets by name; versions whose manifest is damaged are marked."""
     return [_dataset(registry, home, dataset) for dataset in registry.datasets()]
 
 
@@ -144,7 +157,7 @@ def describe_dataset(registry: Registry, home: FactoryHome, name_or_id: str) -> 
 
 
 def describe_version(registry: Registry, home: FactoryHome, version_id: str) -> VersionSummary:
-    """One version.
+    """One version; it is marked where its manifest is damaged.
 
     Raises:
         RegistryError: no such version.
@@ -175,12 +188,20 @@ def _collection(registry: Registry, home: FactoryHome, collection: Collection) -
 
 
 def _operation(home: FactoryHome, operation: Operation) -> OperationSummary:
-    labels = scan_annotations(resolve(operation.path, home)).group_by("label").len().sort("label")
+    counts, damage = {}, None
+    try:
+        labels = scan_annotations(resolve(operation.path, home)).group_by("label").len().sort("label")
+        counts = dict(labels.collect(engine="streaming").iter_rows())
+    except LakeError as error:
+        damage = str(error)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        damage = f"The annotations {operation.path} can't be read: {' '.join(str(error).split())}"
     return OperationSummary(
         id=operation.id,
         source=operation.source.value,
-        labels=dict(labels.collect(engine="streaming").iter_rows()),
+        labels=counts,
         created=operation.created,
+        damage=damage,
     )
 
 
@@ -198,13 +219,19 @@ def _dataset(registry: Registry, home: FactoryHome, dataset: Dataset) -> Dataset
 
 
 def _version(registry: Registry, home: FactoryHome, dataset: Dataset, version: Version) -> VersionSummary:
-    header = read_header(home.version(version.id).manifest) if version.state is VersionState.READY else None
+    header: ManifestHeader | None = None
+    damage = None
+    if version.state is VersionState.READY:
+        try:
+            header = check_header(home.version(version.id).manifest, version.content_hash)
+        except LakeError as error:
+            damage = str(error)
     return VersionSummary(
         id=version.id,
         number=version.number,
         dataset_id=dataset.id,
         dataset=dataset.name,
-        state=version.state.value,
+        state=version.state.value if damage is None else DAMAGED,
         created=version.created,
         content_hash=version.content_hash,
         source_version_id=version.source_version_id,
@@ -215,4 +242,5 @@ def _version(registry: Registry, home: FactoryHome, dataset: Dataset, version: V
             export.type for export in registry.exports(version.id) if export.state is ExportState.READY
         ),
         request=version.spec,
+        damage=damage,
     )

@@ -110,16 +110,67 @@ def read_header(path: Path) -> ManifestHeader:
         stored = (pq.read_metadata(path).metadata or {}).get(HEADER.encode())
     if stored is None:
         raise LakeError(f"The file {path} is no manifest of a dataset version: it has no header.")
-    values = json.loads(stored)
-    return ManifestHeader(
-        content_hash=values["content_hash"],
-        labels=tuple(values["labels"]),
-        values=values["values"],
-        modalities={modality: tuple(bands) for modality, bands in values["modalities"].items()},
-        augmentations=tuple(values["augmentations"]),
-        items=values["items"],
-        annotations=values["annotations"],
-        dated=datetime.fromisoformat(values["dated"]) if values["dated"] else None,
+    try:
+        values = json.loads(stored)
+        return ManifestHeader(
+            content_hash=values["content_hash"],
+            labels=tuple(values["labels"]),
+            values=values["values"],
+            modalities={modality: tuple(bands) for modality, bands in values["modalities"].items()},
+            augmentations=tuple(values["augmentations"]),
+            items=values["items"],
+            annotations=values["annotations"],
+            dated=datetime.fromisoformat(values["dated"]) if values["dated"] else None,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LakeError(f"The manifest {path} has a header that can't be read: {error!r}.") from error
+
+
+def check_header(path: Path, content_hash: str | None) -> ManifestHeader:
+    """Return the header of a manifest, which must name the content hash of its version; rows are not read.
+
+    Raises:
+        LakeError: the manifest is missing, broken, or of another content.
+    """
+    header = read_header(path)
+    if header.content_hash != content_hash:
+        raise _changed(path, header.content_hash, content_hash)
+    return header
+
+
+def check_manifest(path: Path, content_hash: str | None) -> ManifestHeader:
+    """Read a whole manifest and compare what it holds with the content hash of its version.
+
+    Whatever uses the rows of a version calls this first: a manifest that was changed would give another
+    dataset under the number of this one.
+
+    Args:
+        path: of the manifest.
+        content_hash: as the registry has it.
+
+    Returns:
+        Its header, which agrees with its rows.
+
+    Raises:
+        LakeError: the manifest is missing, broken, or of another content.
+    """
+    header = check_header(path, content_hash)
+    tally = _Tally(header.labels, [dict(each) for each in header.augmentations])
+    for rows in read_rows(path):
+        tally.add(rows)
+    found = tally.header()
+    if found != header:
+        raise _changed(path, found.content_hash, content_hash)
+    return header
+
+
+def _changed(path: Path, found: str, expected: str | None) -> LakeError:
+    differs = (
+        "" if found == expected else f" (its content hash is {found[:12]}..., not {str(expected)[:12]}...)"
+    )
+    return LakeError(
+        f"The manifest {path} was changed after its version was made{differs}; put the former one back, or"
+        " delete the version and make it again."
     )
 
 

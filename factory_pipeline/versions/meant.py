@@ -11,7 +11,7 @@ from factory_pipeline.registry.records import Collection, VersionState
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.collection_tables import CollectionTables
-from factory_pipeline.versions.manifest import scan_manifest
+from factory_pipeline.versions.manifest import check_manifest, scan_manifest
 from factory_pipeline.versions.request import ItemType, VersionRequest
 
 MOST_NAMED = 10
@@ -102,8 +102,9 @@ def _of_datasets(
         if not ready:
             continue
         with registry.reading(ready[-1].id) as version:
-            manifest = scan_manifest(home.version(version.id).manifest)
-            items = manifest.select("collection", "id").collect()
+            path = home.version(version.id).manifest
+            check_manifest(path, version.content_hash)
+            items = scan_manifest(path).select("collection", "id").collect()
         for (collection_id,), there in items.partition_by("collection", as_dict=True).items():
             tables = collections[collection_id]
             named = tables.items.with_columns(collection=pl.lit(dataset.name))
