@@ -23,9 +23,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-# Shows the demo's build where there is one, else an empty factory home.
+# Shows the demo's build where there is one, else an empty factory home; make ui PORT=8000 on another port.
+PORT ?= 3000
 ui: $(READY)
-	FACTORY_HOME=$${FACTORY_HOME:-$(if $(wildcard demo/factory_home),demo/factory_home,factory_home)} $(BIN)/factory ui
+	FACTORY_HOME=$${FACTORY_HOME:-$(if $(wildcard demo/factory_home),demo/factory_home,factory_home)} $(BIN)/factory ui --port $(PORT)
 
 # Writes requirements.lock again from pyproject.toml, with hashes and without any index's address.
 lock: $(READY)

@@ -243,24 +243,24 @@ def demo(output: Path) -> None:
 
 
 @cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
-def ui(host: str, port: int) -> None:
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
+@click.option("--port", type=click.IntRange(1, 65534), default=3000, show_default=True, help="Of the web UI.")
+@click.option(
+    "--pages-port",
+    type=click.IntRange(1, 65535),
+    help="Of the dataset pages.  [default: the next port after --port]",
+)
+def ui(host: str, port: int, pages_port: int | None) -> None:
     """Open the web UI on FACTORY_HOME (default ./factory_home), with sensors and schedules running."""
-    import os
-
-    from factory_pipeline.runs.instance import environment_of, prepare_home
     from factory_pipeline.storage import FactoryHome
+    from factory_pipeline.ui import WebUi
 
-    home = FactoryHome.from_environment()
-    prepare_home(home)
-    os.environ.update(environment_of(home))
-    os.environ["FACTORY_PAGES_URL"] = serve_pages_beside(home, host, port + 1)
-    click.echo(f"Factory home: {home.root}\nWeb UI: http://{host}:{port}")
-    click.echo(f"Dataset pages: {os.environ['FACTORY_PAGES_URL']}")
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    arguments = ["dev", "-m", "factory_pipeline.definitions", "-h", host, "-p", str(port)]
-    os.execv(dagster, [dagster, *arguments])
+    served = WebUi(FactoryHome.from_environment(), host, port, pages_port or port + 1)
+    click.echo(f"Factory home: {served.home.root}\nLog: {served.log}\nStarting the web UI ...")
+    served.serve(
+        lambda: click.echo(f"Ready: {served.url}  (dataset pages: {served.pages_url}; Ctrl-C ends it)")
+    )
+    click.echo("The web UI has ended.")
 
 
 @cli.command()
@@ -276,17 +276,6 @@ def completion(shell: str) -> None:
     shown = get_completion_class(shell)
     assert shown is not None
     click.echo(shown(cli, {}, "factory", "_FACTORY_COMPLETE").source())
-
-
-def serve_pages_beside(home: "FactoryHome", host: str, port: int) -> str:
-    """Serve the dataset pages from a process that ends with this one; gives their address."""
-    import os
-    import subprocess
-
-    options = {"--host": host, "--port": str(port), "--parent": str(os.getpid())}
-    given = [word for option in options.items() for word in option]
-    subprocess.Popen([sys.executable, "-m", "factory_pipeline.pages", str(home.root), *given])
-    return f"http://{host}:{port}"
 
 
 def build(home: "FactoryHome", settings: "BuildSettings") -> None:

@@ -8,12 +8,13 @@ import dagster as dg
 import polars as pl
 import polars.selectors as cs
 
-PAGES_URL = "http://127.0.0.1:3001"
+PAGES = "/pages"
+"""Where the web server of `factory ui` leads to dataset pages and exports, whatever the ports."""
 
 
 def pages_url() -> str:
-    """Where `factory ui` serves dataset pages and exports, unless FACTORY_PAGES_URL names another place."""
-    return os.environ.get("FACTORY_PAGES_URL") or PAGES_URL
+    """Where the web UI finds dataset pages and exports, unless FACTORY_PAGES_URL names an address."""
+    return os.environ.get("FACTORY_PAGES_URL", "").rstrip("/") or PAGES
 
 
 def counts_table(label: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:

@@ -185,7 +185,8 @@ def training_parameters(context: dg.AssetExecutionContext, factory: Factory) -> 
                 "bands": band_table(parameters),
                 "classes": class_table(parameters),
                 "histograms": picture(histogram_sheet(parameters), "histograms of the training images"),
-                "path": dg.MetadataValue.path(str(onboarding.files.dataset.training_params)),
+                # Where it is once the dataset is finished: the folder of an unfinished one goes.
+                "path": dg.MetadataValue.path(str(onboarding.files.finished.training_params)),
             }
         )
 

@@ -68,7 +68,9 @@ class RemoteFactory:
 
 
 def seen_from_here(url: str, server: str) -> str:
-    """The address of a file as this machine reaches it: a server knows itself as loopback only."""
+    """The address of a file as this machine reaches it: a server knows itself by path or as loopback only."""
+    if url.startswith("/"):
+        return server.rstrip("/") + url
     parts, host = urlsplit(url), urlsplit(server).hostname
     if parts.hostname not in ONLY_THERE or host is None:
         return url

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 import yaml
 
-from factory_pipeline.assets import onboarding, onboarding_stage
+from factory_pipeline.assets import onboarding_stage
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.splits import SPLIT_FILES
 from factory_pipeline.onboarding.statistics import TrainingParameters
@@ -87,8 +87,10 @@ def test_the_web_ui_shows_reports_statistics_pictures_and_the_page(finished: tup
     parameters = metadata("training_parameters")
     assert [row.data["band"] for row in parameters["bands"].records] == ["Blue", "Red"]
     assert len(parameters["histograms"]) < 100_000
+    assert Path(parameters["path"]).is_file()
     page = metadata("dataset_page")
-    assert page["page"] == onboarding.page_url(key)
+    # A path on the web server, which leads to the pages on whatever port they are.
+    assert page["page"] == f"/pages/datasets/{key.replace('@', '/')}/dataset.html"
     assert "data:image/png;base64," in page["preview"]
 
 

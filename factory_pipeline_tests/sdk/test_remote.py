@@ -51,9 +51,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             os.killpg(ui.pid, signal.SIGTERM)
             try:
-                ui.wait(30)
+                ui.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(ui.pid, signal.SIGKILL)
+    printed = (home.root / "ui.log").read_text()
+    assert ui.returncode == 0, printed
+    assert f"Log: {home.dagster / 'ui.log'}" in printed
+    assert printed.count("Ready: ") == 1
+    assert printed.endswith("The web UI has ended.\n")
+    assert "Traceback" not in printed
 
 
 def free_port() -> int:
@@ -94,6 +100,13 @@ def test_the_same_calls_work_on_a_factory_elsewhere(address: str, tmp_path: Path
     assert client.list_datasets() == []
 
 
+def test_links_in_metadata_lead_to_the_pages_whatever_the_port(address: str) -> None:
+    answer = requests.get(f"{address}/pages/", timeout=30)
+    assert answer.ok
+    assert answer.url == f"http://127.0.0.1:{int(address.rpartition(':')[2]) + 1}/"
+    assert "tiles" in answer.text
+
+
 def test_a_server_that_is_away_is_said() -> None:
     with pytest.raises(RemoteError, match=r"No Dagster web server answers at http://127\.0\.0\.1:9"):
         DatasetClient("http://127.0.0.1:9").collections()
@@ -104,6 +117,7 @@ def test_a_server_that_is_away_is_said() -> None:
     [
         ("http://127.0.0.1:3001/exports/a", "http://factory:3000", "http://factory:3001/exports/a"),
         ("http://0.0.0.0:3001/exports/a", "https://factory", "http://factory:3001/exports/a"),
+        ("/pages/exports/a", "https://factory:3000/", "https://factory:3000/pages/exports/a"),
         ("http://pages.org/exports/a", "http://factory:3000", "http://pages.org/exports/a"),
     ],
 )
