@@ -21,21 +21,17 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.matching import Role
 from factory_pipeline.positioned import PositionedFile
 
-FORMATS = {
-    b"II*\0": "GTiff",
-    b"MM\0*": "GTiff",
-    b"II+\0": "GTiff",
-    b"MM\0+": "GTiff",
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff\xe0": "JPEG",
-    b"\xff\xd8\xff\xe1": "JPEG",
-    b"\xff\xd8\xff\xdb": "JPEG",
-    b"\xff\xd8\xff\xee": "JPEG",
+DRIVERS = ("GTiff", "PNG", "JPEG")
+"""GDAL drivers that are tried in turn; each recognises its own format. No other driver is used: some open
+addresses and files that an upload names."""
+GDAL_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
 }
-"""GDAL drivers by the first four bytes of a file (TIFF 6.0, BigTIFF, PNG, JPEG). No other driver is asked:
-some open addresses and files that an upload names."""
-GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
-"""Look at the file alone, at none beside it."""
+"""Read the file alone, none beside it, and fail where it is cut off: GDAL's fast path for PNG returns unset
+memory for the missing rows without an error, and libjpeg only warns and fills them with grey."""
 
 FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "name": pl.String,
@@ -89,7 +85,9 @@ class Header:
 SMALL_BYTES = 8 << 10
 """A file up to this size is read whole for its header: that is faster, and rasterio loses some 300 bytes of
 memory with each Python opener, which adds up where there are very many files."""
-NO_IMAGE = Header(error="it is no TIFF, PNG or JPEG")
+NO_IMAGE = Header(error="it is not a readable TIFF, PNG or JPEG")
+NOT_RECOGNISED = "not recognized as being in a supported file format"
+"""What GDAL says where a file is not of the driver's format."""
 GDAL_ERRORS = (RasterioError, ValueError, TypeError)
 """What opening a file with a broken header raises."""
 
@@ -126,14 +124,15 @@ def read_header(file: IO[bytes]) -> Header:
         OnboardingError: what reading the file raised; an OSError makes a Header with an error instead.
     """
     errors: list[Exception] = []
-    driver = FORMATS.get(_Handle(file, errors).read(4))
-    if driver is None and not errors:
-        return NO_IMAGE
-    header = _ask_gdal(file, driver, errors) if driver else Header()
-    for error in errors:
-        if isinstance(error, OnboardingError):
-            raise error
-        header = Header(error=str(error))
+    header = NO_IMAGE
+    for driver in DRIVERS:
+        header = _read_with(driver, file, errors)
+        for error in errors:
+            if isinstance(error, OnboardingError):
+                raise error
+            return Header(error=str(error))
+        if header is not NO_IMAGE:
+            break
     return header
 
 
@@ -141,15 +140,19 @@ _one_opener = threading.Lock()
 """rasterio keeps Python openers in a table of the process that is not made for threads."""
 
 
-def _ask_gdal(file: IO[bytes], driver: str, errors: list[Exception]) -> Header:
+def _read_with(driver: str, file: IO[bytes], errors: list[Exception]) -> Header:
+    """The header as one driver reads it; NO_IMAGE where the file is not of its format."""
     name = f"{id(file):x}"
     handle = _Handle(file, errors)
     try:
         if handle.seek(0, io.SEEK_END) <= SMALL_BYTES:
             handle.seek(0)
+            content = handle.read()
+            if not content:
+                return NO_IMAGE
             with (
                 rasterio.Env(**GDAL_OPTIONS),
-                MemoryFile(handle.read(), filename=name) as memory,
+                MemoryFile(content, filename=name) as memory,
                 memory.open(driver=driver) as image,
             ):
                 return _header_of(image)
@@ -165,19 +168,22 @@ def _ask_gdal(file: IO[bytes], driver: str, errors: list[Exception]) -> Header:
 
 def open_image(path: Path) -> tuple[Header, rasterio.DatasetReader | None]:
     """The header of an image of this machine, and the image opened; None where the header can't be read."""
-    with path.open("rb") as file:
-        driver = FORMATS.get(file.read(4))
-    if driver is None:
-        return NO_IMAGE, None
-    try:
-        image = rasterio.open(path, driver=driver)
-        return _header_of(image), image
-    except GDAL_ERRORS as error:
-        return _broken(error, re.escape(str(path))), None
+    header = NO_IMAGE
+    for driver in DRIVERS:
+        try:
+            image = rasterio.open(path, driver=driver)
+            return _header_of(image), image
+        except GDAL_ERRORS as error:
+            header = _broken(error, re.escape(str(path)))
+        if header is not NO_IMAGE:
+            break
+    return header, None
 
 
 def _broken(error: Exception, name: str) -> Header:
     """The header of a file that GDAL, which calls it by names of this pattern, can't read."""
+    if NOT_RECOGNISED in str(error):
+        return NO_IMAGE
     reason = re.sub(name, "the file", str(error)).strip().rstrip(".")
     return Header(error=reason or "its header is broken")
 

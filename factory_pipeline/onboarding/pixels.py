@@ -1,6 +1,10 @@
 """Reading every pixel of a raster in strips, and what is no data in it."""
 
+import logging
+import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +63,11 @@ def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
     try:
         for top in range(0, source.height, rows):
             window = Window(0, top, source.width, min(rows, source.height - top))
-            values = source.read(window=window, out_dtype=found)
+            with _strictly(path):
+                values = source.read(window=window, out_dtype=found)
             yield values, _valid(values, source.nodatavals)
     except RasterioError as error:
-        raise _unreadable(path, error) from error
+        raise _damaged(path, _reason(path, error)) from error
 
 
 def data_type(path: Path) -> np.dtype:
@@ -94,7 +99,47 @@ def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDA
     return valid
 
 
+DECODER_LOG = logging.getLogger("rasterio")
+"""Where rasterio passes on GDAL's warnings."""
+INCOMPLETE = re.compile(r"premature|corrupt|truncat|not enough|bad code word", re.I)
+"""Warnings of decoders that go on with made-up pixels: JPEG and fax strips of a TIFF raise no error."""
+
+
+class _Complaints(logging.Handler):
+    """Keeps the warnings of this thread that tell of missing pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread and INCOMPLETE.search(message := record.getMessage()):
+            self.found.append(message)
+
+
+@contextmanager
+def _strictly(path: Path) -> Iterator[None]:
+    """Raise where a decoder warns that pixels are missing."""
+    complaints = _Complaints()
+    DECODER_LOG.addHandler(complaints)
+    try:
+        yield
+    finally:
+        DECODER_LOG.removeHandler(complaints)
+    if complaints.found:
+        raise _damaged(path, complaints.found[0].removeprefix("CPLE_AppDefined:"))
+
+
+def _damaged(path: Path, reason: str) -> OnboardingError:
+    return OnboardingError("CHECK_FAILED", f"{path.name} is cut off or damaged: {reason}.")
+
+
 def _unreadable(path: Path, error: RasterioError) -> OnboardingError:
-    # The cause is what GDAL said; the error often says no more than that reading failed.
-    reason = str(error.__cause__ or error).rstrip(".").replace(str(path), path.name)
+    reason = _reason(path, error)
     return OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {reason}.")
+
+
+def _reason(path: Path, error: RasterioError) -> str:
+    # The cause is what GDAL said; the error often says no more than that reading failed.
+    return str(error.__cause__ or error).rstrip(".").replace(str(path), path.name)

@@ -235,11 +235,11 @@ def test_pictures_are_images_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no TIFF"),
+        (b"", "not a readable TIFF"),
         (b"II*\0", "the file"),
-        (b"II*\0" + bytes(100), "the file"),
+        (b"II*\0" + bytes(100), "not a readable TIFF"),
         (geotiff()[:60], "directory"),
-        (b"<VRTDataset rasterXSize='1' rasterYSize='1'><VRTRasterBand/></VRTDataset>", "no TIFF"),
+        (b"<VRTDataset rasterXSize='1' rasterYSize='1'><VRTRasterBand/></VRTDataset>", "not a readable TIFF"),
     ],
 )
 def test_headers_that_cannot_be_read_are_named(tmp_path: Path, content: bytes, reason: str) -> None:
