@@ -2,6 +2,7 @@
 
 import io
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,8 @@ def test_a_cut_image_is_refused_whatever_its_codec(tmp_path: Path, name: str) ->
     path.write_bytes(content[:-3])
     with path.open("rb") as file:
         if read_header(file).error is None:
-            try:
+            with suppress(OnboardingError):
                 assert all(map(np.array_equal, read_all(path), whole))
-            except OnboardingError:
-                pass
 
 
 @pytest.mark.parametrize("name", MADE_UP)
@@ -163,7 +162,7 @@ ICC = bytes(range(256)) * 8
         pytest.param(lambda: moved_first(picture(RGB, "JPEG", icc_profile=ICC)), id="ICC before JFIF"),
     ],
 )
-def test_every_jpeg_is_one(tmp_path: Path, content: Any) -> None:
+def test_every_jpeg_is_one(content: Any) -> None:
     header = read_header(io.BytesIO(content()))
     assert (header.error, header.format, header.width, header.bands) == (None, "JPEG", 128, 3)
 
