@@ -11,6 +11,7 @@ import click
 from factory_pipeline import cli_dataset, cli_onboarding
 from factory_pipeline.cli_help import FullHelpGroup, Section
 from factory_pipeline.errors import FactoryError, OnboardingError
+from factory_pipeline.terminal import echo, echo_block
 from factory_pipeline.version import __version__
 
 if TYPE_CHECKING:
@@ -176,13 +177,13 @@ def inspect(file: Path, sheet: Path | None, samples: int) -> None:
     if not target.parent.is_dir():
         raise click.BadParameter(f"there is no folder {target.parent}.", param_hint="--sheet")
     summary = describe(file)
-    click.echo(str(summary))
+    echo_block(summary)
     if not summary.samples:
-        click.echo("Sheet of chips: none, as the dataset holds no samples.")
+        echo("Sheet of chips: none, as the dataset holds no samples.")
         return
     with write_whole(target) as temporary:
         temporary.write_bytes(chip_sheet(file, samples=samples))
-    click.echo(f"Sheet of chips: {target}")
+    echo(f"Sheet of chips: {target}")
 
 
 @cli.command()
@@ -199,13 +200,13 @@ def sample(output: Path, granules: Path | None, serve: bool, port: int) -> None:
 
     if not (output / "stac" / "catalog.json").exists():
         with ProgressLine() as line:
-            click.echo(str(make_archive(output, granules=granules, on_progress=line.show)))
+            echo_block(make_archive(output, granules=granules, on_progress=line.show))
     if serve:
         from factory_pipeline.sample.server import serve as serve_archive
 
         # Ctrl-C is the way to end a server, not an interruption.
         with contextlib.suppress(KeyboardInterrupt):
-            serve_archive(output, port, lambda url: click.echo(f"STAC API: {url}/stac  (Ctrl-C ends it)"))
+            serve_archive(output, port, lambda url: echo(f"STAC API: {url}/stac  (Ctrl-C ends it)"))
 
 
 @cli.command()
@@ -225,7 +226,7 @@ def demo(output: Path) -> None:
     archive = output.absolute() / "sample"
     if not (archive / "stac" / "catalog.json").exists():
         with ProgressLine() as line:
-            click.echo(str(make_archive(archive, on_progress=line.show)))
+            echo_block(make_archive(archive, on_progress=line.show))
     home = FactoryHome(output.absolute() / "factory_home")
     settings = BuildSettings(
         granules=str(archive / "granules"),
@@ -239,7 +240,7 @@ def demo(output: Path) -> None:
     # The server ends with the demo; what the web UI starts later reads the same catalog from disk.
     settings.model_copy(update={"catalog": str(archive / "stac")}).save(home)
     cli_onboarding.drop_and_wait(archive / "uploads", home, [slug(settings.recipe.name)])
-    click.echo("\nLook at it:  make ui   or   factory inspect " + _short(settings.files.fused("train")))
+    echo("", "Look at it:  make ui   or   factory inspect " + _short(settings.files.fused("train")))
 
 
 @cli.command()
@@ -256,11 +257,9 @@ def ui(host: str, port: int, pages_port: int | None) -> None:
     from factory_pipeline.ui import WebUi
 
     served = WebUi(FactoryHome.from_environment(), host, port, pages_port or port + 1)
-    click.echo(f"Factory home: {served.home.root}\nLog: {served.log}\nStarting the web UI ...")
-    served.serve(
-        lambda: click.echo(f"Ready: {served.url}  (dataset pages: {served.pages_url}; Ctrl-C ends it)")
-    )
-    click.echo("The web UI has ended.")
+    echo(f"Factory home: {served.home.root}", f"Log: {served.log}", "Starting the web UI ...")
+    served.serve(lambda: echo(f"Ready: {served.url}  (dataset pages: {served.pages_url}; Ctrl-C ends it)"))
+    echo("The web UI has ended.")
 
 
 @cli.command()
@@ -275,7 +274,8 @@ def completion(shell: str) -> None:
 
     shown = get_completion_class(shell)
     assert shown is not None
-    click.echo(shown(cli, {}, "factory", "_FACTORY_COMPLETE").source())
+    # A script, of which every character counts.
+    click.echo(shown(cli, {}, "factory", "_FACTORY_COMPLETE").source())  # noqa: TID251
 
 
 def build(home: "FactoryHome", settings: "BuildSettings") -> None:
@@ -285,7 +285,7 @@ def build(home: "FactoryHome", settings: "BuildSettings") -> None:
 
     with BuildLine() as line:
         summary = run_build(home, settings, line.show_build)
-    click.echo(str(summary))
+    echo_block(summary)
 
 
 def fuse_folder_into(folder: Path, output: Path) -> None:
@@ -293,7 +293,7 @@ def fuse_folder_into(folder: Path, output: Path) -> None:
     from factory_pipeline.build_summary import fuse_folder
 
     for split, samples in fuse_folder(folder, output).items():
-        click.echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
+        echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
 
 
 for command in [*cli_onboarding.ALL, *cli_dataset.ALL]:
@@ -323,14 +323,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except OnboardingError as error:
-        click.echo(f"Error: {error} [{error.code}]", err=True)
+        echo(f"Error: {error} [{error.code}]", err=True)
         sys.exit(1)
     except FactoryError as error:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
         sys.exit(1)
     except click.Abort:
-        click.echo("\nNothing was done: the question was not answered.", err=True)
+        echo("", "Nothing was done: the question was not answered.", err=True)
         sys.exit(130)
     except KeyboardInterrupt:
-        click.echo("\nInterrupted. What is finished stays; the same command goes on from there.", err=True)
+        echo("", "Interrupted. What is finished stays; the same command goes on from there.", err=True)
         sys.exit(130)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from factory_pipeline.cli_help import FullHelpGroup
+from factory_pipeline.terminal import confirm, echo, echo_block
 
 if TYPE_CHECKING:
     from factory_pipeline.sdk.client import DatasetClient
@@ -123,7 +124,7 @@ def update(address: str | None, version_id: str, new_version: bool, **options: A
 def list_(address: str | None) -> None:
     """List datasets with their versions."""
     found = _client(address).list_datasets()
-    click.echo("\n".join(map(str, found)) or "No dataset yet: factory dataset create NAME --label ...")
+    echo_block("\n".join(map(str, found)) or "No dataset yet: factory dataset create NAME --label ...")
 
 
 @dataset.command()
@@ -135,9 +136,9 @@ def show(address: str | None, version_or_dataset: str) -> None:
 
     client = _client(address)
     try:
-        click.echo(str(client.describe_dataset(version_or_dataset)))
+        echo_block(client.describe_dataset(version_or_dataset))
     except FactoryError:
-        click.echo(str(client.describe_version(version_or_dataset)))
+        echo_block(client.describe_version(version_or_dataset))
 
 
 @dataset.command()
@@ -146,7 +147,7 @@ def show(address: str | None, version_or_dataset: str) -> None:
 @click.pass_obj
 def diff(address: str | None, version_id: str, other_version_id: str) -> None:
     """Say what changed from one version to the other."""
-    click.echo(str(_client(address).compare_versions(version_id, other_version_id)))
+    echo_block(_client(address).compare_versions(version_id, other_version_id))
 
 
 @dataset.command()
@@ -164,7 +165,7 @@ def download(
     download that was cut off goes on with the same command.
     """
     target = output.absolute() if output else ""
-    click.echo(str(_client(address).download_dataset(version_id, export_type, target, not no_media)))
+    echo(_client(address).download_dataset(version_id, export_type, target, not no_media))
 
 
 @dataset.command()
@@ -176,11 +177,11 @@ def delete(address: str | None, version_id: str, yes: bool) -> None:
     client = _client(address)
     version = client.describe_version(version_id)
     named = f"{version.dataset} {version.number}"
-    if not yes and not click.confirm(f"Delete {named} with all its exports?"):
-        click.echo("Nothing was deleted.")
+    if not yes and not confirm(f"Delete {named} with all its exports?"):
+        echo("Nothing was deleted.")
         return
     client.delete_version(version_id)
-    click.echo(f"{named} was deleted.")
+    echo(f"{named} was deleted.")
 
 
 @click.group("collection", cls=FullHelpGroup)
@@ -193,7 +194,7 @@ def collection_group() -> None:
 def collections(address: str | None) -> None:
     """List the collections of the data lake with their annotation sources."""
     found = _client(address).collections()
-    click.echo("\n".join(map(str, found)) or "No collection yet: onboard an upload or build a dataset.")
+    echo_block("\n".join(map(str, found)) or "No collection yet: onboard an upload or build a dataset.")
 
 
 @collection_group.command()
@@ -238,7 +239,7 @@ def annotate(
             label_map=label_map,
             name_ending=name_ending,
         )
-    click.echo(f"Operation {operation.id}")
+    echo(f"Operation {operation.id}")
 
 
 @collection_group.command("delete")
@@ -255,11 +256,11 @@ def delete_collection(collection_id: str, yes: bool) -> None:
     home = FactoryHome.from_environment()
     with closing(open_registry(home)) as registry:
         name = registry.collection(collection_id).name
-        if not yes and not click.confirm(f"Delete the collection {name} with all its annotations?"):
-            click.echo("Nothing was deleted.")
+        if not yes and not confirm(f"Delete the collection {name} with all its annotations?"):
+            echo("Nothing was deleted.")
             return
         remove(registry, home, collection_id)
-    click.echo(f"The collection {name} was deleted.")
+    echo(f"The collection {name} was deleted.")
 
 
 ALL = [dataset, collection_group]
@@ -272,7 +273,8 @@ def _client(address: str | None) -> "DatasetClient":
 
 
 def _tell(client: "DatasetClient", made: "Created") -> None:
-    click.echo(f"Dataset  {made.dataset_id}\n{client.describe_version(made.version_id)}")
+    echo(f"Dataset  {made.dataset_id}")
+    echo_block(client.describe_version(made.version_id))
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from factory_pipeline.cli_help import FullHelpGroup
+from factory_pipeline.terminal import confirm, echo
 
 if TYPE_CHECKING:
     from factory_pipeline.registry.records import Upload
@@ -33,7 +34,7 @@ def prescan(url: str, data_suffixes: tuple[str, ...], label_suffix: str) -> None
 
     policy = IntakePolicy.of_home(_home(), all_folders=True)
     report = scan(_absolute(url), data_suffixes, label_suffix, policy)
-    click.echo(describe_scan(report))
+    echo(*describe_scan(report))
     if not report.passed:
         sys.exit(1)
 
@@ -84,17 +85,15 @@ def datasets(with_corrected: bool) -> None:
     with closing(open_registry(_home())) as registry:
         uploads = registry.uploads()
     if not uploads:
-        click.echo("No dataset yet: factory onboard MANIFEST, or drop a manifest into the inbox.")
+        echo("No dataset yet: factory onboard MANIFEST, or drop a manifest into the inbox.")
     left_out = frozenset() if with_corrected else corrected_failures(uploads)
     for upload in uploads:
         if upload.key in left_out:
             continue
         reason = f"  {upload.reason} [{upload.code or '-'}]" if upload.reason else ""
-        click.echo(f"{upload.key:<40} {upload.status.value:<10} {upload.updated:%Y-%m-%d %H:%M}{reason}")
+        echo(f"{upload.key:<40} {upload.status.value:<10} {upload.updated:%Y-%m-%d %H:%M}{reason}")
     if left_out:
-        click.echo(
-            f"Failed uploads that a later one corrected are left out: {len(left_out)} (--all lists them)."
-        )
+        echo(f"Failed uploads that a later one corrected are left out: {len(left_out)} (--all lists them).")
 
 
 @upload_group.command()
@@ -102,7 +101,7 @@ def datasets(with_corrected: bool) -> None:
 def show(name: str) -> None:
     """Say how far an upload is and what its dataset holds. NAME is a dataset's name or its key."""
     home = _home()
-    click.echo(_about(_upload(name, home), home))
+    echo(*_about(_upload(name, home), home))
 
 
 @upload_group.command()
@@ -117,7 +116,7 @@ def logs(name: str, output: Path | None) -> None:
     upload = _upload(name, home)
     target = output or Path(f"{upload.key}.log")
     write_text(target, run_log(upload, home))
-    click.echo(str(target))
+    echo(target)
 
 
 @upload_group.command()
@@ -129,11 +128,11 @@ def delete(name: str, yes: bool) -> None:
 
     home = _home()
     upload = _upload(name, home)
-    if not yes and not click.confirm(f"Delete {upload.key} with all its files?"):
-        click.echo("Nothing was deleted.")
+    if not yes and not confirm(f"Delete {upload.key} with all its files?"):
+        echo("Nothing was deleted.")
         return
     remove(upload.key, home)
-    click.echo(f"{upload.key} was deleted.")
+    echo(f"{upload.key} was deleted.")
 
 
 @click.command("new-manifest")
@@ -146,11 +145,11 @@ def new_manifest(output: Path | None) -> None:
 
     document = ask_manifest(IntakePolicy.of_home(_home(), all_folders=True))
     target = output or Path(f"{slug(document['dataset_name'])}.yaml")
-    if target.exists() and not click.confirm(f"{target} is there already; write it again?"):
-        click.echo("Nothing was written.")
+    if target.exists() and not confirm(f"{target} is there already; write it again?"):
+        echo("Nothing was written.")
         return
     write_manifest(document, target)
-    click.echo(f"Written: {target}\nNext:    factory onboard {target}")
+    echo(f"Written: {target}", f"Next:    factory onboard {target}")
 
 
 @click.command()
@@ -160,7 +159,7 @@ def finetune(name: str) -> None:
     from factory_pipeline.onboard import finetune as run
 
     home = _home()
-    click.echo(f"Trained; its files lie in {run(_upload(name, home), home)}")
+    echo(f"Trained; its files lie in {run(_upload(name, home), home)}")
 
 
 ALL = [prescan, onboard, upload_group, new_manifest, finetune]
@@ -173,23 +172,24 @@ def onboard_and_tell(manifest: Path | str, home: "FactoryHome") -> None:
 
     with ProgressLine() as line:
         upload = run(manifest, home, line.show)
-    click.echo(_about(upload, home))
+    echo(*_about(upload, home))
 
 
 def drop_and_wait(uploads: Path, home: "FactoryHome", there: Sequence[str]) -> None:
     """Drop uploads into the inbox of a running daemon, and say how they and those `there` already go."""
     from factory_pipeline.daemon import drop_uploads, running_daemon, wait_for_uploads
 
-    click.echo(
-        "\nOnboarding the dataset and two sample uploads: they lie in the inbox, a daemon does the rest."
+    echo(
+        "",
+        "Onboarding the dataset and two sample uploads: they lie in the inbox, a daemon does the rest.",
     )
     with running_daemon(home) as daemon:
         names = [*drop_uploads(uploads, home), *there]
         found = wait_for_uploads(
-            home, names, daemon, 600, lambda upload: click.echo(f"  {upload.key}: {upload.status.value}")
+            home, names, daemon, 600, lambda upload: echo(f"  {upload.key}: {upload.status.value}")
         )
     for upload in found:
-        click.echo(_about(upload, home))
+        echo(*_about(upload, home))
 
 
 def _home() -> "FactoryHome":
@@ -239,8 +239,8 @@ def _written_manifest(
     return path
 
 
-def _about(upload: "Upload", home: "FactoryHome") -> str:
-    """What `show` prints."""
+def _about(upload: "Upload", home: "FactoryHome") -> list[str]:
+    """The lines that `show` prints."""
     import polars as pl
 
     from factory_pipeline.onboarding.splits import SPLITS
@@ -251,7 +251,7 @@ def _about(upload: "Upload", home: "FactoryHome") -> str:
         lines.append(f"{upload.reason} [{upload.code or '-'}]")
     files = home.upload(upload.key).finished
     if not files.root.exists():
-        return "\n".join(lines)
+        return lines
     counts = dict(pl.read_parquet(files.items, columns=["split"]).group_by("split").len().iter_rows())
     lines.append("Images   " + ", ".join(f"{counts.get(split, 0)} {split}" for split in SPLITS))
     parameters = TrainingParameters.read(files.training_params)
@@ -270,4 +270,4 @@ def _about(upload: "Upload", home: "FactoryHome") -> str:
             f"Label    {label.minimum:.6g} to {label.maximum:.6g}, mean {label.mean:.6g}, std {label.std:.6g}"
         )
     lines += [f"Page     {files.page}", f"Folder   {files.root}"]
-    return "\n".join(lines)
+    return lines

@@ -19,6 +19,7 @@ from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.terratorch import hls_names
 from factory_pipeline.storage import write_text
+from factory_pipeline.terminal import confirm, echo, prompt
 
 CHANNELS = {"RED": "R", "GREEN": "G", "BLUE": "B"}
 COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d6a69", "#e8c547")
@@ -31,15 +32,15 @@ def ask_manifest(policy: IntakePolicy) -> dict[str, Any]:
     Raises:
         OnboardingError: MANIFEST_INVALID, an answer is not allowed.
     """
-    purpose = click.prompt("Purpose", type=click.Choice([purpose.value for purpose in Purpose]))
-    address = click.prompt("Address or path of the archive (zip, tar, tar.gz)")
+    purpose = prompt("Purpose", type=click.Choice([purpose.value for purpose in Purpose]))
+    address = prompt("Address or path of the archive (zip, tar, tar.gz)")
     if "://" not in address:
         address = str(Path(address).expanduser().absolute())
-    suffixes = click.prompt("Suffixes of the images, one per modality, parted by commas").split(",")
+    suffixes = prompt("Suffixes of the images, one per modality, parted by commas").split(",")
     suffixes = [suffix.strip() for suffix in suffixes if suffix.strip()]
-    label_suffix = click.prompt("Suffix of the labels").strip()
+    label_suffix = prompt("Suffix of the labels").strip()
     report = _prescan(address, tuple(suffixes), label_suffix, policy)
-    name = click.prompt("Name of the dataset", default=slug(Path(address).stem))
+    name = prompt("Name of the dataset", default=slug(Path(address).stem))
     document: dict[str, Any] = {
         "type_of_upload": "Dataset & Labels",
         "purpose": purpose,
@@ -47,13 +48,13 @@ def ask_manifest(policy: IntakePolicy) -> dict[str, Any]:
         "training_data_suffixes": suffixes,
         "label_suffix": label_suffix,
         "dataset_name": name,
-        "description": click.prompt("Description", default="", show_default=False),
+        "description": prompt("Description", default="", show_default=False),
         "data_sources": [_ask_source(suffix, report, len(suffixes) == 1) for suffix in suffixes],
     }
     if purpose == Purpose.SEGMENTATION.value:
         document["label_categories"] = _ask_categories()
-    if click.confirm("Is there a value of the labels that means no data?", default=False):
-        document["label_nodata"] = click.prompt("  Value", type=float)
+    if confirm("Is there a value of the labels that means no data?", default=False):
+        document["label_nodata"] = prompt("  Value", type=float)
     UploadManifest.parse(document, where=name)
     return document
 
@@ -66,8 +67,8 @@ def write_manifest(document: dict[str, Any], path: Path) -> None:
     write_text(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
-def describe_scan(report: PrescanReport) -> str:
-    """A pre-scan as a user reads it: what was found, what is wrong, how much was read."""
+def describe_scan(report: PrescanReport) -> list[str]:
+    """The lines of a pre-scan as a user reads it: what was found, what is wrong, how much was read."""
     lines = []
     groups = report.files.sort("name").group_by("role", "suffix", maintain_order=True)
     for first in groups.agg(pl.len().alias("files"), pl.all().first()).collect().iter_rows(named=True):
@@ -81,7 +82,7 @@ def describe_scan(report: PrescanReport) -> str:
     lines += [f"  {'ok  ' if check.passed else 'FAIL'} {check.message}" for check in report.checks]
     lines += [f"  note {note}" for note in report.notes]
     lines.append(f"Read {report.bytes_read:,} of {report.archive_bytes:,} bytes.")
-    return "\n".join(lines)
+    return lines
 
 
 def _prescan(
@@ -91,45 +92,45 @@ def _prescan(
     try:
         report = prescan(address, suffixes, label_suffix, policy)
     except OnboardingError as error:
-        click.echo(f"No pre-scan: {error} Go on and give the bands by hand.")
+        echo(f"No pre-scan: {error} Go on and give the bands by hand.")
         return None
-    click.echo(describe_scan(report))
+    echo(*describe_scan(report))
     return report
 
 
 def _ask_source(suffix: str, report: PrescanReport | None, only: bool) -> dict[str, Any]:
-    click.echo(f"Data source of the images that end in {suffix}")
+    echo(f"Data source of the images that end in {suffix}")
     tag = suffix.partition(".")[0].strip("_- ") or "image"
     found = _band_names(suffix, report)
     source: dict[str, Any] = {
-        "modality_tag": click.prompt("  Modality tag", default="image" if only else tag),
-        "connector": click.prompt("  Connector", default="", show_default=False),
+        "modality_tag": prompt("  Modality tag", default="image" if only else tag),
+        "connector": prompt("  Connector", default="", show_default=False),
         "collection": _ask_collection(found),
         "file_suffix": suffix,
     }
-    count = len(found) or click.prompt("  Number of bands", type=click.IntRange(min=1))
+    count = len(found) or prompt("  Number of bands", type=click.IntRange(min=1))
     names = found or _numbers(count)
-    click.echo(f"  Bands: {', '.join(names)}")
-    if not found or click.confirm("  Change the names of the bands?", default=False):
-        names = [click.prompt(f"  Band {index}", default=name) for index, name in enumerate(names)]
+    echo(f"  Bands: {', '.join(names)}")
+    if not found or confirm("  Change the names of the bands?", default=False):
+        names = [prompt(f"  Band {index}", default=name) for index, name in enumerate(names)]
     bands: list[dict[str, Any]] = [{"index": index, "band_name": name} for index, name in enumerate(names)]
     described = describe_bands(
         source["collection"], bands, are_named=names != _numbers(count), dtype=_data_type(suffix, report)
     )
     if described != bands:
-        click.echo("  Filled in from what is known of the collection:")
-        click.echo("\n".join(f"    {_line_of(band)}" for band in described))
+        echo("  Filled in from what is known of the collection:")
+        echo(*(f"    {_line_of(band)}" for band in described))
         bands = [_as_typed(band) for band in described]
     known = hls_names(DataSource.model_validate({**source, "bands": bands}))
     channels = {CHANNELS[name]: index for index, name in enumerate(known) if name in CHANNELS}
-    if len(channels) < 3 and count >= 3 and click.confirm("  Say which bands are red, green, blue?"):
+    if len(channels) < 3 and count >= 3 and confirm("  Say which bands are red, green, blue?"):
         channels = {
-            channel: click.prompt(f"  Index of {word}", type=click.IntRange(0, count - 1))
+            channel: prompt(f"  Index of {word}", type=click.IntRange(0, count - 1))
             for word, channel in (("red", "R"), ("green", "G"), ("blue", "B"))
         }
     factors = {band.get("scaling_factor", 1.0) for band in bands}
     if len(factors) == 1:
-        scaling = click.prompt("  Scaling factor of all bands", default=factors.pop())
+        scaling = prompt("  Scaling factor of all bands", default=factors.pop())
         bands = [{**band, "scaling_factor": scaling} for band in bands]
     by_index = {index: channel for channel, index in channels.items()}
     for index, band in enumerate(bands):
@@ -142,9 +143,9 @@ def _ask_collection(names: list[str]) -> str:
     """The id of a known collection, or what the user calls it."""
     fitting = fitting_collections(names)
     offered = ", ".join(fitting) or ", ".join(known.id for known in known_collections())
-    click.echo(f"  {'Known collections with these bands' if fitting else 'Known collections'}: {offered}")
+    echo(f"  {'Known collections with these bands' if fitting else 'Known collections'}: {offered}")
     proposed = fitting[0] if len(fitting) == 1 else ""
-    typed = click.prompt("  Collection", default=proposed, show_default=bool(proposed))
+    typed = prompt("  Collection", default=proposed, show_default=bool(proposed))
     known = known_collection(typed)
     return known.id if known is not None else str(typed)
 
@@ -187,17 +188,15 @@ def _of_images(suffix: str, report: PrescanReport, asked: pl.Expr) -> list[Any]:
 
 def _ask_categories() -> list[dict[str, Any]]:
     categories: list[dict[str, Any]] = []
-    click.echo("Label categories; at least two")
-    while len(categories) < 2 or click.confirm("Another label category?"):
+    echo("Label categories; at least two")
+    while len(categories) < 2 or confirm("Another label category?"):
         number = len(categories)
         categories.append(
             {
-                "id": click.prompt(
-                    "  Label ID (value in the mask)", type=click.IntRange(0, 65535), default=number
-                ),
-                "name": click.prompt("  Label name"),
-                "color": click.prompt("  Color", default=COLORS[number % len(COLORS)]),
-                "opacity": click.prompt("  Opacity", type=click.FloatRange(0, 1), default=1.0),
+                "id": prompt("  Label ID (value in the mask)", type=click.IntRange(0, 65535), default=number),
+                "name": prompt("  Label name"),
+                "color": prompt("  Color", default=COLORS[number % len(COLORS)]),
+                "opacity": prompt("  Opacity", type=click.FloatRange(0, 1), default=1.0),
             }
         )
     return categories

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from factory_pipeline.plain_text import plain
 from factory_pipeline.registry.records import Version
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.collection_tables import CONTENT, content_hashes
@@ -60,8 +61,8 @@ class Comparison:
             ("Items moved", ", ".join(f"{count:,} {turn}" for turn, count in sorted(turns.items()))),
             ("Items annotated anew", _counted(self.reannotated)),
             ("Annotations", _changes(self.annotations_added, self.annotations_removed)),
-            ("Labels added", ", ".join(self.labels_added)),
-            ("Labels removed", ", ".join(self.labels_removed)),
+            ("Labels added", ", ".join(map(plain, self.labels_added))),
+            ("Labels removed", ", ".join(map(plain, self.labels_removed))),
             ("Augmentations", "changed" if self.augmentations_changed else ""),
         ]
         lines = [f"{name + ':':<22}{text}" for name, text in told if text]

@@ -10,6 +10,7 @@ from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.annotations import scan_annotations
 from factory_pipeline.lake.content import SPLITS
 from factory_pipeline.lake.places import resolve
+from factory_pipeline.plain_text import plain
 from factory_pipeline.registry.records import (
     Collection,
     Dataset,
@@ -47,8 +48,8 @@ class OperationSummary(Summary):
 
     def __str__(self) -> str:
         if self.damage is not None:
-            return f"{self.id}  {self.source}: damaged. {self.damage}"
-        labels = ", ".join(f"{label} ({count:,})" for label, count in self.labels.items())
+            return f"{self.id}  {self.source}: damaged. {plain(self.damage)}"
+        labels = ", ".join(f"{plain(label)} ({count:,})" for label, count in self.labels.items())
         return f"{self.id}  {self.source}: {labels}"
 
 
@@ -64,7 +65,7 @@ class CollectionSummary(Summary):
     created: datetime
 
     def __str__(self) -> str:
-        first = f"{self.id}  {self.name}  {self.items:,} items, {self.source}"
+        first = f"{self.id}  {plain(self.name)}  {self.items:,} items, {self.source}"
         return "\n".join([first, *(f"  {operation}" for operation in self.operations)])
 
 
@@ -101,12 +102,12 @@ class VersionSummary(Summary):
 
     def __str__(self) -> str:
         if self.damage is not None:
-            return f"{self.dataset} {self.number}  {self.state}  {self.id}\n{self.damage}"
+            return f"{plain(self.dataset)} {self.number}  {self.state}  {self.id}\n{plain(self.damage)}"
         splits = ", ".join(f"{self.splits.get(split, 0)} {split}" for split in SPLITS)
-        labels = ", ".join(f"{label} ({count})" for label, count in self.labels.items())
+        labels = ", ".join(f"{plain(label)} ({count})" for label, count in self.labels.items())
         return "\n".join(
             [
-                f"{self.dataset} {self.number}  {self.state}  {self.id}",
+                f"{plain(self.dataset)} {self.number}  {self.state}  {self.id}",
                 f"Items    {self.items:,}: {splits}",
                 f"Labels   {labels}",
                 f"Exports  {', '.join(self.exports) or 'none'}",
@@ -124,13 +125,13 @@ class DatasetSummary(Summary):
     versions: tuple[VersionSummary, ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.name}  {self.id}"]
+        lines = [f"{plain(self.name)}  {self.id}"]
         lines += [
             f"  {version.number:<8} {version.id}  "
             + (
                 f"{version.items:,} items, {', '.join(version.exports) or 'no exports'}"
                 if version.damage is None
-                else f"{version.state}. {version.damage}"
+                else f"{version.state}. {plain(version.damage)}"
             )
             for version in self.versions
         ]

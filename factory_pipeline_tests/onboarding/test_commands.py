@@ -246,3 +246,16 @@ def _get(url: str, patience_s: float = 0) -> str:
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
+
+
+def test_names_in_files_neither_fake_lines_nor_control_the_terminal(tmp_path: Path) -> None:
+    names = ("Blue\n  ok   Every pixel was checked.", "Red\u202e")
+    image = geotiff(np.ones((2, 8, 8), np.uint16), names)
+    archive = zip_of(
+        tmp_path / "a.zip", {"a_merged.tif": image, "a_mask.tif": mask(), "b\u202egpj.tif": image}
+    )
+    scan = ["prescan", archive, "--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif"]
+    printed = command(FactoryHome(tmp_path / "home"), *scan).output
+    assert not {"\x1b", "\u202e"} & set(printed)
+    assert not [line for line in printed.splitlines() if line.startswith("  ok   Every pixel was checked")]
+    assert r"(Blue\n  ok   Every pixel was checked., Red\u202e)" in printed

@@ -1,0 +1,22 @@
+"""Text of users' files as one line that acts on nothing: neither on a terminal nor on the lines around it."""
+
+import unicodedata
+
+CONTROLLING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories of characters that act on what is around them: control, format (such as right-to-left
+overrides), lone surrogates, line and paragraph separators."""
+JOINERS = "\u200c\u200d"
+"""Format characters that Persian, Indian scripts and emoji are written with; they act on their neighbours."""
+
+
+def plain(text: object) -> str:
+    """Return a text as one line without any character that controls a terminal; those are written out."""
+    shown = str(text)
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in CONTROLLING and letter not in JOINERS
+        else letter
+        for letter in shown
+    )
