@@ -173,8 +173,8 @@ def open_catalog(name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S) -> Ca
     Args:
         name_or_url_or_path: a provider of PROVIDERS; the URL of a STAC API with Planetary Computer's
             collection ids and asset keys; a provider file (YAML, see `load_provider`); a folder that
-            holds `catalog.json` or `stac/catalog.json`, with the same ids and keys; or a folder that holds
-            a snapshot of each of Planetary Computer's collections, `<collection>.parquet`.
+            holds `catalog.json` or `stac/catalog.json`, or the path of such a file (or of a
+            `collection.json`); or a folder that holds a snapshot of each of Planetary Computer's collections, `<collection>.parquet`.
         max_wait_s: how long a search is tried again before the catalog counts as unavailable.
 
     Raises:
@@ -194,8 +194,8 @@ def _find_provider(wanted: str) -> Provider:
     path = Path(wanted).expanduser()
     if path.suffix in (".yaml", ".yml"):
         return load_provider(path)
-    for file in (path / "catalog.json", path / "stac" / "catalog.json"):
-        if file.is_file():
+    for file in (path, path / "catalog.json", path / "stac" / "catalog.json"):
+        if file.suffix == ".json" and file.is_file():
             return _planetary_computer_shaped(str(path), str(file.resolve()), None)
     snapshots = _planetary_computer_snapshots(path)
     if snapshots is not None:

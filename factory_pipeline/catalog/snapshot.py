@@ -19,6 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import mapping
 
+from factory_pipeline.catalog.longitudes import normalize_outline, touches_box
 from factory_pipeline.catalog.query import Box, ItemQuery, rfc3339
 from factory_pipeline.catalog.signing import without_credentials
 from factory_pipeline.catalog.static import resolve_href
@@ -84,7 +85,7 @@ class Snapshot:
         with _errors_named(self.address):
             near = self.frame.filter(*conditions).collect()
             outlines = _outlines(near["geometry"])
-        touches = shapely.intersects(outlines, shapely.box(*query.bbox))
+        touches = touches_box(outlines, query.bbox)
         rows = near.drop("geometry").iter_rows(named=True)
         return [
             self._item(row, outline)
@@ -175,16 +176,22 @@ def _overlaps(box: Box) -> pl.Expr:
     west, south, east, north = box
     corner = pl.col("bbox").struct.field
     in_latitude = (corner("ymin") <= north) & (corner("ymax") >= south)
-    from_west = corner("xmin") <= east
-    to_east = corner("xmax") >= west
     # GeoJSON (RFC 7946, 5.2): a bbox across the antimeridian has its west end east of its east end.
     across = corner("xmin") > corner("xmax")
-    return in_latitude & ((from_west & to_east) | (across & (from_west | to_east)))
+    in_longitude = across & ((corner("xmin") <= east) | (corner("xmax") >= west))
+    for turn in (-360, 0, 360):  # catalogs in use also count on beyond 180 degrees, either way
+        in_longitude |= (corner("xmin") <= east + turn) & (corner("xmax") >= west + turn)
+    return in_latitude & in_longitude
 
 
 def _outlines(geometries: pl.Series) -> NDArray[np.object_]:
     try:
-        return np.asarray(shapely.from_wkb(geometries.to_list()), dtype=object)
+        outlines = np.empty(len(geometries), dtype=object)
+        outlines[:] = [
+            None if outline is None else normalize_outline(outline)
+            for outline in shapely.from_wkb(geometries.to_list())
+        ]
+        return outlines
     except (TypeError, shapely.errors.ShapelyError) as error:
         raise _FormatError("the column geometry holds no WKB") from error
 
