@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from factory_pipeline.errors import RegistryError
 from factory_pipeline.registry.collections import lock_living_collection
+from factory_pipeline.registry.holders import shown
 from factory_pipeline.registry.leases import LEASE, Leases, live_leases, take_lease, until
 from factory_pipeline.registry.records import Dataset, LeaseKind, Version, VersionState
 from factory_pipeline.registry.schema import datasets, exports, leases, version_collections, versions
@@ -138,7 +139,7 @@ class Datasets(Leases):
             readers = live_leases(connection, version_id)
             if readers:
                 raise RegistryError(
-                    f"Version {version_id} ({version.number}) is being read by {readers[0].holder}; "
+                    f"Version {version_id} ({version.number}) is being read by {shown(readers[0].holder)}; "
                     f"delete it when that has ended (at {until(readers[0])} if the reader died)."
                 )
             connection.execute(
@@ -235,14 +236,14 @@ class Datasets(Leases):
 
     def _clear_abandoned(self) -> None:
         """Forget what writers that died left behind."""
-        living = sa.exists().where(leases.c.version_id == versions.c.id, leases.c.expires > datetime.now(UTC))
         query = (
             sa.select(versions)
-            .where(versions.c.state == VersionState.WRITING, ~living)
+            .where(versions.c.state == VersionState.WRITING)
             .order_by(versions.c.dataset_id)
         )
         with self._read() as connection:
-            abandoned = [Version(**row._mapping) for row in connection.execute(query)]
+            unfinished = [Version(**row._mapping) for row in connection.execute(query)]
+            abandoned = [version for version in unfinished if not live_leases(connection, version.id)]
         for version in abandoned:
             with self._change() as connection:
                 if not live_leases(connection, version.id):
@@ -260,7 +261,7 @@ class Datasets(Leases):
         writing = [lease for lease in held if lease.kind is LeaseKind.WRITE]
         if writing:
             return RegistryError(
-                f"{first}: {writing[0].holder} is writing it (its name is free at {until(writing[0])} "
+                f"{first}: {shown(writing[0].holder)} is writing it (its name is free at {until(writing[0])} "
                 "if that died before its first version was ready); give another name."
             )
         return RegistryError(f"{first}; give another name, or make a new version of that dataset.")

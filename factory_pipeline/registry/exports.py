@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from factory_pipeline.errors import RegistryError
 from factory_pipeline.registry.datasets import lock_ready_version
+from factory_pipeline.registry.holders import shown
 from factory_pipeline.registry.leases import Leases, live_leases, take_lease, until
 from factory_pipeline.registry.records import Export, ExportState, LeaseKind
 from factory_pipeline.registry.schema import exports as table
@@ -82,8 +83,8 @@ class Exports(Leases):
             readers = live_leases(connection, export.version_id)
             if readers:
                 raise RegistryError(
-                    f"The export {export_id} can't be deleted while {readers[0].holder} reads its version; "
-                    f"wait for that (until {until(readers[0])} if it died)."
+                    f"The export {export_id} can't be deleted while {shown(readers[0].holder)} reads its "
+                    f"version; wait for that (until {until(readers[0])} if it died)."
                 )
             connection.execute(table.delete().where(table.c.id == export_id))
         return export
@@ -122,7 +123,7 @@ def _make_room(connection: sa.Connection, version_id: str, export_type: str) -> 
     for lease in live_leases(connection, version_id):
         if lease.id == row.lease_id:
             raise RegistryError(
-                f"Version {version_id} is being exported as {export_type} by {lease.holder}; wait for that "
-                f"(until {until(lease)} if it died)."
+                f"Version {version_id} is being exported as {export_type} by {shown(lease.holder)}; "
+                f"wait for that (until {until(lease)} if it died)."
             )
     connection.execute(table.delete().where(table.c.id == row.id))

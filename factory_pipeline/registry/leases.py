@@ -1,10 +1,9 @@
 """Leases: who reads or writes a version now, so that nobody deletes it under them.
 
-A lease runs out by itself when its holder dies; while the holder lives, a thread moves its end on.
+A lease runs out by itself when its holder dies; while the holder lives, a thread moves its end on. The lease
+of a process of this machine that is known to have died counts no more.
 """
 
-import os
-import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 
 from factory_pipeline.errors import RegistryError
 from factory_pipeline.registry.database import Database
+from factory_pipeline.registry.holders import is_known_dead, this_process
 from factory_pipeline.registry.records import Lease, LeaseKind
 from factory_pipeline.registry.schema import leases as table
 
@@ -57,7 +57,7 @@ def take_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> s
         id=uuid.uuid4().hex,
         version_id=version_id,
         kind=kind,
-        holder=f"{socket.gethostname()}:{os.getpid()}",
+        holder=this_process(),
         expires=now + LEASE,
     )
     connection.execute(table.insert().values(vars(lease)))
@@ -65,13 +65,14 @@ def take_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> s
 
 
 def live_leases(connection: sa.Connection, version_id: str) -> list[Lease]:
-    """The leases on a version that have not run out, the longest first."""
+    """The leases on a version whose holders may be alive, the longest first."""
     query = (
         sa.select(table)
         .where(table.c.version_id == version_id, table.c.expires > datetime.now(UTC))
         .order_by(table.c.expires.desc(), table.c.id)
     )
-    return [Lease(**row._mapping) for row in connection.execute(query)]
+    leases = (Lease(**row._mapping) for row in connection.execute(query))
+    return [lease for lease in leases if not is_known_dead(lease.holder)]
 
 
 def until(lease: Lease) -> str:

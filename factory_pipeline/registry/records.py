@@ -163,7 +163,7 @@ class Lease:
     version_id: str
     kind: LeaseKind
     holder: str
-    """`host:process id`."""
+    """As `holders.this_process` names it."""
     expires: datetime
 
 

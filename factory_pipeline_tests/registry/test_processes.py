@@ -23,6 +23,7 @@ from factory_pipeline_tests.registry.made import (
     finish,
     let_leases_run_out,
     living_leases,
+    move_holders_elsewhere,
     numbers,
     ready_dataset,
     wait_for,
@@ -192,9 +193,42 @@ def _killed_while_holding(hold: Callable[[str], None], where: str) -> int:
     return process.pid or 0
 
 
-def test_a_killed_writer_leaves_nothing_once_its_lease_has_run_out(registry: Registry, where: str) -> None:
+def _hold_exporting(where: str) -> None:
+    registry = Registry.open(where)
+    [dataset] = registry.datasets()
+    with registry.exporting(registry.versions(dataset.id)[0].id, "RAW"):
+        signal.pause()
+
+
+def test_a_killed_writer_leaves_nothing(registry: Registry, where: str) -> None:
+    _killed_while_holding(_hold_writing, where)
+    version = ready_dataset(registry, "Balloons")
+    assert registry.versions(version.dataset_id, with_deleted=True) == [version]
+    assert len(registry.datasets()) == 1
+
+
+def test_a_killed_reader_holds_nothing(registry: Registry, where: str) -> None:
+    version = ready_dataset(registry)
+    _killed_while_holding(_hold_reading, where)
+    with registry.deleting(version.id):
+        pass
+    assert registry.version(version.id).state is VersionState.DELETED
+
+
+def test_the_export_of_a_killed_process_is_taken_over(registry: Registry, where: str) -> None:
+    version = ready_dataset(registry)
+    _killed_while_holding(_hold_exporting, where)
+    with registry.exporting(version.id, "RAW") as begun:
+        registry.finish_export(begun.id, path="exports/raw", content_hash="e0")
+    assert [export.id for export in registry.exports(version.id)] == [begun.id]
+
+
+def test_a_writer_killed_elsewhere_leaves_nothing_once_its_lease_has_run_out(
+    registry: Registry, where: str
+) -> None:
     killed = _killed_while_holding(_hold_writing, where)
-    with pytest.raises(RegistryError, match=rf":{killed} is writing it \(its name is free at"):
+    move_holders_elsewhere(where)
+    with pytest.raises(RegistryError, match=rf"elsewhere:{killed} is writing it \(its name is free at"):
         ready_dataset(registry, "Balloons")
     let_leases_run_out(where)
     version = ready_dataset(registry, "Balloons")
@@ -202,12 +236,13 @@ def test_a_killed_writer_leaves_nothing_once_its_lease_has_run_out(registry: Reg
     assert len(registry.datasets()) == 1
 
 
-def test_a_killed_reader_holds_its_version_until_its_lease_has_run_out(
+def test_a_reader_killed_elsewhere_holds_its_version_until_its_lease_has_run_out(
     registry: Registry, where: str
 ) -> None:
     version = ready_dataset(registry)
     killed = _killed_while_holding(_hold_reading, where)
-    with pytest.raises(RegistryError, match=rf"is being read by .*:{killed}; "):
+    move_holders_elsewhere(where)
+    with pytest.raises(RegistryError, match=rf"is being read by elsewhere:{killed}; "):
         registry.deleting(version.id).__enter__()
     let_leases_run_out(where)
     with registry.deleting(version.id):
