@@ -151,7 +151,7 @@ def checking(folder: Path) -> Callable[[], None]:
     """Prepare to look at the content of every file."""
 
     def work() -> None:
-        deque(scan_contents(folder, SUFFIXES, IntakePolicy().max_pixels), maxlen=0)
+        deque(scan_contents(folder, SUFFIXES, IntakePolicy()), maxlen=0)
 
     return work
 

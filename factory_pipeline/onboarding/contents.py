@@ -13,9 +13,10 @@ import rasterio
 from factory_pipeline.checksum import sha256_of
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.gather import Schema, in_order
-from factory_pipeline.onboarding.headers import FILE_SCHEMA, GDAL_OPTIONS, file_row, open_image
+from factory_pipeline.onboarding.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, file_row, open_image
 from factory_pipeline.onboarding.matching import LABEL, Role, Suffixes
 from factory_pipeline.onboarding.pixels import strips_of
+from factory_pipeline.onboarding.policy import IntakePolicy
 
 CONTENT_SCHEMA: Schema = {
     **FILE_SCHEMA,
@@ -32,16 +33,16 @@ MOST_VALUES = 1000
 
 
 def scan_contents(
-    folder: Path, suffixes: Suffixes, max_pixels: int, workers: int = 2
+    folder: Path, suffixes: Suffixes, policy: IntakePolicy, workers: int = 2
 ) -> Iterator[dict[str, Any]]:
     """Read every image and label once.
 
-    Of files whose header can't be read, or declares more pixels than are allowed, no pixel is read.
+    Of files whose header can't be read, or declares more than the policy allows, no pixel is read.
 
     Args:
         folder: where the archive was unpacked.
         suffixes: of the images and labels.
-        max_pixels: most pixels of an image, all bands together.
+        policy: limits on the pixels and decoded bytes of an image.
         workers: files read at once.
 
     Yields:
@@ -49,7 +50,7 @@ def scan_contents(
     """
 
     def row_of(given: tuple[str, Role]) -> dict[str, Any]:
-        return _row(folder, *given, max_pixels)
+        return _row(folder, *given, policy)
 
     asked = ((name, role) for name in names_in(folder) if (role := suffixes.role_of(name)) is not None)
     return in_order(row_of, asked, workers)
@@ -63,16 +64,26 @@ def names_in(folder: Path) -> Iterator[str]:
         yield from (name if inside == "." else f"{inside}/{name}" for name in sorted(files))
 
 
-def _row(folder: Path, name: str, role: Role, max_pixels: int) -> dict[str, Any]:
+def _row(folder: Path, name: str, role: Role, policy: IntakePolicy) -> dict[str, Any]:
     path = folder / name
     found: dict[str, Any] = {}
     with rasterio.Env(**GDAL_OPTIONS):
         header, image = open_image(path)
         if image is not None:
             with image:
-                if image.width * image.height * image.count <= max_pixels:
+                if _is_allowed(header, policy):
                     found = {"sha256": sha256_of(path), **_pixels(image, path, role.role)}
     return dict.fromkeys(CONTENT_SCHEMA) | file_row(name, role, path.stat().st_size, header) | found
+
+
+def _is_allowed(header: Header, policy: IntakePolicy) -> bool:
+    """Whether an image is small enough to be decoded."""
+    declared = (header.width or 0) * (header.height or 0) * (header.bands or 0)
+    return (
+        declared <= policy.max_pixels
+        and (header.image_bytes or 0) <= policy.max_image_bytes
+        and (header.block_bytes or 0) <= policy.max_block_bytes
+    )
 
 
 def _pixels(image: rasterio.DatasetReader, path: Path, role: str) -> dict[str, Any]:

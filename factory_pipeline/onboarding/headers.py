@@ -10,10 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import polars as pl
 import rasterio
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
+from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
@@ -44,6 +46,8 @@ FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "height": pl.Int64,
     "bands": pl.Int64,
     "dtype": pl.String,
+    "image_bytes": pl.Int64,
+    "block_bytes": pl.Int64,
     "nodata": pl.Float64,
     "crs": pl.String,
     "epsg": pl.Int64,
@@ -68,6 +72,10 @@ class Header:
     bands: int | None = None
     dtype: str | None = None
     """Data type of all bands; the types joined by commas where bands differ."""
+    image_bytes: int | None = None
+    """Bytes of all its pixels once they are decoded."""
+    block_bytes: int | None = None
+    """Bytes of the pixels that a decoder decodes at once: a strip or tile of a TIFF, else the whole image."""
     nodata: float | None = None
     crs: str | None = None
     """`EPSG:...`, or WKT where there is no code."""
@@ -82,6 +90,8 @@ class Header:
     """Why the header can't be read."""
 
 
+MOST_BYTES = 2**63 - 1
+"""What a column of the table can hold; a header may declare more."""
 SMALL_BYTES = 8 << 10
 """A file up to this size is read whole for its header: that is faster, and rasterio loses some 300 bytes of
 memory with each Python opener, which adds up where there are very many files."""
@@ -193,12 +203,15 @@ def _header_of(image: Any) -> Header:
     crs, epsg = _crs_and_code(wkt) if wkt else (None, None)
     placed = not image.transform.is_identity
     nodata = image.nodata
+    pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in image.dtypes)
     return Header(
         format=image.driver,
         width=image.width,
         height=image.height,
         bands=image.count,
         dtype=",".join(dict.fromkeys(image.dtypes)),
+        image_bytes=min(image.width * image.height * pixel_bytes, MOST_BYTES),
+        block_bytes=min(_block_pixels(image) * pixel_bytes, MOST_BYTES),
         nodata=None if nodata is None else float(nodata),
         crs=crs,
         epsg=epsg,
@@ -206,6 +219,15 @@ def _header_of(image: Any) -> Header:
         bounds=_degrees(wkt, tuple(image.bounds)) if placed and wkt else None,
         band_names=tuple(image.descriptions),
     )
+
+
+def _block_pixels(image: Any) -> int:
+    """Pixels that are decoded at once, of all bands where the file keeps these together, else of one."""
+    if image.driver != "GTiff":
+        return image.width * image.height
+    rows, columns = max(image.block_shapes, key=math.prod)
+    together = image.interleaving is Interleaving.pixel
+    return rows * columns if together else -(-rows * columns // image.count)
 
 
 @lru_cache(maxsize=64)

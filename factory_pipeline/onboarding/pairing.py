@@ -12,6 +12,7 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.gather import rows_in
 from factory_pipeline.onboarding.manifest import LabelCategory
 from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes
+from factory_pipeline.onboarding.policy import IntakePolicy
 
 SHIFT_PIXELS = 0.01
 """Corners of an image and its label that are nearer than this are at the same place."""
@@ -33,20 +34,20 @@ class Check:
     """The offending files, sorted; empty where it passed."""
 
 
-def header_checks(files: pl.LazyFrame, suffixes: Suffixes, max_pixels: int) -> tuple[Check, ...]:
+def header_checks(files: pl.LazyFrame, suffixes: Suffixes, policy: IntakePolicy) -> tuple[Check, ...]:
     """All checks that need names and headers only.
 
     Args:
         files: in headers.FILE_SCHEMA.
         suffixes: of the images and labels.
-        max_pixels: most pixels of an image, all bands together.
+        policy: limits on the pixels and decoded bytes of an image.
     """
     return (
         files_found(files, suffixes),
         stems_unique(files, suffixes),
         pairs_complete(files, suffixes),
         headers_readable(files),
-        sizes_sane(files, max_pixels),
+        sizes_sane(files, policy),
         bands_equal(files),
         dtypes_equal(files),
         sizes_equal(files),
@@ -138,17 +139,30 @@ def headers_readable(files: pl.LazyFrame) -> Check:
     )
 
 
-def sizes_sane(files: pl.LazyFrame, max_pixels: int) -> Check:
-    """No image declares more pixels than may be read."""
+def sizes_sane(files: pl.LazyFrame, policy: IntakePolicy) -> Check:
+    """No image declares more pixels, or more decoded bytes, than may be read."""
     # As float: the product of absurd sizes leaves the range of an integer.
     pixels = pl.col("width").cast(pl.Float64) * pl.col("height") * pl.col("bands")
-    absurd = files.filter(pixels > max_pixels)
-    return _check(
-        "sizes_sane",
-        absurd,
-        f"declare more than {max_pixels} pixels",
-        "Every image is of a size that can be read.",
-    )
+    limits = {
+        "max_pixels": (pixels, policy.max_pixels, "declare more than {} pixels"),
+        "max_image_bytes": (
+            pl.col("image_bytes"),
+            policy.max_image_bytes,
+            "would be decoded to more than {} bytes",
+        ),
+        "max_block_bytes": (
+            pl.col("block_bytes"),
+            policy.max_block_bytes,
+            "have a strip or tile, or are a PNG or JPEG, that would be decoded to more than {} bytes at once",
+        ),
+    }
+    for key, (size, most, what) in limits.items():
+        too_large = files.filter(size > most)
+        where = f"{what.format(most)} ({key} in intake.yaml)"
+        check = _check("sizes_sane", too_large, where, "Every image is of a size that can be read.")
+        if not check.passed:
+            break
+    return check
 
 
 def bands_equal(files: pl.LazyFrame) -> Check:

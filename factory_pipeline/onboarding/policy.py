@@ -43,6 +43,10 @@ class IntakePolicy(BaseModel):
     """Most files and folders in an archive."""
     max_pixels: int = Field(10**9, gt=0)
     """Most pixels that an image may declare, all bands together."""
+    max_image_bytes: int = Field(4 * GIB, gt=0)
+    """Most bytes that the pixels of an image may decode to, all bands together."""
+    max_block_bytes: int = Field(GIB // 2, gt=0)
+    """Most bytes that a strip or tile of a TIFF may decode to, or a PNG or JPEG, which has but one."""
     max_header_bytes: int = Field(32 << 20, gt=0)
     """Most bytes of a compressed image that the pre-scan unpacks in search of its header."""
     concurrency: int = Field(16, ge=1, le=128)

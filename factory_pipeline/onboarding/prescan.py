@@ -127,7 +127,7 @@ def prescan(
         return PrescanReport(
             files=files,
             others=tuple(others),
-            checks=header_checks(files, suffixes, policy.max_pixels),
+            checks=header_checks(files, suffixes, policy),
             notes=_notes(suffixes, files, others),
             archive_bytes=source.size or 0,
             bytes_read=source.bytes_read,

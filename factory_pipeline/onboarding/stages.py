@@ -131,7 +131,7 @@ class Onboarding:
             OnboardingError: the archive is broken or hostile, or a check of the headers failed.
         """
         contents = self._contents()
-        require(header_checks(contents, self.suffixes, self.policy.max_pixels))
+        require(header_checks(contents, self.suffixes, self.policy))
         # Labels of a regression hold measured values; a category there names the quantity.
         classes = () if self.given.purpose is Purpose.REGRESSION else self.given.label_categories
         checks = pixel_checks(contents, classes, self.given.label_nodata)
@@ -268,7 +268,7 @@ class Onboarding:
 
     def _contents(self) -> pl.LazyFrame:
         if not self.files.contents.exists():
-            rows = scan_contents(self._unpacked(), self.suffixes, self.policy.max_pixels)
+            rows = scan_contents(self._unpacked(), self.suffixes, self.policy)
             write_frames(self.files.contents, frames_of(rows, CONTENT_SCHEMA))
         return pl.scan_parquet(self.files.contents)
 

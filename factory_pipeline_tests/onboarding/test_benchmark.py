@@ -58,7 +58,7 @@ def test_sen1floods11(tmp_path: Path) -> None:
             assert (row["epsg"], row["dtype"]) == (image.crs.to_epsg(), image.dtypes[0])
 
     extract(tmp_path / "a.zip", tmp_path / "out", IntakePolicy())
-    rows = scan_contents(tmp_path / "out", Suffixes(IMAGES, LABEL), 10**9)
+    rows = scan_contents(tmp_path / "out", Suffixes(IMAGES, LABEL), IntakePolicy())
     contents = frame_of(rows, CONTENT_SCHEMA).lazy()
     (failed,) = [check for check in pixel_checks(contents, CATEGORIES) if not check.passed]
     assert failed.message.startswith("Files that hold values that no label category names: -1 (the")

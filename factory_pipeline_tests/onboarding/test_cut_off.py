@@ -140,7 +140,7 @@ def test_one_cut_png_among_five_is_named_and_no_statistic_is_made(tmp_path: Path
         content = picture(np.roll(RGB, number, axis=0), "PNG")
         kept = int(len(content) * 0.6) if number == 3 else len(content)
         (tmp_path / f"{number}_rgb.png").write_bytes(content[:kept])
-    rows = scan_contents(tmp_path, Suffixes(("_rgb.png",), "_mask.png"), IntakePolicy().max_pixels)
+    rows = scan_contents(tmp_path, Suffixes(("_rgb.png",), "_mask.png"), IntakePolicy())
     files = frame_of(rows, CONTENT_SCHEMA).lazy()
     assert headers_readable(files).passed
     check = pixels_readable(files)

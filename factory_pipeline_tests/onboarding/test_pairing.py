@@ -17,7 +17,6 @@ from factory_pipeline_tests.onboarding.uploads import bare_header, geotiff, mask
 
 SUFFIXES = Suffixes(("_merged.tif",), "_mask.tif")
 CATEGORIES = [LabelCategory(id=number, name=str(number), color="red") for number in (0, 1)]
-MAX_PIXELS = 10**9
 ODD = "images/tile_1_merged.tif"
 ODD_MASK = "labels/tile_1_mask.tif"
 
@@ -26,12 +25,12 @@ def contents(folder: Path, changed: dict[str, bytes]) -> pl.DataFrame:
     """Three good pairs with some files changed, unpacked and read."""
     files = {**pairs(3), **changed}
     extract(zip_of(folder / "a.zip", files), folder / "out", IntakePolicy())
-    return frame_of(scan_contents(folder / "out", SUFFIXES, MAX_PIXELS), CONTENT_SCHEMA)
+    return frame_of(scan_contents(folder / "out", SUFFIXES, IntakePolicy()), CONTENT_SCHEMA)
 
 
 def failures(frame: pl.DataFrame) -> dict[str, Check]:
     files = frame.lazy()
-    checks = (*header_checks(files, SUFFIXES, MAX_PIXELS), *pixel_checks(files, CATEGORIES))
+    checks = (*header_checks(files, SUFFIXES, IntakePolicy()), *pixel_checks(files, CATEGORIES))
     return {check.name: check for check in checks if not check.passed}
 
 
@@ -138,9 +137,9 @@ def test_unknown_values_are_named(tmp_path: Path) -> None:
 def test_a_failed_check_can_stop_the_onboarding(tmp_path: Path, added: str, code: str) -> None:
     frame = contents(tmp_path, {added: random_pixels(3, 8, "uint16")})
     with pytest.raises(OnboardingError) as error:
-        require(header_checks(frame.lazy(), SUFFIXES, MAX_PIXELS))
+        require(header_checks(frame.lazy(), SUFFIXES, IntakePolicy()))
     assert error.value.code == code
-    require(header_checks(contents(tmp_path, {}).lazy(), SUFFIXES, MAX_PIXELS))
+    require(header_checks(contents(tmp_path, {}).lazy(), SUFFIXES, IntakePolicy()))
 
 
 def test_an_empty_upload_fails(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from factory_pipeline_tests.onboarding.hosts import host, parts, whole
 from factory_pipeline_tests.onboarding.uploads import (
     OPEN,
     bare_header,
+    bare_jpeg,
+    bare_png,
     geotiff,
     hollow_zip,
     local,
@@ -61,6 +63,8 @@ def test_every_file_is_counted_and_read(tmp_path: Path) -> None:
         "height": 8,
         "bands": 2,
         "dtype": "uint16",
+        "image_bytes": 256,
+        "block_bytes": 256,
         "nodata": 0.0,
         "crs": "EPSG:32632",
         "epsg": 32632,
@@ -82,7 +86,7 @@ def test_every_format_gives_the_same(tmp_path: Path, name: str) -> None:
     archive = tmp_path / name
     if name == "folder":
         extract(tmp_path / "expected.zip", archive, IntakePolicy())
-        rows = scan_contents(archive, Suffixes(*SUFFIXES), IntakePolicy().max_pixels)
+        rows = scan_contents(archive, Suffixes(*SUFFIXES), IntakePolicy())
         found = frame_of(rows, CONTENT_SCHEMA).lazy().select(expected.columns)
     elif name == "remote.zip":
         zip_of(archive, files, zipfile.ZIP_DEFLATED)
@@ -253,6 +257,52 @@ def test_headers_that_cannot_be_read_are_named(tmp_path: Path, content: bytes, r
 def test_an_image_of_an_absurd_size_is_refused_from_its_header(tmp_path: Path) -> None:
     content = {"1_merged.tif": bare_header(200_000, 100_000), "1_mask.tif": mask()}
     assert "1_merged.tif" in failed(scan(zip_of(tmp_path / "a.zip", content)))["sizes_sane"]
+
+
+DEFLATE = 8
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        pytest.param(bare_header(22_000, 22_000, "float64", DEFLATE), "max_block_bytes", id="strip"),
+        pytest.param(bare_header(24_000, 24_000, "float64"), "max_image_bytes", id="TIFF of 4.6 GB"),
+        pytest.param(bare_png(31_000, 31_000), "max_block_bytes", id="PNG of 961 megapixels"),
+        pytest.param(bare_jpeg(16_000, 16_000), "max_block_bytes", id="JPEG of 768 MB"),
+        pytest.param(bare_png(900_000, 900_000), "max_pixels", id="PNG of 810 gigapixels"),
+    ],
+)
+def test_what_decodes_to_too_many_bytes_is_refused_from_its_header(
+    tmp_path: Path, content: bytes, key: str
+) -> None:
+    """Neither the pre-scan nor the scan of the unpacked files decodes any of it."""
+    files = {"1_merged.tif": content, "1_mask.tif": mask()}
+    archive = zip_of(tmp_path / "a.zip", files)
+    said = failed(scan(archive))["sizes_sane"]
+    assert "1_merged.tif" in said
+    assert f"({key} in intake.yaml)" in said
+    extract(archive, tmp_path / "out", IntakePolicy())
+    rows = {row["name"]: row for row in scan_contents(tmp_path / "out", Suffixes(*SUFFIXES), IntakePolicy())}
+    assert (rows["1_merged.tif"]["sha256"], rows["1_merged.tif"]["read_error"]) == (None, None)
+
+
+def test_a_large_image_in_tiles_is_read_in_parts_and_the_limits_can_be_set(tmp_path: Path) -> None:
+    values = np.zeros((2, 1024, 1024), np.uint16)
+    tiled = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+    by_band = geotiff(values, **tiled, interleave="band")
+    files = {"1_merged.tif": by_band, "1_mask.tif": geotiff(values[:1].astype(np.uint8))}
+    archive = str(zip_of(tmp_path / "a.zip", files))
+
+    def sizes_sane(**limits: int) -> bool:
+        checks = prescan(archive, *SUFFIXES, local(tmp_path, **limits)).checks
+        return next(check.passed for check in checks if check.name == "sizes_sane")
+
+    assert sizes_sane(max_block_bytes=1 << 20, max_image_bytes=4 << 20)
+    assert not sizes_sane(max_block_bytes=256 * 256 * 2 - 1)
+    assert not sizes_sane(max_image_bytes=(4 << 20) - 1)
+    by_pixel = geotiff(values, **tiled, interleave="pixel")
+    archive = str(zip_of(tmp_path / "a.zip", {**files, "1_merged.tif": by_pixel}))
+    assert not sizes_sane(max_block_bytes=256 * 256 * 2)
 
 
 def test_a_remote_tar_needs_the_download(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def unpacked(folder: Path) -> pl.DataFrame:
     }
     files |= {f"b/tile.{number}_mask.tif": mask(number) for number in (1, 10)}
     extract(zip_of(folder / "a.zip", files), folder / "out", IntakePolicy())
-    return frame_of(scan_contents(folder / "out", SUFFIXES, 10**9), CONTENT_SCHEMA)
+    return frame_of(scan_contents(folder / "out", SUFFIXES, IntakePolicy()), CONTENT_SCHEMA)
 
 
 def test_the_index_keeps_the_names_and_the_files_get_their_places(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,27 @@ def png(size: tuple[int, int] = (8, 8), mode: str = "RGB") -> bytes:
     return stored.getvalue()
 
 
+def bare_png(width: int, height: int) -> bytes:
+    """A grey PNG of 8 bits of which only the start is there."""
+    size = struct.pack(">II", width, height) + bytes([8, 0, 0, 0, 0])
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(bytes(100)))]
+    stored = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(stored)
+
+
+def bare_jpeg(width: int, height: int) -> bytes:
+    """A small JPEG of three bands whose header says that it is large."""
+    stored = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stored, "JPEG")
+    content = bytearray(stored.getvalue())
+    start = content.index(b"\xff\xc0")
+    content[start + 5 : start + 9] = struct.pack(">HH", height, width)
+    return bytes(content)
+
+
 def pairs(count: int) -> dict[str, bytes]:
     """Images and labels of different content that fit."""
     made: dict[str, bytes] = {}
@@ -95,15 +117,15 @@ def tar_of(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
-def bare_header(width: int, height: int, dtype: str = "uint8") -> bytes:
-    """The first bytes of an uncompressed TIFF of one strip, which would be followed by its pixels."""
-    bits, kind = {"uint8": (8, 1), "uint16": (16, 1)}[dtype]
+def bare_header(width: int, height: int, dtype: str = "uint8", codec: int = 1) -> bytes:
+    """The first bytes of a TIFF of one strip, which would be followed by its pixels; codec 1 is none."""
+    bits, kind = {"uint8": (8, 1), "uint16": (16, 1), "float64": (64, 3)}[dtype]
     size = width * height * bits // 8
     tags = [
         (256, 4, width),
         (257, 4, height),
         (258, 3, bits),
-        (259, 3, 1),
+        (259, 3, codec),
         (262, 3, 1),
         (273, 4, 8 + 2 + 10 * 12 + 4),
         (277, 3, 1),
