@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from factory_pipeline import cli_dataset, cli_onboarding
+from factory_pipeline import cli_dataset, cli_onboarding, cli_verify
 from factory_pipeline.cli_help import FullHelpGroup, Section
 from factory_pipeline.errors import FactoryError, OnboardingError
 from factory_pipeline.terminal import echo, echo_block
@@ -25,7 +25,7 @@ PATH = click.Path(path_type=Path)
 
 SECTIONS: Sequence[Section] = [
     ("Get started", ["demo", "ui", "sample", "completion"]),
-    ("GEDI datasets", ["create-dataset", "inspect"]),
+    ("GEDI datasets", ["create-dataset", "inspect", "verify"]),
     ("Uploads", ["new-manifest", "prescan", "onboard", "upload", "finetune"]),
     ("Data lake", ["collection"]),
     ("Datasets of your own, in versions", ["dataset"]),
@@ -296,7 +296,7 @@ def fuse_folder_into(folder: Path, output: Path) -> None:
         echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
 
 
-for command in [*cli_onboarding.ALL, *cli_dataset.ALL]:
+for command in [*cli_onboarding.ALL, *cli_dataset.ALL, *cli_verify.ALL]:
     cli.add_command(command)
 
 
