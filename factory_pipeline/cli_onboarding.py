@@ -123,11 +123,14 @@ def logs(name: str, output: Path | None) -> None:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def delete(name: str, yes: bool) -> None:
-    """Delete an onboarded dataset: its files and its partition. The archive and its manifest stay."""
+    """Delete an onboarded dataset: its files and its partition. The archive and its manifest stay.
+
+    NAME is a key such as rivers@1f2e3d4c, or the exact name of a dataset that has one version only.
+    """
     from factory_pipeline.onboard import remove
 
     home = _home()
-    upload = _upload(name, home)
+    upload = _upload(name, home, exactly=True)
     if not yes and not confirm(f"Delete {upload.key} with all its files?"):
         echo("Nothing was deleted.")
         return
@@ -198,12 +201,11 @@ def _home() -> "FactoryHome":
     return FactoryHome.from_environment()
 
 
-def _upload(name: str, home: "FactoryHome") -> "Upload":
-    from factory_pipeline.onboard import open_registry
-    from factory_pipeline.onboarding.manifest import slug
+def _upload(name: str, home: "FactoryHome", *, exactly: bool = False) -> "Upload":
+    from factory_pipeline.onboard import find_upload, open_registry
 
     with closing(open_registry(home)) as registry:
-        return registry.upload(name if "@" in name else slug(name))
+        return find_upload(registry, name, exactly=exactly)
 
 
 def _absolute(url: str) -> str:

@@ -1,5 +1,6 @@
 """Asks for an upload manifest on the terminal, prefilled by the pre-scan."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from factory_pipeline.onboarding.known_collections import (
     known_collection,
     known_collections,
 )
-from factory_pipeline.onboarding.manifest import DataSource, Purpose, UploadManifest, slug
+from factory_pipeline.onboarding.manifest import DataSource, Purpose, UploadManifest
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.terratorch import hls_names
@@ -40,7 +41,7 @@ def ask_manifest(policy: IntakePolicy) -> dict[str, Any]:
     suffixes = [suffix.strip() for suffix in suffixes if suffix.strip()]
     label_suffix = prompt("Suffix of the labels").strip()
     report = _prescan(address, tuple(suffixes), label_suffix, policy)
-    name = prompt("Name of the dataset", default=slug(Path(address).stem))
+    name = prompt("Name of the dataset", default=unicodedata.normalize("NFC", Path(address).stem))
     document: dict[str, Any] = {
         "type_of_upload": "Dataset & Labels",
         "purpose": purpose,

@@ -1,17 +1,20 @@
 """Onboarding by command: the same job and the same instance as the web UI, and what follows an onboarding."""
 
+import unicodedata
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
 from factory_pipeline.arrivals import enter, examine
 from factory_pipeline.build import what_failed
 from factory_pipeline.build_progress import telling
 from factory_pipeline.doors.removal import delete_collection_of_upload
-from factory_pipeline.errors import BuildError, OnboardingError
+from factory_pipeline.errors import BuildError, OnboardingError, RegistryError
+from factory_pipeline.onboarding.manifest import SAFE_LOADER, slug
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.partitions import DATASETS
 from factory_pipeline.registry.records import Upload, UploadStatus
@@ -24,6 +27,45 @@ from factory_pipeline.storage import FactoryHome, UploadFiles
 def open_registry(home: FactoryHome) -> Registry:
     """The registry of a home; the caller closes it."""
     return Factory(home=str(home.root)).registry()
+
+
+def find_upload(registry: Registry, name: str, *, exactly: bool = False) -> Upload:
+    """Return the living upload that a user names.
+
+    Args:
+        registry: of the home.
+        name: a key (`name@version`), the name of a dataset's folder, or a dataset's name as its manifest
+            has it.
+        exactly: for commands that destroy: capitals, blanks and accents must agree, and a name must have one
+            upload only. Otherwise the newest upload of a name is returned.
+
+    Raises:
+        RegistryError: no upload has this name, or several have it where one must be named.
+    """
+    living = registry.uploads()
+    found = [upload for upload in living if upload.key == name] or [
+        upload for upload in living if upload.name == name
+    ]
+    if not found and not exactly:
+        found = [upload for upload in living if upload.name == slug(name)]
+    if not found:
+        found = [upload for upload in living if _dataset_name(upload) == unicodedata.normalize("NFC", name)]
+    if not found:
+        raise RegistryError(f"The registry has no upload {name!r}; `factory upload list` lists them all.")
+    if exactly and len(found) > 1:
+        keys = ", ".join(upload.key for upload in found)
+        raise RegistryError(f"{name} has {len(found)} uploads; name one of them: {keys}.")
+    return found[-1]
+
+
+def _dataset_name(upload: Upload) -> str | None:
+    """The dataset's name as the manifest has it; None for a manifest that could not be read."""
+    try:
+        document = yaml.load(upload.manifest, Loader=SAFE_LOADER)
+    except yaml.YAMLError:
+        return None
+    name = document.get("dataset_name") if isinstance(document, dict) else None
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else None
 
 
 def onboard(

@@ -17,9 +17,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from factory_pipeline.cli import cli
-from factory_pipeline.errors import BuildError, FactoryError, OnboardingError
+from factory_pipeline.errors import BuildError, FactoryError, OnboardingError, RegistryError
 from factory_pipeline.onboard import open_registry
-from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.manifest import UploadManifest, slug
 from factory_pipeline.registry.records import UploadStatus
 from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.storage import FactoryHome
@@ -259,3 +259,44 @@ def test_names_in_files_neither_fake_lines_nor_control_the_terminal(tmp_path: Pa
     assert not {"\x1b", "\u202e"} & set(printed)
     assert not [line for line in printed.splitlines() if line.startswith("  ok   Every pixel was checked")]
     assert r"(Blue\n  ok   Every pixel was checked., Red\u202e)" in printed
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> FactoryHome:
+    """A home with uploads of names that are alike."""
+    home = FactoryHome(tmp_path / "home")
+    with closing(open_registry(home)) as registry:
+        for name, version in (("森林", 1), ("森林", 2), ("河流", 1), ("Burn Scars", 1), ("Forêt", 1)):
+            manifest = yaml.safe_dump({"dataset_name": name}, allow_unicode=True)
+            registry.register_upload(f"{slug(name)}@0000000{version}", manifest)
+    return home
+
+
+@pytest.mark.parametrize("name", ["burn scars", "BURN-SCARS", "burn-scar", "Foret", "foret", "dataset", "森"])
+def test_delete_refuses_a_name_that_is_only_like_another(named: FactoryHome, name: str) -> None:
+    deleted = command(named, "delete", "--yes", name)
+    assert isinstance(deleted.exception, RegistryError)
+    assert f"has no upload {name!r}" in str(deleted.exception)
+    assert len(command(named, "datasets").output.splitlines()) == 5
+
+
+def test_delete_asks_for_the_version_of_a_name_that_has_several(named: FactoryHome) -> None:
+    deleted = command(named, "delete", "--yes", "森林")
+    key = slug("森林")
+    assert str(deleted.exception) == f"森林 has 2 uploads; name one of them: {key}@00000001, {key}@00000002."
+    assert len(command(named, "datasets").output.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["河流", "burn-scars", "Burn Scars", "Fore\u0302t", f"{slug('森林')}@00000001"]
+)
+def test_delete_takes_exact_names_and_keys(named: FactoryHome, name: str) -> None:
+    with environment():
+        deleted = command(named, "delete", "--yes", name)
+    assert deleted.exit_code == 0, deleted.exception
+    assert len(command(named, "datasets").output.splitlines()) == 4
+
+
+def test_show_finds_the_newest_version_of_a_name_as_it_is_typed(named: FactoryHome) -> None:
+    assert command(named, "show", "BURN scars").output.startswith("burn-scars@00000001")
+    assert command(named, "show", "森林").output.startswith(f"{slug('森林')}@00000002")

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -223,9 +224,32 @@ def test_the_key_follows_from_content_alone() -> None:
     assert parse().key("archive-2") != key
 
 
-def test_slugs() -> None:
-    assert slug("Bürn Scars (v2)") == "burn-scars-v2"
-    assert slug("数据") == "dataset"
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Burn Scars (v2)", "burn-scars-v2"),
+        ("rivers", "rivers"),
+        ("  A_b.c–d  ", "a-b-c-d"),
+        ("x" * 60, "x" * 60),
+    ],
+)
+def test_slugs_of_names_in_ascii_are_their_words(name: str, expected: str) -> None:
+    assert slug(name) == expected
+
+
+def test_slugs_never_collide_by_losing_letters() -> None:
+    names = [
+        "数据", "数据集", "森林", "Forest 森林", "Forest", "🌲", "🌳", "Bürn Scars (v2)", "Burn Scars (v2)", "ßa",
+        "ssa", "x²", "x2", "ﬁeld", "field", "!!!", "???", "Øre", "re", "x" * 61, "x" * 62, "x" * 60,
+    ]  # fmt: skip
+    slugs = [slug(name) for name in names]
+    assert len(set(slugs)) == len(names), slugs
+    assert all(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", made) and len(made) <= 60 for made in slugs)
+    assert slug("Bürn Scars (v2)").startswith("burn-scars-v2-")
+
+
+def test_a_name_has_one_slug_however_its_accents_are_coded() -> None:
+    assert slug("Forêt") == slug("Fore\u0302t") == slug("FORÊT ")
 
 
 def test_the_manifest_of_the_docs_is_accepted():
