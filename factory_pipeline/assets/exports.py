@@ -40,7 +40,9 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
             closing(factory.registry()) as registry,
             open_content(registry, home, version_id) as content,
         ):
-            export = export_registered(registry, home, version_id, form.name, content, _progress(context))
+            export = export_registered(
+                registry, home, version_id, form.name, content, _progress(context), context.log.warning
+            )
         folder = home.version(version_id).export(form.slug)
         listing = read_exported(folder)
         return dg.MaterializeResult(

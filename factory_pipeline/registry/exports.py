@@ -19,11 +19,18 @@ class Exports(Leases):
     """The exports of a registry: one per version and format."""
 
     @contextmanager
-    def exporting(self, version_id: str, export_type: str) -> Iterator[Export]:
+    def exporting(
+        self, version_id: str, export_type: str, *, replaces: str | None = None
+    ) -> Iterator[Export]:
         """Write a version out: make the files in the block and call `finish_export` there.
 
         The version can't be deleted inside the block. A block that fails, or a writer that dies, leaves
         no export.
+
+        Args:
+            version_id: of a ready version.
+            export_type: name of the format.
+            replaces: id of a ready export that is damaged and is made again; it is forgotten first.
 
         Raises:
             RegistryError: the version is not ready, the export is there or being written by another, or the
@@ -31,7 +38,7 @@ class Exports(Leases):
         """
         with self._change() as connection:
             version = lock_ready_version(connection, version_id)
-            _make_room(connection, version_id, export_type)
+            _make_room(connection, version_id, export_type, replaces)
             export = Export(
                 id=uuid.uuid4().hex,
                 version_id=version.id,
@@ -110,13 +117,13 @@ def _found(connection: sa.Connection, export_id: str) -> Export:
     return Export(**row._mapping)
 
 
-def _make_room(connection: sa.Connection, version_id: str, export_type: str) -> None:
-    """Forget an export that a dead writer left; the version must be locked."""
+def _make_room(connection: sa.Connection, version_id: str, export_type: str, replaces: str | None) -> None:
+    """Forget an export that a dead writer left, or that is to be replaced; the version must be locked."""
     query = sa.select(table).where(table.c.version_id == version_id, table.c.type == export_type)
     row = connection.execute(query).first()
     if row is None:
         return
-    if row.state is ExportState.READY:
+    if row.state is ExportState.READY and row.id != replaces:
         raise RegistryError(
             f"Version {version_id} is exported as {export_type} already, at {row.path}; use that export."
         )

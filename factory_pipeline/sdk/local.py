@@ -1,5 +1,6 @@
 """The factory of this machine for the SDK: each call is a run of the instance that the web UI shows."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import dagster as dg
 from factory_pipeline.assets.exports import asset_name
 from factory_pipeline.build import what_failed
 from factory_pipeline.errors import BuildError
+from factory_pipeline.exports.damage import damage_of
 from factory_pipeline.exports.download import ExportSource, FolderSource
 from factory_pipeline.exports.formats import format_named
 from factory_pipeline.partitions import VERSIONS
@@ -18,6 +20,8 @@ from factory_pipeline.sdk.factory import Created, OnProgress
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.calls import answer
 from factory_pipeline.versions.describe import VersionSummary
+
+log = logging.getLogger(__name__)
 
 
 class LocalFactory:
@@ -45,9 +49,12 @@ class LocalFactory:
     ) -> Iterator[ExportSource]:
         """As `sdk.factory.Factory` says; nobody deletes the version inside the block."""
         form = format_named(export_type)
-        if form.name not in version.exports:
-            self.export(version, form.name, on_progress)
         folder = self._home.version(version.id).export(form.slug)
+        difference = next(damage_of(folder), None) if form.name in version.exports else None
+        if difference is not None:
+            log.warning("The %s export is damaged and is made again: %s", form.name, difference)
+        if form.name not in version.exports or difference is not None:
+            self.export(version, form.name, on_progress)
         with closing(Factory(home=str(self._home.root)).registry()) as registry, registry.reading(version.id):
             yield FolderSource(folder)
 

@@ -1,12 +1,15 @@
 """Exports that the registry knows."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from factory_pipeline.errors import ExportError, RegistryError
+from factory_pipeline.exports.damage import damage_of
 from factory_pipeline.exports.export import read_exported
 from factory_pipeline.exports.registered import export_registered
 from factory_pipeline.registry.records import ExportState, Version
@@ -90,3 +93,52 @@ def test_what_another_is_writing_is_not_touched(
             export_registered(registry, home, version.id, "RAW", photos)
         assert part.exists()
         registry.finish_export(begun.id, path="elsewhere", content_hash="e0")
+
+
+HARMS = {
+    "deleted": lambda folder: (folder / "labels.json").unlink(),
+    "changed": lambda folder: (folder / "labels.json").write_bytes(
+        (folder / "labels.json").read_bytes().replace(b"road", b"rope")
+    ),
+    "cut off": lambda folder: (folder / "labels.json").write_bytes(b""),
+    "no listing": lambda folder: (folder / "export.json").unlink(),
+    "changed listing": lambda folder: (folder / "export.json").write_text("{}"),
+    "linked": lambda folder: (
+        (folder / "data").rename(folder / "moved") and (folder / "data").symlink_to(folder / "moved")
+    ),
+    "no folder": lambda folder: shutil.rmtree(folder),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+def test_a_damaged_export_is_made_again_and_that_is_said(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion, harm: Callable[[Path], Any]
+) -> None:
+    first = export_registered(registry, home, version.id, "RAW", photos)
+    folder = home.version(version.id).export("raw")
+    harm(folder)
+    told: list[str] = []
+    again = export_registered(registry, home, version.id, "RAW", photos, on_damage=told.append)
+    assert (again.content_hash, again.path, again.id != first.id) == (first.content_hash, first.path, True)
+    assert registry.exports(version.id) == [again]
+    assert list(damage_of(folder, first.content_hash)) == []
+    assert len(told) == 1
+    assert told[0].startswith("The RAW export is damaged and is made again: ")
+
+
+def test_a_damaged_export_that_another_makes_again_is_left_to_that(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion
+) -> None:
+    first = export_registered(registry, home, version.id, "RAW", photos)
+    with registry.exporting(version.id, "RAW", replaces=first.id) as begun:
+        with pytest.raises(RegistryError, match="is being exported as RAW by"):
+            export_registered(registry, home, version.id, "RAW", photos)
+        registry.finish_export(begun.id, path="elsewhere", content_hash="e0")
+
+
+def test_files_that_are_not_of_the_export_are_no_damage(
+    registry: Registry, home: FactoryHome, version: Version, photos: MadeVersion
+) -> None:
+    export = export_registered(registry, home, version.id, "RAW", photos)
+    (home.version(version.id).export("raw") / "notes.txt").touch()
+    assert export_registered(registry, home, version.id, "RAW", photos) == export

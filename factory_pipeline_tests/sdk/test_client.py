@@ -127,6 +127,21 @@ def test_annotations_come_without_media(client: DatasetClient, collection: str, 
     assert not (folder / "data").exists()
 
 
+def test_a_damaged_export_is_made_again_and_downloaded(
+    client: DatasetClient,
+    home: FactoryHome,
+    collection: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    version_id = version_named(client, collection, "Damaged")
+    first = client.download_dataset(version_id, "RAW", tmp_path / "first")
+    (home.version(version_id).export("raw") / "labels.json").write_text("{}")
+    again = client.download_dataset(version_id, "RAW", tmp_path / "again")
+    assert (again / "export.json").read_bytes() == (first / "export.json").read_bytes()
+    assert "The RAW export is damaged and is made again: labels.json has 2 bytes" in caplog.text
+
+
 def test_an_update_is_a_revision_or_a_new_version(client: DatasetClient, collection: str) -> None:
     first = client.create_dataset_from_collection("Growing", collection, SPLIT, ["Water"])
     revision = client.update_dataset_version_from_collection(
