@@ -293,6 +293,8 @@ def _absolute(argument: str, path: object) -> Path | None:
     """The path that was asked for; None where it is empty."""
     if path is None or path == "":
         return None
+    if isinstance(path, str | Path) and "\0" in str(path):
+        raise ArgumentError(argument, str(path), "a path can't hold a NUL")
     if not isinstance(path, str | Path) or not Path(path).is_absolute():
         given = str(path) if isinstance(path, Path) else path
         raise ArgumentError(

@@ -1,7 +1,9 @@
 """Downloads go on where they were cut off, verify every file and overwrite nothing of others."""
 
+import errno
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +16,7 @@ import pytest
 import uvicorn
 
 from factory_pipeline.errors import DownloadError
-from factory_pipeline.exports.download import FolderSource, HttpSource, download, folder_name
+from factory_pipeline.exports.download import MARKER, FolderSource, HttpSource, download, folder_name
 from factory_pipeline.exports.export import LISTING, ExportedFile, ExportedFiles, files_hash
 from factory_pipeline.pages import pages_app
 from factory_pipeline.registry.registry import Registry
@@ -137,8 +139,103 @@ def test_another_version_is_not_mixed_in(export: Path, tmp_path: Path) -> None:
         download(FolderSource(other), target)
 
 
-def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
-    files = (ExportedFile("../evil", 1, "0", False),)
+def test_a_name_that_is_too_long_is_one_sentence(export: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / ("x" * 256), tmp_path / ("ö" * 128) / "out"):
+        with pytest.raises(DownloadError, match="the name is too long; a file system allows 255 bytes"):
+            download(FolderSource(export), target)
+    assert download(FolderSource(export), tmp_path / ("x" * 255)).is_dir()
+
+
+def test_a_file_whose_name_is_as_long_as_can_be_comes(tmp_path: Path) -> None:
+    content = {f"data/{'x' * 255}": b"x", f"data/{'y' * 250}": b"y"}
+    export = make_export(tmp_path / "export", content)
+    assert brought(download(FolderSource(export), tmp_path / "out")) == content
+
+
+def test_a_nul_is_one_sentence(export: Path, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="can't be the name of a folder: embedded null byte"):
+        download(FolderSource(export), tmp_path / "a\0b")
+
+
+def test_a_folder_below_a_file_is_one_sentence(export: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadError, match=r"file/out can't be written: not a directory\.$"):
+        download(FolderSource(export), tmp_path / "file" / "out")
+
+
+def test_a_link_to_nothing_is_refused_and_a_link_to_a_folder_is_that_folder(
+    export: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(DownloadError, match="link is a symbolic link to nothing"):
+        download(FolderSource(export), tmp_path / "link")
+    assert not (tmp_path / "real").exists()
+    (tmp_path / "real").mkdir()
+    download(FolderSource(export), tmp_path / "link")
+    assert brought(tmp_path / "real") == CONTENT
+
+
+@pytest.mark.parametrize("name", ["data", "data/a.tif", "data/.a.tif.part", MARKER])
+@pytest.mark.parametrize("leads", ["out", "inside", "nowhere"])
+def test_a_link_in_the_folder_is_never_followed(export: Path, tmp_path: Path, name: str, leads: str) -> None:
+    target = download(FolderSource(export), tmp_path / "out", media=False)
+    for file in (target / "data" / "a.tif", target / MARKER if name == MARKER else target / "none"):
+        file.unlink(missing_ok=True)
+    outside = {"out": tmp_path / "outside", "inside": target / "inside", "nowhere": tmp_path / "nowhere"}[
+        leads
+    ]
+    if leads != "nowhere":
+        outside.mkdir() if name == "data" else outside.write_bytes(b"kept")
+    (target / name).parent.mkdir(exist_ok=True)
+    (target / name).symlink_to(outside)
+    with pytest.raises(DownloadError, match=r"symbolic link, which downloads never follow; remove it\.$"):
+        download(FolderSource(export), target)
+    match (leads, name):
+        case ("nowhere", _):
+            assert not outside.exists()
+        case (_, "data"):
+            assert list(outside.iterdir()) == []
+        case _:
+            assert outside.read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_when_the_record_is_written_is_one_sentence(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("factory_pipeline.exports.download.write_text", full)
+    with pytest.raises(DownloadError, match="can't be written: there is no space left; make room"):
+        download(FolderSource(export), tmp_path / "out")
+    monkeypatch.undo()
+    assert brought(download(FolderSource(export), tmp_path / "out")) == CONTENT
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_source_that_does(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    target = download(FolderSource(export), tmp_path / "out", media=False)
+    monkeypatch.setattr("factory_pipeline.exports.download.os.fsync", broken)
+    with pytest.raises(DownloadError, match=r"\.part can't be written: input/output error\.$"):
+        download(FolderSource(export), target)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "\x00\x01"])
+def test_a_record_that_can_not_be_read_is_one_sentence(export: Path, tmp_path: Path, text: str) -> None:
+    target = download(FolderSource(export), tmp_path / "out")
+    (target / MARKER).write_text(text)
+    with pytest.raises(DownloadError, match="so it is not known what"):
+        download(FolderSource(export), target)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "a\0b", ".", MARKER, LISTING])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    files = (ExportedFile(name, 1, "0", False),)
     listing = ExportedFiles("RAW", "Balloons", "1.0.0", files_hash(files), files)
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / LISTING).write_text(json.dumps(asdict(listing)))
@@ -156,6 +253,16 @@ def test_the_folder_is_named_by_the_dataset(export: Path) -> None:
     listing = json.loads((export / LISTING).read_text())
     (export / LISTING).write_text(json.dumps({**listing, "dataset": "Bäume / 2", "format": "YOLO Darknet"}))
     assert folder_name(FolderSource(export)) == "Bäume___2-1.0.0-YOLO_Darknet"
+
+
+def test_the_folder_of_a_long_name_can_be_made(export: Path, tmp_path: Path) -> None:
+    listing = json.loads((export / LISTING).read_text())
+    names = []
+    for dataset in ("ö" * 200, "ö" * 201):
+        (export / LISTING).write_text(json.dumps({**listing, "dataset": dataset}))
+        names.append(folder_name(FolderSource(export)))
+        (tmp_path / names[-1]).mkdir()
+    assert all(name.endswith("-1.0.0-RAW") for name in names)
 
 
 @pytest.fixture
