@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from factory_pipeline.terminal import echo_block
+
 if TYPE_CHECKING:
     from factory_pipeline.verification.report import VerificationReport
 
@@ -24,24 +26,52 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def verify(context: click.Context, target: str, samples: int, seed: int, as_json: bool) -> None:
-    """Compare the output of a build with the original rasters, pixel by pixel.
+    """Compare a build with the original rasters; a version or an export with its hashes.
 
-    TARGET is the folder of a build's output. Samples are drawn at random and read again from the archive by
-    rasterio, independently of the engine that made them. The exit code is 1 where anything differs.
+    TARGET is the folder of a build's output, of an export or of a download of one, the id of a version, or
+    NAME@1.0.0. Samples of a build are drawn at random and read again from the archive by rasterio,
+    independently of the engine that made them. Of a version and of exports every hash is computed again. The
+    exit code is 1 where anything differs.
     """
     report = _verify_target(target, samples, seed)
-    click.echo(json.dumps(report.to_json(), indent=2) if as_json else str(report))
+    echo_block(json.dumps(report.to_json(), indent=2) if as_json else str(report))
     context.exit(0 if report.passed else 1)
 
 
 def _verify_target(target: str, samples: int, seed: int) -> "VerificationReport":
     """Find out what a target is, and verify it: each kind of target has one branch here."""
+    from factory_pipeline.exports.verify import is_export, verify_export
     from factory_pipeline.verification.build_output import is_build_output, verify_build
 
     folder = Path(target)
     if is_build_output(folder):
         return verify_build(folder, samples, seed)
-    raise click.BadParameter(f"{target} is not the output folder of a build.", param_hint="TARGET")
+    if is_export(folder):
+        return verify_export(folder)
+    if folder.is_dir():
+        raise click.BadParameter(
+            f"the folder {target} holds neither the output of a build nor an export.", param_hint="TARGET"
+        )
+    return _verify_version(target)
+
+
+def _verify_version(named: str) -> "VerificationReport":
+    import os
+    from contextlib import closing
+
+    from factory_pipeline.exports.verify import verify_version
+    from factory_pipeline.onboard import open_registry
+    from factory_pipeline.storage import FactoryHome
+
+    home = FactoryHome.from_environment()
+    if not os.environ.get("FACTORY_REGISTRY") and not home.registry.exists():
+        raise click.BadParameter(
+            f"{named} is no folder, and there is no factory at {home.root} that could have a version of this"
+            " name; FACTORY_HOME names another one.",
+            param_hint="TARGET",
+        )
+    with closing(open_registry(home)) as registry:
+        return verify_version(registry, home, named)
 
 
 ALL = [verify]

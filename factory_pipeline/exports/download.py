@@ -157,8 +157,10 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = "there is no space left; make room and download again, finished files stay"
-        elif error.errno == errno.ENAMETOOLONG:
+            raise DownloadError(
+                f"There is no space left for {path}; make room and download again, finished files stay."
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
             reason = f"the name is too long; a file system allows {MOST_BYTES} bytes"
         elif error.errno == errno.ELOOP:
             reason = "it is a symbolic link, which downloads never follow; remove it"

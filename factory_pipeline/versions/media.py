@@ -44,6 +44,20 @@ class MediaReader:
             raise LakeError(f"The file {path} is missing; put it back, or make a new version without it.")
         return _from_file(path, place) if place["member"] is None else self._from_hdf5(path, place)
 
+    def check(self, place: Place) -> None:
+        """Compare a raster with its hash, without decoding it.
+
+        Raises:
+            LakeError: the file is missing, can't be read, or isn't what the version was made of.
+        """
+        path = resolve(place["path"], self.home)
+        if not path.exists():
+            raise LakeError(f"The file {path} is missing; put it back, or make a new version without it.")
+        if place["member"] is not None:
+            self._from_hdf5(path, place)
+        elif place["sha256"] is not None:
+            _compare(sha256_of(path), place, str(path))
+
     def close(self) -> None:
         """Close what was opened."""
         while self._opened:
