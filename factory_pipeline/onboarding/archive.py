@@ -119,7 +119,7 @@ def archive_identity(source: Source, policy: IntakePolicy) -> str:
         schema = {"name": pl.String, "bytes": pl.UInt64, "crc": pl.UInt32}
         listed = frame_of(
             (
-                {"name": info.filename, "bytes": info.file_size, "crc": info.CRC}
+                {"name": info.orig_filename, "bytes": info.file_size, "crc": info.CRC}
                 for info in zip_members(source, policy)
             ),
             schema,

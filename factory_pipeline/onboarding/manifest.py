@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.address import display, has_user
 from factory_pipeline.onboarding.manifest_place import beside, file_name, read_place
-from factory_pipeline.onboarding.spelling import ManifestSection, as_list, fold, without_blanks
+from factory_pipeline.onboarding.spelling import ManifestSection, as_list, fold, normalized, without_blanks
 from factory_pipeline.onboarding.split_rule import RandomSplit, SplitRule, read_split_rule
 
 UPLOAD_TYPE: Literal["Dataset & Labels"] = "Dataset & Labels"
@@ -325,7 +325,11 @@ class UploadManifest(ManifestSection):
 
     @classmethod
     def parse(cls, document: Any, where: str) -> "UploadManifest":
-        """Check a manifest given as plain data; `where` is named in the error."""
+        """Check a manifest given as plain data; `where` is named in the error.
+
+        Its texts are normalised to NFC, as the names in archives are.
+        """
+        document = normalized(document)
         if not isinstance(document, Mapping):
             raise _invalid(f"The manifest {where} must be a YAML mapping with keys such as dataset_url.")
         try:

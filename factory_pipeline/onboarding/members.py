@@ -14,6 +14,10 @@ ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz"
 """Names that end so are archives within the archive. They are refused, for they would never be unpacked."""
 LONGEST_NAME = 255
 """Bytes of a file or folder name on common file systems."""
+FOLDER_ENDINGS = ("/", "\\")
+"""Names of folders in a zip end so; Windows' own programs write backslashes."""
+MACOS_ICONS = ("Icon\r", "._Icon\r")
+"""Files with a folder's own icon on macOS."""
 ENCRYPTED = 0x1
 """Flag bit of an encrypted zip member (APPNOTE.TXT 4.4.4)."""
 
@@ -40,8 +44,7 @@ def zip_member(info: zipfile.ZipInfo, archive: str) -> Member:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME, LINK, DEVICE, ARCHIVE_ENCRYPTED,
             UNSUPPORTED_COMPRESSION.
     """
-    # orig_filename: zipfile cuts `filename` at a NUL, which would hide what follows.
-    name = safe_name(info.orig_filename, archive)
+    name = safe_name(info.filename, archive)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
         raise _refused("LINK", archive, f"holds the link {name!r}; links are not allowed")
@@ -55,7 +58,9 @@ def zip_member(info: zipfile.ZipInfo, archive: str) -> Member:
             archive,
             f"compresses {name!r} by method {info.compress_type}; pack it with the usual Deflate",
         )
-    return Member(name, info.file_size, is_folder=info.is_dir() or kind == stat.S_IFDIR)
+    return Member(
+        name, info.file_size, is_folder=info.filename.endswith(FOLDER_ENDINGS) or kind == stat.S_IFDIR
+    )
 
 
 def tar_member(info: tarfile.TarInfo, archive: str) -> Member:
@@ -75,14 +80,20 @@ def tar_member(info: tarfile.TarInfo, archive: str) -> Member:
 def safe_name(name: str, archive: str) -> str:
     """A member's name as a relative path with `/`, or an error if it could lead anywhere else.
 
+    Names are normalised here and nowhere else: `/` stands between folders whatever the system wrote, `.` and
+    empty parts are left out, and accents are coded as in NFC, so that names of macOS (NFD) equal others.
+
     Raises:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME.
     """
-    path = name.replace("\\", "/")
+    path = unicodedata.normalize("NFC", name.replace("\\", "/"))
     shown = repr(name[:120])
     if path.startswith("/") or (len(path) > 1 and path[1] == ":"):
         raise _refused("ABSOLUTE_PATH", archive, f"holds the absolute path {shown}; paths must be relative")
     parts = [part for part in path.split("/") if part not in ("", ".")]
+    if parts and parts[-1] in MACOS_ICONS:
+        # Its name is none that a file may have here; by its dot it is left out as other by-products are.
+        parts[-1] = ".Icon"
     if ".." in parts:
         raise _refused(
             "PATH_TRAVERSAL", archive, f"holds {shown}, which leads out of its folder; paths must stay inside"
@@ -103,7 +114,7 @@ def is_left_out(name: str) -> bool:
     parts = PurePosixPath(name).parts
     return (
         not parts
-        or any(part.startswith(".") or part == "__MACOSX" for part in parts)
+        or any(part.startswith(".") or part.upper() == "__MACOSX" for part in parts)
         or (parts[-1].lower() in ("thumbs.db", "desktop.ini"))
     )
 
@@ -156,19 +167,24 @@ class Gate:
             raise _refused("ARCHIVE_EMPTY", self._archive, "holds no files")
 
     def _check_clash(self, member: Member) -> None:
-        """Names that some file systems take for the same would overwrite one another there."""
+        """Names that some file systems take for the same would overwrite one another there.
+
+        Folders of such names become one folder, and what is in them is compared by itself.
+        """
         folder = member.name if member.is_folder else member.name.rpartition("/")[0]
         while folder and folder not in self._folders:
-            self._enter(folder)
+            self._enter(folder, is_folder=True)
             self._folders.add(folder)
             folder = folder.rpartition("/")[0]
         if not member.is_folder:
-            self._enter(member.name)
+            self._enter(member.name, is_folder=False)
 
-    def _enter(self, name: str) -> None:
+    def _enter(self, name: str, *, is_folder: bool) -> None:
         folded = fold_name(name)
         other = self._names.get(folded)
         if other is not None:
+            if is_folder and other in self._folders:
+                return
             names = f"{other!r} twice" if other == name else f"{other!r} and {name!r}"
             raise _refused("NAME_CLASH", self._archive, f"holds {names}, which would overwrite one another")
         # The name itself where it is the key too: a second text would take as much memory again.

@@ -1,6 +1,7 @@
 """What a manifest's keys and words may look like, and the base of its sections."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -10,6 +11,17 @@ from pydantic import BaseModel, ConfigDict, model_validator
 def fold(text: object) -> str:
     """A key or word as it is compared: `Training-data Suffixes` and `training_data_suffixes` are the same."""
     return re.sub(r"[^a-z0-9]+", "_", str(text).lower().replace("&", " and ")).strip("_")
+
+
+def normalized(document: Any) -> Any:
+    """Plain data whose texts, keys too, have their accents coded as in NFC."""
+    if isinstance(document, str):
+        return unicodedata.normalize("NFC", document)
+    if isinstance(document, Mapping):
+        return {normalized(key): normalized(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [normalized(value) for value in document]
+    return document
 
 
 class ManifestSection(BaseModel):

@@ -30,6 +30,7 @@ from factory_pipeline.onboarding.received import Upload, current_address, kept_m
 from factory_pipeline.onboarding.rewriting import declare_nodata, to_cog
 from factory_pipeline.onboarding.scan_record import bands_described, load_report, save_report
 from factory_pipeline.onboarding.source import Source
+from factory_pipeline.onboarding.spelling import normalized
 from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit
 from factory_pipeline.onboarding.splits import SPLITS, split_by_rule, write_split_files
 from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
@@ -313,7 +314,7 @@ class Onboarding:
                 lines = (self.files.unpacked / name).read_text(encoding="utf-8-sig").splitlines()
             except UnicodeDecodeError as error:
                 raise OnboardingError("SPLIT_INVALID", f"The file {name} is not UTF-8 text.") from error
-            listed[split] = [line.strip() for line in lines if line.strip()]
+            listed[split] = [normalized(line.strip()) for line in lines if line.strip()]
         return listed
 
     def _earlier_split(self) -> pl.DataFrame | None:

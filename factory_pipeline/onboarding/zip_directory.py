@@ -6,6 +6,7 @@
 
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,7 +25,9 @@ END_64 = struct.Struct("<4sQ2H2L4Q")
 LONGEST_COMMENT = 0xFFFF
 PIECE_BYTES = 1 << 20
 UTF_8 = 0x800
-"""Flag bit of a name in UTF-8; others are in code page 437."""
+"""Flag bit of a name in UTF-8; others are in code page 437, or in UTF-8 too by programs that set no flag."""
+UNICODE_PATH = 0x7075
+"""Id of the extra field with the name in UTF-8 (APPNOTE.TXT 4.6.9): version, CRC-32 of the name, name."""
 SIZES_64 = 1
 """Id of the extra field with the numbers that need 64 bits."""
 IN_EXTRA = 0xFFFFFFFF
@@ -43,6 +46,9 @@ class _Directory:
 
 def zip_infos(source: Source, most_bytes: int) -> Iterator[zipfile.ZipInfo]:
     """The members of a zip in the order of its list.
+
+    `filename` is the name as it is meant, with all that it holds; `orig_filename` is what `zipfile` compares
+    with the name before the member's data.
 
     Args:
         source: the archive.
@@ -128,9 +134,11 @@ def _entry(buffer: bytes, at: int, shift: int) -> tuple[zipfile.ZipInfo, int] | 
     end = named + name + extra + comment
     if end > len(buffer):
         return None
-    info = zipfile.ZipInfo(buffer[named : named + name].decode("utf-8" if flags & UTF_8 else "cp437"))
+    raw, extra_fields = buffer[named : named + name], buffer[named + name : named + name + extra]
+    info = zipfile.ZipInfo(raw.decode("utf-8" if flags & UTF_8 else "cp437"))
+    info.filename = _name(raw, flags, extra_fields)
     info.flag_bits, info.compress_type, info.CRC, info.external_attr = flags, method, crc, attributes
-    numbers = iter(_numbers_64(buffer[named + name : named + name + extra]))
+    numbers = iter(_numbers_64(extra_fields))
     try:
         info.file_size, info.compress_size, info.header_offset = [
             next(numbers) if number == IN_EXTRA else number for number in (unpacked, packed, place)
@@ -141,13 +149,31 @@ def _entry(buffer: bytes, at: int, shift: int) -> tuple[zipfile.ZipInfo, int] | 
     return info, end
 
 
+def _name(raw: bytes, flags: int, extra: bytes) -> str:
+    """The name of a member, also of programs that write UTF-8 and don't say so, as macOS does."""
+    if flags & UTF_8:
+        return raw.decode("utf-8")
+    told = _extra_field(extra, UNICODE_PATH)
+    try:
+        if len(told) > 5 and int.from_bytes(told[1:5], "little") == zlib.crc32(raw):
+            return told[5:].decode("utf-8")
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp437")
+
+
 def _numbers_64(extra: bytes) -> tuple[int, ...]:
     """The 64-bit numbers of a member, as many as there are."""
+    numbers = _extra_field(extra, SIZES_64)
+    return struct.unpack_from(f"<{len(numbers) // 8}Q", numbers)
+
+
+def _extra_field(extra: bytes, wanted: int) -> bytes:
+    """The content of the first extra field of an id, as much as there is; empty where there is none."""
     at = 0
     while at + 4 <= len(extra):
         field, length = struct.unpack_from("<2H", extra, at)
-        if field == SIZES_64:
-            count = min(length, len(extra) - at - 4) // 8
-            return struct.unpack_from(f"<{count}Q", extra, at + 4)
+        if field == wanted:
+            return extra[at + 4 : at + 4 + length]
         at += 4 + length
-    return ()
+    return b""
