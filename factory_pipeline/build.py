@@ -29,6 +29,8 @@ MOST_BATCHES_PER_RUN = 25
 PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
 EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset")
 FUSE = ("fused_dataset", "gedi_collection", "gedi_upload")
+JOBS = {PREPARE: "build_dataset", EXTRACT: "extract_batches", FUSE: "fuse_dataset"}
+"""The job that a person would start in the web UI for these assets."""
 DOING = {
     "gedi_footprints": "Reading the granules",
     "quality_footprints": "Filtering the footprints",
@@ -161,9 +163,9 @@ def _registered_batches(home: FactoryHome) -> list[str]:
 
 
 def materialize(
-    home: FactoryHome, assets: Sequence[str], batches: Sequence[str] = (), driver: int | None = None
+    home: FactoryHome, assets: tuple[str, ...], batches: Sequence[str] = (), driver: int | None = None
 ) -> None:
-    """Materialise assets, for a range of neighbouring batches where any are named, in this process.
+    """Materialise the assets of one of JOBS in this process, for a range of neighbouring batches if any.
 
     The run is tagged with the process that drives the build: this one, unless `driver` names another.
 
@@ -182,7 +184,7 @@ def materialize(
         }
     with open_instance(home) as instance:
         result = execute_job(
-            defs.resolve_implicit_global_asset_job_def(),
+            defs.resolve_job_def(JOBS[assets]),
             instance,
             resources_of(home),
             asset_selection=[dg.AssetKey(name) for name in assets],

@@ -8,7 +8,9 @@ from factory_pipeline.automation import versions as versions_automation
 from factory_pipeline.resources import Factory
 
 assets = dg.with_source_code_references(
-    dg.load_assets_from_modules([footprints, chips, dataset, onboarding, training, versions, exports])
+    dg.load_assets_from_modules(
+        [footprints, chips, dataset, onboarding, training, versions, exports], include_specs=True
+    )
 )
 
 defs = dg.Definitions(

@@ -42,7 +42,7 @@ def main() -> None:
         return add_links(make(self, *arguments, **named))
 
     # Dagster has no setting for routes of one's own; everything else stays as its command has it.
-    DagsterWebserver.create_asgi_app = make_with_links  # type: ignore[method-assign]
+    DagsterWebserver.create_asgi_app = make_with_links  # type: ignore[method-assign, assignment]
     cli.dagster_webserver(auto_envvar_prefix="DAGSTER_WEBSERVER")
 
 

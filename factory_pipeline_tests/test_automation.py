@@ -183,3 +183,27 @@ def test_a_batch_that_fails_a_check_is_put_aside_and_not_fused(
     assert "label_raster" in failed
     assert not any(settings.files.batch(key).exists() for key in keys)
     assert not materialize(instance, factory, FUSE).success
+
+
+def test_the_lineage_is_one_graph() -> None:
+    graph = defs.resolve_asset_graph()
+    parents = {key: graph.get(key).parent_keys for key in graph.get_all_asset_keys()}
+    neighbours = {key: set(found) for key, found in parents.items()}
+    for key, found in parents.items():
+        for parent in found:
+            neighbours[parent].add(key)
+    seen, waiting = set(), [dg.AssetKey("gedi_footprints")]
+    while waiting:
+        key = waiting.pop()
+        if key not in seen:
+            seen.add(key)
+            waiting += neighbours[key]
+    assert seen == set(neighbours)
+
+    def parents_of(name: str) -> set[str]:
+        return {key.to_user_string() for key in parents[dg.AssetKey(name)]}
+
+    assert parents_of("dataset_version") == {"gedi_collection", "onboarded_dataset"}
+    assert parents_of("uploaded_archive") == {"upload_inbox"}
+    assert parents_of("upload_inbox") == {"gedi_upload"}
+    assert parents_of("coco_export") == {"dataset_version"}

@@ -18,11 +18,14 @@ from pyproj import Transformer
 
 from factory_pipeline.build_progress import BuildProgress
 from factory_pipeline.build_summary import BuildSummary
+from factory_pipeline.definitions import defs
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.recipe import DateRange, Footprints, Recipe, Sentinel2, Subset
+from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.sample.server import Faults, SampleServer
 from factory_pipeline.settings import BuildSettings
+from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import (
     FACTORY,
     build,
@@ -116,6 +119,26 @@ def test_every_sample_has_its_footprint_in_pixel_16_16(built: Built):
             assert int((y - transform[5]) // transform[4]) == 16
         assert labels.shape[1:] == (32, 32)
         assert np.array_equal(labels[:, 16, 16], values)
+
+
+def test_runs_of_a_command_are_recorded_like_those_of_the_web_ui(built: Built):
+    """The web UI names who launched a run, lists it by its job, and re-executes it without a warning, where
+    the run has the job's origin and the snapshot of the job that the code location has loaded."""
+    repository = defs.get_repository_def()
+    with open_instance(FactoryHome(built.home)) as instance:
+        runs = instance.get_runs()
+    assert {run.job_name for run in runs} == {"build_dataset", "extract_batches", "fuse_dataset"}
+    for run in runs:
+        job = repository.get_job(run.job_name)
+        origin = run.remote_job_origin.repository_origin
+        assert origin.repository_name == repository.name
+        assert origin.code_location_origin.location_name == "factory_pipeline.definitions"
+        with open_instance(FactoryHome(built.home)) as instance:
+            lineage = instance.get_job_snapshot(run.job_snapshot_id).lineage_snapshot
+        assert (lineage.parent_snapshot_id if lineage else run.job_snapshot_id) == job.get_job_snapshot_id()
+        assert run.asset_selection == job.asset_layer.selected_asset_keys
+        assert run.tags["user"] == "factory"
+        assert run.tags["dagster/max_retries"] == "0"
 
 
 def test_a_rerun_does_nothing_again_and_changes_no_byte(built: Built):

@@ -26,7 +26,10 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=asset_name(form),
-        description=f"A version as {form.name}, read back before it counts as done.",
+        description=(
+            f"A version as {form.name}, read back before it counts as done. Each version is a partition;"
+            " there are none until a version is made."
+        ),
         deps=[dataset_version],
         group_name=GROUP,
         owners=OWNERS,

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from factory_pipeline.assets.dataset import gedi_upload
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import pages_url, picture, rows_table
 from factory_pipeline.assets.onboarding_stage import check_results, onboarding_stage, succeeded
@@ -71,7 +72,20 @@ def specs(asset: str, checks: dict[str, str], *, blocking: bool = True) -> list[
     ]
 
 
-@dg.asset(kinds={"zip", "yaml"}, **ONBOARDING)
+upload_inbox = dg.AssetSpec(
+    "upload_inbox",
+    deps=[gedi_upload],
+    description=(
+        "Where manifests and their archives are dropped: by people, and by a build that is to be onboarded."
+    ),
+    group_name=ONBOARDING["group_name"],
+    owners=OWNERS,
+    kinds={"zip", "yaml"},
+)
+"""Nothing that Dagster makes: what is onboarded is not out of date when the next upload is dropped."""
+
+
+@dg.asset(deps=[upload_inbox], kinds={"zip", "yaml"}, **ONBOARDING)
 def uploaded_archive(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
     """The archive where it lies, in the state in which its manifest was dropped; not downloaded yet."""
     with onboarding_stage(context, factory) as onboarding:

@@ -6,9 +6,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from factory_pipeline.assets.dataset import gedi_collection
 from factory_pipeline.assets.failures import told_plainly
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import rows_table
+from factory_pipeline.assets.onboarding import onboarded_dataset
 from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.partitions import VERSIONS
 from factory_pipeline.resources import Factory
@@ -34,7 +36,16 @@ class VersionConfig(dg.Config):
     augmentation_list: dict[str, Any] | None = Field(None, description="Augmentations of the train split.")
 
 
-@dg.asset(group_name="versions", owners=OWNERS, kinds={"parquet"})
+@dg.asset(
+    # Of any collections: which ones a version was made of is in its request.
+    deps=[
+        gedi_collection,
+        dg.AssetDep(onboarded_dataset, partition_mapping=dg.AllPartitionMapping()),
+    ],
+    group_name="versions",
+    owners=OWNERS,
+    kinds={"parquet"},
+)
 def dataset_version(
     context: dg.AssetExecutionContext, factory: Factory, config: VersionConfig
 ) -> dg.MaterializeResult:

@@ -7,6 +7,7 @@ that the factory executes in its caller's process therefore go through this modu
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +15,22 @@ from importlib import resources
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from factory_pipeline.storage import FactoryHome, alone, write_text
 
+DEFINITIONS = "factory_pipeline.definitions"
+"""The code location, by the name that `dagster-webserver -m` gives it."""
+RUN_TAGS = {
+    # Shown as who launched the run.
+    USER_TAG: "factory",
+    REPOSITORY_LABEL_TAG: f"{SINGLETON_REPOSITORY_NAME}@{DEFINITIONS}",
+    # Who started it in a process of their own is told how it failed; the daemon is not to try it again.
+    MAX_RETRIES_TAG: "0",
+}
 NO_CONSOLE: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config: the log of a run is kept for the web UI; a terminal shows the progress instead."""
 
@@ -75,6 +89,9 @@ def execute_job(
 ) -> dg.ExecuteInProcessResult:
     """Execute a job in this process and thread; a failed step is in the result, not raised.
 
+    The run is recorded as one that the web UI or the daemon launched: with the job as the code location has
+    it, so that the run is in the overview and can be executed again there.
+
     Args:
         job: a job of `definitions.defs`.
         instance: from `open_instance`.
@@ -84,13 +101,34 @@ def execute_job(
     Raises:
         DagsterExecutionInterruptedError: the process was interrupted (SIGINT, SIGTERM) in its main thread.
     """
-    with _signal_handlers_kept():
+    tags = {**RUN_TAGS, **arguments.pop("tags", {})}
+    with _signal_handlers_kept(), _recorded_as_launched(job, instance):
         return job.execute_in_process(
             instance=instance,
             run_config={**NO_CONSOLE, **run_config},
             raise_on_error=False,
+            tags=tags,
             **arguments,
         )
+
+
+@contextmanager
+def _recorded_as_launched(job: dg.JobDefinition, instance: dg.DagsterInstance) -> Iterator[None]:
+    """Record runs with the job's own definition and its origin, which in-process execution leaves out."""
+    create = instance.create_run_for_job
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(
+        LoadableTargetOrigin(executable_path=sys.executable, module_name=DEFINITIONS), DEFINITIONS
+    )
+    origin = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME).get_job_origin(job.name)
+
+    def create_as_launched(**given: Any) -> dg.DagsterRun:
+        return create(**{**given, "job_def": job, "remote_job_origin": origin})
+
+    instance.create_run_for_job = create_as_launched  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        instance.create_run_for_job = create  # type: ignore[method-assign]
 
 
 @contextmanager
