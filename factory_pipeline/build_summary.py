@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from factory_pipeline.catalog.providers import LAYERS
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.gedi import stages
 from factory_pipeline.gedi.batches import BatchPlan
@@ -44,6 +45,8 @@ class BuildSummary:
     """Accepted footprints by split."""
     files: dict[str, str]
     """What was written, by what it is."""
+    items_unusable: dict[str, int] = field(default_factory=dict)
+    """Items of the catalog that could not be used, by `layer: reason`."""
 
     @property
     def extraction_yield(self) -> float:
@@ -70,6 +73,9 @@ class BuildSummary:
         if self.granules_set_aside:
             lines.append(f"Granules set aside   {len(self.granules_set_aside):>12,}")
             lines += [f"  {name}: {reason}" for name, reason in self.granules_set_aside.items()]
+        if self.items_unusable:
+            lines.append(f"Items of the catalog that can't be used{sum(self.items_unusable.values()):>15,}")
+            lines += [f"  {reason:<36}{count:>16,}" for reason, count in self.items_unusable.items()]
         lines.append("Written")
         lines += [f"  {what:<20} {path}" for what, path in self.files.items()]
         return "\n".join(lines)
@@ -110,6 +116,7 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
             "reject ledger": str(files.rejects),
             "summary": str(files.summary),
         },
+        items_unusable=count_unusable_items(plan, files),
     )
     summary.save(files.summary)
     return summary
@@ -118,6 +125,18 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
 def accepted_of_batch(plan: BatchPlan, files: BuildFiles, batch: str) -> int:
     """How many samples the file of a batch must hold, as the plan and the batch's ledger say."""
     return plan.sizes[batch] - pl.read_parquet(files.batch_rejects(batch)).height
+
+
+def count_unusable_items(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
+    """Return how many items of the catalog no batch could use, by `layer: reason`, each item once."""
+    reasons: dict[tuple[str, str], str] = {}
+    for layer in LAYERS:
+        for kept in (files.unusable_items(key, layer) for key in plan.keys):
+            if kept.exists():
+                items = json.loads(kept.read_text(encoding="utf-8"))
+                reasons |= {(layer, item): reason for item, reason in items.items()}
+    counts = Counter(f"{layer}: {reason}" for (layer, _), reason in reasons.items())
+    return dict(sorted(counts.items()))
 
 
 def fuse_folder(folder: Path, output: Path) -> dict[str, int]:

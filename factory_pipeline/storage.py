@@ -287,6 +287,10 @@ class BuildFiles:
         """What one stage before extraction dropped (Parquet)."""
         return self.stages / "rejects" / f"{stage}.parquet"
 
+    def unusable_items(self, batch: str, layer: str) -> Path:
+        """The items of the catalog that a stage of a batch could not use, with the reason; JSON, if any."""
+        return self.stages / "unusable" / f"{batch}_{layer}.json"
+
     def batch_rejects(self, batch: str) -> Path:
         """What extraction dropped from one batch (Parquet)."""
         return self.stages / "rejects" / "batches" / f"{batch}.parquet"

@@ -1,6 +1,6 @@
 """Which Sentinel-2 product is taken for a footprint: a join in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,12 +9,17 @@ import polars as pl
 import shapely
 from numpy.typing import NDArray
 
-from factory_pipeline.catalog.items import Product
+from factory_pipeline.catalog.acquisitions import newest_processings, number_acquisitions
+from factory_pipeline.catalog.items import Product, UnusableItem, count_reasons
 from factory_pipeline.catalog.projection import from_degrees
 from factory_pipeline.catalog.search import GEDI_EPOCH
 from factory_pipeline.recipe import Sentinel2
 
 SECONDS_PER_DAY = 86_400
+NO_PRODUCT = "no_product"
+"""The reason of a footprint for which the catalog has no product that the rules allow."""
+ITEM_UNUSABLE = "item_unusable"
+"""The reason of a footprint that has no product, or no tile, because items of the catalog can't be used."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Choices:
     """shot_number, rank (0 is tried first), product (index into `products`), row, column: the pixel of
     the product's grid that holds the footprint. Ordered as the footprints, then by rank."""
     rejects: pl.DataFrame
-    """shot_number, reason (`no_product`), detail: the footprints without a product."""
+    """shot_number, reason, detail: the footprints without a product. The reason is `item_unusable` where the
+    catalog has items here that can't be used, else `no_product`."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +46,20 @@ class _Places:
 
 
 def choose_products(
-    footprints: pl.DataFrame, products: Sequence[Product], rules: Sentinel2, window_size: int
+    footprints: pl.DataFrame,
+    products: Sequence[Product],
+    rules: Sentinel2,
+    window_size: int,
+    unusable: Sequence[UnusableItem] = (),
 ) -> Choices:
-    """For every footprint the best products, at most `rules.candidates`.
+    """For every footprint the best products of different acquisitions, at most `rules.candidates`.
 
     A product is in question if it shows the place (its outline holds the footprint: what a search at
     the footprint would give), lies within `max_days` of the shot's exact time, has a cloud cover below
     `max_cloud_cover`, and its 10 m grid holds the whole window, which has the footprint in pixel
-    [window_size/2, window_size/2]. They are ordered by cloud cover, then time distance, then id.
+    [window_size/2, window_size/2]. They are ordered by cloud cover, then time distance, then id. Of several
+    processings of one acquisition the newest alone is in question, and of one acquisition in overlapping
+    tiles the best: the same picture is not tried twice.
 
     Args:
         footprints: shot_number, delta_time (s since 2018-01-01 UTC), lat_lowestmode and lon_lowestmode
@@ -55,17 +67,21 @@ def choose_products(
         products: what a search found; may hold any others too.
         rules: the time span, the cloud cover, how many products are tried.
         window_size: pixels of 10 m, even.
+        unusable: what the search found that can't be used, for the reasons of rejects.
     """
     places = _Places(
         footprints["delta_time"].to_numpy().astype(np.float64),
         footprints["lon_lowestmode"].to_numpy().astype(np.float64),
         footprints["lat_lowestmode"].to_numpy().astype(np.float64),
     )
-    by_id = sorted(products, key=lambda product: product.id)
+    by_id = newest_processings(products)
+    acquisitions = pl.Series(number_acquisitions(by_id), dtype=pl.Int64)
     pairs = _pairs(places, by_id, rules, window_size)
     usable = pairs.filter(pl.col("clear") & pl.col("whole"))
     best = (
         usable.sort("footprint", "cloud_cover", "distance_s", "product")
+        .with_columns(acquisition=pl.lit(acquisitions).gather(pl.col("product")))
+        .unique(["footprint", "acquisition"], keep="first", maintain_order=True)
         .with_columns(rank=pl.int_range(pl.len()).over("footprint"))
         .filter(pl.col("rank") < rules.candidates)
     )
@@ -78,7 +94,8 @@ def choose_products(
         row="row",
         column="column",
     )
-    return Choices(tuple(by_id[index] for index in chosen), frame, _rejects(shot_numbers, pairs, best, rules))
+    rejects = _rejects(shot_numbers, pairs, best, rules, places, unusable)
+    return Choices(tuple(by_id[index] for index in chosen), frame, rejects)
 
 
 _PAIR_SCHEMA = {
@@ -157,7 +174,12 @@ def _window_inside(pixel: NDArray[np.int64], length: int, window_size: int) -> N
 
 
 def _rejects(
-    shot_numbers: pl.Series, pairs: pl.DataFrame, best: pl.DataFrame, rules: Sentinel2
+    shot_numbers: pl.Series,
+    pairs: pl.DataFrame,
+    best: pl.DataFrame,
+    rules: Sentinel2,
+    places: _Places,
+    unusable: Sequence[UnusableItem],
 ) -> pl.DataFrame:
     counts = pairs.group_by("footprint").agg(
         found=pl.len(), cloudy=(~pl.col("clear")).sum(), cut=(pl.col("clear") & ~pl.col("whole")).sum()
@@ -169,14 +191,48 @@ def _rejects(
         .sort("footprint")
         .with_columns(pl.col("found", "cloudy", "cut").fill_null(0))
     )
+    missed = _missed_items(places, rejected["footprint"].to_numpy(), rules, unusable)
     return rejected.select(
         "shot_number",
-        reason=pl.lit("no_product"),
-        detail=pl.format(
-            f"Of {{}} products that the search gave here within {rules.max_days:g} days, {{}} have"
-            f" {rules.max_cloud_cover:g} % cloud cover or more and {{}} do not hold the whole window.",
-            "found",
-            "cloudy",
-            "cut",
+        reason=pl.Series([ITEM_UNUSABLE if items else NO_PRODUCT for items in missed], dtype=pl.String),
+        detail=pl.Series(
+            [
+                _detail(row, items, rules)
+                for row, items in zip(rejected.iter_rows(named=True), missed, strict=True)
+            ],
+            dtype=pl.String,
         ),
     )
+
+
+def _detail(counts: Mapping[str, int], missed: Sequence[UnusableItem], rules: Sentinel2) -> str:
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in count_reasons(missed).items())
+    lost = f" {len(missed)} can't be used ({reasons})," if missed else ""
+    return (
+        f"Of {counts['found'] + len(missed)} products that the search gave here within"
+        f" {rules.max_days:g} days,{lost} {counts['cloudy']} have {rules.max_cloud_cover:g} % cloud cover or"
+        f" more and {counts['cut']} do not hold the whole window."
+    )
+
+
+def _missed_items(
+    places: _Places, footprints: NDArray[np.int64], rules: Sentinel2, unusable: Sequence[UnusableItem]
+) -> list[list[UnusableItem]]:
+    """For each of these footprints the unusable items that it might have been given.
+
+    An item that doesn't tell its place, time or cloud cover might fit any footprint.
+    """
+    missed: list[list[UnusableItem]] = [[] for _ in footprints]
+    span_s = rules.max_days * SECONDS_PER_DAY
+    for item in unusable:
+        if item.cloud_cover is not None and item.cloud_cover >= rules.max_cloud_cover:
+            continue
+        fits = np.ones(len(footprints), dtype=np.bool_)
+        if item.time is not None:
+            taken_s = (item.time - GEDI_EPOCH) / timedelta(seconds=1)
+            fits &= np.abs(places.time[footprints] - taken_s) <= span_s
+        if item.outline is not None:
+            fits &= _shows(item.outline, places.longitude[footprints], places.latitude[footprints])
+        for index in np.flatnonzero(fits):
+            missed[index].append(item)
+    return missed

@@ -11,33 +11,43 @@ from typing import Any, TypeVar
 
 import shapely
 import shapely.geometry
-from affine import Affine
 
+from factory_pipeline.catalog.assets import find_assets, public_address
+from factory_pipeline.catalog.longitudes import normalize_bbox, normalize_outline
+from factory_pipeline.catalog.pixel_offset import (
+    OFFSET_FIELDS,
+    REMOVED_FIELDS,
+    UnknownOffsetError,
+    read_baseline,
+    read_offset,
+)
 from factory_pipeline.catalog.providers import Source
-from factory_pipeline.catalog.query import Box, item_times
+from factory_pipeline.catalog.query import Box, item_times, parse_time
+from factory_pipeline.catalog.raster_grids import GRID_FIELDS, bounds_of, ten_metre_grid
 from factory_pipeline.catalog.signing import unsigned
 from factory_pipeline.cog.grid import Grid
-
-TEN_METRE_BANDS = ("B02", "B03", "B04", "B08")
 
 _PROPERTIES = (
     "datetime",
     "start_datetime",
     "end_datetime",
     "eo:cloud_cover",
-    "proj:code",
-    "proj:epsg",
-    "proj:shape",
-    "proj:transform",
+    "platform",
+    "processing:datetime",
     "processing:version",
+    "s2:generation_time",
     "s2:processing_baseline",
     "s2:product_uri",
     "sentinel:processing_baseline",
     "sentinel:product_id",
-    "earthsearch:boa_offset_applied",
-    "sentinel:boa_offset_applied",
+    "raster:offset",
+    "raster:scale",
+    *REMOVED_FIELDS,
+    *GRID_FIELDS,
 )
-_ASSET_FIELDS = ("proj:code", "proj:epsg", "proj:shape", "proj:transform")
+_ASSET_FIELDS = (*GRID_FIELDS, *OFFSET_FIELDS)
+UNKNOWN_BASELINE = "unknown"
+"""The baseline of a product that states the offset of its pixels and nothing else."""
 
 
 class UnusableItemError(ValueError):
@@ -62,10 +72,14 @@ class Product:
     """The grid of the 10 m bands."""
     hrefs: Mapping[str, str]
     """Band (also SCL) -> unsigned href."""
-    offset_in_pixels: bool
-    """The pixels carry the offset of baseline 04.00 and later."""
+    offset: int
+    """Counts that the pixels carry on top of reflectance; 0 where the offset was removed, or never added."""
     outline: shapely.Geometry = field(repr=False)
     """Where the product has pixels with data, in degrees; beyond 180 where it crosses the antimeridian."""
+    platform: str = ""
+    """The satellite, such as `2A`; empty where the item does not tell."""
+    processed: datetime | None = None
+    """When this processing was made, in UTC; None where the item does not tell."""
 
 
 @dataclass(frozen=True)
@@ -85,52 +99,88 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class UnusableItem:
+    """An item that a search gave and that can't be used."""
+
+    id: str
+    """Item id."""
+    reason: str
+    """What it lacks, in a form to count by."""
+    time: datetime | None
+    """First time, in UTC; None where it has none."""
+    cloud_cover: float | None
+    """Percent; None where it has none."""
+    outline: shapely.Geometry | None = field(repr=False)
+    """In degrees, normalised; None where it has none."""
+
+
+@dataclass(frozen=True)
 class Found:
     """What a search found that can be used, and what can't."""
 
     products: tuple[Product, ...]
     """In the order of their ids."""
-    unusable: Mapping[str, int]
-    """Reason -> number of items."""
+    unusable_items: tuple[UnusableItem, ...] = ()
+    """In the order of their ids."""
+
+    @property
+    def unusable(self) -> Mapping[str, int]:
+        """Reason -> number of items."""
+        return count_reasons(self.unusable_items)
+
+
+def count_reasons(items: Iterable[UnusableItem]) -> Mapping[str, int]:
+    """Return the number of items by reason, in the order of the reasons."""
+    return dict(sorted(Counter(item.reason for item in items).items()))
 
 
 def trim_item(item: Mapping[str, Any], source: Source) -> dict[str, Any]:
-    """The part of an item that is kept: needed fields, assets by our names, unsigned hrefs."""
+    """Return the part of an item that is kept: needed fields, assets by our names, unsigned hrefs.
+
+    Geometry and bbox are normalised (see `longitudes`): all that follows knows one way of writing them.
+    """
     properties = item.get("properties") or {}
-    assets = item.get("assets") or {}
     return {
         "id": item["id"],
-        "bbox": item.get("bbox"),
-        "geometry": item.get("geometry"),
+        "bbox": _normalized_bbox(item.get("bbox")),
+        "geometry": _normalized_geometry(item.get("geometry")),
         "properties": {key: properties[key] for key in _PROPERTIES if key in properties},
         "assets": {
             name: {
-                "href": unsigned(_public(assets[key]["href"], source.public_urls)),
-                **{field: assets[key][field] for field in _ASSET_FIELDS if field in assets[key]},
+                "href": unsigned(public_address(asset["href"], source)),
+                **{field: asset[field] for field in _ASSET_FIELDS if field in asset},
             }
-            for name, key in source.assets.items()
-            if "href" in assets.get(key, {})
+            for name, asset in find_assets(item, source).items()
         },
     }
 
 
-def _public(href: str, public_urls: Mapping[str, str]) -> str:
-    for start, address in public_urls.items():
-        if href.startswith(start):
-            return address + href.removeprefix(start)
-    return href
+def _normalized_bbox(bbox: Any) -> list[float] | None:
+    try:
+        return list(normalize_bbox(bbox))
+    except (TypeError, ValueError):
+        return None
+
+
+def _normalized_geometry(geometry: Any) -> Any:
+    try:
+        outline = shapely.geometry.shape(geometry)
+        normalized = normalize_outline(outline)
+    except (TypeError, KeyError, ValueError, AttributeError, shapely.errors.ShapelyError):
+        return None
+    return geometry if normalized is outline else shapely.geometry.mapping(normalized)
 
 
 def parse_products(items: Iterable[Mapping[str, Any]], bands: Sequence[str]) -> Found:
-    """Trimmed items as products, each id once, in the order of the ids; the others are counted."""
-    products, unusable = _parse_all(items, lambda item: parse_product(item, bands))
-    return Found(tuple(sorted(products, key=lambda product: product.id)), unusable)
+    """Trimmed items as products, each id once, in the order of the ids; and those that can't be used."""
+    return Found(*_parse_all(items, lambda item: parse_product(item, bands)))
 
 
-def parse_tiles(items: Iterable[Mapping[str, Any]]) -> tuple[tuple[Tile, ...], Mapping[str, int]]:
-    """Trimmed items with one asset as tiles, in the order of the ids, and what can't be used."""
-    tiles, unusable = _parse_all(items, parse_tile)
-    return tuple(sorted(tiles, key=lambda tile: tile.id)), unusable
+def parse_tiles(
+    items: Iterable[Mapping[str, Any]],
+) -> tuple[tuple[Tile, ...], tuple[UnusableItem, ...]]:
+    """Trimmed items with one asset as tiles, in the order of the ids, and those that can't be used."""
+    return _parse_all(items, parse_tile)
 
 
 Parsed = TypeVar("Parsed")
@@ -138,15 +188,34 @@ Parsed = TypeVar("Parsed")
 
 def _parse_all(
     items: Iterable[Mapping[str, Any]], parse: Callable[[Mapping[str, Any]], Parsed]
-) -> tuple[list[Parsed], Mapping[str, int]]:
+) -> tuple[tuple[Parsed, ...], tuple[UnusableItem, ...]]:
     parsed = []
-    unusable: Counter[str] = Counter()
-    for item in {item["id"]: item for item in items}.values():
+    unusable = []
+    by_id = {item["id"]: item for item in items}
+    for _, item in sorted(by_id.items(), key=lambda entry: str(entry[0])):
         try:
             parsed.append(parse(item))
         except UnusableItemError as error:
-            unusable[str(error)] += 1
-    return parsed, dict(sorted(unusable.items()))
+            unusable.append(_unusable_item(item, str(error)))
+    return tuple(parsed), tuple(unusable)
+
+
+def _unusable_item(item: Mapping[str, Any], reason: str) -> UnusableItem:
+    """What can be told of an item that can't be used: where and when it is missed."""
+    return UnusableItem(
+        str(item["id"]),
+        reason,
+        _or_none(lambda: _times(item)[0]),
+        _or_none(lambda: _cloud_cover(item["properties"])),
+        _or_none(lambda: _outline(item)) or _or_none(lambda: shapely.box(*normalize_bbox(item["bbox"]))),
+    )
+
+
+def _or_none(read: Callable[[], Parsed]) -> Parsed | None:
+    try:
+        return read()
+    except (UnusableItemError, TypeError, ValueError):
+        return None
 
 
 def parse_product(item: Mapping[str, Any], bands: Sequence[str]) -> Product:
@@ -160,18 +229,26 @@ def parse_product(item: Mapping[str, Any], bands: Sequence[str]) -> Product:
     if missing is not None:
         raise UnusableItemError(f"no asset {missing}")
     name = _product_name(item)
-    baseline = _baseline(properties, name)
-    removed = _first(properties, "earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+    baseline = read_baseline(properties, name)
+    try:
+        offset = read_offset(item, bands, baseline)
+    except UnknownOffsetError as error:
+        raise UnusableItemError(str(error)) from error
+    grid = ten_metre_grid(item)
+    if grid is None:
+        raise UnusableItemError("no projection fields for the 10 m grid")
     return Product(
         id=item["id"],
         name=name,
         time=_times(item)[0],
         cloud_cover=_cloud_cover(properties),
-        baseline=baseline,
-        grid=_ten_metre_grid(item),
+        baseline=UNKNOWN_BASELINE if baseline is None else baseline,
+        grid=grid,
         hrefs={name: item["assets"][name]["href"] for name in ("SCL", *bands)},
-        offset_in_pixels=_carries_offset(baseline) and not removed,
+        offset=offset,
         outline=_outline(item),
+        platform=_platform(properties, name),
+        processed=_processing_time(properties, name, str(item["id"])),
     )
 
 
@@ -184,10 +261,13 @@ def parse_tile(item: Mapping[str, Any]) -> Tile:
     if not item["assets"]:
         raise UnusableItemError("no raster asset")
     (asset,) = item["assets"].values()
+    bounds = bounds_of(item, asset)
+    if bounds is None:
+        raise UnusableItemError("neither projection fields nor a bbox")
     return Tile(
         id=item["id"],
         name=PurePosixPath(asset["href"]).stem.removesuffix("_Map"),
-        bounds=_tile_bounds(item, asset),
+        bounds=bounds,
         href=asset["href"],
         year=_times(item)[0].year,
     )
@@ -216,66 +296,26 @@ def _product_name(item: Mapping[str, Any]) -> str:
     return str(given if given is not None else item["id"]).removesuffix(".SAFE")
 
 
-def _baseline(properties: Mapping[str, Any], name: str) -> str:
-    keys = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
-    given = _first(properties, *keys)
-    if given is None:
-        # Part of every product name: S2A_MSIL2A_<time>_N0511_...
-        in_name = re.search(r"_N(\d\d)(\d\d)_", name)
-        given = ".".join(in_name.groups()) if in_name else None
-    if given is None or not re.fullmatch(r"\d{1,2}\.\d{1,2}", str(given)):
-        raise UnusableItemError("no processing baseline")
-    return str(given)
+def _platform(properties: Mapping[str, Any], name: str) -> str:
+    """`2A` of `Sentinel-2A`, `sentinel-2a`, `S2A_MSIL2A_...`; empty where nothing tells."""
+    for text in (str(properties.get("platform") or ""), name[:3]):
+        letter = re.search(r"2([A-Za-z])$", text)
+        if letter:
+            return f"2{letter.group(1).upper()}"
+    return ""
 
 
-def _carries_offset(baseline: str) -> bool:
-    # https://sentinels.copernicus.eu/web/sentinel/-/copernicus-sentinel-2-major-products-upgrade-upcoming
-    return int(baseline.partition(".")[0]) >= 4
-
-
-def _epsg(*holders: Mapping[str, Any]) -> int | None:
-    for fields in holders:
-        code = re.fullmatch(r"EPSG:(\d+)", str(fields.get("proj:code")))
-        if code:
-            return int(code.group(1))
-        if isinstance(fields.get("proj:epsg"), int):
-            return int(fields["proj:epsg"])
+def _processing_time(properties: Mapping[str, Any], name: str, item_id: str) -> datetime | None:
+    """When a product was made: from its fields, else from the end of its name or id."""
+    given = _first(properties, "s2:generation_time", "processing:datetime")
+    in_name = re.search(r"_(\d{8}T\d{6})$", name) or re.search(r"_(\d{8}T\d{6})$", item_id)
+    for text in (given, in_name.group(1) if in_name else None):
+        try:
+            if isinstance(text, str):
+                return parse_time(text)
+        except ValueError:
+            continue
     return None
-
-
-def _grid(item: Mapping[str, Any], asset: Mapping[str, Any]) -> Grid | None:
-    """The grid of an asset, from the fields of the asset or else of the item; None where they lack."""
-    properties = item["properties"]
-    epsg = _epsg(asset, properties)
-    holder = asset if "proj:transform" in asset else properties
-    try:
-        rows, columns = _first(asset, "proj:shape") or properties["proj:shape"]
-        transform = Affine(*(float(value) for value in holder["proj:transform"][:6]))
-        return None if epsg is None else Grid.from_transform(epsg, transform, int(columns), int(rows))
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _ten_metre_grid(item: Mapping[str, Any]) -> Grid:
-    assets = item["assets"]
-    grids = [_grid(item, assets[band]) for band in TEN_METRE_BANDS if band in assets]
-    found = next((grid for grid in grids if grid and grid.x_size == grid.y_size == 10), None)
-    if found is None:
-        raise UnusableItemError("no projection fields for the 10 m grid")
-    return found
-
-
-def _tile_bounds(item: Mapping[str, Any], asset: Mapping[str, Any]) -> Box:
-    # The bbox of a WorldCover item is that of its land, not of its raster, so it is the second choice.
-    grid = _grid(item, asset)
-    if grid is not None and grid.epsg == 4326:
-        return grid.bounds
-    try:
-        box = [float(value) for value in item["bbox"]]
-        west, south, east, north = box if len(box) == 4 else (*box[:2], *box[3:5])
-    except (TypeError, ValueError) as error:
-        raise UnusableItemError("neither projection fields nor a bbox") from error
-    return west, south, east, north
 
 
 def _outline(item: Mapping[str, Any]) -> shapely.Geometry:
@@ -283,13 +323,4 @@ def _outline(item: Mapping[str, Any]) -> shapely.Geometry:
         outline = shapely.geometry.shape(item["geometry"])
     except (TypeError, KeyError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
         raise UnusableItemError("no geometry") from error
-    west, _, east, _ = outline.bounds if not outline.is_empty else (0, 0, 0, 0)
-    if outline.geom_type == "Polygon" and east - west > 180:
-        # A product spans a few degrees: this one was written across the antimeridian without a cut.
-        outline = shapely.transform(outline, _eastward)
     return outline
-
-
-def _eastward(points: Any) -> Any:
-    points[:, 0] += 360 * (points[:, 0] < 0)
-    return points

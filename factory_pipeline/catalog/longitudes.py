@@ -23,8 +23,9 @@ def normalize_outline(outline: shapely.Geometry) -> shapely.Geometry:
     """
     if not hasattr(outline, "geoms"):
         return _normalize_piece(outline)
-    pieces = [normalize_outline(piece) for piece in outline.geoms]
-    if all(piece is given for piece, given in zip(pieces, outline.geoms, strict=True)):
+    given = list(outline.geoms)
+    pieces = [normalize_outline(piece) for piece in given]
+    if all(piece is before for piece, before in zip(pieces, given, strict=True)):
         return outline
     return type(outline)(pieces)
 

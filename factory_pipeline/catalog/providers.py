@@ -41,6 +41,8 @@ class Source:
     """A name in SIGNERS; None reads hrefs as they are."""
     public_urls: dict[str, str] = field(default_factory=dict)
     """Start of an href -> the HTTPS address at which the same objects are read without an account."""
+    recognize: bool = False
+    """Whether an asset without the key given here is recognised by its bands' names and the like."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,22 @@ class Provider:
         return sources[layer]
 
 
-def _planetary_computer_shaped(name: str, url: str, signer: str | None) -> Provider:
-    """A provider with Planetary Computer's collection ids and asset keys."""
+def _planetary_computer_shaped(name: str, url: str, signer: str | None, recognize: bool = True) -> Provider:
+    """A provider with Planetary Computer's collection ids, and its asset keys where nothing else is known."""
     bands = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "SCL")
     return Provider(
         name=name,
-        sentinel2=Source(url, "sentinel-2-l2a", {band: band for band in bands}, signer),
-        copdem=Source(url, "cop-dem-glo-30", {"data": "data"}, signer),
-        worldcover=Source(url, "esa-worldcover", {"map": "map"}, signer),
+        sentinel2=Source(url, "sentinel-2-l2a", {b: b for b in bands}, signer, recognize=recognize),
+        copdem=Source(url, "cop-dem-glo-30", {"data": "data"}, signer, recognize=recognize),
+        worldcover=Source(url, "esa-worldcover", {"map": "map"}, signer, recognize=recognize),
     )
 
 
 PLANETARY_COMPUTER = _planetary_computer_shaped(
-    "planetary-computer", "https://planetarycomputer.microsoft.com/api/stac/v1", "planetary-computer"
+    "planetary-computer",
+    "https://planetarycomputer.microsoft.com/api/stac/v1",
+    "planetary-computer",
+    recognize=False,
 )
 
 _EARTH_SEARCH_URL = "https://earth-search.aws.element84.com/v1"
@@ -171,10 +176,11 @@ def open_catalog(name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S) -> Ca
     """The catalog that a user names; no request is made yet.
 
     Args:
-        name_or_url_or_path: a provider of PROVIDERS; the URL of a STAC API with Planetary Computer's
-            collection ids and asset keys; a provider file (YAML, see `load_provider`); a folder that
-            holds `catalog.json` or `stac/catalog.json`, or the path of such a file (or of a
-            `collection.json`); or a folder that holds a snapshot of each of Planetary Computer's collections, `<collection>.parquet`.
+        name_or_url_or_path: a provider of PROVIDERS, or the URL of its API; the URL of another STAC API; a
+            provider file (YAML, see `load_provider`); a folder that holds `catalog.json` or
+            `stac/catalog.json`, or the path of such a file (or of a `collection.json`); or a folder that
+            holds a snapshot of each of Planetary Computer's collections, `<collection>.parquet`. Where the
+            provider is not known, collections have Planetary Computer's ids, and assets are recognised.
         max_wait_s: how long a search is tried again before the catalog counts as unavailable.
 
     Raises:
@@ -187,6 +193,9 @@ def _find_provider(wanted: str) -> Provider:
     if wanted in PROVIDERS:
         return PROVIDERS[wanted]
     if wanted.startswith(("http://", "https://")):
+        known = next((p for p in PROVIDERS.values() if _is_address_of(wanted, p)), None)
+        if known is not None:
+            return known
         host = urlsplit(wanted).hostname
         at_planetary_computer = host == urlsplit(PLANETARY_COMPUTER.sentinel2.url).hostname
         signer = "planetary-computer" if at_planetary_computer else None
@@ -207,6 +216,12 @@ def _find_provider(wanted: str) -> Provider:
     )
 
 
+def _is_address_of(url: str, provider: Provider) -> bool:
+    """Whether a URL is that of a provider's API, however it is written."""
+    given, own = urlsplit(url), urlsplit(provider.sentinel2.url)
+    return given.hostname == own.hostname and given.path.strip("/") == own.path.strip("/")
+
+
 def _planetary_computer_snapshots(folder: Path) -> Provider | None:
     """A provider whose sources are the snapshots in a folder; None where the folder holds none."""
     files = {layer: folder / f"{PLANETARY_COMPUTER.source(layer).collection}.parquet" for layer in LAYERS}
@@ -216,7 +231,7 @@ def _planetary_computer_snapshots(folder: Path) -> Provider | None:
     if missing:
         raise CatalogError(f"The folder {folder} with STAC snapshots lacks {', '.join(missing)}.")
     sources = {
-        layer: replace(PLANETARY_COMPUTER.source(layer), url=str(file.resolve()))
+        layer: replace(PLANETARY_COMPUTER.source(layer), url=str(file.resolve()), recognize=True)
         for layer, file in files.items()
     }
     return Provider(str(folder), **sources)
@@ -271,4 +286,4 @@ def _read_source(path: Path, layer: str, given: Any) -> Source:
     if "://" in source.url:
         return source
     local = str(Path(path.parent, source.url).resolve())
-    return Source(local, source.collection, source.assets, source.signer, source.public_urls)
+    return replace(source, url=local)

@@ -21,6 +21,10 @@ from factory_pipeline.catalog.signing import without_credentials
 from factory_pipeline.recipe import Sentinel2
 from factory_pipeline.storage import write_text
 
+TRIMMED_FORM = 2
+"""Of the kept answers: one that was kept with fewer fields is asked for again."""
+PRODUCT_DEGREES = 1.0
+"""Degrees of latitude that a product of 110 km spans."""
 GEDI_EPOCH = datetime(2018, 1, 1, tzinfo=UTC)
 """delta_time counts seconds from here."""
 
@@ -89,7 +93,11 @@ def product_searches(footprints: pl.DataFrame, rules: Sentinel2) -> list[CellSea
         year=time.dt.year(),
         month=time.dt.month(),
     ).unique()
-    cells = {(Cell.containing(*place[:2]), *place[2:]) for place in places.iter_rows()}
+    cells = {
+        (cell, *place[2:])
+        for place in places.iter_rows()
+        for cell in with_far_side(Cell.containing(*place[:2]))
+    }
     widened = timedelta(days=rules.max_days)
     searches = []
     for cell, year, month in sorted(cells):
@@ -98,6 +106,20 @@ def product_searches(footprints: pl.DataFrame, rules: Sentinel2) -> list[CellSea
         query = ItemQuery(cell.bbox, first - widened, after + widened, rules.max_cloud_cover)
         searches.append(CellSearch("sentinel2", cell, f"{year}-{month:02d}", query))
     return searches
+
+
+def with_far_side(cell: Cell) -> list[Cell]:
+    """Return a cell, and the one on the other side of the antimeridian where a product may reach across it.
+
+    An API compares longitudes as its items write them: one that is written as -181..-179 it gives only to a
+    search near -180, one as 179..181 only to a search near 180.
+    """
+    reach = PRODUCT_DEGREES / max(math.cos(math.radians(max(abs(cell.south), abs(cell.south + 1)))), 0.1)
+    if cell.west + 1 + reach >= 180:
+        return [cell, Cell(cell.south, -180)]
+    if cell.west - reach <= -180:
+        return [cell, Cell(cell.south, 179)]
+    return [cell]
 
 
 def search_all(
@@ -135,6 +157,8 @@ def _asked(catalog: Catalog, search: CellSearch) -> dict[str, Any]:
         "collection": source.collection,
         "assets": source.assets,
         "public_urls": source.public_urls,
+        "recognize": source.recognize,
+        "form": TRIMMED_FORM,
         "bbox": search.query.bbox,
         "datetime": search.query.interval,
         "max_cloud_cover": search.query.max_cloud_cover,

@@ -1,20 +1,19 @@
 """Which tiles of CopDEM and WorldCover a window touches."""
 
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
-from factory_pipeline.catalog.items import Tile, parse_tiles
+from factory_pipeline.catalog.items import Tile, UnusableItem, count_reasons, parse_tiles
 from factory_pipeline.catalog.projection import to_degrees
 from factory_pipeline.catalog.providers import Catalog
-from factory_pipeline.catalog.query import ItemQuery, parse_time
+from factory_pipeline.catalog.query import Box, ItemQuery, parse_time
 from factory_pipeline.catalog.search import Cell, CellSearch, search_all
 from factory_pipeline.cog.grid import Grid
-
-logger = logging.getLogger(__name__)
 
 MARGIN_DEGREES = {"copdem": 3 / 3600, "worldcover": 1 / 12_000}
 """How far around a window tiles count too, in degrees of latitude.
@@ -27,6 +26,20 @@ MAP_YEARS = (2020, 2021)
 
 Bounds = NDArray[np.float64]
 """(windows, 4): west, south, east, north in degrees; east may pass 180."""
+_ROUNDING = 1e-6
+"""Degrees by which the edges of neighbouring tiles may miss each other."""
+
+
+@dataclass(frozen=True)
+class FoundTiles:
+    """The tiles of windows, and what can't be used of what the search gave."""
+
+    windows: list[tuple[Tile, ...]]
+    """For each window the tiles that it touches, in the order of their ids; empty where there is none."""
+    gaps: list[str]
+    """For each window a sentence where it lacks a part because items can't be used, else an empty text."""
+    unusable: tuple[UnusableItem, ...]
+    """The items that can't be used, in the order of their ids."""
 
 
 def map_year(year: int) -> int:
@@ -40,8 +53,8 @@ def find_tiles(
     grids: Sequence[Grid],
     years: Sequence[int] | None = None,
     cache: Path | None = None,
-) -> list[tuple[Tile, ...]]:
-    """For each window the tiles that it touches, in the order of their ids; empty where there is none.
+) -> FoundTiles:
+    """For each window the tiles that it touches.
 
     Args:
         catalog: where to search.
@@ -64,14 +77,37 @@ def find_tiles(
     }
     ordered = sorted(searches, key=lambda search: (search.cell, search.period))
     tiles, unusable = parse_tiles(search_all(catalog, ordered, cache))
-    for reason, count in unusable.items():
-        logger.warning("%s: %d items of %s can't be used: %s.", catalog.provider.name, count, layer, reason)
     touched: list[list[Tile]] = [[] for _ in grids]
     for tile in tiles:
-        for index in np.flatnonzero(_touches(tile, bounds)):
+        for index in np.flatnonzero(_touches(tile.bounds, bounds)):
             if map_years[index] in (None, tile.year):
                 touched[index].append(tile)
-    return [tuple(tiles) for tiles in touched]
+    missed: list[list[UnusableItem]] = [[] for _ in grids]
+    for item in unusable:
+        extent = (-180.0, -90.0, 180.0, 90.0) if item.outline is None else item.outline.bounds
+        for index in np.flatnonzero(_touches(extent, bounds)):
+            same_year = map_years[index] is None or item.time is None or item.time.year == map_years[index]
+            if same_year and not _covers(touched[index], bounds[index]):
+                missed[index].append(item)
+    return FoundTiles([tuple(tiles) for tiles in touched], [_gap(items) for items in missed], unusable)
+
+
+def _gap(missed: Sequence[UnusableItem]) -> str:
+    if not missed:
+        return ""
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in count_reasons(missed).items())
+    return f"Of the items that the catalog has for the window {len(missed)} can't be used ({reasons})."
+
+
+def _covers(tiles: Sequence[Tile], window: NDArray[np.float64]) -> bool:
+    """Whether tiles leave no part of a window out."""
+    boxes = [
+        shapely.box(west + turn, south, east + turn, north)
+        for west, south, east, north in (tile.bounds for tile in tiles)
+        for turn in (-360, 0, 360)
+    ]
+    covered = shapely.union_all(shapely.buffer(boxes, _ROUNDING, join_style="mitre"))
+    return bool(shapely.covers(covered, shapely.box(*window)))
 
 
 def _search(layer: str, cell: Cell, year: int | None) -> CellSearch:
@@ -117,8 +153,8 @@ def _bounds_in_degrees(grids: Sequence[Grid], margin: float) -> Bounds:
     return bounds
 
 
-def _touches(tile: Tile, bounds: Bounds) -> NDArray[np.bool_]:
-    west, south, east, north = tile.bounds
+def _touches(box: Box, bounds: Bounds) -> NDArray[np.bool_]:
+    west, south, east, north = box
     window_west, window_south, window_east, window_north = bounds.T
     in_latitude = (south < window_north) & (north > window_south)
     in_longitude = np.zeros(len(bounds), dtype=np.bool_)

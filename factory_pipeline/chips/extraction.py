@@ -1,15 +1,16 @@
 """Extraction of a batch, stage by stage. A stage that is finished is found, not done again."""
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 
 import polars as pl
 
 from factory_pipeline.catalog.choose import choose_products
+from factory_pipeline.catalog.items import UnusableItem
 from factory_pipeline.catalog.providers import Catalog, open_catalog
 from factory_pipeline.catalog.search import find_products
 from factory_pipeline.catalog.tiles import find_tiles
@@ -26,7 +27,7 @@ from factory_pipeline.gedi.batches import BatchPlan, split_of
 from factory_pipeline.gedi.granules import exact_time
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.settings import BuildSettings
-from factory_pipeline.storage import write_whole
+from factory_pipeline.storage import write_text, write_whole
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,21 @@ class BatchExtraction:
 
     def sentinel2(self, batch: str) -> StageOutcome:
         """Choose a product for every footprint, read its window, check its scene."""
-        unusable: dict[str, str] = {}
 
         def extract() -> ChipStack:
             footprints = self.plan.batch(batch)
             found = find_products(self.catalog, footprints, self._recipe.sentinel2, self._files.items)
-            unusable.update({reason: f"{count} products" for reason, count in found.unusable.items()})
+            self._keep_unusable(batch, "sentinel2", found.unusable_items)
             choices = choose_products(
-                footprints, found.products, self._recipe.sentinel2, self._recipe.window_size
+                footprints,
+                found.products,
+                self._recipe.sentinel2,
+                self._recipe.window_size,
+                found.unusable_items,
             )
             return extract_sentinel2(footprints, choices, self.reader, self._recipe)
 
-        return self._chips(batch, "sentinel2", extract, unusable)
+        return self._chips(batch, "sentinel2", extract)
 
     def copdem(self, batch: str) -> StageOutcome:
         """Read altitude and slope on the windows of the Sentinel-2 chips; drop steep footprints."""
@@ -94,8 +98,9 @@ class BatchExtraction:
         def extract() -> ChipStack:
             windows = self._load(batch, "sentinel2").table
             grids = window_grids(windows, self._recipe.window_size)
-            tiles = find_tiles(self.catalog, "copdem", grids, None, self._files.items)
-            return extract_terrain(windows, tiles, self.reader, self._recipe)
+            found = find_tiles(self.catalog, "copdem", grids, None, self._files.items)
+            self._keep_unusable(batch, "copdem", found.unusable)
+            return extract_terrain(windows, found.windows, self.reader, self._recipe, found.gaps)
 
         return self._chips(batch, "copdem", extract)
 
@@ -107,8 +112,9 @@ class BatchExtraction:
             grids = window_grids(windows, self._recipe.window_size)
             times = windows.join(self.plan.batch(batch), on="shot_number", how="left", maintain_order="left")
             years = [exact_time(seconds).year for seconds in times["delta_time"]]
-            tiles = find_tiles(self.catalog, "worldcover", grids, years, self._files.items)
-            return extract_landcover(windows, tiles, self.reader, self._recipe)
+            found = find_tiles(self.catalog, "worldcover", grids, years, self._files.items)
+            self._keep_unusable(batch, "worldcover", found.unusable)
+            return extract_landcover(windows, found.windows, self.reader, self._recipe, found.gaps)
 
         return self._chips(batch, "worldcover", extract)
 
@@ -130,13 +136,21 @@ class BatchExtraction:
         self._files.drop_chips(batch)
         return self._outcome_of_batch(batch, began, found)
 
-    def _chips(
-        self,
-        batch: str,
-        layer: str,
-        extract: Callable[[], ChipStack],
-        unusable: Mapping[str, str] = MappingProxyType({}),
-    ) -> StageOutcome:
+    def _keep_unusable(self, batch: str, layer: str, items: Sequence[UnusableItem]) -> None:
+        """Keep which items of the catalog could not be used, for the stage's remarks and the summary."""
+        kept = self._files.unusable_items(batch, layer)
+        if items:
+            write_text(kept, json.dumps({item.id: item.reason for item in items}, sort_keys=True))
+        else:
+            kept.unlink(missing_ok=True)
+
+    def _unusable(self, batch: str, layer: str) -> dict[str, str]:
+        """Remarks on the items that could not be used."""
+        kept = self._files.unusable_items(batch, layer)
+        reasons = Counter(json.loads(kept.read_text(encoding="utf-8")).values()) if kept.exists() else {}
+        return {reason: f"{count} items of the catalog" for reason, count in sorted(reasons.items())}
+
+    def _chips(self, batch: str, layer: str, extract: Callable[[], ChipStack]) -> StageOutcome:
         """Make the chips of one layer, unless they or the batch's dataset file are there."""
         began = time.monotonic()
         if self._files.batch(batch).exists():
@@ -151,7 +165,11 @@ class BatchExtraction:
         stack.save(path)
         by_gdal = {href: reason for href, reason in self.reader.fell_back.items() if href not in known}
         return _outcome(
-            stack.table.height + stack.rejects.height, stack.rejects, began, found, {**unusable, **by_gdal}
+            stack.table.height + stack.rejects.height,
+            stack.rejects,
+            began,
+            found,
+            {**self._unusable(batch, layer), **by_gdal},
         )
 
     def _outcome_of_batch(self, batch: str, began: float, found: bool) -> StageOutcome:

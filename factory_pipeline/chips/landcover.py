@@ -18,7 +18,11 @@ NO_WORLDCOVER = "no_worldcover"
 
 
 def extract_landcover(
-    windows: pl.DataFrame, tiles: Sequence[tuple[Tile, ...]], reader: WindowReader, recipe: Recipe
+    windows: pl.DataFrame,
+    tiles: Sequence[tuple[Tile, ...]],
+    reader: WindowReader,
+    recipe: Recipe,
+    gaps: Sequence[str] = (),
 ) -> ChipStack:
     """Read the land cover of each window, by nearest.
 
@@ -27,17 +31,18 @@ def extract_landcover(
         tiles: for each window the tiles that it touches, of the map for the shot's year.
         reader: reads the windows.
         recipe: window size.
+        gaps: for each window what it lacks because items of the catalog can't be used, from `find_tiles`.
 
     Returns:
         `worldcover` (chips, 1, rows, columns) uint8: class code, 0 where the map has none; a table of the
-        tiles. Reasons of rejects: `no_worldcover`, `asset_unreadable`.
+        tiles. Reasons of rejects: `no_worldcover`, `item_unusable`, `asset_unreadable`.
 
     Raises:
         SourceUnavailableError: the archive is away.
     """
     layer = TiledLayer(STAGE, Resampling.NEAREST, NO_WORLDCOVER)
     grids = window_grids(windows, recipe.window_size)
-    found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader)
+    found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader, gaps)
     cover, valid = stacked([window.pixels for window in found], recipe.window_size)
     has_data = np.logical_or.reduce(valid, axis=(1, 2))
     for window, is_there in zip(found, has_data.tolist(), strict=True):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from factory_pipeline.catalog.choose import ITEM_UNUSABLE
 from factory_pipeline.catalog.items import Tile
 from factory_pipeline.chips.reading import UNREADABLE, read_batch
 from factory_pipeline.cog.grid import Grid
@@ -51,16 +52,29 @@ class TiledLayer:
         grids: Sequence[Grid],
         tiles: Sequence[tuple[Tile, ...]],
         reader: WindowReader,
+        gaps: Sequence[str] = (),
     ) -> list[TiledWindow]:
         """Read the windows in their order; drop those that touch no tile, or one that can't be read.
+
+        Args:
+            shot_numbers: of the footprints.
+            grids: their windows.
+            tiles: for each window the tiles that it touches.
+            reader: reads the windows.
+            gaps: for each window what it lacks because items can't be used, else an empty text; those with a
+                text are dropped.
 
         Raises:
             SourceUnavailableError: the archive is away.
         """
         wanted = []
         reads = []
-        for shot, grid, touched in zip(shot_numbers, grids, tiles, strict=True):
-            if touched:
+        for shot, grid, touched, gap in zip(
+            shot_numbers, grids, tiles, gaps or [""] * len(tiles), strict=True
+        ):
+            if gap:
+                self.drop(shot, ITEM_UNUSABLE, gap)
+            elif touched:
                 wanted.append((shot, touched))
                 reads.append(WindowRead(tuple(tile.href for tile in touched), grid, self.resampling))
             else:

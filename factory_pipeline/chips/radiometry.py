@@ -5,17 +5,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-OFFSET = 1000
-"""Counts that products of baseline 04.00 and later carry on top.
-
-https://sentiwiki.copernicus.eu/web/s2-processing (BOA_ADD_OFFSET = -1000)
-"""
 NO_DATA = 0
+FLOOR = 1
+"""The lowest count that is data."""
+FLOOR_SHARE = 0.95
+"""Share of a window's pixels above which a band at the floor says nothing about the ground.
+
+Water and shadow, where a band may honestly reach the floor, are each limited to a quarter of a window.
+"""
 
 
-def remove_offset(counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def remove_offset(counts: NDArray[np.uint16], offset: int) -> NDArray[np.uint16]:
     """Take the offset away; 0 stays no data, and a dark pixel becomes 1 at least, never no data."""
-    lowered = np.maximum(counts, OFFSET + 1) - OFFSET
+    lowered = np.maximum(counts, offset + FLOOR) - offset
     return np.where(counts == NO_DATA, NO_DATA, lowered).astype(np.uint16, copy=False)
 
 

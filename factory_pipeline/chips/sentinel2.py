@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.catalog.choose import Choices
 from factory_pipeline.catalog.items import Product
-from factory_pipeline.chips.radiometry import OFFSET, as_counts, remove_offset
+from factory_pipeline.chips.radiometry import FLOOR, FLOOR_SHARE, as_counts, remove_offset
 from factory_pipeline.chips.reading import UNREADABLE, read_batch, read_windows
 from factory_pipeline.chips.scene import (
     FRACTIONS_DTYPE,
@@ -28,6 +28,8 @@ from factory_pipeline.recipe import Recipe, Sentinel2
 from factory_pipeline.rejects import REJECT_SCHEMA
 
 STAGE = "sentinel2"
+BAND_AT_FLOOR = "band_at_floor"
+"""The reason of a footprint whose product has a band without a signal in the window."""
 TABLE_SCHEMA: dict[str, pl.DataType] = {
     "shot_number": pl.Int64(),
     "item_id": pl.String(),
@@ -110,8 +112,8 @@ def extract_sentinel2(
 
     Returns:
         `sentinel2` (chips, 1 + bands, rows, columns) uint16: SCL, then counts; a table in TABLE_SCHEMA.
-        Rejects have the reason of the best product: `no_product`, the check that failed, or
-        `asset_unreadable`; their detail names every product that was tried.
+        Rejects have the reason of the best product: `no_product`, the check that failed,
+        `band_at_floor` or `asset_unreadable`; their detail names every product that was tried.
 
     Raises:
         SourceUnavailableError: the archive is away.
@@ -220,10 +222,12 @@ def read_bands(
     for place, scene in enumerate(scenes):
         own = answers[place * len(rules.bands) : (place + 1) * len(rules.bands)]
         failures = [band for band in own if isinstance(band, ReadFailure)]
+        bands = [band for band in own if isinstance(band, ReadWindow)]
         if failures:
             queue.miss(scene.candidate, UNREADABLE, failures[0].reason)
+        elif at_floor := bands_at_floor(scene.candidate.product, bands, rules):
+            queue.miss(scene.candidate, BAND_AT_FLOOR, at_floor)
         else:
-            bands = [band for band in own if isinstance(band, ReadWindow)]
             chips[scene.candidate.shot_number] = scene, bands
     return chips
 
@@ -233,13 +237,30 @@ def fill_chip(chip: NDArray[np.uint16], scene: Scene, bands: Sequence[ReadWindow
     chip[0] = scene.scl
     for place, band in enumerate(bands, start=1):
         chip[place] = as_counts(band.values)
-    if offset_to_remove(scene.candidate.product, rules):
-        chip[1:] = remove_offset(chip[1:])
+    if offset := offset_to_remove(scene.candidate.product, rules):
+        chip[1:] = remove_offset(chip[1:], offset)
 
 
 def offset_to_remove(product: Product, rules: Sentinel2) -> int:
     """Counts that are taken away from a product's bands."""
-    return OFFSET if product.offset_in_pixels and rules.remove_offset else 0
+    return product.offset if rules.remove_offset else 0
+
+
+def bands_at_floor(product: Product, bands: Sequence[ReadWindow], rules: Sentinel2) -> str:
+    """A sentence on the bands that are at the lowest count nearly everywhere; empty where none is.
+
+    Such a band says nothing about the ground: most likely an offset is removed that the pixels do not carry.
+    """
+    offset = offset_to_remove(product, rules)
+    shares = {
+        name: float((as_counts(band.values) <= offset + FLOOR).mean())
+        for name, band in zip(rules.bands, bands, strict=True)
+    }
+    named = [f"{name} ({share:.0%})" for name, share in shares.items() if share >= FLOOR_SHARE]
+    if not named:
+        return ""
+    why = f" once the offset of {offset} (baseline {product.baseline}) is removed" if offset else ""
+    return f"nearly all pixels of {', '.join(named)} are at the lowest count or hold no data{why}."
 
 
 def chip_table(scenes: Sequence[Scene], rules: Sentinel2) -> pl.DataFrame:

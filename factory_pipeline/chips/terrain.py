@@ -24,7 +24,11 @@ AT_ONCE = 64
 
 
 def extract_terrain(
-    windows: pl.DataFrame, tiles: Sequence[tuple[Tile, ...]], reader: WindowReader, recipe: Recipe
+    windows: pl.DataFrame,
+    tiles: Sequence[tuple[Tile, ...]],
+    reader: WindowReader,
+    recipe: Recipe,
+    gaps: Sequence[str] = (),
 ) -> ChipStack:
     """Read altitude and slope of each window; drop footprints on steep ground.
 
@@ -35,17 +39,18 @@ def extract_terrain(
         tiles: for each window the DEM tiles that it touches, from `find_tiles`.
         reader: reads the windows.
         recipe: window size, largest slope.
+        gaps: for each window what it lacks because items of the catalog can't be used, from `find_tiles`.
 
     Returns:
         `copdem` (chips, 2, rows, columns) float32: altitude [m] and slope [%]; a table of the tiles.
-        Reasons of rejects: `no_dem`, `slope`, `asset_unreadable`.
+        Reasons of rejects: `no_dem`, `slope`, `item_unusable`, `asset_unreadable`.
 
     Raises:
         SourceUnavailableError: the archive is away.
     """
     layer = TiledLayer(STAGE, Resampling.BILINEAR, NO_DEM)
     grids = [grid.padded(1) for grid in window_grids(windows, recipe.window_size)]
-    found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader)
+    found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader, gaps)
     altitude, valid = stacked([window.pixels for window in found], recipe.window_size + 2)
     altitude = altitude.astype(np.float32)
     void = ~valid.all(axis=(1, 2)) | (altitude.min(axis=(1, 2)) < LOWEST_ALTITUDE)

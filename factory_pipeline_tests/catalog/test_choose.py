@@ -1,7 +1,8 @@
 """Choosing the product, against the rule written out footprint by footprint."""
 
 import math
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from factory_pipeline.catalog.choose import choose_products
-from factory_pipeline.catalog.items import Product
+from factory_pipeline.catalog.items import Product, UnusableItem
 from factory_pipeline.catalog.projection import to_degrees
 from factory_pipeline.catalog.search import GEDI_EPOCH
 from factory_pipeline.cog.grid import Grid
@@ -25,8 +26,15 @@ SMALL = Grid(32631, 500_000, 5_600_000, 10, 10, 100, 100)
 
 
 def product(
-    name: str, days: float, cloud_cover: float, grid: Grid = SMALL, outline: shapely.Geometry | None = None
+    name: str,
+    days: float,
+    cloud_cover: float,
+    grid: Grid = SMALL,
+    outline: shapely.Geometry | None = None,
+    platform: str | None = None,
+    processed: str | None = None,
 ) -> Product:
+    """A product of a satellite of its own, unless another is named."""
     return Product(
         id=name,
         name=name,
@@ -35,8 +43,10 @@ def product(
         baseline="05.00",
         grid=grid,
         hrefs={},
-        offset_in_pixels=True,
+        offset=1000,
         outline=outline_of(grid.padded(50)) if outline is None else outline,
+        platform=name if platform is None else platform,
+        processed=None if processed is None else datetime.fromisoformat(processed).replace(tzinfo=UTC),
     )
 
 
@@ -86,10 +96,63 @@ def test_limits_of_time_and_cloud_cover() -> None:
     assert chosen(footprints(CENTRE), products) == ["first", "last", "just clear"]
 
 
-def test_reprocessed_product_is_another_product() -> None:
-    assert chosen(footprints(CENTRE), [product("N0500", 100, 3), product("N0214", 100, 3)]) == [
-        "N0214",
-        "N0500",
+SHIFTED = SMALL.window(-20, -20, 140, 140)
+"""The grid of a neighbouring tile that overlaps."""
+
+
+def test_second_candidate_is_another_acquisition_not_the_neighbouring_tile() -> None:
+    products = [
+        product("first in T31UCT", 100, 3, platform="2A"),
+        product("first in T31UDT", 100.0003, 3.5, SHIFTED, platform="2A"),
+        product("second", 102.5, 9, platform="2B"),
+        product("third", 105, 12, platform="2A"),
+    ]
+    assert chosen(footprints(CENTRE), products, candidates=2) == ["first in T31UCT", "second"]
+    assert chosen(footprints(CENTRE), products) == ["first in T31UCT", "second", "third"]
+    # Where the first tile does not hold the window the neighbour shows the acquisition.
+    edge = (100.0, SMALL.left + 25, SMALL.top - 505)
+    assert chosen(footprints(edge), products[:2]) == ["first in T31UDT"]
+
+
+@pytest.mark.parametrize("candidates", [1, 2])
+def test_newest_processing_of_an_acquisition_wins(candidates: int) -> None:
+    old = product("N0214", 100, 3, platform="2A", processed="2020-06-01T13:00:00")
+    new = product("A newer", 100, 3.2, platform="2A", processed="2023-02-01T00:00:00")
+    assert chosen(footprints(CENTRE), [old, new], candidates=candidates) == ["A newer"]
+    # Also where it then is too cloudy: the older is not what its makers stand by.
+    cloudy = replace(new, cloud_cover=30)
+    assert chosen(footprints(CENTRE), [old, cloudy], candidates=candidates) == []
+    # Without a time of processing the baseline tells.
+    by_baseline = [replace(old, processed=None, baseline="02.14"), replace(new, processed=None)]
+    assert chosen(footprints(CENTRE), by_baseline, candidates=candidates) == ["A newer"]
+
+
+def test_unusable_items_are_counted_where_they_are_missed() -> None:
+    here = outline_of(SMALL)
+    day = GEDI_EPOCH + timedelta(days=100)
+    items = [
+        UnusableItem("a", "no asset B02", day, 3, here),
+        UnusableItem("b", "no asset B02", None, None, None),
+        UnusableItem("c", "no eo:cloud_cover", day, None, here),
+        UnusableItem("cloudy", "no asset B02", day, 25, here),
+        UnusableItem("late", "no asset B02", day + timedelta(days=30), 3, here),
+        UnusableItem("elsewhere", "no asset B02", day, 3, shapely.box(50, 10, 51, 11)),
+    ]
+    frame = footprints(CENTRE, (300, *CENTRE[1:]))
+    choices = choose_products(frame, [product("p", 100, 60)], Sentinel2(), 32, items)
+    assert choices.rejects["reason"].to_list() == ["item_unusable"] * 2
+    assert choices.rejects["detail"][0] == (
+        "Of 4 products that the search gave here within 10 days, 3 can't be used (no asset B02: 2,"
+        " no eo:cloud_cover: 1), 1 have 25 % cloud cover or more and 0 do not hold the whole window."
+    )
+    served = choose_products(frame, [product("p", 100, 1)], Sentinel2(), 32, items[:1])
+    assert served.rejects.rows() == [
+        (
+            1001,
+            "no_product",
+            "Of 0 products that the search gave here within 10 days, 0 have 25 % cloud cover or more"
+            " and 0 do not hold the whole window.",
+        )
     ]
 
 
@@ -167,6 +230,8 @@ def test_no_products_and_no_footprints() -> None:
 def by_the_rule(frame: pl.DataFrame, products: list[Product], rules: Sentinel2, size: int) -> list[tuple]:
     """(shot number, rank, product id, row, column), one footprint and one product at a time."""
     rows = []
+    newest = {(each.platform, each.time, each.grid): each for each in sorted(products, key=lambda p: p.id)}
+    products = list(newest.values())
     for shot_number, delta_time, latitude, longitude in frame.iter_rows():
         usable = []
         for each in products:
@@ -184,8 +249,12 @@ def by_the_rule(frame: pl.DataFrame, products: list[Product], rules: Sentinel2, 
             shown = each.outline.covers(shapely.Point(longitude, latitude))
             in_time = distance <= rules.max_days * DAY
             if whole and shown and in_time and each.cloud_cover < rules.max_cloud_cover:
-                usable.append((each.cloud_cover, distance, each.id, row, column))
-        for rank, (_, _, name, row, column) in enumerate(sorted(usable)[: rules.candidates]):
+                usable.append((each.cloud_cover, distance, each.id, row, column, (each.platform, each.time)))
+        acquisitions = {}
+        for *values, acquisition in sorted(usable):
+            acquisitions.setdefault(acquisition, values)
+        tried = list(acquisitions.values())[: rules.candidates]
+        for rank, (_, _, name, row, column) in enumerate(tried):
             rows.append((shot_number, rank, name, row, column))
     return rows
 
@@ -199,6 +268,7 @@ some_products = st.lists(
         st.sampled_from([0.0, 1.0, 24.0, 25.0, 80.0]),
         st.sampled_from(GRIDS),
         st.booleans(),
+        st.sampled_from(["2A", "2B", ""]),
     ),
     max_size=12,
 )
@@ -217,8 +287,15 @@ some_places = st.lists(
 @given(drawn=some_products, places=some_places, candidates=st.integers(1, 4), size=st.sampled_from([8, 32]))
 def test_join_follows_the_rule(drawn: list, places: list, candidates: int, size: int) -> None:
     products = [
-        product(f"p{index}", days, cloud, grid, None if whole else outline_of(SMALL.window(0, 0, 60, 100)))
-        for index, (days, cloud, grid, whole) in enumerate(drawn)
+        product(
+            f"p{index:02d}",
+            days,
+            cloud,
+            grid,
+            None if whole else outline_of(SMALL.window(0, 0, 60, 100)),
+            platform,
+        )
+        for index, (days, cloud, grid, whole, platform) in enumerate(drawn)
     ]
     frame = footprints(*places)
     rules = Sentinel2(candidates=candidates)

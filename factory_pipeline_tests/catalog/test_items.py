@@ -13,6 +13,7 @@ import shapely
 
 from factory_pipeline.catalog.items import (
     UnusableItemError,
+    count_reasons,
     parse_product,
     parse_products,
     parse_tile,
@@ -77,7 +78,7 @@ def test_offset_is_in_the_pixels_unless_it_was_removed(
     item: Item, baseline: str, fields: dict[str, bool], in_pixels: bool
 ) -> None:
     item["properties"] |= {"s2:processing_baseline": baseline, **fields}
-    assert parse(item).offset_in_pixels is in_pixels
+    assert parse(item).offset == (1000 if in_pixels else 0)
 
 
 def test_baseline_is_read_from_the_name_where_no_field_holds_it(item: Item) -> None:
@@ -166,10 +167,9 @@ def test_tile_without_projection_fields_has_the_bounds_of_its_bbox() -> None:
     item["bbox"] = [6, 0, 10.0, 9, 3, 500.0]
     trimmed = trim_item(item, PLANETARY_COMPUTER.worldcover)
     assert parse_tile(trimmed).bounds == (6, 0, 9, 3)
-    assert parse_tiles([{**trimmed, "bbox": None}, {**trimmed, "id": "x", "assets": {}}]) == (
-        (),
-        {"neither projection fields nor a bbox": 1, "no raster asset": 1},
-    )
+    tiles, unusable = parse_tiles([{**trimmed, "bbox": None}, {**trimmed, "id": "x", "assets": {}}])
+    assert tiles == ()
+    assert count_reasons(unusable) == {"neither projection fields nor a bbox": 1, "no raster asset": 1}
 
 
 # Real items
@@ -201,9 +201,9 @@ def test_real_items_of_planetary_computer(real_items: Path) -> None:
     new = by_id["S2B_MSIL2A_20250312T014549_R074_T53NKG_20250312T041213"]
     assert new.name == "S2B_MSIL2A_20250312T014549_N0511_R074_T53NKG_20250312T041213"
     assert new.grid == Grid(32653, 199_980, 700_020, 10, 10, 10_980, 10_980)
-    assert new.offset_in_pixels
+    assert new.offset == 1000
     old = by_id["S2A_MSIL2A_20190101T000001_R116_T60VUK_20201007T214652"]
-    assert (old.baseline, old.offset_in_pixels, old.cloud_cover) == ("02.12", False, 56.297088)
+    assert (old.baseline, old.offset, old.cloud_cover) == ("02.12", 0, 56.297088)
 
 
 def test_real_items_of_earth_search(real_items: Path) -> None:
@@ -212,7 +212,7 @@ def test_real_items_of_earth_search(real_items: Path) -> None:
     by_id = {product.id: product for product in found.products}
     product = by_id["S2A_13TDE_20231008_0_L2A"]
     assert product.name == "S2A_MSIL2A_20231008T175231_N0509_R141_T13TDE_20231008T233154"
-    assert (product.baseline, product.offset_in_pixels) == ("05.09", False)
+    assert (product.baseline, product.offset) == ("05.09", 0)
     assert product.grid == Grid(32613, 399_960, 4_500_000, 10, 10, 10_980, 10_980)
     assert product.hrefs["B8A"].endswith("/B8A.tif")
     # One tool's extract of the catalog keeps next to no properties: nobody can tell its radiometry.
@@ -223,7 +223,7 @@ def test_real_item_of_the_older_earth_search(real_items: Path) -> None:
     (item,) = _items_of(real_items, "earth-search__sentinel-s2-*.json", "sentinel-s2-l2a-cogs")
     product = parse(item)
     assert product.name == "S2B_MSIL2A_20250731T131909_N0511_R095_T20EPT_20250731T143919"
-    assert (product.baseline, product.offset_in_pixels) == ("05.11", False)
+    assert (product.baseline, product.offset) == ("05.11", 0)
 
 
 def test_real_tiles(real_items: Path) -> None:
@@ -232,7 +232,7 @@ def test_real_tiles(real_items: Path) -> None:
         for pattern in ("pc__*.json", "*pc.json", "stactools*item.json")
         for item in _items_of(real_items, pattern, "cop-dem-glo-30")
     )
-    assert unusable == {}
+    assert unusable == ()
     bounds = {tile.name: tile.bounds for tile in dem}
     assert bounds["Copernicus_DSM_COG_10_N53_00_W115_00_DEM"] == pytest.approx(
         (-115.00020833, 53.00013889, -114.00020833, 54.00013889)
@@ -242,7 +242,7 @@ def test_real_tiles(real_items: Path) -> None:
         for pattern in ("pc__*.json", "ESA*.json")
         for item in _items_of(real_items, pattern, "esa-worldcover")
     )
-    assert unusable == {}
+    assert unusable == ()
     assert {(tile.name, tile.year): tile.bounds for tile in maps} == {
         ("ESA_WorldCover_10m_2020_v100_N00E006", 2020): pytest.approx((6, 0, 9, 3)),
         ("ESA_WorldCover_10m_2021_v200_N00E006", 2021): pytest.approx((6, 0, 9, 3)),

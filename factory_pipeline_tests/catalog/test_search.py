@@ -151,7 +151,7 @@ def test_cells_at_the_antimeridian(root: Path, server: SampleServer, longitude: 
 
 def test_no_footprints_no_search(tmp_path: Path) -> None:
     catalog = open_catalog("http://127.0.0.1:9/nobody-is-asked")
-    assert find_products(catalog, IN_JUNE.clear(), Sentinel2(), tmp_path) == Found((), {})
+    assert find_products(catalog, IN_JUNE.clear(), Sentinel2(), tmp_path) == Found(())
 
 
 # What is kept

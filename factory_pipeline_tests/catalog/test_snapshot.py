@@ -113,16 +113,16 @@ def test_missing_assets_and_fields_are_missing(snapshots: Catalog) -> None:
 
 def test_same_tiles(static: Catalog, snapshots: Catalog) -> None:
     windows = [window_at(0.5, 6.0), window_at(1e-4, 6.0), window_at(0.5, 180.0), window_at(20.5, -40.5)]
-    found = find_tiles(snapshots, "copdem", windows)
+    found = find_tiles(snapshots, "copdem", windows).windows
     assert [len(tiles) for tiles in found] == [2, 3, 2, 0]
-    assert found == find_tiles(static, "copdem", windows)
+    assert found == find_tiles(static, "copdem", windows).windows
 
 
 def test_same_maps_though_their_datetime_is_null(static: Catalog, snapshots: Catalog) -> None:
     windows, years = [window_at(0.5, 6.0)] * 3, [2019, 2020, 2021]
-    found = find_tiles(snapshots, "worldcover", windows, years)
+    found = find_tiles(snapshots, "worldcover", windows, years).windows
     assert [[tile.year for tile in tiles] for tiles in found] == [[2020] * 2, [2020] * 2, [2021] * 2]
-    assert found == find_tiles(static, "worldcover", windows, years)
+    assert found == find_tiles(static, "worldcover", windows, years).windows
 
 
 edges = st.sampled_from([-180.0, -179.0, 0.0, 1.0, 2.5, 3.0, 6.0, 9.0, 50.9, 60.0, 61.0, 178.5, 179.0, 180.0])
@@ -257,7 +257,7 @@ def test_snapshot_by_url_and_by_path_in_a_provider_file(root: Path) -> None:
         found = find_products(catalog, IN_JUNE, rules)
         assert [product.id for product in found.products] == ["A", "B"]
         assert found.products[0].hrefs["SCL"] == f"{server.url}/s2/A/SCL.tif"
-        assert len(find_tiles(catalog, "worldcover", [window_at(0.5, 6.0)], [2020])[0]) == 2
+        assert len(find_tiles(catalog, "worldcover", [window_at(0.5, 6.0)], [2020]).windows[0]) == 2
         with pytest.raises(CatalogError, match=r"There is no STAC snapshot http://127.*/none.parquet"):
             catalog.search("copdem", EVERYWHERE)
 

@@ -59,7 +59,7 @@ def made_product(name: str, offset_in_pixels: bool = False, epsg: int = 32640) -
         baseline="05.00" if offset_in_pixels else "02.14",
         grid=Grid(epsg, GRID.left, GRID.top, 10, 10, GRID.width, GRID.height),
         hrefs={band: f"{name}/{band}" for band in ("SCL", *S2_BANDS)},
-        offset_in_pixels=offset_in_pixels,
+        offset=1000 if offset_in_pixels else 0,
         outline=shapely.box(50, 35, 52, 37),
     )
 

@@ -8,7 +8,7 @@ from factory_pipeline.chips.radiometry import as_counts, remove_offset
 
 def test_every_count_is_a_thousand_lower_and_no_data_stays():
     counts = np.arange(65536, dtype=np.uint16)
-    lowered = remove_offset(counts)
+    lowered = remove_offset(counts, 1000)
     assert lowered.dtype == np.uint16
     assert lowered[0] == 0
     np.testing.assert_array_equal(lowered[1002:], counts[1002:] - 1000)

@@ -105,6 +105,30 @@ def test_the_offset_is_removed_where_the_product_has_it_and_the_recipe_says_so(i
     assert (stack.arrays["sentinel2"][0, 0] == LAND).all()
 
 
+def test_band_at_the_floor_is_refused_and_the_next_candidate_taken():
+    """A product of which an offset is removed that its pixels do not carry."""
+    rasters = made_scene("dark", level=0) | made_scene("fine", level=0)
+    rasters["dark/B02"] = np.minimum(rasters["dark/B02"], 400)
+    products = [made_product("dark", offset_in_pixels=True), made_product("fine")]
+    stack = extract(products, {1: [0], 2: [0, 1]}, rasters)
+    assert stack.table.select("shot_number", "product_name").rows() == [(2, "fine")]
+    ((shot, stage, reason, detail),) = stack.rejects.rows()
+    assert (shot, stage, reason) == (1, "sentinel2", "band_at_floor")
+    assert detail.startswith("dark: nearly all pixels of B02 (100%)")
+    assert detail.endswith(
+        "at the lowest count or hold no data once the offset of 1000 (baseline 05.00) is removed."
+    )
+
+
+@pytest.mark.parametrize(("dark_share", "taken"), [(0.9, True), (0.97, False)])
+def test_band_that_is_dark_in_parts_of_the_window_is_data(dark_share, taken):
+    rasters = made_scene("one", level=2000)
+    dark = np.random.default_rng(0).random(GRID.shape) < dark_share
+    rasters["one/B12"] = np.where(dark, 900, rasters["one/B12"]).astype(np.uint16)
+    stack = extract([made_product("one", offset_in_pixels=True)], {1: [0]}, rasters)
+    assert stack.table.height == taken
+
+
 def test_each_footprint_has_a_chip_or_a_reason():
     cloudy = np.full(GRID.shape, LAND)
     cloudy[:, 195:] = CLOUDS
