@@ -209,6 +209,12 @@ def collections(address: str | None) -> None:
 )
 @click.option("--label-map", type=PATH, metavar="FILE", help="The label of each value of masks (JSON, YAML).")
 @click.option("--name-ending", default="", metavar="E", help="What follows an item's name in a file's name.")
+@click.option(
+    "--match",
+    metavar="REGEX",
+    help="Finds the item's name in a file's name (its first group), such as '^[0-9a-f]{8}-(.+)$'.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def annotate(
     collection_id: str,
     file: Path,
@@ -217,18 +223,25 @@ def annotate(
     label_property: str,
     label_map: Path | None,
     name_ending: str,
+    match: str | None,
+    as_json: bool,
 ) -> None:
-    """Add annotations to the items of a collection: GeoJSON, COCO, or a folder of masks."""
+    """Add annotations to the items of a collection: GeoJSON, COCO, or a folder of masks.
+
+    Prints which images are items of the collection, and how many annotations were added and dropped, with the
+    reasons.
+    """
     from contextlib import closing
 
-    from factory_pipeline.doors.annotate import AnnotationFormat, add_annotations
+    from factory_pipeline.doors.annotate import AnnotationFormat
+    from factory_pipeline.doors.annotate import annotate as add
     from factory_pipeline.onboard import open_registry
     from factory_pipeline.registry.records import AnnotationSource
     from factory_pipeline.storage import FactoryHome
 
     home = FactoryHome.from_environment()
     with closing(open_registry(home)) as registry:
-        operation = add_annotations(
+        _, report = add(
             registry,
             home,
             collection_id,
@@ -238,8 +251,9 @@ def annotate(
             label_property=label_property,
             label_map=label_map,
             name_ending=name_ending,
+            match=match,
         )
-    echo(f"Operation {operation.id}")
+    echo_block(json.dumps(report.to_json(), indent=2) if as_json else report)
 
 
 @collection_group.command("delete")

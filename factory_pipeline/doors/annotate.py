@@ -1,6 +1,7 @@
 """Adding annotations to the items of a collection: an operation with an id, by people or by a model."""
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from factory_pipeline.doors.documents import read_json
 from factory_pipeline.doors.geojson import read_geojson
 from factory_pipeline.doors.masks import LabelMap, read_masks
 from factory_pipeline.doors.registering import add_operation
+from factory_pipeline.doors.report import AnnotationReport, ReadAnnotations
 from factory_pipeline.errors import ArgumentError, LakeError, RegistryError
-from factory_pipeline.lake.annotations import annotations_hash
+from factory_pipeline.lake.annotations import annotations_hash, objects_by_label
 from factory_pipeline.lake.places import relative_to_home, resolve
 from factory_pipeline.registry.records import AnnotationSource, Collection, Operation
 from factory_pipeline.registry.registry import Registry
@@ -40,12 +42,25 @@ def add_annotations(
     collection_id: str,
     source: Literal["human", "machine"] | AnnotationSource,
     path: Path,
+    **options: Any,
+) -> Operation:
+    """Add annotations to items that a collection has; as `annotate`, without its report."""
+    return annotate(registry, home, collection_id, source, path, **options)[0]
+
+
+def annotate(
+    registry: Registry,
+    home: FactoryHome,
+    collection_id: str,
+    source: Literal["human", "machine"] | AnnotationSource,
+    path: Path,
     *,
     format: Literal["geojson", "coco", "masks"] | AnnotationFormat | None = None,
     label_property: str = "label",
     label_map: LabelMap | Path | None = None,
     name_ending: str = "",
-) -> Operation:
+    match: str | None = None,
+) -> tuple[Operation, AnnotationReport]:
     """Add annotations to items that a collection has; they are one operation.
 
     The same annotations of the same source again are the same operation. Nothing refers to the given files
@@ -61,19 +76,25 @@ def add_annotations(
         label_property: which property of GeoJSON features is the label.
         label_map: the name of each value of masks, or a file with it.
         name_ending: what follows the names of items in the names of images or masks.
+        match: a regular expression that finds the name of the item in the name of an image or mask: its first
+            group, else all that it matches.
+
+    Returns:
+        The operation, and what became of the annotations that were given.
 
     Raises:
-        ArgumentError: source or format is not allowed.
+        ArgumentError: source, format or match is not allowed.
         LakeError: the annotations are broken or do not fit the items; nothing is left then.
         RegistryError: there is no such living collection.
     """
     by = _one_of(AnnotationSource, source, "source")
     kind = None if format is None else _one_of(AnnotationFormat, format, "format")
+    pattern = _pattern(match)
     collection = registry.collection(collection_id)
     if collection.deleted_at is not None:
         raise RegistryError(f"The collection {collection_id} is deleted; only a living one can be annotated.")
     if kind is AnnotationFormat.MASKS or (kind is None and path.is_dir()):
-        return _add_masks(registry, home, collection, by, path, label_map, name_ending)
+        return _add_masks(registry, home, collection, by, path, label_map, name_ending, pattern)
     if kind is None and path.suffix.lower() not in DOCUMENTS:
         raise LakeError(
             f"What {path.name} is can't be told from its name; allowed are {' and '.join(DOCUMENTS)} (GeoJSON"
@@ -81,10 +102,23 @@ def add_annotations(
         )
     document, items = read_json(path), resolve(collection.items_path, home)
     if (kind or _kind_of(document, path)) is AnnotationFormat.GEOJSON:
-        annotations = read_geojson(document, path.name, items, label_property)
+        read = read_geojson(document, path.name, items, label_property, name_ending, pattern)
     else:
-        annotations = read_coco(document, path.name, items, name_ending)
-    return add_operation(registry, home, collection, by, annotations)
+        read = read_coco(document, path.name, items, name_ending, pattern)
+    operation = add_operation(registry, home, collection, by, read.frame)
+    return operation, _report(operation, read)
+
+
+def _report(operation: Operation, read: ReadAnnotations) -> AnnotationReport:
+    count = sum(count for _, count in objects_by_label(read.frame.lazy(), "item").collect().iter_rows())
+    return AnnotationReport(operation.id, read.matched, tuple(read.unmatched), count, read.left_out)
+
+
+def _pattern(match: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if match is None else re.compile(match)
+    except re.error as error:
+        raise ArgumentError("match", match, f"it is no regular expression: {error}") from None
 
 
 def _add_masks(
@@ -95,12 +129,15 @@ def _add_masks(
     folder: Path,
     label_map: LabelMap | Path | None,
     name_ending: str,
-) -> Operation:
+    match: re.Pattern[str] | None,
+) -> tuple[Operation, AnnotationReport]:
     if not folder.is_dir():
         raise LakeError(f"{folder} is no folder; masks are given as a folder of rasters.")
     files = home.collection(collection.name, collection.content_hash)
     with _scratch(files.root) as copies:
-        annotations = read_masks(folder, resolve(collection.items_path, home), copies, label_map, name_ending)
+        items = resolve(collection.items_path, home)
+        read = read_masks(folder, items, copies, label_map, name_ending, match)
+        annotations = read.frame
         place = files.masks(annotations_hash(annotations, source))
         known = place.exists()
         if not known:
@@ -109,11 +146,12 @@ def _add_masks(
     try:
         kept = pl.lit(f"{relative_to_home(place, home)}/") + pl.col("raster").struct.field("path")
         raster = pl.col("raster").struct.with_fields(kept.alias("path"))
-        return add_operation(registry, home, collection, source, annotations.with_columns(raster))
+        operation = add_operation(registry, home, collection, source, annotations.with_columns(raster))
     except BaseException:
         if not known:
             shutil.rmtree(place, ignore_errors=True)
         raise
+    return operation, _report(operation, read)
 
 
 @contextmanager

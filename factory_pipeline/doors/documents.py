@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from factory_pipeline.doors.report import BadAnnotationError
 from factory_pipeline.errors import LakeError
 
 
@@ -29,12 +30,12 @@ def confidence(value: Any, where: str) -> float | None:
     """A confidence from 0 to 1, or None.
 
     Raises:
-        LakeError: it is something else.
+        BadAnnotationError: it is something else.
     """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise LakeError(f"{where} has the confidence {value!r}; it must be a number from 0 to 1.")
+        raise BadAnnotationError(where, f"has the confidence {value!r}; it must be a number from 0 to 1")
     return float(value)
 
 

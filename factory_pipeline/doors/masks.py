@@ -1,18 +1,18 @@
 """Annotations from masks: a folder of rasters of class values, each called like its image."""
 
+import re
 import shutil
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import yaml
 
 from factory_pipeline.checksum import sha256_of
 from factory_pipeline.doors.named import Item, items_named
 from factory_pipeline.doors.rasters import of_each, values_in
+from factory_pipeline.doors.report import LeftOut, ReadAnnotations
 from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.annotations import annotation_frame
 from factory_pipeline.lake.tables import AnnotationType
@@ -40,7 +40,8 @@ def read_masks(
     copies: Path,
     label_map: LabelMap | Path | None = None,
     name_ending: str = "",
-) -> pl.DataFrame:
+    match: re.Pattern[str] | None = None,
+) -> ReadAnnotations:
     """The annotations of the masks in a folder, of which copies are made: the folder may vanish later.
 
     Args:
@@ -51,34 +52,38 @@ def read_masks(
         label_map: the name of each value, or a JSON or YAML file with it; None takes `label_map.json` or
             `label_map.yaml` of the folder. A value whose name is null is left out, such as a background.
         name_ending: what follows the names of the items in the names of the masks, such as `_pred`.
+        match: finds the names of the items in the paths of the masks below the folder.
 
     Returns:
-        A frame in ANNOTATION_SCHEMA; paths of rasters are names in `copies`.
+        What was read; paths of rasters are names in `copies`.
 
     Raises:
         LakeError: the masks do not fit the items, or a value has no name.
     """
     names = _names(folder, label_map)
     masks = _masks_in(folder)
-    found = items_named(items, [path.name for path in masks], folder.name, name_ending)
-    copied = _copied([path for path in masks if path.name in found], found, copies)
+    given = {path.relative_to(folder).as_posix(): path for path in masks}
+    found = items_named(items, given, folder.name, name_ending, match)
+    meant = {given[name]: item for name, item in found.items()}
+    copied = _copied(meant, copies)
     read = of_each(_read, copied.values())
     rows = [
         row
         for (path, copy), mask in zip(copied.items(), read, strict=True)
-        for row in _rows(path, found[path.name], mask, copy.name, names)
+        for row in _rows(path, meant[path], mask, copy.name, names)
     ]
     if not rows:
         raise LakeError(f"The masks in {folder} hold no value with a name.")
-    return annotation_frame(rows).sort("item", maintain_order=True)
+    frame = annotation_frame(rows).sort("item", maintain_order=True)
+    return ReadAnnotations(frame, len(found), [name for name in given if name not in found], LeftOut())
 
 
-def _copied(masks: list[Path], items: Mapping[str, Item], folder: Path) -> dict[Path, Path]:
+def _copied(masks: Mapping[Path, Item], folder: Path) -> dict[Path, Path]:
     """Copies of masks, called by their items."""
     copies: dict[Path, Path] = {}
     taken: dict[str, Path] = {}
-    for path in masks:
-        item = items[path.name].id
+    for path, meant in masks.items():
+        item = meant.id
         if item in taken:
             raise LakeError(f"The item {item} has two masks: {taken[item].name} and {path.name}.")
         taken[item], copies[path] = path, folder / f"{item}{path.suffix.lower()}"
@@ -144,8 +149,6 @@ def _masks_in(folder: Path) -> list[Path]:
     masks = [path for path in files if path.suffix.lower() in EXACT]
     if not masks:
         raise LakeError(f"The folder {folder} holds no masks; allowed are {', '.join(EXACT)}.")
-    if twice := [name for name, count in Counter(path.name for path in masks).items() if count > 1]:
-        raise LakeError(f"The folder {folder} holds two masks of the name {twice[0]}.")
     return masks
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from factory_pipeline.errors import LakeError
 from factory_pipeline.lake.hashing import RowsHash
-from factory_pipeline.lake.tables import ANNOTATION_SCHEMA
+from factory_pipeline.lake.tables import ANNOTATION_SCHEMA, GROUP
 from factory_pipeline.parquet import ParquetBatches
 from factory_pipeline.storage import write_whole
 
@@ -52,6 +52,22 @@ def scan_annotations(path: Path) -> pl.LazyFrame:
     if not path.exists():
         raise LakeError(f"The annotations {path} are missing; the collection that they belong to is broken.")
     return pl.scan_parquet(path).select(list(ANNOTATION_SCHEMA))
+
+
+def objects_by_label(annotations: pl.LazyFrame, *of: str) -> pl.LazyFrame:
+    """Count annotations by label; parts of one object count once.
+
+    Args:
+        annotations: `label` and `metadata`, as in ANNOTATION_SCHEMA.
+        of: the columns that tell apart the items and operations whose annotations these are.
+
+    Returns:
+        `label`, `len`, ordered by label.
+    """
+    group = pl.col("metadata").str.json_path_match(f"$.{GROUP}")
+    parts = pl.struct(*of, group.alias("group")).filter(group.is_not_null())
+    counted = group.is_null().sum() + parts.n_unique()
+    return annotations.group_by("label").agg(len=counted.cast(pl.UInt32)).sort("label")
 
 
 def annotation_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:

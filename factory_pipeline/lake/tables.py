@@ -68,6 +68,12 @@ both are null where the image is not georeferenced. `split` is the one that it c
 
 METADATA_PREFIX = "metadata."
 
+GROUP = "group"
+"""Key in the metadata of annotations: those of one item and operation with the same value are parts of one
+object, such as a building behind a tree."""
+CROWD = "iscrowd"
+"""Key in the metadata of annotations: 1 where one stands for many objects that nobody told apart (COCO)."""
+
 ANNOTATION_SCHEMA: dict[str, pl.DataType] = {
     "item": pl.String(),
     "type": pl.String(),

@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from factory_pipeline.errors import LakeError
-from factory_pipeline.lake.annotations import scan_annotations
+from factory_pipeline.lake.annotations import objects_by_label, scan_annotations
 from factory_pipeline.lake.content import SPLITS
 from factory_pipeline.lake.places import resolve
 from factory_pipeline.plain_text import plain
@@ -191,7 +191,7 @@ def _collection(registry: Registry, home: FactoryHome, collection: Collection) -
 def _operation(home: FactoryHome, operation: Operation) -> OperationSummary:
     counts, damage = {}, None
     try:
-        labels = scan_annotations(resolve(operation.path, home)).group_by("label").len().sort("label")
+        labels = objects_by_label(scan_annotations(resolve(operation.path, home)), "item")
         counts = dict(labels.collect(engine="streaming").iter_rows())
     except LakeError as error:
         damage = str(error)

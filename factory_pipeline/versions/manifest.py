@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory_pipeline.errors import LakeError
+from factory_pipeline.lake.annotations import objects_by_label
 from factory_pipeline.lake.content import SPLITS
 from factory_pipeline.lake.hashing import RowsHash
 from factory_pipeline.lake.tables import MANIFEST_SCHEMA, AnnotationType
@@ -228,8 +229,10 @@ class _Tally:
     def add(self, rows: pl.DataFrame) -> None:
         self._hash.update(rows.select(_HASHED))
         self._items.update(dict(rows.group_by("split").len().iter_rows()))
-        annotations = rows.select(pl.col("annotations").explode(empty_as_null=False).struct.unnest())
-        self._annotations.update(dict(annotations.group_by("label").len().iter_rows()))
+        exploded = rows.select("name", "annotations").explode("annotations", empty_as_null=False)
+        annotations = exploded.unnest("annotations")
+        counts = objects_by_label(annotations.lazy(), "name", "operation").collect()
+        self._annotations.update(dict(counts.iter_rows()))
         masks = annotations.filter(pl.col("type") == AnnotationType.MASK)
         for label, value in (
             masks.select("label", pl.col("raster").struct.field("value")).unique().iter_rows()

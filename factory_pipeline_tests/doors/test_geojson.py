@@ -14,6 +14,7 @@ from pyproj import Transformer
 from rasterio.warp import transform_geom
 
 from factory_pipeline.doors.annotate import add_annotations
+from factory_pipeline.doors.annotate import annotate as annotate_with_report
 from factory_pipeline.errors import LakeError
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
@@ -32,7 +33,7 @@ from factory_pipeline_tests.doors.made import (
 Annotate = Callable[..., list[dict[str, Any]]]
 
 
-def feature(geometry: Any, label: str | None = "Field", **properties: Any) -> dict[str, Any]:
+def feature(geometry: Any, label: Any = "Field", **properties: Any) -> dict[str, Any]:
     given = geometry if isinstance(geometry, dict) or geometry is None else shapely.geometry.mapping(geometry)
     said = properties if label is None else {"label": label, **properties}
     return {"type": "Feature", "geometry": given, "properties": said}
@@ -171,6 +172,54 @@ def test_a_polygon_that_crosses_itself_is_mended(annotate: Annotate) -> None:
     assert sum(shapely.Polygon(row["rings"][0]).area for row in rows) == pytest.approx(50)
 
 
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [(1.0, "1"), (1, "1"), (-2.0, "-2"), (2.5, "2.5"), (1e15, "1000000000000000"), ("1.0", "1.0")],
+)
+def test_numbers_are_labels(annotate: Annotate, given: Any, label: str) -> None:
+    (row,) = annotate([placed("a")], document(feature(square(1, 1, 5), given), epsg=UTM))
+    assert row["label"] == label
+
+
+def test_bad_features_are_counted_and_left_out(registry: Registry, tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    collection = collection_of(registry, home, placed("a"), placed("b", 1))
+    features = [
+        feature(square(1, 1, 5), 1.0),
+        feature(None),
+        feature(None),
+        feature(square(1, 1, 5), None),
+        feature(FAR),
+        feature(square(1, 1, 5), item="b"),
+        feature(square(1, 1, 5), item="x"),
+        feature(shapely.Point(1, 1)),
+    ]
+    path = written(tmp_path / "fields.geojson", document(*features, epsg=UTM))
+    operation, report = annotate_with_report(registry, home, collection.id, "human", path)
+    assert [row["label"] for row in rows_of(operation, home)] == ["1"]
+    assert (report.matched, report.unmatched, report.annotations) == (2, ("x",), 1)
+    assert [(count, reason[:20]) for reason, count in report.left_out.counts.items()] == [
+        (2, "has no geometry; all"),
+        (1, "has no label in the "),
+        (1, "has a geometry of th"),
+        (1, "does not lie on the "),
+        (1, "names the image 'x',"),
+        (1, "lies on no item"),
+    ]
+
+
+def test_coordinates_that_are_no_degrees_are_left_out_where_others_are(annotate: Annotate) -> None:
+    given = document(feature(square(1, 1, 5)), feature(in_degrees(square(10, 20, 5)), "Wheat"))
+    assert [row["label"] for row in annotate([placed("a")], given)] == ["Wheat"]
+
+
+def test_parts_of_a_feature_on_an_image_are_one_object(annotate: Annotate) -> None:
+    parts = shapely.MultiPolygon([square(50, 50, 5), square(60, 60, 5)])
+    alone = feature(square(10, 10, 5))
+    rows = annotate([placed("a")], document(alone, feature(parts), epsg=UTM))
+    assert [json.loads(row["metadata"]) for row in rows] == [{}, {"group": 2}, {"group": 2}]
+
+
 FAR = square(5000, 0, 5)
 BAD: dict[str, tuple[Any, str]] = {
     "no json": ("{", "fields.geojson is not JSON"),
@@ -189,10 +238,17 @@ BAD: dict[str, tuple[Any, str]] = {
         document(feature(FAR, item="x")),
         "None of the 1 images in fields.geojson, such as 'x'",
     ),
-    "one unknown image": (
-        document(feature(square(1, 1, 5), item="a"), feature(FAR, item="x"), epsg=UTM),
-        "The feature 2 of fields.geojson names the image 'x', which is no item",
+    "metres without a CRS": (
+        document(feature(square(1, 1, 5))),
+        r"such as \(500060, 4.99994e\+06\), are no longitude and latitude, .* metres of a projected CRS, such"
+        " as the EPSG:32633 of the items: name it in a 'crs' member",
     ),
+    "exchanged": (
+        document(feature(shapely.transform(in_degrees(square(1, 1, 5)), lambda at: at[:, ::-1]))),
+        "with the two coordinates of each point exchanged they would, and longitude or easting comes first",
+    ),
+    "not a number": (document(feature(square(1, 1, 5), float("nan"))), "has no label"),
+    "yes": (document(feature(square(1, 1, 5), True)), "has no label"),
     "in pixels on a placed image": (
         document(feature(shapely.box(1, 1, 5, 5), item="a")),
         "does not lie on the image that it names; coordinates on a georeferenced image are longitude",

@@ -193,7 +193,7 @@ def a_file(folder: Path) -> None:
         (broken, "The mask one.tif can't be taken"),
         (fractions, "holds the value 0.5, which has no name"),
         (two_for_one, "The item one has two masks: one.tif and photo one.tif"),
-        (same_name, "two masks of the name one.tif"),
+        (same_name, "The names 'one.tif' and 'test/one.tif' in masks both mean the item one"),
         (lossy, "The mask one.jpg is a JPEG, which changes values; allowed are .tif, .tiff, .png"),
         (none_fit, "None of the 1 images in masks, such as 'x.tif', is an item"),
         (nothing_there, "holds no masks; allowed are"),
