@@ -245,7 +245,9 @@ def _about(upload: "Upload", home: "FactoryHome") -> list[str]:
     """The lines that `show` prints."""
     import polars as pl
 
+    from factory_pipeline.onboarding.policy import IntakePolicy
     from factory_pipeline.onboarding.splits import SPLITS
+    from factory_pipeline.onboarding.stages import Onboarding
     from factory_pipeline.onboarding.statistics import TrainingParameters
 
     lines = [f"{upload.key}  {upload.status.value}"]
@@ -256,6 +258,9 @@ def _about(upload: "Upload", home: "FactoryHome") -> list[str]:
         return lines
     counts = dict(pl.read_parquet(files.items, columns=["split"]).group_by("split").len().iter_rows())
     lines.append("Images   " + ", ".join(f"{counts.get(split, 0)} {split}" for split in SPLITS))
+    notes = Onboarding(upload.key, home, IntakePolicy.of_home(home)).split_notes()
+    lines += [f"{'LEAK' if notes.leaks else 'Leaks'}".ljust(9) + notes.found]
+    lines += [f"         {sentence}" for sentence in (*notes.limits, *notes.reused)]
     parameters = TrainingParameters.read(files.training_params)
     lines += [
         f"Band     {band.modality} {band.band}: mean {band.mean:.6g}, std {band.std:.6g}"

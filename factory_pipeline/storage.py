@@ -415,6 +415,11 @@ class UploadFiles:
         """The split of each pair (Parquet)."""
         return self.root / "split.parquet"
 
+    @property
+    def split_notes(self) -> Path:
+        """What is said of the splits wherever they are shown (JSON)."""
+        return self.root / "split_notes.json"
+
     def drop_refused(self) -> None:
         """Remove what was made of an upload that is refused, but not what says why; a finished one stays."""
         if self.finished.root.exists():
@@ -422,6 +427,7 @@ class UploadFiles:
         # The index goes first: it says that images and labels lie at their places.
         self.index.unlink(missing_ok=True)
         self.split.unlink(missing_ok=True)
+        self.split_notes.unlink(missing_ok=True)
         shutil.rmtree(self.unfinished.root, ignore_errors=True)
         self.drop_unneeded()
 

@@ -17,6 +17,7 @@ from factory_pipeline.onboarding.leaks import LeakReport
 from factory_pipeline.onboarding.page.sheets import histogram_sheet, pair_sheet
 from factory_pipeline.onboarding.pairing import Check
 from factory_pipeline.onboarding.prescan import PrescanReport
+from factory_pipeline.onboarding.split_notes import SplitNotes
 from factory_pipeline.onboarding.split_rule import SpatialSplit
 from factory_pipeline.onboarding.splits import SPLITS
 from factory_pipeline.onboarding.stages import Onboarding
@@ -170,7 +171,7 @@ def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
 def dataset_split(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
     """Train, test and validation. An image that an earlier version held keeps its split."""
     with onboarding_stage(context, factory) as onboarding:
-        divided = onboarding.divide()
+        divided, notes = onboarding.divide(), onboarding.split_notes()
         by_place = isinstance(onboarding.given.splits, SpatialSplit)
         # Only a split by place promises that nothing leaks; for the others it is worth knowing.
         severity = dg.AssetCheckSeverity.ERROR if by_place else dg.AssetCheckSeverity.WARN
@@ -179,11 +180,12 @@ def dataset_split(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
                 "dagster/row_count": divided.split.height,
                 "images by split": split_table(divided.split),
                 "rule": dg.MetadataValue.json(onboarding.given.splits.model_dump(mode="json")),
+                "leaks": " ".join(notes.sentences),
                 "leaking share": divided.leaks.leaking_share,
                 "leaking share of a random split": divided.leaks.random_leaking_share,
             },
             check_results=check_results(
-                context, factory, [leak_check(divided.leaks, onboarding.index)], severity
+                context, factory, [leak_check(divided.leaks, notes, onboarding.index)], severity
             ),
         )
 
@@ -236,6 +238,7 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg
             metadata={
                 "dagster/row_count": rows_in(onboarding.index),
                 "images by split": split_table(onboarding.split),
+                "leaks": " ".join(onboarding.split_notes().sentences),
                 "folder": dg.MetadataValue.path(str(folder)),
                 "dagster/uri": folder.as_uri(),
                 "page": dg.MetadataValue.url(page_url(onboarding.key)),
@@ -256,18 +259,14 @@ def preview(onboarding: Onboarding) -> bytes:
     )
 
 
-def leak_check(leaks: LeakReport, index: pl.LazyFrame) -> Check:
+def leak_check(leaks: LeakReport, notes: SplitNotes, index: pl.LazyFrame) -> Check:
     """Whether the splits share ground, with the names that the images had in the archive."""
     name = "splits_share_no_ground"
     if not leaks.leaks:
-        return Check(name, True, "No overlapping or duplicate images stand in different splits.")
+        return Check(name, True, " ".join(notes.sentences))
     crossing = leaks.crossing.lazy().select("stem")
     originals = index.join(crossing, on="stem", how="semi").select(pl.col("original_name").sort()).collect()
-    message = (
-        f"Pairs of overlapping or duplicate images in different splits: {leaks.crossing_pairs};"
-        f" {leaks.leaking_share:.1%} of the test and validation images share ground with a training image."
-    )
-    return Check(name, False, message, tuple(originals["original_name"]))
+    return Check(name, False, " ".join(notes.sentences), tuple(originals["original_name"]))
 
 
 def suffix_table(report: PrescanReport) -> dg.TableMetadataValue:

@@ -31,6 +31,9 @@ class LeakReport:
     """Pairs that a random split with the same counts would leave on different sides, in the mean."""
     random_leaking_share: float
     """Part (0 to 1) of the test and validation images that would then leak, in the mean."""
+    images: int
+    placed: int
+    """Images that are georeferenced; overlap is looked for among these alone."""
 
     @property
     def leaks(self) -> bool:
@@ -82,6 +85,8 @@ def leak_report(items: pl.DataFrame, split: pl.DataFrame, buffer_m: float = 0.0)
         leaking_share=float((training[kind] > 0)[held_out].mean()) if held_out.any() else 0.0,
         random_pairs=twice / 2 * (1 - same_side),
         random_leaking_share=_chance(neighbours[kind], total, int((~held_out).sum())),
+        images=total,
+        placed=int((ground >= 0).sum()),
     )
 
 

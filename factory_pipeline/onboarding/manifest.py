@@ -41,6 +41,8 @@ class Purpose(StrEnum):
     GENERIC = "Generic"
 
 
+TRAINED = (Purpose.SEGMENTATION, Purpose.REGRESSION)
+"""Purposes for which there is a training configuration."""
 PURPOSES = {
     "regression": Purpose.REGRESSION,
     "pixelwise_regression": Purpose.REGRESSION,

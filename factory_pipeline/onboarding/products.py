@@ -10,7 +10,7 @@ import polars as pl
 from factory_pipeline.onboarding.croissant import croissant, write_croissant
 from factory_pipeline.onboarding.items import write_items
 from factory_pipeline.onboarding.leaks import LeakReport
-from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
+from factory_pipeline.onboarding.manifest import TRAINED, UploadManifest
 from factory_pipeline.onboarding.page.render import DatasetPage, Download, Status, write_page
 from factory_pipeline.onboarding.prescan import PrescanReport, prefill
 from factory_pipeline.onboarding.splits import SPLIT_FILES
@@ -18,9 +18,6 @@ from factory_pipeline.onboarding.statistics import TrainingParameters
 from factory_pipeline.onboarding.stems import safe_suffix
 from factory_pipeline.onboarding.terratorch import terratorch_config, write_terratorch
 from factory_pipeline.storage import DatasetFiles
-
-TRAINED = (Purpose.SEGMENTATION, Purpose.REGRESSION)
-"""Purposes for which there is a training configuration."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def write_products(made: Products) -> None:
         files.croissant,
         croissant(files.root, manifest, version, made.dated.date(), tuple(_listed(files))),
     )
-    write_page(files.page, _page(made, name, version))
+    write_page(files.page, _page(made, version))
 
 
 def _listed(files: DatasetFiles) -> list[str]:
@@ -85,14 +82,14 @@ def _listed(files: DatasetFiles) -> list[str]:
     return [path.relative_to(files.root).as_posix() for path in paths if path.exists()]
 
 
-def _page(made: Products, name: str, version: str) -> DatasetPage:
+def _page(made: Products, version: str) -> DatasetPage:
     descriptions = {
         made.files.terratorch: "configuration for terratorch fit",
         made.files.training_params: "statistics of the training images",
         made.files.items: "images and labels as STAC items (GeoParquet)",
         made.files.croissant: "the dataset described for machines (Croissant)",
     }
-    commands: dict[str, Any] = {"Fine-tune a model": f"factory finetune {name}"}
+    commands: dict[str, Any] = {"Fine-tune a model": f"factory finetune {made.key}"}
     if made.manifest.purpose not in TRAINED:
         commands = {}
     return DatasetPage(
@@ -112,7 +109,7 @@ def _page(made: Products, name: str, version: str) -> DatasetPage:
         ),
         commands={
             **commands,
-            "Download the logs": f"factory upload logs {name}",
-            "Delete the dataset": f"factory upload delete {name}",
+            "Download the logs": f"factory upload logs {made.key}",
+            "Delete this version": f"factory upload delete {made.key}",
         },
     )

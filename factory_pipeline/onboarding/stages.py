@@ -19,7 +19,7 @@ from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, names_in, scan_
 from factory_pipeline.onboarding.download import fetch, open_source
 from factory_pipeline.onboarding.gather import frames_of, slices, write_frames
 from factory_pipeline.onboarding.leaks import LeakReport, leak_report
-from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
+from factory_pipeline.onboarding.manifest import TRAINED, Purpose, UploadManifest
 from factory_pipeline.onboarding.matching import Suffixes
 from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS
 from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
@@ -31,6 +31,7 @@ from factory_pipeline.onboarding.rewriting import declare_nodata, to_cog
 from factory_pipeline.onboarding.scan_record import bands_described, load_report, save_report
 from factory_pipeline.onboarding.source import Source
 from factory_pipeline.onboarding.spelling import normalized
+from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes
 from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit
 from factory_pipeline.onboarding.splits import SPLITS, split_by_rule, write_split_files
 from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
@@ -162,6 +163,18 @@ class Onboarding:
         rule = self.given.splits
         buffer_m = rule.buffer_m if isinstance(rule, SpatialSplit) else 0.0
         return Divided(self.split, leak_report(items, self.split, buffer_m))
+
+    def split_notes(self) -> SplitNotes:
+        """What is said of the splits wherever they are shown.
+
+        Raises:
+            OnboardingError: SPLIT_INVALID.
+        """
+        if not self.files.split_notes.exists():
+            divided = self.divide()
+            notes = split_notes(divided.leaks, divided.split, self.given.purpose in TRAINED)
+            notes.write(self.files.split_notes)
+        return SplitNotes.read(self.files.split_notes)
 
     @cached_property
     def split(self) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import yaml
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.bands import BandStatistics
 from factory_pipeline.onboarding.manifest import DataSource, Purpose, UploadManifest
+from factory_pipeline.onboarding.split_notes import taken_instead
 from factory_pipeline.onboarding.splits import SPLIT_FILES, TEST, TRAIN, VALIDATION
 from factory_pipeline.onboarding.statistics import TrainingParameters
 from factory_pipeline.storage import write_text
@@ -191,12 +192,9 @@ def rgb_indices(source: DataSource) -> list[int]:
 
 
 def _split_files(split: pl.DataFrame, root: Path) -> dict[str, str]:
-    filled = set(split["split"])
-    instead = {VALIDATION: (VALIDATION, TEST, TRAIN), TEST: (TEST, VALIDATION, TRAIN), TRAIN: (TRAIN,)}
+    instead = taken_instead(set(split["split"]))
     return {
-        key: str(
-            root / "split_files" / SPLIT_FILES[next(name for name in instead[split_name] if name in filled)]
-        )
+        key: str(root / "split_files" / SPLIT_FILES[instead.get(split_name, split_name)])
         for key, split_name in (("train_split", TRAIN), ("val_split", VALIDATION), ("test_split", TEST))
     }
 

@@ -1,6 +1,7 @@
 """The commands for onboarded datasets, and the server of their pages."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -300,3 +301,25 @@ def test_delete_takes_exact_names_and_keys(named: FactoryHome, name: str) -> Non
 def test_show_finds_the_newest_version_of_a_name_as_it_is_typed(named: FactoryHome) -> None:
     assert command(named, "show", "BURN scars").output.startswith("burn-scars@00000001")
     assert command(named, "show", "森林").output.startswith(f"{slug('森林')}@00000002")
+
+
+def test_a_leak_of_a_random_split_is_said_by_onboard_and_by_show(used: FactoryHome) -> None:
+    # The sample's tiles lie on one ground.
+    shown = command(used, "show", "rivers").output
+    assert "LEAK     The split leaks: 9 of 15 pairs of overlapping or identical images" in shown
+    assert "Not checked: whether other files show the same" in shown
+    page = next(used.datasets.glob("rivers/*/dataset.html")).read_text()
+    assert "The split leaks: 9 of 15 pairs" in page
+    again = command(used, "onboard", used.root.parent / "rivers.yaml").output
+    assert "LEAK     The split leaks: 9 of 15 pairs" in again
+
+
+def test_the_commands_of_a_page_name_its_version(used: FactoryHome) -> None:
+    page = next(used.datasets.glob("rivers/*/dataset.html"))
+    key = f"rivers@{page.parent.name}"
+    commands = re.findall(r"<code>(factory .*?)</code>", page.read_text())
+    assert commands == [
+        f"factory finetune {key}",
+        f"factory upload logs {key}",
+        f"factory upload delete {key}",
+    ]

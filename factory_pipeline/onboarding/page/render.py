@@ -11,9 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from factory_pipeline.onboarding.address import display
 from factory_pipeline.onboarding.leaks import LeakReport
-from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.manifest import TRAINED, UploadManifest
 from factory_pipeline.onboarding.page.charts import band_chart, footprint_map
 from factory_pipeline.onboarding.page.preview import BUDGET, label_legend, preview
+from factory_pipeline.onboarding.split_notes import split_notes
 from factory_pipeline.onboarding.splits import SPLITS
 from factory_pipeline.onboarding.statistics import TrainingParameters
 from factory_pipeline.storage import write_text
@@ -96,6 +97,9 @@ def _context(page: DatasetPage) -> dict[str, Any]:
         "source_url": display(page.manifest.dataset_url),
         "total": split.height if split is not None else None,
         "counts": counts,
+        "notes": split_notes(page.leaks, split, page.manifest.purpose in TRAINED)
+        if page.leaks is not None and split is not None
+        else None,
         "charts": charts,
         "classes": {known.id: known for known in parameters.classes} if parameters is not None else {},
         "map": footprint_map(items, split) if items is not None and split is not None else None,
