@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from factory_pipeline.catalog.providers import LAYERS
+from factory_pipeline.chips.losses import Losses, nothing_accepted
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.gedi import stages
 from factory_pipeline.gedi.batches import BatchPlan
@@ -86,11 +87,20 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
 
     Raises:
         IncompleteBuildError: a batch of the plan has no file; the message names it.
+        LostFootprintsError: more footprints than allowed are lost by no fault of their own, or no footprint
+            became a sample. The ledger says why; no dataset file is written.
         DatasetFileError: a batch file is not what the plan and its ledger say.
     """
     files = settings.files
     plan = BatchPlan.load(files.batch_plan)
     _check_complete(plan, files)
+    losses = Losses(settings, plan)
+    losses.check()
+    dropped = _combine_ledgers(plan, files)
+    if all(accepted_of_batch(plan, files, key) == 0 for key in plan.keys):
+        # What was lost by no fault of the footprints may be a sample the next time.
+        losses.take_back()
+        raise nothing_accepted(stages.footprints_in(settings), dropped)
     samples = {}
     for split in settings.recipe.splits:
         keys = plan.keys_of(split)
@@ -99,7 +109,6 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
             [files.batch(key) for key in keys], files.fused(split), settings.recipe, split, expected
         )
         on_split(f"{split}: {samples[split]} samples of {len(keys)} batches fused.")
-    dropped = _combine_ledgers(plan, files)
     granules = load_manifest(files.footprints)
     set_aside = {name: record.reason for name, record in granules.items() if record.reason}
     summary = BuildSummary(
@@ -183,5 +192,5 @@ def _combine_ledgers(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
     for part in parts:
         counts = pl.scan_parquet(part).group_by("stage", "reason").len().collect()
         reasons.update({f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()})
-    order = ["quality", "split", "subset", "sentinel2", "copdem", "worldcover"]
+    order = ["quality", "split", "subset", "sentinel2", "copdem", "worldcover", "dataset"]
     return dict(sorted(reasons.items(), key=lambda entry: (order.index(entry[0].split(":")[0]), -entry[1])))

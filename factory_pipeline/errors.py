@@ -36,6 +36,10 @@ class SourceUnavailableError(FactoryError):
     """No raster of a batch can be reached for a passing reason; a later run may succeed."""
 
 
+class LostFootprintsError(FactoryError):
+    """More footprints than allowed are lost by a fault of the catalog or the archive, or all of them are."""
+
+
 class DatasetFileError(FactoryError):
     """A dataset file that is truncated, has another schema, or does not fit the others."""
 

@@ -1,6 +1,7 @@
-"""The reject ledger: why a footprint is not in the dataset."""
+"""The reject ledger: why a footprint is not in the dataset, and whose fault that is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 import polars as pl
 
@@ -14,4 +15,58 @@ def reject_frame(
     """Footprints that one stage dropped for the same reason, in REJECT_SCHEMA; `detail` may differ."""
     return pl.DataFrame({"shot_number": shot_numbers}, schema={"shot_number": pl.Int64}).with_columns(
         stage=pl.lit(stage), reason=pl.lit(reason), detail=pl.lit(detail)
+    )
+
+
+class Cause(StrEnum):
+    """Whose fault it is that a footprint is not in the dataset."""
+
+    FOOTPRINT = "the footprints themselves"
+    """Its quality, its place, its time, the weather: another run would drop it again, and rightly."""
+    CATALOG = "the catalog"
+    """The catalog has items for it that can't be used."""
+    ARCHIVE = "the archive"
+    """Its rasters are there by name but can't be read."""
+    CHECK = "checks of the samples"
+    """Its sample was made and did not hold what every sample must."""
+
+
+EXTRACTION_REASONS: Mapping[str, Cause] = {
+    "no_product": Cause.FOOTPRINT,
+    "scl_center": Cause.FOOTPRINT,
+    "cloud": Cause.FOOTPRINT,
+    "shadow": Cause.FOOTPRINT,
+    "snow": Cause.FOOTPRINT,
+    "water": Cause.FOOTPRINT,
+    "invalid": Cause.FOOTPRINT,
+    "no_dem": Cause.FOOTPRINT,
+    "slope": Cause.FOOTPRINT,
+    "no_worldcover": Cause.FOOTPRINT,
+    "item_unusable": Cause.CATALOG,
+    "asset_unreadable": Cause.ARCHIVE,
+    "footprint_in_window": Cause.CHECK,
+    "scene_classes": Cause.CHECK,
+    "land_cover": Cause.CHECK,
+    "terrain": Cause.CHECK,
+    "biomass": Cause.CHECK,
+    "label_raster": Cause.CHECK,
+}
+"""Every reason for which extraction drops a footprint, with its cause. Here alone it is decided what is the
+footprint's own fault: a stage with a reason of its own adds it here, or its rejects are refused."""
+
+
+def cause_of(stage: str, reason: str) -> Cause:
+    """Whose fault a reject is; what is dropped before extraction fails the recipe's own rules.
+
+    Raises:
+        KeyError: extraction gives a reason that has no cause.
+    """
+    return Cause.FOOTPRINT if stage in ("quality", "split", "subset") else EXTRACTION_REASONS[reason]
+
+
+def not_their_own(rejects: pl.DataFrame) -> pl.DataFrame:
+    """The rejects of REJECT_SCHEMA that are not the footprints' own fault, with a column `cause`."""
+    causes = [cause_of(stage, reason) for stage, reason in rejects.select("stage", "reason").iter_rows()]
+    return rejects.with_columns(cause=pl.Series(causes, dtype=pl.String)).filter(
+        pl.col("cause") != Cause.FOOTPRINT
     )

@@ -32,6 +32,9 @@ class BuildSettings(BaseModel):
     """Batches, and granules, that are worked on at the same time."""
     bytes_in_flight: int = Field(256 * 2**20, ge=2**20)
     """Bytes of rasters that a worker fetches and decodes at a time, beside the windows that it has cut."""
+    max_lost_share: float = Field(0.05, ge=0, le=1)
+    """Largest share of the footprints that may be lost to the catalog or the archive, not by their own fault;
+    above it the build stops, and what it lost is tried again by the next run."""
     aggregated_csv: dict[str, Path] = {}
     """By split: a CSV of footprints that replaces aggregation and filtering."""
     subset_csv: dict[str, Path] = {}
@@ -61,7 +64,8 @@ class BuildSettings(BaseModel):
             RecipeError: as `load`.
         """
         kept = self.load(home)
-        tuning = {name: getattr(kept, name) for name in ("catalog_patience_s", "bytes_in_flight")}
+        names = ("catalog_patience_s", "bytes_in_flight", "max_lost_share")
+        tuning = {name: getattr(kept, name) for name in names}
         return self.model_copy(update=tuning)
 
     def save(self, home: FactoryHome) -> None:

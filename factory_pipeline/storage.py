@@ -269,6 +269,13 @@ class BuildFiles:
         """The dataset file of one batch."""
         return self.batches / f"{batch}.h5"
 
+    def take_back(self, batch: str) -> None:
+        """Remove all that was made of a batch, so that the next run does it again."""
+        # The dataset file goes first: a batch is finished where it is there.
+        self.batch(batch).unlink(missing_ok=True)
+        self.batch_rejects(batch).unlink(missing_ok=True)
+        self.drop_chips(batch)
+
     def put_aside_failed(self, batch: str) -> None:
         """Move a batch's dataset file that failed a check to where no later stage takes it from."""
         aside = self.stages / "failed" / f"{batch}.h5"

@@ -164,16 +164,15 @@ def test_granules_that_arrive_later_form_new_batches(built: Built, tmp_path: Pat
     assert shots_in_files_and_ledger(settings) == all_shots(built.archive)
 
 
-def test_no_product_in_the_time_window_gives_an_empty_file_and_reasons(built: Built, tmp_path: Path):
+def test_no_product_in_the_time_window_gives_no_dataset_but_reasons(built: Built, tmp_path: Path):
     recipe = RECIPE.model_copy(update={"sentinel2": Sentinel2(max_days=0.001)})
     settings = settings_for(built.archive, tmp_path / "out", recipe=recipe)
-    summary, _ = build(tmp_path / "home", settings)
-    assert summary.samples == {"train": 0, "test": 0}
-    with h5py.File(settings.files.fused("test")) as file:
-        assert file["data/Sentinel-2 L2A"].shape == (0, 12, 32, 32)
+    with pytest.raises(BuildError, match=r"Not one of .* can be a sample.* by sentinel2: no_product"):
+        build(tmp_path / "home", settings)
+    assert not settings.files.fused("test").exists()
     reasons = pl.read_parquet(settings.files.rejects).filter(stage="sentinel2")["reason"]
     assert reasons.unique().to_list() == ["no_product"]
-    assert shots_in_files_and_ledger(settings) == all_shots(built.archive)
+    assert sorted(pl.read_parquet(settings.files.rejects)["shot_number"]) == all_shots(built.archive)
 
 
 def test_the_subset_has_exactly_the_size_that_was_asked_for(built: Built, tmp_path: Path):

@@ -1,6 +1,6 @@
 """Errors that a user can mend are told in one sentence; what may pass by itself is tried again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -29,3 +29,20 @@ def told_plainly() -> Iterator[None]:
         yield
     except (FactoryError, OSError) as error:
         raise dg.Failure(description=plain(error), allow_retries=isinstance(error, PASSING_ERRORS)) from error
+
+
+def stop_where_failed(checks: Iterable[dg.AssetCheckResult]) -> None:
+    """Fail the step with the sentences of the blocking checks that failed; called once they are yielded.
+
+    Dagster itself would fail it with an exception that names the checks and says nothing of what they found.
+
+    Raises:
+        dagster.Failure: a check failed; the same input would fail it again.
+    """
+    said = [
+        check.description or f"The check {check.check_name} failed."
+        for check in checks
+        if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    if said:
+        raise dg.Failure(description=" ".join(said), allow_retries=False)

@@ -1,5 +1,6 @@
 """From an uploaded archive of images and labels to a dataset that a model can be trained on."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -7,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from factory_pipeline.assets.dataset import gedi_upload
+from factory_pipeline.assets.failures import stop_where_failed
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import pages_url, picture, rows_table
 from factory_pipeline.assets.onboarding_stage import check_results, onboarding_stage, succeeded
@@ -112,7 +114,7 @@ def uploaded_archive(context: dg.AssetExecutionContext, factory: Factory) -> dg.
     check_specs=specs("prescan_report", HEADER_CHECKS),
     **ONBOARDING,
 )
-def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
+def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> Iterator[dg.MaterializeResult]:
     """Images and labels matched by their stems, and what the header of every one of them says.
 
     Of a remote zip only the central directory and the headers are read.
@@ -121,7 +123,7 @@ def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> dg.Ma
         report = onboarding.prescan()
         for note in report.notes:
             context.log.info(note)
-        return dg.MaterializeResult(
+        result = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows_in(report.files),
                 "images": report.images,
@@ -134,6 +136,8 @@ def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> dg.Ma
             },
             check_results=check_results(context, factory, report.checks),
         )
+        yield result
+        stop_where_failed(result.check_results or ())
 
 
 @dg.asset(
@@ -143,7 +147,7 @@ def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> dg.Ma
     check_specs=specs("dataset_items", PIXEL_CHECKS),
     **ONBOARDING,
 )
-def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
+def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> Iterator[dg.MaterializeResult]:
     """Images and labels, checked pixel by pixel, under names that training tools can't mistake."""
     with onboarding_stage(context, factory) as onboarding:
         arranged = onboarding.arrange()
@@ -153,10 +157,12 @@ def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
             for name in PIXEL_CHECKS
             if name not in given
         ]
-        return dg.MaterializeResult(
+        result = dg.MaterializeResult(
             metadata={"dagster/row_count": 0 if arranged.index is None else rows_in(arranged.index)},
             check_results=check_results(context, factory, [*arranged.checks, *unasked]),
         )
+        yield result
+        stop_where_failed(result.check_results or ())
 
 
 @dg.asset(
@@ -168,14 +174,14 @@ def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
     ),
     **ONBOARDING,
 )
-def dataset_split(context: dg.AssetExecutionContext, factory: Factory) -> dg.MaterializeResult:
+def dataset_split(context: dg.AssetExecutionContext, factory: Factory) -> Iterator[dg.MaterializeResult]:
     """Train, test and validation. An image that an earlier version held keeps its split."""
     with onboarding_stage(context, factory) as onboarding:
         divided, notes = onboarding.divide(), onboarding.split_notes()
         by_place = isinstance(onboarding.given.splits, SpatialSplit)
         # Only a split by place promises that nothing leaks; for the others it is worth knowing.
         severity = dg.AssetCheckSeverity.ERROR if by_place else dg.AssetCheckSeverity.WARN
-        return dg.MaterializeResult(
+        result = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": divided.split.height,
                 "images by split": split_table(divided.split),
@@ -188,6 +194,8 @@ def dataset_split(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
                 context, factory, [leak_check(divided.leaks, notes, onboarding.index)], severity
             ),
         )
+        yield result
+        stop_where_failed(result.check_results or ())
 
 
 @dg.asset(deps=[dataset_split], kinds={"json", "numpy"}, **ONBOARDING)

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from factory_pipeline.assets.failures import plain
-from factory_pipeline.errors import CatalogError, FactoryError, SourceUnavailableError
+from factory_pipeline.errors import CatalogError, FactoryError, LostFootprintsError, SourceUnavailableError
 
 
 def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapping[str, Any]]) -> None:
@@ -14,7 +14,8 @@ def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapp
 
     A run covers a range of batches. When some of them fail, the finished ones are still recorded as
     materialised, so that a rerun needs only the others. A service that is away or misnamed, or a full disk,
-    is so for all batches: it ends the run at once and is told once.
+    is so for all batches, and what a build may lose is counted over all of them: it ends the run at once and
+    is told once.
 
     Raises:
         dagster.Failure: names every batch that failed and why.
@@ -25,7 +26,7 @@ def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapp
     for batch in context.partition_keys:
         try:
             finished[batch] = work(batch)
-        except (CatalogError, SourceUnavailableError, OSError) as error:
+        except (CatalogError, SourceUnavailableError, LostFootprintsError, OSError) as error:
             away = error
             failures.append(plain(error))
             break

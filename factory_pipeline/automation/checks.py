@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from factory_pipeline.assets.dataset import batch_dataset, fused_dataset
+from factory_pipeline.assets.failures import stop_where_failed
 from factory_pipeline.assets.footprints import footprint_subset, gedi_footprints, quality_footprints
 from factory_pipeline.build_summary import accepted_of_batch
 from factory_pipeline.gedi import stages
@@ -57,14 +58,22 @@ def every_split_has_footprints(factory: Factory) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=footprint_subset, blocking=True)
-def every_shot_is_planned_once(factory: Factory) -> dg.AssetCheckResult:
+def every_shot_is_planned_once(factory: Factory) -> Iterator[dg.AssetCheckResult]:
     """No shot stands twice in the batch plan, in one split or across them."""
     shots = BatchPlan.load(factory.settings().files.batch_plan).table["shot_number"]
     repeated = shots.filter(shots.is_duplicated()).unique().sort()
-    return dg.AssetCheckResult(
+    named = ", ".join(map(str, repeated.head(5)))
+    result = dg.AssetCheckResult(
+        check_name="every_shot_is_planned_once",
         passed=repeated.is_empty(),
+        description=None
+        if repeated.is_empty()
+        else f"{len(repeated)} shots stand more than once in the batch plan, such as {named}; of the CSVs"
+        " that were given each must name a shot once, and no two the same shot.",
         metadata={"footprints": len(shots), "repeated": dg.MetadataValue.json(repeated.head(100).to_list())},
     )
+    yield result
+    stop_where_failed([result])
 
 
 @dg.multi_asset_check(
@@ -75,7 +84,11 @@ def every_shot_is_planned_once(factory: Factory) -> dg.AssetCheckResult:
     ],
 )
 def batch_checks(context: dg.AssetCheckExecutionContext, factory: Factory) -> Iterator[dg.AssetCheckResult]:
-    """All checks of the batch files of this run. A file that fails one is put aside, so no fuse takes it."""
+    """All checks of the batch files of this run. A file that fails one is put aside, so no fuse takes it.
+
+    A bad sample was dropped before its file was written: what fails here is a file that is damaged or not the
+    batch's.
+    """
     files = factory.settings().files
     plan = BatchPlan.load(files.batch_plan)
     failed: dict[str, dict[str, str]] = {name: {} for name in BATCH_CHECKS}
@@ -86,14 +99,19 @@ def batch_checks(context: dg.AssetCheckExecutionContext, factory: Factory) -> It
             failed[finding.name][batch] = finding.detail
         if broken:
             files.put_aside_failed(batch)
-    for name, details in failed.items():
-        yield dg.AssetCheckResult(
+    results = [
+        dg.AssetCheckResult(
             asset_key=batch_dataset.key,
             check_name=name,
             passed=not details,
-            description="; ".join(f"{batch}: {detail}" for batch, detail in details.items()) or None,
+            description=" ".join(f"The file of batch {batch}: {detail}" for batch, detail in details.items())
+            or None,
             metadata={"batches": len(context.partition_keys), "failed": len(details)},
         )
+        for name, details in failed.items()
+    ]
+    yield from results
+    stop_where_failed(results)
 
 
 def counts_add_up(plan: BatchPlan, files: BuildFiles, batch: str) -> Finding:

@@ -15,7 +15,8 @@ from factory_pipeline.catalog.providers import Catalog, open_catalog
 from factory_pipeline.catalog.search import find_products
 from factory_pipeline.catalog.tiles import find_tiles
 from factory_pipeline.chips.landcover import extract_landcover
-from factory_pipeline.chips.samples import assemble_samples
+from factory_pipeline.chips.losses import Losses
+from factory_pipeline.chips.samples import assemble_samples, drop_bad_samples
 from factory_pipeline.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.chips.stack import ChipStack
 from factory_pipeline.chips.terrain import extract_terrain
@@ -52,6 +53,7 @@ class BatchExtraction:
     """The stages of extraction for the batches of one build."""
 
     def __init__(self, settings: BuildSettings) -> None:
+        self._settings = settings
         self._recipe = settings.recipe
         self._files = settings.files
         self._catalog_address = settings.catalog
@@ -62,6 +64,11 @@ class BatchExtraction:
     def plan(self) -> BatchPlan:
         """The batch plan of the build."""
         return BatchPlan.load(self._files.batch_plan)
+
+    @cached_property
+    def losses(self) -> Losses:
+        """What the build has lost so far by no fault of the footprints."""
+        return Losses(self._settings, self.plan)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -129,6 +136,8 @@ class BatchExtraction:
             samples, rejects = assemble_samples(
                 self.plan.batch(batch), sentinel2, copdem, worldcover, self._recipe
             )
+            samples, rejects = drop_bad_samples(samples, rejects)
+            self.losses.add(batch, rejects)
             with write_whole(self._files.batch_rejects(batch)) as temporary:
                 rejects.write_parquet(temporary)
             # The dataset file comes last: a batch is finished when it is there.
@@ -162,6 +171,7 @@ class BatchExtraction:
             return _outcome(stack.table.height + stack.rejects.height, stack.rejects, began, found)
         known = self.reader.fell_back
         stack = extract()
+        self.losses.add(batch, stack.rejects)
         stack.save(path)
         by_gdal = {href: reason for href, reason in self.reader.fell_back.items() if href not in known}
         return _outcome(

@@ -10,9 +10,13 @@ from factory_pipeline.chips.label import label_raster
 from factory_pipeline.chips.stack import ChipStack
 from factory_pipeline.chips.windows import window_grids
 from factory_pipeline.gedi.granules import parse_granule_name
+from factory_pipeline.hdf5.sample_checks import find_bad_samples
 from factory_pipeline.hdf5.schema import TABLE_SCHEMA, Samples
 from factory_pipeline.recipe import Recipe
-from factory_pipeline.rejects import REJECT_SCHEMA
+from factory_pipeline.rejects import REJECT_SCHEMA, reject_frame
+
+STAGE = "dataset"
+"""What the ledger calls the joining of the layers."""
 
 
 def assemble_samples(
@@ -56,6 +60,29 @@ def assemble_samples(
         table=sample_table(joined, recipe.window_size),
     )
     return samples, rejects
+
+
+def drop_bad_samples(samples: Samples, rejects: pl.DataFrame) -> tuple[Samples, pl.DataFrame]:
+    """Reject every sample that fails a check, before it stands in a file.
+
+    Args:
+        samples: of a batch.
+        rejects: of the same batch, in REJECT_SCHEMA.
+
+    Returns:
+        The samples that pass every check, and all rejects: a bad sample counts for the first check that it
+        fails.
+    """
+    shots = samples.table["shot_number"]
+    bad = [
+        reject_frame(shots.filter(pl.Series(found.wrong)), STAGE, found.check, found.sentence)
+        for found in find_bad_samples(samples)
+    ]
+    if not bad:
+        return samples, rejects
+    dropped = pl.concat(bad).unique("shot_number", keep="first", maintain_order=True)
+    kept = ~shots.is_in(dropped["shot_number"].implode()).to_numpy()
+    return samples.where(kept), pl.concat([rejects, dropped])
 
 
 def join_rejects(footprints: pl.DataFrame, stacks: list[ChipStack]) -> pl.DataFrame:

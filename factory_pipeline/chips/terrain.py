@@ -12,13 +12,12 @@ from factory_pipeline.chips.reading import stacked
 from factory_pipeline.chips.stack import ChipStack
 from factory_pipeline.chips.windows import PIXEL_SIZE, footprint_pixels, window_grids
 from factory_pipeline.cog.reader import Resampling, WindowReader
+from factory_pipeline.hdf5.sample_checks import ALTITUDE_RANGE
 from factory_pipeline.recipe import Recipe
 
 STAGE = "copdem"
 NO_DEM = "no_dem"
 SLOPE = "slope"
-LOWEST_ALTITUDE = -1000
-"""Metres. No land lies as low: it is a void (-32767, not declared as such), or interpolated with one."""
 AT_ONCE = 64
 """Windows whose slope is computed at a time, so that their numbers stay in the processor's cache."""
 
@@ -53,7 +52,10 @@ def extract_terrain(
     found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader, gaps)
     altitude, valid = stacked([window.pixels for window in found], recipe.window_size + 2)
     altitude = altitude.astype(np.float32)
-    void = ~valid.all(axis=(1, 2)) | (altitude.min(axis=(1, 2)) < LOWEST_ALTITUDE)
+    # A void that no tag declares (-32767, -9999, NaN), or that was interpolated with one, is no altitude.
+    low, high = ALTITUDE_RANGE
+    void = ~(valid & (altitude >= low) & (altitude <= high)).all(axis=(1, 2))
+    altitude[void] = 0
     parts = np.array_split(altitude, len(altitude) // AT_ONCE + 1)
     slope = np.concatenate([slope_percent(part, PIXEL_SIZE) for part in parts])
     steepest = slope[:, *footprint_pixels(recipe.window_size)].max(axis=(1, 2))

@@ -22,11 +22,12 @@ from factory_pipeline.cog.header import (
     UnsupportedRasterError,
     parse_header,
 )
+from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.mosaic import assemble
 from factory_pipeline.cog.pending import PendingStack
 from factory_pipeline.cog.plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads, rows_of_top
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
-from factory_pipeline.cog.source import ByteSource, Patience, SourceError
+from factory_pipeline.cog.source import ByteSource, Patience, SourceError, local_path
 
 _HEADER_RANGE = 32768
 _HEADERS_KEPT = 4096
@@ -140,6 +141,9 @@ class BlockReader:
         return headers
 
     async def _header(self, href: str, slots: asyncio.Semaphore) -> _Header:
+        local = local_path(href)
+        if local is not None and side_mask(local):
+            return UnsupportedRasterError("a mask beside it says which of its pixels hold data")
         async with slots:
             try:
                 first = await self._source.fetch(href, 0, _HEADER_RANGE, exact=False)

@@ -128,14 +128,19 @@ class Cut:
     """Of the first pixel in the raster."""
     values: NDArray[np.generic]
     """(rows, columns); without any pixel where the raster lies elsewhere."""
+    mask: NDArray[np.bool_] | None = None
+    """(rows, columns) of the raster's mask or alpha band; None where it has neither."""
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(rows, columns); False where the raster says that it holds no data."""
+        """(rows, columns); False where the raster says that it holds no data, or holds no number."""
+        valid = np.ones(self.values.shape, bool) if self.mask is None else self.mask.copy()
         nodata = self.raster.nodata
-        if nodata is None:
-            return np.ones(self.values.shape, bool)
-        return ~np.isnan(self.values) if math.isnan(nodata) else self.values != nodata
+        if nodata is not None and not math.isnan(nodata):
+            valid &= self.values != nodata
+        if self.values.dtype.kind == "f":
+            valid &= np.isfinite(self.values)
+        return valid
 
 
 def edge_centres(grid: Grid) -> NDArray[np.float64]:

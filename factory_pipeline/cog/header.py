@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.cog.decode import TopDecoder, WholeDecoder, top_decoder, whole_decoder
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.masks import says_which_pixels_count
 
 _MODEL_PIXEL_SCALE, _MODEL_TIE_POINT, _MODEL_TRANSFORMATION = 33550, 33922, 34264
 _GEO_KEY_DIRECTORY, _GDAL_NODATA = 34735, 42113
@@ -143,6 +144,8 @@ def parse_header(href: str, header: HeaderBytes) -> RasterLayout:
     header.seek(0)
     try:
         with tifffile.TiffFile(cast(IO[bytes], header), name="header") as tiff:
+            if marks := says_which_pixels_count(tiff):
+                raise UnsupportedRasterError(f"{marks} says which of its pixels hold data")
             return _layout(href, tiff.pages.first, header.size)
     except (MissingBytesError, UnsupportedRasterError):
         raise

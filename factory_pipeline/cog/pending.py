@@ -67,10 +67,11 @@ class TilePixels:
         rows = _inside(self.rows, height, layout.grid.height)
         columns = _inside(self.columns, width, layout.grid.width)
         valid = rows[:, :, None] & columns[:, None, :]
-        if layout.nodata is not None:
-            valid = valid & (
-                ~np.isnan(self.values) if np.isnan(layout.nodata) else self.values != layout.nodata
-            )
+        if layout.nodata is not None and not np.isnan(layout.nodata):
+            valid = valid & (self.values != layout.nodata)
+        if self.values.dtype.kind == "f":
+            # What is no number is no data, whether or not a tag says so.
+            valid = valid & np.isfinite(self.values)
         return None if valid.all() else np.broadcast_to(valid, self.values.shape)
 
 

@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import rasterio
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from factory_pipeline.cog.gdal_warp import Cut, Raster, window_of
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
+from factory_pipeline.cog.source import local_path
 
 GDAL_OPTIONS = {
     # GDAL takes a small number for megabytes, rasterio hands it on as bytes: 512 would be half a kilobyte.
@@ -40,6 +43,8 @@ GDAL_PREFIXES = {
     "az://": "/vsiaz/",
     "file://": "",
 }
+MASKS = {MaskFlags.per_dataset, MaskFlags.alpha}
+"""A raster with one of these flags says by another band than its first which pixels hold data."""
 HTTP_STATUS = re.compile(r"HTTP (?:response|error) code\D*(\d{3})")
 HTTP_BUSY = {408, 425, 429}
 
@@ -98,7 +103,7 @@ class RasterioReader:
         """What one file holds of each of the windows."""
         try:
             with (
-                rasterio.Env(**self._options),
+                rasterio.Env(**{**self._options, **_beside(href)}),
                 rasterio.open(gdal_path(self._sign(href))) as dataset,
             ):
                 return cut_windows(dataset, href, windows)
@@ -106,6 +111,12 @@ class RasterioReader:
             return [failure(href, error)] * len(windows)
         except UnsupportedRasterError as error:
             return [ReadFailure(href, f"{shown(href)} {error}.", passing=False)] * len(windows)
+
+
+def _beside(href: str) -> dict[str, object]:
+    """What GDAL must be told to find a mask beside a local raster."""
+    path = local_path(href)
+    return {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"} if path is not None and side_mask(path) else {}
 
 
 class UnsupportedRasterError(Exception):
@@ -137,19 +148,22 @@ def cut_windows(
         else:
             wanted.append((place, part))
     wanted.sort(key=lambda entry: (entry[1][0] // block_rows, entry[1][1] // block_columns))
+    is_masked = not MASKS.isdisjoint(dataset.mask_flag_enums[0])
     lost: ReadFailure | None = None
     for place, (row, column, rows, columns) in wanted:
         if lost:
             cuts[place] = lost
             continue
         try:
-            values = dataset.read(1, window=Window(column, row, columns, rows))
+            window = Window(column, row, columns, rows)
+            values = dataset.read(1, window=window)
+            mask = dataset.read_masks(1, window=window) > 0 if is_masked else None
         except RasterioError as error:
             cuts[place] = unread = failure(href, error)
             # Each further block would wait for the same server again; a broken block spoils only its windows.
             lost = unread if unread.passing else None
         else:
-            cuts[place] = Cut(raster, row, column, values)
+            cuts[place] = Cut(raster, row, column, values, mask)
     return [cuts[place] for place in range(len(windows))]
 
 

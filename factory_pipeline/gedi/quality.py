@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from factory_pipeline.gedi import unusable
 from factory_pipeline.gedi.duplicates import FirstShots
 from factory_pipeline.gedi.footprint_csv import write_shuffled_csv
 from factory_pipeline.gedi.granules import FOOTPRINT_SCHEMA, calendar_day
@@ -30,8 +31,8 @@ class QualityCounts:
     footprints: int
     """How many came in."""
     dropped: Mapping[str, int]
-    """By the first rule that a footprint failed, in the order of the rules; then `outside_area`,
-    `duplicate_shot` and `no_split`."""
+    """By the first rule that a footprint failed, in the order of the rules; then, where there are such
+    footprints, `no_place`, `no_time`, `no_biomass`; then `outside_area`, `duplicate_shot`, `no_split`."""
     kept: Mapping[str, int]
     """By split."""
 
@@ -41,9 +42,10 @@ def filter_footprints(files: Sequence[Path], recipe: Recipe, build: BuildFiles) 
 
     Writes the footprints of each split as Parquet (in the order of `files`) and as CSV (shuffled, from
     the recipe's seed), and a row in the reject ledger for each footprint that is dropped. A footprint
-    counts for the first rule that it fails; null and NaN in a field pass no rule. Of a shot that passes
-    more than once the first in the order of `files` is kept. The split is decided by the calendar day
-    (UTC) of the exact time. One file at a time is held in memory.
+    counts for the first rule that it fails; null and NaN in a field pass no rule. Whatever the rules are, a
+    footprint without a place, a time or a biomass is dropped as `no_place`, `no_time` or `no_biomass`. Of a
+    shot that passes more than once the first in the order of `files` is kept. The split is decided by the
+    calendar day (UTC) of the exact time. One file at a time is held in memory.
 
     `files` are those of an Aggregation that was asked for the recipe's extra fields.
 
@@ -73,7 +75,8 @@ def filter_footprints(files: Sequence[Path], recipe: Recipe, build: BuildFiles) 
                 dropped.update(dict(dropped_here["reason"].value_counts().iter_rows()))
     for split in recipe.splits:
         write_shuffled_csv(build.quality(split), build.combined_csv(split), recipe.subset.seed)
-    return QualityCounts(total, dict(dropped), dict(kept))
+    counts = {reason: count for reason, count in dropped.items() if count or reason not in unusable.REASONS}
+    return QualityCounts(total, counts, dict(kept))
 
 
 def _schema(files: Sequence[Path], footprints: Footprints) -> pl.Schema:
@@ -87,12 +90,13 @@ def _schema(files: Sequence[Path], footprints: Footprints) -> pl.Schema:
 
 def _reasons(footprints: Footprints) -> list[str]:
     area = [OUTSIDE_AREA] if footprints.area is not None else []
-    return [*(rule.name for rule in footprints.rules), *area, DUPLICATE_SHOT, NO_SPLIT]
+    rules = [rule.name for rule in footprints.rules]
+    return [*rules, *unusable.REASONS, *area, DUPLICATE_SHOT, NO_SPLIT]
 
 
 @dataclass(frozen=True)
 class _Sieve:
-    """The rules, the area and the search for repeated shots, in this order."""
+    """The rules, what every sample needs, the area and the search for repeated shots, in this order."""
 
     footprints: Footprints
     rules: Sequence[CheckedRule]
@@ -107,6 +111,8 @@ class _Sieve:
             details = rule.shortcomings(dropped)
             rejects.append(reject_frame(dropped["shot_number"], "quality", rule.name, details))
             footprints = footprints.filter(passes)
+        footprints, without = unusable.part_unusable(footprints, "quality")
+        rejects.append(without)
         if self.footprints.area is not None:
             inside = footprints.select(_inside(self.footprints.area).fill_null(False)).to_series()
             rejects.append(_rejected(footprints, inside, OUTSIDE_AREA, "lies outside the recipe's area"))

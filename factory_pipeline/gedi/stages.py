@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from factory_pipeline.gedi.footprint_csv import read_footprints_csv, write_footp
 from factory_pipeline.gedi.plots import plot_distribution
 from factory_pipeline.gedi.quality import QualityCounts, filter_footprints
 from factory_pipeline.gedi.sampling import sample_footprints
+from factory_pipeline.gedi.unusable import part_unusable
 from factory_pipeline.rejects import reject_frame
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import write_whole
@@ -45,23 +47,38 @@ def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> A
 
 
 def filter_by_quality(settings: BuildSettings) -> QualityCounts:
-    """Filter the aggregated footprints and part them by split; a given CSV stands in for its split."""
+    """Filter the aggregated footprints and part them by split; a given CSV stands in for its split.
+
+    Of a given CSV only those footprints are dropped of which no sample can be made.
+    """
     files, recipe = settings.files, settings.recipe
     from_granules = {split: recipe.splits[split] for split in settings.splits_from_granules}
     counts = filter_footprints(
         _aggregated(settings), recipe.model_copy(update={"splits": from_granules}), files
     )
     given = {split: read_footprints_csv(path) for split, path in settings.aggregated_csv.items()}
+    total = counts.footprints + sum(footprints.height for footprints in given.values())
+    dropped = Counter(counts.dropped)
     for split, footprints in given.items():
+        given[split], rejects = part_unusable(footprints, "quality")
+        dropped.update(rejects["reason"].to_list())
+        _append(files.stage_rejects("quality"), rejects)
         with write_whole(files.quality(split)) as temporary:
-            footprints.write_parquet(temporary)
+            given[split].write_parquet(temporary)
     if settings.plot_distribution:
         for split in [*from_granules, *given]:
             footprints = pl.read_parquet(files.quality(split))
             plot_distribution(footprints, files.combined_plot(split), f"{split}: all footprints")
     kept = {**counts.kept, **{split: footprints.height for split, footprints in given.items()}}
-    total = counts.footprints + sum(footprints.height for footprints in given.values())
-    return QualityCounts(total, counts.dropped, kept)
+    return QualityCounts(total, dict(dropped), kept)
+
+
+def _append(ledger: Path, rejects: pl.DataFrame) -> None:
+    """Add rejects to a ledger, which stays whole."""
+    if rejects.height:
+        both = pl.concat([pl.read_parquet(ledger), rejects])
+        with write_whole(ledger) as temporary:
+            both.write_parquet(temporary)
 
 
 def _aggregated(settings: BuildSettings) -> Sequence[Path]:
@@ -82,7 +99,9 @@ def plan_subset(settings: BuildSettings) -> BatchPlan:
     not_drawn = [reject_frame([], "subset", "not_drawn", "")]
     for split in recipe.splits:
         if split in settings.subset_csv:
-            subsets[split] = read_footprints_csv(settings.subset_csv[split])
+            given = read_footprints_csv(settings.subset_csv[split])
+            subsets[split], unusable = part_unusable(given, "subset")
+            not_drawn.append(unusable)
         else:
             candidates = pl.scan_parquet(files.quality(split))
             batched = earlier.shots(split) if earlier else pl.Series([], dtype=pl.Int64)

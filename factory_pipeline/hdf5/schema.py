@@ -119,6 +119,11 @@ class Samples:
     def __len__(self) -> int:
         return self.table.height
 
+    def where(self, kept: NDArray[np.bool_]) -> "Samples":
+        """Those of the samples for which the flag is True."""
+        rasters = (self.sentinel2, self.worldcover, self.copdem, self.label)
+        return Samples(*(raster[kept] for raster in rasters), self.table.filter(pl.Series(kept)))
+
     @classmethod
     def empty(cls, bands: int, window: int) -> "Samples":
         """No samples of so many reflectance bands and a window of so many pixels a side."""

@@ -6,27 +6,24 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from factory_pipeline.hdf5.opening import fields_of, open_dataset, schema_differences
 from factory_pipeline.hdf5.read import LABEL, FusedDataset, Sample
-from factory_pipeline.hdf5.schema import (
-    DATA,
-    LABEL_NODATA,
-    PROVENANCE,
-    SCL_CLASSES,
-    WORLDCOVER_CLASSES,
-    WORLDCOVER_NODATA,
+from factory_pipeline.hdf5.sample_checks import (
+    COMPLAINTS,
+    has_impossible_terrain,
+    has_no_biomass,
+    has_no_scene_class,
+    has_unknown_cover,
+    has_wrong_label,
+    is_outside_middle,
 )
+from factory_pipeline.hdf5.schema import DATA, PROVENANCE
 
 BLOCK = 512
 """Samples that are looked at together: bounds the memory."""
 NAMED_AT_MOST = 5
 """Samples that a finding names; it counts the others."""
-BORDER = 1e-6
-"""Pixels: a footprint this near to a pixel's border may lie in either pixel."""
-ALTITUDE_RANGE = (-500.0, 9000.0)
-"""Metres."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +75,10 @@ def check_footprint_in_window(path: Path) -> Finding:
     with open_dataset(path) as file:
         latitude, longitude = file[f"{PROVENANCE}/Lat Lon"][:].T
         transforms = file[f"{DATA}/Transforms"][:].astype(np.float64)
-        codes = file[f"{DATA}/CRS"][:, 0]
+        codes = file[f"{DATA}/CRS"].asstr()[:, 0]
         middle = fields_of(file)[0].shape[-1] // 2
-    inside = np.zeros(len(codes), bool)
-    for code in np.unique(codes):
-        of_code = codes == code
-        to_window = Transformer.from_crs("EPSG:4326", code.decode(), always_xy=True)
-        x, y = to_window.transform(longitude[of_code], latitude[of_code])
-        a, b, c, d, e, f = transforms[of_code, :6].T
-        determinant = a * e - b * d
-        column = (e * (x - c) - b * (y - f)) / determinant - middle
-        row = (a * (y - f) - d * (x - c)) / determinant - middle
-        inside[of_code] = np.all(
-            [(place >= -BORDER) & (place <= 1 + BORDER) for place in (row, column)], axis=0
-        )
-    return _finding(
-        "footprint_in_window",
-        ~inside,
-        path,
-        f"footprints lie outside pixel [{middle}, {middle}] of their window",
-    )
+    wrong = is_outside_middle(latitude, longitude, transforms, codes, middle)
+    return _finding("footprint_in_window", wrong, path)
 
 
 def check_scene_classes(path: Path) -> Finding:
@@ -106,40 +87,20 @@ def check_scene_classes(path: Path) -> Finding:
         "scene_classes",
         path,
         ("Sentinel-2 L2A",),
-        lambda batch: _anywhere(batch["Sentinel-2 L2A"][:, 0] >= len(SCL_CLASSES)),
-        "samples have SCL pixels of no class from 0 to 11",
+        lambda batch: has_no_scene_class(batch["Sentinel-2 L2A"][:, 0]),
     )
 
 
 def check_land_cover(path: Path) -> Finding:
     """Every WorldCover pixel is of a known class or no data."""
-    known = [WORLDCOVER_NODATA, *WORLDCOVER_CLASSES]
     return _check_rasters(
-        "land_cover",
-        path,
-        ("WorldCover",),
-        lambda batch: _anywhere(~np.isin(batch["WorldCover"], known)),
-        f"samples have WorldCover pixels of no class of {', '.join(map(str, known))}",
+        "land_cover", path, ("WorldCover",), lambda batch: has_unknown_cover(batch["WorldCover"])
     )
 
 
 def check_terrain(path: Path) -> Finding:
     """Altitudes are between -500 and 9000 m; slopes are finite and not negative."""
-    low, high = ALTITUDE_RANGE
-
-    def is_wrong(batch: Sample) -> NDArray[np.bool_]:
-        altitude, slope = batch["CopDEM"][:, 0], batch["CopDEM"][:, 1]
-        # Written so that NaN is wrong.
-        right = (altitude >= low) & (altitude <= high) & (slope >= 0) & np.isfinite(slope)
-        return _anywhere(~right)
-
-    return _check_rasters(
-        "terrain",
-        path,
-        ("CopDEM",),
-        is_wrong,
-        f"samples have altitudes outside {low:.0f} to {high:.0f} m or slopes that are negative or not finite",
-    )
+    return _check_rasters("terrain", path, ("CopDEM",), lambda batch: has_impossible_terrain(batch["CopDEM"]))
 
 
 def check_biomass(path: Path) -> Finding:
@@ -147,24 +108,16 @@ def check_biomass(path: Path) -> Finding:
     with open_dataset(path) as file:
         agbd = file[f"{DATA}/AGBD Values"][:, 0]
         error = file[f"{DATA}/AGBD Standard Error"][:, 0]
-    right = (agbd > 0) & np.isfinite(agbd) & (error >= 0) & np.isfinite(error)
-    return _finding("biomass", ~right, path, "samples have an AGBD that is not positive, or no finite error")
+    return _finding("biomass", has_no_biomass(agbd, error), path)
 
 
 def check_label_raster(path: Path) -> Finding:
     """Pixel [h/2, w/2] is labelled, and every labelled pixel has exactly the sample's AGBD."""
-
-    def is_wrong(batch: Sample) -> NDArray[np.bool_]:
-        label, agbd = batch["AGBD Raster"][:, 0], batch[LABEL][:, :, None]
-        half = label.shape[-1] // 2
-        return _anywhere((label != LABEL_NODATA) & (label != agbd)) | (label[:, half, half] == LABEL_NODATA)
-
     return _check_rasters(
         "label_raster",
         path,
         ("AGBD Raster",),
-        is_wrong,
-        "samples have a label raster that is empty at the footprint or differs from their AGBD",
+        lambda batch: has_wrong_label(batch["AGBD Raster"][:, 0], batch[LABEL][:, 0]),
     )
 
 
@@ -181,15 +134,11 @@ CONTENT_CHECKS: tuple[Callable[[Path], Finding], ...] = (
 
 
 def _check_rasters(
-    name: str,
-    path: Path,
-    fields: tuple[str, ...],
-    is_wrong: Callable[[Sample], NDArray[np.bool_]],
-    complaint: str,
+    name: str, path: Path, fields: tuple[str, ...], is_wrong: Callable[[Sample], NDArray[np.bool_]]
 ) -> Finding:
     """Look at rasters block by block; `is_wrong` gives a flag per sample."""
     flags = [is_wrong(batch) for batch in _blocks(path, fields)]
-    return _finding(name, np.concatenate(flags) if flags else np.zeros(0, bool), path, complaint)
+    return _finding(name, np.concatenate(flags) if flags else np.zeros(0, bool), path)
 
 
 def _blocks(path: Path, fields: tuple[str, ...]) -> Iterator[Sample]:
@@ -198,17 +147,13 @@ def _blocks(path: Path, fields: tuple[str, ...]) -> Iterator[Sample]:
         yield dataset.read_batch(range(start, min(start + BLOCK, len(dataset))))
 
 
-def _anywhere(wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """True for each sample with a True pixel."""
-    return np.any(wrong.reshape(len(wrong), -1), axis=1)
-
-
-def _finding(name: str, wrong: NDArray[np.bool_], path: Path, complaint: str) -> Finding:
+def _finding(name: str, wrong: NDArray[np.bool_], path: Path) -> Finding:
     if not wrong.any():
         return Finding(name, True, f"All {len(wrong)} samples pass.")
     with open_dataset(path) as file:
         shots = file[f"{DATA}/GEDI Shot Number"][:, 0][wrong]
-    return Finding(name, False, f"{len(shots)} of {len(wrong)} {complaint}: shots {_named(shots)}.")
+    told = f"{len(shots)} of {len(wrong)} samples have {COMPLAINTS[name]}: shots {_named(shots)}."
+    return Finding(name, False, told)
 
 
 def _named(shots: NDArray[np.int64]) -> str:

@@ -1,5 +1,7 @@
 """From chips to samples: every footprint of a batch is a sample or in the ledger."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.chips.landcover import extract_landcover
-from factory_pipeline.chips.samples import assemble_samples
+from factory_pipeline.chips.samples import assemble_samples, drop_bad_samples
 from factory_pipeline.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.chips.stack import ChipStack
 from factory_pipeline.chips.terrain import extract_terrain
@@ -61,6 +63,26 @@ def test_samples_carry_every_layer_of_their_own_footprint():
         label[15:18, 15:18] = 50 + shot
         np.testing.assert_array_equal(samples.label[place, 0], label)
     assert rejects.select("shot_number", "stage", "reason").rows() == [(3, "sentinel2", "no_product")]
+
+
+def test_a_sample_that_fails_a_check_is_dropped_alone_with_its_reason():
+    footprints, *layers = made_layers([7, 3, 5, 1])
+    samples, rejects = assemble_samples(footprints, *layers, RECIPE)
+    samples.copdem[0, 1, 4, 5] = np.nan
+    samples.worldcover[1, 0, 3, 3] = 255
+    samples.worldcover[0, 0, 3, 3] = 255
+    wrong = samples.table.with_columns(agbd=pl.Series([57.0, 53.0, 0.0, 51.0], dtype=pl.Float32))
+    kept, rejects = drop_bad_samples(replace(samples, table=wrong), rejects)
+    assert kept.table["shot_number"].to_list() == [1]
+    np.testing.assert_array_equal(kept.sentinel2, samples.sentinel2[3:])
+    assert dict(rejects.select("shot_number", "reason").rows()) == {
+        7: "land_cover",
+        3: "land_cover",
+        5: "biomass",
+    }
+    assert set(rejects["stage"]) == {"dataset"}
+    details = dict(rejects.select("reason", "detail").rows())
+    assert details["land_cover"].startswith("The sample has WorldCover pixels of no class of 0, 10, 20")
 
 
 def test_the_table_holds_what_the_file_needs():

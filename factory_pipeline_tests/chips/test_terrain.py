@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import rasterio
 from pyproj import Transformer
+from rasterio.transform import from_origin
 from scipy import ndimage
 
 from factory_pipeline.chips.terrain import extract_terrain, slope_percent
+from factory_pipeline.cog.engine import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.errors import SourceUnavailableError
 from factory_pipeline.recipe import Recipe, Terrain
@@ -94,6 +97,25 @@ def test_a_void_in_the_window_or_its_margin_drops_the_footprint(void, place):
     altitude[place] = void
     stack = extract_terrain(made_windows([1]), [(TILE,)], MemoryReader({"dem": altitude}), RECIPE)
     assert stack.rejects.select("stage", "reason").rows() == [("copdem", "no_dem")]
+
+
+def test_nan_that_no_tag_declares_is_a_void_and_spoils_no_other_footprint(tmp_path):
+    """As rasters of a DEM have it where they were made without a value for no data."""
+    altitude = HILLS.copy()
+    altitude[60:70, 110:115] = np.nan
+    transform = from_origin(GRID.left, GRID.top, 10, 10)
+    profile = {"driver": "GTiff", "height": GRID.height, "width": GRID.width, "count": 1, "dtype": "float32"}
+    profile |= {"tiled": True, "blockxsize": 128, "blockysize": 128, "predictor": 3, "compress": "deflate"}
+    with rasterio.open(
+        tmp_path / "dem.tif", "w", crs="EPSG:32640", transform=transform, **profile
+    ) as dataset:
+        dataset.write(altitude, 1)
+    tiles = [(made_tile(str(tmp_path / "dem.tif")),)] * 2
+    for reader in (BlockReader(), RasterioReader()):
+        stack = extract_terrain(made_windows([1, 20]), tiles, reader, RECIPE)
+        assert stack.rejects.select("shot_number", "stage", "reason").rows() == [(1, "copdem", "no_dem")]
+        assert stack.table["shot_number"].to_list() == [20]
+        assert np.isfinite(stack.arrays["copdem"]).all()
 
 
 def test_land_below_the_sea_is_no_void():

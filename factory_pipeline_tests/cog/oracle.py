@@ -1,5 +1,6 @@
 """What a window must hold, by GDAL alone: rasters are read, mosaicked in memory and warped by rasterio."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -135,8 +136,10 @@ def _mosaic(group: Sequence[rasterio.DatasetReader], around: Grid) -> tuple[np.n
         band = dataset.read(1, window=part, boundless=True, fill_value=0)
         rows, columns = np.mgrid[top - row : bottom - row, left - column : right - column]
         holds = (rows >= 0) & (rows < dataset.height) & (columns >= 0) & (columns < dataset.width)
-        if dataset.nodata is not None:
-            holds &= ~np.isnan(band) if np.isnan(dataset.nodata) else band != dataset.nodata
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PendingDeprecationWarning)  # of rasterio's own arithmetic
+            holds &= dataset.read_masks(1, window=part, boundless=True) > 0
+        holds &= np.isfinite(band)
         pixels[holds] = band[holds]
     return pixels, first.transform @ Affine.translation(left, top), first.crs
 

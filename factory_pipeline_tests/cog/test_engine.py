@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
@@ -117,12 +118,47 @@ def test_pixels_whose_centre_lies_on_the_assets_edge(tmp_path: Path) -> None:
     check([WindowRead((path,), grid, resampling) for grid in grids for resampling in BOTH])
 
 
-def test_nan_without_nodata_is_data_and_spoils_only_its_neighbours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("void", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("nodata", [None, -9999.0])
+def test_what_is_no_number_is_no_data_whatever_the_tags_say(
+    tmp_path: Path, void: float, nodata: float | None
+) -> None:
     values = random_values((64, 64), "float32")
-    values[20, 30] = np.nan
-    path = write_raster(tmp_path / "raster.tif", values)
+    values[20, 30] = void
+    values[25, 35] = -9999
+    path = write_raster(tmp_path / "raster.tif", values, nodata=nodata)
 
     check([WindowRead((path,), grid_at(500, 300), resampling) for resampling in BOTH])
+
+
+def write_marked(path: Path, marked_by: str) -> str:
+    """A raster with a square of no data, as a mask inside or beside the file says, or an alpha band."""
+    values = random_values((256, 256))
+    holds = np.full(values.shape, 255, np.uint8)
+    holds[10:40, 20:70] = 0
+    options = {"photometric": "MINISBLACK", "alpha": "YES", "count": 2} if marked_by == "alpha" else {}
+    write_raster(path, values, **options)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=marked_by != "beside"), rasterio.open(path, "r+") as dataset:
+        if marked_by == "alpha":
+            dataset.write(holds, 2)
+        else:
+            dataset.write_mask(holds > 0)
+        if marked_by == "after overviews":
+            dataset.build_overviews([2, 4])
+    return str(path)
+
+
+@pytest.mark.parametrize("marked_by", ["inside", "after overviews", "beside", "alpha"])
+def test_masks_and_alpha_bands_are_honoured(tmp_path: Path, marked_by: str) -> None:
+    path = write_marked(tmp_path / "raster.tif", marked_by)
+    assert (tmp_path / "raster.tif.msk").exists() == (marked_by == "beside")
+    reads = [WindowRead((path,), grid_at(500, 300), resampling) for resampling in BOTH]
+    reader = BlockReader(fallback=RasterioReader())
+
+    for answer, read in zip(reader.read(reads), reads, strict=True):
+        assert_same(answer, read)
+        assert isinstance(answer, ReadWindow)
+        assert not answer.valid.all()
 
 
 def test_outside_of_all_assets_there_is_no_data(tmp_path: Path) -> None:

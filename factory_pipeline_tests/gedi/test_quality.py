@@ -112,6 +112,38 @@ def test_nan_does_not_pass_for_a_great_number(build: BuildFiles) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason", "detail"),
+    [
+        (
+            {"agbd": [0.0]},
+            "no_biomass",
+            "A sample needs a biomass above 0 with a standard error, agbd is 0.0",
+        ),
+        ({"agbd": [float("nan")]}, "no_biomass", "agbd is NaN, agbd_se is"),
+        ({"agbd": [float("inf")]}, "no_biomass", "agbd is inf"),
+        ({"agbd": [None]}, "no_biomass", "agbd is missing"),
+        ({"agbd_se": [-9999.0]}, "no_biomass", "agbd_se is -9999.0"),
+        ({"agbd_se": [float("nan")]}, "no_biomass", "agbd_se is NaN"),
+        ({"lat_lowestmode": [float("nan")]}, "no_place", "A sample needs a place on the Earth"),
+        ({"lon_lowestmode": [-9999.0]}, "no_place", "lon_lowestmode is -9999.0"),
+        ({"lat_lowestmode": [None]}, "no_place", "lat_lowestmode is missing"),
+        ({"delta_time": [float("nan")]}, "no_time", "A sample needs a time, delta_time is NaN"),
+        ({"delta_time": [float("inf")]}, "no_time", "delta_time is inf"),
+    ],
+)
+def test_what_no_sample_can_be_made_of_is_dropped_whatever_the_rules_are(
+    build: BuildFiles, fields: Any, reason: str, detail: str
+) -> None:
+    rules = [{"name": "l4_quality_flag", "keep": "l4_quality_flag = 1"}]
+    counts = run(build, footprints(1, **fields), footprints(1, shot_number=[9]), footprints={"rules": rules})
+    assert counts.dropped[reason] == 1
+    assert sum(counts.kept.values()) == 1
+    ((shown, said),) = pl.read_parquet(build.stage_rejects("quality")).select("reason", "detail").rows()
+    assert shown == reason
+    assert detail in said
+
+
 def test_the_day_decides_the_split(build: BuildFiles) -> None:
     midnight = seconds(date(2021, 1, 1), hour=0)
     counts = run(
