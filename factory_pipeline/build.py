@@ -17,6 +17,7 @@ from factory_pipeline.build_summary import BuildSummary
 from factory_pipeline.catalog.providers import open_catalog
 from factory_pipeline.errors import BuildError
 from factory_pipeline.gedi.batches import BatchPlan
+from factory_pipeline.gedi.granules import list_granules
 from factory_pipeline.onboarding.gedi_upload import upload_splits
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.settings import BuildSettings
@@ -72,13 +73,15 @@ def run_build(
 
 
 def check_settings(settings: BuildSettings) -> None:
-    """Find out at once what a build would else meet late; no service is asked.
+    """Find out at once, before anything is written, what a build would else meet late.
 
     Raises:
-        FactoryError: the catalog is not known, the output folder can't be written, or the recipe has splits
-            that can't be onboarded though they are to be.
+        FactoryError: the catalog is not known, there are no granules where some are needed, the output folder
+            can't be written, or the recipe has splits that can't be onboarded though they are to be.
     """
     open_catalog(settings.catalog)
+    if settings.splits_from_granules:
+        list_granules(settings.granules)
     if settings.onboard:
         upload_splits(settings.recipe)
     try:

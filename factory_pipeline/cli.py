@@ -1,8 +1,11 @@
 """The command line. Heavy imports stand inside the commands, so that `factory --help` answers at once."""
 
 import contextlib
+import json
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,8 @@ import click
 
 from factory_pipeline import cli_dataset, cli_onboarding, cli_verify
 from factory_pipeline.cli_help import FullHelpGroup, Section
-from factory_pipeline.errors import FactoryError, OnboardingError
+from factory_pipeline.cli_json import echo_json, json_option
+from factory_pipeline.errors import FactoryError, OnboardingError, describe_os_error
 from factory_pipeline.terminal import echo, echo_block
 from factory_pipeline.version import __version__
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PATH = click.Path(path_type=Path)
+MOST_SAID = 300
+"""Characters of an unexpected error that are printed; its file has all of them."""
 
 
 SECTIONS: Sequence[Section] = [
@@ -102,6 +108,7 @@ def cli() -> None:
     metavar="DIR",
     help="Only fuse the batch files in DIR into one file per split in --output.",
 )
+@json_option
 def create_dataset(
     granules: str | None,
     output: Path,
@@ -118,14 +125,13 @@ def create_dataset(
     onboard: bool,
     modalities: tuple["Modality", ...],
     fuse_folder: Path | None,
+    as_json: bool,
 ) -> None:
     """Make train_dataset.h5 and test_dataset.h5 from GEDI granules.
 
     A CSV given by --path-aggregated-csv-* or --path-subset-csv-* replaces the stages before it for its split.
     Can be interrupted: the same command goes on where it stopped.
     """
-    import os
-
     from factory_pipeline.onboarding.manifest import slug
     from factory_pipeline.recipe import Recipe
     from factory_pipeline.settings import BuildSettings
@@ -134,7 +140,7 @@ def create_dataset(
     if fuse_folder is not None:
         if onboard:
             raise click.UsageError("--onboard needs a whole build; leave --fuse-hdf5-datasets out.")
-        fuse_folder_into(fuse_folder, output)
+        fuse_folder_into(fuse_folder, output, as_json)
         return
     aggregated = _given(train=path_aggregated_csv_train, test=path_aggregated_csv_test)
     subset = _given(train=path_subset_csv_train, test=path_subset_csv_test)
@@ -154,9 +160,10 @@ def create_dataset(
         onboard_modalities=tuple(dict.fromkeys(modalities)),
     )
     home = FactoryHome.from_environment()
-    build(home, settings.with_tuning_of(home))
+    home.require_folder()
+    build(home, settings.with_tuning_of(home), as_json)
     if onboard:
-        cli_onboarding.onboard_and_tell(home.dropped_manifest(slug(definition.name)), home)
+        cli_onboarding.onboard_and_tell(home.dropped_manifest(slug(definition.name)), home, quiet=as_json)
 
 
 @cli.command()
@@ -167,7 +174,8 @@ def create_dataset(
 @click.option(
     "--samples", type=click.IntRange(1, 64), default=8, show_default=True, help="Rows of the sheet."
 )
-def inspect(file: Path, sheet: Path | None, samples: int) -> None:
+@json_option
+def inspect(file: Path, sheet: Path | None, samples: int, as_json: bool) -> None:
     """Print what a dataset file holds and draw a sheet of its chips."""
     from factory_pipeline.hdf5.preview import chip_sheet
     from factory_pipeline.hdf5.read import describe
@@ -177,13 +185,16 @@ def inspect(file: Path, sheet: Path | None, samples: int) -> None:
     if not target.parent.is_dir():
         raise click.BadParameter(f"there is no folder {target.parent}.", param_hint="--sheet")
     summary = describe(file)
-    echo_block(summary)
-    if not summary.samples:
-        echo("Sheet of chips: none, as the dataset holds no samples.")
-        return
-    with write_whole(target) as temporary:
-        temporary.write_bytes(chip_sheet(file, samples=samples))
-    echo(f"Sheet of chips: {target}")
+    drawn = target if summary.samples else None
+    if as_json:
+        echo_json({**asdict(summary), "recipe": json.loads(summary.recipe), "sheet": drawn})
+    else:
+        echo_block(summary)
+    if drawn is not None:
+        with write_whole(target) as temporary:
+            temporary.write_bytes(chip_sheet(file, samples=samples))
+    if not as_json:
+        echo(f"Sheet of chips: {drawn or 'none, as the dataset holds no samples.'}")
 
 
 @cli.command()
@@ -213,8 +224,6 @@ def sample(output: Path, granules: Path | None, serve: bool, port: int) -> None:
 @click.option("--output", type=PATH, default=Path("demo"), show_default=True, metavar="DIR")
 def demo(output: Path) -> None:
     """Make the sample archive, serve it, build and onboard a dataset from it, and onboard its uploads."""
-    import os
-
     from factory_pipeline.onboarding.manifest import slug
     from factory_pipeline.progress import ProgressLine
     from factory_pipeline.recipe import Recipe
@@ -257,6 +266,7 @@ def ui(host: str, port: int, pages_port: int | None) -> None:
     from factory_pipeline.ui import WebUi
 
     served = WebUi(FactoryHome.from_environment(), host, port, pages_port or port + 1)
+    served.prepare()
     echo(f"Factory home: {served.home.root}", f"Log: {served.log}", "Starting the web UI ...")
     served.serve(lambda: echo(f"Ready: {served.url}  (dataset pages: {served.pages_url}; Ctrl-C ends it)"))
     echo("The web UI has ended.")
@@ -278,21 +288,28 @@ def completion(shell: str) -> None:
     click.echo(shown(cli, {}, "factory", "_FACTORY_COMPLETE").source())  # noqa: TID251
 
 
-def build(home: "FactoryHome", settings: "BuildSettings") -> None:
+def build(home: "FactoryHome", settings: "BuildSettings", as_json: bool = False) -> None:
     """Run a build with a progress line, then print its summary."""
     from factory_pipeline.build import run_build
     from factory_pipeline.progress import BuildLine
 
     with BuildLine() as line:
         summary = run_build(home, settings, line.show_build)
-    echo_block(summary)
+    if as_json:
+        echo_json({**asdict(summary), "extraction_yield": round(summary.extraction_yield, 4)})
+    else:
+        echo_block(summary)
 
 
-def fuse_folder_into(folder: Path, output: Path) -> None:
+def fuse_folder_into(folder: Path, output: Path, as_json: bool) -> None:
     """Fuse the batch files of a folder, split by split as their names say."""
     from factory_pipeline.build_summary import fuse_folder
 
-    for split, samples in fuse_folder(folder, output).items():
+    fused = fuse_folder(folder, output)
+    if as_json:
+        echo_json({"samples": fused, "files": {split: output / f"{split}_dataset.h5" for split in fused}})
+        return
+    for split, samples in fused.items():
         echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
 
 
@@ -328,9 +345,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FactoryError as error:
         echo(f"Error: {error}", err=True)
         sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read the output has gone, such as `head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        echo(f"Error: {describe_os_error(error)}", err=True)
+        sys.exit(1)
     except click.Abort:
         echo("", "Nothing was done: the question was not answered.", err=True)
         sys.exit(130)
     except KeyboardInterrupt:
         echo("", "Interrupted. What is finished stays; the same command goes on from there.", err=True)
         sys.exit(130)
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:MOST_SAID]}"
+        log = _written_traceback()
+        echo(f"Error: this was not expected: {said}; {log} has all of it, please report it.", err=True)
+        sys.exit(1)
+
+
+def _written_traceback() -> Path:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="factory-", suffix=".log", delete=False) as file:
+        traceback.print_exc(file=file)
+    return Path(file.name)

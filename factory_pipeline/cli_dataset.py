@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from factory_pipeline.cli_help import FullHelpGroup
+from factory_pipeline.cli_json import echo_json, json_option
 from factory_pipeline.terminal import confirm, echo, echo_block
 
 if TYPE_CHECKING:
@@ -89,8 +90,9 @@ def dataset(context: click.Context, address: str | None) -> None:
 @dataset.command()
 @click.argument("name")
 @_making
+@json_option
 @click.pass_obj
-def create(address: str | None, name: str, **options: Any) -> None:
+def create(address: str | None, name: str, as_json: bool, **options: Any) -> None:
     """Make the dataset NAME; its first version is 1.0.0."""
     arguments = _arguments(options)
     client = _client(address)
@@ -98,15 +100,16 @@ def create(address: str | None, name: str, **options: Any) -> None:
         made = client.create_dataset_from_collection(name, options["collection"], **arguments)
     else:
         made = client.create_dataset_from_datalake(name, item_type=options["item_type"], **arguments)
-    _tell(client, made)
+    _tell(client, made, as_json)
 
 
 @dataset.command()
 @click.argument("version_id")
 @click.option("--new-version", is_flag=True, help="Number it 1.1.0, not 1.0.1.")
 @_making
+@json_option
 @click.pass_obj
-def update(address: str | None, version_id: str, new_version: bool, **options: Any) -> None:
+def update(address: str | None, version_id: str, new_version: bool, as_json: bool, **options: Any) -> None:
     """Extend a version: its next revision, or a new version."""
     arguments = {**_arguments(options), "is_new_version_required": new_version}
     client = _client(address)
@@ -116,38 +119,45 @@ def update(address: str | None, version_id: str, new_version: bool, **options: A
         made = client.update_dataset_version_from_datalake(
             version_id, item_type=options["item_type"], **arguments
         )
-    _tell(client, made)
+    _tell(client, made, as_json)
 
 
 @dataset.command("list")
+@json_option
 @click.pass_obj
-def list_(address: str | None) -> None:
+def list_(address: str | None, as_json: bool) -> None:
     """List datasets with their versions."""
     found = _client(address).list_datasets()
+    if as_json:
+        echo_json(found)
+        return
+    _tell_factory(address)
     echo_block("\n".join(map(str, found)) or "No dataset yet: factory dataset create NAME --label ...")
 
 
 @dataset.command()
 @click.argument("version_or_dataset")
+@json_option
 @click.pass_obj
-def show(address: str | None, version_or_dataset: str) -> None:
+def show(address: str | None, version_or_dataset: str, as_json: bool) -> None:
     """Say what a version holds, or which versions a dataset has."""
     from factory_pipeline.errors import FactoryError
 
-    client = _client(address)
+    client, tell = _client(address), echo_json if as_json else echo_block
     try:
-        echo_block(client.describe_dataset(version_or_dataset))
+        tell(client.describe_dataset(version_or_dataset))
     except FactoryError:
-        echo_block(client.describe_version(version_or_dataset))
+        tell(client.describe_version(version_or_dataset))
 
 
 @dataset.command()
 @click.argument("version_id")
 @click.argument("other_version_id")
+@json_option
 @click.pass_obj
-def diff(address: str | None, version_id: str, other_version_id: str) -> None:
+def diff(address: str | None, version_id: str, other_version_id: str, as_json: bool) -> None:
     """Say what changed from one version to the other."""
-    echo_block(_client(address).compare_versions(version_id, other_version_id))
+    (echo_json if as_json else echo_block)(_client(address).compare_versions(version_id, other_version_id))
 
 
 @dataset.command()
@@ -191,9 +201,14 @@ def collection_group() -> None:
 
 @collection_group.command("list")
 @click.option("--address", metavar="URL", help="A Dagster web server; without it, this machine's factory.")
-def collections(address: str | None) -> None:
+@json_option
+def collections(address: str | None, as_json: bool) -> None:
     """List the collections of the data lake with their annotation sources."""
     found = _client(address).collections()
+    if as_json:
+        echo_json(found)
+        return
+    _tell_factory(address)
     echo_block("\n".join(map(str, found)) or "No collection yet: onboard an upload or build a dataset.")
 
 
@@ -240,6 +255,7 @@ def annotate(
     from factory_pipeline.storage import FactoryHome
 
     home = FactoryHome.from_environment()
+    home.require_existing()
     with closing(open_registry(home)) as registry:
         _, report = add(
             registry,
@@ -268,6 +284,7 @@ def delete_collection(collection_id: str, yes: bool) -> None:
     from factory_pipeline.storage import FactoryHome
 
     home = FactoryHome.from_environment()
+    home.require_existing()
     with closing(open_registry(home)) as registry:
         name = registry.collection(collection_id).name
         if not yes and not confirm(f"Delete the collection {name} with all its annotations?"):
@@ -286,9 +303,20 @@ def _client(address: str | None) -> "DatasetClient":
     return DatasetClient(address)
 
 
-def _tell(client: "DatasetClient", made: "Created") -> None:
-    echo(f"Dataset  {made.dataset_id}")
-    echo_block(client.describe_version(made.version_id))
+def _tell(client: "DatasetClient", made: "Created", as_json: bool) -> None:
+    version = client.describe_version(made.version_id)
+    if as_json:
+        echo_json(version)
+    else:
+        echo(f"Dataset  {made.dataset_id}")
+        echo_block(version)
+
+
+def _tell_factory(address: str | None) -> None:
+    """Say on standard error whose listing this is."""
+    from factory_pipeline.storage import FactoryHome
+
+    echo(f"Factory: {address or FactoryHome.from_environment().root}", err=True)
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Commands for curated datasets. Heavy imports stand inside the commands, as in `cli`."""
 
+import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from factory_pipeline.cli_help import FullHelpGroup
+from factory_pipeline.cli_json import echo_json, json_option
 from factory_pipeline.terminal import confirm, echo
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ PATH = click.Path(path_type=Path)
     "--data-suffix", "data_suffixes", multiple=True, required=True, help="Of the images; one per modality."
 )
 @click.option("--label-suffix", required=True, help="Of the labels.")
-def prescan(url: str, data_suffixes: tuple[str, ...], label_suffix: str) -> None:
+@json_option
+def prescan(url: str, data_suffixes: tuple[str, ...], label_suffix: str, as_json: bool) -> None:
     """Look into an archive without downloading it: do images and labels match, and which bands are there?"""
     import sys
 
@@ -34,7 +37,10 @@ def prescan(url: str, data_suffixes: tuple[str, ...], label_suffix: str) -> None
 
     policy = IntakePolicy.of_home(_home(), all_folders=True)
     report = scan(_absolute(url), data_suffixes, label_suffix, policy)
-    echo(*describe_scan(report))
+    if as_json:
+        echo_json(report.as_json())
+    else:
+        echo(*describe_scan(report))
     if not report.passed:
         sys.exit(1)
 
@@ -77,16 +83,22 @@ def upload_group() -> None:
 
 @upload_group.command("list")
 @click.option("--all", "with_corrected", is_flag=True, help="Failed uploads too that a later one corrected.")
-def datasets(with_corrected: bool) -> None:
+@json_option
+def datasets(with_corrected: bool, as_json: bool) -> None:
     """List uploads and onboarded datasets with their status."""
     from factory_pipeline.onboard import open_registry
     from factory_pipeline.registry.records import corrected_failures
 
-    with closing(open_registry(_home())) as registry:
+    home = _existing_home()
+    with closing(open_registry(home)) as registry:
         uploads = registry.uploads()
+    left_out = frozenset() if with_corrected else corrected_failures(uploads)
+    if as_json:
+        echo_json([_state(upload, home) for upload in uploads if upload.key not in left_out])
+        return
+    echo(f"Factory: {home.root}", err=True)
     if not uploads:
         echo("No dataset yet: factory onboard MANIFEST, or drop a manifest into the inbox.")
-    left_out = frozenset() if with_corrected else corrected_failures(uploads)
     for upload in uploads:
         if upload.key in left_out:
             continue
@@ -98,10 +110,15 @@ def datasets(with_corrected: bool) -> None:
 
 @upload_group.command()
 @click.argument("name")
-def show(name: str) -> None:
+@json_option
+def show(name: str, as_json: bool) -> None:
     """Say how far an upload is and what its dataset holds. NAME is a dataset's name or its key."""
-    home = _home()
-    echo(*_about(_upload(name, home), home))
+    home = _existing_home()
+    upload = _upload(name, home)
+    if as_json:
+        echo_json(_facts(upload, home))
+    else:
+        echo(*_about(upload, home))
 
 
 @upload_group.command()
@@ -112,7 +129,7 @@ def logs(name: str, output: Path | None) -> None:
     from factory_pipeline.onboard import run_log
     from factory_pipeline.storage import write_text
 
-    home = _home()
+    home = _existing_home()
     upload = _upload(name, home)
     target = output or Path(f"{upload.key}.log")
     write_text(target, run_log(upload, home))
@@ -129,7 +146,7 @@ def delete(name: str, yes: bool) -> None:
     """
     from factory_pipeline.onboard import remove
 
-    home = _home()
+    home = _existing_home()
     upload = _upload(name, home, exactly=True)
     if not yes and not confirm(f"Delete {upload.key} with all its files?"):
         echo("Nothing was deleted.")
@@ -161,21 +178,22 @@ def finetune(name: str) -> None:
     """Train a model on an onboarded dataset by `terratorch fit`, as its configuration says."""
     from factory_pipeline.onboard import finetune as run
 
-    home = _home()
+    home = _existing_home()
     echo(f"Trained; its files lie in {run(_upload(name, home), home)}")
 
 
 ALL = [prescan, onboard, upload_group, new_manifest, finetune]
 
 
-def onboard_and_tell(manifest: Path | str, home: "FactoryHome") -> None:
+def onboard_and_tell(manifest: Path | str, home: "FactoryHome", *, quiet: bool = False) -> None:
     """Onboard an upload in this process with a progress line, then say what its dataset holds."""
     from factory_pipeline.onboard import onboard as run
     from factory_pipeline.progress import ProgressLine
 
     with ProgressLine() as line:
         upload = run(manifest, home, line.show)
-    echo(*_about(upload, home))
+    if not quiet:
+        echo(*_about(upload, home))
 
 
 def drop_and_wait(uploads: Path, home: "FactoryHome", there: Sequence[str]) -> None:
@@ -198,7 +216,15 @@ def drop_and_wait(uploads: Path, home: "FactoryHome", there: Sequence[str]) -> N
 def _home() -> "FactoryHome":
     from factory_pipeline.storage import FactoryHome
 
-    return FactoryHome.from_environment()
+    home = FactoryHome.from_environment()
+    home.require_folder()
+    return home
+
+
+def _existing_home() -> "FactoryHome":
+    home = _home()
+    home.require_existing()
+    return home
 
 
 def _upload(name: str, home: "FactoryHome", *, exactly: bool = False) -> "Upload":
@@ -239,6 +265,40 @@ def _written_manifest(
         path,
     )
     return path
+
+
+def _state(upload: "Upload", home: "FactoryHome") -> dict[str, Any]:
+    """An upload in a listing, as JSON."""
+    files = home.upload(upload.key).finished
+    finished = files.root.exists()
+    return {
+        "key": upload.key,
+        "name": upload.name,
+        "status": upload.status.value,
+        "reason": upload.reason,
+        "code": upload.code,
+        "created": upload.created,
+        "updated": upload.updated,
+        "folder": files.root if finished else None,
+        "page": files.page if finished else None,
+    }
+
+
+def _facts(upload: "Upload", home: "FactoryHome") -> dict[str, Any]:
+    """What `show --json` prints: the state, and of a finished dataset its images and training parameters."""
+    import polars as pl
+
+    from factory_pipeline.onboarding.splits import SPLITS
+
+    state, files = _state(upload, home), home.upload(upload.key).finished
+    if state["folder"] is None:
+        return {**state, "images": None, "training_parameters": None}
+    counts = dict(pl.read_parquet(files.items, columns=["split"]).group_by("split").len().iter_rows())
+    return {
+        **state,
+        "images": {split: counts.get(split, 0) for split in SPLITS},
+        "training_parameters": json.loads(files.training_params.read_bytes()),
+    }
 
 
 def _about(upload: "Upload", home: "FactoryHome") -> list[str]:

@@ -3,9 +3,21 @@
 A message is one sentence: what is wrong, where, and what is allowed or what to do.
 """
 
+import os
+
 
 class FactoryError(Exception):
     """Something that the user can mend; the command line prints the message without a traceback."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return what the operating system refused, in one sentence with the file's name."""
+    what = os.fspath(error.filename) if isinstance(error.filename, str | os.PathLike) else "A file"
+    return f"{what} can't be read or written: {error.strerror or error}."
+
+
+class HomeError(FactoryError):
+    """The factory home is a file, or is to be read and is not there."""
 
 
 class RecipeError(FactoryError):

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_pipeline.errors import HomeError
+
 LITTLE_SPACE = 1 << 16
 """Bytes; with less than this a disk is full for everything that is written here."""
 
@@ -84,6 +86,22 @@ class FactoryHome:
     def from_environment(cls) -> "FactoryHome":
         """The folder named by FACTORY_HOME, else `./factory_home`."""
         return cls(Path(os.environ.get("FACTORY_HOME") or "factory_home").absolute())
+
+    def require_folder(self) -> None:
+        """Raise HomeError if the home is something else than a folder."""
+        if self.root.exists() and not self.root.is_dir():
+            raise HomeError(f"The factory home {self.root} is not a folder; name another by FACTORY_HOME.")
+
+    def require_existing(self) -> None:
+        """Raise HomeError if there is no factory home here: reading makes none."""
+        self.require_folder()
+        made = (self.registry, self.dagster, self.build_file, self.upload_inbox)
+        # The registry of an installation may be a server's, and the folder new.
+        if not os.environ.get("FACTORY_REGISTRY") and not any(path.exists() for path in made):
+            raise HomeError(
+                f"There is no factory home at {self.root}: name one by FACTORY_HOME, or make one, for example"
+                " by factory demo."
+            )
 
     @property
     def granule_inbox(self) -> Path:

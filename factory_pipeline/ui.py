@@ -59,18 +59,28 @@ class WebUi:
         host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
         return f"[{host}]" if ":" in host else host
 
+    def prepare(self) -> None:
+        """Make the home where it is not there.
+
+        Raises:
+            HomeError: the home is not a folder.
+            OSError: the home can't be written.
+            WebUiError: a port is taken.
+        """
+        self.home.require_folder()
+        for port in (self.port, self.pages_port):
+            require_free(self.host, port)
+        prepare_home(self.home)
+
     def serve(self, on_ready: Callable[[], None]) -> None:
-        """Run the web UI until it is interrupted (SIGINT or SIGTERM).
+        """Run the web UI of a prepared home until it is interrupted (SIGINT or SIGTERM).
 
         Args:
             on_ready: called once, when web UI and pages answer.
 
         Raises:
-            WebUiError: a port is taken, a process ended by itself, or nothing answers after three minutes.
+            WebUiError: a process ended by itself, or nothing answers after three minutes.
         """
-        for port in (self.port, self.pages_port):
-            require_free(self.host, port)
-        prepare_home(self.home)
         with _terminated_like_interrupted(), suppress(KeyboardInterrupt), self._processes() as processes:
             self._wait_until_ready(processes)
             on_ready()

@@ -1,5 +1,6 @@
 """The first main job, end to end: granules in, train and test dataset out, through Dagster."""
 
+import json
 import os
 import shutil
 import signal
@@ -341,6 +342,16 @@ def test_inspect_prints_and_draws_what_is_inside(built: Built, tmp_path: Path):
     assert ended.returncode == 0, ended.stderr
     assert f"{len(shots_in(fused))}" in ended.stdout
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_inspect_is_given_as_json(built: Built, tmp_path: Path):
+    sheet = tmp_path / "sheet.png"
+    shown = factory("inspect", built.settings.files.fused("train"), "--sheet", sheet, "--json", home=tmp_path)
+    facts = json.loads(shown.stdout)
+    assert facts["samples"] == built.summary.samples["train"]
+    assert facts["recipe"]["batch_size"] == RECIPE.batch_size
+    assert facts["sheet"] == str(sheet)
+    assert sheet.is_file()
 
 
 def test_the_progress_counts_footprints_and_batches(built: Built):

@@ -52,7 +52,7 @@ def test_a_process_that_ends_by_itself_ends_the_others(
         return started[-1]
 
     monkeypatch.setattr(WebUi, "_start", start)
-    monkeypatch.setattr("factory_pipeline.ui.prepare_home", lambda home: home.dagster.mkdir(parents=True))
+    FactoryHome(tmp_path).dagster.mkdir()
     web_ui = WebUi(FactoryHome(tmp_path), "127.0.0.1", free, free + 1)
     with pytest.raises(WebUiError, match=r"The daemon ended by itself; .*ui\.log says why\."):
         web_ui.serve(lambda: pytest.fail("it was not ready"))

@@ -5,7 +5,12 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from factory_pipeline.errors import CatalogUnavailableError, FactoryError, SourceUnavailableError
+from factory_pipeline.errors import (
+    CatalogUnavailableError,
+    FactoryError,
+    SourceUnavailableError,
+    describe_os_error,
+)
 
 PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError)
 """A service is away or busy: the same work may succeed later."""
@@ -13,10 +18,7 @@ PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError)
 
 def plain(error: FactoryError | OSError) -> str:
     """What went wrong, in one sentence."""
-    if isinstance(error, FactoryError):
-        return str(error)
-    what = error.filename if isinstance(error.filename, str) else "A file"
-    return f"{what} can't be read or written: {error.strerror or error}."
+    return str(error) if isinstance(error, FactoryError) else describe_os_error(error)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,23 @@ class PrescanReport:
     def passed(self) -> bool:
         """Whether every check passed."""
         return all(check.passed for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain values; what the files of one suffix have is taken from the first of them."""
+        groups = self.files.sort("name").group_by("role", "suffix", maintain_order=True)
+        first = groups.agg(pl.len().alias("files"), pl.all().first())
+        told = ("role", "suffix", "files", "bands", "band_names", "dtype", "width", "height", "crs", "nodata")
+        return {
+            "passed": self.passed,
+            "images": self.images,
+            "labels": self.labels,
+            "suffixes": first.select(told).collect().to_dicts(),
+            "checks": [asdict(check) for check in self.checks],
+            "notes": list(self.notes),
+            "other_files": list(self.others),
+            "archive_bytes": self.archive_bytes,
+            "bytes_read": self.bytes_read,
+        }
 
 
 def images_of(files: pl.LazyFrame, suffix: str) -> pl.LazyFrame:

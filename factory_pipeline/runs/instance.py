@@ -36,7 +36,12 @@ NO_CONSOLE: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level":
 
 
 def prepare_home(home: FactoryHome) -> None:
-    """Make the folders of a factory home and the tables of its Dagster instance, where they are missing."""
+    """Make the folders of a factory home and the tables of its Dagster instance, where they are missing.
+
+    Raises:
+        HomeError: the home is not a folder.
+    """
+    home.require_folder()
     home.granule_inbox.mkdir(parents=True, exist_ok=True)
     home.upload_inbox.mkdir(parents=True, exist_ok=True)
     home.dagster.mkdir(parents=True, exist_ok=True)

@@ -28,11 +28,12 @@ class LocalFactory:
     """Works in this process and in a factory home of this machine."""
 
     def __init__(self, home: FactoryHome) -> None:
-        """The home is made when the first call needs it."""
+        """A home that is not there is an error at the first call: there is nothing to read in it."""
         self._home = home
 
     def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
         """As `sdk.factory.Factory` says."""
+        self._home.require_existing()
         on_progress("Choosing items", 0.0)
         said = self._run("create_dataset_version", {"ops": {"dataset_version": {"config": arguments}}})
         return Created(said["dataset_version"]["dataset id"], said["dataset_version"]["version id"])
@@ -60,6 +61,7 @@ class LocalFactory:
 
     def answer(self, call: str, **arguments: Any) -> Any:
         """As `sdk.factory.Factory` says."""
+        self._home.require_existing()
         with closing(Factory(home=str(self._home.root)).registry()) as registry:
             return answer(registry, self._home, call, arguments)
 
@@ -77,6 +79,7 @@ class LocalFactory:
         """
         from factory_pipeline.definitions import defs
 
+        self._home.require_existing()
         prepare_home(self._home)
         with open_instance(self._home) as instance:
             if partition is not None:

@@ -1,5 +1,6 @@
 """The commands for onboarded datasets, and the server of their pages."""
 
+import json
 import os
 import re
 import socket
@@ -57,7 +58,7 @@ def command(home: FactoryHome, *arguments: str | Path, answers: str = "") -> Res
 
 
 def test_datasets_lists_every_upload_with_status_and_reason(used: FactoryHome) -> None:
-    good, bad = sorted(command(used, "datasets").output.splitlines(), reverse=True)
+    good, bad = sorted(command(used, "datasets").stdout.splitlines(), reverse=True)
     assert good.startswith("rivers@")
     assert "Succeeded" in good
     assert "Failed" in bad
@@ -78,10 +79,10 @@ def test_datasets_leaves_out_failures_that_were_corrected(tmp_path: Path) -> Non
             registry.set_status(
                 key, status, reason="It was wrong." if status is UploadStatus.FAILED else None
             )
-    lines = command(home, "datasets").output.splitlines()
+    lines = command(home, "datasets").stdout.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["a@00000002", "b@00000001", "b@00000002"]
     assert lines[-1] == "Failed uploads that a later one corrected are left out: 1 (--all lists them)."
-    assert len(command(home, "datasets", "--all").output.splitlines()) == 4
+    assert len(command(home, "datasets", "--all").stdout.splitlines()) == 4
 
 
 def test_show_tells_what_a_dataset_holds_or_why_it_failed(used: FactoryHome) -> None:
@@ -90,6 +91,28 @@ def test_show_tells_what_a_dataset_holds_or_why_it_failed(used: FactoryHome) -> 
     assert "Label    1 Water: 50.0% of the pixels, weight 1" in shown
     assert "UNPAIRED" in command(used, "show", "broken").output
     assert isinstance(command(used, "show", "unknown").exception, FactoryError)
+
+
+def test_listings_are_given_as_json(used: FactoryHome) -> None:
+    listed = json.loads(command(used, "upload", "list", "--json").stdout)
+    good, bad = (next(one for one in listed if one["name"] == name) for name in ("rivers", "broken"))
+    assert (good["status"], good["code"], bad["status"], bad["code"]) == (
+        "Succeeded", None, "Failed", "UNPAIRED",
+    )  # fmt: skip
+    assert Path(good["page"]).is_file()
+    assert bad["folder"] is None
+    shown = json.loads(command(used, "upload", "show", "rivers", "--json").stdout)
+    assert shown["images"] == {"train": 4, "test": 1, "validation": 1}
+    assert [band["band"] for band in shown["training_parameters"]["bands"]] == ["Blue", "Red"]
+    assert shown["key"] == good["key"]
+    options = ("--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif", "--json")
+    failed = command(used, "prescan", used.root.parent / "broken.zip", *options)
+    scan = json.loads(failed.stdout)
+    assert (failed.exit_code, scan["passed"], scan["images"], scan["labels"]) == (1, False, 4, 3)
+    assert scan["suffixes"][0]["band_names"] == ["Blue", "Red"]
+    [collection] = json.loads(command(used, "collection", "list", "--json").stdout)
+    assert (collection["name"], collection["items"]) == ("rivers", 6)
+    assert json.loads(command(used, "dataset", "list", "--json").stdout) == []
 
 
 def test_logs_holds_everything_that_the_run_said(used: FactoryHome, tmp_path: Path) -> None:
