@@ -125,10 +125,10 @@ def test_the_training_configuration_finds_its_files_and_takes_these_statistics(o
     assert data["stds"] == [band.std for band in parameters.bands]
     assert [data["dataset_bands"][place] for place in data["rgb_indices"]] == ["RED", "GREEN", "BLUE"]
     for part, split in (("train", "train"), ("val", "validation"), ("test", "test")):
-        stems = Path(data[f"{part}_split"]).read_text().split()
+        stems = (onboarded.files.root / data[f"{part}_split"]).read_text().split()
         assert stems == sorted(onboarded.items.filter(pl.col("split") == split)["id"])
         for root, grep in (("data_root", "img_grep"), ("label_data_root", "label_grep")):
-            there = {path.name for path in Path(data[f"{part}_{root}"]).glob(data[grep])}
+            there = {path.name for path in (onboarded.files.root / data[f"{part}_{root}"]).glob(data[grep])}
             assert {stem + data[grep].removeprefix("*") for stem in stems} <= there
 
 

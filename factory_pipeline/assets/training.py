@@ -7,6 +7,7 @@ import dagster as dg
 
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.onboarding import onboarded_dataset
+from factory_pipeline.onboarding.terratorch import write_resolved
 from factory_pipeline.partitions import datasets
 from factory_pipeline.resources import Factory
 
@@ -34,7 +35,9 @@ def finetuned_model(
     home = factory.folder()
     folder = home.training(context.partition_key)
     folder.mkdir(parents=True, exist_ok=True)
-    configuration = home.upload(context.partition_key).finished.terratorch
+    configuration = folder / "terratorch.yaml"
+    # Its paths start from its own folder, TerraTorch's from where it runs.
+    write_resolved(home.upload(context.partition_key).finished.terratorch, configuration)
     yield pipes.run(
         context=context,
         command=[command, "fit", "--config", str(configuration)],

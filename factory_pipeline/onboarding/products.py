@@ -26,8 +26,6 @@ class Products:
 
     files: DatasetFiles
     """Where they are written."""
-    place: Path
-    """Where the dataset will lie, as the training configuration names it."""
     key: str
     manifest: UploadManifest
     """As `products_manifest` gives it."""
@@ -64,7 +62,7 @@ def write_products(made: Products) -> None:
     files, manifest = made.files, made.manifest
     write_items(files.items, made.index, made.split, name, manifest.description)
     if manifest.purpose in TRAINED:
-        config = terratorch_config(manifest, made.parameters, made.split, made.place)
+        config = terratorch_config(manifest, made.parameters, made.split, Path())
         write_terratorch(files.terratorch, config)
     write_croissant(
         files.croissant,

@@ -216,7 +216,6 @@ class Onboarding:
         write_products(
             Products(
                 self.files.unfinished,
-                self.files.finished.root,
                 self.key,
                 self.manifest,
                 self.upload.received_at,

@@ -25,6 +25,8 @@ IGNORED_CLASS = -1
 """Mask value that takes no part in the loss: no data."""
 IGNORED_VALUE = -9999
 """Label of a regression that takes no part in the loss: no data."""
+PATH_KEYS = ("_data_root", "_split")
+"""How the keys of the data module end whose values are paths."""
 REPLACED_PIXEL = 0
 """What no data in an image becomes before it is standardised."""
 
@@ -90,7 +92,8 @@ def terratorch_config(
         manifest: with all bands of each data source filled in.
         parameters: of the training split.
         split: `stem`, `split`. A split without images is replaced by another, as TerraTorch needs all three.
-        root: folder of the onboarded dataset, as it shall stand in the file.
+        root: folder that the paths start from, as it shall stand in the file; `Path()` for the folder of the
+            file itself.
         backbone: a backbone of TerraTorch; by default Prithvi where a band is one that it was trained on,
             else a ResNet-50.
         batch_size: lowered where there are fewer training images, as TerraTorch drops an incomplete batch.
@@ -157,7 +160,40 @@ def write_terratorch(path: Path, config: Mapping[str, Any]) -> None:
     # By way of JSON, lists that occur twice are two lists: YAML would write an anchor and an alias.
     plain = json.loads(json.dumps(config))
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
-    write_text(path, f"# terratorch fit --config {path.name}\n{text}")
+    write_text(path, f"# In this folder: terratorch fit --config {path.name}\n{text}")
+
+
+def write_resolved(configuration: Path, path: Path) -> None:
+    """Write a configuration for use in any folder: its relative paths start from where `configuration` is.
+
+    Absolute paths, as earlier versions wrote them, are understood as below that folder, which may have moved.
+
+    Args:
+        configuration: `terratorch.yaml` of a finished dataset.
+        path: where the copy is written.
+    """
+    root = configuration.parent.absolute()
+    config = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+    data = config["data"]["init_args"]
+    for key, value in data.items():
+        if key.endswith(PATH_KEYS):
+            data[key] = (
+                {name: _resolved(one, root) for name, one in value.items()}
+                if isinstance(value, dict)
+                else _resolved(value, root)
+            )
+    write_terratorch(path, config)
+
+
+def _resolved(path: str, root: Path) -> str:
+    parts = Path(path).parts
+    if Path(path).is_absolute():
+        own = root.parts[-2:]
+        start = next((at + 2 for at in range(len(parts) - 1) if parts[at : at + 2] == own), None)
+        if start is None:
+            return path
+        parts = parts[start:]
+    return str(root.joinpath(*parts))
 
 
 def class_names(manifest: UploadManifest) -> list[str]:

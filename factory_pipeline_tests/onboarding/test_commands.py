@@ -217,8 +217,10 @@ def test_finetune_says_how_to_install_terratorch_or_runs_it(
     stand_in.chmod(0o755)
     assert command(used, "finetune", "rivers").exit_code == 0
     [written] = used.root.glob("training/rivers@*/arguments")
-    [configuration] = used.datasets.glob("rivers/*/terratorch.yaml")
-    assert written.read_text() == f"fit --config {configuration}"
+    assert written.read_text() == f"fit --config {written.parent / 'terratorch.yaml'}"
+    data = yaml.safe_load((written.parent / "terratorch.yaml").read_text())["data"]["init_args"]
+    assert Path(data["train_split"]).read_text()
+    assert list(Path(data["train_data_root"]).glob(data["img_grep"]))
     assert isinstance(command(used, "finetune", "broken").exception, OnboardingError)
 
 

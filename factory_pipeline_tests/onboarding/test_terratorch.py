@@ -13,7 +13,13 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.manifest import DataSource, UploadManifest
 from factory_pipeline.onboarding.splits import random_split, write_split_files
 from factory_pipeline.onboarding.statistics import training_parameters
-from factory_pipeline.onboarding.terratorch import hls_names, rgb_indices, terratorch_config, write_terratorch
+from factory_pipeline.onboarding.terratorch import (
+    hls_names,
+    rgb_indices,
+    terratorch_config,
+    write_resolved,
+    write_terratorch,
+)
 from factory_pipeline_tests.onboarding.curated import Curated, onboarded
 
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
@@ -185,3 +191,29 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
         )
         with pytest.raises(OnboardingError, match=message):
             terratorch_config(manifest, parameters, split, tmp_path)
+
+
+@pytest.mark.parametrize("was_absolute", [False, True])
+@pytest.mark.parametrize("modalities", [("S2",), ("S2", "S1")])
+def test_a_configuration_is_found_its_files_wherever_its_dataset_is_moved(
+    tmp_path: Path, was_absolute: bool, modalities: tuple[str, ...]
+) -> None:
+    root = tmp_path / "home" / "datasets" / "rivers" / "1f2e3d4c"
+    curated = onboarded(root, 6, modalities=modalities, size=8)
+    split = random_split(curated.items, SHARES, 0)
+    write_split_files(root / "split_files", split)
+    manifest = curated.manifest
+    parameters = training_parameters(
+        curated.items, split, curated.band_names, manifest.purpose, manifest.label_categories, root
+    )
+    config = terratorch_config(manifest, parameters, split, root if was_absolute else Path())
+    write_terratorch(root / "terratorch.yaml", config)
+    if not was_absolute:
+        assert str(tmp_path) not in (root / "terratorch.yaml").read_text()
+    moved = (tmp_path / "home").rename(tmp_path / "moved") / root.relative_to(tmp_path / "home")
+    write_resolved(moved / "terratorch.yaml", tmp_path / "resolved.yaml")
+    data = yaml.safe_load((tmp_path / "resolved.yaml").read_text())["data"]["init_args"]
+    paths = [value for key, value in data.items() if key.endswith(("_data_root", "_split"))]
+    found = [one for value in paths for one in (value.values() if isinstance(value, dict) else [value])]
+    assert len(found) == 9 + 3 * (len(modalities) - 1)
+    assert all(Path(one).exists() and Path(one).is_relative_to(moved) for one in found)
