@@ -3,15 +3,17 @@
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import yaml
 
 from factory_pipeline.errors import OnboardingError, RegistryError
+from factory_pipeline.onboarding.inbox import archive_stem, without_manifest
 from factory_pipeline.onboarding.manifest import UploadManifest, slug
 from factory_pipeline.onboarding.manifest_place import file_name, read_place
 from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.received import identify, keep, kept_manifest
+from factory_pipeline.onboarding.received import ArchiveState, identify, keep, kept_manifest
 from factory_pipeline.registry.records import UploadStatus
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
@@ -29,6 +31,8 @@ class Arrival:
     """YAML without secrets."""
     error: OnboardingError | None
     """Why it can't be onboarded as it is."""
+    archive_bytes: int | None = None
+    """Size of the archive; None where it is not known."""
 
 
 def examine(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) -> Arrival:
@@ -56,15 +60,25 @@ def examine(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) 
         return Arrival(key, key, yaml.safe_dump({"manifest": name}), error)
     unknown_key = manifest.key("")
     try:
-        upload = keep(manifest_file, manifest, _identified(manifest, policy), home)
+        archive = _identified(manifest, policy)
+        upload = keep(manifest_file, manifest, archive.identity, home)
     except OnboardingError as error:
         named = {"dataset_name": manifest.dataset_name, "purpose": manifest.purpose.value}
         return Arrival(unknown_key, unknown_key, yaml.safe_dump(named), error)
     kept = kept_manifest(home.upload(upload.key)).model_dump(mode="json", by_alias=True)
-    return Arrival(upload.key, unknown_key, yaml.safe_dump(kept, sort_keys=False), None)
+    return Arrival(
+        upload.key, unknown_key, yaml.safe_dump(kept, sort_keys=False), None, archive_bytes=archive.bytes
+    )
 
 
-def _identified(manifest: UploadManifest, policy: IntakePolicy) -> str:
+def stray_archive(place: str) -> Arrival:
+    """An archive in an inbox without a manifest, as an upload that failed."""
+    name = file_name(place)
+    key = f"{slug(archive_stem(name))}@{hashlib.sha256(f'stray {name}'.encode()).hexdigest()[:8]}"
+    return Arrival(key, key, yaml.safe_dump({"archive": name}), without_manifest(name))
+
+
+def _identified(manifest: UploadManifest, policy: IntakePolicy) -> ArchiveState:
     try:
         return identify(manifest, policy)
     except (OSError, ValueError) as error:
@@ -85,18 +99,31 @@ class Entry:
     is_deleted: bool
 
 
-def enter(registry: Registry, arrival: Arrival) -> Entry:
-    """Enter an arrival in the registry, good or bad."""
+def enter(registry: Registry, arrival: Arrival, put: datetime | None = None) -> Entry:
+    """Enter an arrival in the registry, good or bad.
+
+    Args:
+        registry: where it is entered.
+        arrival: what came in.
+        put: when it was put into its inbox. A deleted upload that was put there again afterwards is as new;
+            one that has lain there since before stays deleted. None: a person asks for it now.
+    """
     is_new = registry.register_upload(arrival.key, arrival.manifest)
+    if not is_new and _is_after_deletion(registry, arrival.key, put):
+        is_new = registry.restore_upload(arrival.key)
     if arrival.error is None:
         _forget_failure(registry, arrival)
         if is_new:
             return Entry(True, UploadStatus.PENDING, False)
         known = registry.upload(arrival.key)
         return Entry(False, known.status, known.deleted_at is not None)
-    registry.restore_upload(arrival.key)
     registry.set_status(arrival.key, UploadStatus.FAILED, reason=str(arrival.error), code=arrival.error.code)
-    return Entry(is_new, UploadStatus.FAILED, False)
+    return Entry(is_new, UploadStatus.FAILED, registry.upload(arrival.key).deleted_at is not None)
+
+
+def _is_after_deletion(registry: Registry, key: str, put: datetime | None) -> bool:
+    deleted_at = registry.upload(key).deleted_at
+    return deleted_at is not None and (put is None or deleted_at < put)
 
 
 def _forget_failure(registry: Registry, arrival: Arrival) -> None:

@@ -110,9 +110,11 @@ class OnboardingError(FactoryError):
 
 ONBOARDING_CODES = {
     "MANIFEST_INVALID": "The manifest is no YAML mapping or holds a value that is not allowed.",
+    "MANIFEST_MISSING": "An archive lies in the inbox without a manifest.",
     "SCHEME_NOT_ALLOWED": "The address is of a kind that this installation does not open.",
     "ADDRESS_NOT_ALLOWED": "The host lies in a private network, or the file outside the allowed folders.",
     "URL_UNREACHABLE": "The host does not answer, refuses, or has no such file; a later try may succeed.",
+    "HOST_TOO_SLOW": "The host sends less than the lowest rate, or takes longer than the longest time.",
     "RANGES_UNSUPPORTED": "The host can't serve parts of a file, so nothing is known before the download.",
     "NEEDS_DOWNLOAD": "The format of the archive can only be read from its start, so it must be downloaded.",
     "SOURCE_CHANGED": "The archive was changed at its host while it was read.",

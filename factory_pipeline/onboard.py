@@ -10,6 +10,8 @@ import dagster as dg
 import yaml
 
 from factory_pipeline.arrivals import enter, examine
+from factory_pipeline.assets.run_lock import release_run_lock
+from factory_pipeline.automation.running import end_dead_runs, is_of_batch, unfinished_runs
 from factory_pipeline.build import what_failed
 from factory_pipeline.build_progress import telling
 from factory_pipeline.doors.removal import delete_collection_of_upload
@@ -87,16 +89,17 @@ def onboard(
         enter(registry, arrival)
         if arrival.error is not None:
             raise arrival.error
-        registry.restore_upload(arrival.key)
         files = home.upload(arrival.key)
         with open_instance(home) as instance, _watched(files, on_progress):
             _add_partition(instance, arrival.key)
-            execute_job(
+            _end_dead_runs(instance, home, arrival.key)
+            result = execute_job(
                 defs.resolve_job_def("onboard_dataset"),
                 instance,
                 resources_of(home, all_folders=True),
                 partition_key=arrival.key,
             )
+            release_run_lock(home, result.run_id)
         upload = registry.upload(arrival.key)
     if upload.status is not UploadStatus.SUCCEEDED:
         reason = (
@@ -124,8 +127,7 @@ def remove(key: str, home: FactoryHome) -> None:
     """
     prepare_home(home)
     with open_instance(home) as instance, closing(open_registry(home)) as registry:
-        running = [record for record in _runs(instance, key) if not record.dagster_run.is_finished]
-        if running and registry.upload(key).status is not UploadStatus.SUCCEEDED:
+        if registry.upload(key).status is not UploadStatus.SUCCEEDED and _is_worked_on(instance, home, key):
             raise OnboardingError(
                 "CHECK_FAILED", f"{key} is being onboarded; end its run in the web UI first, then delete it."
             )
@@ -133,6 +135,25 @@ def remove(key: str, home: FactoryHome) -> None:
         registry.delete_upload(key)
         home.upload(key).remove()
         instance.delete_dynamic_partition(DATASETS, key)
+
+
+def _end_dead_runs(instance: dg.DagsterInstance, home: FactoryHome, key: str) -> list[dg.DagsterRun]:
+    """End the runs of an upload whose process is gone; gives those that are left.
+
+    Batches are left out: while such a one works on the upload, the upload has a run of its own.
+    """
+    unfinished = [record for record in unfinished_runs(instance, key) if not is_of_batch(record.dagster_run)]
+    ended = {run.run_id for run in end_dead_runs(instance, home, unfinished)}
+    return [record.dagster_run for record in unfinished if record.dagster_run.run_id not in ended]
+
+
+def _is_worked_on(instance: dg.DagsterInstance, home: FactoryHome, key: str) -> bool:
+    """Whether a process onboards an upload; a run that still waits for one is ended."""
+    left = _end_dead_runs(instance, home, key)
+    for run in left:
+        if run.status is dg.DagsterRunStatus.QUEUED:
+            instance.report_run_canceled(run)
+    return any(run.status is not dg.DagsterRunStatus.QUEUED for run in left)
 
 
 def finetune(upload: Upload, home: FactoryHome) -> Path:

@@ -12,16 +12,16 @@ from contextlib import closing
 from pathlib import Path
 
 import uvicorn
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from factory_pipeline.errors import FactoryError
+from factory_pipeline.errors import ONBOARDING_CODES, FactoryError
 from factory_pipeline.exports.export import LISTING
 from factory_pipeline.exports.formats import FORMATS
+from factory_pipeline.onboarding.page.environment import environment
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page
 from factory_pipeline.onboarding.received import kept_manifest
 from factory_pipeline.registry.records import Upload
@@ -113,25 +113,21 @@ def _end_with(parent: int, server: uvicorn.Server) -> None:
 
 
 def _render_list(uploads: list[Upload]) -> str:
-    environment = Environment(
-        loader=PackageLoader("factory_pipeline.onboarding.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("list.html").render(uploads=uploads[::-1])
+    return environment().get_template("list.html").render(uploads=uploads[::-1])
 
 
 def _render_unfinished(home: FactoryHome, registry: Registry, key: str) -> str:
     """The page of an upload that has not become a dataset: how far it is, or why it failed."""
     try:
         upload = registry.upload(key)
-        manifest = kept_manifest(home.upload(key))
-    except (FactoryError, OSError):
+    except FactoryError:
         raise HTTPException(404) from None
     if upload.deleted_at is not None:
         raise HTTPException(404)
+    try:
+        manifest = kept_manifest(home.upload(key))
+    except (FactoryError, OSError):
+        return _render_refused(upload)  # It failed on arrival: nothing but the registry knows of it.
     return render_page(
         DatasetPage(
             manifest=manifest,
@@ -145,6 +141,25 @@ def _render_unfinished(home: FactoryHome, registry: Registry, key: str) -> str:
                 "Download the logs": f"factory upload logs {key}",
                 "Delete the dataset": f"factory upload delete {key}",
             },
+        )
+    )
+
+
+def _render_refused(upload: Upload) -> str:
+    """The page of an upload that was not taken in, such as one whose manifest can't be read, as HTML."""
+    return (
+        environment()
+        .get_template("refused.html")
+        .render(
+            key=upload.key,
+            name=upload.name,
+            version=upload.key.partition("@")[2],
+            status=upload.status.value,
+            updated=upload.updated,
+            reason=upload.reason,
+            code=upload.code,
+            meaning=ONBOARDING_CODES.get(upload.code or "", ""),
+            manifest=upload.manifest,
         )
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from factory_pipeline.errors import HomeError
 
@@ -60,10 +61,32 @@ def alone(lock: Path) -> Iterator[None]:
 
     A process that dies gives the lock up.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with open_locked(lock):
         yield
+
+
+def open_locked(lock: Path) -> IO[str]:
+    """Open a lock file and wait until no other process holds it; closing the file gives the lock up."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    file = lock.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether a living process holds a lock file; False if there is no such file."""
+    try:
+        with lock.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def disk_is_full(error: BaseException) -> bool:
@@ -162,6 +185,10 @@ class FactoryHome:
     def dagster(self) -> Path:
         """DAGSTER_HOME: run history and `dagster.yaml`."""
         return self.root / "dagster"
+
+    def run_lock(self, run_id: str) -> Path:
+        """Held by the process that executes a run, so that others can tell whether it is alive."""
+        return self.root / "cache" / "runs" / f"{run_id}.lock"
 
     @property
     def registry(self) -> Path:

@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 import dagster as dg
 
+from factory_pipeline.assets.run_lock import hold_run_lock
 from factory_pipeline.errors import FactoryError, OnboardingError
 from factory_pipeline.onboarding.pairing import Check, require
 from factory_pipeline.onboarding.stages import Onboarding
@@ -31,6 +32,7 @@ def onboarding_stage(context: dg.AssetExecutionContext, factory: Factory) -> Ite
         dagster.RetryRequested: the host of the archive is away, and tries are left.
     """
     key = context.partition_key
+    hold_run_lock(factory.folder(), context.run.run_id)
     with ExitStack() as held:
         try:
             onboarding = Onboarding(key, factory.folder(), factory.intake_policy())

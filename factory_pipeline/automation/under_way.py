@@ -16,13 +16,17 @@ class UnderWay(Generic[Asked, Found]):
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._tasks: dict[Asked, Future[Found]] = {}
 
+    def __contains__(self, asked: Asked) -> bool:
+        """Whether a task is under way, or done and not yet given out."""
+        return asked in self._tasks
+
     def ask(self, tasks: Mapping[Asked, Callable[[], Found]], seconds: float) -> dict[Asked, Future[Found]]:
         """Those of the tasks that are done after at most so many seconds, in their order.
 
-        A task that is under way already is not started again.
+        A task that is under way already is neither started again nor waited for: it has had its time.
         """
-        for asked, task in tasks.items():
-            if asked not in self._tasks:
-                self._tasks[asked] = self._pool.submit(task)
-        wait([self._tasks[asked] for asked in tasks], timeout=seconds)
+        begun = [asked for asked in tasks if asked not in self._tasks]
+        for asked in begun:
+            self._tasks[asked] = self._pool.submit(tasks[asked])
+        wait([self._tasks[asked] for asked in begun], timeout=seconds)
         return {asked: self._tasks.pop(asked) for asked in tasks if self._tasks[asked].done()}

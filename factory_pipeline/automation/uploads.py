@@ -1,21 +1,25 @@
 """What starts by itself for uploads: a manifest in the inbox is onboarded; a run that died is told."""
 
+import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 
 import dagster as dg
 
-from factory_pipeline.arrivals import Arrival, enter, examine
+from factory_pipeline.arrivals import Arrival, enter, examine, stray_archive
 from factory_pipeline.automation.jobs import onboard_dataset
-from factory_pipeline.automation.running import is_running
+from factory_pipeline.automation.running import DIED_TAG, keys_of, unfinished_runs
 from factory_pipeline.automation.under_way import UnderWay
+from factory_pipeline.automation.upload_batches import batch_request, onboard_batch
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.onboarding.address import display
-from factory_pipeline.onboarding.inbox import Drop, drops
+from factory_pipeline.onboarding.inbox import NO_MANIFEST, Contents, Drop, contents
 from factory_pipeline.onboarding.manifest_place import file_name
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.partitions import datasets
@@ -24,22 +28,31 @@ from factory_pipeline.registry.registry import Registry
 from factory_pipeline.resources import Factory
 from factory_pipeline.storage import FactoryHome
 
-SECONDS_TO_LIST = 10.0
-"""How long a tick waits for the inboxes in object stores."""
-SECONDS_PER_TICK = 20.0
-"""How long a tick takes with hosts and large archives; what is not known by then is asked at the next tick.
-Dagster ends a tick after 60 seconds."""
-MOST_RUNS_PER_TICK = 100
+SECONDS_TO_LIST = 3.0
+"""How long a tick waits for an inbox in an object store; one that takes longer is known at a later tick."""
+SECONDS_PER_TICK = 5.0
+"""How long a tick waits for archives to be looked at. What is not known by then goes on beside the ticks."""
+MOST_RUNS_PER_TICK = 4
+"""Dagster takes seconds to start a run, and no other sensor runs meanwhile."""
+UPLOADS_PER_BATCH = 25
+SMALL_BYTES = 16 << 20
+"""Archives up to this size share a process with others, where more come in than may start by themselves."""
+SECONDS_ALONE = 60.0
+"""How long an archive may lie in an inbox before its manifest comes."""
+MOST_REMOTE = 64
+"""Archives on other hosts that are looked at at the same time; threads that wait cost little."""
+MOST_OF_ONE_HOST = 4
+"""So that a host with many uploads leaves room for others."""
 WORKERS = 8
 
 log = logging.getLogger(__name__)
 
-listings: UnderWay[str, list[Drop]] = UnderWay(WORKERS, "inboxes")
-examinations: UnderWay[Drop, Arrival] = UnderWay(WORKERS, "uploads")
+listings: UnderWay[str, Contents] = UnderWay(WORKERS, "inboxes")
+examinations: UnderWay[Drop, Arrival] = UnderWay(WORKERS + MOST_REMOTE, "uploads")
 
 
 def examined(
-    wanted: list[Drop], home: FactoryHome, policy: IntakePolicy, seconds: float
+    wanted: Sequence[Drop], home: FactoryHome, policy: IntakePolicy, seconds: float
 ) -> Iterator[tuple[Drop, Arrival]]:
     """What is known of the wanted manifests after at most so many seconds, in their order."""
     tasks = {drop: partial(examine, drop.manifest, home, policy) for drop in wanted}
@@ -53,28 +66,106 @@ def examined(
             log.error("%s could not be examined: %s", file_name(drop.manifest), reason)
 
 
-def lying_in(inboxes: Sequence[str], seconds: float) -> tuple[list[Drop], dict[str, str]]:
-    """The manifests in all inboxes, and why an inbox is not known, by its place."""
-    tasks = {inbox: partial(drops, inbox) for inbox in inboxes}
-    found: list[Drop] = []
+def next_in_turn(whole: Sequence[Drop]) -> list[Drop]:
+    """The manifests that are looked at in this tick.
+
+    As many as may start in it, and beside these some whose archives lie on other hosts: they take no room
+    from the others, however slow their hosts are.
+    """
+    under_way = Counter(drop.host for drop in whole if drop.host and drop in examinations)
+    taken, local = [], 0
+    for drop in whole:
+        if drop in examinations:
+            taken.append(drop)
+        elif not drop.host and local < MOST_RUNS_PER_TICK * UPLOADS_PER_BATCH:
+            local += 1
+            taken.append(drop)
+        elif drop.host and under_way.total() < MOST_REMOTE and under_way[drop.host] < MOST_OF_ONE_HOST:
+            under_way[drop.host] += 1
+            taken.append(drop)
+    return taken
+
+
+def lying_in(inboxes: Sequence[str], seconds: float) -> tuple[Contents, dict[str, str]]:
+    """The manifests and stray archives in all inboxes, and why an inbox is not known, by its place."""
+    tasks = {inbox: partial(contents, inbox) for inbox in inboxes}
+    manifests: list[Drop] = []
+    strays: list[Drop] = []
     unknown = {inbox: f"The inbox {display(inbox)} does not answer in time." for inbox in inboxes}
     for inbox, task in listings.ask(tasks, seconds).items():
         error = task.exception()
         if error is None:
-            found += task.result()
+            manifests += task.result().manifests
+            strays += task.result().strays
             del unknown[inbox]
         elif isinstance(error, FactoryError):
             unknown[inbox] = str(error)
         else:
             unknown[inbox] = f"The inbox {display(inbox)} can't be listed ({type(error).__name__})."
-    return found, unknown
+    return Contents(manifests, strays), unknown
+
+
+class Starts:
+    """What a tick starts, within its bounds: runs of single uploads, and batches of small ones."""
+
+    def __init__(self) -> None:
+        """Nothing is to be started."""
+        self._large: dict[str, str] = {}
+        self._small: dict[str, str] = {}
+
+    def has_room(self, arrival: Arrival) -> bool:
+        """Whether one more upload may start in this tick."""
+        if arrival.error is not None or arrival.key in self.keys:
+            return True
+        small, large = len(self._small), len(self._large)
+        if is_small(arrival):
+            small += 1
+        else:
+            large += 1
+        return large + -(-small // UPLOADS_PER_BATCH) <= MOST_RUNS_PER_TICK
+
+    def add(self, arrival: Arrival, state: str) -> None:
+        """Start an upload that was dropped in this state."""
+        (self._small if is_small(arrival) else self._large)[arrival.key] = state
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all uploads that start."""
+        return [*self._large, *self._small]
+
+    def requests(self) -> list[dg.RunRequest]:
+        """The runs: one for each upload where these are few, batches of the small ones where they are not."""
+        alone = dict(self._large)
+        batches: list[list[str]] = []
+        if len(self.keys) <= MOST_RUNS_PER_TICK:
+            alone |= self._small
+        else:
+            small = list(self._small)
+            batches = [small[at : at + UPLOADS_PER_BATCH] for at in range(0, len(small), UPLOADS_PER_BATCH)]
+        # Dagster starts a run key once: a lost cursor starts nothing twice.
+        single = [
+            dg.RunRequest(run_key=f"{key} {state}", job_name=onboard_dataset.name, partition_key=key)
+            for key, state in alone.items()
+        ]
+        states = ["\n".join(f"{key} {self._small[key]}" for key in keys) for keys in batches]
+        digests = [hashlib.sha256(state.encode()).hexdigest()[:16] for state in states]
+        return [*single, *map(batch_request, batches, digests)]
+
+
+def is_small(arrival: Arrival) -> bool:
+    """Whether an upload may share a process with others."""
+    return arrival.archive_bytes is not None and arrival.archive_bytes <= SMALL_BYTES
 
 
 @dg.sensor(
-    job=onboard_dataset,
+    jobs=[onboard_dataset, onboard_batch],
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Onboards what is dropped into the inbox of uploads.",
+    description=(
+        "Onboards what is dropped into the inboxes of uploads: FACTORY_HOME/inbox/uploads, and those that "
+        "intake.yaml names. What can't be onboarded is told in the tick and is listed as Failed."
+    ),
+    metadata={"watched": "FACTORY_HOME/inbox/uploads, and `inbox` of FACTORY_HOME/intake.yaml"},
 )
 def new_uploads(context: dg.SensorEvaluationContext, factory: Factory) -> dg.SensorResult | dg.SkipReason:
     """A manifest counts as there once it and its archive are the same on two looks.
@@ -88,61 +179,100 @@ def new_uploads(context: dg.SensorEvaluationContext, factory: Factory) -> dg.Sen
         policy = factory.intake_policy()
     except FactoryError as error:
         return dg.SkipReason(str(error))
-    began = time.monotonic()
     seen: dict[str, list[str]] = json.loads(context.cursor or "{}")
-    lying, unknown = lying_in(policy.inboxes(home), SECONDS_TO_LIST)
-    for reason in unknown.values():
-        context.log.warning(reason)
-    cursor = {drop.manifest: ["seen", drop.state] for drop in lying}
+    inboxes = policy.inboxes(home)
+    lying, unknown = lying_in(inboxes, SECONDS_TO_LIST)
+    cursor = {drop.manifest: ["seen", drop.state] for drop in lying.manifests}
     cursor |= {
         place: last
         for place, last in seen.items()
         if last[1] == cursor.get(place, ["", ""])[1] or place.rpartition("/")[0] in unknown
     }
-    whole = [drop for drop in lying if seen.get(drop.manifest) == ["seen", drop.state]]
-    requests: dict[str, dg.RunRequest] = {}
-    # As many as may start in this tick: what is examined is taken in at once.
-    some = whole[:MOST_RUNS_PER_TICK]
-    left = SECONDS_PER_TICK - (time.monotonic() - began)
+    whole = [drop for drop in lying.manifests if seen.get(drop.manifest) == ["seen", drop.state]]
+    problems = list(unknown.values())
+    starts = Starts()
     with closing(factory.registry()) as registry:
-        for drop, arrival in examined(some, home, policy, max(left, 1.0)):
-            if starts(context.instance, registry, arrival):
-                requests[arrival.key] = dg.RunRequest(
-                    run_key=f"{arrival.key} {drop.state}", partition_key=arrival.key
-                )
+        busy = {key for record in unfinished_runs(context.instance) for key in keys_of(record.dagster_run)}
+        for drop, arrival in examined(next_in_turn(whole), home, policy, SECONDS_PER_TICK):
+            if not starts.has_room(arrival):
+                continue
+            if is_to_start(registry, arrival, drop, busy):
+                starts.add(arrival, drop.state)
+            if arrival.error is not None:
+                problems.append(f"{file_name(drop.manifest)}: {arrival.error} [{arrival.error.code}]")
             cursor[drop.manifest] = ["taken", drop.state]
+        problems += tell_strays(registry, lying.strays, is_complete=not unknown)
+    for problem in problems:
+        context.log.warning(problem)
     waiting = sum(last[0] == "seen" for last in cursor.values())
-    idle = [f"{waiting} uploads are waiting until they are whole.", *unknown.values()]
+    watched = f"Watched: {', '.join(map(display, inboxes))}."
+    idle = [f"{waiting} uploads are waiting until they are whole.", *problems, watched]
     return dg.SensorResult(
-        run_requests=list(requests.values()),
-        dynamic_partitions_requests=[datasets.build_add_request(list(requests))] if requests else [],
-        skip_reason=None if requests else " ".join(idle),
+        run_requests=starts.requests(),
+        dynamic_partitions_requests=[datasets.build_add_request(starts.keys)] if starts.keys else [],
+        skip_reason=None if starts.keys else " ".join(idle),
         cursor=json.dumps(cursor),
     )
 
 
-def starts(instance: dg.DagsterInstance, registry: Registry, arrival: Arrival) -> bool:
-    """Whether an arrival is to be onboarded: not if it failed to come in, was deleted, runs or is done."""
-    entry = enter(registry, arrival)
+def is_to_start(registry: Registry, arrival: Arrival, drop: Drop, busy: Set[str]) -> bool:
+    """Whether an arrival is to be onboarded: not if it failed to come in, was deleted, runs or is done.
+
+    A run whose process is gone is still busy here: the sensor of abandoned uploads starts it again.
+    """
+    entry = enter(registry, arrival, datetime.fromtimestamp(drop.put, UTC))
     if arrival.error is not None or entry.is_deleted or entry.status is UploadStatus.SUCCEEDED:
         return False
-    if entry.is_new:
-        return True
-    return not is_running(instance, arrival.key)
+    return entry.is_new or arrival.key not in busy
+
+
+def tell_strays(registry: Registry, strays: Sequence[Drop], *, is_complete: bool) -> list[str]:
+    """Enter archives that lie in an inbox without a manifest as failed; forget those that do no more.
+
+    Args:
+        registry: where they are entered.
+        strays: all stray archives.
+        is_complete: whether every inbox could be listed; what lies in another one is not forgotten.
+
+    Returns:
+        What is said of each.
+    """
+    problems = []
+    known = registry.uploads(with_deleted=True)
+    there = set()
+    for drop in strays:
+        # An archive that was onboarded, and whose manifest has gone since, is no failure.
+        if time.time() - drop.put < SECONDS_ALONE or any(
+            drop.manifest in upload.manifest for upload in known
+        ):
+            continue
+        arrival = stray_archive(drop.manifest)
+        there.add(arrival.key)
+        upload = next((upload for upload in known if upload.key == arrival.key), None)
+        is_told = upload is not None and upload.deleted_at is None
+        if is_told or not enter(registry, arrival, datetime.fromtimestamp(drop.put, UTC)).is_deleted:
+            problems.append(str(arrival.error))
+    for upload in known if is_complete else ():
+        if upload.code == NO_MANIFEST and upload.deleted_at is None and upload.key not in there:
+            registry.delete_upload(upload.key)
+    return problems
 
 
 def tell_end(context: dg.RunStatusSensorContext, factory: Factory) -> None:
-    """A run that died or was ended could not say so itself."""
-    key = context.dagster_run.tags.get("dagster/partition", "")
+    """A run that died or was ended could not say so itself, nor one of a batch that did not come to it."""
+    run = context.dagster_run
+    if DIED_TAG in run.tags:
+        return  # Its uploads are taken up again.
     with closing(factory.registry()) as registry:
-        upload = next((upload for upload in registry.uploads() if upload.key == key), None)
-        if upload is not None and upload.status in (UploadStatus.PENDING, UploadStatus.ONBOARDING):
-            registry.set_status(
-                key,
-                UploadStatus.FAILED,
-                reason="The run ended before the dataset was finished; a new run goes on from there.",
-                run_id=context.dagster_run.run_id,
-            )
+        uploads = {upload.key: upload for upload in registry.uploads()}
+        for key in keys_of(run):
+            if key in uploads and uploads[key].status in (UploadStatus.PENDING, UploadStatus.ONBOARDING):
+                registry.set_status(
+                    key,
+                    UploadStatus.FAILED,
+                    reason="The run ended before the dataset was finished; a new run goes on from there.",
+                    run_id=run.run_id,
+                )
 
 
 @dg.run_status_sensor(

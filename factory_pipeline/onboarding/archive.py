@@ -22,7 +22,7 @@ from factory_pipeline.onboarding.gather import frame_of
 from factory_pipeline.onboarding.members import Gate, tar_member, zip_member
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.source import LocalSource, Source, SourceFile
-from factory_pipeline.onboarding.zip_directory import END, LOCATOR, zip_infos
+from factory_pipeline.onboarding.zip_directory import END, LOCATOR, has_directory, zip_infos
 
 COPY_BYTES = 1 << 20
 BYTES_PER_LISTED_MEMBER = 1024
@@ -66,6 +66,9 @@ def archive_kind(source: Source) -> ArchiveKind:
     # An empty tar is nothing but zeros.
     if head.startswith(GZIP_MAGIC) or head[257:262] == b"ustar" or head == bytes(TAR_BLOCK):
         return ArchiveKind.TAR
+    # A program that unpacks its own archive lies before it.
+    if has_directory(source):
+        return ArchiveKind.ZIP
     raise OnboardingError("NOT_AN_ARCHIVE", f"{source.url} is neither a zip nor a tar or tar.gz archive.")
 
 
@@ -108,12 +111,14 @@ def archive_identity(source: Source, policy: IntakePolicy) -> str:
     """What tells the content of an archive, in hex: the same files give the same identity.
 
     For a zip that can be read in parts it is a digest of names, sizes and checksums of the central
-    directory, without the times. Otherwise it is the SHA-256 of a local file, or what the host says of a
-    remote one.
+    directory, without the times. Otherwise it is what the host says of the state of a remote file, or the
+    SHA-256 of the content of one that is local or of whose state its host says nothing.
 
     Raises:
-        OnboardingError: as `archive_kind` and `zip_members`.
+        OnboardingError: as `archive_kind`, `zip_members` and `content_digest`.
     """
+    if is_known_by_content(source):
+        return content_digest(source, policy)
     digest = hashlib.sha256()
     if source.ranged and archive_kind(source) is ArchiveKind.ZIP:
         schema = {"name": pl.String, "bytes": pl.UInt64, "crc": pl.UInt32}
@@ -126,18 +131,54 @@ def archive_identity(source: Source, policy: IntakePolicy) -> str:
         )
         for name, size, check in listed.sort("name", "bytes", "crc").iter_rows():
             digest.update(f"{name}\0{size}\0{check}\n".encode())
-    elif source.local:
-        for piece in source.stream():
-            digest.update(piece)
     else:
         digest.update(f"{source.url}\0{source.version}\0{source.size}".encode())
     return digest.hexdigest()
 
 
-def extract(archive: Path, target: Path, policy: IntakePolicy) -> None:
+def is_known_by_content(source: Source) -> bool:
+    """Whether nothing but all of its bytes tells the content of an archive.
+
+    Raises:
+        OnboardingError: as `archive_kind`.
+    """
+    has_list = source.ranged and archive_kind(source) is ArchiveKind.ZIP
+    return not has_list and (source.local or not source.version)
+
+
+def content_digest(source: Source, policy: IntakePolicy) -> str:
+    """The SHA-256 of an archive in hex; a remote one is read from its start again if it breaks off.
+
+    Raises:
+        OnboardingError: URL_UNREACHABLE, HOST_TOO_SLOW, ARCHIVE_TOO_LARGE.
+    """
+    for left in range(policy.retries, -1, -1):
+        digest, received = hashlib.sha256(), 0
+        try:
+            for piece in source.stream():
+                digest.update(piece)
+                received += len(piece)
+                if received > policy.max_archive_bytes:
+                    most = policy.max_archive_bytes
+                    raise OnboardingError(
+                        "ARCHIVE_TOO_LARGE", f"{source.url} has more than the {most} bytes that are allowed."
+                    )
+            if source.size is not None and received != source.size:
+                raise OnboardingError(
+                    "URL_UNREACHABLE", f"{source.url} broke off after {received} of {source.size} bytes."
+                )
+            return digest.hexdigest()
+        except OnboardingError as error:
+            if error.code != "URL_UNREACHABLE" or not left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def extract(archive: Path, target: Path, policy: IntakePolicy, shown: str | None = None) -> None:
     """Unpack an archive into the folder `target`, which appears whole or not at all.
 
-    What was in `target` before is replaced. Sizes are counted while unpacking; what the archive declares is
+    What was in `target` before is replaced. Errors call the archive `shown`, by default the name of its file:
+    users do not know that of a download. Sizes are counted while unpacking; what the archive declares is
     not trusted.
 
     Raises:
@@ -148,10 +189,12 @@ def extract(archive: Path, target: Path, policy: IntakePolicy) -> None:
         shutil.rmtree(unpacked, ignore_errors=True)
         unpacked.mkdir(parents=True)
         with LocalSource(archive) as source:
+            if shown is not None:
+                source.url = shown
             if archive_kind(source) is ArchiveKind.ZIP:
-                _extract_zip(source, unpacked, policy)
+                _extract_zip(source, unpacked, policy, shown or archive.name)
             else:
-                _extract_tar(archive, unpacked, policy)
+                _extract_tar(archive, unpacked, policy, shown or archive.name)
         # One sync of everything: a sync per file would take minutes for many small ones.
         os.sync()
         if target.exists():
@@ -160,7 +203,8 @@ def extract(archive: Path, target: Path, policy: IntakePolicy) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OnboardingError(
-                "DISK_FULL", f"There is no space left to unpack {archive.name}; free some and try again."
+                "DISK_FULL",
+                f"There is no space left to unpack {shown or archive.name}; free some and try again.",
             ) from error
         raise
     finally:
@@ -196,8 +240,7 @@ class Meter:
         raise OnboardingError("BOMB", f"The archive {self._archive} unpacks to more than {reason}.")
 
 
-def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy) -> None:
-    archive = source.path.name
+def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy, archive: str) -> None:
     # Nothing is unpacked before the last member is checked.
     deque(zip_files(source, archive, policy), maxlen=0)
     meter = Meter(archive, policy, source.size)
@@ -269,9 +312,11 @@ class TarStream:
 
 @contextmanager
 def open_tar(
-    path: Path, count: Callable[[int], None]
+    path: Path, count: Callable[[int], None], archive: str
 ) -> Iterator[Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]]:
     """The members of a local tar or tar.gz in their order; each must be read before the next is asked for.
+
+    Errors call it `archive`.
 
     Raises:
         OnboardingError: NOT_AN_ARCHIVE, BOMB, and what `count` raises.
@@ -280,8 +325,8 @@ def open_tar(
         compressed = packed.read(2) == GZIP_MAGIC
         packed.seek(0)
         file = gzip.GzipFile(fileobj=packed) if compressed else packed
-        stream = TarStream(file, path.name, count)  # type: ignore[arg-type]
-        yield _tar_members(stream, path.name)
+        stream = TarStream(file, archive, count)  # type: ignore[arg-type]
+        yield _tar_members(stream, archive)
 
 
 def _tar_members(stream: TarStream, archive: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
@@ -294,19 +339,19 @@ def _tar_members(stream: TarStream, archive: str) -> Iterator[tuple[tarfile.TarF
         stream.check_end()
 
 
-def _extract_tar(path: Path, folder: Path, policy: IntakePolicy) -> None:
-    gate = Gate(path.name, policy)
-    meter = Meter(path.name, policy, path.stat().st_size)
-    with open_tar(path, meter.count) as members:
+def _extract_tar(path: Path, folder: Path, policy: IntakePolicy, archive: str) -> None:
+    gate = Gate(archive, policy)
+    meter = Meter(archive, policy, path.stat().st_size)
+    with open_tar(path, meter.count, archive) as members:
         for listed, info in members:
-            member = tar_member(info, path.name)
+            member = tar_member(info, archive)
             if not gate.admits(member):
                 continue
             # The holes of a sparse file are not in the stream but are written.
             count = meter.count if info.issparse() else _no_count
             file = listed.extractfile(info)
             assert file is not None
-            with broken_as_error(f"{path.name} at {member.name!r}", "ARCHIVE_CORRUPT"):
+            with broken_as_error(f"{archive} at {member.name!r}", "ARCHIVE_CORRUPT"):
                 _write(file, folder / member.name, count)
     gate.check_not_empty()
 

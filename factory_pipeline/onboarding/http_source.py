@@ -13,6 +13,7 @@ from urllib3.response import BaseHTTPResponse
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.address import check_host, check_peer, check_scheme, display, scheme_of
+from factory_pipeline.onboarding.pace import Pace, paced_response
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.source import PIECE_BYTES, Source
 
@@ -47,7 +48,7 @@ class PoliteRetry(Retry):
         return seconds
 
 
-def guarded_pools(policy: IntakePolicy) -> PoolManager:
+def guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
     """Connections that look at the address they are connected to before anything is asked.
 
     The check on the socket itself can't be passed by a name that changes its address between check and use.
@@ -55,11 +56,15 @@ def guarded_pools(policy: IntakePolicy) -> PoolManager:
     """
 
     class GuardedConnection(HTTPConnection):
+        response_class = paced_response(pace)
+
         def connect(self) -> None:
             super().connect()
             check_peer(self.host, self.sock.getpeername()[0], policy)
 
     class GuardedTlsConnection(HTTPSConnection):
+        response_class = paced_response(pace)
+
         def connect(self) -> None:
             super().connect()
             check_peer(self.host, self.sock.getpeername()[0], policy)
@@ -88,6 +93,14 @@ def guarded_pools(policy: IntakePolicy) -> PoolManager:
     return pools
 
 
+def is_web_page(head: bytes, content_type: str) -> bool:
+    """Whether a host answers with a page for a browser, by its first bytes; some call every file one."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:100].lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return True
+    return content_type.lower().startswith("text/html") and text.startswith((b"<!--", b"<?xml", b"<script"))
+
+
 class HttpSource(Source):
     """A file that an HTTP host serves."""
 
@@ -95,18 +108,27 @@ class HttpSource(Source):
         """Ask for the first bytes: they tell the size, the version, and whether ranges are served.
 
         Raises:
-            OnboardingError: URL_UNREACHABLE, ADDRESS_NOT_ALLOWED, SCHEME_NOT_ALLOWED.
+            OnboardingError: URL_UNREACHABLE, HOST_TOO_SLOW, ADDRESS_NOT_ALLOWED, SCHEME_NOT_ALLOWED;
+                NOT_AN_ARCHIVE, the host answers with a web page.
         """
         super().__init__()
         self.url = display(url)
         self._address = url
         self._policy = policy
-        self._pools = guarded_pools(policy)
+        self._pace = Pace(self.url, policy)
+        self._pools = guarded_pools(policy, self._pace)
         self._final = url
         response = self._follow(f"bytes=0-{HEAD_BYTES - 1}")
         self._learn(response)
-        # Closing instead of draining: without ranges the body is the whole archive.
-        response.close()
+        try:
+            head = response.read(HEAD_BYTES)
+        except HTTPError:
+            head = b""  # Whatever is wrong here shows again when the archive is read.
+        finally:
+            # Closing instead of draining: without ranges the body is the whole archive.
+            response.close()
+        if is_web_page(head, response.headers.get("Content-Type", "")):
+            raise OnboardingError("NOT_AN_ARCHIVE", self._web_page_sentence())
 
     def _learn(self, response: BaseHTTPResponse) -> None:
         ranged = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
@@ -121,22 +143,45 @@ class HttpSource(Source):
             self.size, self.ranged = None, False
         self.version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
 
+    def _web_page_sentence(self) -> str:
+        elsewhere = display(self._final)
+        led = f" at {elsewhere}, where it leads," if elsewhere != self.url else ""
+        return (
+            f"{self.url} answered{led} with a web page, not with an archive; it may ask for a login or a"
+            " consent. Give the address of the file itself."
+        )
+
     def close(self) -> None:
         """Close all connections."""
         self._pools.clear()
 
     def _read(self, start: int, length: int) -> bytes:
-        def whole() -> bytes:
-            response = self._part(start, f"bytes={start}-{start + length - 1}")
-            try:
-                data = response.read(length)
-            except HTTPError:
-                response.close()
-                raise
-            response.release_conn()
-            return data
+        received = bytearray()
 
-        return self._persist(whole)
+        def rest() -> bytes:
+            # What came before a break, or as a part shorter than was asked for, is not asked for again.
+            while len(received) < length:
+                received.extend(self._piece(start + len(received), length - len(received)))
+            return bytes(received)
+
+        return self._persist(rest)
+
+    def _piece(self, start: int, length: int) -> bytes:
+        """Some bytes from `start`, at least one.
+
+        Raises:
+            HTTPError: the connection broke, or the host sent nothing.
+        """
+        response = self._part(start, f"bytes={start}-{start + length - 1}")
+        try:
+            data = response.read(length)
+        except HTTPError:
+            response.close()
+            raise
+        response.release_conn()
+        if not data:
+            raise HTTPError("an empty part")
+        return data
 
     def _stream(self, start: int) -> Iterator[bytes]:
         if start and not self.ranged:
@@ -199,6 +244,7 @@ class HttpSource(Source):
         raise self._unreachable(f"it redirects more than {MOST_REDIRECTS} times")
 
     def _ask(self, url: str, wanted: str | None) -> BaseHTTPResponse:
+        self._pace.check_deadline()
         headers = {**self._pools.headers, **({"Range": wanted} if wanted else {})}
         try:
             return self._pools.request("GET", url, headers=headers, preload_content=False, redirect=False)

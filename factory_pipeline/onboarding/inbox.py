@@ -5,11 +5,13 @@ may come later than the manifest, so that both kinds are looked at in the same w
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -21,6 +23,9 @@ from factory_pipeline.onboarding.manifest_place import is_object
 from factory_pipeline.onboarding.object_source import open_store
 
 ENDINGS = (".yaml", ".yml")
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
+NO_MANIFEST = "MANIFEST_MISSING"
+"""The code of an archive without a manifest."""
 READERS = 16
 """Manifests that are read from a store at the same time."""
 
@@ -32,62 +37,138 @@ class Drop:
     manifest: str
     """Its path, or its address in an object store."""
     state: str
-    """Changes with the size and time of the manifest, and of its archive where that is a local file; in a
-    store with the ETag of both, where the archive lies in the inbox too."""
+    """Changes with the size and times of the manifest, and of its archive where that is a local file; in a
+    store with the ETag and time of both, where the archive lies in the inbox too."""
+    put: float = 0.0
+    """When the manifest or its archive was put there last, in seconds since 1970: whatever time of
+    modification a copied file keeps, this is the time of the copy."""
+    host: str = ""
+    """The host or store that must be asked about the archive; empty where all is on this machine."""
 
 
-def drops(inbox: Path | str) -> list[Drop]:
-    """The manifests in an inbox, by name; none where there is no such folder or prefix.
+@dataclass(frozen=True)
+class Contents:
+    """What lies in an inbox."""
+
+    manifests: list[Drop]
+    """By name."""
+    strays: list[Drop]
+    """Archives that no manifest of the inbox names; their place stands for a manifest's."""
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What tells whether a file or object is still the same, and since when it has been there."""
+
+    state: str
+    put: float = 0.0
+
+
+MISSING = _Facts("missing")
+
+
+def contents(inbox: Path | str) -> Contents:
+    """The manifests and stray archives in an inbox; none where there is no such folder or prefix.
 
     Raises:
         OnboardingError: SCHEME_NOT_ALLOWED, URL_UNREACHABLE: the inbox is no folder and can't be listed.
     """
     if is_object(inbox):
-        return _drops_in_store(str(inbox).rstrip("/"))
+        return _contents_of_store(str(inbox).rstrip("/"))
     if "://" in str(inbox):
         raise OnboardingError(
             "SCHEME_NOT_ALLOWED",
             f"The inbox {display(inbox)} is neither a folder nor a prefix of an object store.",
         )
-    found = []
-    for path in sorted(Path(inbox).glob("[!.]*")):
-        if path.suffix.lower() in ENDINGS and path.is_file():
-            state = _state(path)
-            archive = _archive_of(str(path), state)
-            # Whether the file may be read is looked at when it is taken in; here only its size and time are.
-            is_local = archive is not None and scheme_of(archive) == "file"
-            of_archive = _state(Path(str(archive).removeprefix("file://"))) if is_local else ""
-            found.append(_drop(str(path), state, of_archive))
-    return found
+    return _contents_of_folder(Path(inbox))
 
 
-def _drops_in_store(prefix: str) -> list[Drop]:
+def drops(inbox: Path | str) -> list[Drop]:
+    """The manifests in an inbox, by name; as `contents`."""
+    return contents(inbox).manifests
+
+
+def _contents_of_folder(inbox: Path) -> Contents:
+    files = [path for path in sorted(inbox.glob("[!.]*")) if path.is_file()]
+    found, named = [], set()
+    for path in files:
+        if path.suffix.lower() not in ENDINGS:
+            continue
+        facts = _facts(path)
+        archive = _archive_of(str(path), facts.state)
+        # Whether the file may be read is looked at when it is taken in; here only its size and times are.
+        is_local = archive is not None and scheme_of(archive) == "file"
+        place = Path(os.path.normpath(str(archive).removeprefix("file://")))
+        named.add(place)
+        of_archive = _facts(place) if is_local else None
+        found.append(_drop(str(path), facts, of_archive, "" if archive is None else _host_of(archive)))
+    stems = {Path(drop.manifest).stem for drop in found}
+    strays = [
+        _drop(str(path), _facts(path), None)
+        for path in files
+        if _is_archive(path.name) and path not in named and archive_stem(path.name) not in stems
+    ]
+    return Contents(found, strays)
+
+
+def _contents_of_store(prefix: str) -> Contents:
     here = _listed(prefix)
     manifests = {
-        f"{prefix}/{name}": tag
-        for name, tag in sorted(here.items())
+        f"{prefix}/{name}": facts
+        for name, facts in sorted(here.items())
         if PurePosixPath(name).suffix.lower() in ENDINGS and not name.startswith(".")
     }
+    states = [facts.state for facts in manifests.values()]
     with ThreadPoolExecutor(READERS) as pool:
-        archives = dict(zip(manifests, pool.map(_archive_of, manifests, manifests.values()), strict=True))
-    tags = _tags_below(prefix, here, [archive for archive in archives.values() if archive is not None])
-    return [_drop(place, tag, tags.get(archives[place] or "", "")) for place, tag in manifests.items()]
+        archives = dict(zip(manifests, pool.map(_archive_of, manifests, states), strict=True))
+    named = [archive for archive in archives.values() if archive is not None]
+    below = _facts_below(prefix, here, named)
+    found = [
+        _drop(place, facts, below.get(archives[place] or ""), _host_of(archives[place] or place))
+        for place, facts in manifests.items()
+    ]
+    stems = {PurePosixPath(place).stem for place in manifests}
+    strays = [
+        _drop(f"{prefix}/{name}", facts, None)
+        for name, facts in sorted(here.items())
+        if _is_archive(name) and f"{prefix}/{name}" not in named and archive_stem(name) not in stems
+    ]
+    return Contents(found, strays)
 
 
-def _tags_below(prefix: str, here: Mapping[str, str], archives: Iterable[str]) -> dict[str, str]:
-    """What tells the state of archives that lie below a prefix; each folder of them is listed once."""
-    tags = {}
+def _is_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVE_ENDINGS) and not name.startswith(".")
+
+
+def archive_stem(name: str) -> str:
+    """The name of an archive less its ending."""
+    ending = next((ending for ending in ARCHIVE_ENDINGS if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
+
+
+def without_manifest(archive: str) -> OnboardingError:
+    """What is said of an archive that lies in an inbox without a manifest."""
+    return OnboardingError(
+        NO_MANIFEST,
+        f"The archive {archive} lies in the inbox without a manifest; put {archive_stem(archive)}.yaml beside"
+        " it, which `factory new-manifest` writes.",
+    )
+
+
+def _facts_below(prefix: str, here: Mapping[str, _Facts], archives: Iterable[str]) -> dict[str, _Facts]:
+    """The facts of archives that lie below a prefix; each folder of them is listed once."""
+    facts = {}
     listed = {prefix: here}
     for archive in archives:
         folder, _, name = archive.rpartition("/")
         if folder == prefix or folder.startswith(f"{prefix}/"):
             listed[folder] = listed[folder] if folder in listed else _listed(folder)
-            tags[archive] = listed[folder].get(name, "missing")
-    return tags
+            facts[archive] = listed[folder].get(name, MISSING)
+    return facts
 
 
-def _listed(prefix: str) -> dict[str, str]:
-    """What tells the state of each object directly under a prefix, by its name."""
+def _listed(prefix: str) -> dict[str, _Facts]:
+    """The facts of each object directly under a prefix, by its name."""
     try:
         objects = obstore.list_with_delimiter(open_store(prefix))["objects"]
     except (BaseError, OSError, ValueError):
@@ -97,7 +178,12 @@ def _listed(prefix: str) -> dict[str, str]:
             f"The inbox {display(prefix)} can't be listed: there is no such store, it does not answer, or"
             " access is refused.",
         ) from None
-    return {found["path"]: found["e_tag"] or found["last_modified"].isoformat() for found in objects}
+    return {
+        found["path"]: _Facts(
+            f"{found['e_tag']} {found['last_modified'].isoformat()}", found["last_modified"].timestamp()
+        )
+        for found in objects
+    }
 
 
 def _archive_of(manifest: str, state: str) -> str | None:
@@ -119,13 +205,27 @@ def _known_archive(manifest: str, _state: str) -> str | None:
         return None
 
 
-def _drop(place: str, state: str, of_archive: str) -> Drop:
-    return Drop(place, hashlib.sha256(f"{state}\n{of_archive}".encode()).hexdigest()[:16])
+def _host_of(address: str) -> str:
+    """The host or bucket of an address; empty for a file, and where the address names none."""
+    if scheme_of(address) == "file":
+        return ""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
-def _state(path: Path) -> str:
+def _drop(place: str, facts: _Facts, of_archive: _Facts | None, host: str = "") -> Drop:
+    of_archive = of_archive or _Facts("")
+    state = hashlib.sha256(f"{facts.state}\n{of_archive.state}".encode()).hexdigest()[:16]
+    return Drop(place, state, max(facts.put, of_archive.put), host)
+
+
+def _facts(path: Path) -> _Facts:
     try:
         about = path.stat()
     except (OSError, ValueError):
-        return "missing"
-    return f"{about.st_size} {about.st_mtime_ns}"
+        return MISSING
+    # A copy may keep the time of modification, but never the number and the time of change of its inode.
+    state = f"{about.st_size} {about.st_mtime_ns} {about.st_ino} {about.st_ctime_ns}"
+    return _Facts(state, about.st_ctime)

@@ -29,6 +29,10 @@ class IntakePolicy(BaseModel):
     """Whether hosts on loopback and in private networks may be read."""
     timeout_s: float = Field(30, gt=0)
     """Longest silence of a host, in seconds."""
+    lowest_rate: float = Field(1000, ge=0)
+    """Bytes a second that a host must send, on average over `timeout_s` seconds of waiting for it."""
+    deadline_s: float = Field(86_400, gt=0)
+    """Longest time that reading one archive from a host may take, its headers or its download, in seconds."""
     retries: int = Field(4, ge=0)
     """How often a request is tried again, and a broken download taken up."""
     max_archive_bytes: int = Field(500 * GIB, gt=0)

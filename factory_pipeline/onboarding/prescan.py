@@ -125,30 +125,37 @@ def prescan(
     """
     suffixes = Suffixes(tuple(training_data_suffixes), label_suffix)
     with open_source(url, policy) as source:
-        others: list[str] = []
-        if archive_kind(source) is ArchiveKind.ZIP:
-            rows = _scan_zip(source, suffixes, policy, others)
-        elif isinstance(source, LocalSource):
-            rows = _scan_tar(source, suffixes, policy, others)
-        else:
-            raise OnboardingError(
-                "NEEDS_DOWNLOAD",
-                f"{source.url} is a tar archive, which must be downloaded whole before its files are known.",
-            )
-        if table is None:
-            files = frame_of(rows, FILE_SCHEMA).lazy()
-        else:
-            write_frames(table, frames_of(rows, FILE_SCHEMA))
-            files = pl.scan_parquet(table)
-        others.sort()
-        return PrescanReport(
-            files=files,
-            others=tuple(others),
-            checks=header_checks(files, suffixes, policy),
-            notes=_notes(suffixes, files, others),
-            archive_bytes=source.size or 0,
-            bytes_read=source.bytes_read,
+        return prescan_source(source, suffixes, policy, table)
+
+
+def prescan_source(
+    source: Source, suffixes: Suffixes, policy: IntakePolicy, table: Path | None = None
+) -> PrescanReport:
+    """As `prescan`, of an archive that is open; errors call it by its `url`."""
+    others: list[str] = []
+    if archive_kind(source) is ArchiveKind.ZIP:
+        rows = _scan_zip(source, suffixes, policy, others)
+    elif isinstance(source, LocalSource):
+        rows = _scan_tar(source, suffixes, policy, others)
+    else:
+        raise OnboardingError(
+            "NEEDS_DOWNLOAD",
+            f"{source.url} is a tar archive, which must be downloaded whole before its files are known.",
         )
+    if table is None:
+        files = frame_of(rows, FILE_SCHEMA).lazy()
+    else:
+        write_frames(table, frames_of(rows, FILE_SCHEMA))
+        files = pl.scan_parquet(table)
+    others.sort()
+    return PrescanReport(
+        files=files,
+        others=tuple(others),
+        checks=header_checks(files, suffixes, policy),
+        notes=_notes(suffixes, files, others),
+        archive_bytes=source.size or 0,
+        bytes_read=source.bytes_read,
+    )
 
 
 def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
@@ -231,11 +238,13 @@ def _scan_zip(
 def _scan_tar(
     source: LocalSource, suffixes: Suffixes, policy: IntakePolicy, others: list[str]
 ) -> Iterator[dict[str, Any]]:
-    gate = Gate(source.path.name, policy)
-    meter = Meter(source.path.name, policy, source.size)
-    with open_tar(source.path, meter.count) as members:
+    # A path of this machine by its last part, an address whole.
+    archive = source.url.rpartition("/")[2] if source.url == str(source.path) else source.url
+    gate = Gate(archive, policy)
+    meter = Meter(archive, policy, source.size)
+    with open_tar(source.path, meter.count, archive) as members:
         for listed, info in members:
-            member = tar_member(info, source.path.name)
+            member = tar_member(info, archive)
             if not gate.admits(member):
                 continue
             role = suffixes.role_of(member.name)

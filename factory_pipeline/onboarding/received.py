@@ -52,14 +52,24 @@ class Upload:
         return cls(**json.loads(files.received.read_text(encoding="utf-8")))
 
 
-def identify(manifest: UploadManifest, policy: IntakePolicy) -> str:
+@dataclass(frozen=True)
+class ArchiveState:
+    """What is known of an archive before it is taken in."""
+
+    identity: str
+    """What tells its content."""
+    bytes: int | None
+    """Its size; None where the host does not say."""
+
+
+def identify(manifest: UploadManifest, policy: IntakePolicy) -> ArchiveState:
     """What tells the content of a manifest's archive, asked of the place where it lies.
 
     Raises:
         OnboardingError: the archive can't be opened, or is none.
     """
     with open_source(manifest.dataset_url, policy) as source:
-        return archive_identity(source, policy)
+        return ArchiveState(archive_identity(source, policy), source.size)
 
 
 def receive(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) -> Upload:
@@ -71,7 +81,7 @@ def receive(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) 
         OnboardingError: MANIFEST_INVALID, or the archive can't be opened.
     """
     manifest = UploadManifest.load(manifest_file)
-    return keep(manifest_file, manifest, identify(manifest, policy), home)
+    return keep(manifest_file, manifest, identify(manifest, policy).identity, home)
 
 
 def keep(manifest_file: Path | str, manifest: UploadManifest, identity: str, home: FactoryHome) -> Upload:

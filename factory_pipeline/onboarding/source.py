@@ -66,7 +66,17 @@ class Source(ABC):
             return b""
         if not self.local and self.size <= SMALL_BYTES:
             return self._whole(self.size)[start : start + length]
-        return self._counted(self._read(start, length))
+        return self._counted(self._whole_part(start, length))
+
+    def _whole_part(self, start: int, length: int) -> bytes:
+        """Bytes of the file, all that were asked for: with fewer, an archive would seem to be broken."""
+        data = self._read(start, length)
+        if len(data) != length:
+            raise OnboardingError(
+                "SOURCE_CHANGED" if self.local else "URL_UNREACHABLE",
+                f"{self.url} gave {len(data)} of {length} bytes from {start}; it was cut while it was read.",
+            )
+        return data
 
     def stream(self, start: int = 0) -> Iterator[bytes]:
         """All bytes from `start`, in order; a host without ranges starts from 0 only.
@@ -90,7 +100,7 @@ class Source(ABC):
         """All bytes of a small archive, asked for once."""
         with self._fetching:
             if not self._content:
-                self._content = self._counted(self._read(0, size))
+                self._content = self._counted(self._whole_part(0, size))
         return self._content
 
     def _counted(self, data: bytes) -> bytes:
@@ -134,7 +144,11 @@ class LocalSource(Source):
         os.close(self._descriptor)
 
     def _read(self, start: int, length: int) -> bytes:
-        return os.pread(self._descriptor, length, start)
+        data = b""
+        # One call gives 2 GiB at most.
+        while piece := os.pread(self._descriptor, length - len(data), start + len(data)):
+            data += piece
+        return data
 
     def _stream(self, start: int) -> Iterator[bytes]:
         for offset in range(start, self.size, PIECE_BYTES):

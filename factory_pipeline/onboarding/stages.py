@@ -14,7 +14,13 @@ from pathlib import Path
 import polars as pl
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.archive import archive_identity, archive_kind, extract
+from factory_pipeline.onboarding.archive import (
+    archive_identity,
+    archive_kind,
+    content_digest,
+    extract,
+    is_known_by_content,
+)
 from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, names_in, scan_contents
 from factory_pipeline.onboarding.download import fetch, open_source
 from factory_pipeline.onboarding.gather import frames_of, slices, write_frames
@@ -24,12 +30,12 @@ from factory_pipeline.onboarding.matching import Suffixes
 from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS
 from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
 from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.prescan import PrescanReport, prescan
+from factory_pipeline.onboarding.prescan import PrescanReport, prescan, prescan_source
 from factory_pipeline.onboarding.products import Products, products_manifest, write_products
 from factory_pipeline.onboarding.received import Upload, current_address, kept_manifest
 from factory_pipeline.onboarding.rewriting import declare_nodata, to_cog
 from factory_pipeline.onboarding.scan_record import bands_described, load_report, save_report
-from factory_pipeline.onboarding.source import Source
+from factory_pipeline.onboarding.source import LocalSource, Source
 from factory_pipeline.onboarding.spelling import normalized
 from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes
 from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit
@@ -239,15 +245,19 @@ class Onboarding:
         """The archive at its place, in the state in which it was received."""
         source = open_source(current_address(self.upload, self.files), self.policy)
         try:
-            if archive_identity(source, self.policy) != self.upload.identity:
-                raise OnboardingError(
-                    "SOURCE_CHANGED",
-                    f"{source.url} was changed since {self.key} was received; drop its manifest again.",
-                )
+            # What only its content tells is compared once it is downloaded.
+            can_wait = not source.local and is_known_by_content(source)
+            if not can_wait and archive_identity(source, self.policy) != self.upload.identity:
+                raise self._changed(source.url)
         except OnboardingError:
             source.close()
             raise
         return source
+
+    def _changed(self, address: str) -> OnboardingError:
+        return OnboardingError(
+            "SOURCE_CHANGED", f"{address} was changed since {self.key} was received; drop its manifest again."
+        )
 
     def _scan(self) -> PrescanReport:
         wanted = (self.given.training_data_suffixes, self.given.label_suffix)
@@ -259,8 +269,9 @@ class Onboarding:
                 raise
             note = f"{error} It was downloaded for the pre-scan."
         archive = self._archive_here()
-        policy = self.policy.model_copy(update={"folders": (archive.parent,)})
-        report = prescan(str(archive), *wanted, policy, table)
+        with LocalSource(archive) as source:
+            source.url = self.archive().address
+            report = prescan_source(source, self.suffixes, self.policy, table)
         return replace(report, notes=(note, *report.notes), bytes_read=report.archive_bytes)
 
     def _archive_here(self) -> Path:
@@ -271,12 +282,25 @@ class Onboarding:
             if source.local:
                 return Path(source.url)
             fetch(source, self.files.archive, self.policy)
+            self._check_content(source)
         return self.files.archive
+
+    def _check_content(self, source: Source) -> None:
+        """Compare a download with what was received, where its host says nothing of its state."""
+        if not is_known_by_content(source):
+            return
+        with LocalSource(self.files.archive) as downloaded:
+            if content_digest(downloaded, self.policy) != self.upload.identity:
+                self.files.archive.unlink()
+                raise self._changed(source.url)
 
     def _unpacked(self) -> Path:
         """The folder of the unpacked archive."""
         if not self.files.unpacked.exists():
-            extract(self._archive_here(), self.files.unpacked, self.policy)
+            archive = self._archive_here()
+            # A download has a name of ours; its address is what the user knows.
+            shown = self.archive().address if archive == self.files.archive else None
+            extract(archive, self.files.unpacked, self.policy, shown)
         return self.files.unpacked
 
     def _contents(self) -> pl.LazyFrame:

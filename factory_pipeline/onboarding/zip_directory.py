@@ -84,6 +84,19 @@ def zip_infos(source: Source, most_bytes: int) -> Iterator[zipfile.ZipInfo]:
         buffer = buffer[taken:]
 
 
+def has_directory(source: Source) -> bool:
+    """Whether a file ends with the list of members of a zip, whatever it begins with.
+
+    Raises:
+        OnboardingError: what `source.read` raises.
+    """
+    try:
+        directory = _directory(source)
+    except zipfile.BadZipFile:
+        return False
+    return source.read(directory.start, 4) in (b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06")
+
+
 def _directory(source: Source) -> _Directory:
     size = source.size or 0
     tail_start = max(size - END.size - LONGEST_COMMENT, 0)

@@ -11,6 +11,7 @@ import dagster as dg
 import yaml
 
 from factory_pipeline.arrivals import enter, examine
+from factory_pipeline.automation.running import BATCH_TAG
 from factory_pipeline.automation.uploads import new_uploads
 from factory_pipeline.definitions import defs
 from factory_pipeline.onboarding.policy import IntakePolicy
@@ -105,8 +106,12 @@ class Bench:
 
 
 def requested(result: dg.SensorResult) -> list[str]:
-    """The keys for which a tick asks for a run."""
-    return [str(request.partition_key) for request in result.run_requests or []]
+    """The keys for which a tick asks for a run, of their own or of a batch."""
+    found: list[str] = []
+    for request in result.run_requests or []:
+        of_batch = request.tags.get(BATCH_TAG)
+        found += of_batch.split(",") if of_batch else [str(request.partition_key)]
+    return found
 
 
 def bytes_below(folder: Path) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """Web hosts that do what the sample server does not: no ranges, redirects, changes, broken connections."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,3 +72,14 @@ def parts(content: bytes, *, version: Callable[[], str] = lambda: '"1"', most: i
         request.wfile.write(content[start:end][:most])
 
     return answer
+
+
+def trickle(request: BaseHTTPRequestHandler) -> None:
+    """Sends a byte every tenth of a second, of the head already, and never ends."""
+    try:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while True:
+            request.wfile.write(b"x")
+            time.sleep(0.1)
+    except OSError:
+        request.close_connection = True

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.archive import archive_identity, extract
+from factory_pipeline.onboarding.archive import ArchiveKind, archive_identity, archive_kind, extract
 from factory_pipeline.onboarding.download import open_source
 from factory_pipeline.onboarding.members import safe_name
 from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.onboarding.source import LocalSource
 from factory_pipeline_tests.onboarding.uploads import local, tar_of, written, zip_of
 
 FILES = {"images/a b.tif": b"one" * 1000, "images/é.v2.tif": b"two", "labels/ü/x..y.tif": b"three"}
@@ -277,3 +278,20 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
     assert ".." not in parts
     assert not safe.startswith("/")
     assert (base / safe).is_relative_to(base)
+
+
+@pytest.mark.parametrize("adjusted", [False, True], ids=["as joined", "places corrected"])
+def test_a_zip_behind_a_program_that_unpacks_it_is_read(tmp_path: Path, adjusted: bool) -> None:
+    program = b"#!/bin/sh\nunzip -q $0\nexit\n" * 100
+    path = tmp_path / "a.exe"
+    if adjusted:
+        path.write_bytes(program)
+        with zipfile.ZipFile(path, "a") as archive:
+            for name, content in FILES.items():
+                archive.writestr(name, content)
+    else:
+        path.write_bytes(program + zip_of(tmp_path / "a.zip", FILES).read_bytes())
+    extract(path, tmp_path / "out", POLICY)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES
+    with LocalSource(path) as source:
+        assert archive_kind(source) is ArchiveKind.ZIP

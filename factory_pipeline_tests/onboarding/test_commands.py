@@ -227,6 +227,9 @@ def test_finetune_says_how_to_install_terratorch_or_runs_it(
 def test_pages_are_served_and_nothing_else(used: FactoryHome) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    # One that failed on arrival: nothing but the registry knows of it.
+    (used.root.parent / "unreadable.yaml").write_text("purpose: [<script>")
+    assert command(used, "onboard", used.root.parent / "unreadable.yaml").exit_code
     arguments = ["-m", "factory_pipeline.pages", used.root, "--port", port, "--parent", os.getpid()]
     server = subprocess.Popen([sys.executable, *map(str, arguments)])
     base = f"http://127.0.0.1:{port}"
@@ -239,6 +242,11 @@ def test_pages_are_served_and_nothing_else(used: FactoryHome) -> None:
         assert _get(f"{base}/{place}/terratorch.yaml") == (page.parent / "terratorch.yaml").read_text()
         broken = listed.partition('href="datasets/broken/')[2].partition("/")[0]
         assert "UNPAIRED" in _get(f"{base}/datasets/broken/{broken}/dataset.html")
+        links = re.findall(r'href="(datasets/[^"]+)"', listed)
+        told = [_get(f"{base}/{link}") for link in links]
+        [refused] = [text for text in told if "The manifest unreadable.yaml is not YAML" in text]
+        assert "MANIFEST_INVALID" in refused
+        assert "<script>" not in refused
         image = next(page.parent.rglob("*.tif")).relative_to(used.root).as_posix()
         for path in (image, f"{place}/../../../registry.db", "datasets/%2e%2e/dagster/dagster.yaml", "x"):
             with pytest.raises(HTTPError, match="404"):

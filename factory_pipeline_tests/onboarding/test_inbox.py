@@ -1,16 +1,23 @@
 """What the sensor of the inbox starts, and what it leaves alone."""
 
+import os
 import socket
 import time
+from contextlib import ExitStack
 
 import dagster as dg
 import pytest
+import yaml
 
 from factory_pipeline.automation import uploads as automation
+from factory_pipeline.automation.running import BATCH_TAG
+from factory_pipeline.definitions import defs
 from factory_pipeline.onboard import remove
+from factory_pipeline.onboarding.inbox import Drop
 from factory_pipeline.registry.records import UploadStatus
 from factory_pipeline_tests.built import environment
-from factory_pipeline_tests.onboarding.factory import Bench, requested
+from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench, requested
+from factory_pipeline_tests.onboarding.hosts import host, trickle
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 
 BARE = "purpose: Regression\ntraining_data_suffixes: .tif\nlabel_suffix: .png\n"
@@ -125,7 +132,7 @@ def test_a_thousand_manifests_at_once_are_each_started_exactly_once(bench: Bench
         began = time.monotonic()
         result = bench.tick(result.cursor)
         assert time.monotonic() - began < 60, "Dagster ends a tick after 60 seconds"
-        assert len(requested(result)) <= automation.MOST_RUNS_PER_TICK
+        assert len(result.run_requests or []) <= automation.MOST_RUNS_PER_TICK
         started += requested(result)
     assert len(started) == len(set(started)) == 1000
     assert sorted(bench.instance.get_dynamic_partitions("datasets")) == sorted(started)
@@ -136,7 +143,7 @@ def test_a_host_that_never_answers_holds_up_no_other_upload(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.allow(private_addresses=True, retries=0, timeout_s=2)
-    monkeypatch.setattr(automation, "SECONDS_PER_TICK", 0.0)
+    monkeypatch.setattr(automation, "SECONDS_PER_TICK", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bench.drop("a-silent", None, dataset_url=f"http://127.0.0.1:{silent.getsockname()[1]}/a.zip")
         bench.drop("rivers", pairs(4))
@@ -194,3 +201,111 @@ def _job() -> dg.JobDefinition:
     from factory_pipeline.definitions import defs
 
     return defs.resolve_job_def("onboard_dataset")
+
+
+def test_a_deleted_upload_that_is_dropped_again_is_onboarded_again(bench: Bench) -> None:
+    key = bench.onboard("rivers", files := pairs(4))
+    cursor = bench.tick(bench.tick(None).cursor).cursor
+    remove(key, bench.home)
+    lying = bench.tick(bench.tick(cursor).cursor)
+    assert not requested(lying)
+    manifest = bench.home.upload_inbox / "rivers.yaml"
+    times = manifest.stat().st_mtime
+    bench.drop("rivers", files)
+    os.utime(manifest, (times, times))  # as a copy that keeps its time of modification
+    again = bench.tick(bench.tick(lying.cursor).cursor)
+    assert requested(again) == [key]
+    assert bench.upload(key).status is UploadStatus.PENDING
+    assert bench.run(key).success
+    assert bench.upload(key).status is UploadStatus.SUCCEEDED
+
+
+def test_many_small_uploads_share_processes_and_large_ones_do_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automation, "UPLOADS_PER_BATCH", 3)
+    for number in range(6):
+        bench.drop(f"set-{number}", pairs(2))
+    size = (bench.home.upload_inbox / "set-0.zip").stat().st_size
+    bench.drop("large", pairs(8))
+    monkeypatch.setattr(automation, "SMALL_BYTES", size + 100)
+    result = bench.tick(bench.tick(None).cursor)
+    jobs = [
+        (request.job_name, len(request.tags.get(BATCH_TAG, "").split(",")))
+        for request in result.run_requests or []
+    ]
+    assert jobs == [("onboard_dataset", 1), ("onboard_batch", 3), ("onboard_batch", 3)]
+    assert len(set(requested(result))) == 7
+
+    keys = requested(result)[1:4]
+    batch = defs.resolve_job_def("onboard_batch").execute_in_process(
+        instance=bench.instance,
+        run_config=(result.run_requests or [])[1].run_config
+        | {"resources": {"factory": {"config": {"home": str(bench.home.root)}}}},
+    )
+    assert batch.success
+    assert {bench.upload(key).status for key in keys} == {UploadStatus.SUCCEEDED}
+    runs = bench.instance.get_runs(dg.RunsFilter(job_name="onboard_dataset"))
+    assert sorted(run.tags["dagster/partition"] for run in runs) == sorted(keys)
+
+
+def test_slow_hosts_hold_up_neither_other_uploads_nor_the_ticks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight hosts that send a byte a second."""
+    bench.allow(private_addresses=True, retries=0, timeout_s=3)
+    monkeypatch.setattr(automation, "SECONDS_PER_TICK", 1.0)
+    with ExitStack() as hosts:
+        for number in range(8):
+            bench.drop(f"a-slow-{number}", None, dataset_url=f"{hosts.enter_context(host(trickle))}/a.zip")
+        bench.drop("rivers", pairs(2))
+        result = bench.tick(bench.tick(None).cursor)
+        assert [key.partition("@")[0] for key in requested(result)] == ["rivers"]
+        bench.drop("lakes", pairs(3))
+        began = time.monotonic()
+        result = bench.tick(bench.tick(result.cursor).cursor)
+        assert [key.partition("@")[0] for key in requested(result)] == ["lakes"]
+        assert time.monotonic() - began < 2.5, "hosts that had their time are not waited for again"
+        while '"seen"' in str(result.cursor):
+            result = bench.tick(result.cursor)
+            time.sleep(0.1)
+    slow = [upload for upload in bench.uploads() if upload.name.startswith("a-slow")]
+    assert {upload.code for upload in slow} == {"HOST_TOO_SLOW"}
+    assert len(slow) == 8
+
+
+def test_one_host_with_many_uploads_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(automation, "MOST_REMOTE", 6)
+    crowd = [Drop(f"a-{number}.yaml", "", host="crowded.org") for number in range(20)]
+    others = [Drop("b.yaml", "", host="other.org"), Drop("c.yaml", "")]
+    taken = automation.next_in_turn([*crowd, *others])
+    assert taken == [*crowd[: automation.MOST_OF_ONE_HOST], *others]
+
+
+def test_an_archive_without_a_manifest_is_told_until_it_has_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.home.upload_inbox.mkdir(parents=True)
+    archive = zip_of(bench.home.upload_inbox / "my tiles.zip", pairs(2))
+    result = bench.tick(bench.tick(None).cursor)
+    assert not bench.uploads(), "its manifest may be on its way"
+    monkeypatch.setattr(automation, "SECONDS_ALONE", 0.0)
+    result = bench.tick(result.cursor)
+    [upload] = bench.uploads()
+    assert (upload.status, upload.code) == (UploadStatus.FAILED, "MANIFEST_MISSING")
+    assert "my tiles.zip lies in the inbox without a manifest" in str(upload.reason)
+    assert "my tiles.zip" in str(result.skip_reason)
+    archive.with_suffix(".yaml").write_text(yaml.safe_dump({**MANIFEST, "dataset_url": "my tiles.zip"}))
+    [key] = requested(bench.tick(bench.tick(result.cursor).cursor))
+    assert [upload.key for upload in bench.uploads()] == [key]
+    archive.with_suffix(".yaml").unlink()
+    bench.tick(result.cursor)
+    assert [upload.key for upload in bench.uploads()] == [key], "it was taken in: no failure"
+
+
+def test_a_broken_manifest_is_told_in_the_tick_and_what_is_watched_is_shown(bench: Bench) -> None:
+    bench.drop("bad").write_text("purpose: [")
+    result = bench.tick(bench.tick(None).cursor)
+    assert "bad.yaml: The manifest bad.yaml is not YAML" in str(result.skip_reason)
+    assert f"Watched: {bench.home.upload_inbox}." in str(result.skip_reason)
+    assert "Watched:" in str(bench.tick(result.cursor).skip_reason)

@@ -1,4 +1,5 @@
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from factory_pipeline.onboarding.object_source import ObjectSource
 from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.source import SourceFile
 from factory_pipeline.sample.server import Faults, SampleServer
-from factory_pipeline_tests.onboarding.hosts import host, parts, redirect, whole
+from factory_pipeline_tests.onboarding.hosts import host, parts, redirect, trickle, whole
 from factory_pipeline_tests.onboarding.uploads import OPEN, local, written
 
 CONTENT = os.urandom(3 << 20)
@@ -273,3 +274,105 @@ def test_an_address_that_a_redirect_gave_for_a_short_time() -> None:
     with host(answer) as url, open_source(f"{url}/there", OPEN) as source:
         assert source.read(5, 5) == CONTENT[5:10]
     assert len(asked) == 2
+
+
+def test_a_host_that_sends_too_little_is_given_up() -> None:
+    policy = OPEN.model_copy(update={"timeout_s": 1.0, "retries": 0})
+    with host(trickle) as url:
+        began = time.monotonic()
+        assert code_of(f"{url}/a.zip?sig=secret", policy) == "HOST_TOO_SLOW"
+        assert time.monotonic() - began < 10
+
+
+def test_a_download_that_becomes_too_slow_stops_and_goes_on_later(tmp_path: Path) -> None:
+    content, slow = CONTENT[: 1 << 20], [True]
+
+    def answer(request: Any) -> None:
+        start = int(request.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        if not (slow[0] and start == 0 and request.headers["Range"].endswith("-")):
+            parts(content)(request)
+            return
+        request.send_response(206)
+        request.send_header("Content-Length", str(len(content)))
+        request.send_header("Content-Range", f"bytes 0-{len(content) - 1}/{len(content)}")
+        request.send_header("ETag", '"1"')
+        request.end_headers()
+        with suppress(OSError):
+            request.wfile.write(content[:1000])
+            while True:
+                request.wfile.write(b"x")
+                time.sleep(0.05)
+
+    policy = OPEN.model_copy(update={"timeout_s": 1.0, "lowest_rate": 5000.0})
+    with host(answer) as url:
+        with open_source(f"{url}/a.zip", policy) as source, pytest.raises(OnboardingError) as error:
+            fetch(source, tmp_path / "a.zip", policy)
+        assert error.value.code == "HOST_TOO_SLOW"
+        assert "lowest_rate in intake.yaml" in str(error.value)
+        slow[0] = False
+        with open_source(f"{url}/a.zip", policy) as source:
+            (tmp_path / part_name(source, tmp_path / "a.zip")).write_bytes(content[:1000])
+            fetch(source, tmp_path / "a.zip", policy)
+    assert (tmp_path / "a.zip").read_bytes() == content
+
+
+def test_a_source_that_takes_longer_than_it_may_in_all(tmp_path: Path) -> None:
+    """Each answer gives something, so that retries alone would never end."""
+
+    def answer(request: Any) -> None:
+        time.sleep(0.5)
+        parts(CONTENT, most=1 << 20)(request)
+
+    policy = OPEN.model_copy(update={"deadline_s": 1.2})
+    with host(answer) as url, open_source(f"{url}/a.zip", policy) as source:
+        with pytest.raises(OnboardingError) as error:
+            fetch(source, tmp_path / "a.zip", policy)
+        assert error.value.code == "HOST_TOO_SLOW"
+        assert "took longer than 1.2 seconds" in str(error.value)
+
+
+@pytest.mark.parametrize("sent", [1000, 0])
+def test_a_part_that_is_shorter_than_asked_is_completed(sent: int) -> None:
+    """Some proxies send less than was asked for, and say so in an answer that is whole by itself."""
+    asked: list[str] = []
+
+    def answer(request: Any) -> None:
+        asked.append(request.headers["Range"])
+        first, _, last = request.headers["Range"].removeprefix("bytes=").partition("-")
+        start, end = int(first), int(last) + 1
+        if len(asked) == 2 or sent:
+            end = min(end, start + sent)
+        request.send_response(206)
+        request.send_header("Content-Length", str(end - start))
+        request.send_header("Content-Range", f"bytes {start}-{max(end - 1, start)}/{len(CONTENT)}")
+        request.send_header("ETag", '"1"')
+        request.end_headers()
+        request.wfile.write(CONTENT[start:end])
+
+    with host(answer) as url, open_source(f"{url}/a.zip", OPEN) as source:
+        assert source.read(5, 2500) == CONTENT[5:2505]
+    assert len(asked) == (4 if sent else 3)
+
+
+@pytest.mark.parametrize("way", ["ranges", "whole"])
+def test_a_web_page_in_place_of_an_archive_is_called_so(way: str) -> None:
+    page = b"\xef\xbb\xbf\n<!DOCTYPE html><html><body>Log in</body></html>"
+    login = parts(page) if way == "ranges" else whole(page)
+
+    def answer(request: Any) -> None:
+        (redirect("/login?next=secret") if request.path.startswith("/a.zip") else login)(request)
+
+    with host(answer) as url, pytest.raises(OnboardingError) as error:
+        open_source(f"{url}/a.zip?token=secret", OPEN)
+    assert error.value.code == "NOT_AN_ARCHIVE"
+    assert f"{url}/a.zip answered at {url}/login, where it leads, with a web page" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(CONTENT)
+    with open_source(str(tmp_path / "a.zip"), local(tmp_path)) as source:
+        os.truncate(tmp_path / "a.zip", 1000)
+        with pytest.raises(OnboardingError, match="gave 500 of 700 bytes from 500") as error:
+            source.read(500, 700)
+    assert error.value.code == "SOURCE_CHANGED"

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from factory_pipeline.onboarding.address import display
 from factory_pipeline.onboarding.leaks import LeakReport
 from factory_pipeline.onboarding.manifest import TRAINED, UploadManifest
 from factory_pipeline.onboarding.page.charts import band_chart, footprint_map
+from factory_pipeline.onboarding.page.environment import environment
 from factory_pipeline.onboarding.page.preview import BUDGET, label_legend, preview
 from factory_pipeline.onboarding.split_notes import split_notes
 from factory_pipeline.onboarding.splits import SPLITS
@@ -63,16 +63,7 @@ class DatasetPage:
 
 def render_page(page: DatasetPage) -> str:
     """The page as HTML; the same page in, the same text out."""
-    environment = Environment(
-        loader=PackageLoader("factory_pipeline.onboarding.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    environment.filters["weight"] = lambda value: f"{value:.3g}"
-    return environment.get_template("page.html").render(_context(page))
+    return environment().get_template("page.html").render(_context(page))
 
 
 def write_page(path: Path, page: DatasetPage) -> None:
@@ -114,15 +105,3 @@ def _split_counts(split: pl.DataFrame) -> list[tuple[str, int, float]]:
         (name, count := split.filter(pl.col("split") == name).height, 100 * count / max(split.height, 1))
         for name in SPLITS
     ]
-
-
-def _number(value: float | None) -> str:
-    """A number with four digits that count, and no exponent where it can be read without."""
-    if value is None:
-        return "–"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if 1e-3 <= abs(value) < 1e6:
-        digits = max(4 - len(str(int(abs(value)))), 0) if abs(value) >= 1 else 4
-        return f"{value:,.{digits}f}"
-    return f"{value:.3e}"

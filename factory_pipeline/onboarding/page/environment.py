@@ -1,0 +1,32 @@
+"""The templates of the pages, compiled once for the process."""
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+@cache
+def environment() -> Environment:
+    """What renders a template; text from uploads is escaped."""
+    made = Environment(
+        loader=PackageLoader("factory_pipeline.onboarding.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = _number
+    made.filters["weight"] = lambda value: f"{value:.3g}"
+    return made
+
+
+def _number(value: float | None) -> str:
+    """A number with four digits that count, and no exponent where it can be read without."""
+    if value is None:
+        return "–"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if 1e-3 <= abs(value) < 1e6:
+        digits = max(4 - len(str(int(abs(value)))), 0) if abs(value) >= 1 else 4
+        return f"{value:,.{digits}f}"
+    return f"{value:.3e}"
