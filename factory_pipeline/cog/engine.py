@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from factory_pipeline.cog.header import (
     UnsupportedRasterError,
     parse_header,
 )
+from factory_pipeline.cog.join import plan_join
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.mosaic import assemble
 from factory_pipeline.cog.pending import PendingStack
@@ -33,6 +35,16 @@ _HEADER_RANGE = 32768
 _HEADERS_KEPT = 4096
 """About 20 kB each."""
 _Header = RasterLayout | UnsupportedRasterError | ReadFailure
+
+
+class _Wanted(NamedTuple):
+    """A window that the blocks are cut for: one of the reads, or a part of one that is joined."""
+
+    place: int
+    """Of the read."""
+    part: int
+    """Number of the part; 0 for a read that is not joined."""
+    read: WindowRead
 
 
 class BlockReader:
@@ -104,13 +116,27 @@ class BlockReader:
         }
         answers: list[ReadWindow | ReadFailure | None] = [failures.get(read.hrefs) for read in reads]
         places = [place for place, read in enumerate(reads) if read.hrefs not in failures]
-        plan = plan_reads([reads[place] for place in places], layouts)
+        joins = {place: join for place in places if (join := plan_join(reads[place], layouts)) is not None}
+        wanted = [_Wanted(place, 0, reads[place]) for place in places if place not in joins]
+        wanted += [
+            _Wanted(place, number, part)
+            for place, join in joins.items()
+            for number, part in enumerate(join.parts)
+        ]
+        plan = plan_reads([each.read for each in wanted], layouts)
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
             crew = _Crew(self._source, slots, ByteBudget(self._bytes_in_flight), pool)
             await crew.work(plan)
+        found: dict[int, dict[int, ReadWindow | ReadFailure]] = {place: {} for place in joins}
         for stack in plan.stacks:
             for member, answer in zip(stack.places.tolist(), stack.answers, strict=True):
-                answers[places[member]] = answer
+                each = wanted[member]
+                if each.place in joins:
+                    found[each.place][each.part] = answer
+                else:
+                    answers[each.place] = answer
+        for place, join in joins.items():
+            answers[place] = join.finish([found[place][number] for number in range(len(join.parts))])
         reason = "the window's pixels are larger than its own, which needs GDAL's wider kernel"
         for place in places:
             if answers[place] is None:

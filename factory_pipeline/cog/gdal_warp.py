@@ -1,7 +1,7 @@
 """From pixels cut out of rasters to a window: mosaic what shares a pixel grid, then warp with GDAL."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.join import Part, is_coarser, join_parts, part_around
 from factory_pipeline.cog.reader import ReadWindow, Resampling
 
 GDAL_RESAMPLING = {
@@ -179,17 +180,35 @@ def window_of(cuts: Sequence[Cut], grid: Grid, resampling: Resampling) -> ReadWi
     """The window from what each raster holds of it; the first raster with data at a pixel wins.
 
     Rasters on one pixel grid are mosaicked before the warp, so that a bilinear kernel reaches over the
-    edge between two tiles. Others are warped one by one.
+    edge between two tiles; so it does where the grids differ (see `join`). Others are warped one by one.
     """
+    mosaics = [mosaic(tiles) for tiles in by_pixel_grid([cut for cut in cuts if cut.values.size])]
+    if resampling is Resampling.BILINEAR and len(mosaics) > 1 and all(map(_may_join(grid), mosaics)):
+        parts = [part for source in mosaics if (part := _part_of(source, grid)) is not None]
+        return join_parts(parts, grid)
     dtype = np.result_type(*(cut.values.dtype for cut in cuts))
     values: NDArray[Any] = np.zeros(grid.shape, dtype)
     valid = np.zeros(grid.shape, bool)
-    for tiles in by_pixel_grid([cut for cut in cuts if cut.values.size]):
-        warped = warp(mosaic(tiles), grid, resampling)
+    for source in mosaics:
+        warped = warp(source, grid, resampling)
         fresh = warped.valid & ~valid
         values[fresh] = warped.values[fresh]
         valid |= fresh
     return ReadWindow(values, valid)
+
+
+def _may_join(window: Grid) -> Callable[["Mosaic"], bool]:
+    """Whether a mosaic may be joined with others in a window; where not, GDAL warps each by itself."""
+    return lambda source: source.cut.raster.grid.epsg != 0 and not is_coarser(window, source.grid)
+
+
+def _part_of(source: "Mosaic", window: Grid) -> Part | None:
+    """What a mosaic holds around a window; None where it lies elsewhere."""
+    grid = part_around(window, source.grid)
+    offset = source.cut.raster.offset_of(grid) if grid is not None else None
+    if grid is None or offset is None:
+        return None
+    return Part(grid, copy(source, grid, offset[0] - source.cut.row, offset[1] - source.cut.column))
 
 
 @dataclass(frozen=True)
@@ -229,6 +248,11 @@ class Mosaic:
     cut: Cut
     """In the pixels of the first tile's raster."""
     valid: NDArray[np.bool_]
+
+    @property
+    def grid(self) -> Grid:
+        """Where its pixels lie."""
+        return self.cut.raster.grid.window(self.cut.row, self.cut.column, *self.cut.values.shape)
 
 
 def mosaic(tiles: Sequence[Tile]) -> Mosaic:

@@ -58,7 +58,7 @@ def _lots_of(
     coarse = np.zeros(len(windows), np.bool_)
     if resampling is Resampling.BILINEAR:
         for alignment in alignments:
-            coarse |= _coarsens(alignment, shape)
+            coarse |= coarsens(alignment, shape)
     needs = [part[:, 2:] for part in parts] + [alignment.coincides[:, None] for alignment in alignments]
     kinds, kind_of = np.unique(np.concatenate(needs, axis=1), axis=0, return_inverse=True)
     for kind in range(len(kinds)):
@@ -102,7 +102,7 @@ def _needed_spans(positions: Floats, size: int, resampling: Resampling) -> tuple
     return first, np.where(touches, last - first + 1, 0)
 
 
-def _coarsens(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def coarsens(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Where the weights of neighbours are not enough: windows whose pixels are larger than the source's."""
     coarse = np.zeros(len(alignment.rows), np.bool_)
     for positions, count in zip((alignment.rows, alignment.columns), shape, strict=True):

@@ -201,21 +201,23 @@ def test_tiles_on_one_pixel_grid_are_joined_before_resampling(
     )
 
 
-def test_tiles_on_different_grids_are_resampled_one_by_one(tmp_path: Path) -> None:
+def test_tiles_on_different_grids(tmp_path: Path) -> None:
+    """By nearest one by one, as GDAL does; bilinearly joined (see `test_join`) by both readers alike."""
     near = write_raster(
         tmp_path / "near.tif", random_values((60, 60), "float32", nodata=-9), nodata=-9, left=LEFT + 7
     )
     wide = write_raster(tmp_path / "wide.tif", random_values((30, 40), "float32", 1), 30, left=LEFT + 900)
     grids = [grid_at(850, 200), grid_at(100, 100), grid_at(1050.5, 333.3)]
 
-    check(
-        [
-            WindowRead(hrefs, grid, resampling)
-            for hrefs in ((near, wide), (wide, near))
-            for grid in grids
-            for resampling in BOTH
-        ]
-    )
+    reads = [WindowRead(hrefs, grid) for hrefs in ((near, wide), (wide, near)) for grid in grids]
+    check(reads)
+    bilinear = [WindowRead(read.hrefs, read.grid, Resampling.BILINEAR) for read in reads]
+    by_blocks, by_gdal = BlockReader().read(bilinear), RasterioReader().read(bilinear)
+    for one, other in zip(by_blocks, by_gdal, strict=True):
+        assert isinstance(one, ReadWindow)
+        assert isinstance(other, ReadWindow)
+        np.testing.assert_array_equal(one.valid, other.valid)
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-5)
 
 
 def test_answers_come_in_the_order_of_the_reads(tmp_path: Path) -> None:

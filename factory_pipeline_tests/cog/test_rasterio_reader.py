@@ -243,8 +243,8 @@ def test_every_pixel_lies_where_proj_puts_it(tmp_path, size, pixel):
     assert got.valid[: size // 2, : size // 2].all()
 
 
-def test_tiles_of_different_widths_are_warped_one_by_one_and_the_first_wins(tmp_path):
-    """CopDEM's pixels get wider at 50 degrees north."""
+def test_tiles_of_different_widths_are_joined_at_the_seam_and_warped_one_by_one_elsewhere(tmp_path):
+    """CopDEM's pixels get wider at 50 degrees north; what a plane over the seam becomes says `test_join`."""
     rng = np.random.default_rng(5)
     south_grid = Grid(4326, 8, 50, SECOND, SECOND, 120, 60)
     north_grid = Grid(4326, 8, 50 + 60 * SECOND, 1.5 * SECOND, SECOND, 80, 60)
@@ -257,7 +257,14 @@ def test_tiles_of_different_widths_are_warped_one_by_one_and_the_first_wins(tmp_
     south, north = (warped(*tiles[name][1:], window, Resampling.BILINEAR) for name in ("south", "north"))
     assert got.valid.all()
     assert not south.valid.all()
-    np.testing.assert_allclose(got.values, np.where(south.valid, south.values, north.values), rtol=1e-6)
+    expected = np.where(south.valid, south.values, north.values)
+    # A kernel of 3 pixels of 10 m reaches over the seam, which runs between south and north.
+    seam = np.flatnonzero(south.valid.any(axis=1))[0]
+    apart = np.abs(np.arange(len(expected)) - seam) > 4
+    assert apart.sum() > 20
+    np.testing.assert_allclose(got.values[apart], expected[apart], rtol=1e-6)
+    near = np.abs(got.values[~apart] - expected[~apart])
+    assert 1 < near.max() < 100
 
 
 @pytest.mark.parametrize("order", [("east", "west"), ("west", "east")])

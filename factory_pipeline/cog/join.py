@@ -1,0 +1,145 @@
+"""Windows over tiles whose pixels differ in size: the tiles are joined before they are resampled.
+
+Copernicus DEM's columns get wider at 50, 60, 70, 75, 80 and 85 degrees. Where each tile is resampled by
+itself, a bilinear kernel ends at the tile's edge: on a slope that is off by up to half a pixel's rise. So
+every tile's pixels are first continued beyond its edge with those of its neighbours, interpolated at its own
+pixel centres: whatever is linear over the edge stays linear.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory_pipeline.cog.alignment import Alignment, align
+from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.cog.header import RasterLayout
+from factory_pipeline.cog.parts import coarsens
+from factory_pipeline.cog.plan import group_tiles
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
+from factory_pipeline.cog.resample import Sampling
+
+MARGIN = 4
+"""Pixels around what a window needs: a kernel reaches one pixel over, whose own kernel reaches over the
+neighbour's pixels, and those may be half as wide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The pixels that some rasters of one pixel grid hold around a window."""
+
+    grid: Grid
+    """Where they lie; it may reach beyond the rasters."""
+    pixels: ReadWindow
+    """On this grid."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """A window that is made of parts of different pixel grids."""
+
+    read: WindowRead
+    parts: Sequence[WindowRead]
+    """How the pixels of each part are read, first choice first."""
+
+    def finish(self, answers: Sequence[ReadWindow | ReadFailure]) -> ReadWindow | ReadFailure:
+        """The window from the answers of its parts; a failure where one of them failed."""
+        parts = []
+        for part, answer in zip(self.parts, answers, strict=True):
+            if isinstance(answer, ReadFailure):
+                return answer
+            parts.append(Part(part.grid, answer))
+        return join_parts(parts, self.read.grid)
+
+
+def plan_join(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> Join | None:
+    """How a window is read whose rasters are to be joined; None where nothing has to be.
+
+    Args:
+        read: the window.
+        layouts: of each of its assets, by address.
+    """
+    hrefs = dict.fromkeys(read.hrefs)
+    if read.resampling is not Resampling.BILINEAR or len(hrefs) == 1:
+        return None
+    groups = group_tiles([layouts[href] for href in hrefs])
+    if len(groups) == 1 or any(is_coarser(read.grid, group.grid) for group in groups):
+        return None
+    parts = []
+    for group in groups:
+        grid = part_around(read.grid, group.grid)
+        if grid is not None:
+            parts.append(WindowRead(tuple(layout.href for layout, _, _ in group.tiles), grid))
+    return Join(read, parts) if len(parts) > 1 else None
+
+
+def is_coarser(window: Grid, source: Grid) -> bool:
+    """Whether a window's pixels are larger than the source's: there GDAL widens the bilinear kernel."""
+    return bool(coarsens(align(GridStack.of([window]), source), window.shape)[0])
+
+
+def part_around(window: Grid, source: Grid) -> Grid | None:
+    """The pixels of a source that a window's kernels reach, with a margin; None where it lies elsewhere."""
+    alignment = align(GridStack.of([window]), source)
+    if not (np.isfinite(alignment.rows).all() and np.isfinite(alignment.columns).all()):
+        return None
+    spans = []
+    for positions, size in ((alignment.rows, source.height), (alignment.columns, source.width)):
+        first = int(np.floor(positions.min())) - MARGIN
+        last = int(np.floor(positions.max())) + MARGIN
+        if first >= size or last < 0:
+            return None
+        spans.append((first, last - first + 1))
+    (row, height), (column, width) = spans
+    return source.window(row, column, height, width)
+
+
+def join_parts(parts: Sequence[Part], window: Grid) -> ReadWindow:
+    """Resample parts bilinearly as one raster; where several hold data at a pixel the first of them wins."""
+    dtype = np.result_type(*(part.pixels.values.dtype for part in parts))
+    values = np.zeros(window.shape)
+    valid = np.zeros(window.shape, np.bool_)
+    numbers = [replace(part, pixels=_as_numbers(part.pixels)) for part in parts]
+    for index, part in enumerate(numbers):
+        continued = _continue(part, numbers[:index] + numbers[index + 1 :])
+        made = _resample(continued, window, Resampling.BILINEAR)
+        own = _resample(part, window, Resampling.NEAREST).valid
+        fresh = made.valid & own & ~valid
+        values[fresh] = made.values[fresh]
+        valid |= fresh
+    if np.issubdtype(dtype, np.integer):
+        values = np.floor(values + 0.5)
+    return ReadWindow(values.astype(dtype), valid)
+
+
+def _as_numbers(pixels: ReadWindow) -> ReadWindow:
+    return ReadWindow(np.where(pixels.valid, pixels.values, 0).astype(np.float64), pixels.valid)
+
+
+def _continue(part: Part, others: Sequence[Part]) -> Part:
+    """The part with the others' pixels where it has none, at its own pixel centres."""
+    values: NDArray[np.generic] = part.pixels.values.copy()
+    valid = part.pixels.valid.copy()
+    for other in others:
+        if valid.all():
+            break
+        found = _resample(other, part.grid, Resampling.BILINEAR)
+        fresh = found.valid & ~valid
+        values[fresh] = found.values[fresh]
+        valid |= fresh
+    return Part(part.grid, ReadWindow(values, valid))
+
+
+def _resample(part: Part, window: Grid, resampling: Resampling) -> ReadWindow:
+    alignment = _never_coinciding(align(GridStack.of([window]), part.grid))
+    rows, columns = part.grid.shape
+    everything = np.array([[0, 0, rows, columns]])
+    sampling = Sampling(alignment, part.grid.shape, window.shape, resampling, everything)
+    values, valid = sampling.apply(part.pixels.values[None], part.pixels.valid[None])
+    return ReadWindow(values[0], valid[0])
+
+
+def _never_coinciding(alignment: Alignment) -> Alignment:
+    """Pixels that coincide would be copied as they are, which needs parts of the window's own shape."""
+    return replace(alignment, coincides=np.zeros_like(alignment.coincides))
