@@ -43,6 +43,7 @@ EXTRACTION_REASONS: Mapping[str, Cause] = {
     "slope": Cause.FOOTPRINT,
     "no_worldcover": Cause.FOOTPRINT,
     "item_unusable": Cause.CATALOG,
+    "band_at_floor": Cause.CATALOG,
     "asset_unreadable": Cause.ARCHIVE,
     "footprint_in_window": Cause.CHECK,
     "scene_classes": Cause.CHECK,
