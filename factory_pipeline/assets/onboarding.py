@@ -40,7 +40,9 @@ HEADER_CHECKS = {
     "sizes_equal": "The same width and height within each pair.",
     "crs_equal": "The same CRS within each pair.",
     "places_equal": "Image and label lie at the same place, to a hundredth of a pixel.",
+    "bands_named_alike": "Within a modality all files have the same bands, as far as they name them.",
     "bands_described": "The manifest describes each band of the images.",
+    "bands_in_order": "All files of a modality have their bands in one order, or are put into one by name.",
 }
 PIXEL_CHECKS = {
     "pixels_readable": "Every pixel can be read.",
@@ -48,6 +50,8 @@ PIXEL_CHECKS = {
     "bands_filled": "No band of an image is without data throughout.",
     "labels_filled": "A label holds more than no data.",
     "mask_values_known": "Every value of the masks is named by a category, or is no data.",
+    "nodata_is_no_category": "No label category has a value that is no data.",
+    "no_value_stands_out": "No value stands out as undeclared no data does.",
 }
 INDEX_COLUMNS = dg.TableSchema(
     [
@@ -151,15 +155,23 @@ def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> Iterat
     """Images and labels, checked pixel by pixel, under names that training tools can't mistake."""
     with onboarding_stage(context, factory) as onboarding:
         arranged = onboarding.arrange()
-        given = {check.name for check in arranged.checks}
+        given = {check.name for check in (*arranged.checks, *arranged.advice)}
+        for advice in arranged.advice:
+            if not advice.passed:
+                context.log.warning(advice.message)
         unasked = [
-            Check(name, True, "The manifest gives no label categories.")
+            Check(
+                name, True, "Not looked at: the manifest gives no label categories, or another check failed."
+            )
             for name in PIXEL_CHECKS
             if name not in given
         ]
         result = dg.MaterializeResult(
             metadata={"dagster/row_count": 0 if arranged.index is None else rows_in(arranged.index)},
-            check_results=check_results(context, factory, [*arranged.checks, *unasked]),
+            check_results=[
+                *check_results(context, factory, [*arranged.checks, *unasked]),
+                *check_results(context, factory, arranged.advice, dg.AssetCheckSeverity.WARN),
+            ],
         )
         yield result
         stop_where_failed(result.check_results or ())

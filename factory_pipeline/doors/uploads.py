@@ -20,6 +20,7 @@ from factory_pipeline.lake.places import relative_to_home, resolve
 from factory_pipeline.lake.tables import (
     MEDIA,
 )
+from factory_pipeline.onboarding.file_changes import FileChanges
 from factory_pipeline.onboarding.gather import slices
 from factory_pipeline.onboarding.manifest import DataSource, UploadManifest
 from factory_pipeline.onboarding.matching import IMAGE, LABEL
@@ -158,10 +159,8 @@ def _rasters(
 
 def _as_they_lie(rasters: pl.DataFrame, manifest: UploadManifest, home: FactoryHome) -> pl.DataFrame:
     """Hash and no data of the files that were rewritten after the onboarding had read them."""
-    rewritten = (pl.col("role") == IMAGE) & manifest.to_cog
-    if manifest.label_nodata is not None:
-        rewritten |= pl.col("role") == LABEL
-    changed = rasters.filter(rewritten)
+    changes = FileChanges.of(manifest)
+    changed = rasters.filter([changes.touches(row) for row in rasters.iter_rows(named=True)])
     paths = [resolve(path, home) for path in changed["path"]]
     facts = pl.DataFrame(
         {

@@ -1,9 +1,11 @@
 """What the files of an upload hold: each is opened once, for its header and all of its pixels, in strips."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.gather import Schema, in_order
 from factory_pipeline.onboarding.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, file_row, open_image
 from factory_pipeline.onboarding.matching import LABEL, Role, Suffixes
+from factory_pipeline.onboarding.outstanding import EXTREMES, Extremes, extremes_of, joined
 from factory_pipeline.onboarding.pixels import strips_of
 from factory_pipeline.onboarding.policy import IntakePolicy
 
@@ -23,17 +26,23 @@ CONTENT_SCHEMA: Schema = {
     "sha256": pl.String,
     "values": pl.List(pl.Float64),
     "empty_bands": pl.List(pl.Int64),
+    "extremes": pl.List(EXTREMES),
     "read_error": pl.String,
 }
 """One row per image or label: what its header says, then SHA-256 of the file; the values of a label, no data
-left out, the lowest MOST_VALUES of them; the bands without any data, the first is 0; why the pixels can't be
-read. Null where a file was not read."""
+left out, the lowest MOST_VALUES of them; the bands without any data, the first is 0; the lowest and highest
+values of each band; why the pixels can't be read. Null where a file was not read."""
+NOTHING_GIVEN: Mapping[str, float] = MappingProxyType({})
 MOST_VALUES = 1000
 """A mask of more values is no mask of classes."""
 
 
 def scan_contents(
-    folder: Path, suffixes: Suffixes, policy: IntakePolicy, workers: int = 2
+    folder: Path,
+    suffixes: Suffixes,
+    policy: IntakePolicy,
+    nodata: Mapping[str, float] = NOTHING_GIVEN,
+    workers: int = 2,
 ) -> Iterator[dict[str, Any]]:
     """Read every image and label once.
 
@@ -43,6 +52,7 @@ def scan_contents(
         folder: where the archive was unpacked.
         suffixes: of the images and labels.
         policy: limits on the pixels and decoded bytes of an image.
+        nodata: values that are no data beside what the files declare, by suffix.
         workers: files read at once.
 
     Yields:
@@ -50,7 +60,7 @@ def scan_contents(
     """
 
     def row_of(given: tuple[str, Role]) -> dict[str, Any]:
-        return _row(folder, *given, policy)
+        return _row(folder, *given, policy, nodata)
 
     asked = ((name, role) for name in names_in(folder) if (role := suffixes.role_of(name)) is not None)
     return in_order(row_of, asked, workers)
@@ -64,7 +74,9 @@ def names_in(folder: Path) -> Iterator[str]:
         yield from (name if inside == "." else f"{inside}/{name}" for name in sorted(files))
 
 
-def _row(folder: Path, name: str, role: Role, policy: IntakePolicy) -> dict[str, Any]:
+def _row(
+    folder: Path, name: str, role: Role, policy: IntakePolicy, nodata: Mapping[str, float]
+) -> dict[str, Any]:
     path = folder / name
     found: dict[str, Any] = {}
     with rasterio.Env(**GDAL_OPTIONS):
@@ -72,7 +84,10 @@ def _row(folder: Path, name: str, role: Role, policy: IntakePolicy) -> dict[str,
         if image is not None:
             with image:
                 if _is_allowed(header, policy):
-                    found = {"sha256": sha256_of(path), **_pixels(image, path, role.role)}
+                    found = {
+                        "sha256": sha256_of(path),
+                        **_pixels(image, path, role.role, nodata.get(role.suffix)),
+                    }
     return dict.fromkeys(CONTENT_SCHEMA) | file_row(name, role, path.stat().st_size, header) | found
 
 
@@ -86,11 +101,16 @@ def _is_allowed(header: Header, policy: IntakePolicy) -> bool:
     )
 
 
-def _pixels(image: rasterio.DatasetReader, path: Path, role: str) -> dict[str, Any]:
+def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float | None) -> dict[str, Any]:
     values: set[float] = set()
     filled: list[bool] = []
+    extremes: list[Extremes | None] = []
     try:
         for pixels, valid in strips_of(image, path):
+            if nodata is not None:
+                valid &= pixels != (nodata if pixels.dtype.kind in "iu" else pixels.dtype.type(nodata))
+            here = [extremes_of(band[good]) for band, good in zip(pixels, valid, strict=True)]
+            extremes = [joined(*pair) for pair in zip(extremes, here, strict=True)] if extremes else here
             filled = [
                 bool(one or other) for one, other in zip_longest(filled, map(np.any, valid), fillvalue=False)
             ]
@@ -99,4 +119,8 @@ def _pixels(image: rasterio.DatasetReader, path: Path, role: str) -> dict[str, A
     except OnboardingError as error:
         return {"read_error": str(error).rstrip(".")}
     empty = [band for band, found in enumerate(filled) if not found]
-    return {"values": sorted(values)[:MOST_VALUES] if role == LABEL else None, "empty_bands": empty}
+    return {
+        "values": sorted(values)[:MOST_VALUES] if role == LABEL else None,
+        "empty_bands": empty,
+        "extremes": [asdict(one) if one else None for one in extremes],
+    }

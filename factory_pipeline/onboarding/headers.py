@@ -21,6 +21,7 @@ from rasterio.io import MemoryFile
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.matching import Role
+from factory_pipeline.onboarding.orientation import SIDES_SWAPPED, read_orientation
 from factory_pipeline.positioned import PositionedFile
 
 DRIVERS = ("GTiff", "PNG", "JPEG")
@@ -54,6 +55,7 @@ FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "transform": pl.List(pl.Float64),
     "bounds": pl.List(pl.Float64),
     "band_names": pl.List(pl.String),
+    "orientation": pl.Int64,
     "error": pl.String,
 }
 """One row per image or label; the columns after `bytes` are those of Header, null where it can't be read."""
@@ -86,6 +88,8 @@ class Header:
     """West, south, east, north in degrees; None without georeference."""
     band_names: tuple[str | None, ...] | None = None
     """Descriptions of the bands."""
+    orientation: int | None = None
+    """Of EXIF or TIFF, 2 to 8, where the picture must be turned; size is that of the upright picture."""
     error: str | None = None
     """Why the header can't be read."""
 
@@ -165,13 +169,13 @@ def _read_with(driver: str, file: IO[bytes], errors: list[Exception]) -> Header:
                 MemoryFile(content, filename=name) as memory,
                 memory.open(driver=driver) as image,
             ):
-                return _header_of(image)
+                return _header_of(image, handle)
         with (
             _one_opener,
             rasterio.Env(**GDAL_OPTIONS),
             rasterio.open(name, driver=driver, opener=lambda *_, **__: _Handle(file, errors)) as image,
         ):
-            return _header_of(image)
+            return _header_of(image, handle)
     except GDAL_ERRORS as error:
         return _broken(error, rf"(/vsi\w+/)?([\w-]+/)?{name}")
 
@@ -182,7 +186,8 @@ def open_image(path: Path) -> tuple[Header, rasterio.DatasetReader | None]:
     for driver in DRIVERS:
         try:
             image = rasterio.open(path, driver=driver)
-            return _header_of(image), image
+            with path.open("rb") as file:
+                return _header_of(image, file), image
         except GDAL_ERRORS as error:
             header = _broken(error, re.escape(str(path)))
         if header is not NO_IMAGE:
@@ -198,16 +203,19 @@ def _broken(error: Exception, name: str) -> Header:
     return Header(error=reason or "its header is broken")
 
 
-def _header_of(image: Any) -> Header:
+def _header_of(image: Any, file: IO[bytes] | _Handle) -> Header:
     wkt = image.crs.to_wkt() if image.crs else None
     crs, epsg = _crs_and_code(wkt) if wkt else (None, None)
     placed = not image.transform.is_identity
     nodata = image.nodata
     pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in image.dtypes)
+    orientation = read_orientation(image, file)  # type: ignore[arg-type]
+    size = (image.width, image.height)
+    width, height = size[::-1] if orientation in SIDES_SWAPPED else size
     return Header(
         format=image.driver,
-        width=image.width,
-        height=image.height,
+        width=width,
+        height=height,
         bands=image.count,
         dtype=",".join(dict.fromkeys(image.dtypes)),
         image_bytes=min(image.width * image.height * pixel_bytes, MOST_BYTES),
@@ -218,6 +226,7 @@ def _header_of(image: Any) -> Header:
         transform=tuple(image.transform)[:6] if placed else None,
         bounds=_degrees(wkt, tuple(image.bounds)) if placed and wkt else None,
         band_names=tuple(image.descriptions),
+        orientation=orientation,
     )
 
 

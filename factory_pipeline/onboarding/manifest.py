@@ -128,7 +128,12 @@ class Band(ManifestSection):
 class DataSource(ManifestSection):
     """One modality: the bands of the images that end in one suffix."""
 
-    other_spellings: ClassVar[Mapping[str, str]] = {"suffix": "file_suffix", "modality": "modality_tag"}
+    other_spellings: ClassVar[Mapping[str, str]] = {
+        "suffix": "file_suffix",
+        "modality": "modality_tag",
+        "no_data": "nodata",
+        "nodata_value": "nodata",
+    }
 
     bands: tuple[Band, ...] = ()
     """Empty until the pre-scan fills them in."""
@@ -138,6 +143,8 @@ class DataSource(ManifestSection):
     """Names the folder of the images and the modality in the training configuration."""
     file_suffix: Suffix | None = None
     """One of the training data suffixes; None where there is only one."""
+    nodata: float | None = None
+    """Value in the images that is no data, beside what the files declare."""
 
     @field_validator("bands", mode="before")
     @classmethod
@@ -222,7 +229,9 @@ class UploadManifest(ManifestSection):
     """Empty: one per training data suffix, filled in by the pre-scan."""
     label_categories: tuple[LabelCategory, ...] = ()
     label_nodata: float | None = None
-    """Value in the labels that is no data where the files declare none, such as -1 in many benchmarks."""
+    """Value in the labels that is no data, beside what the files declare, such as -1 in many benchmarks."""
+    label_crs: Literal["image"] | None = None
+    """`image` gives labels without a CRS that of their image, and its place where they have none."""
     splits: Annotated[SplitRule, BeforeValidator(read_split_rule)] = RandomSplit()
     to_cog: bool = False
     """Rewrite the images as Cloud Optimized GeoTIFF."""
@@ -344,6 +353,10 @@ class UploadManifest(ManifestSection):
     def canonical_json(self) -> str:
         """The manifest with sorted keys, without its address: an archive may move."""
         document = self.model_dump(mode="json", by_alias=True, exclude={"dataset_url"})
+        # Keys that came later are left out where they are not given: the names of older uploads stay.
+        for section, key in [(document, "label_crs"), *((one, "nodata") for one in document["data_sources"])]:
+            if section[key] is None:
+                del section[key]
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def digest(self, archive_identity: str) -> str:

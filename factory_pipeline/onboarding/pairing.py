@@ -34,13 +34,16 @@ class Check:
     """The offending files, sorted; empty where it passed."""
 
 
-def header_checks(files: pl.LazyFrame, suffixes: Suffixes, policy: IntakePolicy) -> tuple[Check, ...]:
+def header_checks(
+    files: pl.LazyFrame, suffixes: Suffixes, policy: IntakePolicy, *, labels_take_crs: bool = False
+) -> tuple[Check, ...]:
     """All checks that need names and headers only.
 
     Args:
         files: in headers.FILE_SCHEMA.
         suffixes: of the images and labels.
         policy: limits on the pixels and decoded bytes of an image.
+        labels_take_crs: labels without a CRS get that of their image.
     """
     return (
         files_found(files, suffixes),
@@ -51,7 +54,7 @@ def header_checks(files: pl.LazyFrame, suffixes: Suffixes, policy: IntakePolicy)
         bands_equal(files),
         dtypes_equal(files),
         sizes_equal(files),
-        crs_equal(files),
+        crs_equal(files, labels_take_crs=labels_take_crs),
         places_equal(files),
     )
 
@@ -185,9 +188,22 @@ def sizes_equal(files: pl.LazyFrame) -> Check:
     return _check("sizes_equal", odd, "differ in size from their partner", "Sizes agree within each pair.")
 
 
-def crs_equal(files: pl.LazyFrame) -> Check:
+def crs_equal(files: pl.LazyFrame, *, labels_take_crs: bool = False) -> Check:
     """The same CRS within each pair; formats that can't hold one are not compared."""
-    placed = files.filter(pl.col("format") == "GTiff").with_columns(pl.col("crs").fill_null("none"))
+    placed = files.filter(pl.col("format") == "GTiff")
+    if labels_take_crs:
+        placed = placed.filter((pl.col("role") == IMAGE) | pl.col("crs").is_not_null())
+    unplaced = _of_groups(placed, "stem", pl.col("crs").is_null().any() & pl.col("crs").is_not_null().any())
+    without = unplaced.join(placed.filter(pl.col("crs").is_null()), on="name", how="semi")
+    check = _check(
+        "crs_equal",
+        without,
+        "have no CRS, while their partner has one ('label_crs: image' in the manifest gives a label the CRS"
+        " and place of its image)",
+        "CRS agree.",
+    )
+    if not check.passed:
+        return check
     return _check("crs_equal", _differing(placed, "crs"), "differ in CRS from their partner", "CRS agree.")
 
 
@@ -276,6 +292,23 @@ def mask_values_known(
         f" {', '.join(str(category.id) for category in categories)}; a value of no data is label_nodata)",
         "Every value in the masks is named by a label category.",
     )
+
+
+def files_check(name: str, files: Sequence[str], what: str, otherwise: str) -> Check:
+    """A check that failed if any file is given.
+
+    Args:
+        name: of the check.
+        files: names of the offending files.
+        what: what they do, after "Files that".
+        otherwise: the sentence where there are none.
+    """
+    return _check(name, pl.LazyFrame({"name": files}, schema={"name": pl.String}), what, otherwise)
+
+
+def some_of(files: Sequence[str]) -> str:
+    """The first names of some files, as a message lists them."""
+    return _some(pl.Series(files, dtype=pl.String))
 
 
 def _odd(files: pl.LazyFrame, column: str) -> pl.LazyFrame:

@@ -17,6 +17,7 @@ from factory_pipeline.onboarding.archive import (
     open_tar,
     zip_files,
 )
+from factory_pipeline.onboarding.band_order import bands_named_alike
 from factory_pipeline.onboarding.download import open_source
 from factory_pipeline.onboarding.gather import frame_of, frames_of, in_order, rows_in, write_frames
 from factory_pipeline.onboarding.headers import FILE_SCHEMA, file_row, read_header
@@ -106,6 +107,8 @@ def prescan(
     label_suffix: str,
     policy: IntakePolicy,
     table: Path | None = None,
+    *,
+    labels_take_crs: bool = False,
 ) -> PrescanReport:
     """Count and match the images and labels of an upload and read the headers of all of them.
 
@@ -118,6 +121,7 @@ def prescan(
         label_suffix: of the labels.
         policy: what may be opened, and limits.
         table: where the table of files is written (Parquet); None keeps it in memory.
+        labels_take_crs: labels without a CRS get that of their image.
 
     Raises:
         OnboardingError: NEEDS_DOWNLOAD for a remote tar, RANGES_UNSUPPORTED where the host can't serve parts;
@@ -125,11 +129,16 @@ def prescan(
     """
     suffixes = Suffixes(tuple(training_data_suffixes), label_suffix)
     with open_source(url, policy) as source:
-        return prescan_source(source, suffixes, policy, table)
+        return prescan_source(source, suffixes, policy, table, labels_take_crs=labels_take_crs)
 
 
 def prescan_source(
-    source: Source, suffixes: Suffixes, policy: IntakePolicy, table: Path | None = None
+    source: Source,
+    suffixes: Suffixes,
+    policy: IntakePolicy,
+    table: Path | None = None,
+    *,
+    labels_take_crs: bool = False,
 ) -> PrescanReport:
     """As `prescan`, of an archive that is open; errors call it by its `url`."""
     others: list[str] = []
@@ -151,7 +160,10 @@ def prescan_source(
     return PrescanReport(
         files=files,
         others=tuple(others),
-        checks=header_checks(files, suffixes, policy),
+        checks=(
+            *header_checks(files, suffixes, policy, labels_take_crs=labels_take_crs),
+            bands_named_alike(files),
+        ),
         notes=_notes(suffixes, files, others),
         archive_bytes=source.size or 0,
         bytes_read=source.bytes_read,
@@ -269,6 +281,12 @@ def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tu
         )
     if files.select(pl.col("nodata").n_unique()).collect().item() > 1:
         notes.append("The files declare different no data values.")
+    turned = rows_in(files.filter(pl.col("orientation").is_not_null()))
+    if turned:
+        notes.append(
+            f"Files whose orientation (EXIF or TIFF) says that they are to be turned: {turned}; the dataset"
+            " has them upright, as viewers show them."
+        )
     for suffix in suffixes.images:
         images = images_of(files, suffix)
         if several := _sizes(images):

@@ -23,25 +23,27 @@ from factory_pipeline.onboarding.archive import (
 )
 from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, names_in, scan_contents
 from factory_pipeline.onboarding.download import fetch, open_source
+from factory_pipeline.onboarding.file_changes import FileChanges, nodata_by_suffix
 from factory_pipeline.onboarding.gather import frames_of, slices, write_frames
 from factory_pipeline.onboarding.leaks import LeakReport, leak_report
 from factory_pipeline.onboarding.manifest import TRAINED, Purpose, UploadManifest
+from factory_pipeline.onboarding.manifest_checks import manifest_checks, manifest_notes, nodata_is_no_category
 from factory_pipeline.onboarding.matching import Suffixes
+from factory_pipeline.onboarding.outstanding import no_value_stands_out
 from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS
 from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
 from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.prescan import PrescanReport, prescan, prescan_source
+from factory_pipeline.onboarding.prescan import PrescanReport, prefill, prescan, prescan_source
 from factory_pipeline.onboarding.products import Products, products_manifest, write_products
 from factory_pipeline.onboarding.received import Upload, current_address, kept_manifest
-from factory_pipeline.onboarding.rewriting import declare_nodata, to_cog
-from factory_pipeline.onboarding.scan_record import bands_described, load_report, save_report
+from factory_pipeline.onboarding.scan_record import load_report, save_report
 from factory_pipeline.onboarding.source import LocalSource, Source
 from factory_pipeline.onboarding.spelling import normalized
 from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes
 from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit
 from factory_pipeline.onboarding.splits import SPLITS, split_by_rule, write_split_files
 from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
-from factory_pipeline.onboarding.stems import arrange, dataset_index
+from factory_pipeline.onboarding.stems import arrange, dataset_index, targets
 from factory_pipeline.storage import FactoryHome, UploadFiles, write_text, write_whole
 
 CANT_READ_PARTS = ("NEEDS_DOWNLOAD", "RANGES_UNSUPPORTED")
@@ -67,6 +69,8 @@ class Arranged:
 
     checks: tuple[Check, ...]
     index: pl.LazyFrame | None
+    advice: tuple[Check, ...] = ()
+    """Checks that stop nothing, but are worth knowing."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,9 @@ class Onboarding:
         """
         if not self.files.prescan.exists():
             report = self._scan()
-            checks = (*report.checks, bands_described(report, self.given))
-            save_report(replace(report, checks=checks), self.files)
+            checks = (*report.checks, *manifest_checks(report, self.given))
+            notes = (*report.notes, *manifest_notes(report, self.given))
+            save_report(replace(report, checks=checks, notes=notes), self.files)
         return load_report(self.files)
 
     @cached_property
@@ -139,7 +144,7 @@ class Onboarding:
             OnboardingError: the archive is broken or hostile, or a check of the headers failed.
         """
         contents = self._contents()
-        require(header_checks(contents, self.suffixes, self.policy))
+        require(header_checks(contents, self.suffixes, self.policy, labels_take_crs=self._labels_take_crs))
         # Labels of a regression hold measured values; a category there names the quantity.
         classes = () if self.given.purpose is Purpose.REGRESSION else self.given.label_categories
         checks = pixel_checks(contents, classes, self.given.label_nodata)
@@ -147,7 +152,11 @@ class Onboarding:
             return Arranged(checks, None)
         if not self.files.index.exists():
             write_frames(self.files.index, self._arranged(contents))
-        return Arranged(checks, self.index)
+        advice = (
+            nodata_is_no_category(contents, self.given),
+            no_value_stands_out(contents, labels_are_classes=bool(classes)),
+        )
+        return Arranged(checks, self.index, advice)
 
     @property
     def index(self) -> pl.LazyFrame:
@@ -241,6 +250,11 @@ class Onboarding:
             self.files.unfinished.root.rename(self.files.finished.root)
         return self.files.finished.root
 
+    @property
+    def _labels_take_crs(self) -> bool:
+        """Whether labels without a CRS get that of their image."""
+        return self.given.label_crs is not None
+
     def _open(self) -> Source:
         """The archive at its place, in the state in which it was received."""
         source = open_source(current_address(self.upload, self.files), self.policy)
@@ -263,7 +277,13 @@ class Onboarding:
         wanted = (self.given.training_data_suffixes, self.given.label_suffix)
         table = self.files.headers
         try:
-            return prescan(current_address(self.upload, self.files), *wanted, self.policy, table)
+            return prescan(
+                current_address(self.upload, self.files),
+                *wanted,
+                self.policy,
+                table,
+                labels_take_crs=self._labels_take_crs,
+            )
         except OnboardingError as error:
             if error.code not in CANT_READ_PARTS:
                 raise
@@ -271,7 +291,13 @@ class Onboarding:
         archive = self._archive_here()
         with LocalSource(archive) as source:
             source.url = self.archive().address
-            report = prescan_source(source, self.suffixes, self.policy, table)
+            report = prescan_source(
+                source,
+                self.suffixes,
+                self.policy,
+                table,
+                labels_take_crs=self._labels_take_crs,
+            )
         return replace(report, notes=(note, *report.notes), bytes_read=report.archive_bytes)
 
     def _archive_here(self) -> Path:
@@ -305,7 +331,7 @@ class Onboarding:
 
     def _contents(self) -> pl.LazyFrame:
         if not self.files.contents.exists():
-            rows = scan_contents(self._unpacked(), self.suffixes, self.policy)
+            rows = scan_contents(self._unpacked(), self.suffixes, self.policy, nodata_by_suffix(self.given))
             write_frames(self.files.contents, frames_of(rows, CONTENT_SCHEMA))
         return pl.scan_parquet(self.files.contents)
 
@@ -315,17 +341,20 @@ class Onboarding:
         for rows in slices(contents, "stem"):
             index = dataset_index(rows, self.given.modalities, self.given.label_suffix)
             arrange(unpacked, rows, index, self.given.modalities, root)
-            self._rewrite(index, root)
+            self._rewrite(rows, index, root)
             yield index
 
-    def _rewrite(self, index: pl.DataFrame, root: Path) -> None:
-        """Change what the manifest asks to be changed in the files of the dataset."""
-        if self.given.label_nodata is not None:
-            for label in index["label"]:
-                declare_nodata(root / label, self.given.label_nodata)
-        if self.given.to_cog:
-            for image in index["images"].explode().struct.field("path"):
-                to_cog(root / image)
+    def _rewrite(self, contents: pl.DataFrame, index: pl.DataFrame, root: Path) -> None:
+        """Change what must be changed in some files of the dataset."""
+        images = {row["original_name"]: row for row in index.iter_rows(named=True)}
+        placed = contents.join(targets(contents, index, self.given.modalities), on="name")
+        for row in placed.iter_rows(named=True):
+            if self._changes.touches(row):
+                self._changes.apply(root / row["path"], row, images[row["stem"]])
+
+    @cached_property
+    def _changes(self) -> FileChanges:
+        return FileChanges.of(prefill(self.prescan(), self.given))
 
     def _listed_splits(self) -> dict[str, list[str]]:
         """The stems in the files of the archive that a given split names.

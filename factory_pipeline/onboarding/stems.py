@@ -108,22 +108,33 @@ def arrange(
         modalities: as for `dataset_index`.
         dataset: folder of the dataset's version.
     """
-    tags = pl.DataFrame(
-        {"suffix": list(modalities), "modality_tag": list(modalities.values())},
-        schema={"suffix": pl.String, "modality_tag": pl.String},
-    )
-    targets = index.select("stem", "original_name", "images").explode("images").unnest("images")
-    images = contents.filter(pl.col("role") == IMAGE).join(tags, on="suffix")
-    moves = images.select("name", "modality_tag", original_name="stem").join(
-        targets, on=["original_name", "modality_tag"]
-    )
-    labels = contents.filter(pl.col("role") == LABEL).select("name", original_name="stem")
-    labelled = labels.join(index.select("original_name", path="label"), on="original_name")
-    for name, path in pl.concat([moves.select("name", "path"), labelled.select("name", "path")]).iter_rows():
+    for name, path in targets(contents, index, modalities).iter_rows():
         place = dataset / path
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(unpacked / name, place)
+
+
+def targets(contents: pl.DataFrame, index: pl.DataFrame, modalities: dict[str, str]) -> pl.DataFrame:
+    """Return `name` of each image and label in the archive with its `path` in the dataset.
+
+    Args:
+        contents: as for `dataset_index`.
+        index: what `dataset_index` gave.
+        modalities: as for `dataset_index`.
+    """
+    tags = pl.DataFrame(
+        {"suffix": list(modalities), "modality_tag": list(modalities.values())},
+        schema={"suffix": pl.String, "modality_tag": pl.String},
+    )
+    placed = index.select("stem", "original_name", "images").explode("images").unnest("images")
+    images = contents.filter(pl.col("role") == IMAGE).join(tags, on="suffix")
+    moves = images.select("name", "modality_tag", original_name="stem").join(
+        placed, on=["original_name", "modality_tag"]
+    )
+    labels = contents.filter(pl.col("role") == LABEL).select("name", original_name="stem")
+    labelled = labels.join(index.select("original_name", path="label"), on="original_name")
+    return pl.concat([moves.select("name", "path"), labelled.select("name", "path")])
 
 
 def _link_or_copy(file: Path, place: Path) -> None:

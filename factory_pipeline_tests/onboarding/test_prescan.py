@@ -71,6 +71,7 @@ def test_every_file_is_counted_and_read(tmp_path: Path) -> None:
         "transform": [10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0],
         "bounds": None,
         "band_names": ["Blue", "Red"],
+        "orientation": None,
         "error": None,
     }
     assert row["bounds"] == pytest.approx([9.0, 45.15276, 9.00102, 45.15348], abs=1e-5)
