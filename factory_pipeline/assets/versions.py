@@ -11,6 +11,7 @@ from factory_pipeline.assets.failures import told_plainly
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import rows_table
 from factory_pipeline.assets.onboarding import onboarded_dataset
+from factory_pipeline.exports.fitness import check_fitness
 from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.partitions import VERSIONS
 from factory_pipeline.resources import Factory
@@ -57,7 +58,9 @@ def dataset_version(
     with told_plainly(), closing(factory.registry()) as registry:
         given = {name: value for name, value in config.model_dump().items() if value is not None}
         request = validate(**given, known_export_types=FORMATS)
-        version = create_version(registry, home, request)
+        version = create_version(
+            registry, home, request, check=lambda path: check_fitness(path, request.export_types)
+        )
         summary = describe_version(registry, home, version.id)
     context.instance.add_dynamic_partitions(VERSIONS, [summary.partition])
     return dg.MaterializeResult(

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.features import rasterize
-from shapely import Polygon
+from shapely import Polygon, union_all
 
 from factory_pipeline.errors import ExportError
 from factory_pipeline.exports.media import check_image, image_suffix, main_modality, write_image
+from factory_pipeline.exports.objects import objects_of
 from factory_pipeline.exports.outlines import box_in_image, has_area, polygons_in_image
+from factory_pipeline.exports.outlines import outline as _outline_of
 from factory_pipeline.exports.records import ListReader, ListWriter, Record, read_around
 from factory_pipeline.exports.runs import from_runs, to_runs
 from factory_pipeline.lake.content import SPLITS, VersionContent
@@ -59,7 +61,7 @@ def _write_split(version: VersionContent, split: str, records: "_Records", folde
         out.write(f'{{{head}"images": ')
         images, annotations = ListWriter(out), ListWriter(waiting)
         for sample in version.samples(split):
-            write_image(sample, records.modality, folder / IMAGES / split)
+            write_image(sample, main_modality(version, sample), folder / IMAGES / split)
             image = records.image(sample)
             images.add(image, sample.name)
             for annotation in records.annotations(sample, image["id"]):
@@ -79,7 +81,8 @@ def _check_split(version: VersionContent, split: str, records: "_Records", folde
     images, annotations = ListReader(path, "images"), ListReader(path, "annotations")
     for sample in version.samples(split):
         image = images.expect(records.image(sample), sample.name)
-        check_image(folder / IMAGES / split / image["file_name"], sample, records.modality)
+        modality = main_modality(version, sample)
+        check_image(folder / IMAGES / split / image["file_name"], sample, modality)
         for annotation in records.annotations(sample, image["id"]):
             _check_runs(annotations.expect(annotation, sample.name), sample)
     images.expect_end()
@@ -109,7 +112,7 @@ class _Records:
     """What the JSON files say of the samples; ids count on from split to split."""
 
     def __init__(self, version: VersionContent) -> None:
-        self.modality = main_modality(version)
+        self._version = version
         self._values = version.values
         self._categories = {label: number for number, label in enumerate(version.labels, start=1)}
         self._image_ids, self._annotation_ids = count(1), count(1)
@@ -118,19 +121,20 @@ class _Records:
         height, width = sample.size
         record: Record = {
             "id": next(self._image_ids),
-            "file_name": sample.name + image_suffix(sample, self.modality),
+            "file_name": sample.name + image_suffix(sample, main_modality(self._version, sample)),
             "height": height,
             "width": width,
+            "original_name": sample.original_name or sample.name,
         }
         if sample.acquired is not None:
             record["date_captured"] = sample.acquired.isoformat()
         return record
 
     def annotations(self, sample: Sample, image: int) -> Iterator[Record]:
-        for shape in sample.shapes:
-            found = _instance(shape, *sample.size) if has_area(shape) else None
+        for parts in objects_of(sample):
+            found = _instance([part for part in parts if has_area(part)], *sample.size)
             if found is not None:
-                yield self._annotation(image, shape.label, found) | _said_of(shape)
+                yield self._annotation(image, parts[0].label, found) | _said_of(parts[0])
         if sample.mask is not None:
             for label, value in self._values.items():
                 pixels = sample.mask.values[0] == value
@@ -142,21 +146,25 @@ class _Records:
         return {"id": number, "image_id": image, "category_id": self._categories[label], **found}
 
 
-def _instance(shape: Shape, height: int, width: int) -> Record | None:
-    """Box, area and segmentation of a rectangle or polygon in the image; None if it has no area there."""
-    if shape.type is AnnotationType.RECTANGLE:
-        box = box_in_image(shape, height, width)
+def _instance(shapes: list[Shape], height: int, width: int) -> Record | None:
+    """Box, area and segmentation of an object in the image, a rectangle or parts that are polygons; None if
+    it has no area there."""
+    if any(shape.is_crowd for shape in shapes):
+        return _crowd_of(shapes, height, width)
+    if len(shapes) == 1 and shapes[0].type is AnnotationType.RECTANGLE:
+        box = box_in_image(shapes[0], height, width)
         if box is None:
             return None
         return {"bbox": list(box), "area": box[2] * box[3], "iscrowd": 0, "segmentation": []}
-    parts = polygons_in_image(shape, height, width)
+    parts = [part for shape in shapes for part in polygons_in_image(shape, height, width)]
     if not parts:
         return None
     bounds = np.array([part.bounds for part in parts])
     (left, top), (right, bottom) = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
     return {
         "bbox": [float(left), float(top), float(right - left), float(bottom - top)],
-        "area": float(sum(part.area for part in parts)),
+        # Parts of one shape lie apart; those of several may overlap.
+        "area": float(sum(part.area for part in parts) if len(shapes) == 1 else union_all(parts).area),
         "iscrowd": 0,
         "segmentation": _segmentation(parts, height, width),
     }
@@ -166,6 +174,15 @@ def _segmentation(parts: list[Polygon], height: int, width: int) -> Any:
     if any(part.interiors for part in parts):
         return to_runs(rasterize(parts, out_shape=(height, width), dtype="uint8").astype(bool))
     return [np.array(part.exterior.coords)[:-1].ravel().tolist() for part in parts]
+
+
+def _crowd_of(shapes: list[Shape], height: int, width: int) -> Record | None:
+    """A crowd that is drawn: COCO has its pixels as runs. None if it covers the centre of no pixel."""
+    outlines = [outline for shape in shapes if (outline := _outline_of(shape)) is not None]
+    if not outlines:
+        return None
+    pixels = rasterize(outlines, out_shape=(height, width), dtype="uint8").astype(bool)
+    return _crowd(pixels) if pixels.any() else None
 
 
 def _crowd(pixels: NDArray[np.bool_]) -> Record:

@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 
 from factory_pipeline.errors import ExportError
 from factory_pipeline.exports.formats import Format, format_named
+from factory_pipeline.exports.names import NamesReader, NamesWriter
 from factory_pipeline.lake.content import SPLITS, VersionContent
 from factory_pipeline.lake.sample import Sample
 
@@ -76,8 +77,10 @@ def export_version(
     title = f"The {chosen.name} export of {version.dataset} {version.number}"
     passes = _Passes(version, on_sample)
     with _told_plainly(title, folder.parent), _written_folder(folder) as temporary:
-        chosen.write(passes.following(0), temporary)
-        chosen.check(passes.following(1), temporary)
+        with closing(NamesWriter(temporary)) as writer:
+            chosen.write(passes.following(0, writer.take), temporary)
+        with closing(NamesReader(temporary)) as reader:
+            chosen.check(passes.following(1, reader.take), temporary)
         return _list_files(version, chosen, temporary)
 
 
@@ -124,25 +127,32 @@ class _Passes:
         self._samples = start
         self._furthest = 0
 
-    def following(self, number: int) -> VersionContent:
-        """The version, its samples reported as those of the pass of this number."""
-        return cast(VersionContent, _Followed(self._version, self, number * self._samples))
+    def following(self, number: int, take: Callable[[Sample], None]) -> VersionContent:
+        """The version, its samples reported as those of the pass of this number; `take` is given each once,
+        in the order of the splits."""
+        return cast(VersionContent, _Followed(self._version, self, number * self._samples, take))
 
-    def came_to(self, before: int, split: str, position: int) -> None:
-        """Report a sample, unless a format goes over a split a second time."""
+    def is_new(self, before: int, split: str, position: int) -> bool:
+        """Report a sample, unless a format goes over a split a second time; gives whether it is reported."""
         done = before + self._starts[split] + position
-        if self._on_sample is not None and done > self._furthest:
-            self._furthest = done
+        if done <= self._furthest:
+            return False
+        self._furthest = done
+        if self._on_sample is not None:
             self._on_sample(done, 2 * self._samples)
+        return True
 
 
 class _Followed:
     """A version whose samples are counted as they are taken."""
 
-    def __init__(self, version: VersionContent, passes: _Passes, before: int) -> None:
+    def __init__(
+        self, version: VersionContent, passes: _Passes, before: int, take: Callable[[Sample], None]
+    ) -> None:
         self._version = version
         self._passes = passes
         self._before = before
+        self._take = take
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._version, name)
@@ -150,7 +160,8 @@ class _Followed:
     def samples(self, split: str) -> Iterator[Sample]:
         for position, sample in enumerate(self._version.samples(split), start=1):
             yield sample
-            self._passes.came_to(self._before, split, position)
+            if self._passes.is_new(self._before, split, position):
+                self._take(sample)
 
 
 @contextmanager

@@ -33,9 +33,10 @@ _TILE = 512
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
-def main_modality(version: VersionContent) -> str:
-    """The modality that a format of one image per sample takes."""
-    return next(iter(version.modalities))
+def main_modality(version: VersionContent, sample: Sample) -> str:
+    """The modality that a format of one image per sample takes: the first that the sample has."""
+    tags = [tag for tag in version.modalities if tag in sample.images]
+    return tags[0] if tags else next(iter(version.modalities))
 
 
 def image_of(sample: Sample, modality: str) -> Raster:

@@ -64,7 +64,11 @@ def write_media(version: VersionContent, sample: Sample, folder: Path) -> None:
 
 def _entry(version: VersionContent, sample: Sample) -> dict[str, Any]:
     names = media_names(version, sample)
-    entry: dict[str, Any] = {"image": next(iter(names.values())), "split": sample.split}
+    entry: dict[str, Any] = {
+        "image": next(iter(names.values())),
+        "split": sample.split,
+        "original_name": sample.original_name or sample.name,
+    }
     if len(version.modalities) > 1:
         entry["modalities"] = names
     entry["annotations"] = [*map(drawn, sample.shapes), *_in_rasters(version, sample)]

@@ -34,13 +34,13 @@ Colour = tuple[int, int, int]
 
 def write(version: VersionContent, folder: Path) -> None:
     """Write images, masks and what their values and colours mean, for every split that has samples."""
-    modality, palette = main_modality(version), class_colours(version)
+    palette = class_colours(version)
     table = _colour_table(palette)
     for split in SPLITS:
         for number, sample in enumerate(version.samples(split)):
             if number == 0:
                 _write_meta(version, palette, folder / split)
-            write_image(sample, modality, folder / split / IMAGES)
+            write_image(sample, main_modality(version, sample), folder / split / IMAGES)
             index = index_mask(sample, version)
             write_raster(_index_path(folder, sample), index, sample)
             coloured = Raster(table[index.values[0]].transpose(2, 0, 1), ("red", "green", "blue"))
@@ -49,11 +49,11 @@ def write(version: VersionContent, folder: Path) -> None:
 
 def check(version: VersionContent, folder: Path) -> None:
     """Read everything back: the class of every pixel must follow from its colour as from its value."""
-    modality = main_modality(version)
     for split in SPLITS:
         values_by_colour: dict[Colour, int] = {}
         for sample in version.samples(split):
             values_by_colour = values_by_colour or _read_meta(folder / split)
+            modality = main_modality(version, sample)
             name = sample.name + image_suffix(sample, modality)
             check_image(folder / split / IMAGES / name, sample, modality)
             index = index_mask(sample, version)

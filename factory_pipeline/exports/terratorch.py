@@ -32,8 +32,9 @@ IMAGES, LABELS, SPLIT_FOLDER = "training_data", "labels", "split_files"
 CONFIG, PARAMETERS, INDEX = "terratorch.yaml", "training_params.json", "index.csv"
 LABEL_SUFFIX = "_label.tif"
 GEOTIFF = (".tif", ".tiff")
-INDEX_COLUMNS = ("stem", "name", "split", "origin")
-"""Columns of `index.csv`: stem of the files, name of the sample, and of which sample it is a copy."""
+INDEX_COLUMNS = ("stem", "name", "split", "origin", "original_name")
+"""Columns of `index.csv`: stem of the files, name of the sample, its split, of which sample it is a copy, and
+what its image was called before."""
 
 
 class Kind(Enum):
@@ -61,7 +62,7 @@ def write(version: VersionContent, folder: Path) -> None:
         for tag in inputs_of(version):
             _write_tiff(folder / image_path(stem, tag), sample, tag, version)
         write_raster(folder / label_path(stem), label_of(sample, version, kind), sample)
-        rows.append((stem, sample.name, sample.split, sample.origin))
+        rows.append((stem, sample.name, sample.split, sample.origin, sample.original_name or sample.name))
     index = pl.DataFrame(rows, schema=dict.fromkeys(INDEX_COLUMNS, pl.String), orient="row")
     index.write_csv(folder / INDEX)
     split = index.select("stem", "split")

@@ -13,6 +13,7 @@ import yaml
 
 from factory_pipeline.errors import ExportError
 from factory_pipeline.exports.media import check_image, image_suffix, main_modality, write_image
+from factory_pipeline.exports.objects import objects_of
 from factory_pipeline.exports.outlines import Box, box_in_image, has_area
 from factory_pipeline.lake.content import SPLITS, VersionContent
 from factory_pipeline.lake.sample import Sample
@@ -25,13 +26,12 @@ _DECIMALS = 10
 
 def write(version: VersionContent, folder: Path) -> None:
     """Write the images with their boxes, the lists and the descriptions of the data set."""
-    modality = main_modality(version)
     _write_descriptions(version, folder)
     for split in SPLITS:
         with _list(folder, split).open("w", encoding="utf-8", newline="\n") as listed:
             for sample in version.samples(split):
                 images = folder / _images(split)
-                name = write_image(sample, modality, images)
+                name = write_image(sample, main_modality(version, sample), images)
                 lines = [_line(*each) for each in _boxes(version, sample)]
                 (images / f"{sample.name}.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
                 listed.write(f"./{_images(split)}/{name}\n")
@@ -39,12 +39,12 @@ def write(version: VersionContent, folder: Path) -> None:
 
 def check(version: VersionContent, folder: Path) -> None:
     """Read lists, images and boxes back."""
-    modality = main_modality(version)
     if (folder / NAMES).read_text(encoding="utf-8").splitlines() != list(version.labels):
         raise ExportError(f"{NAMES} was not read back as it was written.")
     for split in SPLITS:
         with _list(folder, split).open(encoding="utf-8") as listed:
             for sample in version.samples(split):
+                modality = main_modality(version, sample)
                 path = folder / listed.readline().rstrip("\n")
                 if path.name != sample.name + image_suffix(sample, modality):
                     raise ExportError(f"{sample.name} is missing in {_list(folder, split).name}.")
@@ -69,7 +69,7 @@ def _images(split: str) -> str:
 
 def _write_descriptions(version: VersionContent, folder: Path) -> None:
     for label in version.labels:
-        if label != label.strip() or len(label.splitlines()) != 1:
+        if not can_be_a_line(label):
             raise ExportError(
                 f"The label {label!r} can't be a line of {NAMES}; for YOLO Darknet a label is one line, "
                 "with no space around it."
@@ -92,15 +92,22 @@ def _write_descriptions(version: VersionContent, folder: Path) -> None:
     (folder / YAML).write_text(text, encoding="utf-8", newline="\n")
 
 
+def can_be_a_line(label: str) -> bool:
+    """Whether a label can be a line of `obj.names`."""
+    return label == label.strip() and len(label.splitlines()) == 1
+
+
 def _boxes(version: VersionContent, sample: Sample) -> Iterator[tuple[int, Box]]:
-    """Class and box of each object: centre, width and height as fractions of the image."""
+    """Class and box of each object: centre, width and height as fractions of the image; no crowds."""
     height, width = sample.size
-    for shape in sample.shapes:
-        box = box_in_image(shape, height, width) if has_area(shape) else None
-        if box is not None:
-            x, y, w, h = box
+    for parts in objects_of(sample):
+        found = [box_in_image(part, height, width) for part in parts if has_area(part) and not part.is_crowd]
+        boxes = [box for box in found if box is not None]
+        if boxes:
+            x, y = min(box[0] for box in boxes), min(box[1] for box in boxes)
+            w, h = max(box[0] + box[2] for box in boxes) - x, max(box[1] + box[3] for box in boxes) - y
             middle = (x + w / 2) / width, (y + h / 2) / height
-            yield version.labels.index(shape.label), (*middle, w / width, h / height)
+            yield version.labels.index(parts[0].label), (*middle, w / width, h / height)
 
 
 def _line(number: int, box: Box) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from factory_pipeline.lake.tables import AnnotationType
+from factory_pipeline.lake.tables import CROWD, GROUP, AnnotationType
 
 Affine6 = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f of x = a * column + b * row + c, y = d * column + e * row + f."""
@@ -45,6 +45,17 @@ class Shape:
     operation: str = ""
     source: str = "human"
 
+    @property
+    def group(self) -> str | None:
+        """What shapes of one image, label and operation share that are parts of one object."""
+        value = self.metadata.get(GROUP)
+        return None if value is None else str(value)
+
+    @property
+    def is_crowd(self) -> bool:
+        """Whether it stands for many objects that nobody told apart."""
+        return bool(self.metadata.get(CROWD))
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -68,6 +79,9 @@ class Sample:
     files: Mapping[str, Path] = field(default_factory=dict)
     """The raster file that holds exactly these bands, by modality; empty for a copy, and for what lies in
     HDF5."""
+    original_name: str = ""
+    """What the image was called before it entered the factory, without its suffix; the id of its item where
+    nobody says."""
     origin: str = ""
     """Name of the sample that an augmented copy was made from; empty for an original."""
 

@@ -34,8 +34,10 @@ def sample_of(row: Row, values: Mapping[str, int], reader: MediaReader) -> Sampl
     measured = [each for each in annotations if each["type"] == AnnotationType.RASTER]
     drawn = [each for each in annotations if each["type"] not in (AnnotationType.MASK, AnnotationType.RASTER)]
     transform = row["proj:transform"]
+    metadata = json.loads(row["metadata"])
     return Sample(
         name=row["name"],
+        original_name=str(metadata.get("original_name") or row["id"]),
         split=row["split"],
         images={media["modality"]: _image(row, media, reader) for media in row["media"]},
         shapes=tuple(_shape(each) for each in drawn),
@@ -44,7 +46,7 @@ def sample_of(row: Row, values: Mapping[str, int], reader: MediaReader) -> Sampl
         crs=row["proj:code"],
         transform=None if transform is None else tuple(transform),
         acquired=row["datetime"],
-        metadata=json.loads(row["metadata"]),
+        metadata=metadata,
         files={
             media["modality"]: resolve(media["path"], reader.home)
             for media in row["media"]

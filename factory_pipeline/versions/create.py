@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import polars as pl
@@ -49,7 +50,11 @@ class _Source:
 
 
 def create_version(
-    registry: Registry, home: FactoryHome, request: VersionRequest, on_progress: Progress | None = None
+    registry: Registry,
+    home: FactoryHome,
+    request: VersionRequest,
+    on_progress: Progress | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> Version:
     """Make the first version of a dataset, or the next one from its source version.
 
@@ -57,6 +62,13 @@ def create_version(
     stays in its split and keeps its name. An item of it that is chosen again has the annotations that the new
     request asks for; another one keeps those it has, as far as their labels are still asked for, and gets
     those of labels that the source version did not have.
+
+    Args:
+        registry: where the version is registered.
+        home: holds the lake and the version.
+        request: what is asked for.
+        on_progress: is told how far it is.
+        check: is given the manifest before the version is made; what it raises leaves nothing.
 
     Raises:
         ArgumentError: a collection, operation, label or version is not there, or no item matches.
@@ -83,6 +95,8 @@ def create_version(
             header = write_manifest(
                 files.manifest, rows, request.labels, [each.as_json() for each in request.augmentations]
             )
+            if check is not None:
+                check(files.manifest)
             ready = registry.finish_version(
                 version.id,
                 manifest_path=relative_to_home(files.manifest, home),

@@ -156,7 +156,7 @@ def test_images_keep_their_place_on_earth(exported: Path, version: MadeVersion) 
 def test_a_polygon_cut_in_two_is_one_annotation() -> None:
     fork = [(40, 5), (60, 5), (60, 35), (40, 35), (40, 25), (55, 25), (55, 15), (40, 15)]
     shape = Shape(AnnotationType.POLYGON, "road", (40, 5, 20, 30), (np.array(fork, float),))
-    record = coco._instance(shape, HEIGHT, WIDTH)
+    record = coco._instance([shape], HEIGHT, WIDTH)
     assert record is not None
     assert len(record["segmentation"]) == 2
     assert record["area"] == 160
