@@ -31,15 +31,23 @@ def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWi
     """Read the windows of a whole batch.
 
     Raises:
-        SourceUnavailableError: as `read_windows`; or not one could be read, all for reasons that pass:
-            the archive is away, and the batch is to be tried again rather than emptied.
+        SourceUnavailableError: as `read_windows`; or not one could be read, all for reasons that pass
+            or because they are refused: the archive is away or closed, and the batch is to be tried again
+            rather than emptied.
     """
     answers = read_windows(reader, reads)
-    failures = [answer for answer in answers if isinstance(answer, ReadFailure) and answer.passing]
-    if failures and len(failures) == len(answers):
+    failures = [answer for answer in answers if isinstance(answer, ReadFailure)]
+    if not failures or len(failures) < len(answers):
+        return answers
+    none = f"None of the {len(answers)} windows of the batch could be read"
+    if all(failure.passing for failure in failures):
+        raise SourceUnavailableError(f"{none}; try again later. The first: {failures[0].reason}")
+    # One raster may be missing or private; that all are says that access is what is missing.
+    refused_rasters = {failure.href for failure in failures if failure.refused}
+    if all(failure.refused or failure.passing for failure in failures) and len(refused_rasters) > 1:
         raise SourceUnavailableError(
-            f"None of the {len(answers)} windows of the batch could be read; try again later."
-            f" The first: {failures[0].reason}"
+            f"{none}: all {len(refused_rasters)} rasters are refused. Check the catalog's addresses and your"
+            f" credentials, then run the same command again. The first: {failures[0].reason}"
         )
     return answers
 

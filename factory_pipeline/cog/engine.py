@@ -100,9 +100,22 @@ class BlockReader:
 
     def _read_otherwise(self, reads: Sequence[WindowRead]) -> Sequence[ReadWindow | ReadFailure]:
         if self._fallback is not None:
-            return self._fallback.read(reads)
+            answers = self._fallback.read(reads)
+            refused = {a.href for a in answers if isinstance(a, ReadFailure) and a.refused}
+            # The engine has read their headers: who refuses them now gave them before.
+            away = {href: failure for href in sorted(refused) if (failure := self._refusal(href))}
+            return [away.get(a.href, a) if isinstance(a, ReadFailure) else a for a in answers]
         hrefs = [next(href for href in read.hrefs if href in self._fell_back) for read in reads]
         return [ReadFailure(href, _sentence(href, self._fell_back[href]), passing=False) for href in hrefs]
+
+    def _refusal(self, href: str) -> ReadFailure | None:
+        """The failure of a file whose server gives nothing any more; None where the file alone is refused."""
+        with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
+            try:
+                thread.submit(asyncio.run, self._source.fetch(href, 0, 1, exact=False)).result()
+            except SourceError as error:
+                return _failure(href, error) if error.away else None
+        return None
 
     async def _read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure | None]:
         """All answers that the engine can give itself, None for the others."""
@@ -295,7 +308,7 @@ def _lost_blocks(layout: RasterLayout, blocks: Iterable[int]) -> list[int]:
 
 
 def _failure(href: str, error: SourceError) -> ReadFailure:
-    return ReadFailure(href, _sentence(href, str(error)), error.passing, error.away)
+    return ReadFailure(href, _sentence(href, str(error)), error.passing, error.away, error.refused)
 
 
 def _damaged(layout: RasterLayout, reason: str) -> ReadFailure:

@@ -15,7 +15,7 @@ from factory_pipeline.cog.gdal_warp import Cut, Raster, window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
-from factory_pipeline.cog.source import local_path
+from factory_pipeline.cog.source import REFUSED_STATUS, local_path
 
 GDAL_OPTIONS = {
     # GDAL takes a small number for megabytes, rasterio hands it on as bytes: 512 would be half a kilobyte.
@@ -200,7 +200,10 @@ def failure(href: str, error: BaseException) -> ReadFailure:
     if status := HTTP_STATUS.search(text):
         code = int(status[1])
         return ReadFailure(
-            href, f"{shown(href)} answered with HTTP status {code}.", code in HTTP_BUSY or code >= 500
+            href,
+            f"{shown(href)} answered with HTTP status {code}.",
+            passing=code in HTTP_BUSY or code >= 500,
+            refused=code in REFUSED_STATUS,
         )
     if "CURL error" in text:
         return ReadFailure(href, f"{shown(href)} did not answer.", passing=True)

@@ -40,7 +40,9 @@ class ReadFailure:
     passing: bool
     """True where a later try may succeed (the server is busy or away), False where the asset is at fault."""
     away: bool = False
-    """True where its server has stopped answering, so that the assets are not at fault."""
+    """True where its server has stopped answering or giving, so that the assets are not at fault."""
+    refused: bool = False
+    """True where its server said that there is no such file, or that it may not be read."""
 
 
 @dataclass(frozen=True)

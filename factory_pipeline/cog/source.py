@@ -30,6 +30,8 @@ from factory_pipeline.cog.busy import BusyHosts, HostBusyError
 
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504, 509}
 _BUSY_STATUS = {429, 503}
+REFUSED_STATUS = frozenset({401, 402, 403, 404, 407, 410, 451})
+"""Answers of a server that will not give a file: to this account, for now, or at all."""
 _LONGEST_PAUSE = 20.0
 _BUSY_FACTOR = 4
 _STORES_KEPT = 64
@@ -40,12 +42,14 @@ _WITNESS_TRIES = 3
 class SourceError(Exception):
     """Bytes that could not be had; the message is a sentence without credentials."""
 
-    def __init__(self, reason: str, *, passing: bool, away: bool = False) -> None:
+    def __init__(self, reason: str, *, passing: bool, away: bool = False, refused: bool = False) -> None:
         super().__init__(reason)
+        self.refused = refused
+        """True where the server answers that there is no such file, or that it may not be read."""
         self.passing = passing
         """True where a later try may succeed."""
         self.away = away
-        """True where the server sends nothing at all any more."""
+        """True where the server sends nothing at all any more, or nothing of what it sent before."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class ByteSource:
         self._signing = ThreadPoolExecutor(1, thread_name_prefix="sign")
         self._busy = BusyHosts(patience.stall, patience.longest_wait)
         self._witnesses: dict[str, str] = {}
-        self._away: set[str] = set()
+        self._away: dict[str, str] = {}
+        """By server: why nothing is asked of it."""
 
     def forget_who_was_away(self) -> None:
         """Ask the servers again that had gone away."""
@@ -100,12 +105,18 @@ class ByteSource:
             SourceError: the file isn't there, may not be read, or did not come after all retries.
         """
         tries = self._patience.retries + 1
-        answer = await self._persist(href, start, length, exact, tries)
+        try:
+            answer = await self._persist(href, start, length, exact, tries)
+        except SourceError as refusal:
+            if not refusal.refused or not await self._gives_again(href):
+                raise
+            # It may give again since.
+            answer = await self._persist(href, start, length, exact, 1)
         if isinstance(answer, _Failure) and await self._still_answers(href):
             # It may have come back after the last try.
             answer = await self._persist(href, start, length, exact, 1)
         if isinstance(answer, FetchedRange):
-            self._witnesses[_server(href)] = href
+            self._witnesses[_server(href)] = self._witnesses[_container(href)] = href
             return answer
         raise SourceError(f"{answer.reason} ({tries} tries)", passing=True)
 
@@ -115,8 +126,8 @@ class ByteSource:
         """A range, or the failure of the last of so many tries, which is a passing one."""
         failure = _Failure("it was not asked for", passing=True)
         for attempt in range(tries):
-            if _server(href) in self._away:
-                raise SourceError("its server has stopped answering", passing=True, away=True)
+            if (why := self._away.get(_server(href))) is not None:
+                raise SourceError(why, passing=True, away=True)
             try:
                 await self._busy.wait(href)
                 fetched = await self._try(href, start, length)
@@ -131,7 +142,7 @@ class ByteSource:
             except (BaseError, OSError) as error:
                 failure = _explain(error)
             if not failure.passing:
-                raise SourceError(failure.reason, passing=False)
+                raise SourceError(failure.reason, passing=False, refused=failure.refused)
             if attempt < tries - 1 and not self._busy.seconds_left(href):
                 await asyncio.sleep(self._pause(attempt, busy=failure.busy))
         return failure
@@ -150,11 +161,37 @@ class ByteSource:
             if isinstance(await self._persist(witness, 0, 1, False, _WITNESS_TRIES), FetchedRange):
                 return True
         except SourceError as refusal:
+            if refusal.refused:
+                raise self._refuses_all(href) from None
             if not refusal.away:
                 return True  # who refuses answers
             raise
-        self._away.add(_server(href))
-        raise SourceError("its server has stopped answering", passing=True, away=True)
+        raise self._is_away(href, "its server has stopped answering")
+
+    async def _gives_again(self, href: str) -> bool:
+        """Whether the server of a refused file gives what it gave before; False where it gave nothing.
+
+        A file that is missing or private is refused alone. A token that has ended, or an account that is
+        locked out for its many requests, is refused everything.
+
+        Raises:
+            SourceError: it refuses that too. Nothing more is asked of it until `forget_who_was_away`.
+        """
+        witness = self._witnesses.get(_container(href)) or self._witnesses.get(_server(href))
+        if witness is None or local_path(href) is not None:
+            return False
+        try:
+            return isinstance(await self._persist(witness, 0, 1, False, 1), FetchedRange)
+        except SourceError as refusal:
+            if refusal.refused:
+                raise self._refuses_all(href) from None
+            raise
+
+    def _refuses_all(self, href: str) -> SourceError:
+        return self._is_away(href, "its server refuses what it sent before")
+
+    def _is_away(self, href: str, why: str) -> SourceError:
+        return SourceError(self._away.setdefault(_server(href), why), passing=True, away=True)
 
     async def _try(self, href: str, start: int, length: int) -> FetchedRange:
         local = local_path(href)
@@ -233,6 +270,12 @@ def _server(href: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _container(href: str) -> str:
+    """The folder at the top of a server in which a file lies: access is given container by container."""
+    path = urlsplit(href).path.lstrip("/")
+    return f"{_server(href)}/{path.partition('/')[0] if '/' in path else ''}"
+
+
 def local_path(href: str) -> Path | None:
     """The file that an address without a host names, or None."""
     if href.startswith("file://"):
@@ -255,19 +298,20 @@ class _Failure:
     reason: str
     passing: bool
     busy: bool = False
+    refused: bool = False
 
 
 def _explain(error: BaseError | OSError) -> _Failure:
     """Why a request failed. The text of the error holds the signed address: it is never passed on."""
     if isinstance(error, FileNotFoundError):
-        return _Failure("it isn't there", passing=False)
+        return _Failure("it isn't there", passing=False, refused=True)
     if isinstance(error, _SigningError):
         return _Failure(f"its address could not be signed ({error})", passing=True)
     if isinstance(error, OSError) and error.errno is not None:
         return _Failure(f"it can't be read: {error.strerror}", passing=False)
     kind = type(error).__name__
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
-        return _Failure("its server does not let us read it", passing=False)
+        return _Failure("its server does not let us read it", passing=False, refused=True)
     if kind in ("NotSupportedError", "InvalidPathError", "UnknownConfigurationKeyError"):
         return _Failure(f"its server can't send parts of it ({kind})", passing=False)
     if "token request" in str(error):
@@ -276,7 +320,12 @@ def _explain(error: BaseError | OSError) -> _Failure:
     code = _status(error)
     if code is None:
         return _Failure("the connection to its server failed or stalled", passing=True)
-    return _Failure(f"its server answered with status {code}", code in _PASSING_STATUS, code in _BUSY_STATUS)
+    return _Failure(
+        f"its server answered with status {code}",
+        passing=code in _PASSING_STATUS,
+        busy=code in _BUSY_STATUS,
+        refused=code in REFUSED_STATUS,
+    )
 
 
 def _status(error: BaseError | OSError) -> int | None:

@@ -20,6 +20,7 @@ from factory_pipeline.recipe import S2_BANDS
 GRID = Grid(32640, 600000, 4000020, 10, 10, 400, 400)
 AWAY = "is away"
 BROKEN = "is damaged"
+REFUSED = "can't be read: its server does not let us read it"
 OUTAGE = "can't be read: its server has stopped answering"
 
 
@@ -39,7 +40,8 @@ class MemoryReader:
         for href in read.hrefs:
             raster = self.rasters.get(href, BROKEN)
             if isinstance(raster, str):
-                return ReadFailure(href, f"{href} {raster}.", passing=raster != BROKEN, away=raster == OUTAGE)
+                passing, away = raster not in (BROKEN, REFUSED), raster == OUTAGE
+                return ReadFailure(href, f"{href} {raster}.", passing, away, refused=raster == REFUSED)
         raster = self.rasters[read.hrefs[0]]
         assert isinstance(raster, np.ndarray)
         row = round((GRID.top - read.grid.top) / 10)

@@ -16,7 +16,15 @@ from factory_pipeline.cog.engine import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.errors import SourceUnavailableError
 from factory_pipeline.recipe import Recipe, Terrain
-from factory_pipeline_tests.chips.made import AWAY, BROKEN, GRID, MemoryReader, made_tile, made_windows
+from factory_pipeline_tests.chips.made import (
+    AWAY,
+    BROKEN,
+    GRID,
+    REFUSED,
+    MemoryReader,
+    made_tile,
+    made_windows,
+)
 
 RECIPE = Recipe()
 TILE = made_tile("dem")
@@ -172,3 +180,15 @@ def test_the_real_dem_of_sao_tome():
     assert 0 < slope.mean() < 200
     for chip in stack.arrays["copdem"]:
         np.testing.assert_allclose(chip[1, 1:-1, 1:-1], horn(chip[0], 10), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("rasters", [1, 2])
+def test_an_archive_that_refuses_everything_is_told_from_one_raster_that_is_missing(rasters):
+    tiles = [(made_tile(f"gone{number % rasters}"),) for number in range(4)]
+    reader = MemoryReader({f"gone{number}": REFUSED for number in range(rasters)})
+    if rasters == 1:
+        stack = extract_terrain(made_windows([1, 2, 3, 4]), tiles, reader, RECIPE)
+        assert stack.rejects["reason"].to_list() == ["asset_unreadable"] * 4
+    else:
+        with pytest.raises(SourceUnavailableError, match=r"4 windows .* all 2 rasters are refused"):
+            extract_terrain(made_windows([1, 2, 3, 4]), tiles, reader, RECIPE)

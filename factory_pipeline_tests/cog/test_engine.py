@@ -302,7 +302,7 @@ def test_missing_file_fails_only_its_windows(tmp_path: Path) -> None:
 
     answers = BlockReader().read([*reads, WindowRead((path, missing), grid_at(0, 0))])
 
-    failure = ReadFailure(missing, f"{missing} can't be read: it isn't there.", passing=False)
+    failure = ReadFailure(missing, f"{missing} can't be read: it isn't there.", passing=False, refused=True)
     assert answers[0] == answers[2] == failure
     assert_same(answers[1], reads[1])
 

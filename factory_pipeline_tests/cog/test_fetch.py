@@ -146,7 +146,8 @@ def test_faults_that_stay_fail_only_the_windows_of_their_file(
         answers = BlockReader(patience=ONCE).read(reads)
         href = f"{server.url}/1.tif"
 
-    failure = ReadFailure(href, f"{href} can't be read: {reason}.", passing)
+    refused = reason in ("it isn't there", "its server does not let us read it")
+    failure = ReadFailure(href, f"{href} can't be read: {reason}.", passing, refused=refused)
     assert answers[1::3] == [failure] * 3
     assert all(isinstance(answer, ReadWindow) for answer in answers[::3] + answers[2::3])
 
@@ -199,7 +200,7 @@ def test_a_server_that_asks_for_an_hour_is_away(folder: Path) -> None:
     assert any(failure.away and "asks to be left alone" in failure.reason for failure in failures)
 
 
-def test_a_server_that_refuses_what_it_sent_before_is_not_away(folder: Path) -> None:
+def test_a_server_that_refuses_what_it_sent_before_counts_as_away(folder: Path) -> None:
     faults = [Faults(path="/0.tif", after=1, status=404), Faults(path="/1.tif", status=503)]
 
     async def fetch_both(url: str) -> None:
@@ -209,8 +210,32 @@ def test_a_server_that_refuses_what_it_sent_before_is_not_away(folder: Path) -> 
 
     with (
         SampleServer(folder, faults=faults) as server,
-        pytest.raises(SourceError, match=r"status 503 \(2 tries\)") as told,
+        pytest.raises(SourceError, match="refuses what it sent before") as told,
     ):
         asyncio.run(fetch_both(server.url))
     assert told.value.passing
-    assert not told.value.away
+    assert told.value.away
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_server_that_refuses_all_in_the_middle_is_away_until_it_gives_again(
+    folder: Path, status: int
+) -> None:
+    """As archives do that lock out who asks much, or whose tokens have ended."""
+    reader = BlockReader(patience=ONCE, requests_in_flight=4)
+    fault = Faults(after=8, times=12, status=status)
+    with SampleServer(folder, faults=[fault]) as server:
+        first = reader.read(reads_from(server.url))
+        asked = sum(count.requests for count in server.counts().values())
+        for _ in range(12):
+            answers = reader.read(reads_from(server.url))
+            if all(isinstance(answer, ReadWindow) for answer in answers):
+                break
+            assert any(isinstance(answer, ReadFailure) and answer.away for answer in answers)
+        assert_as_local(answers, folder)
+    failures = [answer for answer in first if isinstance(answer, ReadFailure)]
+    assert failures
+    assert all(failure.away and failure.passing for failure in failures)
+    assert "its server refuses what it sent before." in failures[0].reason
+    # Whoever refuses is left alone.
+    assert asked < 8 + 4 * 3
