@@ -43,6 +43,7 @@ HEADER_CHECKS = {
     "bands_named_alike": "Within a modality all files have the same bands, as far as they name them.",
     "bands_described": "The manifest describes each band of the images.",
     "bands_in_order": "All files of a modality have their bands in one order, or are put into one by name.",
+    "nodata_declarable": "Labels can say what no data is, where the manifest names such a value.",
 }
 PIXEL_CHECKS = {
     "pixels_readable": "Every pixel can be read.",

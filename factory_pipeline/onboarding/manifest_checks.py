@@ -9,12 +9,16 @@ from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
 from factory_pipeline.onboarding.matching import LABEL
 from factory_pipeline.onboarding.pairing import Check, files_check, some_of
 from factory_pipeline.onboarding.prescan import PrescanReport, images_of, prefill
-from factory_pipeline.onboarding.scan_record import bands_described
+from factory_pipeline.onboarding.scan_record import bands_described, nodata_declarable
 
 
 def manifest_checks(report: PrescanReport, given: UploadManifest) -> tuple[Check, ...]:
     """All checks of the headers that need the manifest."""
-    return (bands_described(report, given), bands_in_order(report, given))
+    return (
+        bands_described(report, given),
+        bands_in_order(report, given),
+        nodata_declarable(report, given),
+    )
 
 
 def bands_in_order(report: PrescanReport, given: UploadManifest) -> Check:

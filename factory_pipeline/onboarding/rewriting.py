@@ -23,6 +23,8 @@ from factory_pipeline.onboarding.pixels import VALUES_PER_STRIP
 from factory_pipeline.storage import write_whole
 
 TIFF = (".tif", ".tiff")
+DECLARING = ("GTiff", "PNG")
+"""GDAL's names of the formats whose files can say which value is no data."""
 
 
 LOSSLESS = {"driver": "GTiff", "compress": "deflate", "BIGTIFF": "IF_SAFER"}
@@ -49,9 +51,12 @@ def declare_nodata(path: Path, value: float, key: str = "label_nodata") -> None:
         declared = source.nodata
         if not _holds(dtype, value) or declared == value or (declared is not None and np.isnan(value)):
             return
-        driver = source.driver
+        driver, bands = source.driver, source.count
         occurs = declared is None or any((values == dtype.type(value)).any() for values in _parts(source))
     if not occurs:
+        return
+    if driver == "PNG" and bands == 1:
+        _declare_in_png(path, value, declared)
         return
     if driver != "GTiff":
         raise OnboardingError(
@@ -198,6 +203,28 @@ def _windows(source: rasterio.DatasetReader) -> Iterator[Window]:
 def _parts(source: rasterio.DatasetReader) -> Iterator[Pixels]:
     for window in _windows(source):
         yield source.read(window=window)
+
+
+def _declare_in_png(path: Path, value: float, declared: float | None) -> None:
+    """Write a PNG of one band again with the same values and palette and a transparent value: no data.
+
+    Where the file declares another value, pixels of `value` get that.
+    """
+    with rasterio.Env(**GDAL_OPTIONS):
+        with rasterio.open(path) as source:
+            values = source.read(1)
+            palette = source.colormap(1) if source.colorinterp[0] is ColorInterp.palette else None
+        if declared is not None:
+            values[values == values.dtype.type(value)] = values.dtype.type(declared)
+        profile = {"width": values.shape[1], "height": values.shape[0], "count": 1, "dtype": values.dtype}
+        nodata = value if declared is None else declared
+        with (
+            write_whole(path) as temporary,
+            rasterio.open(temporary, "w", driver="PNG", nodata=nodata, **profile) as written,
+        ):
+            if palette is not None:
+                written.write_colormap(1, palette)
+            written.write(values, 1)
 
 
 def to_cog(path: Path) -> None:

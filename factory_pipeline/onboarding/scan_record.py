@@ -6,8 +6,10 @@ from dataclasses import asdict
 import polars as pl
 
 from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.matching import LABEL
 from factory_pipeline.onboarding.pairing import Check
 from factory_pipeline.onboarding.prescan import PrescanReport
+from factory_pipeline.onboarding.rewriting import DECLARING
 from factory_pipeline.storage import UploadFiles, write_text
 
 
@@ -57,3 +59,19 @@ def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
     if wrong:
         return Check("bands_described", False, f"The modality {'; '.join(wrong)} (the first band is 0).")
     return Check("bands_described", True, "The manifest describes each band of the images.")
+
+
+def nodata_declarable(report: PrescanReport, manifest: UploadManifest) -> Check:
+    """Labels are of a format that can say what no data is, where the manifest names such a value."""
+    name = "nodata_declarable"
+    if manifest.label_nodata is None:
+        return Check(name, True, "The manifest names no value of no data.")
+    silent = (pl.col("role") == LABEL) & pl.col("nodata").is_null() & ~pl.col("format").is_in(DECLARING)
+    files = report.files.filter(silent).select(pl.col("name").sort(), "format").collect()
+    if not files.height:
+        return Check(name, True, "The labels can say what no data is.")
+    message = (
+        f"The manifest has label_nodata {manifest.label_nodata:g}, which no {files['format'][0]} can say,"
+        f" such as {files['name'][0]} ({files.height} files); store the labels as PNG or GeoTIFF."
+    )
+    return Check(name, False, message, tuple(files["name"]))
