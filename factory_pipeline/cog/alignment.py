@@ -123,14 +123,17 @@ def _projected(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
 def _interpolate(positions: Floats, like: Grid) -> Floats:
     """The positions of all pixels, (windows, height, width), from those of nodes and checks."""
     nodes = positions[:, : _NODES**2].reshape(-1, _NODES, _NODES)
+    # By einsum, not by a product of matrices: a BLAS would multiply in threads of its own.
     with np.errstate(invalid="ignore"):
-        return np.asarray(_basis_of_pixels(like.height) @ nodes @ _basis_of_pixels(like.width).T)
+        across = np.einsum("wij,qj->wiq", nodes, _basis_of_pixels(like.width))
+        return np.asarray(np.einsum("pi,wiq->wpq", _basis_of_pixels(like.height), across))
 
 
 def _interpolates(positions: Floats) -> NDArray[np.bool_]:
     """Which windows' check points are met by interpolation. `positions` is (windows, nodes and checks)."""
     with np.errstate(invalid="ignore"):
-        errors = positions[:, : _NODES**2] @ _basis_of_checks() - positions[:, _NODES**2 :]
+        expected = np.einsum("wn,nc->wc", positions[:, : _NODES**2], _basis_of_checks())
+        errors = expected - positions[:, _NODES**2 :]
         return np.asarray((np.abs(errors) <= _NODE_ERROR).all(axis=1))
 
 

@@ -18,8 +18,8 @@ from factory_pipeline.cog.reader import Resampling
 EDGE = 1e-10
 """GDAL's tolerance for a centre that lies on the edge between two pixels."""
 _LEAST_WEIGHT = 1e-5
-_AT_ONCE = 64
-"""Windows that are resampled at a time, so that their numbers stay in the processor's cache."""
+_PIXELS_AT_ONCE = 64 * 32 * 32
+"""Pixels of windows that are resampled at a time, so that their numbers stay in the processor's cache."""
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_] | None
@@ -70,7 +70,8 @@ class Sampling:
     @cached_property
     def _pieces(self) -> list[tuple[slice, "Sampling"]]:
         """The same for few windows at a time."""
-        pieces = [slice(start, start + _AT_ONCE) for start in range(0, len(self.parts), _AT_ONCE)]
+        at_once = max(1, _PIXELS_AT_ONCE // (self.shape[0] * self.shape[1]))
+        pieces = [slice(start, start + at_once) for start in range(0, len(self.parts), at_once)]
         return [
             (some, replace(self, alignment=self.alignment.take(some), parts=self.parts[some]))
             for some in pieces
@@ -126,9 +127,9 @@ class Sampling:
         numbers = values.astype(np.float64)
         if valid is not None:
             numbers[~valid] = 0
-        # In a product of matrices one NaN would spoil whole rows and columns.
+        # A neighbour of weight 0 may be NaN in a raster of floats, which would spoil the sum.
         if self.alignment.is_separable and values.dtype.kind != "f":
-            total, weight = self._weigh_by_matrices(numbers, valid)
+            total, weight = self._weigh_along_axes(numbers, valid)
         else:
             total, weight = self._weigh_neighbours(numbers, valid)
         has_data = self._has_data(valid)
@@ -142,27 +143,31 @@ class Sampling:
         return _pixels(total.astype(values.dtype), has_data)
 
     @cached_property
-    def _matrices(self) -> tuple[Floats, Floats, Floats | None]:
-        """Bilinear weights and their sums.
+    def _taps(self) -> tuple["Taps", "Taps", Floats | None]:
+        """The neighbours of every row, those of every column, and the sums of their weights.
 
-        They are (windows, window rows, part rows), (windows, part columns, window columns) and
-        (windows, window rows, window columns); None for 1 everywhere.
+        The sums are (windows, window rows, window columns); None for 1 everywhere.
         """
-        down = _weights(self.alignment.rows, self.parts[:, :1], self.counts[0])
-        across = _weights(self.alignment.columns, self.parts[:, 1:2], self.counts[1])
-        sums = down.sum(axis=2)[:, :, None] * across.sum(axis=2)[:, None, :]
+        down = Taps.of(self.alignment.rows, self.parts[:, :1], self.counts[0])
+        across = Taps.of(self.alignment.columns, self.parts[:, 1:2], self.counts[1])
+        sums = (down.low + down.high)[:, :, None] * (across.low + across.high)[:, None, :]
         complete = sums.min(axis=(1, 2)) == 1
         sums[complete] = 1
-        return down, across.swapaxes(1, 2), None if complete.all() else sums
+        return down, across, None if complete.all() else sums
 
-    def _weigh_by_matrices(self, values: Floats, valid: Mask) -> tuple[Floats, Floats | None]:
-        """Sum of weighted values and sum of weights (None for 1 everywhere)."""
-        down, across, sums = self._matrices
-        total = down @ values @ across
+    def _weigh_along_axes(self, values: Floats, valid: Mask) -> tuple[Floats, Floats | None]:
+        """Sum of weighted values and sum of weights (None for 1 everywhere).
+
+        Two neighbours per axis, not a product of matrices: a BLAS would multiply in threads of its own
+        beside the threads that resample.
+        """
+        down, across, sums = self._taps
+        total = _weigh_axes(values, down, across)
         if valid is not None:
             holes = np.flatnonzero(~valid.all(axis=(1, 2)))
             sums = np.ones(total.shape) if sums is None else sums.copy()
-            sums[holes] = down[holes] @ valid[holes].astype(np.float64) @ across[holes]
+            holds = valid[holes].astype(np.float64)
+            sums[holes] = _weigh_axes(holds, down.take(holes), across.take(holes))
         return total, sums
 
     def _weigh_neighbours(self, values: Floats, valid: Mask) -> tuple[Floats, Floats]:
@@ -197,20 +202,57 @@ def _centre_indices(positions: Floats, first: Indices, count: int, size: int) ->
     return np.minimum(np.floor(held + EDGE).astype(np.intp) - first, count - 1)
 
 
-def _weights(positions: Floats, first: Indices, count: int) -> Floats:
-    """(windows, positions, count) bilinear weights; a neighbour outside of the part is outside of the source.
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """The two neighbours along one axis that a bilinear value is made of; arrays are (windows, positions)."""
 
-    Args:
-        positions: (windows, positions).
-        first: (windows, 1) first pixel of each part.
-    """
-    before = np.floor(positions - 0.5)
-    share = positions - 0.5 - before
-    places = np.clip(before.astype(np.intp) - first + 1, 0, count)[:, :, None]
-    weights = np.zeros((*positions.shape, count + 2))
-    np.put_along_axis(weights, places, (1 - share)[:, :, None], axis=2)
-    np.put_along_axis(weights, places + 1, share[:, :, None], axis=2)
-    return weights[:, :, 1:-1]
+    before: Indices
+    """Index in the part of the neighbour before the position."""
+    after: Indices
+    """Of the one after it."""
+    low: Floats
+    """Weight of the neighbour before; 0 where it lies outside of the part, so outside of the source."""
+    high: Floats
+    """Of the one after it."""
+
+    @classmethod
+    def of(cls, positions: Floats, first: Indices, count: int) -> "Taps":
+        """Find the neighbours.
+
+        Args:
+            positions: (windows, positions).
+            first: (windows, 1) first pixel of each part.
+            count: pixels of a part.
+        """
+        floor = np.floor(positions - 0.5)
+        share = positions - 0.5 - floor
+        before = floor.astype(np.intp) - first
+        after = before + 1
+        low = np.where((before >= 0) & (before < count), 1 - share, 0)
+        high = np.where((after >= 0) & (after < count), share, 0)
+        return cls(np.clip(before, 0, count - 1), np.clip(after, 0, count - 1), low, high)
+
+    def take(self, members: Indices) -> "Taps":
+        """The neighbours of some of the windows."""
+        return Taps(self.before[members], self.after[members], self.low[members], self.high[members])
+
+
+def _weigh_axis(values: Floats, taps: Taps) -> Floats:
+    """Interpolate (windows, part pixels, n) to (windows, positions, n): whole rows of n are gathered."""
+    windows, count, width = values.shape
+    rows = np.ascontiguousarray(values).reshape(windows * count, width)
+    starts = np.arange(windows)[:, None] * count
+    total = rows.take(starts + taps.before, axis=0)
+    total *= taps.low[:, :, None]
+    other = rows.take(starts + taps.after, axis=0)
+    other *= taps.high[:, :, None]
+    total += other
+    return total
+
+
+def _weigh_axes(values: Floats, down: Taps, across: Taps) -> Floats:
+    """Interpolate (windows, part rows, part columns) to (windows, window rows, window columns)."""
+    return _weigh_axis(_weigh_axis(values.swapaxes(1, 2), across).swapaxes(1, 2), down)
 
 
 def _corners(positions: Floats, first: Indices, size: int) -> tuple[Indices, Floats]:
