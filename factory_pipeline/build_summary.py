@@ -13,9 +13,8 @@ from factory_pipeline.chips.losses import Losses, nothing_accepted
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.gedi import stages
 from factory_pipeline.gedi.batches import BatchPlan
-from factory_pipeline.gedi.manifest import load_manifest
 from factory_pipeline.hdf5.fuse import fuse_datasets
-from factory_pipeline.hdf5.read import describe
+from factory_pipeline.hdf5.fuse_folder import fuse_folder as fuse_dataset_files
 from factory_pipeline.recipe import Recipe
 from factory_pipeline.rejects import REJECT_SCHEMA
 from factory_pipeline.settings import BuildSettings
@@ -48,6 +47,12 @@ class BuildSummary:
     """What was written, by what it is."""
     items_unusable: dict[str, int] = field(default_factory=dict)
     """Items of the catalog that could not be used, by `layer: reason`."""
+    granules_replaced: dict[str, str] = field(default_factory=dict)
+    """Older productions that are left out, with the newer file that replaces them."""
+    granules_gone: list[str] = field(default_factory=list)
+    """Granules that are no longer in the input; what was read of them stays in the dataset."""
+    not_read: dict[str, str] = field(default_factory=dict)
+    """What looks like a granule in the input and was not read, with the reason."""
 
     @property
     def extraction_yield(self) -> float:
@@ -77,6 +82,18 @@ class BuildSummary:
         if self.items_unusable:
             lines.append(f"Items of the catalog that can't be used{sum(self.items_unusable.values()):>15,}")
             lines += [f"  {reason:<36}{count:>16,}" for reason, count in self.items_unusable.items()]
+        if self.granules_replaced:
+            lines.append(f"Older productions    {len(self.granules_replaced):>12,}")
+            lines += [f"  {old} is replaced by {new}" for old, new in self.granules_replaced.items()]
+        if self.granules_gone:
+            lines.append(
+                f"No longer in input   {len(self.granules_gone):>12,}  their footprints stay in the dataset;"
+                " build into another --output to be without them"
+            )
+            lines += [f"  {name}" for name in self.granules_gone]
+        if self.not_read:
+            lines.append(f"Not read             {len(self.not_read):>12,}")
+            lines += [f"  {path}: {reason}." for path, reason in self.not_read.items()]
         lines.append("Written")
         lines += [f"  {what:<20} {path}" for what, path in self.files.items()]
         return "\n".join(lines)
@@ -109,11 +126,13 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
             [files.batch(key) for key in keys], files.fused(split), settings.recipe, split, expected
         )
         on_split(f"{split}: {samples[split]} samples of {len(keys)} batches fused.")
-    granules = load_manifest(files.footprints)
-    set_aside = {name: record.reason for name, record in granules.items() if record.reason}
+    aggregation = stages.aggregated(settings)
     summary = BuildSummary(
-        granules=len(granules) - len(set_aside),
-        granules_set_aside=set_aside,
+        granules=len(aggregation.granules) if aggregation else 0,
+        granules_set_aside=dict(aggregation.set_aside) if aggregation else {},
+        granules_replaced=dict(aggregation.replaced) if aggregation else {},
+        granules_gone=list(aggregation.gone) if aggregation else [],
+        not_read=dict(aggregation.ignored) if aggregation else {},
         footprints_in=stages.footprints_in(settings),
         dropped=dropped,
         planned=plan.footprints,
@@ -149,22 +168,21 @@ def count_unusable_items(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
 
 
 def fuse_folder(folder: Path, output: Path) -> dict[str, int]:
-    """Fuse the batch files of a folder into one file per split; gives the samples by split.
+    """Fuse the dataset files of a folder into one file per split; gives the samples by split.
 
     Raises:
-        DatasetFileError: the folder holds no batch file, or one that is not whole.
+        DatasetFileError: the folder holds no dataset file, or one that is not whole, or a shot twice.
     """
-    by_split: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("[!.]*.h5")):
-        by_split.setdefault(describe(path).split, []).append(path)
-    if not by_split:
-        raise DatasetFileError(f"There are no batch files (*.h5) in {folder}.")
-    samples = {}
-    for split, paths in by_split.items():
-        recipe = Recipe.parse(json.loads(describe(paths[0]).recipe), where=str(paths[0]))
-        expected = [describe(path).samples for path in paths]
-        samples[split] = fuse_datasets(paths, BuildFiles(output).fused(split), recipe, split, expected)
-    return samples
+    endings = (".h5", ".hdf5")
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file()
+    ]
+    if not paths:
+        raise DatasetFileError(f"There are no dataset files (*.h5, *.hdf5) in {folder}.")
+    outputs = {split: BuildFiles(output).fused(split) for split in Recipe().splits}
+    return fuse_dataset_files(paths, outputs)
 
 
 def _check_complete(plan: BatchPlan, files: BuildFiles) -> None:

@@ -199,11 +199,18 @@ def test_bad_granules_are_named_and_the_others_go_on(built: Built, tmp_path: Pat
     (inbox / names[0]).write_bytes(b"this is no granule")
     (inbox / names[1]).write_bytes(whole[: len(whole) // 2])
     write_granule(inbox, names[2], BEAM0101=beam(agbd_se=None))
+    write_granule(inbox / "older", NAME_2021)
     settings = settings_for(built.archive, tmp_path / "out", granules=str(inbox), recipe=FEW)
     summary, _ = build(tmp_path / "home", settings)
     assert sorted(summary.granules_set_aside) == names
     assert "agbd_se" in summary.granules_set_aside[names[2]]
     assert summary.planned == 6
+    assert "older/: sub-folders are not read" in str(summary)
+    removed = sorted(path.name for path in inbox.glob("*.h5"))[0]
+    (inbox / removed).unlink()
+    later, _ = build(tmp_path / "home", settings)
+    assert later.granules_gone == [removed]
+    assert "their footprints stay in the dataset" in str(later)
 
 
 def test_a_granule_that_lacked_a_field_is_read_once_the_field_is_not_asked_for(built: Built, tmp_path: Path):
@@ -292,12 +299,17 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Built, tmp_path:
     assert files_below(settings.output) == files_below(built.settings.output)
 
 
-def test_given_csvs_replace_the_first_stages(built: Built, tmp_path: Path):
+def test_given_csvs_replace_the_first_stages_whatever_columns_of_their_own_they_have(
+    built: Built, tmp_path: Path
+):
     files = built.settings.files
+    train = pl.read_csv(files.subset_csv("train")).with_row_index("").with_row_index("index")
+    own = {name: pl.lit(name) for name in ("product_name", "item_id", "epsg", "cell", "batch", "left", "crs")}
+    train.with_columns(**own).write_csv(tmp_path / "train.csv")
     ended = factory(
         *("create-dataset", "--output", tmp_path / "out", "--catalog", built.archive, "--batch-size", "20"),
         *("--num-processors", "1"),
-        *("--path-subset-csv-train", files.subset_csv("train")),
+        *("--path-subset-csv-train", tmp_path / "train.csv"),
         *("--path-subset-csv-test", files.subset_csv("test")),
         home=tmp_path / "home",
     )

@@ -8,11 +8,12 @@ import dagster as dg
 from factory_pipeline.errors import (
     CatalogUnavailableError,
     FactoryError,
+    GranuleUnavailableError,
     SourceUnavailableError,
     describe_os_error,
 )
 
-PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError)
+PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError, GranuleUnavailableError)
 """A service is away or busy: the same work may succeed later."""
 
 

@@ -1,5 +1,7 @@
 """From granules to batches of footprints: aggregation, filter, subset."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from factory_pipeline.assets.failures import told_plainly
@@ -40,17 +42,23 @@ def gedi_footprints(context: dg.AssetExecutionContext, factory: Factory) -> dg.M
     """
     with told_plainly():
         aggregation = stages.aggregate(factory.settings(), on_granule=context.log.info)
+    if aggregation is None:
+        return dg.MaterializeResult(metadata={"dagster/row_count": 0, "granules": 0})
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": aggregation.footprints,
             "granules": len(aggregation.granules),
             "granules set aside": len(aggregation.set_aside),
-            "reasons": text_table(
-                [{"granule": name, "reason": reason} for name, reason in aggregation.set_aside.items()],
-                ["granule", "reason"],
-            ),
+            "reasons": _named_table("granule", "reason", aggregation.set_aside),
+            "replaced": _named_table("production", "replaced by", aggregation.replaced),
+            "no longer in the source": list(aggregation.gone),
+            "not read": _named_table("path", "reason", aggregation.ignored),
         }
     )
+
+
+def _named_table(key: str, value: str, entries: Mapping[str, str]) -> dg.MetadataValue:
+    return text_table([{key: name, value: text} for name, text in entries.items()], [key, value])
 
 
 @dg.asset(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,10 @@ from factory_pipeline.storage import write_whole
 
 PLAN_COLUMNS: dict[str, type[pl.DataType]] = {"split": pl.String, "batch": pl.String, "position": pl.Int32}
 """What the plan adds to the columns of the footprints: `position` is the place in the batch, from 0."""
+
+EXTRA = "extra:"
+"""What the names of all other columns begin with in a plan, such as `extra:sensitivity`: a user may give a
+column any name, and it never meets a name that the pipeline uses."""
 
 _CONTENT = {
     "shot_number": "<i8",
@@ -36,7 +40,8 @@ class BatchPlan:
     splits: tuple[str, ...]
     """Every split, also one without a footprint."""
     table: pl.DataFrame
-    """A row per footprint: its columns, then PLAN_COLUMNS; ordered by split, batch and position."""
+    """A row per footprint: FOOTPRINT_SCHEMA, then PLAN_COLUMNS, then other columns, whose names begin with
+    EXTRA and which are null in a split that has none of that name; ordered by split, batch and position."""
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -119,18 +124,32 @@ def plan_batches(
     dissolved. All other footprints form new batches, numbered after the greatest number that is kept.
 
     Args:
-        subset_by_split: footprints in FOOTPRINT_SCHEMA (and extra columns), each shot once.
+        subset_by_split: footprints in FOOTPRINT_SCHEMA (and other columns of any name), each shot once.
         recipe: gives the batch size and the extraction digest.
         earlier: the plan that this build had before.
     """
     parts = []
-    for split, subset in subset_by_split.items():
+    for split, given in subset_by_split.items():
+        subset = given.rename(
+            {name: f"{EXTRA}{name}" for name in given.columns if name not in FOOTPRINT_SCHEMA}
+        )
         kept = _kept_batches(subset, split, recipe, earlier)
         fresh = subset.join(kept, on="shot_number", how="anti")
         first_number = 1 + max((_number_of(key) for key in kept["batch"].unique()), default=-1)
         parts += [kept, _new_batches(fresh, split, recipe, first_number)]
     empty = pl.DataFrame(schema={**FOOTPRINT_SCHEMA, **PLAN_COLUMNS})
-    return BatchPlan(tuple(subset_by_split), pl.concat(parts) if parts else empty)
+    return BatchPlan(tuple(subset_by_split), _stack([empty, *parts]))
+
+
+def _stack(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put tables below each other; extra columns that differ in dtype become text."""
+    dtypes: dict[str, set[pl.DataType]] = {}
+    for part in parts:
+        for name, dtype in part.schema.items():
+            dtypes.setdefault(name, set()).add(dtype)
+    mixed = {name for name, several in dtypes.items() if len(several - {pl.Null()}) > 1}
+    alike = [part.with_columns(pl.col(mixed.intersection(part.columns)).cast(pl.String)) for part in parts]
+    return pl.concat(alike, how="diagonal_relaxed")
 
 
 def _kept_batches(

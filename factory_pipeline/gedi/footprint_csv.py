@@ -5,12 +5,15 @@ from pathlib import Path
 import polars as pl
 
 from factory_pipeline.errors import FootprintTableError
-from factory_pipeline.gedi.granules import FOOTPRINT_SCHEMA
+from factory_pipeline.gedi.granules import FOOTPRINT_SCHEMA, REQUIRED_FIELDS
 from factory_pipeline.gedi.shuffle import random_keys
 from factory_pipeline.storage import write_whole
 
 ROWS_IN_MEMORY = 2_000_000
 """Rows that are shuffled at a time."""
+
+REQUIRED_COLUMNS = tuple(name for name in FOOTPRINT_SCHEMA if name in ("granule", "beam", *REQUIRED_FIELDS))
+"""What a user's table must have: the flags have done their work where a table is given."""
 
 _LIMITS = {"delta_time": (0.0, 3e9), "lat_lowestmode": (-90.0, 90.0), "lon_lowestmode": (-180.0, 180.0)}
 
@@ -54,30 +57,35 @@ def _keys(seed: int) -> pl.Expr:
 def read_footprints_csv(path: Path) -> pl.DataFrame:
     """Read a user's CSV of footprints: FOOTPRINT_SCHEMA first, then whatever other columns it has.
 
+    A column that is not in REQUIRED_COLUMNS may be missing or have empty values; these are null.
+
     Raises:
         FootprintTableError: the file can't be read, lacks a column, holds a value of another type,
             an empty value, coordinates or times out of range, or a shot number twice.
     """
     try:
         columns = pl.scan_csv(path).collect_schema().names()
-        missing = [name for name in FOOTPRINT_SCHEMA if name not in columns]
+        missing = [name for name in REQUIRED_COLUMNS if name not in columns]
         if missing:
             raise FootprintTableError(
                 f"The footprint table {path} lacks the column {missing[0]}; "
-                f"it must have {', '.join(FOOTPRINT_SCHEMA)}."
+                f"it must have {', '.join(REQUIRED_COLUMNS)}."
             )
-        table = pl.read_csv(path, schema_overrides=FOOTPRINT_SCHEMA, infer_schema_length=None)
+        dtypes = {name: dtype for name, dtype in FOOTPRINT_SCHEMA.items() if name in columns}
+        table = pl.read_csv(path, schema_overrides=dtypes, infer_schema_length=None)
     except OSError as error:
         raise FootprintTableError(f"The footprint table {path} can't be read: {error.strerror}.") from error
     except pl.exceptions.PolarsError as error:
         problem = str(error).partition("\n")[0].rstrip(".")
         raise FootprintTableError(f"The footprint table {path} can't be read: {problem}.") from error
     _validate(table, path)
+    lacking = {name: dtype for name, dtype in FOOTPRINT_SCHEMA.items() if name not in columns}
+    table = table.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in lacking.items())
     return table.select(*FOOTPRINT_SCHEMA, *(name for name in columns if name not in FOOTPRINT_SCHEMA))
 
 
 def _validate(table: pl.DataFrame, path: Path) -> None:
-    for name in FOOTPRINT_SCHEMA:
+    for name in REQUIRED_COLUMNS:
         if table[name].null_count():
             raise FootprintTableError(f"The footprint table {path} has an empty value in the column {name}.")
     for name, (lowest, highest) in _LIMITS.items():

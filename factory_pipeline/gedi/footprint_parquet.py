@@ -18,8 +18,10 @@ _NAMES = ("granule", "beam")
 def write_footprints(path: Path, footprints: pl.DataFrame) -> None:
     """Write what `read_granule` gives; the same footprints give the same bytes.
 
-    The columns come back from `pl.read_parquet` with their dtypes, in the same order.
+    The columns come back from `pl.read_parquet` with their dtypes, in the same order, without those of dtype
+    Null: Parquet would give them back as numbers.
     """
+    footprints = footprints.select(column for column in footprints if column.dtype != pl.Null)
     table = footprints.drop(_NAMES).to_arrow(compat_level=pl.CompatLevel.oldest())
     for name in _NAMES:
         table = table.append_column(name, _indexed(footprints[name]))

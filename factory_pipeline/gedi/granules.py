@@ -3,8 +3,10 @@
 Format: GEDI L4A Footprint Level Aboveground Biomass Density, Version 2 (doi:10.3334/ORNLDAAC/2056).
 """
 
+import errno
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,9 +44,23 @@ FOOTPRINT_SCHEMA: dict[str, type[pl.DataType]] = {
 since GEDI_EPOCH, coordinates are in degrees (WGS 84), agbd and agbd_se in Mg/ha. Fields that a recipe
 asks for beside these follow, in the granule's own dtypes."""
 
+REQUIRED_FIELDS = ("shot_number", "delta_time", "lat_lowestmode", "lon_lowestmode", "agbd", "agbd_se")
+"""What every granule must hold; other fields are null where a granule lacks them."""
+
+FIELD_PRESETS: dict[str, dict[str, str]] = {
+    "002": {},
+    "003": {
+        "l2_quality_flag": "l2a_quality_flag_rel3",
+        "l4_quality_flag": "l4a_quality_flag_rel3",
+    },
+}
+"""By the version in a granule's name: what a field of FOOTPRINT_SCHEMA is called in the beams, where that is
+another name. A version that is not listed is read by the preset of the newest."""
+
+_SUFFIX = re.compile(r"\.(h5|hdf5)", re.IGNORECASE)
 _NAME = re.compile(
     r"GEDI04_A_(?P<year>\d{4})(?P<day>\d{3})(?P<time>\d{6})_O(?P<orbit>\d+)_(?P<part>\d+)_T(?P<track>\d+)"
-    r"_02_[^_]+_[^_]+_V(?P<version>.+?)(?:\.h5)?"
+    r"_02_(?P<software>[^_]+)_(?P<production>[^_]+)_V(?P<version>.+?)"
 )
 _BEAM = re.compile(r"BEAM[01]{4}")
 _SECONDS_PER_DAY = 86_400
@@ -63,6 +79,25 @@ class GranuleName:
     """Reference ground track."""
     version: str
     """What follows `_V`, such as `002`."""
+    software: str
+    """Version of the processing software, such as `002`."""
+    production: str
+    """Number of the production, such as `01`."""
+
+    @property
+    def acquisition(self) -> tuple[int, int, int]:
+        """What all productions of one granule share: orbit, sub-orbit granule, track."""
+        return self.orbit, self.part, self.track
+
+    @property
+    def rank(self) -> tuple[tuple[int, str], ...]:
+        """Orders the productions of one granule: the newest has the greatest."""
+        return tuple(_numbered(text) for text in (self.version, self.software, self.production))
+
+
+def _numbered(text: str) -> tuple[int, str]:
+    digits = re.match(r"\d+", text)
+    return int(digits[0]) if digits else -1, text
 
 
 @dataclass(frozen=True)
@@ -101,7 +136,7 @@ def parse_granule_name(name: str) -> GranuleName:
     Raises:
         GranuleError: the name does not follow GRANULE_PATTERN.
     """
-    parts = _NAME.fullmatch(name)
+    parts = _NAME.fullmatch(granule_stem(name))
     if parts is None:
         raise GranuleError(f"The file {name} is not named like a GEDI L4A granule, {GRANULE_PATTERN}.")
     return GranuleName(
@@ -110,7 +145,15 @@ def parse_granule_name(name: str) -> GranuleName:
         part=int(parts["part"]),
         track=int(parts["track"]),
         version=parts["version"],
+        software=parts["software"],
+        production=parts["production"],
     )
+
+
+def granule_stem(name: str) -> str:
+    """Return a granule's name without `.h5` or `.hdf5`, however that is spelt."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and _SUFFIX.fullmatch(f".{suffix}") else name
 
 
 def _acquired(name: str, parts: re.Match[str]) -> datetime:
@@ -125,69 +168,118 @@ def _acquired(name: str, parts: re.Match[str]) -> datetime:
     return time.replace(tzinfo=UTC)
 
 
-def list_granules(source: str) -> list[GranuleFile]:
-    """Every `.h5` file that lies directly in a folder or under an object-store prefix, ordered by name.
+@dataclass(frozen=True)
+class Listing:
+    """What a source of granules holds."""
+
+    granules: tuple[GranuleFile, ...]
+    """Ordered by name."""
+    ignored: Mapping[str, str]
+    """What is not read: a path in the source, and why."""
+
+
+def list_source(source: str) -> Listing:
+    """List every `.h5` or `.hdf5` file that lies directly in a folder or under an object-store prefix.
 
     `source` is a path, or a URL that obstore knows (`s3://`, `gs://`, `az://`, `https://` of a WebDAV
     server, `file://`); credentials come from the environment. A file with another name than
-    GRANULE_PATTERN is listed too, so that it can be set aside with its reason.
+    GRANULE_PATTERN is listed too, so that it can be set aside with its reason. Granules in sub-folders are
+    not read; they are named in `ignored`.
 
     Raises:
-        GranuleError: there is no such folder, or it holds no `.h5` file.
-        GranuleUnavailableError: the object store does not answer or refuses.
+        GranuleError: there is no such folder, or it holds no such file.
+        GranuleUnavailableError: the folder or the object store does not answer or refuses.
     """
-    found = _list_store(source) if remote.is_url(source) else _list_folder(source)
+    if remote.is_url(source):
+        found, ignored = _list_store(source)
+    else:
+        try:
+            found, ignored = _list_folder(source)
+        except OSError as error:
+            raise GranuleUnavailableError(
+                f"The granule folder {source} can't be listed: {error.strerror or error}."
+            ) from error
     if not found:
-        raise GranuleError(f"{remote.display(source)} holds no granule (a file named {GRANULE_PATTERN}).")
-    return sorted(found, key=lambda granule: granule.name)
+        below = f" Its sub-folders do ({next(iter(ignored))}): name one of them." if ignored else ""
+        raise GranuleError(
+            f"{remote.display(source)} holds no granule (a file named {GRANULE_PATTERN}).{below}"
+        )
+    return Listing(tuple(sorted(found, key=lambda granule: granule.name)), ignored)
 
 
-def _list_folder(source: str) -> list[GranuleFile]:
+def list_granules(source: str) -> list[GranuleFile]:
+    """Return the granules of `list_source`."""
+    return list(list_source(source).granules)
+
+
+def _list_folder(source: str) -> tuple[list[GranuleFile], dict[str, str]]:
     folder = Path(source)
     if not folder.is_dir():
         raise GranuleError(f"The granule folder {folder} does not exist or is not a folder.")
     found = []
-    for path in folder.iterdir():
-        if _is_granule(path.name) and path.is_file():
-            facts = path.stat()
+    ignored = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            below = sum(is_granule_file(name) for _, _, names in os.walk(path) for name in names)
+            if below:
+                ignored[f"{path.name}/"] = f"{IN_SUBFOLDER}; it holds {below} such files"
+        elif is_granule_file(path.name) and path.is_file():
+            try:
+                facts = path.stat()
+            except FileNotFoundError:
+                continue  # it has gone since the folder was listed
             found.append(GranuleFile(source, path.name, facts.st_size, str(facts.st_mtime_ns)))
-    return found
+    return found, ignored
 
 
-def _list_store(source: str) -> list[GranuleFile]:
+def _list_store(source: str) -> tuple[list[GranuleFile], dict[str, str]]:
     found = []
-    for entry in remote.list_objects(source):
-        if _is_granule(entry["path"]):
+    objects, prefixes = remote.list_objects(source)
+    for entry in objects:
+        if is_granule_file(entry["path"]):
             version = entry["e_tag"] or entry["last_modified"].isoformat()
             found.append(GranuleFile(source, entry["path"], entry["size"], version))
-    return found
+    return found, {f"{prefix.rstrip('/')}/": IN_SUBFOLDER for prefix in sorted(prefixes)}
 
 
-def _is_granule(name: str) -> bool:
-    return name.endswith(".h5") and not name.startswith(".")
+IN_SUBFOLDER = "sub-folders are not read; name it as the input to read it"
+
+
+def is_granule_file(name: str) -> bool:
+    """Whether a file may be a granule by its ending."""
+    return granule_stem(name) != name and not name.startswith(".")
 
 
 def read_granule(granule: GranuleFile, extra_fields: Sequence[str] = ()) -> pl.DataFrame:
     """All footprints of a granule, beam after beam, in FOOTPRINT_SCHEMA and then the extra fields.
 
     Only the fields that are asked for are read. An extra field is named by its path in the beam group,
-    such as `sensitivity` or `land_cover_data/landsat_treecover`, and so is its column.
+    such as `sensitivity` or `land_cover_data/landsat_treecover`, and so is its column. Fields that have
+    other names in the granule's version are read by FIELD_PRESETS. A field that is not in REQUIRED_FIELDS is
+    null where a beam lacks it; no other value is ever null.
 
     Raises:
         GranuleError: the name is not a granule's, the file is no HDF5 or truncated, there is no beam,
-            or a beam lacks a field, has fields of unequal lengths or values that don't fit.
+            or a beam lacks a required field, has fields of unequal lengths or values that don't fit.
         GranuleUnavailableError: the file can't be reached now; a later try may succeed.
     """
-    parse_granule_name(granule.name)
+    preset = field_preset(parse_granule_name(granule.name).version)
     fields = {name: dtype for name, dtype in FOOTPRINT_SCHEMA.items() if name not in ("granule", "beam")}
     own_dtype = {name: None for name in extra_fields if name not in FOOTPRINT_SCHEMA}
     with _open(granule) as file:
         names = sorted(name for name in file if _BEAM.fullmatch(name))
         if not names:
             raise GranuleError(f"The granule {granule.name} holds no beam (a group BEAMxxxx).")
-        beams = [_read_beam(file, name, granule, {**fields, **own_dtype}) for name in names]
+        beams = [_read_beam(file, name, granule, {**fields, **own_dtype}, preset) for name in names]
     is_alike = all(beam.schema == beams[0].schema for beam in beams)
     return pl.concat(beams, how="vertical" if is_alike else "vertical_relaxed")
+
+
+def field_preset(version: str) -> Mapping[str, str]:
+    """Return the names of fields in granules of a version."""
+    return FIELD_PRESETS.get(version, FIELD_PRESETS[max(FIELD_PRESETS)])
 
 
 @contextmanager
@@ -197,16 +289,36 @@ def _open(granule: GranuleFile) -> Iterator[h5py.File]:
     try:
         with h5py.File(_openable(granule), "r") as file:
             yield file
-    except (FileNotFoundError, PermissionError, TimeoutError) as error:
-        raise GranuleUnavailableError(
-            f"The granule {granule.name} can't be opened: {type(error).__name__}."
-        ) from error
     except obstore.exceptions.BaseError as error:
         raise GranuleUnavailableError(
             f"The granule {granule.name} can't be fetched: {remote.describe(error)}."
         ) from error
+    except MemoryError as error:
+        raise GranuleUnavailableError(f"There is too little memory to read {granule.name}.") from error
     except (OSError, RuntimeError, KeyError) as error:
+        if code := transient_errno(error):
+            raise GranuleUnavailableError(
+                f"The granule {granule.name} can't be read now: {os.strerror(code)}."
+            ) from error
         raise GranuleError(_why_unreadable(granule, str(error))) from error
+
+
+_OF_THE_CONTENT = {errno.EINVAL, errno.EOVERFLOW, errno.EFBIG, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO}
+"""What the system answers where a damaged file leads to impossible positions, or a name is no file's."""
+
+
+def transient_errno(error: BaseException) -> int | None:
+    """Return the system's error number of a failed access that another try may not meet, else None.
+
+    Every error of the operating system is one, such as a lock, a network file system that is away, too many
+    open files or a missing permission: it says nothing about the file's content. h5py has the number as
+    `errno` or, for what fails inside HDF5, in its words.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        named = re.search(r"errno = (\d+)", str(error))
+        number = int(named[1]) if named else None
+    return number if number and number not in _OF_THE_CONTENT else None
 
 
 def _openable(granule: GranuleFile) -> Path | remote.RangeFile:
@@ -225,16 +337,29 @@ def _why_unreadable(granule: GranuleFile, message: str) -> str:
 
 
 def _read_beam(
-    file: h5py.File, beam: str, granule: GranuleFile, fields: dict[str, type[pl.DataType] | None]
+    file: h5py.File,
+    beam: str,
+    granule: GranuleFile,
+    fields: dict[str, type[pl.DataType] | None],
+    preset: Mapping[str, str],
 ) -> pl.DataFrame:
     where = f"{beam} of granule {granule.name}"
     group = file[beam]
-    columns = {field: _read_field(group, field, dtype, where) for field, dtype in fields.items()}
+    columns: dict[str, pl.Series] = {}
+    for field, dtype in fields.items():
+        name = preset.get(field, field)
+        # Some releases keep the earlier name.
+        name = name if name in group else field
+        if name in group or field in REQUIRED_FIELDS:
+            columns[field] = _read_field(group, name, dtype, where)
+        else:
+            shots = columns["shot_number"].len()
+            columns[field] = pl.Series(field, [None], dtype=dtype or pl.Null).new_from_index(0, shots)
     shots = columns["shot_number"].len()
     for field, column in columns.items():
         if column.len() != shots:
             raise GranuleError(f"The field {field} in {where} has {column.len()} values for {shots} shots.")
-    columns["granule"] = pl.Series([granule.name.removesuffix(".h5")]).new_from_index(0, shots)
+    columns["granule"] = pl.Series([granule_stem(granule.name)]).new_from_index(0, shots)
     columns["beam"] = pl.Series([beam]).new_from_index(0, shots)
     return pl.DataFrame({name: columns[name] for name in dict.fromkeys([*FOOTPRINT_SCHEMA, *fields])})
 

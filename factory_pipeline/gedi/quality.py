@@ -62,7 +62,7 @@ def filter_footprints(files: Sequence[Path], recipe: Recipe, build: BuildFiles) 
         ledger = _ParquetTable(stack, build.stage_rejects("quality"), pl.Schema(REJECT_SCHEMA))
         tables = {split: _ParquetTable(stack, build.quality(split), schema) for split in recipe.splits}
         for position, path in enumerate(files):
-            footprints = pl.read_parquet(path, columns=list(schema)).cast(schema)
+            footprints = _read(path, schema)
             total += footprints.height
             passed, rejects = sieve.sift(position, footprints)
             by_split, homeless = _split(passed, recipe)
@@ -80,12 +80,26 @@ def filter_footprints(files: Sequence[Path], recipe: Recipe, build: BuildFiles) 
 
 
 def _schema(files: Sequence[Path], footprints: Footprints) -> pl.Schema:
-    """Columns of the footprints; the dtypes of extra fields are those of the first file, if there is one."""
+    """Columns of the footprints; the dtypes of extra fields are those of the first file that has them."""
     known = pl.Schema(FOOTPRINT_SCHEMA)
-    stored = pl.read_parquet_schema(files[0]) if files else {}
     for name in footprints.extra_fields:
-        known.setdefault(name, stored.get(name, pl.Null()))
+        known.setdefault(name, pl.Null())
+    waiting = {name for name, dtype in known.items() if dtype == pl.Null}
+    for path in files:
+        if not waiting:
+            break
+        stored = pl.read_parquet_schema(path)
+        known.update({name: stored[name] for name in waiting.intersection(stored)})
+        waiting -= set(stored)
     return known
+
+
+def _read(path: Path, schema: pl.Schema) -> pl.DataFrame:
+    """Read the footprints of one file; a field that it lacks is null."""
+    stored = pl.read_parquet_schema(path)
+    footprints = pl.read_parquet(path, columns=[name for name in schema if name in stored])
+    lacking = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items() if name not in stored]
+    return footprints.with_columns(lacking).select(list(schema)).cast(schema)
 
 
 def _reasons(footprints: Footprints) -> list[str]:

@@ -41,14 +41,15 @@ def describe(error: Exception) -> str:
     return re.sub(r"\w+://\S+", "(address)", str(error).partition("\n")[0]).rstrip(".")
 
 
-def list_objects(source: str) -> Sequence["ObjectMeta"]:
-    """What lies directly under an object-store prefix.
+def list_objects(source: str) -> tuple[Sequence["ObjectMeta"], Sequence[str]]:
+    """Return the objects that lie directly under an object-store prefix, and the prefixes below it.
 
     Raises:
         GranuleUnavailableError: the URL is of no known kind, or the store does not answer or refuses.
     """
     try:
-        return obstore.list_with_delimiter(from_url(source))["objects"]
+        listed = obstore.list_with_delimiter(from_url(source))
+        return listed["objects"], listed["common_prefixes"]
     except obstore.exceptions.BaseError as error:
         raise GranuleUnavailableError(f"{display(source)} can't be listed: {describe(error)}.") from error
 

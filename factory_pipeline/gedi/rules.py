@@ -47,16 +47,29 @@ def check_rules(rules: Sequence[QualityRule], schema: pl.Schema) -> list[Checked
     return [_check(rule, schema) for rule in rules]
 
 
+def rule_fields(rules: Sequence[QualityRule]) -> frozenset[str]:
+    """Return the fields that rules look at.
+
+    Raises:
+        RecipeError: a rule is no SQL expression.
+    """
+    return frozenset(name for rule in rules for name in _parse(rule).meta.root_names())
+
+
 def without_nan(footprints: pl.DataFrame) -> pl.DataFrame:
     """The same table with null for NaN, which polars holds for the greatest number; null passes nothing."""
     return footprints.with_columns(cs.float().fill_nan(None))
 
 
-def _check(rule: QualityRule, schema: pl.Schema) -> CheckedRule:
+def _parse(rule: QualityRule) -> pl.Expr:
     try:
-        expression = pl.sql_expr(rule.keep)
+        return pl.sql_expr(rule.keep)
     except pl.exceptions.PolarsError as error:
         raise RecipeError(_sentence(rule, str(error))) from error
+
+
+def _check(rule: QualityRule, schema: pl.Schema) -> CheckedRule:
+    expression = _parse(rule)
     unknown = sorted(set(expression.meta.root_names()) - set(schema))
     if unknown:
         raise RecipeError(

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import polars as pl
 
-from factory_pipeline.errors import GranuleError
+from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.gedi.aggregate import Aggregation, aggregate_granules, read_aggregation
 from factory_pipeline.gedi.aggregate import unread_granules as unread_of_source
 from factory_pipeline.gedi.batches import BatchPlan, plan_batches
 from factory_pipeline.gedi.footprint_csv import read_footprints_csv, write_footprints_csv
 from factory_pipeline.gedi.plots import plot_distribution
 from factory_pipeline.gedi.quality import QualityCounts, filter_footprints
+from factory_pipeline.gedi.remote import display
+from factory_pipeline.gedi.rules import rule_fields
 from factory_pipeline.gedi.sampling import sample_footprints
 from factory_pipeline.gedi.unusable import part_unusable
 from factory_pipeline.rejects import reject_frame
@@ -22,28 +24,69 @@ from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import write_whole
 
 
-def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> Aggregation:
-    """Read the granules that are new; nothing, where a CSV is given for every split.
+def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> Aggregation | None:
+    """Read the granules that are new; None, where a CSV is given for every split.
 
     Raises:
-        GranuleError: there is no granule, or none that can be used.
+        GranuleError: there is no granule, or none that can be used, or none has a field that is asked for.
+        GranuleUnavailableError: a granule can't be read for a reason that may pass: the dataset is not made
+            without it.
+        RecipeError: a rule can't be parsed.
     """
     if not settings.splits_from_granules:
-        return Aggregation(files=(), granules={}, set_aside={}, read=())
+        return None
+    footprints = settings.recipe.footprints
     aggregation = aggregate_granules(
         settings.granules,
         settings.files.footprints,
-        settings.recipe.footprints.extra_fields,
+        footprints.extra_fields,
         settings.workers,
         on_granule,
+        rule_fields(footprints.rules),
     )
+    if aggregation.unavailable:
+        _refuse_unavailable(settings, aggregation)
     if not aggregation.granules:
         first = next(iter(aggregation.set_aside.values()))
         raise GranuleError(
-            f"None of the {len(aggregation.set_aside)} granules in {settings.granules} can be used; "
+            f"None of the {len(aggregation.set_aside)} granules {_where(settings)} can be used; "
             f"the first: {first}"
         )
+    for field in footprints.extra_fields:
+        if all(field in lacking for lacking in aggregation.lacking.values()):
+            raise GranuleError(
+                f"None of the {len(aggregation.granules)} granules {_where(settings)} has the field"
+                f" {field} in every beam; correct or remove it in extra_fields."
+            )
     return aggregation
+
+
+def _refuse_unavailable(settings: BuildSettings, aggregation: Aggregation) -> None:
+    names = list(aggregation.unavailable)
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    raise GranuleUnavailableError(
+        f"{aggregation.unavailable[names[0]].rstrip('.')}{others}, after several tries. The dataset is not"
+        f" made without it: make it readable or remove it {_where(settings)}, and run the same command again."
+    )
+
+
+def _where(settings: BuildSettings) -> str:
+    """Say where the granules are, without credentials."""
+    shown = display(settings.granules)
+    return f"in {shown[0].lower()}{shown[1:]}"
+
+
+def aggregated(settings: BuildSettings) -> Aggregation | None:
+    """Return what `aggregate` put into the store; None, where a CSV is given for every split.
+
+    Raises:
+        GranuleError: the manifest can't be read.
+        RecipeError: a rule can't be parsed.
+    """
+    if not settings.splits_from_granules:
+        return None
+    footprints = settings.recipe.footprints
+    return read_aggregation(settings.files.footprints, footprints.extra_fields, rule_fields(footprints.rules))
 
 
 def filter_by_quality(settings: BuildSettings) -> QualityCounts:
@@ -82,9 +125,8 @@ def _append(ledger: Path, rejects: pl.DataFrame) -> None:
 
 
 def _aggregated(settings: BuildSettings) -> Sequence[Path]:
-    if not settings.splits_from_granules:
-        return ()
-    return read_aggregation(settings.files.footprints, settings.recipe.footprints.extra_fields).files
+    aggregation = aggregated(settings)
+    return aggregation.files if aggregation else ()
 
 
 def plan_subset(settings: BuildSettings) -> BatchPlan:
@@ -124,10 +166,8 @@ def plan_subset(settings: BuildSettings) -> BatchPlan:
 
 def footprints_in(settings: BuildSettings) -> int:
     """Footprints that came in: of all granules that were read, and of the CSVs that were given."""
-    from_granules = 0
-    if settings.splits_from_granules:
-        store, extra_fields = settings.files.footprints, settings.recipe.footprints.extra_fields
-        from_granules = read_aggregation(store, extra_fields).footprints
+    aggregation = aggregated(settings)
+    from_granules = aggregation.footprints if aggregation else 0
     given = [*settings.aggregated_csv.values(), *settings.subset_csv.values()]
     return from_granules + sum(read_footprints_csv(path).height for path in given)
 

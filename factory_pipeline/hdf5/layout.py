@@ -18,14 +18,17 @@ FILE_ATTRIBUTES = ("recipe", "recipe_hash", "extraction_hash", "software_version
 """`extraction_hash` is of the part of the recipe that decides a sample's content; fused files share it."""
 
 
-def lay_out(file: h5py.File, fields: Sequence[Field], length: int, recipe: Recipe, split: str) -> None:
+def lay_out(file: h5py.File, fields: Sequence[Field], length: int, recipe: Recipe | None, split: str) -> None:
     """Make every dataset for `length` samples, still without content, and all attributes.
 
-    No clock time is stored, so that the same content gives the same bytes.
+    No clock time is stored, so that the same content gives the same bytes. Samples of others have no recipe.
     """
-    values = recipe.canonical_json(), recipe.digest(), recipe.extraction_digest(), __version__, split
-    for name, value in zip(FILE_ATTRIBUTES, values, strict=True):
-        file.attrs[name] = value
+    if recipe is None:
+        file.attrs["software_version"], file.attrs["split"] = __version__, split
+    else:
+        values = recipe.canonical_json(), recipe.digest(), recipe.extraction_digest(), __version__, split
+        for name, value in zip(FILE_ATTRIBUTES, values, strict=True):
+            file.attrs[name] = value
     for field in fields:
         dataset = file.create_dataset(
             field.path,
@@ -70,7 +73,8 @@ class ChunkIndex:
             ValueError: a chunk is missing, or isn't one shuffled, deflated sample.
         """
         length, *shape = dataset.shape
-        if dataset.chunks != (1, *shape) or dataset.compression != "gzip" or not dataset.shuffle:
+        is_plain = dataset.compression == "gzip" and dataset.shuffle and not dataset.fletcher32
+        if dataset.chunks != (1, *shape) or not is_plain:
             raise ValueError(f"{dataset.name} is not stored as one shuffled, deflated chunk per sample")
         offsets = np.zeros(length, np.int64)
         sizes = np.zeros(length, np.int64)

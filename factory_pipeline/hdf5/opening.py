@@ -1,44 +1,93 @@
 """Opening a dataset file, and saying in one sentence why it isn't one."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, chunk_shape
-from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields
+from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields, encode_text
+from factory_pipeline.recipe import S2_BANDS
 
 SENTINEL2 = f"{DATA}/Sentinel-2 L2A"
 
 
 @contextmanager
 def open_dataset(path: Path) -> Iterator[h5py.File]:
-    """Open a dataset file for reading.
+    """Open a dataset file for reading that this software made.
 
     Raises:
-        DatasetFileError: the file is missing, truncated, no HDF5 file, or made by something else.
+        DatasetFileError: the file is missing, truncated, no HDF5 file, can't be read now, or was made by
+            something else.
+    """
+    with open_samples(path) as file:
+        if not is_own(file):
+            raise DatasetFileError(
+                f"The file {path} has samples but no attributes {', '.join(FILE_ATTRIBUTES)}: something else"
+                " made it. factory create-dataset --fuse-hdf5-datasets fuses such files."
+            )
+        yield file
+
+
+@contextmanager
+def open_samples(path: Path) -> Iterator[h5py.File]:
+    """Open a file with samples for reading, whatever made it: the group `data` alone is needed.
+
+    Raises:
+        DatasetFileError: the file is missing, truncated, no HDF5 file, can't be read now, or holds no
+            samples.
     """
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
         raise DatasetFileError(f"The dataset file {path} is missing.") from None
     except OSError as error:
+        if error.errno:
+            raise DatasetFileError(
+                f"The dataset file {path} can't be read now: {os.strerror(error.errno)}."
+            ) from error
         raise DatasetFileError(f"The dataset file {path} is truncated or no HDF5 file: {error}.") from error
     with file:
-        if SENTINEL2 not in file or not set(FILE_ATTRIBUTES) <= set(file.attrs):
+        if not isinstance(file.get(SENTINEL2), h5py.Dataset) or file[SENTINEL2].ndim != 4:
             raise DatasetFileError(
-                f"The file {path} is no dataset file: it lacks {SENTINEL2} or an attribute"
-                f" of {', '.join(FILE_ATTRIBUTES)}."
+                f"The file {path} is no dataset file: it lacks {SENTINEL2}, of (samples, bands, rows,"
+                " columns)."
             )
         yield file
 
 
-def fields_of(file: h5py.File) -> tuple[Field, ...]:
-    """What a file with this file's bands and window holds."""
+def is_own(file: h5py.File) -> bool:
+    """Whether this software made the file: it then has every attribute and dataset of ours."""
+    return set(FILE_ATTRIBUTES) <= set(file.attrs)
+
+
+def bands_of(file: h5py.File) -> tuple[str, ...]:
+    """Return the reflectance bands of a file, without SCL.
+
+    Raises:
+        DatasetFileError: the file does not name them, and they are not as many as the usual ones.
+    """
     sentinel2 = file[SENTINEL2]
-    return dataset_fields(list(sentinel2.attrs.get("band_names", ()))[1:], sentinel2.shape[-1])
+    named = tuple(str(name) for name in sentinel2.attrs.get("band_names", ()))[1:]
+    bands = named or S2_BANDS
+    if sentinel2.shape[1] != 1 + len(bands):
+        raise DatasetFileError(
+            f"The file {file.filename} has {sentinel2.shape[1]} layers in {SENTINEL2}, not {1 + len(bands)}:"
+            f" SCL, {', '.join(bands)}."
+        )
+    return bands
+
+
+def fields_of(file: h5py.File) -> tuple[Field, ...]:
+    """What a file with this file's bands and window holds; of a file of others the group `data` alone."""
+    fields = dataset_fields(bands_of(file), file[SENTINEL2].shape[-1])
+    return fields if is_own(file) else tuple(field for field in fields if field.group == DATA)
 
 
 def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
@@ -61,6 +110,43 @@ def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
         elif tuple(dataset.attrs.get("band_names", ())) != field.band_names:
             differences.append(f"{field.path} has other bands than {', '.join(field.band_names)}")
     return differences
+
+
+def missing_fields(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
+    """Where a file of others lacks a field or has it in another shape, a clause for each.
+
+    Its storage, text types and number types may be any; a column of one value may have no axis of its own.
+    """
+    length = len(file[SENTINEL2])
+    problems = []
+    for field in fields:
+        dataset = file.get(field.path)
+        if not isinstance(dataset, h5py.Dataset):
+            problems.append(f"{field.path} is missing")
+        elif dataset.shape != (length, *field.shape) and (dataset.shape, field.shape) != ((length,), (1,)):
+            problems.append(f"{field.path} is {dataset.shape}, not {(length, *field.shape)}")
+    return problems
+
+
+def read_values(file: h5py.File, field: Field, start: int, stop: int) -> NDArray[Any]:
+    """Read a field of some samples in the dtype and shape of our files, whatever those of the file are.
+
+    Raises:
+        DatasetFileError: a value does not fit: it is never cut or wrapped.
+    """
+    dataset = file[field.path]
+    stored = dataset[start:stop]
+    shape = (stop - start, *field.shape)
+    if field.is_text:
+        texts = [text.decode() if isinstance(text, bytes) else str(text) for text in stored.reshape(-1)]
+        return encode_text(field.name, texts, field.dtype.itemsize).reshape(shape)
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = stored.astype(field.dtype).reshape(shape)
+    if field.dtype.kind in "iu" and not np.array_equal(values, stored.reshape(shape)):
+        raise DatasetFileError(
+            f"The file {file.filename} has values in {field.path} that are no {field.dtype}."
+        )
+    return values
 
 
 def _told(dtype: object, shape: tuple[int, ...], chunks: tuple[int, ...] | None) -> str:

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +11,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.codec import decode_chunk
 from factory_pipeline.hdf5.layout import ChunkIndex
-from factory_pipeline.hdf5.opening import fields_of, open_dataset, schema_differences
-from factory_pipeline.hdf5.schema import DATA
+from factory_pipeline.hdf5.opening import (
+    fields_of,
+    is_own,
+    missing_fields,
+    open_dataset,
+    open_samples,
+    read_values,
+    schema_differences,
+)
+from factory_pipeline.hdf5.schema import DATA, Field
 
 __all__ = ["DEFAULT_FIELDS", "LABEL", "DatasetSummary", "FusedDataset", "describe", "open_dataset"]
 
@@ -34,6 +44,7 @@ class DatasetSummary:
 
     path: Path
     split: str
+    """Empty where the file does not say it."""
     samples: int
     file_bytes: int
     bands: tuple[str, ...]
@@ -47,15 +58,16 @@ class DatasetSummary:
     crs: dict[str, int]
     """Samples by CRS."""
     recipe: str
-    """Canonical JSON."""
+    """Canonical JSON; empty for samples that other software made."""
     recipe_hash: str
     software_version: str
+    """Empty where the file does not say it."""
 
     def __str__(self) -> str:
         window = self.shapes["Sentinel-2 L2A"][-1]
         lines = [
             ("File", f"{self.path} ({self.file_bytes / 1e6:.1f} MB)"),
-            ("Split", self.split),
+            ("Split", self.split or "not said"),
             ("Samples", f"{self.samples:,}"),
             ("Window", f"{window} x {window} pixels"),
             ("Bands", " ".join(self.bands)),
@@ -66,7 +78,10 @@ class DatasetSummary:
                 ("Acquired", f"{self.dates[0]:%Y-%m-%d} to {self.dates[1]:%Y-%m-%d}"),
                 ("CRS", ", ".join(f"{name} ({count:,})" for name, count in self.crs.items())),
             ]
-        lines += [("Recipe", self.recipe_hash[:12]), ("Version", self.software_version)]
+        lines += [
+            ("Recipe", self.recipe_hash[:12] or "none: the samples were made by other software"),
+            ("Version", self.software_version or "not said"),
+        ]
         return "\n".join(f"{label + ':':<10}{value}" for label, value in lines)
 
 
@@ -76,16 +91,17 @@ def describe(path: Path) -> DatasetSummary:
     Raises:
         DatasetFileError: the file is missing, truncated or no dataset file.
     """
-    with open_dataset(path) as file:
+    with open_samples(path) as file:
         fields = fields_of(file)
-        if differences := schema_differences(file, fields):
+        differences = schema_differences(file, fields) if is_own(file) else missing_fields(file, fields)
+        if differences:
             raise DatasetFileError(f"The schema of {path} differs: {'; '.join(differences)}.")
         agbd = file[f"{DATA}/AGBD Values"][:]
         seconds = file[f"{DATA}/GEDI Delta Time"][:].astype(np.float64)
-        codes, counts = np.unique(file[f"{DATA}/CRS"][:], return_counts=True)
+        codes, counts = np.unique(file[f"{DATA}/CRS"][:].astype("S"), return_counts=True)
         return DatasetSummary(
             path=path,
-            split=file.attrs["split"],
+            split=str(file.attrs.get("split", "")),
             samples=len(agbd),
             file_bytes=path.stat().st_size,
             bands=fields[0].band_names,
@@ -93,9 +109,9 @@ def describe(path: Path) -> DatasetSummary:
             agbd_range=(float(agbd.min()), float(agbd.max())) if len(agbd) else None,
             dates=(shot_time(float(seconds.min())), shot_time(float(seconds.max()))) if len(agbd) else None,
             crs={code.decode(): int(count) for code, count in zip(codes, counts, strict=True)},
-            recipe=file.attrs["recipe"],
-            recipe_hash=file.attrs["recipe_hash"],
-            software_version=file.attrs["software_version"],
+            recipe=str(file.attrs.get("recipe", "")),
+            recipe_hash=str(file.attrs.get("recipe_hash", "")),
+            software_version=str(file.attrs.get("software_version", "")),
         )
 
 
@@ -105,6 +121,8 @@ def shot_time(seconds: float) -> datetime:
 
 class FusedDataset:
     """The samples of a dataset file, by index: a map-style dataset as `torch.utils.data.DataLoader` takes it.
+
+    Files of other software with the same datasets are read too, through HDF5 where their storage differs.
 
     Needs no torch. Chunks are read by position and decoded outside HDF5, whose one lock would let only one
     thread read. Workers may be forked or spawned: a fork reads through the same descriptor, which has no
@@ -137,9 +155,13 @@ class FusedDataset:
         self._threads = threads
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
         self._indexes: dict[str, ChunkIndex] = {}
+        self._by_hdf5: dict[str, Field] = {}
+        self._file: tuple[int, h5py.File] | None = None
+        self._lock = threading.Lock()
         self._columns: Sample = {}
         self._layers: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
-        with open_dataset(self._path) as file:
+        with open_samples(self._path) as file:
+            is_ours = is_own(file)
             known = {
                 field.name: field for field in fields_of(file) if field.path in file and field.group == DATA
             }
@@ -148,14 +170,21 @@ class FusedDataset:
                     raise DatasetFileError(f"{path} has no field {name!r}; it has {', '.join(known)}.")
                 dataset = file[known[name].path]
                 self._length = len(dataset)
-                if known[name].is_raster:
-                    try:
-                        self._indexes[key] = ChunkIndex.of(dataset)
-                    except ValueError as error:
+                if not known[name].is_raster:
+                    field = known[name]
+                    self._columns[key] = dataset[:] if is_ours else read_values(file, field, 0, self._length)
+                    continue
+                self._layers[key] = known[name].dtype, dataset.shape[1:]
+                try:
+                    self._indexes[key] = ChunkIndex.of(dataset)
+                    is_direct = dataset.dtype == known[name].dtype
+                except ValueError as error:
+                    if is_ours:
                         raise DatasetFileError(f"{path} can't be read: {error}.") from error
-                    self._layers[key] = dataset.dtype, dataset.shape[1:]
-                else:
-                    self._columns[key] = dataset[:]
+                    is_direct = False
+                if not is_direct:
+                    self._indexes.pop(key, None)
+                    self._by_hdf5[key] = known[name]
             self._descriptor = os.open(self._path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -207,6 +236,8 @@ class FusedDataset:
         """Read and decode every `step`-th of the wanted samples into the batch."""
         for place in range(first, len(wanted), step):
             sample = wanted[place]
+            for key, field in self._by_hdf5.items():
+                batch[key][place] = self._read_by_hdf5(field, sample)
             for key, index in self._indexes.items():
                 stored = os.pread(self._descriptor, int(index.sizes[sample]), int(index.offsets[sample]))
                 try:
@@ -215,6 +246,19 @@ class FusedDataset:
                     raise DatasetFileError(
                         f"Sample {sample} of {self._path} is damaged in {key}: {error}."
                     ) from error
+
+    def _read_by_hdf5(self, field: Field, sample: int) -> NDArray[Any]:
+        """Read a raster that other software stored, through HDF5 and its one lock."""
+        with self._lock:
+            # An open file of HDF5 does not survive a fork.
+            if self._file is None or self._file[0] != os.getpid():
+                self._file = os.getpid(), h5py.File(self._path, "r")
+            try:
+                return read_values(self._file[1], field, sample, sample + 1)[0]
+            except (OSError, RuntimeError) as error:
+                raise DatasetFileError(
+                    f"Sample {sample} of {self._path} is damaged in {field.name}."
+                ) from error
 
     def _checked(self, index: int) -> int:
         position = operator.index(index)

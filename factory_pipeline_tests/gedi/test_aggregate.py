@@ -1,6 +1,12 @@
+import errno
+import fcntl
+import json
 import os
 from pathlib import Path
+from typing import Any
 
+import h5py
+import numpy as np
 import polars as pl
 import pytest
 
@@ -8,6 +14,9 @@ from factory_pipeline.errors import GranuleError
 from factory_pipeline.gedi import aggregate
 from factory_pipeline.gedi.aggregate import aggregate_granules, read_aggregation, unread_granules
 from factory_pipeline.gedi.manifest import manifest_path
+from factory_pipeline.gedi.quality import filter_footprints
+from factory_pipeline.recipe import Footprints, Recipe
+from factory_pipeline.storage import BuildFiles
 from factory_pipeline_tests.gedi.made_granules import NAME_2020, NAME_2021, beam, write_granule
 
 
@@ -157,3 +166,110 @@ def test_a_manifest_of_something_else_is_not_overwritten(inbox: Path, store: Pat
     with pytest.raises(GranuleError, match="format 99 is not 1"):
         aggregate_granules(str(inbox), store)
     assert manifest_path(store).read_text() == '{"format": 99}'
+
+
+RULES = ("l4_quality_flag", "agbd")
+NEWER = NAME_2020.replace("_002_01_V002", "_002_02_V002")
+
+
+def test_a_field_that_no_rule_uses_need_not_be_there(inbox: Path, store: Path) -> None:
+    write_granule(inbox, NAME_2020, BEAM0000=beam(l2_quality_flag=None, surface_flag=None))
+    assert aggregate_granules(str(inbox), store, needed=RULES).granules == {NAME_2020: 5}
+    # A rule that needs it later sets the granule aside, without reading it again.
+    later = aggregate_granules(str(inbox), store, needed=(*RULES, "surface_flag"))
+    assert not later.granules
+    assert not later.read
+    assert "surface_flag is missing" in later.set_aside[NAME_2020]
+
+
+def test_extra_fields_that_some_granules_lack_pass_the_filter(
+    inbox: Path, store: Path, tmp_path: Path
+) -> None:
+    write_granule(inbox, NAME_2020)
+    write_granule(inbox, NAME_2021, BEAM0000=beam(3, first_shot=9, sensitivity=np.full(3, 0.9)))
+    aggregation = aggregate_granules(str(inbox), store, ["sensitivity"], needed=RULES)
+    recipe = Recipe(footprints=Footprints(extra_fields=("sensitivity",)))
+    counts = filter_footprints(aggregation.files, recipe, BuildFiles(tmp_path / "out"))
+    assert counts.kept == {"train": 8, "test": 0}
+    kept = pl.read_parquet(BuildFiles(tmp_path / "out").quality("train"))
+    assert kept["sensitivity"].to_list() == [None] * 5 + [0.9] * 3
+
+
+def test_the_newest_production_replaces_the_older_as_a_whole(inbox: Path, store: Path) -> None:
+    write_granule(inbox, NAME_2020)
+    assert aggregate_granules(str(inbox), store).granules == {NAME_2020: 5}
+    write_granule(inbox, NEWER, BEAM0101=beam(l4_quality_flag=np.array([1, 0, 1, 1, 1], np.uint8)))
+    aggregation = aggregate_granules(str(inbox), store)
+    assert aggregation.granules == {NEWER: 5}
+    assert aggregation.replaced == {NAME_2020: NEWER}
+    assert [path.stem for path in aggregation.files] == [NEWER.removesuffix(".h5")]
+    # The older alone counts again only where the newer can't be used.
+    (inbox / NEWER).write_bytes(b"no granule")
+    aggregation = aggregate_granules(str(inbox), store)
+    assert aggregation.granules == {NAME_2020: 5}
+    assert list(aggregation.set_aside) == [NEWER]
+    assert not aggregation.replaced
+
+
+def test_one_granule_under_two_endings_counts_once(inbox: Path, store: Path) -> None:
+    write_granule(inbox, NAME_2020)
+    write_granule(inbox, NAME_2020.replace(".h5", ".H5"))
+    assert aggregate_granules(str(inbox), store).footprints == 5
+
+
+def test_a_passing_fault_is_tried_again_at_once(
+    inbox: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_granule(inbox)
+    monkeypatch.setattr(aggregate, "PAUSES_S", (0.0, 0.0))
+    answers = iter([OSError(errno.EIO, "x"), BlockingIOError(errno.EAGAIN, "x")])
+    opened = h5py.File
+
+    def open_later(*arguments: Any, **options: Any) -> h5py.File:
+        if error := next(answers, None):
+            raise error
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(h5py, "File", open_later)
+    assert aggregate_granules(str(inbox), store).granules == {NAME_2020: 5}
+
+
+def test_a_locked_granule_is_named_and_not_remembered_as_damaged(
+    inbox: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_granule(inbox)
+    write_granule(inbox, NAME_2021)
+    monkeypatch.setattr(aggregate, "PAUSES_S", (0.0,))
+    with path.open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        locked = aggregate_granules(str(inbox), store)
+    assert list(locked.unavailable) == [NAME_2020]
+    assert locked.granules == {NAME_2021: 5}
+    assert aggregate_granules(str(inbox), store).granules == {NAME_2020: 5, NAME_2021: 5}
+
+
+def test_damage_that_an_earlier_software_remembered_is_looked_at_again(inbox: Path, store: Path) -> None:
+    path = write_granule(inbox)
+    state = path.stat()
+    store.mkdir()
+    record = {
+        "size": state.st_size,
+        "version": str(state.st_mtime_ns),
+        "extra_fields": [],
+        "rows": None,
+        "reason": "The granule is damaged: unable to lock file, errno = 11.",
+    }
+    manifest_path(store).write_text(json.dumps({"format": 1, "granules": {path.name: record}}))
+    assert aggregate_granules(str(inbox), store).granules == {NAME_2020: 5}
+
+
+def test_what_left_the_source_and_what_is_not_read_is_told(inbox: Path, store: Path) -> None:
+    path = write_granule(inbox, NAME_2020)
+    write_granule(inbox, NAME_2021)
+    write_granule(inbox / "later")
+    aggregate_granules(str(inbox), store)
+    path.unlink()
+    aggregate_granules(str(inbox), store)
+    known = read_aggregation(store)
+    assert known.gone == (NAME_2020,)
+    assert list(known.ignored) == ["later/"]

@@ -152,3 +152,21 @@ def test_an_empty_subset_is_an_empty_plan(tmp_path: Path) -> None:
     plan.save(tmp_path / "plan.parquet")
     assert BatchPlan.load(tmp_path / "plan.parquet").keys == []
     assert plan_batches({"train": scattered(5)}, recipe(10), plan).footprints == 5
+
+
+def test_columns_of_a_user_keep_apart_from_those_of_the_pipeline() -> None:
+    own = {name: pl.lit(name) for name in ("product_name", "item_id", "epsg", "cell", "batch", "position")}
+    train = scattered(25).with_row_index("index").with_columns(**own, note=pl.lit(1))
+    test = scattered(5).with_columns(pl.lit("dry").alias("note"), shot_number=pl.col("shot_number") + 1000)
+    plan = plan_batches({"train": train, "test": test}, recipe(10))
+    plain = plan_batches({"train": scattered(25), "test": test.drop("note")}, recipe(10))
+    assert plan.keys == plain.keys
+    assert plan.table.select(plain.table.columns).equals(plain.table)
+    added = [name for name in plan.table.columns if name not in plain.table.columns]
+    assert sorted(added) == sorted(f"extra:{name}" for name in [*own, "index", "note"])
+    assert plan.table.filter(split="train")["extra:epsg"].to_list() == ["epsg"] * 25
+    assert plan.table.filter(split="test")["extra:epsg"].to_list() == [None] * 5
+    assert plan.table["extra:note"].unique().sort().to_list() == ["1", "dry"]
+    # The columns stay where granules arrive later.
+    later = plan_batches({"train": train, "test": test}, recipe(10), plan)
+    assert later.table.equals(plan.table)

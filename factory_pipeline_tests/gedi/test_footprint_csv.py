@@ -62,3 +62,12 @@ def test_a_missing_or_empty_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     with pytest.raises(FootprintTableError, match="can't be read"):
         read_footprints_csv(tmp_path / "empty.csv")
+
+
+def test_flags_may_be_missing_or_empty_where_a_table_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    footprints(2).drop("l2_quality_flag").with_columns(surface_flag=pl.lit(None)).write_csv(path)
+    read = read_footprints_csv(path)
+    assert read.schema == footprints(0).schema
+    assert read["l2_quality_flag"].to_list() == read["surface_flag"].to_list() == [None, None]
+    assert read["l4_quality_flag"].to_list() == [1, 1]

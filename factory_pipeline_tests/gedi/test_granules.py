@@ -1,3 +1,5 @@
+import errno
+import fcntl
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from factory_pipeline.gedi.granules import (
     calendar_day,
     exact_time,
     list_granules,
+    list_source,
     parse_granule_name,
     read_granule,
 )
@@ -177,3 +180,111 @@ def test_the_last_moment_of_a_leap_year_is_its_day_366() -> None:
     days = moments.select(calendar_day(pl.col("t"))).to_series().to_list()
     assert days == [date(2020, 12, 31), date(2021, 1, 1), None, None, None]
     assert days[0].timetuple().tm_yday == 366
+
+
+RELEASE_3 = "GEDI04_A_2020036151358_O06515_02_T00198_02_003_01_V003.h5"
+
+
+def test_v003_names_of_the_flags_are_read_as_those_of_v002(tmp_path: Path) -> None:
+    fields = beam(l2_quality_flag=None, l4_quality_flag=None)
+    fields |= {"l2a_quality_flag_rel3": np.arange(5) % 2, "l4a_quality_flag_rel3": np.arange(5) % 3}
+    write_granule(tmp_path, RELEASE_3, BEAM0101={name: np.asarray(field) for name, field in fields.items()})
+    read = read_granule(only_granule(tmp_path))
+    assert read.schema == pl.Schema(FOOTPRINT_SCHEMA)
+    assert read["l2_quality_flag"].to_list() == [0, 1, 0, 1, 0]
+    assert read["l4_quality_flag"].to_list() == [0, 1, 2, 0, 1]
+
+
+def test_a_v003_granule_with_the_earlier_names_is_read_by_them(tmp_path: Path) -> None:
+    write_granule(tmp_path, RELEASE_3)
+    assert read_granule(only_granule(tmp_path))["l4_quality_flag"].to_list() == [1] * 5
+
+
+def test_a_field_that_is_not_there_is_null(tmp_path: Path) -> None:
+    write_granule(tmp_path, BEAM0000=beam(2), BEAM0101=beam(3, surface_flag=None))
+    read = read_granule(only_granule(tmp_path), ["sensitivity"])
+    assert read["surface_flag"].to_list() == [1, 1, None, None, None]
+    assert read["sensitivity"].null_count() == 5
+
+
+@pytest.mark.parametrize("ending", [".h5", ".H5", ".hdf5", ".HDF5"])
+def test_endings_in_use_are_granules_whose_name_has_no_ending(tmp_path: Path, ending: str) -> None:
+    write_granule(tmp_path, NAME_2020.removesuffix(".h5") + ending)
+    read = read_granule(only_granule(tmp_path))
+    assert read["granule"].unique().to_list() == [NAME_2020.removesuffix(".h5")]
+
+
+def test_granules_in_sub_folders_are_told_and_not_read(tmp_path: Path) -> None:
+    write_granule(tmp_path)
+    write_granule(tmp_path / "more" / "deep", NAME_2021)
+    (tmp_path / "notes").mkdir()
+    listing = list_source(str(tmp_path))
+    assert [granule.name for granule in listing.granules] == [NAME_2020]
+    assert list(listing.ignored) == ["more/"]
+    assert "1 such file" in listing.ignored["more/"]
+
+
+SYSTEM_ERRORS = [
+    "EAGAIN",
+    "EIO",
+    "EMFILE",
+    "ENFILE",
+    "ESTALE",
+    "ETIMEDOUT",
+    "EINTR",
+    "EACCES",
+    "EPERM",
+    "ENOENT",
+    "EBUSY",
+    "ENOLCK",
+    "EREMOTEIO",
+    "ECONNRESET",
+    "ENETUNREACH",
+    "EHOSTDOWN",
+    "ENOMEM",
+    "ENODEV",
+    "ENOTCONN",
+]
+
+
+@pytest.mark.parametrize("number", SYSTEM_ERRORS)
+@pytest.mark.parametrize("in_words", [False, True])
+def test_an_error_of_the_system_is_never_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, in_words: bool
+) -> None:
+    write_granule(tmp_path)
+    code = getattr(errno, number)
+    words = f"Can't read data (file read failed: errno = {code}, error message = 'something')"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(words) if in_words else OSError(code, "something")
+
+    granule = only_granule(tmp_path)
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(GranuleUnavailableError, match=f"{NAME_2020} can't be read now: "):
+        read_granule(granule)
+
+
+def test_a_granule_that_is_locked_is_not_damaged(tmp_path: Path) -> None:
+    path = write_granule(tmp_path)
+    with path.open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(GranuleUnavailableError, match="can't be read now"):
+            read_granule(only_granule(tmp_path))
+    assert read_granule(only_granule(tmp_path)).height == 5
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("02_002_01_V002", "02_002_02_V002"),
+        ("02_002_09_V002", "02_002_10_V002"),
+        ("02_002_02_V002", "02_003_01_V002"),
+        ("02_003_02_V002", "02_001_01_V003"),
+    ],
+)
+def test_productions_of_a_granule_are_ordered(older: str, newer: str) -> None:
+    start = NAME_2020.partition("02_002")[0]
+    one, other = (parse_granule_name(start + end) for end in (older, newer))
+    assert one.acquisition == other.acquisition
+    assert one.rank < other.rank
