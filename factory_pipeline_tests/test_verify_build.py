@@ -192,4 +192,4 @@ def test_a_folder_that_is_no_build_is_refused(tmp_path: Path):
     assert not is_build_output(tmp_path)
     done = CliRunner().invoke(cli, ["verify", str(tmp_path)])
     assert done.exit_code == 2
-    assert "not the output folder of a build" in done.output
+    assert "holds neither the output of a build nor an export" in done.output

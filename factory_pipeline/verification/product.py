@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import shapely
 from rasterio.warp import transform
 
+from factory_pipeline.catalog.acquisitions import newest_processings
 from factory_pipeline.catalog.items import Product
 from factory_pipeline.recipe import Recipe
 
@@ -58,34 +59,28 @@ def product_differences(
             f"the product {product.name} has {product.cloud_cover:g} % cloud cover; below"
             f" {rules.max_cloud_cover:g} % is allowed."
         )
-    if rules.candidates == 1 and not differences:
-        better = [
-            other
-            for other in _newest_of_each_acquisition(products)
-            if other.cloud_cover < product.cloud_cover
-            and _acquisition(other) != _acquisition(product)
-            and abs(other.time - shot.time) <= timedelta(days=rules.max_days)
-            and _holds_window(other, shot, recipe.window_size)
-        ]
-        if better:
-            best = min(better, key=lambda other: (other.cloud_cover, other.id))
-            differences.append(
-                f"the product {best.name} has {best.cloud_cover:g} % cloud cover and holds the window too;"
-                f" {product.name} has {product.cloud_cover:g} %."
-            )
-    return differences
-
-
-def _acquisition(product: Product) -> tuple[object, ...]:
-    """What the processings of one picture share."""
-    return product.time.replace(microsecond=0), product.grid.epsg, product.grid.left, product.grid.top
-
-
-def _newest_of_each_acquisition(products: Iterable[Product]) -> list[Product]:
-    newest: dict[tuple[object, ...], Product] = {}
-    for product in sorted(products, key=lambda product: (product.baseline, product.id)):
-        newest[_acquisition(product)] = product
-    return list(newest.values())
+    if differences:
+        return differences
+    newest = newest_processings(list(products))
+    if product.id not in {other.id for other in newest}:
+        return [f"the product {product.name} is not the newest processing of its acquisition."]
+    if rules.candidates > 1:
+        # Another product may have been tried first, and failed its scene checks.
+        return []
+    better = [
+        other
+        for other in newest
+        if other.cloud_cover < product.cloud_cover
+        and abs(other.time - shot.time) <= timedelta(days=rules.max_days)
+        and _holds_window(other, shot, recipe.window_size)
+    ]
+    if not better:
+        return []
+    best = min(better, key=lambda other: (other.cloud_cover, other.id))
+    return [
+        f"the product {best.name} has {best.cloud_cover:g} % cloud cover and holds the window too;"
+        f" {product.name} has {product.cloud_cover:g} %."
+    ]
 
 
 def _holds_window(product: Product, shot: Shot, size: int) -> bool:

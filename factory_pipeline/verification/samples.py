@@ -27,8 +27,6 @@ PIXEL_BORDER = 1e-6
 """Pixels: a footprint this near to a pixel's border may lie in either pixel."""
 RADIUS_BORDER = 1e-3
 """Metres: a pixel this near to the footprint's edge may be touched or not."""
-OFFSET = 1000
-"""Counts that products of processing baseline 04.00 and later carry on top."""
 LABEL_NODATA = -9999
 NAMED_AT_MOST = 3
 """Wrong pixels that a difference names; it counts the others."""
@@ -148,7 +146,7 @@ def _compare_product(sample: StoredSample, product: Product, shot: Shot, sources
     baseline = "provenance/Sentinel-2 Baseline"
     yield from _differs(baseline, sample.text(baseline), product.baseline)
     removed = "provenance/Sentinel-2 Offset Removed"
-    right = OFFSET if product.offset_in_pixels and sources.recipe.sentinel2.remove_offset else 0
+    right = product.offset if sources.recipe.sentinel2.remove_offset else 0
     yield from _differs(removed, sample.values[removed].tolist(), [right])
 
 
