@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,7 +15,7 @@ import click
 from factory_pipeline import cli_dataset, cli_onboarding, cli_verify
 from factory_pipeline.cli_help import FullHelpGroup, Section
 from factory_pipeline.cli_json import echo_json, json_option
-from factory_pipeline.errors import FactoryError, OnboardingError, describe_os_error
+from factory_pipeline.errors import ArgumentError, FactoryError, OnboardingError, describe_os_error
 from factory_pipeline.terminal import echo, echo_block
 from factory_pipeline.version import __version__
 
@@ -249,6 +250,8 @@ def demo(output: Path) -> None:
     # The server ends with the demo; what the web UI starts later reads the same catalog from disk.
     settings.model_copy(update={"catalog": str(archive / "stac")}).save(home)
     cli_onboarding.drop_and_wait(archive / "uploads", home, [slug(settings.recipe.name)])
+    if shutil.which("factory") is None:
+        echo(f'To type factory anywhere: export PATH="{Path(sys.executable).parent}:$PATH"')
     echo("", "Look at it:  make ui   or   factory inspect " + _short(settings.files.fused("train")))
 
 
@@ -341,6 +344,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except OnboardingError as error:
         echo(f"Error: {error} [{error.code}]", err=True)
+        sys.exit(1)
+    except ArgumentError as error:
+        echo(f"Error: {cli_dataset.describe_argument_error(error)}", err=True)
         sys.exit(1)
     except FactoryError as error:
         echo(f"Error: {error}", err=True)

@@ -1,6 +1,7 @@
 """Commands of `factory dataset`: the SDK's calls from the command line."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from factory_pipeline.cli_json import echo_json, json_option
 from factory_pipeline.terminal import confirm, echo, echo_block
 
 if TYPE_CHECKING:
+    from factory_pipeline.errors import ArgumentError
     from factory_pipeline.sdk.client import DatasetClient
     from factory_pipeline.sdk.factory import Created
 
@@ -295,6 +297,40 @@ def delete_collection(collection_id: str, yes: bool) -> None:
 
 
 ALL = [dataset, collection_group]
+
+
+AS_TYPED = {
+    "dataset_name": "NAME",
+    "dataset_version_id": "VERSION_ID",
+    "version_id": "VERSION_ID",
+    "other_version_id": "OTHER_VERSION_ID",
+    "collection_id": "--collection",
+    "split_info": "--split",
+    "labels": "--label",
+    "export_types": "--export",
+    "export_type": "EXPORT_TYPE",
+    "query": "--query",
+    "item_type": "--item-type",
+    "filter.annotation_types": "--annotations",
+    "filter.from_date": "--from-date",
+    "filter.to_date": "--to-date",
+    "filter.bbox": "--bbox",
+    "operation_list": "--operation",
+    "augmentation_list": "--augment",
+    "custom_download_path": "--output",
+}
+"""What a user types for the arguments of the SDK's calls."""
+
+
+def describe_argument_error(error: "ArgumentError") -> str:
+    """Return the message of an ArgumentError with the option or argument that the user typed."""
+    for argument in sorted(AS_TYPED, key=len, reverse=True):
+        rest = error.argument.removeprefix(argument)
+        if error.argument.startswith(argument) and not rest[:1].isalnum() and not rest.startswith("_"):
+            # Options that are given several times hold one value each.
+            place = re.sub(r"^\[\d+\]", "", rest)
+            return f"{AS_TYPED[argument]}{place}{str(error).removeprefix(error.argument)}"
+    return str(error)
 
 
 def _client(address: str | None) -> "DatasetClient":

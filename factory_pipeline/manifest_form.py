@@ -76,13 +76,16 @@ def describe_scan(report: PrescanReport) -> list[str]:
         bands = ", ".join(name or "-" for name in first["band_names"] or [])
         lines.append(
             f"{first['files']:>7,} {first['role']}s end in {first['suffix']}:"
-            f" {first['bands']} bands ({bands}), "
+            f" {first['bands']} {'band' if first['bands'] == 1 else 'bands'} ({bands}), "
             f"{first['dtype']}, {first['width']} x {first['height']} pixels, "
             f"{(first['crs'] or 'no CRS')[:40]}"
         )
     lines += [f"  {'ok  ' if check.passed else 'FAIL'} {check.message}" for check in report.checks]
     lines += [f"  note {note}" for note in report.notes]
-    lines.append(f"Read {report.bytes_read:,} of {report.archive_bytes:,} bytes.")
+    # Ranges that are read overlap, so that of a small archive more is read than it has.
+    lines.append(
+        f"The archive has {report.archive_bytes / 1e6:,.1f} MB; {report.bytes_read / 1e6:,.1f} MB were read."
+    )
     return lines
 
 

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from factory_pipeline import DatasetClient
 from factory_pipeline.cli import OLD_NAMES, SECTIONS, cli, main
+from factory_pipeline.cli_dataset import describe_argument_error
 from factory_pipeline.cli_json import echo_json
-from factory_pipeline.errors import HomeError
+from factory_pipeline.errors import ArgumentError, HomeError
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import FACTORY
@@ -201,3 +202,20 @@ def test_json_has_no_nan_and_no_control_characters(capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"a": None, "b": "x\x9b\x1b"}
     assert "\x9b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("argument", "typed"),
+    [
+        ("export_types[0]", "--export"),
+        ("export_type", "EXPORT_TYPE"),
+        ("split_info.train", "--split.train"),
+        ("filter.bbox[2]", "--bbox"),
+        ("augmentation_list.IMAGE_LEVEL[1].id", "--augment.IMAGE_LEVEL[1].id"),
+        ("version_id", "VERSION_ID"),
+        ("home", "home"),
+    ],
+)
+def test_messages_name_what_was_typed(argument: str, typed: str) -> None:
+    error = ArgumentError(argument, "x", "it must be y")
+    assert describe_argument_error(error) == f"{typed} is 'x'; it must be y."

@@ -59,7 +59,7 @@ def outcome_metadata(outcome: StageOutcome) -> dict[str, Any]:
     return {
         "dagster/row_count": outcome.accepted,
         "footprints in": outcome.footprints,
-        "yield": outcome.accepted / outcome.footprints if outcome.footprints else 0.0,
+        "yield": round(outcome.accepted / outcome.footprints, 4) if outcome.footprints else 0.0,
         "dropped by reason": counts_table("reason", outcome.dropped),
         "seconds": round(outcome.seconds, 2),
         "found finished": outcome.found_finished,

@@ -89,7 +89,7 @@ def fused_dataset(context: dg.AssetExecutionContext, factory: Factory) -> dg.Mat
             "footprints in": summary.footprints_in,
             "batch plan": summary.plan,
             "dropped by rule": counts_table("rule", summary.dropped),
-            "yield": summary.extraction_yield,
+            "yield": round(summary.extraction_yield, 4),
             "folder": dg.MetadataValue.path(str(settings.output)),
             **pictures,
         }

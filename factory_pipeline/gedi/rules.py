@@ -1,5 +1,6 @@
 """Quality rules as polars expressions: parsed and checked before any footprint is read."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,12 @@ def _shown(schema: pl.Schema, name: str) -> pl.Expr:
     return short.cast(pl.String).fill_null("missing")
 
 
+_PARSER_NAME = re.compile(r"\b[A-Z]\w*[a-z][A-Z]\w+\b")
+
+
 def _sentence(rule: QualityRule | CheckedRule, problem: str) -> str:
     first_line = problem.partition("\n")[0].rstrip(".")
+    if _PARSER_NAME.search(re.sub(r"'[^']*'", "", first_line)):
+        # The parser tells an operator or a clause by the name that it has in the parser's own source.
+        first_line = "it uses an operator or a function that can't be used here"
     return f"The quality rule {rule.name} ({rule.keep}) can't be used: {first_line}."

@@ -212,6 +212,7 @@ def test_rules_of_ones_own_see_extra_fields(build: BuildFiles) -> None:
     [
         ("sensitivity > 0.95", "unknown column sensitivity; there are shot_number, .* extra_fields"),
         ("agbd >", "can't be used"),
+        ("agbd >> 5 = 1", "can't be used: it uses an operator or a function that can't be used here\\.$"),
         ("agbd + 1", "not true or false for each footprint"),
         ("COUNT(agbd) > 1", "not true or false for each footprint"),
         ("agbd = 'much'", "can't be used"),

@@ -311,14 +311,14 @@ def test_delete_refuses_a_name_that_is_only_like_another(named: FactoryHome, nam
     deleted = command(named, "delete", "--yes", name)
     assert isinstance(deleted.exception, RegistryError)
     assert f"has no upload {name!r}" in str(deleted.exception)
-    assert len(command(named, "datasets").output.splitlines()) == 5
+    assert len(command(named, "datasets").stdout.splitlines()) == 5
 
 
 def test_delete_asks_for_the_version_of_a_name_that_has_several(named: FactoryHome) -> None:
     deleted = command(named, "delete", "--yes", "森林")
     key = slug("森林")
     assert str(deleted.exception) == f"森林 has 2 uploads; name one of them: {key}@00000001, {key}@00000002."
-    assert len(command(named, "datasets").output.splitlines()) == 5
+    assert len(command(named, "datasets").stdout.splitlines()) == 5
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_delete_takes_exact_names_and_keys(named: FactoryHome, name: str) -> Non
     with environment():
         deleted = command(named, "delete", "--yes", name)
     assert deleted.exit_code == 0, deleted.exception
-    assert len(command(named, "datasets").output.splitlines()) == 4
+    assert len(command(named, "datasets").stdout.splitlines()) == 4
 
 
 def test_show_finds_the_newest_version_of_a_name_as_it_is_typed(named: FactoryHome) -> None:
