@@ -318,7 +318,9 @@ def _about(upload: "Upload", home: "FactoryHome") -> list[str]:
         return lines
     counts = dict(pl.read_parquet(files.items, columns=["split"]).group_by("split").len().iter_rows())
     lines.append("Images   " + ", ".join(f"{counts.get(split, 0)} {split}" for split in SPLITS))
-    notes = Onboarding(upload.key, home, IntakePolicy.of_home(home)).split_notes()
+    onboarding = Onboarding(upload.key, home, IntakePolicy.of_home(home))
+    lines += [f"Note     {remark}" for remark in onboarding.remarks()]
+    notes = onboarding.split_notes()
     lines += [f"{'LEAK' if notes.leaks else 'Leaks'}".ljust(9) + notes.found]
     lines += [f"         {sentence}" for sentence in (*notes.limits, *notes.reused)]
     parameters = TrainingParameters.read(files.training_params)

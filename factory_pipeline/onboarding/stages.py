@@ -152,11 +152,25 @@ class Onboarding:
             return Arranged(checks, None)
         if not self.files.index.exists():
             write_frames(self.files.index, self._arranged(contents))
-        advice = (
+        return Arranged(checks, self.index, self._advice(contents))
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is worth knowing of an arranged dataset's files: notes of the pre-scan, and advice."""
+        contents = pl.scan_parquet(self.files.contents)
+        # A dataset of an earlier release was not looked at for values that stand out.
+        advice = self._advice(contents) if "extremes" in contents.collect_schema() else ()
+        failed = [check.message for check in advice if not check.passed]
+        return tuple(dict.fromkeys((*self.prescan().notes, *failed)))
+
+    def _advice(self, contents: pl.LazyFrame) -> tuple[Check, ...]:
+        """Checks that stop nothing."""
+        measured = self.given.purpose is Purpose.REGRESSION
+        return (
             nodata_is_no_category(contents, self.given),
-            no_value_stands_out(contents, labels_are_classes=bool(classes)),
+            no_value_stands_out(
+                contents, labels_are_classes=bool(self.given.label_categories) and not measured
+            ),
         )
-        return Arranged(checks, self.index, advice)
 
     @property
     def index(self) -> pl.LazyFrame:

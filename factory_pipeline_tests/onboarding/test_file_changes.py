@@ -19,6 +19,7 @@ from factory_pipeline.onboarding.manifest_checks import bands_in_order, manifest
 from factory_pipeline.onboarding.orientation import turn_upright
 from factory_pipeline.onboarding.outstanding import EXTREMES, extremes_of, joined, no_value_stands_out
 from factory_pipeline.onboarding.pairing import crs_equal
+from factory_pipeline.onboarding.policy import IntakePolicy
 from factory_pipeline.onboarding.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.rewriting import (
     declare_nodata,
@@ -26,6 +27,7 @@ from factory_pipeline.onboarding.rewriting import (
     put_bands_in_order,
     take_place,
 )
+from factory_pipeline.onboarding.stages import Onboarding
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, local, mask, pairs, zip_of
 
@@ -249,6 +251,8 @@ def test_no_data_of_a_data_source_is_declared_and_an_undeclared_one_is_noted(ben
     assert "The value -9999 stands out" in said.description
     assert "(bands 0, 1; the first is 0)" in said.description
     assert "give it as nodata of their data source" in said.description
+    onboarding = Onboarding(noted, bench.home, IntakePolicy.of_home(bench.home))
+    assert any("The value -9999 stands out" in remark for remark in onboarding.remarks())
     given = bench.onboard("given", files, data_sources=[{"nodata": -9999}])
     means = {}
     for key in (noted, given):
