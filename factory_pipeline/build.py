@@ -5,10 +5,9 @@ born midway; this module does, with a process per range of batches.
 """
 
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from factory_pipeline.onboarding.gedi_upload import upload_splits
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import FactoryHome, write_text
+from factory_pipeline.workers import open_pool
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -107,8 +107,7 @@ def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan)
         for batches in ranges:
             materialize(home, EXTRACT, batches)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(settings.workers, len(ranges)), mp_context=context)
+    pool = open_pool(min(settings.workers, len(ranges)))
     try:
         runs: list[Future[None]] = [
             pool.submit(materialize, home, EXTRACT, batches, os.getpid()) for batches in ranges

@@ -333,6 +333,10 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+INTERRUPTED = "Interrupted. Finished batches stay; run the command again to go on."
+"""What Ctrl-C leaves: every stage publishes what it has finished, and finds it again."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user can mend is told in one sentence, without a traceback."""
     try:
@@ -358,11 +362,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         echo(f"Error: {describe_os_error(error)}", err=True)
         sys.exit(1)
-    except click.Abort:
-        echo("", "Nothing was done: the question was not answered.", err=True)
+    except click.Abort as abort:
+        # click makes of Ctrl-C the same as of a question that is left open, but keeps the cause.
+        interrupted = isinstance(abort.__cause__, KeyboardInterrupt)
+        echo("", INTERRUPTED if interrupted else "Nothing was done: the question was not answered.", err=True)
         sys.exit(130)
     except KeyboardInterrupt:
-        echo("", "Interrupted. What is finished stays; the same command goes on from there.", err=True)
+        echo("", INTERRUPTED, err=True)
         sys.exit(130)
     except Exception as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:MOST_SAID]}"

@@ -3,10 +3,9 @@
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -31,6 +30,7 @@ from factory_pipeline.gedi.manifest import (
 )
 from factory_pipeline.gedi.remote import is_url
 from factory_pipeline.storage import write_whole
+from factory_pipeline.workers import open_pool
 
 WORTH_A_PROCESS = 256 << 20
 """Bytes of local granules that are read (at 100 to 200 MB/s) while a process starts and imports (1 s)."""
@@ -191,7 +191,7 @@ def _workers(pending: Sequence[GranuleFile], workers: int) -> Executor:
     is_remote = any(is_url(granule.source) for granule in pending)
     processes = min(workers, len(pending), len(pending) if is_remote else volume // WORTH_A_PROCESS)
     if processes > 1:
-        return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+        return open_pool(processes)
     return ThreadPoolExecutor(workers, thread_name_prefix="granules")
 
 

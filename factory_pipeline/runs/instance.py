@@ -16,6 +16,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -104,17 +105,21 @@ def execute_job(
         arguments: of `JobDefinition.execute_in_process`, such as `partition_key`.
 
     Raises:
-        DagsterExecutionInterruptedError: the process was interrupted (SIGINT, SIGTERM) in its main thread.
+        KeyboardInterrupt: the process was interrupted (SIGINT, SIGTERM) in its main thread.
     """
     tags = {**RUN_TAGS, **arguments.pop("tags", {})}
     with _signal_handlers_kept(), _recorded_as_launched(job, instance):
-        return job.execute_in_process(
-            instance=instance,
-            run_config={**NO_CONSOLE, **run_config},
-            raise_on_error=False,
-            tags=tags,
-            **arguments,
-        )
+        try:
+            return job.execute_in_process(
+                instance=instance,
+                run_config={**NO_CONSOLE, **run_config},
+                raise_on_error=False,
+                tags=tags,
+                **arguments,
+            )
+        except DagsterExecutionInterruptedError:
+            # As everywhere else in Python, not as an error that only Dagster knows.
+            raise KeyboardInterrupt from None
 
 
 @contextmanager

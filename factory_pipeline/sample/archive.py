@@ -2,12 +2,11 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from factory_pipeline.sample.stac import (
 from factory_pipeline.sample.uploads import make_uploads
 from factory_pipeline.sample.world import World
 from factory_pipeline.sample.worldcover import WORLDCOVER_VERSIONS, worldcover_tiles, write_worldcover
+from factory_pipeline.workers import open_pool
 
 DEFAULT_SEED = 22
 """The landscape of the demo."""
@@ -206,7 +206,7 @@ def _raster_jobs(world: World, folder: Path, sites: Sites) -> Iterator[_Job]:
 
 def _pool(workers: int) -> AbstractContextManager[Executor | None]:
     """Processes; they are spawned, as threads that a caller runs don't survive a fork."""
-    return nullcontext() if workers == 1 else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    return nullcontext() if workers == 1 else open_pool(workers)
 
 
 def _run(pool: Executor | None, jobs: Sequence[_Job]) -> Iterator[tuple[str, Any]]:
