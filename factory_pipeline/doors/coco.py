@@ -195,8 +195,8 @@ def _polygons(parts: list[Any], size: tuple[int, int], where: str, left_out: Lef
             bad.append(error)
     if not rows:
         raise bad[0] if bad else BadAnnotationError(where, OUTSIDE)
-    for error in bad:
-        left_out.add(error.which, f"{error.reason}; its other parts are taken")
+    for left in bad:
+        left_out.add(left.which, f"{left.reason}; its other parts are taken")
     return rows
 
 
