@@ -11,10 +11,16 @@ from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
-from factory_pipeline.build_progress import BuildProgress, progress_before_plan, progress_of_plan, telling
+from factory_pipeline.build_progress import (
+    BuildProgress,
+    CatalogWait,
+    progress_before_plan,
+    progress_of_plan,
+    telling,
+)
 from factory_pipeline.build_summary import BuildSummary
 from factory_pipeline.catalog.providers import open_catalog
-from factory_pipeline.errors import BuildError
+from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.gedi.granules import list_granules
 from factory_pipeline.onboarding.gedi_upload import upload_splits
@@ -59,6 +65,7 @@ def run_build(
         BuildError: a stage failed; the message says which and why.
     """
     check_settings(settings)
+    probe_catalog(settings, on_progress)
     prepare_home(home)
     settings.save(home)
     stage = "Reading granules, filtering, drawing the subset"
@@ -70,6 +77,24 @@ def run_build(
     with telling(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
         materialize(home, FUSE)
     return BuildSummary.load(settings.files.summary)
+
+
+def probe_catalog(settings: BuildSettings, on_progress: Callable[[BuildProgress], None]) -> None:
+    """Ask the catalog once, so that one that is away is told before the granules are read.
+
+    A build that has got answers of its catalog goes on with them, and may not need it at all.
+
+    Raises:
+        BuildError: the catalog does not answer for `catalog_patience_s`, or lacks a collection.
+    """
+    if any(settings.files.items.glob("*.json")):
+        return
+    wait = CatalogWait(settings.catalog_patience_s)
+    with telling(lambda: on_progress(progress_before_plan(str(wait), settings))):
+        try:
+            open_catalog(settings.catalog, settings.catalog_patience_s, wait.note).probe()
+        except CatalogError as error:
+            raise BuildError(f"{error} Nothing was begun.") from error
 
 
 def check_settings(settings: BuildSettings) -> None:

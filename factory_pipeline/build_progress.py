@@ -1,12 +1,15 @@
 """How far a build is, read off the files that its stages write."""
 
+import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.settings import BuildSettings
+from factory_pipeline.storage import BuildFiles
 
 LAYERS = ("sentinel2", "copdem", "worldcover")
 """The chips that a batch needs before its dataset file is written."""
@@ -48,7 +51,7 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> Bu
     footprints = sum(sizes[key] for key in done)
     parts = sum(sizes[key] * layers for key, layers in passed.items()) / (len(LAYERS) + 1)
     return BuildProgress(
-        stage,
+        stage + waiting_for(files),
         done=footprints,
         total=plan.footprints,
         batches_done=len(done),
@@ -56,6 +59,35 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> Bu
         batches=len(plan.keys),
         fraction=(footprints + parts) / max(plan.footprints, 1),
     )
+
+
+def waiting_for(files: BuildFiles) -> str:
+    """Words for the stage while a batch waits for a catalog; empty while none does."""
+    try:
+        noted = json.loads(files.waiting.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    waits = time.time() < noted["until"] + SECONDS_BETWEEN_LOOKS
+    return f", waiting for {noted['host']}" if waits else ""
+
+
+class CatalogWait:
+    """How long a catalog has been waited for before anything is done, in words."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._began = time.monotonic()
+        self._host = ""
+
+    def note(self, host: str, seconds: float) -> None:  # noqa: ARG002 -- as a catalog tells it
+        """Note that a host is waited for."""
+        self._host = host
+
+    def __str__(self) -> str:
+        if not self._host:
+            return "Asking the catalog"
+        waited = time.monotonic() - self._began
+        return f"Waiting for {self._host}, which does not answer ({waited:.0f} of {self._patience_s:g} s)"
 
 
 @contextmanager

@@ -26,8 +26,8 @@ class BuildSettings(BaseModel):
     catalog: str = "planetary-computer"
     """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""
     recipe: Recipe = Recipe()
-    catalog_patience_s: float = Field(60.0, gt=0)
-    """How long a catalog that is busy or away is asked again, in seconds."""
+    catalog_patience_s: float = Field(30.0, gt=0)
+    """How long a catalog that is busy or away is asked again in all, in seconds."""
     workers: int = Field(2, ge=1)
     """Batches, and granules, that are worked on at the same time."""
     bytes_in_flight: int = Field(256 * 2**20, ge=2**20)

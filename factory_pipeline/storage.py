@@ -339,6 +339,11 @@ class BuildFiles:
         """What one stage before extraction dropped (Parquet)."""
         return self.stages / "rejects" / f"{stage}.parquet"
 
+    @property
+    def waiting(self) -> Path:
+        """Which host a batch waits for and until when; JSON, there once a host was waited for."""
+        return self.stages / "waiting.json"
+
     def unusable_items(self, batch: str, layer: str) -> Path:
         """The items of the catalog that a stage of a batch could not use, with the reason; JSON, if any."""
         return self.stages / "unusable" / f"{batch}_{layer}.json"

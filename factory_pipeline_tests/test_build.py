@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import polars as pl
 import pytest
 from pyproj import Transformer
 
+from factory_pipeline.build import run_build
 from factory_pipeline.build_progress import BuildProgress
 from factory_pipeline.build_summary import BuildSummary
 from factory_pipeline.definitions import defs
@@ -265,8 +267,13 @@ def test_a_catalog_that_stays_away_stops_the_build_and_nothing_is_lost(built: Bu
     with SampleServer(built.archive) as gone:
         url = gone.stac_url
     settings = settings_for(built.archive, tmp_path / "out", catalog=url, catalog_patience_s=1.0)
-    with pytest.raises(BuildError, match=r"127\.0\.0\.1"):
-        build(tmp_path / "home", settings)
+    told: list[BuildProgress] = []
+    with pytest.raises(BuildError, match=r"127\.0\.0\.1:\d+ could not be reached for 1 s; try again later"):
+        run_build(FactoryHome(tmp_path / "home"), settings, told.append)
+    # It is asked before the granules are read, and the waiting is shown.
+    assert not settings.files.batch_plan.exists()
+    assert not FactoryHome(tmp_path / "home").build_file.exists()
+    assert any(re.search(r"Waiting for 127\.0\.0\.1:\d+, which does not answer", each.stage) for each in told)
     assert not list(settings.files.batches.glob("*.h5"))
     # From disk, where the other build read over HTTP.
     settings = settings_for(built.archive, tmp_path / "out")

@@ -1,9 +1,10 @@
 """One STAC API: asking it patiently, and naming what is wrong with it."""
 
+import math
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,18 +31,25 @@ CONNECTIONS = 16
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 20.0
 TIMEOUT_S = 60.0
+SHORTEST_TIMEOUT_S = 1.0
+OnWait = Callable[[str, float], None]
+"""Called with a host and the seconds for which nothing is asked of it."""
+_given_up: dict[str, float] = {}
+"""Host -> when it was last waited for in vain, by the monotonic clock of this process."""
 
 
 class PatientAdapter(HTTPAdapter):
     """Sends a request again until it is answered or the next wait would pass `max_wait_s`.
 
     Resets, timeouts and truncated bodies are tried again, and so are the statuses of PASSING_STATUS.
-    The wait doubles each time, or is what the server asks for in Retry-After.
+    The wait doubles each time, or is what the server asks for in Retry-After. `max_wait_s` holds for the
+    host, not for each request: a host that was waited for in vain is not waited for again for as long.
     """
 
-    def __init__(self, max_wait_s: float) -> None:
+    def __init__(self, max_wait_s: float, on_wait: OnWait | None = None) -> None:
         super().__init__(pool_maxsize=CONNECTIONS, pool_block=True)
         self._max_wait_s = max_wait_s
+        self._on_wait = on_wait
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Give the first lasting answer, else the last passing one.
@@ -49,9 +57,14 @@ class PatientAdapter(HTTPAdapter):
         Raises:
             requests.RequestException: no answer came at all.
         """
-        give_up = time.monotonic() + self._max_wait_s
+        host = urlsplit(request.url or "").netloc.rpartition("@")[2]
+        began = time.monotonic()
+        in_vain = _given_up.get(host, -math.inf) > began - self._max_wait_s
+        give_up = began if in_vain else began + self._max_wait_s
         wait_s = FIRST_WAIT_S
         while True:
+            left_s = give_up - time.monotonic()
+            kwargs["timeout"] = min(TIMEOUT_S, max(left_s, SHORTEST_TIMEOUT_S))
             try:
                 response = super().send(request, *args, **kwargs)
                 # The body is read here, so that one that breaks off is asked for again.
@@ -62,12 +75,19 @@ class PatientAdapter(HTTPAdapter):
                 requests.exceptions.ChunkedEncodingError,
             ):
                 if time.monotonic() + wait_s > give_up:
+                    _given_up[host] = time.monotonic()
                     raise
                 pause_s = wait_s
             else:
-                pause_s = max(wait_s, _asked_wait_s(response))
-                if response.status_code not in PASSING_STATUS or time.monotonic() + pause_s > give_up:
+                if response.status_code not in PASSING_STATUS:
+                    _given_up.pop(host, None)
                     return response
+                pause_s = max(wait_s, _asked_wait_s(response))
+                if time.monotonic() + pause_s > give_up:
+                    _given_up[host] = time.monotonic()
+                    return response
+            if self._on_wait is not None:
+                self._on_wait(host, pause_s)
             time.sleep(pause_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
@@ -84,7 +104,8 @@ def _asked_wait_s(response: requests.Response) -> float:
 class StacApi:
     """A STAC API with item search. It is asked for its landing page at the first search, not before."""
 
-    def __init__(self, url: str, max_wait_s: float) -> None:
+    def __init__(self, url: str, max_wait_s: float, on_wait: OnWait | None = None) -> None:
+        self._on_wait = on_wait
         self._url = url
         self._shown_url = without_credentials(url)
         self._max_wait_s = max_wait_s
@@ -114,6 +135,11 @@ class StacApi:
             )
             return list(found.items_as_dicts())
 
+    def check_collection(self, collection: str) -> None:
+        """Make sure that the API answers and has a collection; raises as `search` does."""
+        with self._errors_named():
+            self._connect(collection)
+
     def _connect(self, collection: str) -> Client:
         # pgstac answers a search of a collection that it doesn't have with no items, so it is asked first.
         with self._lock:
@@ -127,7 +153,7 @@ class StacApi:
 
     def _open(self) -> Client:
         stac_io = StacApiIO(timeout=TIMEOUT_S)
-        adapter = PatientAdapter(self._max_wait_s)
+        adapter = PatientAdapter(self._max_wait_s, self._on_wait)
         stac_io.session.mount("http://", adapter)
         stac_io.session.mount("https://", adapter)
         with warnings.catch_warnings():

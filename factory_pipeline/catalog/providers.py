@@ -10,7 +10,7 @@ import pydantic
 import yaml
 from pydantic import ConfigDict
 
-from factory_pipeline.catalog.api import StacApi
+from factory_pipeline.catalog.api import OnWait, StacApi
 from factory_pipeline.catalog.query import ItemQuery
 from factory_pipeline.catalog.signing import SIGNERS, without_credentials
 from factory_pipeline.catalog.snapshot import Snapshot
@@ -121,18 +121,24 @@ class ItemSource(Protocol):
     def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
         """All items of a collection that a query asks for, as JSON."""
 
+    def check_collection(self, collection: str) -> None:
+        """Raise CatalogError where there is no such collection."""
+
 
 class Catalog:
     """A provider that can be asked. May be shared by threads and sent to other processes."""
 
-    def __init__(self, provider: Provider, max_wait_s: float = MAX_WAIT_S) -> None:
+    def __init__(
+        self, provider: Provider, max_wait_s: float = MAX_WAIT_S, on_wait: OnWait | None = None
+    ) -> None:
         self.provider = provider
+        self._on_wait = on_wait
         self._max_wait_s = max_wait_s
         self._lock = threading.Lock()
         self._opened: dict[str, ItemSource] = {}
 
     def __reduce__(self) -> tuple[type["Catalog"], tuple[Provider, float]]:
-        # Connections and locks stay in their process.
+        # Connections, locks and whoever is told of waiting stay in their process.
         return Catalog, (self.provider, self._max_wait_s)
 
     def search(self, layer: str, query: ItemQuery) -> list[dict[str, Any]]:
@@ -146,6 +152,18 @@ class Catalog:
         """
         source = self.provider.source(layer)
         return self._open(source.url).search(source.collection, query)
+
+    def probe(self) -> None:
+        """Make sure that every source answers and has its collection, before much work is done.
+
+        Raises:
+            CatalogError: as `search`.
+            CatalogUnavailableError: as `search`; names the host.
+        """
+        for url, collection in dict.fromkeys(
+            (source.url, source.collection) for source in map(self.provider.source, LAYERS)
+        ):
+            self._open(url).check_collection(collection)
 
     def signer(self, href: str) -> str:
         """The address to read an unsigned href from; signed where its provider asks for it.
@@ -169,10 +187,14 @@ class Catalog:
         is_remote = "://" in url
         if (urlsplit(url).path if is_remote else url).endswith(".parquet"):
             return Snapshot.open(url)
-        return StacApi(url, self._max_wait_s) if is_remote else StaticCatalog.load(Path(url))
+        if is_remote:
+            return StacApi(url, self._max_wait_s, self._on_wait)
+        return StaticCatalog.load(Path(url))
 
 
-def open_catalog(name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S) -> Catalog:
+def open_catalog(
+    name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S, on_wait: OnWait | None = None
+) -> Catalog:
     """The catalog that a user names; no request is made yet.
 
     Args:
@@ -182,11 +204,12 @@ def open_catalog(name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S) -> Ca
             holds a snapshot of each of Planetary Computer's collections, `<collection>.parquet`. Where the
             provider is not known, collections have Planetary Computer's ids, and assets are recognised.
         max_wait_s: how long a search is tried again before the catalog counts as unavailable.
+        on_wait: called with the host and the seconds whenever an answer is waited for.
 
     Raises:
         CatalogError: it is none of these, or the provider file is not valid.
     """
-    return Catalog(_find_provider(name_or_url_or_path), max_wait_s)
+    return Catalog(_find_provider(name_or_url_or_path), max_wait_s, on_wait)
 
 
 def _find_provider(wanted: str) -> Provider:

@@ -74,11 +74,7 @@ class Snapshot:
             CatalogError: there is no such collection, or the file is broken.
             CatalogUnavailableError: the object store does not answer.
         """
-        if self.collections and collection not in self.collections:
-            raise CatalogError(
-                f"The snapshot {_shown(self.address)} has no collection {collection};"
-                f" it holds: {', '.join(self.collections)}."
-            )
+        self.check_collection(collection)
         conditions = [_overlaps(query.bbox), *self._in_time(query), *self._clear(query)]
         if self.collections:
             conditions.append(pl.col("collection") == collection)
@@ -92,6 +88,14 @@ class Snapshot:
             for row, outline, touched in zip(rows, outlines, touches, strict=True)
             if touched
         ]
+
+    def check_collection(self, collection: str) -> None:
+        """Raise CatalogError where the items are of other collections."""
+        if self.collections and collection not in self.collections:
+            raise CatalogError(
+                f"The snapshot {_shown(self.address)} has no collection {collection};"
+                f" it holds: {', '.join(self.collections)}."
+            )
 
     def _in_time(self, query: ItemQuery) -> Iterator[pl.Expr]:
         """Conditions on the item's time: an instant, or a range where `datetime` is null."""

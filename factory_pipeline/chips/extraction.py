@@ -73,7 +73,7 @@ class BatchExtraction:
     @cached_property
     def catalog(self) -> Catalog:
         """Where items are searched; opened when the first batch needs it."""
-        return open_catalog(self._catalog_address, self._catalog_patience_s)
+        return open_catalog(self._catalog_address, self._catalog_patience_s, self._note_waiting)
 
     @cached_property
     def reader(self) -> BlockReader:
@@ -144,6 +144,10 @@ class BatchExtraction:
             write_dataset(self._files.batch(batch), samples, self._recipe, split_of(batch))
         self._files.drop_chips(batch)
         return self._outcome_of_batch(batch, began, found)
+
+    def _note_waiting(self, host: str, seconds: float) -> None:
+        """Leave word for the progress of the build that a host is waited for."""
+        write_text(self._files.waiting, json.dumps({"host": host, "until": time.time() + seconds}))
 
     def _keep_unusable(self, batch: str, layer: str, items: Sequence[UnusableItem]) -> None:
         """Keep which items of the catalog could not be used, for the stage's remarks and the summary."""

@@ -2,7 +2,9 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from factory_pipeline.catalog import api
 from factory_pipeline.catalog.items import Found
-from factory_pipeline.catalog.providers import open_catalog
+from factory_pipeline.catalog.providers import PLANETARY_COMPUTER, Catalog, open_catalog
 from factory_pipeline.catalog.search import GEDI_EPOCH, Cell, find_products, product_searches
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
@@ -241,6 +243,41 @@ def test_nobody_at_the_address() -> None:
     catalog = open_catalog(f"http://127.0.0.1:{port}/stac", max_wait_s=0.3)
     with pytest.raises(CatalogUnavailableError, match=f"127.0.0.1:{port} could not be reached"):
         find_products(catalog, IN_JUNE, Sentinel2())
+
+
+def test_a_host_is_waited_for_once_whatever_is_asked_of_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    waits: list[tuple[str, float]] = []
+    began = time.monotonic()
+    for _ in range(5):  # as steps of a build ask, each with a catalog of its own
+        catalog = open_catalog(f"http://127.0.0.1:{port}/stac", 1.0, lambda *wait: waits.append(wait))
+        with pytest.raises(CatalogUnavailableError, match=f"127.0.0.1:{port}"):
+            find_products(catalog, IN_JUNE, Sentinel2())
+    assert time.monotonic() - began < 3
+    assert {host for host, _ in waits} == {f"127.0.0.1:{port}"}
+    assert 0 < sum(seconds for _, seconds in waits) <= 1
+
+
+def test_a_host_that_takes_requests_and_never_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(CatalogUnavailableError, match=f"127.0.0.1:{port}"):
+            open_catalog(f"http://127.0.0.1:{port}/stac", 1.5).probe()
+        assert time.monotonic() - began < 5
+
+
+def test_probe_names_the_collection_that_is_missing(server: SampleServer) -> None:
+    open_catalog(server.stac_url).probe()
+    source = PLANETARY_COMPUTER.worldcover
+    lacks = replace(PLANETARY_COMPUTER, worldcover=replace(source, url=server.stac_url, collection="moon"))
+    others = {
+        layer: replace(PLANETARY_COMPUTER.source(layer), url=server.stac_url)
+        for layer in ("sentinel2", "copdem")
+    }
+    with pytest.raises(CatalogError, match="has no collection moon"):
+        Catalog(replace(lacks, **others)).probe()
 
 
 @pytest.mark.parametrize(
