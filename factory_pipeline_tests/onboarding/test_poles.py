@@ -21,7 +21,7 @@ SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 NORTH, SOUTH = 3413, 3031
 KM = 1000.0
 PLACES = [(-50, -50), (-100, 0), (0, -100), (-10, 5), (0, 0), (37, 64), (-300, 200), (900, -900), (-2000, 10)]
-"""South-western corners in km of squares of 100 km: the pole is inside, in a side, in a corner, and outside."""
+"""South-western corners in km of squares of 100 km, with the pole inside, in a side, in a corner, outside."""
 
 
 def polar(epsg: int) -> pl.DataFrame:
