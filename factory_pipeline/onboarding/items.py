@@ -102,7 +102,7 @@ def _as_stac(
     tags: list[str],
     name: str,
 ) -> pa.Table:
-    placed = np.isfinite(bounds).all(axis=1)
+    placed = np.atleast_1d(np.isfinite(bounds).all(axis=1))
     images = [{image["modality_tag"]: image["path"] for image in row} for row in frame["images"]]
     height = frame.height
     columns: dict[str, Any] = {
