@@ -44,12 +44,13 @@ def examine(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) 
         policy: where the archive may come from.
 
     Raises:
-        OnboardingError: URL_UNREACHABLE, the store that holds the manifest does not answer now.
+        OnboardingError: there is no such manifest, or the store that holds it does not answer now; nothing
+            is known of it that could be entered.
     """
     try:
         manifest = UploadManifest.load(manifest_file)
     except OnboardingError as error:
-        if error.code == "URL_UNREACHABLE":
+        if error.code in ("URL_UNREACHABLE", "MANIFEST_MISSING"):
             raise
         content = b""
         with suppress(OnboardingError):

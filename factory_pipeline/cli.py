@@ -270,9 +270,26 @@ def ui(host: str, port: int, pages_port: int | None) -> None:
 
     served = WebUi(FactoryHome.from_environment(), host, port, pages_port or port + 1)
     served.prepare()
-    echo(f"Factory home: {served.home.root}", f"Log: {served.log}", "Starting the web UI ...")
+    echo(f"Factory home: {served.home.root}", f"Log: {served.log}")
+    echo(*_watched(served.home), "Starting the web UI ...")
     served.serve(lambda: echo(f"Ready: {served.url}  (dataset pages: {served.pages_url}; Ctrl-C ends it)"))
     echo("The web UI has ended.")
+
+
+def _watched(home: "FactoryHome") -> list[str]:
+    """Say where what is dropped is noticed, or why that is not known."""
+    from factory_pipeline.errors import FactoryError
+    from factory_pipeline.gedi.stages import watched
+    from factory_pipeline.onboarding.address import display
+    from factory_pipeline.onboarding.policy import IntakePolicy
+    from factory_pipeline.settings import BuildSettings
+
+    try:
+        granules = watched(BuildSettings.load(home))
+        uploads = ", ".join(map(display, IntakePolicy.of_home(home).inboxes(home)))
+        return [f"Watched for granules: {granules}", f"Watched for uploads:  {uploads}"]
+    except FactoryError as error:
+        return [str(error)]
 
 
 @cli.command()

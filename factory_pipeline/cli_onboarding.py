@@ -51,12 +51,22 @@ def prescan(url: str, data_suffixes: tuple[str, ...], label_suffix: str, as_json
 @click.option("--purpose", help="Such as Regression; with the URL of an archive.")
 @click.option("--data-suffix", "data_suffixes", multiple=True, help="Of the images; with a URL.")
 @click.option("--label-suffix", help="Of the labels; with a URL.")
+@click.option(
+    "--category",
+    "named",
+    multiple=True,
+    metavar="VALUE=NAME",
+    help="Of the masks, once for each; with a URL. Categories that are not named are read from the masks.",
+)
+@click.option("--label-nodata", type=float, metavar="VALUE", help="Of the labels, no data; with a URL.")
 def onboard(
     manifest: str,
     name: str | None,
     purpose: str | None,
     data_suffixes: tuple[str, ...],
     label_suffix: str | None,
+    named: tuple[str, ...],
+    label_nodata: float | None,
 ) -> None:
     """Make a dataset for training from an archive of images and labels.
 
@@ -72,7 +82,12 @@ def onboard(
                     "With the address of an archive, say --purpose, --data-suffix and --label-suffix;"
                     " or name a manifest (*.yaml)."
                 )
-            path = _written_manifest(Path(folder), manifest, name, purpose, data_suffixes, label_suffix)
+            document = _bare_manifest(manifest, name, purpose, data_suffixes, label_suffix)
+            if label_nodata is not None:
+                document["label_nodata"] = label_nodata
+            if named or _is_segmentation(purpose):
+                document["label_categories"] = _categories(document, named, home)
+            path = _written_manifest(Path(folder), document)
         onboard_and_tell(path, home)
 
 
@@ -158,17 +173,33 @@ def delete(name: str, yes: bool) -> None:
 @click.command("new-manifest")
 @click.option("--output", type=PATH, metavar="FILE", help="[default: NAME.yaml in this folder]")
 def new_manifest(output: Path | None) -> None:
-    """Ask for what a manifest says, prefilled by a pre-scan of the archive, and write it."""
-    from factory_pipeline.manifest_form import ask_manifest, write_manifest
+    """Ask for what a manifest says, prefilled by a pre-scan of the archive, and write it.
+
+    What was answered until Ctrl-C is kept in a draft beside the manifest, with which the next call goes on.
+    """
+    from factory_pipeline.manifest_form import ask_manifest, read_draft, write_manifest
     from factory_pipeline.onboarding.manifest import slug
     from factory_pipeline.onboarding.policy import IntakePolicy
 
-    document = ask_manifest(IntakePolicy.of_home(_home(), all_folders=True))
+    draft = (output or Path("new-manifest.yaml")).with_suffix(".draft.yaml")
+    document = read_draft(draft) if draft.exists() and confirm(f"Go on with {draft}?", default=True) else {}
+    try:
+        ask_manifest(IntakePolicy.of_home(_home(), all_folders=True), document)
+    except BaseException:
+        if document:
+            write_manifest(document, draft)
+            echo(
+                "",
+                f"What was answered is kept in {draft}; `factory new-manifest` goes on from there.",
+                err=True,
+            )
+        raise
     target = output or Path(f"{slug(document['dataset_name'])}.yaml")
     if target.exists() and not confirm(f"{target} is there already; write it again?"):
         echo("Nothing was written.")
         return
     write_manifest(document, target)
+    draft.unlink(missing_ok=True)
     echo(f"Written: {target}", f"Next:    factory onboard {target}")
 
 
@@ -238,32 +269,68 @@ def _absolute(url: str) -> str:
     return url if "://" in url else str(Path(url).absolute())
 
 
-def _written_manifest(
-    folder: Path,
-    url: str,
-    name: str | None,
-    purpose: str,
-    data_suffixes: tuple[str, ...],
-    label_suffix: str,
-) -> Path:
-    """A manifest for an address, in a folder that goes with the command: the address may hold a secret."""
+def _bare_manifest(
+    url: str, name: str | None, purpose: str, data_suffixes: tuple[str, ...], label_suffix: str
+) -> dict[str, Any]:
+    """The least that a manifest says about an archive.
+
+    Raises:
+        click.UsageError: there is no such file.
+    """
     from urllib.parse import urlsplit
 
+    address = _absolute(url)
+    if "://" not in address and not Path(address).is_file():
+        raise click.UsageError(f"There is no file {address}.")
+    return {
+        "purpose": purpose,
+        "dataset_url": address,
+        "training_data_suffixes": list(data_suffixes),
+        "label_suffix": label_suffix,
+        "dataset_name": name or Path(urlsplit(address).path).name.partition(".")[0],
+    }
+
+
+def _is_segmentation(purpose: str) -> bool:
+    from factory_pipeline.onboarding.manifest import PURPOSES, Purpose
+    from factory_pipeline.onboarding.spelling import fold
+
+    return PURPOSES.get(fold(purpose)) is Purpose.SEGMENTATION
+
+
+def _categories(
+    document: dict[str, Any], named: tuple[str, ...], home: "FactoryHome"
+) -> list[dict[str, Any]]:
+    """The label categories: those that are named, and the other values of the masks under names of theirs."""
+    from factory_pipeline.manifest_form import categories_of
+    from factory_pipeline.onboarding.label_values import label_values
+    from factory_pipeline.onboarding.matching import Suffixes
+    from factory_pipeline.onboarding.policy import IntakePolicy
+
+    names: dict[int, str] = {}
+    for text in named:
+        value, equals, label = text.partition("=")
+        if not (equals and value.strip().isdecimal() and label.strip()):
+            raise click.UsageError(f"--category {text!r} is not a value and a name, such as 1=Water.")
+        names[int(value)] = label.strip()
+    found: list[int] = []
+    if len(names) < 2:
+        echo("Reading which values the masks hold ...", err=True)
+        suffixes = Suffixes(tuple(document["training_data_suffixes"]), document["label_suffix"])
+        policy = IntakePolicy.of_home(home, all_folders=True)
+        found = label_values(document["dataset_url"], suffixes, policy, document.get("label_nodata"))
+    categories = categories_of(sorted({*found, *names}), names)
+    echo("Label categories; --category VALUE=NAME names one, --label-nodata leaves a value out:", err=True)
+    echo(*(f"  {category['id']:>5} {category['name']}" for category in categories), err=True)
+    return categories
+
+
+def _written_manifest(folder: Path, document: dict[str, Any]) -> Path:
+    """A manifest in a folder that goes with the command: the address may hold a secret."""
     from factory_pipeline.manifest_form import write_manifest
 
-    address = _absolute(url)
-    stem = name or Path(urlsplit(address).path).name.partition(".")[0]
     path = folder / "manifest.yaml"
-    write_manifest(
-        {
-            "purpose": purpose,
-            "dataset_url": address,
-            "training_data_suffixes": list(data_suffixes),
-            "label_suffix": label_suffix,
-            "dataset_name": stem,
-        },
-        path,
-    )
+    write_manifest(document, path)
     return path
 
 

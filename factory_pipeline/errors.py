@@ -110,7 +110,7 @@ class OnboardingError(FactoryError):
 
 ONBOARDING_CODES = {
     "MANIFEST_INVALID": "The manifest is no YAML mapping or holds a value that is not allowed.",
-    "MANIFEST_MISSING": "An archive lies in the inbox without a manifest.",
+    "MANIFEST_MISSING": "There is no such manifest, or an archive lies in the inbox without one.",
     "SCHEME_NOT_ALLOWED": "The address is of a kind that this installation does not open.",
     "ADDRESS_NOT_ALLOWED": "The host lies in a private network, or the file outside the allowed folders.",
     "URL_UNREACHABLE": "The host does not answer, refuses, or has no such file; a later try may succeed.",

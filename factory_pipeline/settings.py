@@ -21,6 +21,8 @@ class BuildSettings(BaseModel):
 
     granules: str
     """A folder or an object-store prefix with GEDI L4A granules."""
+    granule_inbox: Path | None = Field(None, exclude=True)
+    """The home's inbox, whose granules are read too; it follows from the home and is not saved."""
     output: Path
     """Where the dataset and its files are written."""
     catalog: str = "planetary-computer"
@@ -52,6 +54,12 @@ class BuildSettings(BaseModel):
         return BuildFiles(self.output)
 
     @property
+    def watched(self) -> list[str]:
+        """Where granules are read from: the source of the build, and the inbox of the home."""
+        inbox = [str(self.granule_inbox)] if self.granule_inbox is not None else []
+        return list(dict.fromkeys([self.granules, *inbox]))
+
+    @property
     def splits_from_granules(self) -> list[str]:
         """The splits for which no CSV is given."""
         given = self.aggregated_csv.keys() | self.subset_csv.keys()
@@ -74,15 +82,20 @@ class BuildSettings(BaseModel):
 
     @classmethod
     def load(cls, home: FactoryHome) -> Self:
-        """The build that the home works on; a new home builds from its granule inbox.
+        """The build that the home works on; a new home builds from its granule inbox alone.
 
         Raises:
             RecipeError: `build.yaml` is not YAML or holds values that are not allowed; all are named.
         """
         if not home.build_file.exists():
-            return cls(granules=str(home.granule_inbox), output=home.default_output)
+            return cls(
+                granules=str(home.granule_inbox),
+                granule_inbox=home.granule_inbox,
+                output=home.default_output,
+            )
         try:
-            return cls.model_validate(yaml.safe_load(home.build_file.read_text(encoding="utf-8")))
+            kept = cls.model_validate(yaml.safe_load(home.build_file.read_text(encoding="utf-8")))
+            return kept.model_copy(update={"granule_inbox": home.granule_inbox})
         except ValidationError as error:
             problems = problems_of(error)
             raise RecipeError(f"The build settings {home.build_file} are not valid {problems}.") from error

@@ -1,5 +1,6 @@
 """What Dagster makes of the definitions: they load, and what should start by itself does."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ import pytest
 
 from factory_pipeline.automation import sensors
 from factory_pipeline.build import EXTRACT, FUSE, PREPARE
+from factory_pipeline.cli import _watched as cli_watched
 from factory_pipeline.definitions import defs
+from factory_pipeline.gedi import stages
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.partitions import BATCHES
 from factory_pipeline.recipe import Recipe
@@ -210,3 +213,36 @@ def test_the_lineage_is_one_graph() -> None:
     assert parents_of("uploaded_archive") == {"upload_inbox"}
     assert parents_of("upload_inbox") == {"gedi_upload"}
     assert parents_of("coco_export") == {"dataset_version"}
+
+
+def test_the_inbox_is_watched_whatever_the_build_reads(
+    instance: dg.DagsterInstance, factory: Factory, settings: BuildSettings, tmp_path: Path
+):
+    home = FactoryHome(tmp_path / "home")
+    [first, *others] = sorted(Path(settings.granules).glob("*.h5"))
+    source = tmp_path / "source"
+    source.mkdir()
+    settings.model_copy(update={"granules": str(source)}).save(home)
+    assert "granule_inbox" not in home.build_file.read_text()
+    answer = sensors.new_granules(dg.build_sensor_context(instance=instance), factory=factory)
+    assert isinstance(answer, dg.SkipReason)
+    assert "holds no granule" in str(answer.skip_message)
+
+    home.granule_inbox.mkdir(parents=True)
+    shutil.copy(first, home.granule_inbox)
+    answer = sensors.new_granules(dg.build_sensor_context(instance=instance), factory=factory)
+    assert isinstance(answer, dg.SensorResult)
+    assert "1 new granules;" in str(answer.skip_reason)
+    aggregation = stages.aggregate(factory.settings(), lambda _: None)
+    assert aggregation is not None
+    assert list(aggregation.granules) == [first.name]
+    answer = sensors.new_granules(dg.build_sensor_context(instance=instance), factory=factory)
+    assert isinstance(answer, dg.SkipReason)
+    shown = f"Watched: the folder {source}, the folder {home.granule_inbox}."
+    assert shown in str(answer.skip_message)
+    assert cli_watched(home)[0] == shown.replace("Watched:", "Watched for granules:").rstrip(".")
+    assert str(home.upload_inbox) in cli_watched(home)[1]
+
+    shutil.copy(others[0], source)
+    shutil.copy(others[0], home.granule_inbox)
+    assert list(stages.unread_granules(factory.settings())) == [others[0].name], "once, from the source"

@@ -16,17 +16,22 @@ from factory_pipeline.resources import Factory
     job=build_dataset,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts a build when granules lie in the inbox that no build has read.",
+    description=(
+        "Starts a build when there are granules that no build has read: in FACTORY_HOME/inbox/granules, "
+        "which is always watched, or where the build's `granules` in build.yaml leads."
+    ),
+    metadata={"watched": "FACTORY_HOME/inbox/granules, and `granules` of FACTORY_HOME/build.yaml"},
 )
 def new_granules(context: dg.SensorEvaluationContext, factory: Factory) -> dg.SensorResult | dg.SkipReason:
     """A granule counts as there once its size is the same on two looks: it may still be being copied."""
     try:
-        unread = stages.unread_granules(factory.settings())
+        settings = factory.settings()
+        unread = stages.unread_granules(settings)
     except FactoryError as error:
         return dg.SkipReason(str(error))
     listing = json.dumps(unread, sort_keys=True)
     if not unread:
-        return dg.SkipReason("Every granule of the inbox has been read.")
+        return dg.SkipReason(f"Every granule has been read. Watched: {stages.watched(settings)}.")
     if listing != context.cursor:
         return dg.SensorResult(
             skip_reason=f"{len(unread)} new granules; waiting until they are whole.", cursor=listing

@@ -76,8 +76,11 @@ def aggregate_granules(
     workers: int | None = None,
     on_granule: Callable[[str], object] | None = None,
     needed: Collection[str] | None = None,
+    inbox: Path | None = None,
 ) -> Aggregation:
     """Read what is new in a folder or object-store prefix of granules into the folder `store`.
+
+    So is what lies in the folder `inbox`, if there is such a folder.
 
     A granule is read again only when its size or its time of modification (ETag) changed, when its
     Parquet file is missing, when a field is asked for that it was not read with, or when it could not
@@ -96,7 +99,7 @@ def aggregate_granules(
         GranuleUnavailableError: the object store can't be listed.
     """
     asked = _asked(extra_fields)
-    listing = list_source(source)
+    listing = list_source(source, inbox)
     listed = listing.granules
     records = load_manifest(store)
     _forget_vanished_failures(records, listed)
@@ -116,7 +119,9 @@ def aggregate_granules(
     return _summary(records, state, asked, _needed(needed, asked), store, read)
 
 
-def unread_granules(source: str, store: Path, extra_fields: Sequence[str] = ()) -> list[GranuleFile]:
+def unread_granules(
+    source: str, store: Path, extra_fields: Sequence[str] = (), inbox: Path | None = None
+) -> list[GranuleFile]:
     """The granules that an aggregation would read now, ordered by name.
 
     Raises:
@@ -124,7 +129,8 @@ def unread_granules(source: str, store: Path, extra_fields: Sequence[str] = ()) 
     """
     asked = _asked(extra_fields)
     records = load_manifest(store)
-    return [granule for granule in list_granules(source) if not _is_known(granule, records, asked, store)]
+    listed = list_granules(source, inbox)
+    return [granule for granule in listed if not _is_known(granule, records, asked, store)]
 
 
 def read_aggregation(

@@ -178,16 +178,17 @@ class Listing:
     """What is not read: a path in the source, and why."""
 
 
-def list_source(source: str) -> Listing:
+def list_source(source: str, inbox: Path | None = None) -> Listing:
     """List every `.h5` or `.hdf5` file that lies directly in a folder or under an object-store prefix.
 
     `source` is a path, or a URL that obstore knows (`s3://`, `gs://`, `az://`, `https://` of a WebDAV
     server, `file://`); credentials come from the environment. A file with another name than
     GRANULE_PATTERN is listed too, so that it can be set aside with its reason. Granules in sub-folders are
-    not read; they are named in `ignored`.
+    not read; they are named in `ignored`. An inbox is a further folder, which may be missing or empty; of
+    granules of one name that of the source counts.
 
     Raises:
-        GranuleError: there is no such folder, or it holds no such file.
+        GranuleError: there is no such folder, or neither it nor the inbox holds such a file.
         GranuleUnavailableError: the folder or the object store does not answer or refuses.
     """
     if remote.is_url(source):
@@ -199,6 +200,11 @@ def list_source(source: str) -> Listing:
             raise GranuleUnavailableError(
                 f"The granule folder {source} can't be listed: {error.strerror or error}."
             ) from error
+    if inbox is not None and inbox.is_dir() and str(inbox) != source:
+        dropped, ignored_there = _list_folder(str(inbox))
+        names = {granule.name for granule in found}
+        found = [*found, *(granule for granule in dropped if granule.name not in names)]
+        ignored = {**ignored_there, **ignored}
     if not found:
         below = f" Its sub-folders do ({next(iter(ignored))}): name one of them." if ignored else ""
         raise GranuleError(
@@ -207,9 +213,9 @@ def list_source(source: str) -> Listing:
     return Listing(tuple(sorted(found, key=lambda granule: granule.name)), ignored)
 
 
-def list_granules(source: str) -> list[GranuleFile]:
+def list_granules(source: str, inbox: Path | None = None) -> list[GranuleFile]:
     """Return the granules of `list_source`."""
-    return list(list_source(source).granules)
+    return list(list_source(source, inbox).granules)
 
 
 def _list_folder(source: str) -> tuple[list[GranuleFile], dict[str, str]]:

@@ -43,6 +43,7 @@ def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> A
         settings.workers,
         on_granule,
         rule_fields(footprints.rules),
+        settings.granule_inbox,
     )
     if aggregation.unavailable:
         _refuse_unavailable(settings, aggregation)
@@ -194,11 +195,20 @@ def _exchange_dissolved(settings: BuildSettings, plan: BatchPlan) -> None:
 
 
 def unread_granules(settings: BuildSettings) -> dict[str, int]:
-    """Name and size of each granule of the source that no build has read."""
+    """Name and size of each granule of the source and of the inbox that no build has read."""
     unread = unread_of_source(
-        settings.granules, settings.files.footprints, settings.recipe.footprints.extra_fields
+        settings.granules,
+        settings.files.footprints,
+        settings.recipe.footprints.extra_fields,
+        settings.granule_inbox,
     )
     return {granule.name: granule.size for granule in unread}
+
+
+def watched(settings: BuildSettings) -> str:
+    """Say where granules are read from, without credentials."""
+    shown = map(display, settings.watched)
+    return ", ".join(f"{place[0].lower()}{place[1:]}" for place in shown)
 
 
 def listing_digest(listing: dict[str, int]) -> str:

@@ -200,7 +200,7 @@ def _known_archive(manifest: str, _state: str) -> str | None:
     try:
         return UploadManifest.load(manifest).dataset_url
     except OnboardingError as error:
-        if error.code == "URL_UNREACHABLE":
+        if error.code in ("URL_UNREACHABLE", NO_MANIFEST):
             raise
         return None
 

@@ -34,13 +34,15 @@ def read_place(place: Path | str) -> bytes:
     """The bytes of a manifest.
 
     Raises:
-        OnboardingError: MANIFEST_INVALID, it isn't there or may not be read; URL_UNREACHABLE, the store that
-            holds it does not answer now.
+        OnboardingError: MANIFEST_MISSING, there is no such file; MANIFEST_INVALID, it may not be read, or the
+            store has no such object; URL_UNREACHABLE, the store that holds it does not answer now.
     """
     name = file_name(place)
     if not is_object(place):
         try:
             return Path(place).read_bytes()
+        except FileNotFoundError as error:
+            raise OnboardingError("MANIFEST_MISSING", f"There is no manifest {place}.") from error
         except OSError as error:
             raise OnboardingError(
                 "MANIFEST_INVALID", f"The manifest {name} can't be read: {error.strerror}."

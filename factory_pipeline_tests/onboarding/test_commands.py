@@ -356,3 +356,84 @@ def test_the_commands_of_a_page_name_its_version(used: FactoryHome) -> None:
         f"factory upload logs {key}",
         f"factory upload delete {key}",
     ]
+
+
+def test_each_answer_of_new_manifest_is_checked_when_it_is_given(used: FactoryHome, tmp_path: Path) -> None:
+    answers = [
+        "Segmentation", "/nosuch.zip", used.root.parent / "rivers.zip", "_nosuch.tif", "", "_merged.tif", "",
+        "", "Two bands.", "S 2", "S2", "", "sentinel-2-l2a", "n", "0", "0.0001",
+        "-1", "", "Land", "#11", "", "2", "", "0", "1", "Land", "Water", "blue", "0.5", "n", "n",
+    ]  # fmt: skip
+    path = tmp_path / "written.yaml"
+    asked = command(used, "new-manifest", "--output", path, answers="\n".join(map(str, answers)) + "\n")
+    assert asked.exit_code == 0, asked.output
+    for refused in (
+        "there is no file /nosuch.zip",
+        "no file ends in '_nosuch.tif'",
+        "'_merged.tif' is taken",
+        "'S 2' is not allowed",
+        "'0' is not allowed: Input should be greater than 0",
+        "'-1' is not allowed",
+        "'#11' is not allowed",
+        "'2' is not allowed",
+        "'Land' is taken",
+    ):
+        assert refused in asked.output
+    assert "The files end in _merged.tif (6), _mask.tif (6)." in asked.output
+    manifest = UploadManifest.load(path)
+    assert (manifest.training_data_suffixes, manifest.label_suffix) == (("_merged.tif",), "_mask.tif")
+    assert [(known.id, known.name) for known in manifest.label_categories] == [(0, "Land"), (1, "Water")]
+    assert not path.with_suffix(".draft.yaml").exists()
+
+
+def test_new_manifest_keeps_a_draft_and_goes_on_from_it(used: FactoryHome, tmp_path: Path) -> None:
+    path = tmp_path / "written.yaml"
+    until = ["Segmentation", used.root.parent / "rivers.zip", "", "", "Streams", "Two bands."]
+    left = command(used, "new-manifest", "--output", path, answers="\n".join(map(str, until)) + "\n")
+    assert left.exit_code == 1
+    draft = path.with_suffix(".draft.yaml")
+    assert f"{draft}; `factory new-manifest` goes on from there." in left.output
+    assert not path.exists()
+    rest = ["y", "S2", "", "", "n", "1", "", "Land", "", "", "", "Water", "", "", "n", "n"]
+    done = command(used, "new-manifest", "--output", path, answers="\n".join(rest) + "\n")
+    assert done.exit_code == 0, done.output
+    manifest = UploadManifest.load(path)
+    assert (manifest.dataset_name, manifest.label_suffix) == ("Streams", "_mask.tif")
+    assert not draft.exists()
+
+
+def test_nothing_is_registered_for_a_file_that_does_not_exist(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    typed = command(home, "onboard", tmp_path / "typo.yaml")
+    assert isinstance(typed.exception, OnboardingError)
+    assert f"There is no manifest {tmp_path / 'typo.yaml'}" in str(typed.exception)
+    options = ("--purpose", "Segmentation", "--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif")
+    archive = command(home, "onboard", tmp_path / "typo.zip", *options)
+    assert f"There is no file {tmp_path / 'typo.zip'}" in archive.output
+    with closing(open_registry(home)) as registry:
+        assert not registry.uploads(with_deleted=True)
+
+
+def test_the_categories_of_an_archive_are_read_from_its_masks(tmp_path: Path) -> None:
+    files = pairs(5)
+    files["labels/tile_3_mask.tif"] = mask(0, 7, 255)
+    zip_of(tmp_path / "lakes.zip", files)
+    home = FactoryHome(tmp_path / "home")
+    options = ("--purpose", "segmentation", "--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif")
+    with environment():
+        done = command(
+            home,
+            "onboard",
+            tmp_path / "lakes.zip",
+            *options,
+            "--category",
+            "1=Water",
+            "--label-nodata",
+            "255",
+        )
+    assert done.exit_code == 0, done.output
+    assert re.search(r"Label +1 Water", done.output)
+    assert re.search(r"Label +7 Class 7", done.output)
+    assert "255" not in [line.split()[0] for line in done.output.splitlines() if line.startswith("    ")]
+    wrong = command(home, "onboard", tmp_path / "lakes.zip", *options, "--category", "Water")
+    assert "--category 'Water' is not a value and a name, such as 1=Water" in wrong.output

@@ -1,0 +1,115 @@
+"""Which values the masks of an archive hold, read before it is onboarded."""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.archive import (
+    NO_MEMBERS,
+    ArchiveKind,
+    Meter,
+    archive_kind,
+    broken_as_error,
+    open_tar,
+    zip_files,
+)
+from factory_pipeline.onboarding.contents import scan_contents
+from factory_pipeline.onboarding.download import open_source
+from factory_pipeline.onboarding.matching import LABEL, Suffixes
+from factory_pipeline.onboarding.members import Gate, tar_member
+from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.onboarding.source import LocalSource, Source, SourceFile
+
+MASKS_AT_ONCE = 64
+"""Masks that are on the disk at the same time."""
+MOST_CLASSES = 256
+
+
+def label_values(
+    url: str, suffixes: Suffixes, policy: IntakePolicy, nodata: float | None = None
+) -> list[int]:
+    """Read every mask of an archive, from a remote zip by ranges, and return the values in rising order.
+
+    Args:
+        url: address or path of the archive.
+        suffixes: of its images and labels.
+        policy: what may be opened, and limits.
+        nodata: a value that is no class, beside those that the masks declare.
+
+    Raises:
+        OnboardingError: NO_FILES, there is no mask; NEEDS_DOWNLOAD for a remote tar; CHECK_FAILED, a mask
+            can't be read, or the labels hold other values than classes do.
+    """
+    found: set[float] = set()
+    masks = 0
+    with open_source(url, policy) as source, tempfile.TemporaryDirectory() as temporary:
+        labels = _labels(source, suffixes, policy)
+        folder = Path(temporary) / "masks"
+        while some := _written(islice(labels, MASKS_AT_ONCE), folder):
+            masks += some
+            for row in scan_contents(folder, suffixes, policy):
+                if reason := row["error"] or row["read_error"]:
+                    raise OnboardingError(
+                        "CHECK_FAILED", f"The label {Path(row['name']).name} can't be read: {reason}."
+                    )
+                found.update(row["values"] or ())
+            shutil.rmtree(folder)
+    if not masks:
+        raise OnboardingError("NO_FILES", f"No file of {source.url} ends in {suffixes.label!r}.")
+    values = sorted(found - {nodata})
+    unfit = [value for value in values if value != int(value) or not 0 <= value <= 65535]
+    if unfit or len(values) > MOST_CLASSES:
+        example = f"such as {unfit[0]:g}" if unfit else f"{len(values)} of them"
+        raise OnboardingError(
+            "CHECK_FAILED",
+            f"The labels of {source.url} are no masks of classes, for they hold other values ({example});"
+            f" classes are whole numbers from 0 to 65535, {MOST_CLASSES} at most.",
+        )
+    return [int(value) for value in values]
+
+
+def _written(labels: Iterator[tuple[str, IO[bytes]]], folder: Path) -> int:
+    """Write some labels into a folder under names of their own; gives how many these are."""
+    written = 0
+    for name, file in labels:
+        folder.mkdir(exist_ok=True)
+        with (folder / f"{written}-{Path(name).name}").open("wb") as target:
+            shutil.copyfileobj(file, target)
+        written += 1
+    return written
+
+
+def _labels(source: Source, suffixes: Suffixes, policy: IntakePolicy) -> Iterator[tuple[str, IO[bytes]]]:
+    """The labels of an archive by their names, each to be read before the next is asked for."""
+    if archive_kind(source) is ArchiveKind.ZIP:
+        with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
+            for name, info in zip_files(source, source.url, policy):
+                if _is_label(name, suffixes):
+                    with broken_as_error(source.url, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
+                        yield name, file
+    elif isinstance(source, LocalSource):
+        gate = Gate(source.url, policy)
+        meter = Meter(source.url, policy, source.size)
+        with open_tar(source.path, meter.count, source.url) as members:
+            for listed, info in members:
+                member = tar_member(info, source.url)
+                if gate.admits(member) and _is_label(member.name, suffixes):
+                    file = listed.extractfile(info)
+                    assert file is not None
+                    yield member.name, file
+    else:
+        raise OnboardingError(
+            "NEEDS_DOWNLOAD",
+            f"{source.url} is a tar archive, whose masks can't be read before it is downloaded; name the"
+            " categories.",
+        )
+
+
+def _is_label(name: str, suffixes: Suffixes) -> bool:
+    role = suffixes.role_of(name)
+    return role is not None and role.role == LABEL
