@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.address import display, has_user
 from factory_pipeline.onboarding.manifest_place import beside, file_name, read_place
+from factory_pipeline.onboarding.matching import canonical_suffix
 from factory_pipeline.onboarding.spelling import ManifestSection, as_list, fold, normalized, without_blanks
 from factory_pipeline.onboarding.split_rule import RandomSplit, SplitRule, read_split_rule
 
@@ -84,8 +85,7 @@ def _opacity(value: Any) -> Any:
 
 
 def _suffix(value: Any) -> Any:
-    """A suffix without the star of a pattern."""
-    return value.strip().removeprefix("*") if isinstance(value, str) else value
+    return canonical_suffix(value) if isinstance(value, str) else value
 
 
 def _suffixes(value: Any) -> Any:
@@ -93,7 +93,9 @@ def _suffixes(value: Any) -> Any:
     return [_suffix(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-Suffix = Annotated[str, BeforeValidator(_suffix), Field(pattern=r"^[^/\\*?\x00-\x1f]+$")]
+Suffix = Annotated[
+    str, BeforeValidator(_suffix), Field(pattern=r"^([^\\*?\x00-\x1f]+/\*)?[^/\\*?\x00-\x1f]+$")
+]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value).strip())]
 Name = Annotated[str, BeforeValidator(without_blanks), Field(min_length=1, max_length=200)]
 Address = Annotated[str, BeforeValidator(without_blanks), Field(min_length=1, max_length=8000)]
@@ -423,7 +425,8 @@ def _sentence(error: ErrorDetails, where: str) -> str:
 
 _PATTERNS = {
     "modality_tag": "allowed are letters, digits, hyphens and underscores, 64 at most",
-    "suffix": "it should be the end of a file name, without slashes, stars and question marks",
+    "suffix": "it should be the end of a file name, without slashes, stars and question marks, or a folder and"
+    " such an end, as images/*.tif",
 }
 _KNOWN_KEYS = sorted(
     {key for section in (UploadManifest, DataSource, Band, LabelCategory) for key in section.model_fields}

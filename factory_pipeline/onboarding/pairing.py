@@ -111,7 +111,8 @@ def stems_unique(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
     return _check(
         "stems_unique",
         pl.concat(twice),
-        "have the name of another file in another folder",
+        "have the name of another file in another folder (folders tell files apart where suffixes name them,"
+        " such as images/*.tif, and in `splits: folders`)",
         "Every name is unique.",
     )
 

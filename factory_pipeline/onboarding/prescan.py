@@ -23,7 +23,7 @@ from factory_pipeline.onboarding.gather import frame_of, frames_of, in_order, ro
 from factory_pipeline.onboarding.headers import FILE_SCHEMA, file_row, read_header
 from factory_pipeline.onboarding.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes, common_endings
+from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes, canonical_suffix, common_endings
 from factory_pipeline.onboarding.members import Gate, tar_member
 from factory_pipeline.onboarding.pairing import Check, header_checks
 from factory_pipeline.onboarding.policy import IntakePolicy
@@ -109,6 +109,7 @@ def prescan(
     table: Path | None = None,
     *,
     labels_take_crs: bool = False,
+    split_folders: tuple[str, ...] = (),
 ) -> PrescanReport:
     """Count and match the images and labels of an upload and read the headers of all of them.
 
@@ -121,13 +122,16 @@ def prescan(
         label_suffix: of the labels.
         policy: what may be opened, and limits.
         table: where the table of files is written (Parquet); None keeps it in memory.
+        split_folders: folders that tell the split, in which files may have one name.
         labels_take_crs: labels without a CRS get that of their image.
 
     Raises:
         OnboardingError: NEEDS_DOWNLOAD for a remote tar, RANGES_UNSUPPORTED where the host can't serve parts;
             and what opening a source and listing an archive raise.
     """
-    suffixes = Suffixes(tuple(training_data_suffixes), label_suffix)
+    suffixes = Suffixes(
+        tuple(map(canonical_suffix, training_data_suffixes)), canonical_suffix(label_suffix), split_folders
+    )
     with open_source(url, policy) as source:
         return prescan_source(source, suffixes, policy, table, labels_take_crs=labels_take_crs)
 

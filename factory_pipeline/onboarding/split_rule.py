@@ -69,6 +69,14 @@ def _number(value: Any) -> Any:
         return value
 
 
+FOLDERS = {
+    "train_folder": ["train", "training"],
+    "test_folder": ["test", "testing"],
+    "validation_folder": ["val", "valid", "validation"],
+}
+"""What `splits: folders` stands for."""
+
+
 class RandomSplit(ManifestSection):
     """Each image falls to a split by a draw from the seed and its own name."""
 
@@ -86,7 +94,10 @@ class GivenSplit(ManifestSection):
     Images that are named nowhere may be drawn: a benchmark often names its test images alone.
     """
 
-    other_spellings: ClassVar[Mapping[str, str]] = SPLIT_SPELLINGS
+    other_spellings: ClassVar[Mapping[str, str]] = {
+        **SPLIT_SPELLINGS,
+        **{f"{typed}_folder": f"{meant}_folder" for typed, meant in SPLIT_SPELLINGS.items()},
+    }
 
     method: Literal["given"] = "given"
     train: StemsOrFile = None
@@ -97,19 +108,31 @@ class GivenSplit(ManifestSection):
     """Name of a file in the archive with one stem per line."""
     test_file: str | None = None
     validation_file: str | None = None
+    train_folder: StemsOrFile = None
+    """Folders whose images train: one, or several of which any may be there."""
+    test_folder: StemsOrFile = None
+    validation_folder: StemsOrFile = None
     percentages: Percentages | None = None
     """Shares of the images that are named nowhere, drawn as in a random split; None allows no such image."""
     seed: int = 42
     """Of that draw."""
 
+    @property
+    def folders(self) -> dict[str, tuple[str, ...]]:
+        """The folders of each split that has some."""
+        named = {name: getattr(self, f"{name}_folder") for name in ("train", "test", "validation")}
+        return {name: folders for name, folders in named.items() if folders}
+
     @model_validator(mode="after")
     def _train_named_once(self) -> Self:
         for name in ("train", "test", "validation"):
-            if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
-                raise ValueError(f"{name} is given as a list and as the file {getattr(self, f'{name}_file')}")
-        if not self.train and self.train_file is None and self.percentages is None:
+            ways = [key for key in (name, f"{name}_file", f"{name}_folder") if getattr(self, key) is not None]
+            if len(ways) > 1:
+                raise ValueError(f"{name} is given twice, by {' and '.join(ways)}")
+        given = (self.train, self.train_file, self.train_folder)
+        if not any(given) and self.percentages is None:
             raise ValueError(
-                "train names no image; give a list of stems, a file with one stem per line, or the"
+                "train names no image; give a list of stems, a file with one stem per line, a folder, or the"
                 " percentages of the images that are named nowhere"
             )
         names = [name for part in (self.train, self.test, self.validation) for name in part or ()]
@@ -168,11 +191,13 @@ SplitRule = Annotated[RandomSplit | GivenSplit | SpatialSplit, Field(discriminat
 def read_split_rule(document: Any) -> Any:
     """The split rule with its method written out, from what users type.
 
-    `random`, `block` or `{train: 60, test: 20, val: 20}` are enough; where a method is missing it follows
-    from the keys.
+    `random`, `block`, `folders` or `{train: 60, test: 20, val: 20}` are enough; where a method is missing
+    it follows from the keys.
     """
     if isinstance(document, str):
         word = fold(document)
+        if word in ("folder", "folders"):
+            return {"method": "given", **FOLDERS}
         if word in UNIT_SPELLINGS:
             return {"method": "spatial", "by": word}
         return {"method": word}
@@ -194,7 +219,7 @@ def read_split_rule(document: Any) -> Any:
 
 
 def _method_of(rule: Mapping[str, Any], named: bool) -> str:
-    if named or any(key.endswith("_file") for key in rule):
+    if named or any(key.endswith(("_file", "_folder")) for key in rule):
         return "given"
     if any(key in rule for key in ("by", "unit", "block_m", "block_size", "block_size_m")):
         return "spatial"

@@ -53,7 +53,7 @@ def split_by_rule(
     """
     if isinstance(rule, GivenSplit):
         in_manifest = {split: names for split in SPLITS if (names := getattr(rule, split)) is not None}
-        named = {**(listed or {}), **in_manifest}
+        named = _full_names(items, {**(listed or {}), **in_manifest})
         if rule.percentages is None:
             return given_split(items, named)
         return partly_given_split(items, named, rule.percentages.model_dump(), rule.seed, earlier)
@@ -63,6 +63,19 @@ def split_by_rule(
             items, percentages, rule.seed, rule.by.value, rule.buffer_m, rule.block_m, earlier
         )
     return random_split(items, percentages, rule.seed, earlier)
+
+
+def _full_names(items: pl.DataFrame, named: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Names with their folders, where a name without them is that of one image only."""
+    folded = pl.DataFrame({"full": items["original_name"]}).with_columns(
+        base=pl.col("full").str.split("/").list.last()
+    )
+    alone = dict(folded.filter(~pl.col("base").is_duplicated()).select("base", "full").iter_rows())
+    known = set(items["original_name"])
+    return {
+        split: [name if name in known else alone.get(name, name) for name in names]
+        for split, names in named.items()
+    }
 
 
 def write_split_files(folder: Path, split: pl.DataFrame) -> list[Path]:

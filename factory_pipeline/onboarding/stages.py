@@ -6,7 +6,7 @@ killed is simply started again. The dataset grows beside its place and is moved 
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from factory_pipeline.onboarding.gather import frames_of, slices, write_frames
 from factory_pipeline.onboarding.leaks import LeakReport, leak_report
 from factory_pipeline.onboarding.manifest import TRAINED, Purpose, UploadManifest
 from factory_pipeline.onboarding.manifest_checks import manifest_checks, manifest_notes, nodata_is_no_category
-from factory_pipeline.onboarding.matching import Suffixes
+from factory_pipeline.onboarding.matching import IMAGE, Suffixes, last_place
 from factory_pipeline.onboarding.outstanding import no_value_stands_out
 from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS
 from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
@@ -41,7 +41,7 @@ from factory_pipeline.onboarding.source import LocalSource, Source
 from factory_pipeline.onboarding.spelling import normalized
 from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes
 from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit
-from factory_pipeline.onboarding.splits import SPLITS, split_by_rule, write_split_files
+from factory_pipeline.onboarding.splits import SPLITS, TRAIN, split_by_rule, write_split_files
 from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
 from factory_pipeline.onboarding.stems import arrange, dataset_index, targets
 from factory_pipeline.storage import FactoryHome, UploadFiles, write_text, write_whole
@@ -97,7 +97,13 @@ class Onboarding:
         self.files: UploadFiles = home.upload(key)
         self.upload = Upload.load(self.files)
         self.given = kept_manifest(self.files)
-        self.suffixes = Suffixes(self.given.training_data_suffixes, self.given.label_suffix)
+        rule = self.given.splits
+        folders = rule.folders.values() if isinstance(rule, GivenSplit) else ()
+        self.suffixes = Suffixes(
+            self.given.training_data_suffixes,
+            self.given.label_suffix,
+            tuple(folder for of_split in folders for folder in of_split),
+        )
 
     @property
     def finished(self) -> bool:
@@ -297,6 +303,7 @@ class Onboarding:
                 self.policy,
                 table,
                 labels_take_crs=self._labels_take_crs,
+                split_folders=self.suffixes.split_folders,
             )
         except OnboardingError as error:
             if error.code not in CANT_READ_PARTS:
@@ -371,10 +378,10 @@ class Onboarding:
         return FileChanges.of(prefill(self.prescan(), self.given))
 
     def _listed_splits(self) -> dict[str, list[str]]:
-        """The stems in the files of the archive that a given split names.
+        """The stems in the files and folders of the archive that a given split names.
 
         Raises:
-            OnboardingError: SPLIT_INVALID, there is no such file in the archive, or it is not text.
+            OnboardingError: SPLIT_INVALID, the archive has no such file or folder, or a file is not text.
         """
         if not isinstance(self.given.splits, GivenSplit):
             return {}
@@ -383,7 +390,7 @@ class Onboarding:
         # A name is looked up among the files, never joined to a path: it could lead out of the folder.
         wanted = set(asked.values())
         there = wanted and {name for name in names_in(self._unpacked()) if name in wanted}
-        listed = {}
+        listed = self._in_folders(self.given.splits.folders)
         for split, name in asked.items():
             if name not in there:
                 raise OnboardingError(
@@ -395,6 +402,29 @@ class Onboarding:
                 raise OnboardingError("SPLIT_INVALID", f"The file {name} is not UTF-8 text.") from error
             listed[split] = [normalized(line.strip()) for line in lines if line.strip()]
         return listed
+
+    def _in_folders(self, folders: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """The stems of the images in the folders of each split."""
+        if not folders:
+            return {}
+        images = self._contents().filter(pl.col("role") == IMAGE).select("stem", "name")
+        files = images.unique("stem").sort("stem").collect().rows()
+        found = {
+            split: [
+                stem
+                for stem, name in files
+                if any(last_place(name.split("/")[:-1], folder.split("/")) is not None for folder in of_split)
+            ]
+            for split, of_split in folders.items()
+        }
+        for split, of_split in folders.items():
+            # Of several folders that may be there, none need be, but for training.
+            if not found[split] and (len(of_split) == 1 or split == TRAIN):
+                raise OnboardingError(
+                    "SPLIT_INVALID",
+                    f"The manifest gives {split} the folder {' or '.join(of_split)}; no image is in one.",
+                )
+        return found
 
     def _earlier_split(self) -> pl.DataFrame | None:
         """The splits of the version of this dataset that was received last before this one."""

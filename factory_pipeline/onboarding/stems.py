@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from factory_pipeline.onboarding.matching import IMAGE, LABEL
+from factory_pipeline.onboarding.matching import ANY, IMAGE, LABEL
 
 STEM_DIGITS = 16
 STEM_START = "x"
@@ -43,7 +43,9 @@ def safe_stem(original: str) -> str:
 
 
 def safe_suffix(suffix: str) -> str:
-    """A suffix that ends in the same extension and holds no other dot, and no blank."""
+    """A suffix that ends in the same extension and holds no other dot, no blank and no folder."""
+    if ANY in suffix:
+        suffix = f"_{suffix.replace(ANY, '')}"
     base, dot, extension = suffix.rpartition(".")
     kept = base if dot else extension
     plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in kept)

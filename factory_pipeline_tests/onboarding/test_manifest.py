@@ -255,6 +255,6 @@ def test_a_name_has_one_slug_however_its_accents_are_coded() -> None:
 
 def test_the_manifest_of_the_docs_is_accepted():
     page = (Path(__file__).parents[2] / "docs" / "onboarding.md").read_text()
-    shown = page.split("```yaml\n")[1].split("```")[0]
+    shown = page.split("```yaml manifest\n")[1].split("```")[0]
     manifest = UploadManifest.parse(yaml.safe_load(shown), where="docs")
     assert [category.name for category in manifest.label_categories] == ["Land", "Water"]
