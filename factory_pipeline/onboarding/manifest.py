@@ -425,8 +425,8 @@ def _sentence(error: ErrorDetails, where: str) -> str:
 
 _PATTERNS = {
     "modality_tag": "allowed are letters, digits, hyphens and underscores, 64 at most",
-    "suffix": "it should be the end of a file name, without slashes, stars and question marks, or a folder and"
-    " such an end, as images/*.tif",
+    "suffix": "it should be the end of a file name, without slashes, stars and question marks, or a folder"
+    " and such an end, as images/*.tif",
 }
 _KNOWN_KEYS = sorted(
     {key for section in (UploadManifest, DataSource, Band, LabelCategory) for key in section.model_fields}
