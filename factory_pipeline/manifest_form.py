@@ -104,7 +104,8 @@ def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[
 def _allowed(section: type[BaseModel], field: str) -> Callable[[Any], Any]:
     """What `click.prompt` checks an answer with: what the manifest allows at a field."""
     info = section.model_fields[field]
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[(info.annotation, *info.metadata)])  # type: ignore[misc]
+    annotated: Any = Annotated[(info.annotation, *info.metadata)]
+    adapter: TypeAdapter[Any] = TypeAdapter(annotated)
 
     def check(answer: Any) -> Any:
         try:

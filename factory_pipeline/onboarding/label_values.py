@@ -96,12 +96,12 @@ def _labels(source: Source, suffixes: Suffixes, policy: IntakePolicy) -> Iterato
         gate = Gate(source.url, policy)
         meter = Meter(source.url, policy, source.size)
         with open_tar(source.path, meter.count, source.url) as members:
-            for listed, info in members:
-                member = tar_member(info, source.url)
+            for listed, entry in members:
+                member = tar_member(entry, source.url)
                 if gate.admits(member) and _is_label(member.name, suffixes):
-                    file = listed.extractfile(info)
-                    assert file is not None
-                    yield member.name, file
+                    unpacked = listed.extractfile(entry)
+                    assert unpacked is not None
+                    yield member.name, unpacked
     else:
         raise OnboardingError(
             "NEEDS_DOWNLOAD",

@@ -78,7 +78,7 @@ class PacedBytes(io.RawIOBase):
         # The end of the file is no slowness.
         if length and self._pace.check_rate(self._received, self._waited):
             self._received, self._waited = 0, 0.0
-        return length  # type: ignore[no-any-return]
+        return length
 
     def close(self) -> None:
         """Close the connection's file."""
@@ -92,6 +92,6 @@ def paced_response(pace: Pace) -> type[HTTPResponse]:
     class PacedResponse(HTTPResponse):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.fp = io.BufferedReader(PacedBytes(self.fp.detach(), pace))  # type: ignore[attr-defined]
+            self.fp = io.BufferedReader(PacedBytes(self.fp.detach(), pace))
 
     return PacedResponse
