@@ -54,7 +54,7 @@ def extract_terrain(
     altitude = altitude.astype(np.float32)
     # A void that no tag declares (-32767, -9999, NaN), or that was interpolated with one, is no altitude.
     low, high = ALTITUDE_RANGE
-    void = ~(valid & (altitude >= low) & (altitude <= high)).all(axis=(1, 2))
+    void = np.logical_not((valid & (altitude >= low) & (altitude <= high)).all(axis=(1, 2)))
     altitude[void] = 0
     parts = np.array_split(altitude, len(altitude) // AT_ONCE + 1)
     slope = np.concatenate([slope_percent(part, PIXEL_SIZE) for part in parts])
