@@ -321,6 +321,11 @@ class BuildFiles:
         self.batch_rejects(batch).unlink(missing_ok=True)
         self.drop_chips(batch)
 
+    def drop_items(self) -> None:
+        """Remove the catalog's kept answers, so that the next run asks it again."""
+        for kept in self.items.glob("*.json"):
+            kept.unlink(missing_ok=True)
+
     def put_aside_failed(self, batch: str) -> None:
         """Move a batch's dataset file that failed a check to where no later stage takes it from."""
         aside = self.stages / "failed" / f"{batch}.h5"

@@ -128,7 +128,7 @@ def prescan_report(context: dg.AssetExecutionContext, factory: Factory) -> Itera
         report = onboarding.prescan()
         for note in report.notes:
             context.log.info(note)
-        result = dg.MaterializeResult(
+        result: dg.MaterializeResult[Any] = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows_in(report.files),
                 "images": report.images,
@@ -167,7 +167,7 @@ def dataset_items(context: dg.AssetExecutionContext, factory: Factory) -> Iterat
             for name in PIXEL_CHECKS
             if name not in given
         ]
-        result = dg.MaterializeResult(
+        result: dg.MaterializeResult[Any] = dg.MaterializeResult(
             metadata={"dagster/row_count": 0 if arranged.index is None else rows_in(arranged.index)},
             check_results=[
                 *check_results(context, factory, [*arranged.checks, *unasked]),
@@ -194,7 +194,7 @@ def dataset_split(context: dg.AssetExecutionContext, factory: Factory) -> Iterat
         by_place = isinstance(onboarding.given.splits, SpatialSplit)
         # Only a split by place promises that nothing leaks; for the others it is worth knowing.
         severity = dg.AssetCheckSeverity.ERROR if by_place else dg.AssetCheckSeverity.WARN
-        result = dg.MaterializeResult(
+        result: dg.MaterializeResult[Any] = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": divided.split.height,
                 "images by split": split_table(divided.split),

@@ -57,7 +57,7 @@ def every_split_has_footprints(factory: Factory) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset=footprint_subset, blocking=True)
+@dg.asset_check(asset=footprint_subset, blocking=True)  # type: ignore[arg-type]
 def every_shot_is_planned_once(factory: Factory) -> Iterator[dg.AssetCheckResult]:
     """No shot stands twice in the batch plan, in one split or across them."""
     shots = BatchPlan.load(factory.settings().files.batch_plan).table["shot_number"]

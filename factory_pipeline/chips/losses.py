@@ -66,6 +66,9 @@ class Losses:
         for batch, lost in self._by_batch.items():
             if lost.height:
                 self._files.take_back(batch)
+        if any((lost["cause"] == Cause.CATALOG).any() for lost in self._by_batch.values()):
+            # Else the next run would read the same items again, however well the catalog is by then.
+            self._files.drop_items()
         self._by_batch.clear()
 
     def _read_ledgers(self) -> None:

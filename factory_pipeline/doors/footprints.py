@@ -1,33 +1,26 @@
-"""Where images lie on the Earth, as items say it: geometry and bounds in WGS 84."""
-
-from typing import Any
+"""Where the images of a collection lie: footprint and bounds in longitude and latitude of WGS 84."""
 
 import numpy as np
 import polars as pl
 import shapely
-from numpy.typing import NDArray
 
 from factory_pipeline.lake.tables import ITEM_SCHEMA
+from factory_pipeline.onboarding.geometries import geometries
 from factory_pipeline.onboarding.overlap import footprints
-
-WORLD = shapely.box(-180, -90, 180, 90)
 
 
 def footprint_columns(placed: pl.DataFrame) -> pl.DataFrame:
     """The columns `geometry` and `bbox` of items, null where an image is not georeferenced.
 
-    A footprint across 180 degrees is in two parts, one on either side (RFC 7946, section 3.1.9).
+    A footprint across 180 degrees is in two parts, one on either side, and its `bbox` reaches from -180 to
+    180: queries compare the numbers.
 
     Args:
         placed: as for `onboarding.overlap.footprints`.
     """
     corners = footprints(placed)
     there = np.isfinite(corners).all(axis=(1, 2))
-    geometry: NDArray[Any] = np.full(len(corners), None, dtype=object)
-    # Corners go clockwise from the upper left; a ring goes the other way round.
-    geometry[there] = shapely.polygons(corners[there][:, ::-1])
-    for row in np.flatnonzero(np.abs(corners[:, :, 0]).max(axis=1) > 180):
-        geometry[row] = _wrapped(geometry[row])
+    geometry = geometries(corners)
     bounds = pl.DataFrame(shapely.bounds(geometry), schema=["xmin", "ymin", "xmax", "ymax"])
     return pl.DataFrame(
         {
@@ -36,10 +29,3 @@ def footprint_columns(placed: pl.DataFrame) -> pl.DataFrame:
         },
         schema_overrides={"bbox": ITEM_SCHEMA["bbox"]},
     )
-
-
-def _wrapped(polygon: Any) -> Any:
-    """A polygon that passes 180 degrees, as its parts within -180 and 180."""
-    turned = [shapely.transform(polygon, lambda at, by=by: at + np.array([by, 0])) for by in (-360, 0, 360)]
-    parts = [shapely.intersection(part, WORLD) for part in turned]
-    return shapely.multipolygons([part for part in parts if shapely.area(part)])

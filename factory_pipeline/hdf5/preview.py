@@ -21,7 +21,6 @@ from factory_pipeline.hdf5.palette import (
     classes,
     label_over,
     ramp,
-    rgb,
     terrain,
     true_colour,
 )
@@ -73,7 +72,7 @@ def chip_sheet(path: Path, samples: int = 8, max_bytes: int | None = None) -> by
     Args:
         path: a batch file or a fused file.
         samples: rows of the sheet, where the file holds as many.
-        max_bytes: if the PNG would be larger, its colours and then its rows are reduced, down to one row.
+        max_bytes: if the PNG would be larger, it has fewer rows, down to one; its colours stay true.
 
     Raises:
         DatasetFileError: the file is missing, truncated or no dataset file.
@@ -84,39 +83,15 @@ def chip_sheet(path: Path, samples: int = 8, max_bytes: int | None = None) -> by
     allowed = math.inf if max_bytes is None else max_bytes
     while True:
         shown = np.linspace(0, len(dataset) - 1, rows).round().astype(int).tolist()
-        sheet = _sheet(summary, dataset.read_batch(shown))
-        for candidate in (sheet, _of_256_colours(sheet)):
-            png = _png(candidate)
-            if len(png) <= allowed:
-                return png
-        if rows <= 1:
+        png = _png(_sheet(summary, dataset.read_batch(shown)))
+        if len(png) <= allowed or rows <= 1:
             return png
         rows = min(rows - 1, int(rows * allowed / len(png)) or 1)
 
 
-def _of_256_colours(image: Image.Image) -> Image.Image:
-    """The same picture in the 256 colours that suit it, the colours of classes and of paper exact among them.
-
-    Pillow would map to a near colour of the palette rather than to the nearest.
-    """
-    named = {*SCL_COLOURS.values(), *WORLDCOVER_COLOURS.values(), PAPER}
-    exact = np.array([rgb(colour) for colour in sorted(named)])
-    suited = np.array(image.quantize(256 - len(exact)).getpalette("RGB")).reshape(-1, 3)
-    palette = np.concatenate([exact, suited])[:256]
-    packed = np.asarray(image, dtype=np.int64) @ np.array([1 << 16, 1 << 8, 1])
-    used, places = np.unique(packed, return_inverse=True)
-    colours = np.stack([used >> 16, used >> 8 & 0xFF, used & 0xFF], axis=1)
-    distances = (palette**2).sum(axis=1) - 2 * colours @ palette.T
-    reduced = Image.fromarray(
-        distances.argmin(axis=1).astype(np.uint8)[places].reshape(image.size[::-1]), "P"
-    )
-    reduced.putpalette(palette.astype(np.uint8).tobytes())
-    return reduced
-
-
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -121,8 +121,13 @@ class Samples:
 
     def where(self, kept: NDArray[np.bool_]) -> "Samples":
         """Those of the samples for which the flag is True."""
-        rasters = (self.sentinel2, self.worldcover, self.copdem, self.label)
-        return Samples(*(raster[kept] for raster in rasters), self.table.filter(pl.Series(kept)))
+        return Samples(
+            self.sentinel2[kept],
+            self.worldcover[kept],
+            self.copdem[kept],
+            self.label[kept],
+            self.table.filter(pl.Series(kept)),
+        )
 
     @classmethod
     def empty(cls, bands: int, window: int) -> "Samples":

@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from factory_pipeline.onboarding.gather import slices
+from factory_pipeline.onboarding.geometries import bounds_of, geometries
 from factory_pipeline.onboarding.overlap import footprints
 from factory_pipeline.parquet import ParquetBatches
 from factory_pipeline.storage import write_whole
@@ -27,6 +28,10 @@ ANY_TIME = {
 }
 """Columns of an item without a time, as uploads name none: STAC asks for an interval then, and this one holds
 any time."""
+GEOMETRY_TYPES = {
+    shapely.GeometryType.POLYGON.value: "Polygon",
+    shapely.GeometryType.MULTIPOLYGON.value: "MultiPolygon",
+}
 TIME = pa.timestamp("us", tz="UTC")
 LABEL = "label"
 """Key of the label among the assets."""
@@ -67,19 +72,21 @@ def write_items(
     """
     found = items.select(pl.col("images").explode().struct.field("modality_tag").unique().sort()).collect()
     tags = found.to_series().drop_nulls().to_list()
+    kinds: set[int] = set()
     lying: list[NDArray[np.float64]] = [np.empty((0, 4))]
     with write_whole(path) as temporary, ParquetBatches(temporary) as file:
         for rows in slices(items, "stem"):
             frame = rows.join(split, on="stem", how="left", maintain_order="left")
-            corners = footprints(frame)
-            bounds = _bounds(corners)
+            geometry = geometries(footprints(frame))
+            bounds = bounds_of(geometry)
+            kinds |= set(shapely.get_type_id(geometry[np.isfinite(bounds).all(axis=1)]).tolist())
             lying.append(bounds[np.isfinite(bounds).all(axis=1)])
-            file.append(_as_stac(frame, corners, bounds, tags, name))
+            file.append(_as_stac(frame, geometry, bounds, tags, name))
         placed = np.concatenate(lying)
         extent = _extent(placed)
         file.describe(
             {
-                "geo": _geo(extent if len(placed) else None),
+                "geo": _geo(extent if len(placed) else None, kinds),
                 "stac-geoparquet": {
                     "version": "1.0.0",
                     "collections": {name: _collection(name, description, extent)},
@@ -90,15 +97,12 @@ def write_items(
 
 def _as_stac(
     frame: pl.DataFrame,
-    corners: NDArray[np.float64],
+    footprint: NDArray[Any],
     bounds: NDArray[np.float64],
     tags: list[str],
     name: str,
 ) -> pa.Table:
-    placed = np.isfinite(corners[:, 0, 0])
-    # Corners go clockwise from the north-west; a ring goes the other way round.
-    geometry = np.full(frame.height, None, dtype=object)
-    geometry[placed] = shapely.to_wkb(shapely.polygons(corners[placed][:, ::-1]))
+    placed = np.atleast_1d(np.isfinite(bounds).all(axis=1))
     images = [{image["modality_tag"]: image["path"] for image in row} for row in frame["images"]]
     height = frame.height
     columns: dict[str, Any] = {
@@ -106,7 +110,7 @@ def _as_stac(
         "stac_version": pa.array([STAC_VERSION] * height),
         "stac_extensions": pa.array([[PROJECTION]] * height, pa.list_(pa.string())),
         "id": pa.array(frame["stem"].to_list()),
-        "geometry": pa.array(geometry.tolist(), pa.binary()),
+        "geometry": pa.array(shapely.to_wkb(footprint).tolist(), pa.binary()),
         "bbox": pa.array(
             [
                 dict(zip(("xmin", "ymin", "xmax", "ymax"), row, strict=True)) if there else None
@@ -148,15 +152,6 @@ def _asset(path: str | None, title: str, roles: list[str]) -> dict[str, Any] | N
     return {"href": f"./{path}", "type": media_type, "title": title, "roles": roles}
 
 
-def _bounds(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """West, south, east, north; west is greater than east where a footprint crosses 180 degrees."""
-    bounds = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    bounds[:, [0, 2]] = np.where(
-        np.abs(bounds[:, [0, 2]]) > 180, (bounds[:, [0, 2]] + 180) % 360 - 180, bounds[:, [0, 2]]
-    )
-    return bounds
-
-
 def _extent(bounds: NDArray[np.float64]) -> list[float]:
     """Bounds of all items; the whole globe where none is georeferenced or one crosses 180 degrees."""
     if not len(bounds) or (bounds[:, 0] > bounds[:, 2]).any():
@@ -164,11 +159,11 @@ def _extent(bounds: NDArray[np.float64]) -> list[float]:
     return [*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist()]
 
 
-def _geo(extent: list[float] | None) -> dict[str, Any]:
+def _geo(extent: list[float] | None, kinds: set[int]) -> dict[str, Any]:
     """GeoParquet metadata; without `crs` the coordinates are longitude and latitude in WGS 84 (OGC:CRS84)."""
     column: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": ["Polygon"],
+        "geometry_types": [GEOMETRY_TYPES[kind] for kind in sorted(kinds)] or ["Polygon"],
         "edges": "planar",
         "covering": {"bbox": {edge: ["bbox", edge] for edge in ("xmin", "ymin", "xmax", "ymax")}},
     }

@@ -21,6 +21,12 @@ _ECCENTRICITY2 = 0.00669437999014
 """Semi-major axis and squared eccentricity of WGS 84."""
 _SHORTEST_DEGREE_M = 110_500.0
 """No degree of latitude is shorter."""
+_POLAR_LATITUDE = 80.0
+"""Beyond it, two footprints are compared in a plane around the pole."""
+_POLAR_CAP = 89.0
+"""A footprint that reaches beyond it counts as at the pole, though it may not hold it."""
+_POLAR_RADIUS_M = 6_399_593.6
+"""Radius of curvature of WGS 84 at a pole."""
 _CHUNK = 4096
 """Footprints looked up at a time, which bounds the memory for candidates."""
 
@@ -61,10 +67,13 @@ def _footprints(items: pl.DataFrame) -> NDArray[np.float64]:
     if boxes.height:
         west, south, east, north = _rows_of(boxes["bounds"], 4).T
         east = np.where(east < west, east + 360, east)
-        corners[boxes["row"].to_numpy()] = np.stack(
-            [np.stack([west, east, east, west], axis=1), np.stack([north, north, south, south], axis=1)],
-            axis=-1,
-        )
+        lon = np.stack([west, east, east, west], axis=1)
+        lat = np.stack([north, north, south, south], axis=1)
+        # Bounds all around a pole: the square whose corners lie at their lowest latitude.
+        around = east - west >= 360
+        lon[around] = [-135.0, -45.0, 45.0, 135.0]
+        lat[around] = np.where(np.abs(north) > np.abs(south), south, north)[around, None]
+        corners[boxes["row"].to_numpy()] = np.stack([lon, lat], axis=-1)
     corners[~np.isfinite(corners).all(axis=(1, 2))] = np.nan
     first = corners[:, :1, 0]
     corners[:, :, 0] = first + (corners[:, :, 0] - first + 180) % 360 - 180
@@ -73,6 +82,17 @@ def _footprints(items: pl.DataFrame) -> NDArray[np.float64]:
 
 def _rows_of(lists: pl.Series, width: int) -> NDArray[np.float64]:
     return lists.explode().to_numpy().astype(np.float64).reshape(-1, width)
+
+
+def at_pole(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each footprint holds a pole, or reaches so near to one that its longitudes mean little.
+
+    Args:
+        corners: (items, 4, 2) longitude and latitude in degrees; False for a footprint of NaN.
+    """
+    lon = corners[:, :, 0]
+    steps = (np.roll(lon, -1, axis=1) - lon + 180) % 360 - 180
+    return (np.abs(steps.sum(axis=1)) > 180) | (np.abs(corners[:, :, 1]).max(axis=1) > _POLAR_CAP)
 
 
 def grounds(corners: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -95,7 +115,7 @@ def near_pairs(corners: NDArray[np.float64], distance_m: float = 0.0) -> NDArray
     """Every pair of footprints that overlap, or lie less than `distance_m` metres apart.
 
     Measured in a plane around each pair, by the ellipsoid's radii at its latitude, which is exact enough for
-    images up to some hundred kilometres that don't reach a pole.
+    images up to some hundred kilometres; near a pole in a plane around it, true to distances from the pole.
 
     Args:
         corners: (items, 4, 2) longitude and latitude in degrees; a footprint of NaN is near nothing.
@@ -144,6 +164,10 @@ def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]
 def _bounds(corners: NDArray[np.float64], distance_m: float) -> NDArray[np.float64]:
     """Bounds in degrees that surely intersect where two footprints are near each other."""
     low, high = corners.min(axis=1), corners.max(axis=1)
+    polar = at_pole(corners)
+    low[polar, 0], high[polar, 0] = -180.0, 180.0
+    northern = polar & (low[:, 1] + high[:, 1] > 0)
+    high[northern, 1], low[polar & ~northern, 1] = 90.0, -90.0
     lat_margin = distance_m / _SHORTEST_DEGREE_M / 2
     steepest = np.maximum(np.abs(low[:, 1]), np.abs(high[:, 1])) + 2 * lat_margin
     # The other footprint of a pair may lie nearer to the pole, but not by more than the margin.
@@ -153,6 +177,39 @@ def _bounds(corners: NDArray[np.float64], distance_m: float) -> NDArray[np.float
 
 
 def _near(one: NDArray[np.float64], other: NDArray[np.float64], distance_m: float) -> NDArray[np.bool_]:
+    both = np.concatenate([one, other], axis=1)
+    polar = at_pole(one) | at_pole(other) | (np.abs(both[..., 1]).max(axis=1) > _POLAR_LATITUDE)
+    near = np.zeros(len(one), dtype=np.bool_)
+    for chosen, plane in ((polar, _plane_of_pole), (~polar, _plane_of_pair)):
+        if chosen.any():
+            first, second = plane(one[chosen], other[chosen])
+            smaller = np.minimum(shapely.area(first), shapely.area(second))
+            found = shapely.area(shapely.intersection(first, second)) > SHARED_SHARE * smaller
+            if distance_m > 0:
+                found |= shapely.distance(first, second) < distance_m
+            near[chosen] = found
+    return near
+
+
+def _plane_of_pole(
+    one: NDArray[np.float64], other: NDArray[np.float64]
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Pairs of footprints as polygons in metres around their pole."""
+    side = np.where(one[..., 1].mean(axis=1, keepdims=True) > 0, 1.0, -1.0)
+
+    def plane(corners: NDArray[np.float64]) -> NDArray[np.object_]:
+        away = np.radians(90 - side * corners[..., 1]) * _POLAR_RADIUS_M
+        angle = np.radians(corners[..., 0])
+        at = np.stack([away * np.cos(angle), away * np.sin(angle)], axis=-1)
+        return shapely.polygons(at)
+
+    return plane(one), plane(other)
+
+
+def _plane_of_pair(
+    one: NDArray[np.float64], other: NDArray[np.float64]
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Pairs of footprints as polygons in metres around each pair."""
     origin_lon = one[:, :1, 0]
     turns = np.round((other[:, :1, 0] - origin_lon) / 360) * 360
     lat = np.radians(np.concatenate([one[..., 1], other[..., 1]], axis=1)).mean(axis=1, keepdims=True)
@@ -164,9 +221,4 @@ def _near(one: NDArray[np.float64], other: NDArray[np.float64], distance_m: floa
         x = np.radians(corners[..., 0] - turn - origin_lon) * across * np.cos(lat)
         return shapely.polygons(np.stack([x, np.radians(corners[..., 1]) * along], axis=-1))
 
-    first, second = plane(one, 0.0), plane(other, turns)
-    smaller = np.minimum(shapely.area(first), shapely.area(second))
-    near = shapely.area(shapely.intersection(first, second)) > SHARED_SHARE * smaller
-    if distance_m > 0:
-        near |= shapely.distance(first, second) < distance_m
-    return near
+    return plane(one, 0.0), plane(other, turns)

@@ -80,6 +80,20 @@ def test_what_was_lost_is_done_again_and_the_rest_stays(settings: BuildSettings,
     assert settings.files.batch(BATCHES[1]).exists()
 
 
+@pytest.mark.parametrize(
+    ("reason", "asks_again"), [("item_unusable", True), ("band_at_floor", True), ("asset_unreadable", False)]
+)
+def test_a_catalog_at_fault_is_asked_again(
+    settings: BuildSettings, plan: BatchPlan, reason: str, asks_again: bool
+) -> None:
+    kept = settings.files.items / "sentinel2_N50E002_2020-06_0a1b2c3d.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    with pytest.raises(LostFootprintsError):
+        Losses(settings, plan).add(BATCHES[0], rejects(SIZE, reason))
+    assert kept.exists() is not asks_again
+
+
 def test_the_share_is_the_builds(settings: BuildSettings, plan: BatchPlan) -> None:
     strict = settings.model_copy(update={"max_lost_share": 0.0})
     with pytest.raises(LostFootprintsError, match="1 of the 60"):

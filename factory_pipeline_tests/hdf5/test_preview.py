@@ -42,13 +42,18 @@ def test_the_same_file_gives_the_same_bytes(written: Path) -> None:
     assert chip_sheet(written, samples=2) == chip_sheet(written, samples=2)
 
 
-@pytest.mark.parametrize("limit", [100_000, 30_000])
+@pytest.mark.parametrize("limit", [100_000, 60_000])
 def test_a_limit_is_kept_and_class_colours_stay_exact(written: Path, samples: Samples, limit: int) -> None:
     png = chip_sheet(written, max_bytes=limit)
     assert len(png) <= limit
     colours = colours_in(png)
     assert {rgb(SCL_COLOURS[4]), rgb(SCL_COLOURS[5])} <= colours
     assert rgb(WORLDCOVER_COLOURS[int(samples.worldcover[0, 0, 0, 0])]) in colours
+
+
+@pytest.mark.parametrize("limit", [None, 70_000])
+def test_the_sheet_has_true_colours_whatever_its_limit(written: Path, limit: int | None) -> None:
+    assert opened(chip_sheet(written, max_bytes=limit)).mode == "RGB"
 
 
 def test_a_limit_below_one_row_gives_one_row(written: Path) -> None:

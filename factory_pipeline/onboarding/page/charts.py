@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import shapely
+from numpy.typing import NDArray
 
 from factory_pipeline.onboarding.bands import BandStatistics
 from factory_pipeline.onboarding.gather import slices
-from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS, footprints
+from factory_pipeline.onboarding.geometries import geometries
+from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS, at_pole, footprints
 
 MAP_WIDTH = 760.0
 MAP_HEIGHTS = (240.0, 420.0)
@@ -101,9 +104,10 @@ def footprint_map(items: pl.LazyFrame, split: pl.DataFrame) -> FootprintMap | No
     placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
     if not placed.size:
         return None
-    corners = corners[placed]
-    west, south = corners.min(axis=(0, 1))
-    east, north = corners.max(axis=(0, 1))
+    outlines = _outlines(corners[placed])
+    every = np.concatenate(outlines)
+    west, south = every.min(axis=0)
+    east, north = every.max(axis=0)
     shrink = max(math.cos(math.radians((south + north) / 2)), 0.05)
     span = max(float(east - west) * shrink, float(north - south), 1e-4)
     pad = 0.08 * span
@@ -129,10 +133,30 @@ def footprint_map(items: pl.LazyFrame, split: pl.DataFrame) -> FootprintMap | No
             if abs(lat) <= 90
         ),
         _marks(
-            frame[placed.tolist()], ([(x(lon), y(lat)) for lon, lat in quad.tolist()] for quad in corners)
+            frame[placed.tolist()], ([(x(lon), y(lat)) for lon, lat in ring.tolist()] for ring in outlines)
         ),
         frame.height - placed.size,
     )
+
+
+def _outlines(corners: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """A ring of longitudes and latitudes per footprint, all within 360 degrees without a gap in the middle.
+
+    At a pole it is the larger part of the footprint's geometry.
+    """
+    centres = np.sort(corners[:, :, 0].mean(axis=1) % 360)
+    gaps = np.diff(np.append(centres, centres[0] + 360))
+    # The map begins behind the widest gap, where that does not lie at 180 degrees anyway.
+    start = centres[(int(np.argmax(gaps)) + 1) % len(centres)] - 180
+    middle = corners[:, :, 0].mean(axis=1)
+    turns = (
+        np.floor((middle - start - 180) / 360 + 1e-9) * 360 if gaps.max() > 180 else np.zeros(len(corners))
+    )
+    outlines = list(corners - np.stack([turns, np.zeros_like(turns)], axis=-1)[:, None, :])
+    for row in np.flatnonzero(at_pole(corners)):
+        parts = shapely.get_parts(geometries(corners[row : row + 1]))
+        outlines[row] = shapely.get_coordinates(max(parts, key=shapely.area))
+    return outlines
 
 
 def _marks(frame: pl.DataFrame, quads: Iterable[list[tuple[float, float]]]) -> tuple[Footprint, ...]:
@@ -140,7 +164,7 @@ def _marks(frame: pl.DataFrame, quads: Iterable[list[tuple[float, float]]]) -> t
     cells: set[tuple[str, int, int]] = set()
     for (name, split), quad in zip(frame.select("original_name", "split").iter_rows(), quads, strict=True):
         xs, ys = zip(*quad, strict=True)
-        centre_x, centre_y = round(sum(xs) / 4, 1), round(sum(ys) / 4, 1)
+        centre_x, centre_y = round(sum(xs) / len(xs), 1), round(sum(ys) / len(ys), 1)
         if frame.height > MOST_FOOTPRINTS:
             cell = (split, int(centre_x // _SMALLEST), int(centre_y // _SMALLEST))
             if cell not in cells:

@@ -28,6 +28,7 @@ def pair_sheet(
     parameters: TrainingParameters,
     root: Path,
     pairs: int = 6,
+    max_bytes: int = 70_000,
 ) -> bytes:
     """A PNG of some pairs: a column each, the first composition of each modality above, the label below.
 
@@ -37,8 +38,18 @@ def pair_sheet(
         parameters: of the training images; decide how bands are stretched.
         root: folder that the paths start from.
         pairs: at most.
+        max_bytes: of the PNG; if it would be larger, it has fewer pairs, down to one.
     """
-    shown = evenly_spread(index, "original_name", pairs)
+    while True:
+        sheet = _sheet_of(evenly_spread(index, "original_name", pairs), manifest, parameters, root)
+        if len(sheet) <= max_bytes or pairs == 1:
+            return sheet
+        pairs -= 1
+
+
+def _sheet_of(
+    shown: pl.DataFrame, manifest: UploadManifest, parameters: TrainingParameters, root: Path
+) -> bytes:
     chosen = compositions(manifest.data_sources, parameters)
     first = [
         next(composition for composition in chosen if composition.modality == modality)
@@ -53,7 +64,9 @@ def pair_sheet(
     for across, column in enumerate(columns):
         for down, picture in enumerate(column):
             sheet.paste(picture, (across * (SIDE + GAP), down * (SIDE + GAP)), picture)
-    return _png(sheet)
+    stored = BytesIO()
+    sheet.save(stored, "PNG", optimize=True)
+    return stored.getvalue()
 
 
 def histogram_sheet(parameters: TrainingParameters) -> bytes:
@@ -67,7 +80,8 @@ def histogram_sheet(parameters: TrainingParameters) -> bytes:
     stored = BytesIO()
     figure.savefig(stored, format="png", metadata={"Software": None})
     with Image.open(stored) as drawn:
-        return _png(drawn.convert("RGB"))
+        drawn.convert("RGB").quantize(64).save(few := BytesIO(), "PNG")
+    return few.getvalue()
 
 
 def _column(pictures: Mapping[str, bytes]) -> list[Image.Image]:
@@ -86,9 +100,3 @@ def _draw_histogram(axes: Any, band: BandStatistics) -> None:
     axes.set_title(f"{band.modality} {band.band}" if band.modality != LABEL else "label", fontsize=8)
     axes.tick_params(labelsize=6)
     axes.set_yticks([])
-
-
-def _png(picture: Image.Image) -> bytes:
-    stored = BytesIO()
-    picture.quantize(64).save(stored, "PNG")
-    return stored.getvalue()
