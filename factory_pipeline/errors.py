@@ -3,7 +3,9 @@
 A message is one sentence: what is wrong, where, and what is allowed or what to do.
 """
 
+import json
 import os
+from typing import Any
 
 
 class FactoryError(Exception):
@@ -81,6 +83,13 @@ class ArgumentError(FactoryError):
         """
         super().__init__(f"{argument} is {value!r}; {allowed}.")
         self.argument = argument
+        self.value = value
+        self.allowed = allowed
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON values, to be raised again elsewhere: `ArgumentError(**values)`."""
+        value = json.loads(json.dumps(self.value, default=str))
+        return {"argument": self.argument, "value": value, "allowed": self.allowed}
 
 
 class LakeError(FactoryError):

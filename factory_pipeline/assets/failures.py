@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from factory_pipeline.errors import (
+    ArgumentError,
     CatalogUnavailableError,
     FactoryError,
     GranuleUnavailableError,
@@ -15,6 +16,9 @@ from factory_pipeline.errors import (
 
 PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError, GranuleUnavailableError)
 """A service is away or busy: the same work may succeed later."""
+
+ARGUMENT_ERROR = "argument error"
+"""Label of the metadata of a step that an ArgumentError failed: its `as_json`."""
 
 
 def plain(error: FactoryError | OSError) -> str:
@@ -30,6 +34,10 @@ def told_plainly() -> Iterator[None]:
     """
     try:
         yield
+    except ArgumentError as error:
+        # The caller of the SDK, here or elsewhere, meets the same error again.
+        told = {ARGUMENT_ERROR: dg.MetadataValue.json(error.as_json())}
+        raise dg.Failure(description=plain(error), metadata=told, allow_retries=False) from error
     except (FactoryError, OSError) as error:
         raise dg.Failure(description=plain(error), allow_retries=isinstance(error, PASSING_ERRORS)) from error
 

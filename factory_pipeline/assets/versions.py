@@ -18,6 +18,7 @@ from factory_pipeline.resources import Factory
 from factory_pipeline.versions.arguments import validate
 from factory_pipeline.versions.create import create_version
 from factory_pipeline.versions.describe import describe_version, label_table, split_table
+from factory_pipeline.versions.split import Division
 
 
 class VersionConfig(dg.Config):
@@ -25,14 +26,20 @@ class VersionConfig(dg.Config):
 
     dataset_name: str | None = Field(None, description="Name of a new dataset.")
     dataset_version_id: str | None = Field(None, description="Instead: the version to make a new one from.")
-    collection_id: str | None = Field(None, description="Items of this collection; none means all.")
+    collection_id: str | None = Field(
+        None, description="Items of this collection, by name or id; none means all."
+    )
     item_type: str = Field("image", description="image, image_collection or dataset.")
     split_info: dict[str, float] = Field(description="Percentages of train, test and validation.")
-    labels: list[str] = Field(description="At least one.")
+    labels: list[str] = Field(description="An empty list takes all labels.")
     export_types: list[str] = Field([], description="Formats that are made of the version.")
     query: str = Field("", description="Short form or CQL2.")
     filter: dict[str, Any] = Field({}, description="annotation_types, from_date, to_date, bbox, geometry.")
     is_new_version_required: bool = Field(False, description="False makes the next revision.")
+    keep_splits: bool = Field(True, description="False divides the items of an update anew.")
+    within_source: bool = Field(
+        False, description="Update from the collections that the source version has items of."
+    )
     operation_list: list[str] | None = Field(None, description="Ids; none takes all annotations.")
     augmentation_list: dict[str, Any] | None = Field(None, description="Augmentations of the train split.")
 
@@ -58,8 +65,13 @@ def dataset_version(
     with told_plainly(), closing(factory.registry()) as registry:
         given = {name: value for name, value in config.model_dump().items() if value is not None}
         request = validate(**given, known_export_types=FORMATS)
+        divisions: list[Division] = []
         version = create_version(
-            registry, home, request, check=lambda path: check_fitness(path, request.export_types)
+            registry,
+            home,
+            request,
+            check=lambda path: check_fitness(path, request.export_types),
+            on_divided=divisions.append,
         )
         summary = describe_version(registry, home, version.id)
     context.instance.add_dynamic_partitions(VERSIONS, [summary.partition])
@@ -73,7 +85,8 @@ def dataset_version(
             "partition": summary.partition,
             "content hash": summary.content_hash or "",
             "items by split": rows_table(split_table(summary)),
+            "division": dg.MetadataValue.json(divisions[0].as_json()),
             "annotations by label": rows_table(label_table(summary)),
-            "request": dg.MetadataValue.json(request.as_json()),
+            "request": dg.MetadataValue.json(version.spec),
         }
     )

@@ -19,7 +19,8 @@ def validate_filter(filter: Mapping[str, Any]) -> dict[str, Any]:
         filter: any of `annotation_types` (a list of ANNOTATION_TYPES, of which an item is to fit one),
             `from_date` and `to_date` (a day or a moment, both included; a day is included as a whole), `bbox`
             (west, south, east, north in degrees; across 180 degrees where west is greater than east) and
-            `geometry` (GeoJSON), which the geometry of an item is to meet. A value of None asks for nothing.
+            `geometry` (GeoJSON), which the geometry of an item is to meet. None, an empty text, list or
+            mapping asks for nothing.
 
     Raises:
         ArgumentError: a key or a value is not allowed; the argument is named as in `filter.from_date`.
@@ -30,7 +31,7 @@ def validate_filter(filter: Mapping[str, Any]) -> dict[str, Any]:
         if key not in _CONDITIONS:
             allowed = f"a filter has any of {', '.join(_CONDITIONS)}"
             raise ArgumentError(f"filter.{key}", filter[key], allowed)
-    given = {key: filter[key] for key in _CONDITIONS if filter.get(key) is not None}
+    given = {key: filter[key] for key in _CONDITIONS if asks(filter.get(key))}
     conditions = [_CONDITIONS[key](value) for key, value in given.items()]
     if {"from_date", "to_date"} <= given.keys():
         _require_order(given["from_date"], given["to_date"])
@@ -39,9 +40,16 @@ def validate_filter(filter: Mapping[str, Any]) -> dict[str, Any]:
     return {"op": "and", "args": conditions}
 
 
+def asks(value: Any) -> bool:
+    """Whether a value of a filter asks for anything: None and what is empty do not."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return bool(value) if isinstance(value, list | tuple | Mapping) else value is not None
+
+
 def _annotation_types(value: Any) -> dict[str, Any]:
     allowed = f"annotation_types is a list of {', '.join(ANNOTATION_TYPES)}"
-    if not isinstance(value, list | tuple) or not value:
+    if not isinstance(value, list | tuple):
         raise ArgumentError("filter.annotation_types", value, allowed)
     for place, one in enumerate(value):
         if one not in ANNOTATION_TYPES:

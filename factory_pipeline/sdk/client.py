@@ -39,7 +39,8 @@ class DatasetClient:
         """Talk to the factory of this machine, or to the one that a Dagster web server serves.
 
         Args:
-            address: of the web server, such as `http://factory:3000`; None works in this process.
+            address: of the web server, such as `http://factory:3000` or `factory:3000`; None works in this
+                process.
             home: the factory home of this machine; None is the one that FACTORY_HOME names, else
                 `./factory_home`.
             on_progress: is told the progress; None shows it on the terminal.
@@ -63,9 +64,9 @@ class DatasetClient:
 
         Args:
             dataset_name: not empty, and of no other dataset.
-            collection_id: see `collections`.
+            collection_id: its name or id; see `collections`.
             split_info: percentages of `train`, `test` and `validation`, together 100.
-            labels: at least one; annotations with other labels are left out.
+            labels: annotations with other labels are left out; an empty list takes all labels.
             export_types: formats that are made at once.
             query: which items, in the short form (`annotation.label=Balloon`) or CQL2.
             filter: `annotation_types`, `from_date`, `to_date`, `bbox`, `geometry`.
@@ -116,7 +117,7 @@ class DatasetClient:
     def update_dataset_version_from_collection(
         self,
         dataset_version_id: str,
-        collection_id: str,
+        collection_id: str | None,
         split_info: Mapping[str, float],
         labels: Sequence[str],
         export_types: Sequence[str] = [],
@@ -125,15 +126,34 @@ class DatasetClient:
         is_new_version_required: bool = False,
         operation_list: Sequence[str] | None = None,
         augmentation_list: Mapping[str, Any] | None = None,
+        keep_splits: bool = True,
     ) -> Created:
         """Extend a version by items of a collection: its next revision, or a new version.
 
         From 1.0.4, a revision is 1.0.5 and a new version 1.1.0. An item of the source version keeps its
-        split. The other arguments are those of `create_dataset_from_collection`.
+        split, and what comes back says in `division` how many did, and what the shares are. The other
+        arguments are those of `create_dataset_from_collection`.
+
+        Args:
+            dataset_version_id: its id, `name@1.0.0`, or the dataset's name for its latest version.
+            collection_id: name or id; None takes items of the collections that the source version has items
+                of.
+            split_info: see above, as all others.
+            labels: see above.
+            export_types: see above.
+            query: see above.
+            filter: see above.
+            is_new_version_required: whether the result is a new version, not a revision.
+            operation_list: see above.
+            augmentation_list: see above.
+            keep_splits: False divides all items anew.
         """
+        within: dict[str, Any] = (
+            {"within_source": True} if collection_id is None else {"collection_id": collection_id}
+        )
         return self._make(
+            **within,
             dataset_version_id=dataset_version_id,
-            collection_id=collection_id,
             split_info=split_info,
             labels=labels,
             export_types=export_types,
@@ -142,6 +162,7 @@ class DatasetClient:
             is_new_version_required=is_new_version_required,
             operation_list=operation_list,
             augmentation_list=augmentation_list,
+            keep_splits=keep_splits,
         )
 
     def update_dataset_version_from_datalake(
@@ -156,8 +177,9 @@ class DatasetClient:
         is_new_version_required: bool = False,
         operation_list: Sequence[str] | None = None,
         augmentation_list: Mapping[str, Any] | None = None,
+        keep_splits: bool = True,
     ) -> Created:
-        """Extend a version by items of all collections; see the calls above for the arguments."""
+        """Extend a version by items of the whole data lake; see the calls above for the arguments."""
         return self._make(
             dataset_version_id=dataset_version_id,
             item_type=item_type,
@@ -169,6 +191,7 @@ class DatasetClient:
             is_new_version_required=is_new_version_required,
             operation_list=operation_list,
             augmentation_list=augmentation_list,
+            keep_splits=keep_splits,
         )
 
     def download_dataset(
@@ -184,7 +207,7 @@ class DatasetClient:
         download is overwritten.
 
         Args:
-            version_id: see `list_datasets`.
+            version_id: its id, `name@1.0.0`, or the dataset's name for its latest version.
             export_type: one of `export_types()`.
             custom_download_path: an absolute path; empty means a folder of the dataset's name in the working
                 directory.
@@ -220,7 +243,11 @@ class DatasetClient:
         return DatasetSummary.model_validate(self._factory.answer("dataset", dataset=dataset))
 
     def describe_version(self, version_id: str) -> VersionSummary:
-        """One version: its items by split and label, its exports, and what was asked for."""
+        """One version: its items by split and label, its exports, and what was asked for.
+
+        Here and in the other calls, a version is named by its id or at least 8 digits that it begins with, as
+        `name@1.0.0`, or by the dataset's name, which means its latest version.
+        """
         return VersionSummary.model_validate(self._factory.answer("version", version_id=version_id))
 
     def compare_versions(self, version_id: str, other_version_id: str) -> Comparison:
@@ -229,7 +256,10 @@ class DatasetClient:
         return TypeAdapter(Comparison).validate_python(found)
 
     def delete_version(self, version_id: str) -> None:
-        """Delete a version with its exports; its number is not given again. Refused while it is read."""
+        """Delete a version with its exports; its number is not given again. Refused while it is read.
+
+        The name of a dataset with several versions is not enough: name the version, as `name@1.0.0`.
+        """
         self._factory.answer("delete", version_id=version_id)
 
     @staticmethod
@@ -239,6 +269,7 @@ class DatasetClient:
 
     def _make(self, **arguments: Any) -> Created:
         request = validate(**arguments, known_export_types=FORMATS)
+        self._factory.check(_as_json(arguments))
         with _told(self._on_progress) as tell:
             created = self._factory.create(_as_json(arguments), tell)
             if request.export_types:

@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 
 from factory_pipeline.assets.exports import asset_name
+from factory_pipeline.assets.failures import ARGUMENT_ERROR
 from factory_pipeline.build import what_failed
-from factory_pipeline.errors import BuildError
+from factory_pipeline.errors import ArgumentError, BuildError
 from factory_pipeline.exports.damage import damage_of
 from factory_pipeline.exports.download import ExportSource, FolderSource
 from factory_pipeline.exports.formats import format_named
@@ -31,12 +32,16 @@ class LocalFactory:
         """A home that is not there is an error at the first call: there is nothing to read in it."""
         self._home = home
 
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """As `sdk.factory.Factory` says."""
+        self.answer("check", **arguments)
+
     def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
         """As `sdk.factory.Factory` says."""
         self._home.require_existing()
         on_progress("Choosing items", 0.0)
         said = self._run("create_dataset_version", {"ops": {"dataset_version": {"config": arguments}}})
-        return Created(said["dataset_version"]["dataset id"], said["dataset_version"]["version id"])
+        return Created.told_by(said["dataset_version"])
 
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
         """As `sdk.factory.Factory` says."""
@@ -75,6 +80,7 @@ class LocalFactory:
         """Run a job in this process; gives the metadata of its assets.
 
         Raises:
+            ArgumentError: a step found that an argument is not allowed.
             BuildError: it failed; the message is what the failed step said.
         """
         from factory_pipeline.definitions import defs
@@ -92,7 +98,7 @@ class LocalFactory:
                 partition_key=partition,
             )
         if not result.success:
-            raise BuildError(what_failed(result))
+            raise _argument_error(result) or BuildError(what_failed(result))
         return {
             event.step_materialization_data.materialization.asset_key.to_user_string(): {
                 label: value.value
@@ -100,3 +106,12 @@ class LocalFactory:
             }
             for event in result.get_asset_materialization_events()
         }
+
+
+def _argument_error(result: dg.ExecuteInProcessResult) -> ArgumentError | None:
+    """The error of an argument that made a step of a run fail, such as one that was deleted meanwhile."""
+    for event in result.all_events:
+        said = event.step_failure_data.user_failure_data if event.is_step_failure else None
+        if said is not None and ARGUMENT_ERROR in said.metadata:
+            return ArgumentError(**dict(said.metadata[ARGUMENT_ERROR].value))  # type: ignore[arg-type]
+    return None

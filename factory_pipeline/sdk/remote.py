@@ -10,7 +10,7 @@ from factory_pipeline.assets.exports import asset_name
 from factory_pipeline.exports.download import ExportSource, HttpSource
 from factory_pipeline.exports.formats import format_named
 from factory_pipeline.sdk.factory import Created, OnProgress
-from factory_pipeline.sdk.server import DagsterServer
+from factory_pipeline.sdk.server import DagsterServer, web_address
 from factory_pipeline.versions.describe import VersionSummary
 
 ONLY_THERE = ("127.0.0.1", "0.0.0.0", "localhost", "::1")
@@ -20,8 +20,15 @@ class RemoteFactory:
     """Works where a Dagster web server is."""
 
     def __init__(self, address: str) -> None:
-        """Nothing is asked of the server yet."""
-        self._server = DagsterServer(address)
+        """Nothing is asked of the server yet.
+
+        Raises:
+            ArgumentError: the address is none of a web server.
+        """
+        self._server = DagsterServer(web_address(address))
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """As `sdk.factory.Factory` says: the run itself checks its arguments."""
 
     def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
         """As `sdk.factory.Factory` says."""
@@ -30,7 +37,7 @@ class RemoteFactory:
             {"ops": {"dataset_version": {"config": arguments}}},
             on_message=_shown(on_progress, "Choosing items"),
         )
-        return Created(said["dataset_version"]["dataset id"], said["dataset_version"]["version id"])
+        return Created.told_by(said["dataset_version"])
 
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
         """As `sdk.factory.Factory` says."""

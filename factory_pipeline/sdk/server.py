@@ -3,14 +3,17 @@
 Schema: https://docs.dagster.io/api/graphql, as the web server of the installed version serves it.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from factory_pipeline.errors import RemoteError
+from factory_pipeline.assets.failures import ARGUMENT_ERROR
+from factory_pipeline.errors import ArgumentError, RemoteError
 
 CONNECT_S, READ_S = 10, 60
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -36,7 +39,9 @@ query($run: ID!, $cursor: String) {
     __typename
     ... on MessageEvent { message }
     ... on ExecutionStepFailureEvent {
-      stepKey failureMetadata { description } error { message causes { message } }
+      stepKey
+      failureMetadata { description metadataEntries { ...entry } }
+      error { message causes { message } }
     }
     ... on MaterializationEvent { assetKey { path } metadataEntries { ...entry } }
     ... on ExecutionStepOutputEvent { stepKey metadataEntries { ...entry } }
@@ -60,6 +65,8 @@ class Heard:
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Text, JSON text, numbers and addresses by label, by asset or step."""
     failures: list[str] = field(default_factory=list)
+    argument_error: ArgumentError | None = None
+    """That of a step that found an argument not allowed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,13 @@ class DagsterServer:
     """A web server with this project's definitions."""
 
     address: str
-    """Such as `http://factory:3000`."""
+    """Such as `http://factory:3000`; from `web_address`."""
+
+    @property
+    def shown(self) -> str:
+        """The address for messages: without a user's name and password."""
+        parts = urlsplit(self.address)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def run(
         self,
@@ -88,6 +101,7 @@ class DagsterServer:
             on_message: is told what the run says, line by line.
 
         Raises:
+            ArgumentError: a step found that an argument is not allowed.
             RemoteError: the server can't be reached or has no such job, or the run failed; the message is
                 what the failed step said.
         """
@@ -97,7 +111,7 @@ class DagsterServer:
             found = self._ask(_LOOK, {"run": run_id, "cursor": cursor})
             status = found["runOrError"].get("status")
             if status is None:
-                raise RemoteError(f"{self.address} has lost the run {run_id}.")
+                raise RemoteError(f"{self.shown} has lost the run {run_id}.")
             events = found["logsForRun"]
             for event in events.get("events", []):
                 _hear(event, heard, on_message)
@@ -106,6 +120,8 @@ class DagsterServer:
             if status in ENDED and not events.get("hasMore") and not events.get("events"):
                 break
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        if heard.argument_error is not None:
+            raise heard.argument_error
         if status != "SUCCESS":
             raise RemoteError(" ".join(dict.fromkeys(heard.failures)) or f"The run {run_id} ended: {status}.")
         return heard.metadata
@@ -126,7 +142,7 @@ class DagsterServer:
         answer = self._ask(_LAUNCH, {"params": params})["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
             said = [error["message"] for error in answer.get("errors", [])] or [answer.get("message", "")]
-            raise RemoteError(f"{self.address} did not start {job}: {' '.join(said)}")
+            raise RemoteError(f"{self.shown} did not start {job}: {' '.join(said)}")
         return str(answer["run"]["runId"])
 
     def _home_of(self, job: str) -> tuple[str, str]:
@@ -135,13 +151,13 @@ class DagsterServer:
             if any(pipeline["name"] == job for pipeline in node["pipelines"]):
                 return node["name"], node["location"]["name"]
         raise RemoteError(
-            f"{self.address} has no job {job}; it must serve factory_pipeline of this version or newer."
+            f"{self.shown} has no job {job}; it must serve factory_pipeline of this version or newer."
         )
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         try:
             answer = requests.post(
-                f"{self.address.rstrip('/')}/graphql",
+                f"{self.address}/graphql",
                 json={"query": query, "variables": variables},
                 timeout=(CONNECT_S, READ_S),
             )
@@ -149,27 +165,56 @@ class DagsterServer:
             found = answer.json()
         except requests.RequestException as error:
             raise RemoteError(
-                f"No Dagster web server answers at {self.address} ({type(error).__name__})."
+                f"No Dagster web server answers at {self.shown} ({type(error).__name__})."
             ) from None
         if found.get("errors"):
-            raise RemoteError(f"{self.address} did not understand: {found['errors'][0]['message']}")
+            raise RemoteError(f"{self.shown} did not understand: {found['errors'][0]['message']}")
         return dict(found["data"])
+
+
+def web_address(text: str) -> str:
+    """The address of a web server as a user gives it, with `http://` where no scheme is given.
+
+    Raises:
+        ArgumentError: it is no address of a web server.
+    """
+    allowed = "it must be the address of the factory's web UI, such as http://factory:3000"
+    if not isinstance(text, str):
+        raise ArgumentError("address", text, allowed)
+    address = text.strip().rstrip("/")
+    if "://" not in address:
+        address = f"http://{address}"
+    try:
+        parts = urlsplit(address)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 0) >= 0
+    except ValueError:
+        is_web = False
+    if not is_web:
+        raise ArgumentError("address", text.rpartition("@")[2], allowed)
+    return address
 
 
 def _hear(event: Mapping[str, Any], heard: Heard, on_message: Callable[[str], object] | None) -> None:
     kind = event["__typename"]
     if kind == "ExecutionStepFailureEvent":
         heard.failures.append(_why(event))
+        said = _values_of((event.get("failureMetadata") or {}).get("metadataEntries") or [])
+        if ARGUMENT_ERROR in said:
+            heard.argument_error = ArgumentError(**json.loads(said[ARGUMENT_ERROR]))
     if event.get("metadataEntries") is not None:
         asset = event.get("assetKey")
         name = "/".join(asset["path"]) if asset else event.get("stepKey") or ""
-        values = {
-            entry["label"]: next((entry[key] for key in _VALUES if entry.get(key) is not None), None)
-            for entry in event["metadataEntries"]
-        }
-        heard.metadata.setdefault(name, {}).update(values)
+        heard.metadata.setdefault(name, {}).update(_values_of(event["metadataEntries"]))
     if on_message is not None and kind == "LogMessageEvent":
         on_message(event["message"])
+
+
+def _values_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The values of metadata by label."""
+    return {
+        entry["label"]: next((entry[key] for key in _VALUES if entry.get(key) is not None), None)
+        for entry in entries
+    }
 
 
 def _why(event: Mapping[str, Any]) -> str:

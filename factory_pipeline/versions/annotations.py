@@ -12,8 +12,8 @@ import polars as pl
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.lake.tables import ANNOTATION_SCHEMA, SOURCED_ANNOTATION, AnnotationType
 from factory_pipeline.versions.collection_tables import CollectionTables, operation_order
+from factory_pipeline.versions.find import listed, nearest_first
 from factory_pipeline.versions.manifest import raster_alone
-from factory_pipeline.versions.meant import listed
 from factory_pipeline.versions.request import VersionRequest
 
 RAW_ALONE = ["raw"]
@@ -53,6 +53,22 @@ class AnnotationChoice:
             raise ArgumentError(
                 "labels", list(labels), f"{named} are measured values each; a version has those of one"
             )
+
+    def all_labels(self) -> tuple[str, ...]:
+        """All labels of the chosen annotations, by name.
+
+        Raises:
+            ArgumentError: there are none.
+            LakeError: a table is missing.
+        """
+        there = () if self.request.operation_list == () or self._is_raw else self._labels()["label"].unique()
+        if not len(there):
+            raise ArgumentError(
+                "labels",
+                [],
+                "that means all, but the chosen items have no annotations: name the labels",
+            )
+        return tuple(sorted(there))
 
     def of(self, items: pl.DataFrame) -> pl.DataFrame:
         """The annotations of some items of the version: `name`, `annotations`, none for one without any.
@@ -138,11 +154,11 @@ class AnnotationChoice:
 
 
 def _see_that_known(labels: Sequence[str], known: Sequence[str]) -> None:
-    has = "they have none, so give operation_list=[] for images alone"
-    if known:
-        has = f"they have {listed(map(repr, known))}"
     for place, label in enumerate(labels):
         if label not in known:
+            has = "they have none, so give operation_list=[] for images alone"
+            if known:
+                has = f"they have {listed(map(repr, nearest_first(label, known)))}"
             raise ArgumentError(
                 f"labels[{place}]", label, f"no chosen annotation of the items has this label; {has}"
             )

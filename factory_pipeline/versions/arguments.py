@@ -12,7 +12,7 @@ from typing import Any
 from factory_pipeline.augment.config import parse_augmentations
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.lake.content import SPLITS
-from factory_pipeline.query.filters import validate_filter
+from factory_pipeline.query.filters import asks, validate_filter
 from factory_pipeline.query.parse import parse_query
 from factory_pipeline.versions.request import ItemType, VersionRequest
 
@@ -36,16 +36,18 @@ def validate(
     operation_list: Any = None,
     augmentation_list: Any = None,
     is_new_version_required: Any = False,
+    keep_splits: Any = True,
+    within_source: bool = False,
 ) -> VersionRequest:
     """Check the arguments of a call that makes a version.
 
     Give those that the call has: `dataset_name` for a new dataset or `dataset_version_id` for an update;
-    `collection_id`, or none for the whole lake. Whether collections and operations of these ids are there is
-    only known to `create_version`.
+    `collection_id`, or none for the whole lake. Whether collections, operations, labels and items that match
+    are there is known to `plan.check_version`.
 
     Args:
         split_info: percentages of train, test and validation.
-        labels: the labels of the dataset, in the order of its classes.
+        labels: the labels of the dataset, in the order of its classes; none means all.
         known_export_types: the names of the formats that there are.
         dataset_name: of a new dataset.
         dataset_version_id: the version that is updated.
@@ -57,6 +59,8 @@ def validate(
         operation_list: ids of operations, or None for all.
         augmentation_list: what copies of train images are made.
         is_new_version_required: whether an update makes a new version or a revision.
+        keep_splits: whether items of the version that is updated stay in their split.
+        within_source: whether an update takes items of the source version's collections alone.
 
     Raises:
         ArgumentError: an argument is not allowed.
@@ -79,6 +83,9 @@ def validate(
         operation_list=None if operation_list is None else _texts("operation_list", operation_list),
         augmentations=parse_augmentations(augmentation_list),
         is_new_version_required=_yes_or_no("is_new_version_required", is_new_version_required),
+        keep_splits=_yes_or_no("keep_splits", keep_splits),
+        within_source=within_source,
+        query_text=_query_text(query),
     )
 
 
@@ -100,6 +107,11 @@ def _texts(argument: str, values: Any) -> tuple[str, ...]:
             raise ArgumentError(f"{argument}[{place}]", value, "it is in the list already; name it once")
         known.append(value)
     return tuple(known)
+
+
+def _query_text(query: Any) -> str:
+    """The query as it was given; CQL2 in a mapping as JSON."""
+    return query.strip() if isinstance(query, str) else json.dumps(query, default=float) if query else ""
 
 
 def _split_info(value: Any) -> dict[str, float]:
@@ -127,10 +139,7 @@ def _labels(value: Any) -> tuple[str, ...]:
         raise ArgumentError("labels", value, f"it must be a list, such as [{value!r}]")
     if isinstance(value, set | frozenset):
         raise ArgumentError("labels", value, "it must be a list, as its order is that of the classes")
-    labels = _texts("labels", value)
-    if not labels:
-        raise ArgumentError("labels", value, "at least one label must be given")
-    return labels
+    return _texts("labels", value)
 
 
 def _export_types(value: Any, known: Collection[str]) -> tuple[str, ...]:
@@ -150,12 +159,12 @@ def _filter(value: Any) -> dict[str, Any] | None:
     if not validate_filter(given):
         return None
     stored = json.loads(json.dumps(given, default=float))
-    return {key: each for key, each in stored.items() if each is not None}
+    return {key: each for key, each in stored.items() if asks(each)}
 
 
 def _item_type(value: Any) -> ItemType:
     try:
-        return ItemType(value)
+        return ItemType(value.lower() if isinstance(value, str) else value)
     except ValueError:
         named = ", ".join(repr(str(kind)) for kind in ItemType)
         raise ArgumentError("item_type", value, f"it must be one of {named}") from None

@@ -7,6 +7,7 @@ from typing import Any
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
+from factory_pipeline.versions.arguments import validate
 from factory_pipeline.versions.compare import compare_versions
 from factory_pipeline.versions.delete import delete_version
 from factory_pipeline.versions.describe import (
@@ -15,6 +16,8 @@ from factory_pipeline.versions.describe import (
     list_collections,
     list_datasets,
 )
+from factory_pipeline.versions.find import find_dataset, find_version
+from factory_pipeline.versions.plan import check_version
 
 Answer = Callable[..., Any]
 
@@ -40,26 +43,41 @@ def _datasets(registry: Registry, home: FactoryHome) -> Any:
 
 
 def _dataset(registry: Registry, home: FactoryHome, dataset: str) -> Any:
-    return describe_dataset(registry, home, dataset).model_dump(mode="json")
+    found = find_dataset(registry, dataset)
+    return describe_dataset(registry, home, found.id).model_dump(mode="json")
 
 
 def _version(registry: Registry, home: FactoryHome, version_id: str) -> Any:
-    return describe_version(registry, home, version_id).model_dump(mode="json")
+    found = find_version(registry, version_id)
+    return describe_version(registry, home, found.id).model_dump(mode="json")
 
 
 def _compare(registry: Registry, home: FactoryHome, version_id: str, other_version_id: str) -> Any:
-    return asdict(compare_versions(home, registry.version(version_id), registry.version(other_version_id)))
+    one, other = (
+        find_version(registry, version_id),
+        find_version(registry, other_version_id, "other_version_id"),
+    )
+    return asdict(compare_versions(home, one, other))
+
+
+def _check(registry: Registry, home: FactoryHome, **arguments: Any) -> Any:
+    """See that a call that makes a version can be met."""
+    # Whoever makes the version knows the formats.
+    request = validate(**arguments, known_export_types=arguments.get("export_types", ()))
+    check_version(registry, home, request)
 
 
 def _delete(registry: Registry, home: FactoryHome, version_id: str) -> Any:
-    delete_version(registry, home, version_id)
+    delete_version(registry, home, find_version(registry, version_id, of_several=False).id)
 
 
-CALLS: dict[str, Answer] = {
+READS: dict[str, Answer] = {
     "collections": _collections,
     "datasets": _datasets,
     "dataset": _dataset,
     "version": _version,
     "compare": _compare,
-    "delete": _delete,
+    "check": _check,
 }
+"""The calls that change nothing."""
+CALLS: dict[str, Answer] = {**READS, "delete": _delete}

@@ -1,21 +1,18 @@
 """Which collections and items a request means before query and filter are applied, and which operations."""
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from factory_pipeline.errors import ArgumentError, LakeError
-from factory_pipeline.registry.records import Collection, VersionState
+from factory_pipeline.registry.records import VersionState
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions.collection_tables import CollectionTables
+from factory_pipeline.versions.find import by_prefix, find_collection, listed, listed_nearest
 from factory_pipeline.versions.manifest import check_manifest, scan_manifest
 from factory_pipeline.versions.request import ItemType, VersionRequest
-
-MOST_NAMED = 10
-"""Collections or operations that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +27,15 @@ class Candidates:
 
 
 def meant_collections(
-    registry: Registry, home: FactoryHome, request: VersionRequest
+    registry: Registry, home: FactoryHome, request: VersionRequest, of_source: Sequence[str] = ()
 ) -> list[CollectionTables]:
     """The collections that items may be taken from, in the order in which they came.
+
+    Args:
+        registry: knows them.
+        home: holds their tables.
+        request: what is asked for.
+        of_source: ids of the collections that the items of the source version are from.
 
     Raises:
         ArgumentError: there is no such collection.
@@ -40,35 +43,45 @@ def meant_collections(
     """
     living = registry.collections()
     if request.collection_id is not None:
-        named = [collection for collection in living if collection.id == request.collection_id]
-        if not named:
-            raise ArgumentError("collection_id", request.collection_id, _which(request.collection_id, living))
-        living = named
+        living = [find_collection(registry, request.collection_id)]
+    elif request.within_source:
+        living = [collection for collection in living if collection.id in of_source]
     if not living:
         raise LakeError("The data lake has no collection yet; build or upload one first.")
     return [CollectionTables.of(registry, home, collection) for collection in living]
 
 
-def check_operations(request: VersionRequest, collections: Sequence[CollectionTables]) -> None:
-    """See that the operations of a request are those of the collections.
+def meant_operations(
+    request: VersionRequest, collections: Sequence[CollectionTables]
+) -> tuple[str, ...] | None:
+    """The ids of the operations that a request names; None where it takes all.
 
     Raises:
-        ArgumentError: one is not.
+        ArgumentError: one is not of the collections.
     """
-    known = {operation.id: each for each in collections for operation in each.operations}
-    for place, operation_id in enumerate(request.operation_list or ()):
-        if operation_id not in known:
-            told = [
-                f"{operation.id} ({operation.source}, of {each.collection.name!r})"
-                for each in collections
-                for operation in each.operations
-            ]
-            there = f"there are {listed(told)}" if told else "they have none, so give None or []"
+    if request.operation_list is None:
+        return None
+    told = {
+        operation.id: f"{operation.id} ({operation.source}, of {each.collection.name!r})"
+        for each in collections
+        for operation in each.operations
+    }
+    found = []
+    for place, given in enumerate(request.operation_list):
+        fitting = [given] if given in told else by_prefix(given, told)
+        if len(fitting) != 1:
+            there = (
+                f"there are {listed_nearest(given, told)}" if told else "they have none, so give None or []"
+            )
+            if fitting:
+                there = f"several begin so: {listed(told[each] for each in fitting)}"
             raise ArgumentError(
                 f"operation_list[{place}]",
-                operation_id,
+                given,
                 f"it must be the id of an operation of the items' collections; {there}",
             )
+        found += fitting
+    return tuple(dict.fromkeys(found))
 
 
 def candidates(
@@ -113,19 +126,3 @@ def _of_datasets(
     if not found:
         raise ArgumentError("item_type", str(request.item_type), "no dataset has a ready version yet")
     return found
-
-
-def _which(collection_id: str, living: Sequence[Collection]) -> str:
-    """What a collection's id may be, as the end of a sentence."""
-    if not living:
-        return "the data lake has no collection yet; build or upload one first"
-    told = {name: f"{each.id} ({each.name!r})" for each in living for name in (each.id, each.name)}
-    near = difflib.get_close_matches(collection_id, told, n=3) or list(told)
-    return f"it must be the id of a collection, such as {listed(dict.fromkeys(told[name] for name in near))}"
-
-
-def listed(values: Iterable[str]) -> str:
-    """The first of many, for a message."""
-    all_of_them = list(values)
-    more = len(all_of_them) - MOST_NAMED
-    return ", ".join(all_of_them[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -28,11 +28,11 @@ class VersionRequest:
     source_version_id: str | None
     """The version that is updated."""
     collection_id: str | None
-    """Where items are taken from; None for the whole lake."""
+    """Where items are taken from; None for the whole lake, or as `within_source` says."""
     split_info: Mapping[str, float]
     """Percentages of train, test and validation; they sum to 100."""
     labels: tuple[str, ...]
-    """In the order of the classes."""
+    """In the order of the classes; none means all labels of the chosen annotations."""
     export_types: tuple[str, ...] = ()
     """What it is to be written as once it is made, which others do."""
     item_type: ItemType = ItemType.IMAGE
@@ -46,6 +46,12 @@ class VersionRequest:
     augmentations: tuple[Augmentation, ...] = ()
     is_new_version_required: bool = False
     """Whether an update makes a new version (1.1.0) or a revision (1.0.1)."""
+    keep_splits: bool = True
+    """Whether items of the version that is updated stay in their split."""
+    within_source: bool = False
+    """Whether an update takes items of the collections alone that its source version has items of."""
+    query_text: str = ""
+    """The query as the user wrote it, for messages."""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON values; `from_json` makes the same request of it."""
@@ -62,11 +68,14 @@ class VersionRequest:
             "operation_list": None if self.operation_list is None else list(self.operation_list),
             "augmentation_list": [each.as_json() for each in self.augmentations],
             "is_new_version_required": self.is_new_version_required,
+            "keep_splits": self.keep_splits,
+            "within_source": self.within_source,
+            "query_text": self.query_text,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The request that `as_json` told of."""
+        """The request that `as_json` told of; those of older versions lack the last three."""
         operations = values["operation_list"]
         return cls(
             dataset_name=values["dataset_name"],
@@ -81,6 +90,9 @@ class VersionRequest:
             operation_list=None if operations is None else tuple(operations),
             augmentations=augmentations_of(values["augmentation_list"]),
             is_new_version_required=values["is_new_version_required"],
+            keep_splits=values.get("keep_splits", True),
+            within_source=values.get("within_source", False),
+            query_text=values.get("query_text", ""),
         )
 
 

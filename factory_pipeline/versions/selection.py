@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from factory_pipeline.errors import ArgumentError, LakeError
 from factory_pipeline.query.select import matching_items
 from factory_pipeline.versions.collection_tables import CONTENT, content_hashes
 from factory_pipeline.versions.meant import Candidates
 from factory_pipeline.versions.request import VersionRequest
+from factory_pipeline.versions.unmatched import nothing_matches
 
 CHOSEN = {
     "order": pl.Int64(),
@@ -71,7 +71,7 @@ def chosen_by(request: VersionRequest, candidates: Sequence[Candidates]) -> pl.D
         )
     chosen = pl.concat([pl.DataFrame(schema=CHOSEN), *found])
     if chosen.is_empty():
-        raise _nothing(request, candidates)
+        raise nothing_matches(request, candidates)
     return chosen
 
 
@@ -105,9 +105,8 @@ def unite(chosen: pl.DataFrame) -> Selection:
     return Selection(shown.select("collection", "id", "content", "name", "split"), members)
 
 
-def _matching(request: VersionRequest, each: Candidates, *, filtered: bool = True) -> pl.LazyFrame:
-    conditions = (request.filter or {}) if filtered else {}
-    return matching_items(each.items, each.annotations, request.query or {}, conditions)
+def _matching(request: VersionRequest, each: Candidates) -> pl.LazyFrame:
+    return matching_items(each.items, each.annotations, request.query or {}, request.filter or {})
 
 
 def _matching_wholes(request: VersionRequest, candidates: Sequence[Candidates]) -> set[str]:
@@ -119,26 +118,3 @@ def _matching_wholes(request: VersionRequest, candidates: Sequence[Candidates]) 
         if not _matching(request, each).select("id").head(1).collect(engine="streaming").is_empty():
             whole.add(each.whole)
     return whole
-
-
-def _nothing(request: VersionRequest, candidates: Sequence[Candidates]) -> LakeError | ArgumentError:
-    """Say at which step no item was left."""
-
-    def count(items: Sequence[pl.LazyFrame]) -> int:
-        return sum(each.select(pl.len()).collect(engine="streaming").item() for each in items)
-
-    before = count([each.items for each in candidates])
-    names = dict.fromkeys(each.tables.collection.name for each in candidates)
-    where = f"the collection {next(iter(names))!r}" if len(names) == 1 else f"{len(names)} collections"
-    if not before:
-        return LakeError(f"There is no item to choose from in {where}.")
-    left = count([_matching(request, each, filtered=False) for each in candidates])
-    none = f"none of the {before:,} items of {where} matches it"
-    if not request.query:
-        return ArgumentError("filter", request.filter, none)
-    if not left:
-        return ArgumentError("query", request.query, none)
-    told = (
-        f"of the {before:,} items of {where}, {left:,} match the query, but none of them matches the filter"
-    )
-    return ArgumentError("filter", request.filter, told)

@@ -5,11 +5,58 @@ neither on when they came nor on what they are called.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Self
 
 import polars as pl
 
 from factory_pipeline.lake.content import SPLITS
+
+
+@dataclass(frozen=True)
+class Division:
+    """What became of the splits of a version's items."""
+
+    splits: Mapping[str, int]
+    """Items by split."""
+    asked: Mapping[str, float]
+    """The percentages that were asked for."""
+    had_split: int
+    """Items that were in the source version."""
+    kept_split: int
+    """Those of them that are in the split that they had."""
+
+    @classmethod
+    def of(cls, split: pl.Series, earlier: pl.Series, asked: Mapping[str, float]) -> Self:
+        """Compare the splits of items with those that they had, null for items that are new."""
+        counts = dict(split.value_counts().iter_rows())
+        return cls(
+            splits={name: counts.get(name, 0) for name in SPLITS},
+            asked=dict(asked),
+            had_split=len(earlier) - earlier.null_count(),
+            kept_split=int((split == earlier).sum()),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON values; `Division(**values)` is the same."""
+        return {
+            "splits": dict(self.splits),
+            "asked": dict(self.asked),
+            "had_split": self.had_split,
+            "kept_split": self.kept_split,
+        }
+
+    def __str__(self) -> str:
+        total = sum(self.splits.values())
+        shares = " / ".join(f"{100 * self.splits[split] / max(total, 1):.3g}" for split in SPLITS)
+        asked = " / ".join(f"{self.asked[split]:.3g}" for split in SPLITS)
+        said = f"{' / '.join(SPLITS)} is {shares} %, asked for {asked} %"
+        if not self.had_split:
+            return said
+        return (
+            f"{self.kept_split:,} of {self.had_split:,} items of the source version kept their split; {said}"
+        )
 
 
 def divide(items: pl.DataFrame, split_info: Mapping[str, float]) -> pl.Series:

@@ -44,7 +44,7 @@ def test_a_filter_is_a_query(filter: dict[str, Any], query: str) -> None:
         ({"date": "2024-01-01"}, "filter.date", "annotation_types, from_date, to_date, bbox, geometry"),
         ({5: 5}, "filter.5", "from_date"),
         ({"annotation_types": "human"}, "filter.annotation_types", "a list of raw, human, machine"),
-        ({"annotation_types": []}, "filter.annotation_types", "raw, human, machine"),
+        ({"annotation_types": [""]}, "filter.annotation_types[0]", "raw, human, machine"),
         ({"annotation_types": ["raw", "people"]}, "filter.annotation_types[1]", "raw, human, machine"),
         ({"annotation_types": [["raw"]]}, "filter.annotation_types[0]", "raw, human, machine"),
         ({"from_date": "yesterday"}, "filter.from_date", "2024-01-31"),

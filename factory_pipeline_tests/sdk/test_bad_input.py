@@ -225,15 +225,18 @@ def test_ids_that_are_none_are_named(client: DatasetClient, home: FactoryHome, v
             lambda: client.update_dataset_version_from_collection("v", tiles, **usual),
             lambda: client.update_dataset_version_from_datalake("v", **usual),
         ],
-        "no dataset version 'v'": [
+        "version_id is 'v'; it must be the id of a version of a dataset, a dataset's name": [
             lambda: client.describe_version("v"),
             lambda: client.compare_versions(version_id, "v"),
             lambda: client.delete_version("v"),
         ],
-        "no dataset 'Ow'": [lambda: client.describe_dataset("Ow")],
-        f"collection_id is 'tiles'; .*such as {tiles} \\('tiles'\\)": [
-            lambda: client.create_dataset_from_collection("Wrong", "tiles", **usual),
-            lambda: client.update_dataset_version_from_collection(version_id, "tiles", **usual),
+        "dataset is 'Ow'; there is no dataset of this name or id; there are 'Own'": [
+            lambda: client.describe_dataset("Ow")
+        ],
+        "version_id is 'Own@1.0.1'; .* such as 'Own@1.0.0'": [lambda: client.describe_version("Own@1.0.1")],
+        f"collection_id is 'tile'; .*such as {tiles} \\('tiles'\\)": [
+            lambda: client.create_dataset_from_collection("Wrong", "tile", **usual),
+            lambda: client.update_dataset_version_from_collection(version_id, "tile", **usual),
         ],
         r"operation_list\[0\] is 'me'; it must be the id of an operation of .*human, of 'tiles'": [
             lambda: client.create_dataset_from_datalake("Wrong", **usual, operation_list=["me"]),
@@ -428,13 +431,13 @@ def test_commands_say_what_is_wrong(command: Command, home: FactoryHome, tmp_pat
     for arguments, message in {
         ("create", "x"): "Missing option '--label'",
         (*made, "--split", "train:60"): "--split is 'train:60'; write it like train=60,test=20",
-        (*made, "--split", "train=60,test=20"): "Error: split_info is",
-        (*made, "--collection", ""): "Error: collection_id is ''; it must be a text that is not empty.",
+        (*made, "--split", "train=60,test=20"): "Error: --split is",
+        (*made, "--collection", ""): "Error: --collection is ''; it must be a text that is not empty.",
         (*made, "--collection", "c", "--item-type", "dataset"): "--item-type is for the whole lake",
         (*made, "--operation", "o", "--no-annotations"): "exclude each other",
-        (*made, "--from-date", ""): "Error: filter.from_date is ''",
+        (*made, "--from-date", "soon"): "Error: --from-date is 'soon'",
         (*made, "--bbox", "1,2,3,x"): "--bbox is '1,2,3,x'; write it like",
-        (*made, "--export", "VOC"): "Error: export_types[0] is 'VOC'; it must be one of 'RAW'",
+        (*made, "--export", "VOC"): "Error: --export is 'VOC'; it must be one of 'RAW'",
         (*made, "--augment", tmp_path / "list.yaml"): "values is [0, 51]; it must be a list of two numbers",
         (*made, "--augment", tmp_path / "broken.json"): "broken.json is no JSON",
     }.items():

@@ -20,7 +20,8 @@ from factory_pipeline.errors import ArgumentError, DownloadError, ExportError, F
 from factory_pipeline.exports import raw
 from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.resources import Factory
-from factory_pipeline.runs.instance import open_instance
+from factory_pipeline.runs.instance import open_instance, prepare_home
+from factory_pipeline.sdk.local import LocalFactory
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import environment, factory
 from factory_pipeline_tests.onboarding.factory import Bench
@@ -70,11 +71,11 @@ def test_the_calls_have_the_names_parameters_and_defaults_of_their_page() -> Non
     }  # fmt: skip
     assert told("update_dataset_version_from_collection") == {
         "dataset_version_id": needed, "collection_id": needed, **base, **shared,
-        "is_new_version_required": False, **last,
+        "is_new_version_required": False, **last, "keep_splits": True,
     }  # fmt: skip
     assert told("update_dataset_version_from_datalake") == {
         "dataset_version_id": needed, **base, "item_type": "image", **shared,
-        "is_new_version_required": False, **last,
+        "is_new_version_required": False, **last, "keep_splits": True,
     }  # fmt: skip
     assert told("download_dataset") == {
         "version_id": needed, "export_type": needed, "custom_download_path": "", "is_media_include": True,
@@ -189,7 +190,7 @@ def test_a_deleted_version_is_gone(client: DatasetClient, collection: str, home:
         ({"dataset_name": "  "}, "dataset_name is '  '"),
         ({"split_info": {"train": 60, "test": 20}}, "validation is missing"),
         ({"split_info": {"train": 60, "test": 20, "validation": 21}}, "sum to 100, and these to 101"),
-        ({"labels": []}, "at least one label"),
+        ({"labels": "Water"}, "labels is 'Water'; it must be a list"),
         ({"export_types": ["VOC"]}, "'VOC'; it must be one of 'RAW', 'YOLO Darknet'"),
         ({"filter": {"from_date": "soon"}}, "filter.from_date"),
         ({"query": "annotation.label="}, "query"),
@@ -214,24 +215,45 @@ def test_an_argument_that_is_not_allowed_is_named_before_any_work(
         ({"collection_id": "nowhere"}, "collection_id is 'nowhere'"),
         ({"labels": ["Watr"]}, "labels[0] is 'Watr'"),
         ({"operation_list": ["nobody"]}, "operation_list[0] is 'nobody'"),
-        ({"query": "metadata.original_name=nothing"}, "none of the 10 items of the collection"),
+        (
+            {"query": "metadata.original_name=nothing"},
+            "query is 'metadata.original_name=nothing'; none of the 10 items of the collection",
+        ),
     ],
 )
-def test_what_the_lake_does_not_have_is_named_and_nothing_is_left(
+def test_what_the_lake_does_not_have_is_named_and_no_run_is_started(
     client: DatasetClient, collection: str, home: FactoryHome, changes: dict[str, Any], message: str
 ) -> None:
     before = sorted(home.versions.glob("*")) if home.versions.exists() else []
     usual = {"dataset_name": "Wrong", "collection_id": collection, "split_info": SPLIT, "labels": ["Water"]}
-    with pytest.raises(FactoryError) as told:
+    runs = runs_of(home)
+    with pytest.raises(ArgumentError) as told:
         client.create_dataset_from_collection(**usual | changes)
     assert message in str(told.value)
+    assert runs_of(home) == runs
     assert "Wrong" not in [dataset.name for dataset in client.list_datasets()]
     assert (sorted(home.versions.glob("*")) if home.versions.exists() else []) == before
 
 
+def runs_of(home: FactoryHome) -> int:
+    """How many runs there were in a home."""
+    prepare_home(home)
+    with open_instance(home) as instance:
+        return instance.get_runs_count()
+
+
+def test_an_argument_that_stops_being_right_while_a_run_begins_is_told_as_one(
+    client: DatasetClient, collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalFactory, "check", lambda *_: None)
+    with pytest.raises(ArgumentError, match=r"labels\[0\] is 'Watr'; .* they have 'Water', 'Land'") as told:
+        client.create_dataset_from_collection("Wrong", collection, SPLIT, ["Watr"])
+    assert (told.value.argument, told.value.value) == ("labels[0]", "Watr")
+
+
 def test_a_name_that_is_taken_is_said(client: DatasetClient, collection: str) -> None:
     version_named(client, collection, "All formats")
-    with pytest.raises(FactoryError, match="'All formats' is taken"):
+    with pytest.raises(ArgumentError, match="dataset_name is 'All formats'; this name is taken"):
         client.create_dataset_from_collection("All formats", collection, SPLIT, ["Water"])
 
 
@@ -241,7 +263,7 @@ def test_downloads_say_what_is_wrong(client: DatasetClient, collection: str, tmp
         client.download_dataset(version, "RAW", "out")
     with pytest.raises(ArgumentError, match="export_type is 'VOC'"):
         client.download_dataset(version, "VOC")
-    with pytest.raises(FactoryError, match="no dataset version 'nowhere'"):
+    with pytest.raises(FactoryError, match="version_id is 'nowhere'; it must be the id of a version"):
         client.download_dataset("nowhere", "RAW")
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DownloadError, match="is not empty"):
@@ -313,7 +335,7 @@ def test_the_command_line_does_the_same(
     assert got.strip() == str(tmp_path / "out")
     wrong = factory("dataset", "create", "x", "--label", "a", "--split", "train=1", home=home.root)
     assert wrong.returncode == 1
-    assert wrong.stderr.startswith("Error: split_info is")
+    assert wrong.stderr.startswith("Error: --split is")
     assert "Traceback" not in wrong.stderr
     assert factory("dataset", "delete", version.id, "--yes", home=home.root).returncode == 0
 

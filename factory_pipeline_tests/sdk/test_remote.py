@@ -15,9 +15,10 @@ import requests
 
 from factory_pipeline import DatasetClient
 from factory_pipeline.doors.uploads import collect_upload
-from factory_pipeline.errors import RemoteError
+from factory_pipeline.errors import ArgumentError, RemoteError
 from factory_pipeline.runs.instance import prepare_home
 from factory_pipeline.sdk.remote import seen_from_here
+from factory_pipeline.sdk.server import web_address
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline_tests.built import FACTORY, environment
 from factory_pipeline_tests.onboarding.factory import Bench
@@ -94,7 +95,7 @@ def test_the_same_calls_work_on_a_factory_elsewhere(address: str, tmp_path: Path
     assert any(step.startswith("Writing COCO") for step in told)
     folder = client.download_dataset(made.version_id, "COCO", tmp_path / "out")
     assert len(list((folder / "images" / "train").iterdir())) == 6
-    with pytest.raises(RemoteError, match="labels\\[0\\] is 'Watr'"):
+    with pytest.raises(ArgumentError, match=r"labels\[0\] is 'Watr'; .* they have 'Water', 'Land'"):
         client.create_dataset_from_collection("Wrong", collection.id, SPLIT, ["Watr"])
     client.delete_version(made.version_id)
     assert client.list_datasets() == []
@@ -110,6 +111,31 @@ def test_links_in_metadata_lead_to_the_pages_whatever_the_port(address: str) -> 
 def test_a_server_that_is_away_is_said() -> None:
     with pytest.raises(RemoteError, match=r"No Dagster web server answers at http://127\.0\.0\.1:9"):
         DatasetClient("http://127.0.0.1:9").collections()
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("127.0.0.1:3000", "http://127.0.0.1:3000"),
+        (" localhost:3000/ ", "http://localhost:3000"),
+        ("factory", "http://factory"),
+        ("https://factory.example/", "https://factory.example"),
+    ],
+)
+def test_an_address_without_a_scheme_is_accepted(given: str, address: str) -> None:
+    assert web_address(given) == address
+
+
+@pytest.mark.parametrize("given", ["", "http://", "ftp://factory", "http://factory:port"])
+def test_an_address_of_no_web_server_is_said(given: str) -> None:
+    with pytest.raises(ArgumentError, match=r"it must be the address of the factory's web UI, such as http"):
+        DatasetClient(given)
+
+
+def test_a_password_in_the_address_is_not_told() -> None:
+    with pytest.raises(RemoteError) as told:
+        DatasetClient("http://me:secret@127.0.0.1:9").collections()
+    assert "secret" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ from factory_pipeline.registry.records import VersionState
 from factory_pipeline.registry.registry import Registry
 from factory_pipeline.storage import FactoryHome
 from factory_pipeline.versions import create
+from factory_pipeline.versions.arguments import validate
 from factory_pipeline.versions.create import create_version, sweep_unfinished
 from factory_pipeline.versions.manifest import read_header
+from factory_pipeline.versions.plan import check_version
 from factory_pipeline.versions.request import ItemType, VersionRequest
+from factory_pipeline.versions.split import Division
 from factory_pipeline_tests.registry.made import let_leases_run_out
 from factory_pipeline_tests.versions.made_lake import (
+    ALL_TRAIN,
     MadeLake,
     box,
     labels_of,
@@ -291,7 +296,7 @@ def test_the_hash_is_the_same_in_another_home_and_of_the_content_alone(
     [
         (
             {"collection_id": "fare"},
-            r"collection_id is 'fare'; it must be the id of a collection, such as \w+ \('fair'\)",
+            r"collection_id is 'fare'; it must be the name or id of a collection, such as \w+ \('fair'\)",
         ),
         (
             {"labels": ("Ballon",)},
@@ -321,6 +326,109 @@ def test_what_is_not_there_is_named_with_what_is(lake: MadeLake, asked: dict[str
         create_version(lake.registry, lake.home, request(**{"labels": labels} | asked))
     assert lake.registry.datasets() == []
     assert not list(lake.home.root.glob("versions/*"))
+
+
+def test_no_labels_mean_all_labels_of_the_chosen_annotations(lake: MadeLake) -> None:
+    collection = lake.add("fair", {"a": 1, "b": 2})
+    lake.annotate(collection, [box("a", "Cloud"), box("b", "Balloon")])
+    version = create_version(lake.registry, lake.home, request(labels=()))
+    assert labels_of(lake, version.id) == {"a": ["Cloud"], "b": ["Balloon"]}
+    assert version.spec["labels"] == ["Balloon", "Cloud"]
+    with pytest.raises(ArgumentError, match=r"labels is \[\]; that means all, but the chosen items have no"):
+        create_version(lake.registry, lake.home, request(dataset_name="x", labels=(), operation_list=()))
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "annotation.label=Ballon and not split=train",
+            "query is 'annotation.label=Ballon and not split=train'; none of the 2 items of the collection"
+            " 'fair' matches it; no annotation.label is 'Ballon'; there is 'Balloon'.",
+        ),
+        (
+            "metadata.wether=sun",
+            "query is 'metadata.wether=sun'; none of the 2 items of the collection 'fair' matches it;"
+            " no item has metadata.wether; there is metadata.weather, metadata.tags.",
+        ),
+        (
+            "metadata.tags in ('windi', 'hail')",
+            "query is \"metadata.tags in ('windi', 'hail')\"; none of the 2 items of the collection 'fair'"
+            " matches it; no metadata.tags is 'windi'; there is 'windy'; no metadata.tags is 'hail';"
+            " there is 'dry', 'windy'.",
+        ),
+    ],
+)
+def test_a_query_without_a_match_is_told_as_it_was_written_with_near_names(
+    lake: MadeLake, query: str, message: str
+) -> None:
+    metadata = {"weather": ["sun", "rain"], "tags": ["windy", "dry"]}
+    collection = lake.add("fair", {"a": 1, "b": 2}, metadata)
+    lake.annotate(collection, [box("a", "Balloon")])
+    asked = validate(
+        dataset_name="x", split_info=ALL_TRAIN, labels=["Balloon"], query=query, known_export_types=()
+    )
+    with pytest.raises(ArgumentError) as told:
+        check_version(lake.registry, lake.home, asked)
+    assert str(told.value) == message
+
+
+def test_a_check_writes_nothing_and_names_a_name_that_is_taken(lake: MadeLake) -> None:
+    collection = lake.add("fair", {"a": 1})
+    lake.annotate(collection, [box("a", "Balloon")])
+    check_version(lake.registry, lake.home, request())
+    assert lake.registry.datasets() == []
+    assert not lake.home.versions.exists()
+    create_version(lake.registry, lake.home, request())
+    with pytest.raises(ArgumentError, match="dataset_name is 'Balloons'; this name is taken"):
+        check_version(lake.registry, lake.home, request())
+
+
+def test_names_and_beginnings_of_ids_are_taken_for_ids(lake: MadeLake) -> None:
+    collection = lake.add("fair", {"a": 1, "b": 2})
+    operation = lake.annotate(collection, [box("a", "Balloon")])
+    by_name = request(collection_id="fair", operation_list=(operation.id[:8],))
+    first = create_version(lake.registry, lake.home, by_name)
+    assert (first.spec["collection_id"], first.spec["operation_list"]) == (collection.id, [operation.id])
+    for named in ("Balloons", "Balloons@1.0.0", first.id[:8], f"balloons-1.0.0@{first.id}"):
+        version = create_version(lake.registry, lake.home, request(source_version_id=named))
+        assert version.spec["source_version_id"] == version.source_version_id
+    numbers = {each.id: each.number for each in lake.registry.versions(first.dataset_id)}
+    sources = [each.source_version_id for each in lake.registry.versions(first.dataset_id)[1:]]
+    assert [numbers[str(each)] for each in sources] == ["1.0.0", "1.0.0", "1.0.0", "1.0.0"]
+
+
+def test_an_update_stays_with_the_collections_of_its_source_version(lake: MadeLake) -> None:
+    fair = lake.add("fair", {"a": 1, "b": 2})
+    lake.add("floods", {"c": 3})
+    lake.annotate(fair, [box("a", "Balloon")])
+    only_a = {"op": "=", "args": [{"property": "id"}, "a"]}
+    source = create_version(lake.registry, lake.home, request(query=only_a))
+    within = create_version(
+        lake.registry, lake.home, request(source_version_id=source.id, within_source=True)
+    )
+    assert list(manifest_of(lake, within.id)) == ["a", "b"]
+    whole = create_version(lake.registry, lake.home, request(source_version_id=source.id))
+    assert list(manifest_of(lake, whole.id)) == ["a", "b", "c"]
+
+
+def test_an_update_says_how_many_items_kept_their_split_or_divides_anew(lake: MadeLake) -> None:
+    collection = lake.add("fair", {f"item{number}": number for number in range(10)})
+    lake.annotate(collection, [box("item1", "Balloon")])
+    source = create_version(lake.registry, lake.home, request())
+    update = request(source_version_id=source.id, split_info={"train": 60, "test": 30, "validation": 10})
+    told: list[Division] = []
+    create_version(lake.registry, lake.home, update, on_divided=told.append)
+    create_version(lake.registry, lake.home, replace(update, keep_splits=False), on_divided=told.append)
+    assert [each.splits for each in told] == [
+        {"train": 10, "test": 0, "validation": 0},
+        {"train": 6, "test": 3, "validation": 1},
+    ]
+    assert [(each.kept_split, each.had_split) for each in told] == [(10, 10), (6, 10)]
+    assert str(told[0]) == (
+        "10 of 10 items of the source version kept their split; train / test / validation is 100 / 0 / 0 %,"
+        " asked for 60 / 30 / 10 %"
+    )
 
 
 def test_images_without_annotations_may_have_any_labels(lake: MadeLake) -> None:
