@@ -51,6 +51,8 @@ class BuildSummary:
     """Older productions that are left out, with the newer file that replaces them."""
     granules_gone: list[str] = field(default_factory=list)
     """Granules that are no longer in the input; what was read of them stays in the dataset."""
+    changed: str = ""
+    """What was changed since the run before that batches depend on, and how many of them were kept."""
     not_read: dict[str, str] = field(default_factory=dict)
     """What looks like a granule in the input and was not read, with the reason."""
 
@@ -94,6 +96,8 @@ class BuildSummary:
         if self.not_read:
             lines.append(f"Not read             {len(self.not_read):>12,}")
             lines += [f"  {path}: {reason}." for path, reason in self.not_read.items()]
+        if self.changed:
+            lines.append(f"Changed: {self.changed}")
         lines.append("Written")
         lines += [f"  {what:<20} {path}" for what, path in self.files.items()]
         return "\n".join(lines)
@@ -138,6 +142,7 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
         planned=plan.footprints,
         plan=plan.digest,
         batches=len(plan.keys),
+        changed=plan.change,
         samples=samples,
         files={
             **{f"{split} dataset": str(files.fused(split)) for split in samples},

@@ -224,12 +224,11 @@ def sample(output: Path, granules: Path | None, serve: bool, port: int) -> None:
 @cli.command()
 @click.option("--output", type=PATH, default=Path("demo"), show_default=True, metavar="DIR")
 def demo(output: Path) -> None:
-    """Make the sample archive, serve it, build and onboard a dataset from it, and onboard its uploads."""
+    """Make the sample archive, build and onboard a dataset from it, and onboard its uploads."""
     from factory_pipeline.onboarding.manifest import slug
     from factory_pipeline.progress import ProgressLine
     from factory_pipeline.recipe import Recipe
     from factory_pipeline.sample.archive import make_archive
-    from factory_pipeline.sample.server import SampleServer
     from factory_pipeline.settings import BuildSettings
     from factory_pipeline.storage import FactoryHome
 
@@ -241,14 +240,13 @@ def demo(output: Path) -> None:
     settings = BuildSettings(
         granules=str(archive / "granules"),
         output=output.absolute() / "output",
+        # Read from disk: a server's address would be another one the next time, and another catalog.
+        catalog=str(archive / "stac"),
         recipe=Recipe(batch_size=100),
         workers=os.cpu_count() or 1,
         onboard=True,
     )
-    with SampleServer(archive) as server:
-        build(home, settings.model_copy(update={"catalog": server.stac_url}))
-    # The server ends with the demo; what the web UI starts later reads the same catalog from disk.
-    settings.model_copy(update={"catalog": str(archive / "stac")}).save(home)
+    build(home, settings)
     cli_onboarding.drop_and_wait(archive / "uploads", home, [slug(settings.recipe.name)])
     if shutil.which("factory") is None:
         echo(f'To type factory anywhere: export PATH="{Path(sys.executable).parent}:$PATH"')

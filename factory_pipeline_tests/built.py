@@ -63,3 +63,18 @@ def shots_in_files_and_ledger(settings: BuildSettings) -> list[int]:
 def files_below(folder: Path) -> dict[str, bytes]:
     """The bytes of the dataset files of a build, by name."""
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("[!.]*.h5"))}
+
+
+def samples_below(folder: Path) -> dict[str, bytes]:
+    """The values of the fused files of a build, by file and dataset, but for the names of their batches.
+
+    These name the catalog too: the same samples from another address are of other batches.
+    """
+    values = {}
+    for path in sorted(folder.glob("*_dataset.h5")):
+        with h5py.File(path) as file:
+            for group in ("data", "provenance"):
+                for name, dataset in file[group].items():
+                    if name != "Batch":
+                        values[f"{path.name}: {name}"] = dataset[()].tobytes()
+    return values

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import h5py
 import numpy as np
@@ -34,6 +35,7 @@ from factory_pipeline_tests.built import (
     build,
     factory,
     files_below,
+    samples_below,
     shots_in,
     shots_in_files_and_ledger,
 )
@@ -260,7 +262,24 @@ def test_a_catalog_that_is_busy_and_recovers_changes_nothing(built: Built, tmp_p
     with SampleServer(built.archive, faults=faults) as busy:
         settings = settings_for(built.archive, tmp_path / "out", catalog=busy.stac_url)
         build(tmp_path / "home", settings)
-    assert files_below(settings.output) == files_below(built.settings.output)
+    assert samples_below(settings.output) == samples_below(built.settings.output)
+
+
+def test_an_archive_that_refuses_in_the_middle_stops_the_build_and_loses_nothing(
+    built: Built, tmp_path: Path
+):
+    """As one does that locks out who asks much; 404 as stores answer whose tokens have ended."""
+    fault = Faults(path="*.tif", after=40, status=403)
+    with SampleServer(built.archive, faults=[fault]) as closed:
+        settings = settings_for(built.archive, tmp_path / "out", catalog=closed.stac_url)
+        with pytest.raises(BuildError, match="refuses what it sent before; try again later"):
+            build(tmp_path / "home", settings)
+        port = urlsplit(closed.url).port
+    assert port is not None
+    assert not settings.files.fused("train").exists()
+    with SampleServer(built.archive, port=port):
+        build(tmp_path / "home", settings)
+    assert samples_below(settings.output) == samples_below(built.settings.output)
 
 
 def test_a_catalog_that_stays_away_stops_the_build_and_nothing_is_lost(built: Built, tmp_path: Path):
@@ -275,10 +294,12 @@ def test_a_catalog_that_stays_away_stops_the_build_and_nothing_is_lost(built: Bu
     assert not FactoryHome(tmp_path / "home").build_file.exists()
     assert any(re.search(r"Waiting for 127\.0\.0\.1:\d+, which does not answer", each.stage) for each in told)
     assert not list(settings.files.batches.glob("*.h5"))
-    # From disk, where the other build read over HTTP.
+    # From disk, where the other build read over HTTP: another catalog with the same items.
     settings = settings_for(built.archive, tmp_path / "out")
-    build(tmp_path / "home", settings)
-    assert files_below(settings.output) == files_below(built.settings.output)
+    summary, _ = build(tmp_path / "home", settings)
+    assert f"The catalog is {built.archive} now, {url} before." in summary.changed
+    assert "0 are kept" in summary.changed
+    assert samples_below(settings.output) == samples_below(built.settings.output)
 
 
 def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Built, tmp_path: Path):
@@ -299,11 +320,12 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Built, tmp_path:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    finished = files_below(tmp_path / "out" / "batches")
-    assert 0 < len(finished) < len(files_below(built.settings.files.batches))
-    settings = settings_for(built.archive, tmp_path / "out")
-    build(tmp_path / "home", settings)
-    assert files_below(settings.output) == files_below(built.settings.output)
+        finished = files_below(tmp_path / "out" / "batches")
+        assert 0 < len(finished) < len(files_below(built.settings.files.batches))
+        settings = settings_for(built.archive, tmp_path / "out", catalog=slow.stac_url)
+        build(tmp_path / "home", settings)
+    assert files_below(tmp_path / "out" / "batches").items() >= finished.items()
+    assert samples_below(settings.output) == samples_below(built.settings.output)
 
 
 def test_given_csvs_replace_the_first_stages_whatever_columns_of_their_own_they_have(
@@ -314,8 +336,8 @@ def test_given_csvs_replace_the_first_stages_whatever_columns_of_their_own_they_
     own = {name: pl.lit(name) for name in ("product_name", "item_id", "epsg", "cell", "batch", "left", "crs")}
     train.with_columns(**own).write_csv(tmp_path / "train.csv")
     ended = factory(
-        *("create-dataset", "--output", tmp_path / "out", "--catalog", built.archive, "--batch-size", "20"),
-        *("--num-processors", "1"),
+        *("create-dataset", "--output", tmp_path / "out", "--catalog", built.settings.catalog),
+        *("--batch-size", "20", "--num-processors", "1"),
         *("--path-subset-csv-train", tmp_path / "train.csv"),
         *("--path-subset-csv-test", files.subset_csv("test")),
         home=tmp_path / "home",

@@ -6,7 +6,9 @@ import dagster as dg
 
 from factory_pipeline.assets.failures import told_plainly
 from factory_pipeline.assets.metadata import counts_table, picture, text_table
+from factory_pipeline.catalog.providers import open_catalog
 from factory_pipeline.gedi import stages
+from factory_pipeline.gedi.batches import CatalogKey
 from factory_pipeline.partitions import BATCHES
 from factory_pipeline.resources import Factory
 
@@ -104,7 +106,10 @@ def footprint_subset(context: dg.AssetExecutionContext, factory: Factory) -> dg.
     """
     settings = factory.settings()
     with told_plainly():
-        plan = stages.plan_subset(settings)
+        provider = open_catalog(settings.catalog).provider
+        plan = stages.plan_subset(settings, CatalogKey(provider.name, provider.digest()))
+    if plan.change:
+        context.log.info(plan.change)
     known = set(context.instance.get_dynamic_partitions(BATCHES))
     context.instance.add_dynamic_partitions(BATCHES, [key for key in plan.keys if key not in known])
     for gone in sorted(known.difference(plan.keys)):
@@ -120,6 +125,7 @@ def footprint_subset(context: dg.AssetExecutionContext, factory: Factory) -> dg.
             "batches": len(plan.keys),
             "new batches": len(set(plan.keys) - known),
             "batch plan": plan.digest,
+            "changed": plan.change,
             **plots,
         }
     )

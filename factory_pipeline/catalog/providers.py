@@ -1,5 +1,7 @@
 """Where rasters are found: a provider is data, a catalog is a provider that can be asked."""
 
+import hashlib
+import json
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,6 +61,21 @@ class Provider:
         """The source of a layer of LAYERS."""
         sources = {"sentinel2": self.sentinel2, "copdem": self.copdem, "worldcover": self.worldcover}
         return sources[layer]
+
+    def digest(self) -> str:
+        """Return what names the items of every layer: addresses, collections, assets; credentials don't."""
+        sources = {layer: self.source(layer) for layer in LAYERS}
+        layers = {
+            layer: {
+                "url": without_credentials(source.url) if "://" in source.url else source.url,
+                "collection": source.collection,
+                "assets": dict(source.assets),
+                "public_urls": dict(source.public_urls),
+                "recognize": source.recognize,
+            }
+            for layer, source in sources.items()
+        }
+        return hashlib.sha256(json.dumps(layers, sort_keys=True).encode()).hexdigest()
 
 
 def _planetary_computer_shaped(name: str, url: str, signer: str | None, recognize: bool = True) -> Provider:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -34,6 +34,16 @@ _CONTENT = {
 
 
 @dataclass(frozen=True)
+class CatalogKey:
+    """Which catalog decides, with footprints and recipe, what a batch holds."""
+
+    name: str = ""
+    """How messages call it."""
+    digest: str = ""
+    """Of its addresses, collections and assets."""
+
+
+@dataclass(frozen=True)
 class BatchPlan:
     """All batches of a build."""
 
@@ -42,6 +52,13 @@ class BatchPlan:
     table: pl.DataFrame
     """A row per footprint: FOOTPRINT_SCHEMA, then PLAN_COLUMNS, then other columns, whose names begin with
     EXTRA and which are null in a split that has none of that name; ordered by split, batch and position."""
+    catalog: CatalogKey = CatalogKey()
+    """The catalog that the batches are extracted from."""
+    seed: int | None = None
+    """The seed that the subset was drawn with; None where that is not known."""
+    change: str = ""
+    """What is another than in the plan before this one, and what that means for its batches; empty where
+    catalog and seed are the same."""
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -88,14 +105,25 @@ class BatchPlan:
                 temporary,
                 compression="zstd",
                 row_group_size=50_000,
-                metadata={"splits": json.dumps(self.splits)},
+                metadata={
+                    "splits": json.dumps(self.splits),
+                    "catalog": json.dumps([self.catalog.name, self.catalog.digest]),
+                    "seed": json.dumps(self.seed),
+                    "change": self.change,
+                },
             )
 
     @classmethod
     def load(cls, path: Path) -> "BatchPlan":
         """Read what `save` wrote."""
-        splits = json.loads(pl.read_parquet_metadata(path)["splits"])
-        return cls(tuple(splits), pl.read_parquet(path))
+        stored = pl.read_parquet_metadata(path)
+        return cls(
+            tuple(json.loads(stored["splits"])),
+            pl.read_parquet(path),
+            CatalogKey(*json.loads(stored.get("catalog", '["", ""]'))),
+            json.loads(stored.get("seed", "null")),
+            stored.get("change", ""),
+        )
 
 
 def split_of(key: str) -> str:
@@ -109,7 +137,10 @@ def read_batch(path: Path, key: str) -> pl.DataFrame:
 
 
 def plan_batches(
-    subset_by_split: Mapping[str, pl.DataFrame], recipe: Recipe, earlier: BatchPlan | None = None
+    subset_by_split: Mapping[str, pl.DataFrame],
+    recipe: Recipe,
+    earlier: BatchPlan | None = None,
+    catalog: CatalogKey | None = None,
 ) -> BatchPlan:
     """Divide the subset of each split into batches of `recipe.batch_size` footprints; the last may be short.
 
@@ -118,8 +149,8 @@ def plan_batches(
     simulated year over 16 cells this order fetched at most 8 % more raster blocks than any could at
     least, and opened fewer products than orders by time, by period or by finer cells.)
 
-    A key such as `train-00017-1f3a5c7e` ends in a digest of the batch's footprints and of what the
-    recipe says about extraction. A batch of the `earlier` plan is kept as it is where the
+    A key such as `train-00017-1f3a5c7e` ends in a digest of the batch's footprints, of what the recipe says
+    about extraction, and of the catalog. A batch of the `earlier` plan is kept as it is where the
     digest of its footprints, as they are in the subset now, is still the one in its key; else it is
     dissolved. All other footprints form new batches, numbered after the greatest number that is kept.
 
@@ -127,18 +158,38 @@ def plan_batches(
         subset_by_split: footprints in FOOTPRINT_SCHEMA (and other columns of any name), each shot once.
         recipe: gives the batch size and the extraction digest.
         earlier: the plan that this build had before.
+        catalog: where the products and tiles of the batches are searched.
     """
+    catalog = catalog or CatalogKey()
+    what = f"{recipe.extraction_digest()}{catalog.digest}"
     parts = []
     for split, given in subset_by_split.items():
         subset = given.rename(
             {name: f"{EXTRA}{name}" for name in given.columns if name not in FOOTPRINT_SCHEMA}
         )
-        kept = _kept_batches(subset, split, recipe, earlier)
+        kept = _kept_batches(subset, split, what, earlier)
         fresh = subset.join(kept, on="shot_number", how="anti")
         first_number = 1 + max((_number_of(key) for key in kept["batch"].unique()), default=-1)
-        parts += [kept, _new_batches(fresh, split, recipe, first_number)]
+        parts += [kept, _new_batches(fresh, split, recipe.batch_size, what, first_number)]
     empty = pl.DataFrame(schema={**FOOTPRINT_SCHEMA, **PLAN_COLUMNS})
-    return BatchPlan(tuple(subset_by_split), _stack([empty, *parts]))
+    plan = BatchPlan(tuple(subset_by_split), _stack([empty, *parts]), catalog, recipe.subset.seed)
+    return replace(plan, change=_change(plan, earlier)) if earlier else plan
+
+
+def _change(plan: BatchPlan, earlier: BatchPlan) -> str:
+    """What a user has changed that the earlier batches depend on, and how many of them stay."""
+    changed = []
+    if plan.catalog.digest != earlier.catalog.digest:
+        changed.append(f"The catalog is {plan.catalog.name} now, {earlier.catalog.name or 'another'} before.")
+    if earlier.seed not in (None, plan.seed):
+        changed.append(f"The seed of the subset is {plan.seed} now, {earlier.seed} before.")
+    if not changed:
+        return ""
+    stay = len(set(plan.keys) & set(earlier.keys))
+    return (
+        f"{' '.join(changed)} Of the {len(earlier.keys)} batches that were planned {stay} are kept;"
+        f" {len(plan.keys) - stay} are made anew."
+    )
 
 
 def _stack(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -152,9 +203,7 @@ def _stack(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(alike, how="diagonal_relaxed")
 
 
-def _kept_batches(
-    subset: pl.DataFrame, split: str, recipe: Recipe, earlier: BatchPlan | None
-) -> pl.DataFrame:
+def _kept_batches(subset: pl.DataFrame, split: str, what: str, earlier: BatchPlan | None) -> pl.DataFrame:
     """The batches of an earlier plan that still hold, with the footprints' present values."""
     if earlier is None:
         return _labelled(subset.clear(), split, "")
@@ -163,19 +212,19 @@ def _kept_batches(
     kept = [
         batch
         for (key,), batch in present.group_by("batch", maintain_order=True)
-        if str(key).endswith("-" + batch_digest(batch, recipe))
+        if str(key).endswith("-" + batch_digest(batch, what))
     ]
     return pl.concat(kept) if kept else _labelled(subset.clear(), split, "")
 
 
-def _new_batches(fresh: pl.DataFrame, split: str, recipe: Recipe, first_number: int) -> pl.DataFrame:
+def _new_batches(fresh: pl.DataFrame, split: str, size: int, what: str, first_number: int) -> pl.DataFrame:
     cells = pl.Series(
         "cell", morton_cells(fresh["lat_lowestmode"].to_numpy(), fresh["lon_lowestmode"].to_numpy())
     )
     ordered = fresh.with_columns(cells).sort("cell", "delta_time", "shot_number").drop("cell")
     batches = [_labelled(ordered.clear(), split, "")]
-    for number, members in enumerate(ordered.iter_slices(recipe.batch_size), start=first_number):
-        key = f"{split}-{number:05d}-{batch_digest(members, recipe)}"
+    for number, members in enumerate(ordered.iter_slices(size), start=first_number):
+        key = f"{split}-{number:05d}-{batch_digest(members, what)}"
         batches.append(_labelled(members, split, key))
     return pl.concat(batches)
 
@@ -190,9 +239,14 @@ def _number_of(key: str) -> int:
     return int(key.rsplit("-", 2)[1])
 
 
-def batch_digest(footprints: pl.DataFrame, recipe: Recipe) -> str:
-    """Eight hex digits of the SHA-256 over a batch's footprints in their order and the extraction digest."""
-    content = hashlib.sha256(recipe.extraction_digest().encode())
+def batch_digest(footprints: pl.DataFrame, what: str) -> str:
+    """Eight hex digits of the SHA-256 over a batch's footprints in their order and what is extracted.
+
+    Args:
+        footprints: of the batch.
+        what: the digests of the recipe's extraction and of the catalog.
+    """
+    content = hashlib.sha256(what.encode())
     for name, dtype in _CONTENT.items():
         content.update(footprints[name].to_numpy().astype(dtype).tobytes())
     content.update("\n".join(footprints["granule"]).encode())

@@ -11,7 +11,7 @@ import polars as pl
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.gedi.aggregate import Aggregation, aggregate_granules, read_aggregation
 from factory_pipeline.gedi.aggregate import unread_granules as unread_of_source
-from factory_pipeline.gedi.batches import BatchPlan, plan_batches
+from factory_pipeline.gedi.batches import BatchPlan, CatalogKey, plan_batches
 from factory_pipeline.gedi.footprint_csv import read_footprints_csv, write_footprints_csv
 from factory_pipeline.gedi.plots import plot_distribution
 from factory_pipeline.gedi.quality import QualityCounts, filter_footprints
@@ -130,11 +130,12 @@ def _aggregated(settings: BuildSettings) -> Sequence[Path]:
     return aggregation.files if aggregation else ()
 
 
-def plan_subset(settings: BuildSettings) -> BatchPlan:
+def plan_subset(settings: BuildSettings, catalog: CatalogKey) -> BatchPlan:
     """Draw the subset of each split, write its CSV and plot, and plan the batches.
 
-    Batches of the earlier plan stay as they are where all their footprints are still drawn. The dataset
-    file of a batch that is no longer planned is put aside, and comes back when its key does.
+    Batches of the earlier plan stay as they are where all their footprints are still drawn, and the recipe's
+    extraction and the catalog are the same. With another seed the subset is drawn anew. The dataset file of
+    a batch that is no longer planned is put aside, and comes back when its key does.
     """
     files, recipe = settings.files, settings.recipe
     earlier = BatchPlan.load(files.batch_plan) if files.batch_plan.exists() else None
@@ -147,7 +148,8 @@ def plan_subset(settings: BuildSettings) -> BatchPlan:
             not_drawn.append(unusable)
         else:
             candidates = pl.scan_parquet(files.quality(split))
-            batched = earlier.shots(split) if earlier else pl.Series([], dtype=pl.Int64)
+            same_draw = earlier is not None and earlier.seed in (None, recipe.subset.seed)
+            batched = earlier.shots(split) if earlier and same_draw else pl.Series([], dtype=pl.Int64)
             subsets[split] = sample_footprints(
                 candidates, recipe.subset.dataset_size_max, recipe.subset.seed, keep=batched
             )
@@ -159,7 +161,7 @@ def plan_subset(settings: BuildSettings) -> BatchPlan:
         plot_distribution(subsets[split], files.subset_plot(split), f"{split}: subset")
     with write_whole(files.stage_rejects("subset")) as temporary:
         pl.concat(not_drawn).write_parquet(temporary)
-    plan = plan_batches(subsets, recipe, earlier)
+    plan = plan_batches(subsets, recipe, earlier, catalog)
     _exchange_dissolved(settings, plan)
     plan.save(files.batch_plan)
     return plan

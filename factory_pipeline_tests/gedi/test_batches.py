@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_pipeline.gedi.batches import BatchPlan, morton_cells, plan_batches, read_batch, split_of
+from factory_pipeline.gedi.batches import (
+    BatchPlan,
+    CatalogKey,
+    morton_cells,
+    plan_batches,
+    read_batch,
+    split_of,
+)
 from factory_pipeline.recipe import Recipe
 from factory_pipeline_tests.gedi.made_granules import footprints
 
@@ -170,3 +177,31 @@ def test_columns_of_a_user_keep_apart_from_those_of_the_pipeline() -> None:
     # The columns stay where granules arrive later.
     later = plan_batches({"train": train, "test": test}, recipe(10), plan)
     assert later.table.equals(plan.table)
+
+
+def test_another_catalog_makes_every_batch_anew_and_says_so(tmp_path: Path) -> None:
+    subset = {"train": scattered(25)}
+    one, other = CatalogKey("one", "1" * 64), CatalogKey("other", "2" * 64)
+    first = plan_batches(subset, recipe(10), None, one)
+    first.save(tmp_path / "plan.parquet")
+    earlier = BatchPlan.load(tmp_path / "plan.parquet")
+    assert (earlier.catalog, earlier.seed, earlier.change) == (one, 42, "")
+    assert plan_batches(subset, recipe(10), earlier, one).keys == first.keys
+    later = plan_batches(subset, recipe(10), earlier, other)
+    assert not set(later.keys) & set(first.keys)
+    assert later.change == (
+        "The catalog is other now, one before."
+        " Of the 3 batches that were planned 0 are kept; 3 are made anew."
+    )
+    assert plan_batches(subset, recipe(10), later, one).keys == first.keys
+
+
+def test_another_seed_is_said_and_batches_of_the_same_footprints_stay() -> None:
+    subset = {"train": scattered(25)}
+    first = plan_batches(subset, recipe(10))
+    later = plan_batches(subset, recipe(10, subset={"seed": 7}), first)
+    assert later.keys == first.keys
+    assert later.change == (
+        "The seed of the subset is 7 now, 42 before."
+        " Of the 3 batches that were planned 3 are kept; 0 are made anew."
+    )
