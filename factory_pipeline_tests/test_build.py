@@ -272,10 +272,12 @@ def test_an_archive_that_refuses_in_the_middle_stops_the_build_and_loses_nothing
     fault = Faults(path="*.tif", after=40, status=403)
     with SampleServer(built.archive, faults=[fault]) as closed:
         settings = settings_for(built.archive, tmp_path / "out", catalog=closed.stac_url)
-        with pytest.raises(BuildError, match="refuses what it sent before; try again later"):
+        with pytest.raises(BuildError, match=r"refuses what it sent before|rasters are refused"):
             build(tmp_path / "home", settings)
         port = urlsplit(closed.url).port
     assert port is not None
+    for ledger in settings.files.batch_rejects("x").parent.glob("*.parquet"):
+        assert "asset_unreadable" not in pl.read_parquet(ledger)["reason"]
     assert not settings.files.fused("train").exists()
     with SampleServer(built.archive, port=port):
         build(tmp_path / "home", settings)

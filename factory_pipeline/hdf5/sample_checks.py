@@ -137,4 +137,4 @@ def has_wrong_label(label: NDArray[np.float32], agbd: NDArray[np.float32]) -> Fl
 
 def _anywhere(wrong: Flags) -> Flags:
     """True for each sample with a True pixel."""
-    return np.any(wrong.reshape(len(wrong), -1), axis=1)
+    return np.any(wrong, axis=tuple(range(1, wrong.ndim)))

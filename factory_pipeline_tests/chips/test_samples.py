@@ -85,6 +85,13 @@ def test_a_sample_that_fails_a_check_is_dropped_alone_with_its_reason():
     assert details["land_cover"].startswith("The sample has WorldCover pixels of no class of 0, 10, 20")
 
 
+def test_a_batch_without_a_sample_has_no_bad_one():
+    footprints, *layers = made_layers([7, 3], no_scene={7, 3})
+    samples, rejects = drop_bad_samples(*assemble_samples(footprints, *layers, RECIPE))
+    assert len(samples) == 0
+    assert rejects.height == 2
+
+
 def test_the_table_holds_what_the_file_needs():
     footprints, *layers = made_layers([5])
     samples, _ = assemble_samples(footprints, *layers, RECIPE)
