@@ -44,13 +44,20 @@ def last_place(folders: Sequence[str], wanted: Sequence[str]) -> int | None:
 
 @dataclass(frozen=True)
 class Suffixes:
-    """How the images, one suffix per modality, and the labels of an upload end, and in which folders."""
+    """How the images, one suffix per modality, and the labels of an upload end, and in which folders.
+
+    They are kept as `canonical_suffix` gives them.
+    """
 
     images: tuple[str, ...]
-    """Each as `canonical_suffix` gives it."""
     label: str
     split_folders: tuple[str, ...] = ()
     """Folders that tell the split: files of one name may be in several of them."""
+
+    def __post_init__(self) -> None:
+        """Bring suffixes as users type them into the form that files are compared with."""
+        object.__setattr__(self, "images", tuple(map(canonical_suffix, self.images)))
+        object.__setattr__(self, "label", canonical_suffix(self.label))
 
     @cached_property
     def _patterns(self) -> tuple[tuple[str, tuple[str, ...], str], ...]:

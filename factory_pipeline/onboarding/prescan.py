@@ -23,7 +23,7 @@ from factory_pipeline.onboarding.gather import frame_of, frames_of, in_order, ro
 from factory_pipeline.onboarding.headers import FILE_SCHEMA, file_row, read_header
 from factory_pipeline.onboarding.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes, canonical_suffix, common_endings
+from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes, common_endings
 from factory_pipeline.onboarding.members import Gate, tar_member
 from factory_pipeline.onboarding.pairing import Check, header_checks
 from factory_pipeline.onboarding.policy import IntakePolicy
@@ -129,9 +129,7 @@ def prescan(
         OnboardingError: NEEDS_DOWNLOAD for a remote tar, RANGES_UNSUPPORTED where the host can't serve parts;
             and what opening a source and listing an archive raise.
     """
-    suffixes = Suffixes(
-        tuple(map(canonical_suffix, training_data_suffixes)), canonical_suffix(label_suffix), split_folders
-    )
+    suffixes = Suffixes(tuple(training_data_suffixes), label_suffix, split_folders)
     with open_source(url, policy) as source:
         return prescan_source(source, suffixes, policy, table, labels_take_crs=labels_take_crs)
 

@@ -28,6 +28,7 @@ from factory_pipeline_tests.onboarding.uploads import pairs
 def test_suffixes_with_folders_as_they_are_typed(typed: str, meant: str) -> None:
     assert canonical_suffix(typed) == meant
     assert parse(label_suffix=typed).label_suffix == meant
+    assert Suffixes((".x",), typed).label == meant
 
 
 @pytest.mark.parametrize(
