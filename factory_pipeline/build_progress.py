@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from factory_pipeline.chips.layer_progress import read_progress
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.settings import BuildSettings
 from factory_pipeline.storage import BuildFiles
 
-LAYERS = ("sentinel2", "copdem", "worldcover")
-"""The chips that a batch needs before its dataset file is written."""
+LAYERS = {"sentinel2": 0.75, "copdem": 0.1, "worldcover": 0.05}
+"""The chips that a batch needs before its dataset file is written, with their share of its time."""
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -45,20 +46,26 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> Bu
     """How far the batches of a plan are."""
     files, sizes = settings.files, plan.sizes
     done = {key for key in plan.keys if files.batch(key).exists()}
-    passed = {
-        key: sum(files.chips(key, layer).exists() for layer in LAYERS) for key in plan.keys if key not in done
-    }
+    passed = {key: _passed(files, key) for key in plan.keys if key not in done}
     footprints = sum(sizes[key] for key in done)
-    parts = sum(sizes[key] * layers for key, layers in passed.items()) / (len(LAYERS) + 1)
+    parts = sum(sizes[key] * share for key, share in passed.items())
     return BuildProgress(
         stage + waiting_for(files),
         done=footprints,
         total=plan.footprints,
         batches_done=len(done),
-        batches_begun=sum(layers > 0 for layers in passed.values()),
+        batches_begun=sum(share > 0 for share in passed.values()),
         batches=len(plan.keys),
         fraction=(footprints + parts) / max(plan.footprints, 1),
     )
+
+
+def _passed(files: BuildFiles, batch: str) -> float:
+    """How far a batch without a dataset file is, 0 to 1: its layers, and the one that is being read."""
+    has = {layer: files.chips(batch, layer).exists() for layer in LAYERS}
+    share = sum(LAYERS[layer] for layer, is_there in has.items() if is_there)
+    reading = next((layer for layer, is_there in has.items() if not is_there), None)
+    return share + (LAYERS[reading] * read_progress(files.progress(batch)) if reading else 0.0)
 
 
 def waiting_for(files: BuildFiles) -> str:

@@ -7,24 +7,33 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from factory_pipeline.build_progress import BuildProgress
 
 SECONDS_BETWEEN_LINES = 10.0
+LEAST_FOR_ESTIMATE = 0.02
+"""Share of the footprints that must be done before the time left is told."""
 
 
 class ProgressLine:
     """Shows a step, a fraction and a remark; ends with the block that it is opened in."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        """Make a line on standard error, or on a console."""
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[remark]}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
+            # One line whatever the width of the terminal: a line that wraps leaves its upper half behind at
+            # every turn, and bars pile up. What has no room is cut.
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=16, table_column=Column(no_wrap=True, min_width=8)),
+            TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
+            TextColumn(
+                "{task.fields[remark]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+            console=console or Console(stderr=True),
             transient=True,
+            expand=True,
         )
         self._terminal = sys.stderr.isatty()
         self._task = self._progress.add_task("", total=1.0, remark="", visible=False)
@@ -61,10 +70,12 @@ class ProgressLine:
 class BuildLine(ProgressLine):
     """The progress of a build: counts, and the time left as what is done promises it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, console: Console | None = None) -> None:
+        """Make a line on standard error, or on a console."""
+        super().__init__(console)
         self._began_at: float | None = None
         self._began_with = 0.0
+        self._first: float | None = None
 
     def show_build(self, progress: BuildProgress) -> None:
         """Show how far the build is."""
@@ -80,10 +91,15 @@ class BuildLine(ProgressLine):
 
     def _time_left(self, progress: BuildProgress) -> str:
         now = time.monotonic()
+        if self._first is None:
+            self._first = progress.fraction
         if self._began_at is None:
-            self._began_at, self._began_with = now, progress.fraction
+            # Before the first chips processes start and a catalog is searched, which happens once.
+            if progress.fraction > self._first:
+                self._began_at, self._began_with = now, progress.fraction
+            return ""
         done = progress.fraction - self._began_with
-        if not done or progress.done == progress.total:
+        if done < LEAST_FOR_ESTIMATE or progress.done == progress.total:
             return ""
         seconds = (now - self._began_at) / done * (1 - progress.fraction)
         return f", about {_duration(seconds)} left"

@@ -301,6 +301,10 @@ class BuildFiles:
         """The chips of one layer (`sentinel2`, `copdem`, `worldcover`) of one batch."""
         return self.stages / "chips" / batch / f"{layer}.npz"
 
+    def progress(self, batch: str) -> Path:
+        """How far the layer of a batch is that is being read (text, 0 to 1)."""
+        return self.stages / "chips" / batch / "progress"
+
     def drop_chips(self, batch: str) -> None:
         """Remove the chips of a batch whose dataset file is written."""
         shutil.rmtree(self.stages / "chips" / batch, ignore_errors=True)

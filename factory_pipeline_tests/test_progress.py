@@ -1,6 +1,7 @@
 """What a build tells while it runs: on a terminal, in a log, and when it fails."""
 
 import errno
+import io
 import os
 import time
 from collections.abc import Callable
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from factory_pipeline import build_progress, progress
 from factory_pipeline.build_progress import BuildProgress, progress_of_plan, telling
+from factory_pipeline.chips.layer_progress import CALLS, LayerProgress
 from factory_pipeline.errors import BuildError
 from factory_pipeline.gedi import stages
 from factory_pipeline.gedi.batches import BatchPlan
@@ -63,8 +67,8 @@ def test_a_log_says_that_a_build_goes_on_where_no_batch_is_finished(
         "Reading granules: 0% after 0 s",
         "Reading granules: 0% after 10 s, 1,200 granules read",
         "Extracting: 0% after 40 s, 0 of 4,000 footprints, 0 of 4 batches",
-        "Extracting: 6% after 60 s, 0 of 4,000 footprints, 0 of 4 batches and 1 begun, about 5 min left",
-        "Extracting: 19% after 80 s, 0 of 4,000 footprints, 0 of 4 batches and 3 begun, about 3 min left",
+        "Extracting: 6% after 60 s, 0 of 4,000 footprints, 0 of 4 batches and 1 begun",
+        "Extracting: 19% after 80 s, 0 of 4,000 footprints, 0 of 4 batches and 3 begun, about 2 min left",
     ]
 
 
@@ -94,7 +98,20 @@ def test_chips_count_before_their_batch_is_finished(tmp_path: Path) -> None:
     told = progress_of_plan("Extracting", settings, plan)
     assert (told.done, told.total) == (100, 400)
     assert (told.batches_done, told.batches_begun, told.batches) == (1, 1, 3)
-    assert told.fraction == (100 + 200 * 2 / 4) / 400
+    assert told.fraction == pytest.approx((100 + 200 * 0.85) / 400)
+    # It moves while a layer of a batch is read.
+    note = settings.files.progress("train-2")
+    note.parent.mkdir(parents=True)
+    with LayerProgress(note, CALLS["sentinel2"]) as layer:
+        layer.tell(1.0)
+        layer._noted_at = 0.0
+        layer.tell(0.5)
+        later = progress_of_plan("Extracting", settings, plan)
+        assert later.fraction == pytest.approx(told.fraction + 100 * 0.75 * (0.1 + 0.9 * 0.5) / 400)
+        assert later.batches_begun == 2
+    assert not note.exists()
+    note.write_text("0.")
+    assert progress_of_plan("Extracting", settings, plan).fraction == pytest.approx(told.fraction)
 
 
 def test_an_error_that_nobody_foresaw_is_told_in_the_words_of_the_user(
@@ -122,3 +139,16 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(BuildError) as caught:
         build(tmp_path / "home", BuildSettings(granules=str(tmp_path), output=tmp_path / "out"))
     assert str(caught.value) == f"{tmp_path / 'a.parquet'} can't be read or written: No space left on device."
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_line_of_a_build_is_one_line_whatever_the_width(width: int) -> None:
+    console = Console(width=width, force_terminal=True, file=io.StringIO())
+    line = BuildLine(console)
+    line._terminal = True
+    line.show_build(BuildProgress("Extracting chips, waiting for a-catalog", 0, 1234, 56789, 3, 2, 57, 0.4))
+    with console.capture() as shown:
+        console.print(line._progress.make_tasks_table(line._progress.tasks))
+    (told,) = Text.from_ansi(shown.get()).plain.splitlines()
+    assert " 40% " in told
+    assert width < 80 or told.rstrip().endswith(("0:00:00", "-:--:--"))

@@ -15,6 +15,7 @@ from factory_pipeline.catalog.providers import Catalog, open_catalog
 from factory_pipeline.catalog.search import find_products
 from factory_pipeline.catalog.tiles import find_tiles
 from factory_pipeline.chips.landcover import extract_landcover
+from factory_pipeline.chips.layer_progress import CALLS, LayerProgress
 from factory_pipeline.chips.losses import Losses
 from factory_pipeline.chips.samples import assemble_samples, drop_bad_samples
 from factory_pipeline.chips.sentinel2 import extract_sentinel2
@@ -174,7 +175,9 @@ class BatchExtraction:
             stack = ChipStack.load(path)
             return _outcome(stack.table.height + stack.rejects.height, stack.rejects, began, found)
         known = self.reader.fell_back
-        stack = extract()
+        with LayerProgress(self._files.progress(batch), CALLS[layer]) as progress:
+            self.reader.on_progress = progress.tell
+            stack = extract()
         self.losses.add(batch, stack.rejects)
         stack.save(path)
         by_gdal = {href: reason for href, reason in self.reader.fell_back.items() if href not in known}

@@ -77,6 +77,8 @@ class BlockReader:
         self._fallback = fallback
         self._requests_in_flight = requests_in_flight
         self._bytes_in_flight = bytes_in_flight
+        self.on_progress: Callable[[float], None] = _tell_nobody
+        """Told, by whichever thread, how far a call of `read` is: the share of its blocks that are cut."""
         self._headers: dict[str, _Header] = {}
         self._fell_back: dict[str, str] = {}
 
@@ -138,7 +140,7 @@ class BlockReader:
         ]
         plan = plan_reads([each.read for each in wanted], layouts)
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
-            crew = _Crew(self._source, slots, ByteBudget(self._bytes_in_flight), pool)
+            crew = _Crew(self._source, slots, ByteBudget(self._bytes_in_flight), pool, self.on_progress)
             await crew.work(plan)
         found: dict[int, dict[int, ReadWindow | ReadFailure]] = {place: {} for place in joins}
         for stack in plan.stacks:
@@ -205,8 +207,14 @@ class _Crew:
     """Those who fetch, decode and cut the blocks of one call."""
 
     def __init__(
-        self, source: ByteSource, slots: asyncio.Semaphore, budget: ByteBudget, pool: ThreadPoolExecutor
+        self,
+        source: ByteSource,
+        slots: asyncio.Semaphore,
+        budget: ByteBudget,
+        pool: ThreadPoolExecutor,
+        on_progress: Callable[[float], None],
     ) -> None:
+        self._on_progress = on_progress
         self._source = source
         self._slots = slots
         self._budget = budget
@@ -225,7 +233,9 @@ class _Crew:
                 _fail(uses, _damaged(layout, f"the file ends before its block {block}"))
                 self._count_down(uses)
             processes += [self._process(run) for run in merge_blocks(layout, blocks)]
-        await asyncio.gather(*processes)
+        for done, process in enumerate(asyncio.as_completed(processes), start=1):
+            await process
+            self._on_progress(done / len(processes))
 
     async def _process(self, run: BlockRun) -> None:
         block_left = await self._attempt(run)
@@ -264,6 +274,10 @@ class _Crew:
                 if tile.stack.blocks_missing == 0:
                     complete.append(tile.stack)
         _finish(complete)
+
+
+def _tell_nobody(fraction: float) -> None:
+    """Take no notice of how far a call is."""
 
 
 def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse]) -> bool:
