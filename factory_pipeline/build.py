@@ -20,6 +20,7 @@ from factory_pipeline.build_progress import (
 )
 from factory_pipeline.build_summary import BuildSummary
 from factory_pipeline.catalog.providers import open_catalog
+from factory_pipeline.chips.losses import Losses
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.gedi.batches import BatchPlan
 from factory_pipeline.gedi.granules import list_granules
@@ -73,7 +74,12 @@ def run_build(
         materialize(home, PREPARE)
     plan = BatchPlan.load(settings.files.batch_plan)
     with telling(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
-        extract_missing(home, settings, plan)
+        try:
+            extract_missing(home, settings, plan)
+        except BuildError:
+            # The command has to be run again anyway: what was lost to catalog or archive is tried again too.
+            Losses(settings, plan).take_back()
+            raise
     with telling(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
         materialize(home, FUSE)
     return BuildSummary.load(settings.files.summary)
