@@ -1,11 +1,12 @@
 # Two commands set up everything on a machine that has Python 3.11 and make:
 #   make demo   the main job, on a sample archive that it makes
 #   make test   the whole test suite, with lint, types and the rules of the house
+# and `make docs` builds the documentation as a site.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench ui lock clean
+.PHONY: demo test lint docs bench ui lock clean
 
 demo: $(READY)
 	$(BIN)/factory demo --output demo
@@ -18,6 +19,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation as a site, in site/; a warning is an error.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Two hours; writes its tables into benchmarks/README.md, which says what is compared with what.
 bench: $(READY)
@@ -41,4 +46,4 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site
