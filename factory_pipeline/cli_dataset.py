@@ -31,7 +31,7 @@ _MAKING: list[Callable[[Command], Command]] = [
         metavar="P",
         help="Percentages of the items; together 100.",
     ),
-    click.option("--collection", metavar="ID", help="Items of this collection only."),
+    click.option("--collection", metavar="NAME", help="Items of this collection only, by name or id."),
     click.option(
         "--item-type",
         type=click.Choice(["image", "image_collection", "dataset"]),
@@ -108,19 +108,41 @@ def create(address: str | None, name: str, as_json: bool, **options: Any) -> Non
 @dataset.command()
 @click.argument("version_id")
 @click.option("--new-version", is_flag=True, help="Number it 1.1.0, not 1.0.1.")
+@click.option("--datalake", is_flag=True, help="Items of all collections.")
+@click.option("--divide-anew", is_flag=True, help="No item keeps the split that it had.")
 @_making
 @json_option
 @click.pass_obj
-def update(address: str | None, version_id: str, new_version: bool, as_json: bool, **options: Any) -> None:
-    """Extend a version: its next revision, or a new version."""
-    arguments = {**_arguments(options), "is_new_version_required": new_version}
+def update(
+    address: str | None,
+    version_id: str,
+    new_version: bool,
+    datalake: bool,
+    divide_anew: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Extend a version: its next revision, or a new version.
+
+    VERSION_ID is an id, NAME@1.0.0, or a dataset's name for its latest version. Items are taken from the
+    collections that the version has items of, unless --collection or --datalake says otherwise.
+    """
+    if datalake and options["collection"] is not None:
+        raise click.UsageError("--datalake and --collection exclude each other.")
+    if not datalake and options["item_type"] != "image":
+        raise click.UsageError("--item-type is for the whole lake; give --datalake with it.")
+    arguments = {
+        **_arguments(options),
+        "is_new_version_required": new_version,
+        "keep_splits": not divide_anew,
+    }
     client = _client(address)
-    if options["collection"] is not None:
-        made = client.update_dataset_version_from_collection(version_id, options["collection"], **arguments)
-    else:
+    if datalake:
         made = client.update_dataset_version_from_datalake(
             version_id, item_type=options["item_type"], **arguments
         )
+    else:
+        made = client.update_dataset_version_from_collection(version_id, options["collection"], **arguments)
     _tell(client, made, as_json)
 
 
@@ -142,7 +164,7 @@ def list_(address: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(address: str | None, version_or_dataset: str, as_json: bool) -> None:
-    """Say what a version holds, or which versions a dataset has."""
+    """Say what a version holds, or which versions a dataset has; NAME@1.0.0 is a version."""
     from factory_pipeline.errors import FactoryError
 
     client, tell = _client(address), echo_json if as_json else echo_block
@@ -173,8 +195,9 @@ def download(
 ) -> None:
     """Bring a version here in a format.
 
-    EXPORT_TYPE is RAW, "YOLO Darknet", "Semantic Segmentation", COCO, TerraTorch, Croissant or HDF5. A
-    download that was cut off goes on with the same command.
+    VERSION_ID is an id, NAME@1.0.0, or a dataset's name for its latest version. EXPORT_TYPE is RAW,
+    "YOLO Darknet", "Semantic Segmentation", COCO, TerraTorch, Croissant or HDF5. A download that was cut off
+    goes on with the same command.
     """
     target = output.absolute() if output else ""
     echo(_client(address).download_dataset(version_id, export_type, target, not no_media))
@@ -185,7 +208,7 @@ def download(
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_obj
 def delete(address: str | None, version_id: str, yes: bool) -> None:
-    """Delete a version with its exports."""
+    """Delete a version with its exports; name it by its id or as NAME@1.0.0."""
     client = _client(address)
     version = client.describe_version(version_id)
     named = f"{version.dataset} {version.number}"
@@ -255,6 +278,7 @@ def annotate(
     from factory_pipeline.onboard import open_registry
     from factory_pipeline.registry.records import AnnotationSource
     from factory_pipeline.storage import FactoryHome
+    from factory_pipeline.versions.find import find_collection
 
     home = FactoryHome.from_environment()
     home.require_existing()
@@ -262,7 +286,7 @@ def annotate(
         _, report = add(
             registry,
             home,
-            collection_id,
+            find_collection(registry, collection_id).id,
             AnnotationSource(source),
             file,
             format=AnnotationFormat(form) if form else None,
@@ -284,15 +308,17 @@ def delete_collection(collection_id: str, yes: bool) -> None:
     from factory_pipeline.doors.removal import delete_collection as remove
     from factory_pipeline.onboard import open_registry
     from factory_pipeline.storage import FactoryHome
+    from factory_pipeline.versions.find import find_collection
 
     home = FactoryHome.from_environment()
     home.require_existing()
     with closing(open_registry(home)) as registry:
-        name = registry.collection(collection_id).name
+        found = find_collection(registry, collection_id)
+        name = found.name
         if not yes and not confirm(f"Delete the collection {name} with all its annotations?"):
             echo("Nothing was deleted.")
             return
-        remove(registry, home, collection_id)
+        remove(registry, home, found.id)
     echo(f"The collection {name} was deleted.")
 
 
@@ -342,10 +368,12 @@ def _client(address: str | None) -> "DatasetClient":
 def _tell(client: "DatasetClient", made: "Created", as_json: bool) -> None:
     version = client.describe_version(made.version_id)
     if as_json:
-        echo_json(version)
+        echo_json({**version.model_dump(), "division": made.division.as_json()})
     else:
         echo(f"Dataset  {made.dataset_id}")
         echo_block(version)
+        if made.division.had_split:
+            echo(f"Split    {made.division}")
 
 
 def _tell_factory(address: str | None) -> None:

@@ -108,6 +108,10 @@ class DownloadError(FactoryError):
     """A download that can't go on: files in the way that are not its own, or files that don't verify."""
 
 
+class DamagedExportError(DownloadError):
+    """A download whose source is not as its listing says: the export must be made again."""
+
+
 class OnboardingError(FactoryError):
     """An upload that can't be onboarded; `code` is stable and one of the keys of ONBOARDING_CODES."""
 

@@ -1,6 +1,5 @@
 """Exports: a version of a dataset in one format, an asset per format, a partition per version."""
 
-import time
 from contextlib import closing
 
 import dagster as dg
@@ -8,8 +7,9 @@ import dagster as dg
 from factory_pipeline.assets.failures import told_plainly
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import pages_url
+from factory_pipeline.assets.run_progress import RunProgress
 from factory_pipeline.assets.versions import dataset_version
-from factory_pipeline.exports.export import OnSample, read_exported
+from factory_pipeline.exports.export import read_exported
 from factory_pipeline.exports.formats import FORMATS, Format
 from factory_pipeline.exports.registered import export_registered
 from factory_pipeline.partitions import versions
@@ -18,7 +18,6 @@ from factory_pipeline.versions.content import open_content
 from factory_pipeline.versions.keys import version_of
 
 GROUP = "exports"
-SECONDS_BETWEEN_LINES = 10.0
 
 
 def export_asset(form: Format) -> dg.AssetsDefinition:
@@ -44,7 +43,13 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
             open_content(registry, home, version_id) as content,
         ):
             export = export_registered(
-                registry, home, version_id, form.name, content, _progress(context), context.log.warning
+                registry,
+                home,
+                version_id,
+                form.name,
+                content,
+                RunProgress(context).written_and_read_back,
+                context.log.warning,
             )
         folder = home.version(version_id).export(form.slug)
         listing = read_exported(folder)
@@ -59,19 +64,6 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
         )
 
     return exported
-
-
-def _progress(context: dg.AssetExecutionContext) -> OnSample:
-    """Tells in the run's log now and then how far an export is."""
-    told_at = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at > SECONDS_BETWEEN_LINES:
-            told_at = time.monotonic()
-            context.log.info(f"{done / total:.0%} written and read back.")
-
-    return tell
 
 
 def asset_name(form: Format) -> str:

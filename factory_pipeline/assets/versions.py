@@ -11,6 +11,7 @@ from factory_pipeline.assets.failures import told_plainly
 from factory_pipeline.assets.footprints import OWNERS
 from factory_pipeline.assets.metadata import rows_table
 from factory_pipeline.assets.onboarding import onboarded_dataset
+from factory_pipeline.assets.run_progress import RunProgress
 from factory_pipeline.exports.fitness import check_fitness
 from factory_pipeline.exports.formats import FORMATS
 from factory_pipeline.partitions import VERSIONS
@@ -70,6 +71,7 @@ def dataset_version(
             registry,
             home,
             request,
+            RunProgress(context).written,
             check=lambda path: check_fitness(path, request.export_types),
             on_divided=divisions.append,
         )

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import requests
 
 from factory_pipeline.checksum import sha256_of
-from factory_pipeline.errors import DownloadError
+from factory_pipeline.errors import DamagedExportError, DownloadError
 from factory_pipeline.exports.export import LISTING, ExportedFile, ExportedFiles, parse_exported
 from factory_pipeline.storage import write_text
 
@@ -270,7 +270,7 @@ def _part(place: Path) -> Path:
 def _fetch(source: ExportSource, file: ExportedFile, part: Path, progress: _Progress) -> None:
     """Make `part` hold the whole verified file."""
     counted = 0
-    reason = "it does not fit its hash"
+    reason = _UNFIT
     for _ in range(TRIES):
         with _writing(part), open(part, "ab", opener=_open_file_itself) as out:
             start = out.tell()
@@ -295,8 +295,13 @@ def _fetch(source: ExportSource, file: ExportedFile, part: Path, progress: _Prog
                 return
             if counted >= file.bytes:
                 part.unlink()
-        reason = "it does not fit its hash"
-    raise DownloadError(f"{file.path} could not be downloaded in {TRIES} tries: {reason}.")
+        reason = _UNFIT
+    failed = f"{file.path} could not be downloaded in {TRIES} tries: {reason}."
+    raise DamagedExportError(failed) if reason in _OF_DAMAGE else DownloadError(failed)
+
+
+_UNFIT = "it does not fit its hash"
+_OF_DAMAGE = (_UNFIT, "the server answered 404")
 
 
 class _SourceError(Exception):

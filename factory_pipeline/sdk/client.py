@@ -5,6 +5,7 @@ given.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from factory_pipeline.augment.config import CATEGORY
-from factory_pipeline.errors import ArgumentError, BuildError, RemoteError
+from factory_pipeline.errors import ArgumentError, BuildError, DamagedExportError, RemoteError
 from factory_pipeline.exports.download import download, folder_name
 from factory_pipeline.exports.formats import FORMATS, format_named
 from factory_pipeline.sdk.factory import Created, Factory, OnProgress
 from factory_pipeline.versions.arguments import validate
 from factory_pipeline.versions.compare import Comparison
 from factory_pipeline.versions.describe import CollectionSummary, DatasetSummary, VersionSummary
+
+log = logging.getLogger(__name__)
 
 
 class DatasetClient:
@@ -226,9 +229,18 @@ class DatasetClient:
             def on_bytes(done: int, total: int) -> None:
                 tell(f"Downloading {done / 1e6:,.1f} of {total / 1e6:,.1f} MB", done / max(total, 1))
 
-            with self._factory.source(version, form.name, tell) as source:
-                target = asked_for or Path(folder_name(source)).absolute()
-                return download(source, target, media=is_media_include, on_bytes=on_bytes)
+            def bring() -> Path:
+                with self._factory.source(version, form.name, tell) as source:
+                    target = asked_for or Path(folder_name(source)).absolute()
+                    return download(source, target, media=is_media_include, on_bytes=on_bytes)
+
+            try:
+                return bring()
+            except DamagedExportError as damage:
+                # A factory elsewhere verifies its export when it is asked to make it.
+                log.warning("The %s export is damaged and is made again: %s", form.name, damage)
+                self._factory.export(version, form.name, tell)
+                return bring()
 
     def collections(self) -> list[CollectionSummary]:
         """The collections of the data lake, with their annotation sources."""

@@ -6,9 +6,11 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 
 from factory_pipeline.assets.exports import asset_name
 from factory_pipeline.assets.failures import ARGUMENT_ERROR
+from factory_pipeline.assets.run_progress import OnFraction, listening
 from factory_pipeline.build import what_failed
 from factory_pipeline.errors import ArgumentError, BuildError
 from factory_pipeline.exports.damage import damage_of
@@ -40,14 +42,24 @@ class LocalFactory:
         """As `sdk.factory.Factory` says."""
         self._home.require_existing()
         on_progress("Choosing items", 0.0)
-        said = self._run("create_dataset_version", {"ops": {"dataset_version": {"config": arguments}}})
+        said = self._run(
+            "create_dataset_version",
+            {"ops": {"dataset_version": {"config": arguments}}},
+            lambda fraction: on_progress("Writing items", fraction),
+        )
         return Created.told_by(said["dataset_version"])
 
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
         """As `sdk.factory.Factory` says."""
         form = format_named(export_type)
         on_progress(f"Writing {form.name}", 0.0)
-        self._run("export_version", {}, [asset_name(form)], version.partition)
+        self._run(
+            "export_version",
+            {},
+            lambda fraction: on_progress(f"Writing {form.name}", fraction),
+            [asset_name(form)],
+            version.partition,
+        )
 
     @contextmanager
     def source(
@@ -74,10 +86,13 @@ class LocalFactory:
         self,
         job: str,
         config: Mapping[str, Any],
+        on_fraction: OnFraction,
         assets: Sequence[str] = (),
         partition: str | None = None,
     ) -> dict[str, dict[str, Any]]:
         """Run a job in this process; gives the metadata of its assets.
+
+        What the listener raises ends the run and is raised again.
 
         Raises:
             ArgumentError: a step found that an argument is not allowed.
@@ -87,7 +102,16 @@ class LocalFactory:
 
         self._home.require_existing()
         prepare_home(self._home)
-        with open_instance(self._home) as instance:
+        run_id, raised = make_new_run_id(), []
+
+        def listen(fraction: float) -> None:
+            try:
+                on_fraction(fraction)
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        with open_instance(self._home) as instance, listening(run_id, listen):
             if partition is not None:
                 instance.add_dynamic_partitions(VERSIONS, [partition])
             result = execute_job(
@@ -96,7 +120,10 @@ class LocalFactory:
                 {**config, **resources_of(self._home)},
                 asset_selection=[dg.AssetKey(name) for name in assets] or None,
                 partition_key=partition,
+                run_id=run_id,
             )
+        if raised:
+            raise raised[0]
         if not result.success:
             raise _argument_error(result) or BuildError(what_failed(result))
         return {

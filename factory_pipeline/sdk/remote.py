@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from factory_pipeline.assets.exports import asset_name
+from factory_pipeline.assets.run_progress import fraction_said
 from factory_pipeline.exports.download import ExportSource, HttpSource
 from factory_pipeline.exports.formats import format_named
 from factory_pipeline.sdk.factory import Created, OnProgress
-from factory_pipeline.sdk.server import DagsterServer, web_address
+from factory_pipeline.sdk.server import DagsterServer, NoReadsError, web_address
+from factory_pipeline.versions.calls import READS
 from factory_pipeline.versions.describe import VersionSummary
 
 ONLY_THERE = ("127.0.0.1", "0.0.0.0", "localhost", "::1")
@@ -28,14 +30,16 @@ class RemoteFactory:
         self._server = DagsterServer(web_address(address))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """As `sdk.factory.Factory` says: the run itself checks its arguments."""
+        """As `sdk.factory.Factory` says; without an endpoint for reads, the run itself checks them."""
+        with suppress(NoReadsError):
+            self._server.read("check", arguments)
 
     def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
         """As `sdk.factory.Factory` says."""
         said = self._server.run(
             "create_dataset_version",
             {"ops": {"dataset_version": {"config": arguments}}},
-            on_message=_shown(on_progress, "Choosing items"),
+            on_message=_shown(on_progress, "Choosing items", "Writing items"),
         )
         return Created.told_by(said["dataset_version"])
 
@@ -47,16 +51,24 @@ class RemoteFactory:
     def source(
         self, version: VersionSummary, export_type: str, on_progress: OnProgress
     ) -> Iterator[ExportSource]:
-        """As `sdk.factory.Factory` says; the run that makes an export, or finds it made, says where it lies.
+        """As `sdk.factory.Factory` says; a finished one is known to the endpoint for reads.
 
+        Else the run that makes an export, or finds it made, says where it lies.
         Files come from a plain file server, which holds nothing: a version that is deleted meanwhile ends the
         download with an error.
         """
-        said = self._exported(version, export_type, on_progress)
-        yield HttpSource(seen_from_here(said["download"], self._server.address))
+        url = None
+        with suppress(NoReadsError):
+            url = self._server.read("export", {"version_id": version.id, "export_type": export_type})
+        if url is None:
+            url = self._exported(version, export_type, on_progress)["download"]
+        yield HttpSource(seen_from_here(url, self._server.address))
 
     def answer(self, call: str, **arguments: Any) -> Any:
-        """As `sdk.factory.Factory` says."""
+        """As `sdk.factory.Factory` says: by the endpoint for reads, else by a run."""
+        if call in READS:
+            with suppress(NoReadsError):
+                return self._server.read(call, arguments)
         config = {"ops": {"answered_call": {"config": {"name": call, "arguments": arguments}}}}
         return json.loads(self._server.run("call_datasets", config)["answered_call"]["answer"])
 
@@ -69,7 +81,7 @@ class RemoteFactory:
             {},
             assets=[asset_name(form)],
             partition=version.partition,
-            on_message=_shown(on_progress, f"Writing {form.name}"),
+            on_message=_shown(on_progress, f"Writing {form.name}", f"Writing {form.name}"),
         )
         return said[asset_name(form)]
 
@@ -84,6 +96,21 @@ def seen_from_here(url: str, server: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}"))
 
 
-def _shown(on_progress: OnProgress, step: str) -> Callable[[str], object]:
+def _shown(on_progress: OnProgress, step: str, counted: str) -> Callable[[str], object]:
+    """Tell that a step begins; gives what is to be told each line of the run's log.
+
+    Args:
+        on_progress: is told the progress.
+        step: how the work begins.
+        counted: what it is called once items are counted.
+    """
     on_progress(step, 0.0)
-    return lambda message: on_progress(f"{step}: {message}", 0.0)
+
+    def show(message: str) -> None:
+        fraction = fraction_said(message)
+        if fraction is None:
+            on_progress(f"{step}: {message}", 0.0)
+        else:
+            on_progress(counted, fraction)
+
+    return show

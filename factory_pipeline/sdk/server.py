@@ -14,6 +14,7 @@ import requests
 
 from factory_pipeline.assets.failures import ARGUMENT_ERROR
 from factory_pipeline.errors import ArgumentError, RemoteError
+from factory_pipeline.versions.calls import READ_PATH
 
 CONNECT_S, READ_S = 10, 60
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -56,6 +57,13 @@ fragment entry on MetadataEntry {
 }
 """
 _VALUES = ("text", "jsonString", "url", "intValue")
+
+
+_LACKING = (requests.codes.not_found, requests.codes.method_not_allowed)
+
+
+class NoReadsError(Exception):
+    """A web server without the factory's endpoint for reads."""
 
 
 @dataclass
@@ -126,6 +134,34 @@ class DagsterServer:
             raise RemoteError(" ".join(dict.fromkeys(heard.failures)) or f"The run {run_id} ended: {status}.")
         return heard.metadata
 
+    def read(self, call: str, arguments: Mapping[str, Any]) -> Any:
+        """The answer to a call that changes nothing, without a run.
+
+        Raises:
+            ArgumentError: an argument is not allowed.
+            NoReadsError: the server has no endpoint for reads, as a plain Dagster web server.
+            RemoteError: the server can't be reached, or can't answer; the message says why.
+        """
+        try:
+            answer = requests.post(
+                f"{self.address}{READ_PATH}",
+                json={"call": call, "arguments": arguments},
+                timeout=(CONNECT_S, READ_S),
+            )
+            if answer.status_code in _LACKING or "json" not in answer.headers.get("content-type", ""):
+                raise NoReadsError(f"{self.shown} answers no reads.")
+            said = answer.json()
+        except requests.RequestException as error:
+            raise self._away(error) from None
+        if "argument_error" in said:
+            raise ArgumentError(**said["argument_error"])
+        if "answer" not in said:
+            raise RemoteError(said.get("error") or f"{self.shown} answered {answer.status_code}.")
+        return said["answer"]
+
+    def _away(self, error: requests.RequestException) -> RemoteError:
+        return RemoteError(f"No Dagster web server answers at {self.shown} ({type(error).__name__}).")
+
     def _launch(
         self, job: str, config: Mapping[str, Any], assets: Sequence[str], partition: str | None
     ) -> str:
@@ -164,9 +200,7 @@ class DagsterServer:
             answer.raise_for_status()
             found = answer.json()
         except requests.RequestException as error:
-            raise RemoteError(
-                f"No Dagster web server answers at {self.shown} ({type(error).__name__})."
-            ) from None
+            raise self._away(error) from None
         if found.get("errors"):
             raise RemoteError(f"{self.shown} did not understand: {found['errors'][0]['message']}")
         return dict(found["data"])
@@ -181,7 +215,7 @@ def web_address(text: str) -> str:
     allowed = "it must be the address of the factory's web UI, such as http://factory:3000"
     if not isinstance(text, str):
         raise ArgumentError("address", text, allowed)
-    address = text.strip().rstrip("/")
+    address = text.strip()
     if "://" not in address:
         address = f"http://{address}"
     try:
@@ -191,7 +225,7 @@ def web_address(text: str) -> str:
         is_web = False
     if not is_web:
         raise ArgumentError("address", text.rpartition("@")[2], allowed)
-    return address
+    return address.rstrip("/")
 
 
 def _hear(event: Mapping[str, Any], heard: Heard, on_message: Callable[[str], object] | None) -> None:

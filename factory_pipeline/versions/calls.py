@@ -80,4 +80,7 @@ READS: dict[str, Answer] = {
     "check": _check,
 }
 """The calls that change nothing."""
+READ_PATH = "/factory/read"
+"""Where the web server of a factory answers READS: it takes `{"call", "arguments"}` as JSON and gives
+`answer`, `argument_error` or `error`."""
 CALLS: dict[str, Answer] = {**READS, "delete": _delete}

@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from factory_pipeline import DatasetClient
+from factory_pipeline.assets import run_progress
+from factory_pipeline.assets.run_progress import RunProgress, fraction_said
 from factory_pipeline.automation.versions import requested_exports
 from factory_pipeline.cli import cli
 from factory_pipeline.doors.uploads import collect_upload
@@ -338,6 +340,66 @@ def test_the_command_line_does_the_same(
     assert wrong.stderr.startswith("Error: --split is")
     assert "Traceback" not in wrong.stderr
     assert factory("dataset", "delete", version.id, "--yes", home=home.root).returncode == 0
+
+
+def test_an_update_by_command_stays_with_its_collections_and_tells_the_splits(
+    client: DatasetClient, collection: str, home: FactoryHome
+) -> None:
+    everything = ("--label", "Water", "--split", "train=100,test=0,validation=0")
+    made = json.loads(command("create", "Kept", "--collection", "tiles", *everything, "--json", home=home))
+    assert made["request"]["collection_id"] == collection
+    said = command(
+        "update", "Kept", "--label", "Water", "--split", "train=60,test=30,validation=10", home=home
+    )
+    assert "10 of 10 items of the source version kept their split" in said
+    assert "100 / 0 / 0 %, asked for 60 / 30 / 10 %" in said
+    anew = command(
+        "update", "Kept@1.0.0", "--divide-anew", *everything[:2], "--split", "train=60,test=30,validation=10",
+        "--json", home=home,
+    )  # fmt: skip
+    told = json.loads(anew)
+    assert told["splits"] == told["division"]["splits"] == {"train": 6, "test": 3, "validation": 1}
+    assert told["request"]["within_source"] is True
+    with pytest.raises(ArgumentError, match=r"several versions, so name one: 'Kept@1\.0\.0', 'Kept@1\.0\.1'"):
+        client.delete_version("Kept")
+
+
+def test_progress_moves_within_the_work(
+    client: DatasetClient, collection: str, home: FactoryHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_progress, "PAUSE_S", -1.0)
+    told: list[tuple[str, float]] = []
+    client = DatasetClient(home=home.root, on_progress=lambda step, done: told.append((step, done)))
+    client.create_dataset_from_collection("Moving", collection, SPLIT, ["Water"], ["RAW"])
+    fractions = [done for step, done in told if step == "Writing RAW"]
+    assert fractions == [0.0, *(count / 20 for count in range(1, 21))]
+    assert ("Writing items", 1.0) in told
+
+
+def test_what_a_listener_of_the_progress_raises_ends_the_call(collection: str, home: FactoryHome) -> None:
+    def stop(step: str, _: float) -> None:
+        if step == "Writing items":
+            raise TimeoutError("the caller has no time left")
+
+    with pytest.raises(TimeoutError, match="no time left"):
+        DatasetClient(home=home.root, on_progress=stop).create_dataset_from_collection(
+            "Stopped", collection, SPLIT, ["Water"]
+        )
+    assert "Stopped" not in [dataset.name for dataset in DatasetClient(home=home.root).list_datasets()]
+
+
+def test_a_run_says_in_its_log_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_progress, "FIRST_LINE_S", -1.0)
+
+    @dg.asset
+    def counted(context: dg.AssetExecutionContext) -> None:
+        RunProgress(context).written_and_read_back(30, 40)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize([counted], instance=instance)
+        lines = [entry.user_message for entry in instance.all_logs(run.run_id)]
+    assert "75% done: 20 of 20 items written, 10 read back." in lines
+    assert [found for found in map(fraction_said, lines) if found is not None] == [0.75]
 
 
 def test_a_version_is_an_asset_with_its_counts(

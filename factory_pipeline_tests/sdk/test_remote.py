@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -28,8 +28,8 @@ SECONDS_TO_START = 120
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The web server of `factory ui` on a home with one collection, `tiles`."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> FactoryHome:
+    """A home with one collection, `tiles`."""
     home = FactoryHome(tmp_path_factory.mktemp("remote") / "home")
     with environment(), dg.DagsterInstance.ephemeral() as instance:
         prepare_home(home)
@@ -37,6 +37,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         key = bench.onboard("tiles")
         with closing(bench.factory.registry()) as registry:
             collect_upload(registry, home, key)
+    return home
+
+
+@pytest.fixture(scope="module")
+def address(home: FactoryHome) -> Iterator[str]:
+    """The web server of `factory ui` on the home."""
     port = free_port()
     with (home.root / "ui.log").open("wb") as log:
         ui = subprocess.Popen(
@@ -99,6 +105,77 @@ def test_the_same_calls_work_on_a_factory_elsewhere(address: str, tmp_path: Path
         client.create_dataset_from_collection("Wrong", collection.id, SPLIT, ["Watr"])
     client.delete_version(made.version_id)
     assert client.list_datasets() == []
+
+
+def test_reads_of_a_factory_elsewhere_start_no_run_and_are_answered_at_once(
+    address: str, tmp_path: Path
+) -> None:
+    client = DatasetClient(address, on_progress=lambda *_: None)
+    made = client.create_dataset_from_collection("Read", "tiles", SPLIT, ["Water"], ["RAW"])
+    runs = runs_of(address)
+    calls = [
+        client.collections,
+        client.list_datasets,
+        lambda: client.describe_version("Read@1.0.0"),
+        lambda: client.compare_versions("Read", made.version_id),
+    ]
+    for call in calls:
+        assert min(timed(call) for _ in range(5)) < 0.5
+    folder = client.download_dataset("Read", "RAW", tmp_path / "out")
+    assert (folder / "labels.json").exists()
+    with pytest.raises(ArgumentError, match=r"collection_id is 'tile'; .*'tiles'"):
+        client.create_dataset_from_collection("Wrong", "tile", SPLIT, ["Water"])
+    assert runs_of(address) == runs
+    client.delete_version("Read")
+
+
+def timed(call: Callable[[], object]) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
+def runs_of(address: str) -> int:
+    """How many runs a server knows."""
+    query = "query { runsOrError { ... on Runs { count } } }"
+    answer = requests.post(f"{address}/graphql", json={"query": query}, timeout=30)
+    return int(answer.json()["data"]["runsOrError"]["count"])
+
+
+def test_a_damaged_export_elsewhere_is_made_again(
+    address: str, home: FactoryHome, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = DatasetClient(address, on_progress=lambda *_: None)
+    made = client.create_dataset_from_collection("Hurt", "tiles", SPLIT, ["Water"], ["RAW"])
+    labels = home.version(made.version_id).export("raw") / "labels.json"
+    text = labels.read_bytes()
+    labels.write_bytes(b"?" * len(text))
+    folder = client.download_dataset(made.version_id, "RAW", tmp_path / "out")
+    assert (folder / "labels.json").read_bytes() == text
+    assert "The RAW export is damaged and is made again: labels.json" in caplog.text
+    client.delete_version("Hurt@1.0.0")
+
+
+def test_a_server_without_the_endpoint_answers_by_a_run(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory_pipeline.sdk.server.READ_PATH", "/nowhere")
+    runs = runs_of(address)
+    assert [each.name for each in DatasetClient(address).collections()] == ["tiles"]
+    assert runs_of(address) == runs + 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ('{"call": "delete", "arguments": {"version_id": "x"}}', "application/json", 400),
+        ('{"call": "datasets", "arguments": {}}', "text/plain", 415),
+        ("{", "application/json", 400),
+    ],
+)
+def test_the_endpoint_answers_reads_alone(address: str, body: str, kind: str, status: int) -> None:
+    answer = requests.post(f"{address}/factory/read", data=body, headers={"content-type": kind}, timeout=30)
+    assert answer.status_code == status
 
 
 def test_links_in_metadata_lead_to_the_pages_whatever_the_port(address: str) -> None:

@@ -1,0 +1,63 @@
+"""How far the work of a run is: told in the run's log, and to whoever waits for the run in this process."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+OnFraction = Callable[[float], object]
+"""Is told how much of the work is done, 0 to 1."""
+
+FIRST_LINE_S, LONGEST_PAUSE_S = 1.0, 10.0
+"""When the log has its first line; pauses double from there up to the longest."""
+PAUSE_S = 0.1
+"""Between two calls of a listener."""
+_PERCENT = re.compile(r"\b(\d{1,3})% done: ")
+_listeners: dict[str, OnFraction] = {}
+
+
+@contextmanager
+def listening(run_id: str, listener: OnFraction) -> Iterator[None]:
+    """Have a listener told, in the thread of the run, how far the run of this id is."""
+    _listeners[run_id] = listener
+    try:
+        yield
+    finally:
+        del _listeners[run_id]
+
+
+class RunProgress:
+    """Counts the items of a step of a run."""
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._log = context.log
+        self._listener = _listeners.get(context.run.run_id)
+        self._told_at = self._logged_at = time.monotonic()
+        self._pause = FIRST_LINE_S
+
+    def written(self, done: int, total: int) -> None:
+        """Tell that so many items are written, of how many."""
+        self._tell(done, total, f"{done:,} of {total:,} items written")
+
+    def written_and_read_back(self, done: int, total: int) -> None:
+        """Tell how far an export is, in which each item counts twice: as it is written, and as it is read."""
+        items = total // 2
+        read = f"{max(done - items, 0):,} read back"
+        self._tell(done, total, f"{min(done, items):,} of {items:,} items written, {read}")
+
+    def _tell(self, done: int, total: int, said: str) -> None:
+        now, fraction = time.monotonic(), done / max(total, 1)
+        if self._listener is not None and (now - self._told_at > PAUSE_S or done == total):
+            self._told_at = now
+            self._listener(fraction)
+        if now - self._logged_at > self._pause:
+            self._logged_at, self._pause = now, min(2 * self._pause, LONGEST_PAUSE_S)
+            self._log.info(f"{int(100 * fraction)}% done: {said}.")
+
+
+def fraction_said(message: str) -> float | None:
+    """How much is done by a line of a run's log; None where the line is about something else."""
+    found = _PERCENT.search(message)
+    return int(found[1]) / 100 if found else None
