@@ -114,15 +114,21 @@ def test_chips_count_before_their_batch_is_finished(tmp_path: Path) -> None:
     assert progress_of_plan("Extracting", settings, plan).fraction == pytest.approx(told.fraction)
 
 
+def settings_of(archive: Path, tmp_path: Path) -> BuildSettings:
+    return BuildSettings(
+        granules=str(archive / "granules"), output=tmp_path / "out", catalog=str(archive), workers=1
+    )
+
+
 def test_an_error_that_nobody_foresaw_is_told_in_the_words_of_the_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("this and\n  that")
 
     monkeypatch.setattr(stages, "aggregate", broken)
     with pytest.raises(BuildError) as caught:
-        build(tmp_path / "home", BuildSettings(granules=str(tmp_path), output=tmp_path / "out"))
+        build(tmp_path / "home", settings_of(small_archive, tmp_path))
     told = str(caught.value)
     assert told.startswith(
         "Reading the granules met an error that nobody foresaw (RuntimeError: this and that);"
@@ -131,13 +137,15 @@ def test_an_error_that_nobody_foresaw_is_told_in_the_words_of_the_user(
     assert "\n" not in told
 
 
-def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_in_one_sentence(
+    small_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "a.parquet"))
 
     monkeypatch.setattr(stages, "aggregate", full)
     with pytest.raises(BuildError) as caught:
-        build(tmp_path / "home", BuildSettings(granules=str(tmp_path), output=tmp_path / "out"))
+        build(tmp_path / "home", settings_of(small_archive, tmp_path))
     assert str(caught.value) == f"{tmp_path / 'a.parquet'} can't be read or written: No space left on device."
 
 

@@ -21,7 +21,7 @@ def test_the_examples_run(
     monkeypatch.chdir(tmp_path)
     registry = Registry.open(home.registry)
     collection_of(registry, home, picture("one"))
-    collection = collection_of(registry, home, placed("a"), name="rivers")
+    collection = collection_of(registry, home, placed("a"), name="sample-land-cover")
     written(tmp_path / "fields.geojson", document(feature(in_degrees(square(1, 1, 5)))))
     annotate, read = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     exec(annotate, {})
