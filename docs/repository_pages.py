@@ -3,6 +3,7 @@
 Links between them and docs/ are written as they work in the repository; the site gets its own.
 """
 
+import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -27,4 +28,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     for source, target in PAGES.items():
         markdown = markdown.replace(f"](../{source}", f"]({target}").replace(f"]({source}", f"]({target}")
+    if "/" not in page.file.src_uri:  # what else lies beside docs/ is read in the repository
+        markdown = re.sub(r"\]\(\.\./([^)]+)\)", rf"]({config.repo_url}/blob/main/\1)", markdown)
     return markdown.replace("](docs/", "](")
