@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.measure import interleaved, median_run, run_alone
 from benchmarks.report import is_installed, main, met, table
-from factory_pipeline.gedi.aggregate import aggregate_granules
-from factory_pipeline.gedi.granules import list_granules, read_granule
-from factory_pipeline.sample.gedi_layout import BEAMS
+from factory_pipeline.builds.gedi.aggregate import aggregate_granules
+from factory_pipeline.builds.gedi.granules import list_granules, read_granule
+from factory_pipeline.synthetic.gedi_layout import BEAMS
 
 GRANULES = 4
 SHOTS = 60_000

@@ -16,20 +16,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA, GEDI_EPOCH
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.gedi.granules import FOOTPRINT_SCHEMA, GEDI_EPOCH
-from factory_pipeline.sample.coverage import MARGIN, Sites, blocks_near
-from factory_pipeline.sample.dem import DEM_PROFILE, dem_file, dem_grid, dem_tiles
-from factory_pipeline.sample.geotiff import BlockIndex, RasterProfile, write_cog
-from factory_pipeline.sample.mgrs import Tile, to_lonlat
-from factory_pipeline.sample.sentinel2 import (
+from factory_pipeline.synthetic.coverage import MARGIN, Sites, blocks_near
+from factory_pipeline.synthetic.dem import DEM_PROFILE, dem_file, dem_grid, dem_tiles
+from factory_pipeline.synthetic.geotiff import BlockIndex, RasterProfile, write_cog
+from factory_pipeline.synthetic.mgrs import MgrsTile, to_lonlat
+from factory_pipeline.synthetic.sentinel2 import (
     ASSET_RESOLUTIONS,
     REFLECTANCE_PROFILE,
     SCENE_CLASS_PROFILE,
-    Product,
+    SyntheticProduct,
     Visit,
 )
-from factory_pipeline.sample.stac import (
+from factory_pipeline.synthetic.stac import (
     COPDEM,
     SENTINEL2,
     WORLDCOVER,
@@ -38,7 +38,7 @@ from factory_pipeline.sample.stac import (
     worldcover_item,
     write_catalog,
 )
-from factory_pipeline.sample.worldcover import (
+from factory_pipeline.synthetic.worldcover import (
     WORLDCOVER_PROFILE,
     WORLDCOVER_VERSIONS,
     worldcover_file,
@@ -46,7 +46,7 @@ from factory_pipeline.sample.worldcover import (
     worldcover_tiles,
 )
 
-TILE = Tile(32633, 5, 54)
+TILE = MgrsTile(32633, 5, 54)
 """At 15 E, 49 N."""
 BLOCK_METRES = 5120
 """Side of a block of a 10 m band."""
@@ -83,11 +83,12 @@ def make_archive(root: Path, density: Density, seed: int = 0, workers: int = 2) 
     number = np.arange(density.footprints) * density.products // density.footprints
     passes = [FIRST_PASS + timedelta(days=20 * index) for index in range(density.products)]
     chosen = [
-        Product(Visit(2, 5.0), time + timedelta(days=2), TILE, key, None) for key, time in enumerate(passes)
+        SyntheticProduct(Visit(2, 5.0), time + timedelta(days=2), TILE, key, None)
+        for key, time in enumerate(passes)
     ]
     # Cloudier neighbours in time, which a search finds and nobody reads.
     others = [
-        Product(Visit(-3, 15.0), time - timedelta(days=3), TILE, key + 100, None)
+        SyntheticProduct(Visit(-3, 15.0), time - timedelta(days=3), TILE, key + 100, None)
         for key, time in enumerate(passes)
     ]
     jobs = [(root, product, x[number == key], y[number == key]) for key, product in enumerate(chosen)]
@@ -137,7 +138,7 @@ def _places(density: Density, rng: np.random.Generator) -> tuple[NDArray[np.floa
 
 
 def _write_product(
-    root: Path, product: Product, x: NDArray[np.float64], y: NDArray[np.float64], asset: str
+    root: Path, product: SyntheticProduct, x: NDArray[np.float64], y: NDArray[np.float64], asset: str
 ) -> None:
     grid = product.tile.grid(ASSET_RESOLUTIONS[asset])
     profile = SCENE_CLASS_PROFILE if asset == "SCL" else REFLECTANCE_PROFILE

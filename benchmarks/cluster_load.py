@@ -16,10 +16,10 @@ import polars as pl
 from odc.geo.geobox import GeoBox
 from pystac_client import Client
 
-from factory_pipeline.catalog.choose import choose_products
-from factory_pipeline.catalog.providers import open_catalog
-from factory_pipeline.catalog.search import find_products
-from factory_pipeline.recipe import Recipe
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.stac.providers import open_catalog
+from factory_pipeline.stac.search_cache import find_products
+from factory_pipeline.stac.select_products import choose_products
 
 BLOCK = 512
 CLUSTERS_AT_A_TIME = 4

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import polars as pl
 
-from factory_pipeline.catalog.choose import choose_products
-from factory_pipeline.catalog.providers import Catalog, open_catalog
-from factory_pipeline.catalog.search import find_products
-from factory_pipeline.catalog.tiles import find_tiles
-from factory_pipeline.chips.landcover import extract_landcover
-from factory_pipeline.chips.sentinel2 import extract_sentinel2
-from factory_pipeline.chips.terrain import extract_terrain
-from factory_pipeline.chips.windows import window_grids
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.builds.chips.landcover import extract_landcover
+from factory_pipeline.builds.chips.sentinel2 import extract_sentinel2
+from factory_pipeline.builds.chips.terrain import extract_terrain
+from factory_pipeline.builds.chips.windows import window_grids
+from factory_pipeline.builds.gedi.granules import exact_time
+from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
-from factory_pipeline.gedi.granules import exact_time
-from factory_pipeline.recipe import Recipe
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.stac.providers import Catalog, open_catalog
+from factory_pipeline.stac.search_cache import find_products
+from factory_pipeline.stac.select_products import choose_products
+from factory_pipeline.stac.tiles import find_tiles
 
 PROCESSES = 2
 DAY_S = 86_400

@@ -17,14 +17,14 @@ from benchmarks.archive import Density, make_archive
 from benchmarks.link import ArchiveServer, Link
 from benchmarks.measure import run_alone
 from benchmarks.report import Row, main, table
-from factory_pipeline.catalog.choose import choose_products
-from factory_pipeline.catalog.providers import open_catalog
-from factory_pipeline.catalog.search import find_products
-from factory_pipeline.chips.extraction import BatchExtraction
-from factory_pipeline.gedi.batches import plan_batches
+from factory_pipeline.builds.extraction import BatchExtraction
+from factory_pipeline.builds.gedi.batches import plan_batches
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.recipe import Recipe, Sentinel2
 from factory_pipeline.hdf5.fuse import fuse_datasets
-from factory_pipeline.recipe import Recipe, Sentinel2
-from factory_pipeline.settings import BuildSettings
+from factory_pipeline.stac.providers import open_catalog
+from factory_pipeline.stac.search_cache import find_products
+from factory_pipeline.stac.select_products import choose_products
 
 SIZES = (1_000, 10_000, 100_000)
 PRODUCTS, BLOCKS = 10, 4

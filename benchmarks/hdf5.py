@@ -13,13 +13,13 @@ import numpy as np
 
 from benchmarks.measure import Run, interleaved, median_run, timed
 from benchmarks.report import Row, main, met, table
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.layout import lay_out
 from factory_pipeline.hdf5.read import DEFAULT_FIELDS, FusedDataset
 from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe
-from factory_pipeline_tests.hdf5.made import made_samples, named_batch
+from factory_pipeline_tests.hdf5.factories import made_samples, named_batch
 
 BATCHES, SAMPLES = 4, 1000
 LENGTH = 64

@@ -12,7 +12,7 @@ import imagecodecs
 from obstore.store import HTTPStore
 
 from factory_pipeline.cog.header import HeaderBytes, RasterLayout, parse_header
-from factory_pipeline.cog.plan import plan_reads
+from factory_pipeline.cog.read_plan import plan_reads
 from factory_pipeline.cog.reader import WindowRead
 
 IN_FLIGHT = 64

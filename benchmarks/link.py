@@ -14,10 +14,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from factory_pipeline.sample.faults import COUNTS_PATH, FaultyFront
-from factory_pipeline.sample.files import FolderFiles
-from factory_pipeline.sample.server import HOST
-from factory_pipeline.sample.stac_api import STAC_PATH, CatalogApi
+from factory_pipeline.synthetic.faults import COUNTS_PATH, FaultyFront
+from factory_pipeline.synthetic.files import FolderFiles
+from factory_pipeline.synthetic.server import HOST
+from factory_pipeline.synthetic.stac_api import STAC_PATH, CatalogApi
 
 
 @dataclass(frozen=True)

@@ -18,19 +18,19 @@ import yaml
 
 from benchmarks.measure import Run, interleaved, median_run, run_alone
 from benchmarks.report import Row, main, table
-from factory_pipeline.doors.uploads import collect_upload
-from factory_pipeline.onboarding.archive import extract
-from factory_pipeline.onboarding.contents import scan_contents
-from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.prescan import prescan
-from factory_pipeline.onboarding.received import receive
+from factory_pipeline.archives.extract import extract
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.onboarding.checks.file_contents import scan_contents
+from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
+from factory_pipeline.onboarding.checks.prescan import prescan
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.products.training_params import training_parameters
+from factory_pipeline.onboarding.received_upload import receive
 from factory_pipeline.onboarding.stages import Onboarding
-from factory_pipeline.onboarding.statistics import training_parameters
-from factory_pipeline.registry.registry import Registry
-from factory_pipeline.sample.server import SampleServer
-from factory_pipeline.storage import FactoryHome
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.onboarding.uploads import geotiff
 
 IMAGES, SIDE, BANDS = 400, 256, 6

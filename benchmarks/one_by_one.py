@@ -17,9 +17,9 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from factory_pipeline.chips.terrain import slope_percent
-from factory_pipeline.gedi.granules import exact_time
-from factory_pipeline.recipe import S2_BANDS
+from factory_pipeline.builds.chips.terrain import slope_percent
+from factory_pipeline.builds.gedi.granules import exact_time
+from factory_pipeline.config.recipe import S2_BANDS
 
 PROCESSES = 16
 SIZE = 32

@@ -15,9 +15,9 @@ import shapely
 
 from benchmarks.measure import Run, interleaved, median_run, run_alone
 from benchmarks.report import Row, main, met, table
-from factory_pipeline.lake.tables import ANNOTATION_SCHEMA, ITEM_SCHEMA
-from factory_pipeline.query.parse import parse_query
-from factory_pipeline.query.select import matching_items
+from factory_pipeline.datalake.query.items import matching_items
+from factory_pipeline.datalake.query.parse import parse_query
+from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA, ITEM_SCHEMA
 
 ITEMS = 10_000_000
 PART = 500_000

@@ -13,14 +13,14 @@ import polars as pl
 from async_geotiff import GeoTIFF, Window
 from obstore.store import HTTPStore
 
-from factory_pipeline.catalog.choose import choose_products
-from factory_pipeline.catalog.providers import open_catalog
-from factory_pipeline.catalog.search import find_products
-from factory_pipeline.chips.windows import window_at
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.builds.chips.windows import window_at
+from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadWindow, WindowRead
-from factory_pipeline.recipe import Recipe
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.stac.providers import open_catalog
+from factory_pipeline.stac.search_cache import find_products
+from factory_pipeline.stac.select_products import choose_products
 
 SCL_METRES = 20
 

@@ -16,15 +16,15 @@ from benchmarks.archive import FIRST_PASS, TILE, made_footprints
 from benchmarks.link import ArchiveServer, Link
 from benchmarks.measure import Run, interleaved, median_run, timed
 from benchmarks.report import Row, main, table
-from factory_pipeline.catalog.choose import choose_products
-from factory_pipeline.catalog.providers import PLANETARY_COMPUTER, Catalog, open_catalog
-from factory_pipeline.catalog.search import find_products, product_searches
-from factory_pipeline.gedi.granules import GEDI_EPOCH, exact_time
-from factory_pipeline.recipe import Recipe
-from factory_pipeline.sample.mgrs import Tile, to_lonlat
-from factory_pipeline.sample.sentinel2 import Product, Visit
-from factory_pipeline.sample.stac import sentinel2_item, write_catalog
-from factory_pipeline_tests.catalog.small_snapshots import columns_of, write_table
+from factory_pipeline.builds.gedi.granules import GEDI_EPOCH, exact_time
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.stac.providers import PLANETARY_COMPUTER, Catalog, open_catalog
+from factory_pipeline.stac.search_cache import find_products, product_searches
+from factory_pipeline.stac.select_products import choose_products
+from factory_pipeline.synthetic.mgrs import MgrsTile, to_lonlat
+from factory_pipeline.synthetic.sentinel2 import SyntheticProduct, Visit
+from factory_pipeline.synthetic.stac import sentinel2_item, write_catalog
+from factory_pipeline_tests.stac.small_snapshots import columns_of, write_table
 
 LATENCY_S = 0.03
 DAYS = 90
@@ -33,7 +33,7 @@ FOOTPRINTS = 10_000
 SEARCHED_EACH = 100
 REPEATS = 3
 SNAPSHOT = "sentinel-2-l2a.parquet"
-TILES = [Tile(TILE.epsg, TILE.column + east, TILE.row - south) for east in (0, 1) for south in (0, 1)]
+TILES = [MgrsTile(TILE.epsg, TILE.column + east, TILE.row - south) for east in (0, 1) for south in (0, 1)]
 
 
 def benchmark(scale: float) -> list[str]:
@@ -84,7 +84,9 @@ def row(name: str, footprints: int, run: Run) -> Row:
 def write_items(root: Path) -> int:
     """A catalog of acquisitions without their rasters, and a snapshot of it; gives their number."""
     products = [
-        Product(Visit(0, float((7 * key) % 40)), FIRST_PASS + timedelta(days=5 * key), tile, key, None)
+        SyntheticProduct(
+            Visit(0, float((7 * key) % 40)), FIRST_PASS + timedelta(days=5 * key), tile, key, None
+        )
         for key in range(-3, DAYS // 5 + 4)
         for tile in TILES
     ]

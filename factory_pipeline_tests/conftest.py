@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from factory_pipeline.sample.archive import make_archive
-from factory_pipeline_tests.sample.small import SMALL_PLAN
+from factory_pipeline.synthetic.archive import make_archive
+from factory_pipeline_tests.synthetic.small import SMALL_PLAN
 
 
 @pytest.fixture(scope="session")

@@ -23,15 +23,15 @@ import yaml
 from click.testing import CliRunner
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.cli import cli
+from factory_pipeline.cli.main import cli
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import ArgumentError
-from factory_pipeline.onboard import onboard
-from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.recipe import Recipe
-from factory_pipeline.settings import BuildSettings
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.built import build
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.runs.onboarding import onboard
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import build
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask, zip_of
 
 ROOT = Path(__file__).parent.parent

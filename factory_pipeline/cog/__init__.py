@@ -1,0 +1,1 @@
+"""The block engine: cloud-optimized GeoTIFFs read block by block."""

@@ -34,7 +34,7 @@ MISSING = float(np.finfo(np.float64).min)
 
 
 @dataclass(frozen=True)
-class Raster:
+class WarpRaster:
     """Where the pixels of one raster file lie, and how it marks those without data."""
 
     crs: CRS
@@ -123,7 +123,7 @@ class Raster:
 class Cut:
     """What one raster holds of one window, in the raster's own pixels."""
 
-    raster: Raster
+    raster: WarpRaster
     row: int
     column: int
     """Of the first pixel in the raster."""
@@ -197,12 +197,12 @@ def window_of(cuts: Sequence[Cut], grid: Grid, resampling: Resampling) -> ReadWi
     return ReadWindow(values, valid)
 
 
-def _may_join(window: Grid) -> Callable[["Mosaic"], bool]:
+def _may_join(window: Grid) -> Callable[["WarpMosaic"], bool]:
     """Whether a mosaic may be joined with others in a window; where not, GDAL warps each by itself."""
     return lambda source: source.cut.raster.grid.epsg != 0 and not is_coarser(window, source.grid)
 
 
-def _part_of(source: "Mosaic", window: Grid) -> Part | None:
+def _part_of(source: "WarpMosaic", window: Grid) -> Part | None:
     """What a mosaic holds around a window; None where it lies elsewhere."""
     grid = part_around(window, source.grid)
     offset = source.cut.raster.offset_of(grid) if grid is not None else None
@@ -212,7 +212,7 @@ def _part_of(source: "Mosaic", window: Grid) -> Part | None:
 
 
 @dataclass(frozen=True)
-class Tile:
+class WarpTile:
     """A cut laid on the pixel grid of its group."""
 
     cut: Cut
@@ -227,22 +227,22 @@ class Tile:
         return self.row + rows, self.column + columns
 
 
-def by_pixel_grid(cuts: Sequence[Cut]) -> list[list[Tile]]:
+def by_pixel_grid(cuts: Sequence[Cut]) -> list[list[WarpTile]]:
     """Cuts of rasters that share their pixels, together; in the order of each group's first."""
-    groups: list[list[Tile]] = []
+    groups: list[list[WarpTile]] = []
     for cut in cuts:
         for group in groups:
             offset = group[0].cut.raster.offset_of(cut.raster.grid)
             if offset is not None:
-                group.append(Tile(cut, offset[0] + cut.row, offset[1] + cut.column))
+                group.append(WarpTile(cut, offset[0] + cut.row, offset[1] + cut.column))
                 break
         else:
-            groups.append([Tile(cut, cut.row, cut.column)])
+            groups.append([WarpTile(cut, cut.row, cut.column)])
     return groups
 
 
 @dataclass(frozen=True)
-class Mosaic:
+class WarpMosaic:
     """Tiles of one pixel grid laid together."""
 
     cut: Cut
@@ -255,11 +255,11 @@ class Mosaic:
         return self.cut.raster.grid.window(self.cut.row, self.cut.column, *self.cut.values.shape)
 
 
-def mosaic(tiles: Sequence[Tile]) -> Mosaic:
+def mosaic(tiles: Sequence[WarpTile]) -> WarpMosaic:
     """Lay tiles of one pixel grid together; the first that holds data at a pixel wins."""
     first = tiles[0].cut
     if len(tiles) == 1:
-        return Mosaic(first, first.valid)
+        return WarpMosaic(first, first.valid)
     top = min(tile.row for tile in tiles)
     left = min(tile.column for tile in tiles)
     shape = max(tile.end[0] for tile in tiles) - top, max(tile.end[1] for tile in tiles) - left
@@ -270,10 +270,10 @@ def mosaic(tiles: Sequence[Tile]) -> Mosaic:
         fresh = tile.cut.valid & ~valid[place]
         values[place][fresh] = tile.cut.values[fresh]
         valid[place] |= fresh
-    return Mosaic(Cut(first.raster, top, left, values), valid)
+    return WarpMosaic(Cut(first.raster, top, left, values), valid)
 
 
-def warp(source: Mosaic, grid: Grid, resampling: Resampling) -> ReadWindow:
+def warp(source: WarpMosaic, grid: Grid, resampling: Resampling) -> ReadWindow:
     """Resample as GDAL does with an exact transformer; a plain copy where the pixels coincide."""
     offset = source.cut.raster.offset_of(grid)
     if offset is not None:
@@ -300,7 +300,7 @@ def places(cut: Cut) -> list[Grid]:
     return [place, replace(place, left=left - math.copysign(360, left + right))]
 
 
-def copy(source: Mosaic, grid: Grid, row: int, column: int) -> ReadWindow:
+def copy(source: WarpMosaic, grid: Grid, row: int, column: int) -> ReadWindow:
     """The pixels of the window, whose first is [row, column] of the mosaic."""
     rows, columns = source.valid.shape
     values: NDArray[Any] = np.zeros(grid.shape, source.cut.values.dtype)
@@ -315,7 +315,7 @@ def copy(source: Mosaic, grid: Grid, row: int, column: int) -> ReadWindow:
 
 
 def gdal_warp(
-    pixels: NDArray[np.float64], raster: Raster, place: Grid, grid: Grid, resampling: Resampling
+    pixels: NDArray[np.float64], raster: WarpRaster, place: Grid, grid: Grid, resampling: Resampling
 ) -> NDArray[np.float64]:
     """Warp pixels of a raster, which lie at a place, onto a grid; MISSING where there is no data.
 
@@ -349,7 +349,7 @@ def gdal_warp(
             return values
 
 
-def scale(raster: Raster, grid: Grid) -> tuple[float, float]:
+def scale(raster: WarpRaster, grid: Grid) -> tuple[float, float]:
     """A grid's pixels per pixel of a raster, across and down; 1 at most, where GDAL's kernel is narrowest."""
     around_middle = grid.window(grid.height // 2 - 1, grid.width // 2 - 1, 3, 3)
     ((first_column, last_column, first_row, last_row),) = raster.reaches([around_middle]).tolist()

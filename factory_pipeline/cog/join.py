@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from factory_pipeline.cog.alignment import Alignment, align
 from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.cog.header import RasterLayout
-from factory_pipeline.cog.parts import coarsens
-from factory_pipeline.cog.plan import group_tiles
+from factory_pipeline.cog.read_plan import group_tiles
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
 from factory_pipeline.cog.resample import Sampling
+from factory_pipeline.cog.source_windows import coarsens
 
 MARGIN = 4
 """Pixels around what a window needs: a kernel reaches one pixel over, whose own kernel reaches over the

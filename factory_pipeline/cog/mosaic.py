@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.pending import PendingPatch, PendingStack
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow
 from factory_pipeline.cog.resample import Mask, Pixels
+from factory_pipeline.cog.window_stack import PendingPatch, PendingStack
 
 
 def assemble(stack: PendingStack) -> list[ReadWindow | ReadFailure]:
@@ -21,7 +21,7 @@ def assemble(stack: PendingStack) -> list[ReadWindow | ReadFailure]:
 
 def _resample(stack: PendingStack) -> Pixels:
     """Resample every source; the first with data at a pixel wins."""
-    made = [patch.sampling.apply(*lay_together(patch, stack.dtype)) for patch in stack.patches]
+    made = [patch.sampling.apply(*mosaic_tiles(patch, stack.dtype)) for patch in stack.patches]
     if len(made) == 1:
         return made[0]
     shape = len(stack.places), *stack.shape
@@ -33,7 +33,7 @@ def _resample(stack: PendingStack) -> Pixels:
     return values, valid
 
 
-def lay_together(patch: PendingPatch, dtype: np.dtype) -> tuple[NDArray[np.generic], Mask]:
+def mosaic_tiles(patch: PendingPatch, dtype: np.dtype) -> tuple[NDArray[np.generic], Mask]:
     """The tiles of one pixel grid as one array and where they hold data; the first that does so wins."""
     first, *others = patch.tiles
     if not others:

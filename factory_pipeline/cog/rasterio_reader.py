@@ -11,11 +11,11 @@ from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from factory_pipeline.cog.gdal_warp import Cut, Raster, window_of
+from factory_pipeline.cog.byte_ranges import REFUSED_STATUS, local_path
+from factory_pipeline.cog.gdal_warp import Cut, WarpRaster, window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
-from factory_pipeline.cog.source import REFUSED_STATUS, local_path
 
 GDAL_OPTIONS = {
     # GDAL takes a small number for megabytes, rasterio hands it on as bytes: 512 would be half a kilobyte.
@@ -109,7 +109,7 @@ class RasterioReader:
                 return cut_windows(dataset, href, windows)
         except RasterioError as error:
             return [failure(href, error)] * len(windows)
-        except UnsupportedRasterError as error:
+        except RasterioUnsupportedError as error:
             return [ReadFailure(href, f"{shown(href)} {error}.", passing=False)] * len(windows)
 
 
@@ -119,7 +119,7 @@ def _beside(href: str) -> dict[str, object]:
     return {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"} if path is not None and side_mask(path) else {}
 
 
-class UnsupportedRasterError(Exception):
+class RasterioUnsupportedError(Exception):
     """A raster whose pixels have no place on a north-up grid; the message completes "<address> ..."."""
 
 
@@ -167,21 +167,21 @@ def cut_windows(
     return [cuts[place] for place in range(len(windows))]
 
 
-def describe(dataset: rasterio.DatasetReader) -> Raster:
+def describe(dataset: rasterio.DatasetReader) -> WarpRaster:
     """Where the pixels of an open raster lie.
 
     Raises:
         UnsupportedRasterError: it has no CRS, or isn't north-up.
     """
     if dataset.crs is None:
-        raise UnsupportedRasterError("has no coordinate reference system")
+        raise RasterioUnsupportedError("has no coordinate reference system")
     try:
         grid = Grid.from_transform(
             dataset.crs.to_epsg() or 0, dataset.transform, dataset.width, dataset.height
         )
     except ValueError as error:
-        raise UnsupportedRasterError("is rotated or not north-up") from error
-    return Raster(dataset.crs, grid, dataset.nodata)
+        raise RasterioUnsupportedError("is rotated or not north-up") from error
+    return WarpRaster(dataset.crs, grid, dataset.nodata)
 
 
 def assemble(read: WindowRead, cuts: Sequence[Cut | ReadFailure]) -> ReadWindow | ReadFailure:

@@ -10,13 +10,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.hdf5.layout import TABLE_CHUNK, ChunkIndex, lay_out
 from factory_pipeline.hdf5.opening import open_dataset, schema_differences
 from factory_pipeline.hdf5.schema import PROVENANCE, Field, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, read_rows, row_dtype
-from factory_pipeline.recipe import Recipe
-from factory_pipeline.storage import write_whole
+from factory_pipeline.storage.atomic import atomic_write
 
 Fields = tuple[Field, ...]
 Positions = NDArray[np.int64]
@@ -58,7 +58,7 @@ def fuse_datasets(
     positions: Positions = np.arange(total)
     if shuffle_seed is not None:
         positions = np.random.default_rng(shuffle_seed).permutation(total)
-    with write_whole(output) as temporary, h5py.File(temporary, "w") as target:
+    with atomic_write(output) as temporary, h5py.File(temporary, "w") as target:
         lay_out(target, fields, total, recipe, split)
         with _row_sink(target, fields, shuffle_seed is not None, output.parent) as put_rows:
             start = 0

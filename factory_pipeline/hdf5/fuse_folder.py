@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from factory_pipeline.config.recipe import DateRange, Recipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.codec import encode_chunk
 from factory_pipeline.hdf5.fuse import fuse_datasets
@@ -24,8 +25,7 @@ from factory_pipeline.hdf5.opening import (
 )
 from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, row_dtype
-from factory_pipeline.recipe import DateRange, Recipe
-from factory_pipeline.storage import write_whole
+from factory_pipeline.storage.atomic import atomic_write
 
 SHOTS = f"{DATA}/GEDI Shot Number"
 TIMES = f"{DATA}/GEDI Delta Time"
@@ -151,7 +151,7 @@ def _fuse_samples(paths: Sequence[Path], output: Path, split: str) -> int:
             f"{output} can't be fused: {len(problems)} of {len(paths)} files are not right."
             f" {' '.join(problems)}"
         )
-    with write_whole(output) as temporary, h5py.File(temporary, "w") as target:
+    with atomic_write(output) as temporary, h5py.File(temporary, "w") as target:
         lay_out(target, fields, total, None, split)
         writer = RowWriter(target, fields)
         start = 0

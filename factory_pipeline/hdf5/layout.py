@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.codec import LEVEL
 from factory_pipeline.hdf5.schema import Field
-from factory_pipeline.recipe import Recipe
 from factory_pipeline.version import __version__
 
 TABLE_CHUNK = 1024

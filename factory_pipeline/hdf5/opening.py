@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.config.recipe import S2_BANDS
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, chunk_shape
 from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields, encode_text
-from factory_pipeline.recipe import S2_BANDS
 
 SENTINEL2 = f"{DATA}/Sentinel-2 L2A"
 

@@ -24,7 +24,7 @@ from factory_pipeline.hdf5.palette import (
     terrain,
     true_colour,
 )
-from factory_pipeline.hdf5.read import LABEL, DatasetSummary, FusedDataset, Sample, describe, shot_time
+from factory_pipeline.hdf5.read import LABEL, FileSummary, FusedDataset, Sample, describe, shot_time
 from factory_pipeline.hdf5.schema import LABEL_NODATA, SCL_CLASSES, WORLDCOVER_CLASSES
 
 FIELDS = (
@@ -95,7 +95,7 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _sheet(summary: DatasetSummary, batch: Sample) -> Image.Image:
+def _sheet(summary: FileSummary, batch: Sample) -> Image.Image:
     bands = [summary.bands.index(band) for band in _shown_bands(summary.bands)]
     rows = [_row(batch, sample, bands) for sample in range(len(batch[LABEL]))]
     window = batch["Sentinel-2 L2A"].shape[-1]
@@ -180,7 +180,7 @@ def _most_common(values: NDArray[np.generic], names: dict[int, str]) -> str:
 
 def _draw_header(
     draw: ImageDraw.ImageDraw,
-    summary: DatasetSummary,
+    summary: FileSummary,
     titles: Sequence[str],
     shown: int,
     side: int,

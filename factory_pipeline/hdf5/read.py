@@ -29,7 +29,7 @@ from factory_pipeline.hdf5.opening import (
 )
 from factory_pipeline.hdf5.schema import DATA, Field
 
-__all__ = ["DEFAULT_FIELDS", "LABEL", "DatasetSummary", "FusedDataset", "describe", "open_dataset"]
+__all__ = ["DEFAULT_FIELDS", "LABEL", "FileSummary", "FusedDataset", "describe", "open_dataset"]
 
 GEDI_EPOCH = datetime(2018, 1, 1)
 Sample = dict[str, NDArray[Any]]
@@ -39,7 +39,7 @@ DEFAULT_FIELDS = ("Sentinel-2 L2A", "WorldCover", "CopDEM")
 
 
 @dataclass(frozen=True)
-class DatasetSummary:
+class FileSummary:
     """What a dataset file holds, for a person; `str()` tells it in a few lines."""
 
     path: Path
@@ -85,7 +85,7 @@ class DatasetSummary:
         return "\n".join(f"{label + ':':<10}{value}" for label, value in lines)
 
 
-def describe(path: Path) -> DatasetSummary:
+def describe(path: Path) -> FileSummary:
     """Summarise a dataset file from its tables; no raster is read.
 
     Raises:
@@ -99,7 +99,7 @@ def describe(path: Path) -> DatasetSummary:
         agbd = file[f"{DATA}/AGBD Values"][:]
         seconds = file[f"{DATA}/GEDI Delta Time"][:].astype(np.float64)
         codes, counts = np.unique(file[f"{DATA}/CRS"][:].astype("S"), return_counts=True)
-        return DatasetSummary(
+        return FileSummary(
             path=path,
             split=str(file.attrs.get("split", "")),
             samples=len(agbd),

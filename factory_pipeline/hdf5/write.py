@@ -9,12 +9,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.codec import encode_chunk
 from factory_pipeline.hdf5.layout import lay_out
 from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, rows_of
-from factory_pipeline.recipe import Recipe
-from factory_pipeline.storage import write_whole
+from factory_pipeline.storage.atomic import atomic_write
 
 MOST_THREADS = 4
 
@@ -33,7 +33,7 @@ def write_dataset(path: Path, samples: Samples, recipe: Recipe, split: str) -> N
         raise ValueError(f"a sample is {samples.sentinel2.shape[1:]}, the recipe says {fields[0].shape}")
     rows = rows_of(samples, fields)
     rasters = [field for field in fields if field.is_raster]
-    with write_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         lay_out(file, fields, len(samples), recipe, split)
         targets = [file[raster.path].id for raster in rasters]
         encoded = _encoded([raster.values(samples) for raster in rasters], len(samples))

@@ -1,0 +1,1 @@
+"""Onboarding of uploaded image and label archives."""

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from factory_pipeline.onboarding.archive import ArchiveKind, archive_kind, open_tar, zip_files
-from factory_pipeline.onboarding.download import open_source
-from factory_pipeline.onboarding.members import Gate, tar_member
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.source import LocalSource, Source
+from factory_pipeline.archives.download import open_source
+from factory_pipeline.archives.extract import ArchiveKind, archive_kind, open_tar, zip_files
+from factory_pipeline.archives.safe_names import MemberFilter, tar_member
+from factory_pipeline.archives.source import ArchiveSource, LocalSource
+from factory_pipeline.config.intake_policy import IntakePolicy
 
 ENDING = re.compile(r"(?:[_\-. ][A-Za-z]+)?(?:\.[A-Za-z0-9]+)+$")
 """The last word of a name, where it has no digits, and what follows it: `_mask.tif` of `tile_07_mask.tif`."""
@@ -44,15 +44,15 @@ def _only(endings: Sequence[str]) -> str:
     return endings[0] if len(endings) == 1 else ""
 
 
-def _names(source: Source, policy: IntakePolicy) -> Iterator[str]:
+def _names(source: ArchiveSource, policy: IntakePolicy) -> Iterator[str]:
     if not source.ranged:
         return
     if archive_kind(source) is ArchiveKind.ZIP:
         yield from (name for name, _ in zip_files(source, source.url, policy))
     elif isinstance(source, LocalSource):
-        gate = Gate(source.url, policy)
+        gate = MemberFilter(source.url, policy)
         with open_tar(source.path, lambda _: None, source.url) as members:
             for _, info in members:
                 member = tar_member(info, source.url)
-                if gate.admits(member):
+                if gate.accepts(member):
                     yield member.name

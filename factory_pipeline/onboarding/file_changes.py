@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from factory_pipeline.onboarding.band_order import bands_of, order_of
-from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.matching import IMAGE
-from factory_pipeline.onboarding.rewriting import (
+from factory_pipeline.onboarding.checks.band_order import bands_of, order_of
+from factory_pipeline.onboarding.checks.file_roles import IMAGE
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.rewrite_images import (
     declare_nodata,
     make_upright,
     put_bands_in_order,

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.exceptions import BaseError
 
+from factory_pipeline.archives.object_source import open_store
+from factory_pipeline.archives.url_policy import display, scheme_of
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.address import display, scheme_of
-from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.manifest_place import is_object
-from factory_pipeline.onboarding.object_source import open_store
+from factory_pipeline.onboarding.manifest.location import is_object
+from factory_pipeline.onboarding.manifest.model import UploadManifest
 
 ENDINGS = (".yaml", ".yml")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -31,7 +31,7 @@ READERS = 16
 
 
 @dataclass(frozen=True)
-class Drop:
+class InboxEntry:
     """A manifest in an inbox."""
 
     manifest: str
@@ -50,9 +50,9 @@ class Drop:
 class Contents:
     """What lies in an inbox."""
 
-    manifests: list[Drop]
+    manifests: list[InboxEntry]
     """By name."""
-    strays: list[Drop]
+    strays: list[InboxEntry]
     """Archives that no manifest of the inbox names; their place stands for a manifest's."""
 
 
@@ -83,7 +83,7 @@ def contents(inbox: Path | str) -> Contents:
     return _contents_of_folder(Path(inbox))
 
 
-def drops(inbox: Path | str) -> list[Drop]:
+def drops(inbox: Path | str) -> list[InboxEntry]:
     """The manifests in an inbox, by name; as `contents`."""
     return contents(inbox).manifests
 
@@ -215,10 +215,10 @@ def _host_of(address: str) -> str:
         return ""
 
 
-def _drop(place: str, facts: _Facts, of_archive: _Facts | None, host: str = "") -> Drop:
+def _drop(place: str, facts: _Facts, of_archive: _Facts | None, host: str = "") -> InboxEntry:
     of_archive = of_archive or _Facts("")
     state = hashlib.sha256(f"{facts.state}\n{of_archive.state}".encode()).hexdigest()[:16]
-    return Drop(place, state, max(facts.put, of_archive.put), host)
+    return InboxEntry(place, state, max(facts.put, of_archive.put), host)
 
 
 def _facts(path: Path) -> _Facts:

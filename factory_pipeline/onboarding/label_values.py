@@ -8,22 +8,22 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.archive import (
+from factory_pipeline.archives.download import open_source
+from factory_pipeline.archives.extract import (
     NO_MEMBERS,
     ArchiveKind,
-    Meter,
+    DecompressionLimit,
     archive_kind,
     broken_as_error,
     open_tar,
     zip_files,
 )
-from factory_pipeline.onboarding.contents import scan_contents
-from factory_pipeline.onboarding.download import open_source
-from factory_pipeline.onboarding.matching import LABEL, Suffixes
-from factory_pipeline.onboarding.members import Gate, tar_member
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.source import LocalSource, Source, SourceFile
+from factory_pipeline.archives.safe_names import MemberFilter, tar_member
+from factory_pipeline.archives.source import ArchiveSource, LocalSource, SourceFile
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.checks.file_contents import scan_contents
+from factory_pipeline.onboarding.checks.file_roles import LABEL, Suffixes
 
 MASKS_AT_ONCE = 64
 """Masks that are on the disk at the same time."""
@@ -84,7 +84,9 @@ def _written(labels: Iterator[tuple[str, IO[bytes]]], folder: Path) -> int:
     return written
 
 
-def _labels(source: Source, suffixes: Suffixes, policy: IntakePolicy) -> Iterator[tuple[str, IO[bytes]]]:
+def _labels(
+    source: ArchiveSource, suffixes: Suffixes, policy: IntakePolicy
+) -> Iterator[tuple[str, IO[bytes]]]:
     """The labels of an archive by their names, each to be read before the next is asked for."""
     if archive_kind(source) is ArchiveKind.ZIP:
         with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
@@ -93,12 +95,12 @@ def _labels(source: Source, suffixes: Suffixes, policy: IntakePolicy) -> Iterato
                     with broken_as_error(source.url, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
                         yield name, file
     elif isinstance(source, LocalSource):
-        gate = Gate(source.url, policy)
-        meter = Meter(source.url, policy, source.size)
+        gate = MemberFilter(source.url, policy)
+        meter = DecompressionLimit(source.url, policy, source.size)
         with open_tar(source.path, meter.count, source.url) as members:
             for listed, entry in members:
                 member = tar_member(entry, source.url)
-                if gate.admits(member) and _is_label(member.name, suffixes):
+                if gate.accepts(member) and _is_label(member.name, suffixes):
                     unpacked = listed.extractfile(entry)
                     assert unpacked is not None
                     yield member.name, unpacked

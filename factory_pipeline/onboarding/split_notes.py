@@ -8,9 +8,9 @@ from typing import Self
 
 import polars as pl
 
-from factory_pipeline.onboarding.leaks import LeakReport
-from factory_pipeline.onboarding.splits import SPLITS, TEST, TRAIN, VALIDATION
-from factory_pipeline.storage import write_text
+from factory_pipeline.splits.assign import SPLITS, TEST, TRAIN, VALIDATION
+from factory_pipeline.splits.leakage import LeakReport
+from factory_pipeline.storage.atomic import write_text
 
 NOT_COMPARED = (
     "Not checked: whether other files show the same, as copies that were encoded again, shifted, cut or"

@@ -13,38 +13,43 @@ from pathlib import Path
 
 import polars as pl
 
-from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.archive import (
+from factory_pipeline.archives.download import fetch, open_source
+from factory_pipeline.archives.extract import (
     archive_identity,
     archive_kind,
     content_digest,
     extract,
     is_known_by_content,
 )
-from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, names_in, scan_contents
-from factory_pipeline.onboarding.download import fetch, open_source
+from factory_pipeline.archives.source import ArchiveSource, LocalSource
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.config.lenient_keys import normalized
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery.overlap import FOOTPRINT_COLUMNS
+from factory_pipeline.imagery.parallel_map import frames_of, slices, write_frames
+from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, names_in, scan_contents
+from factory_pipeline.onboarding.checks.file_roles import IMAGE, Suffixes, last_place
+from factory_pipeline.onboarding.checks.manifest_checks import (
+    manifest_checks,
+    manifest_notes,
+    nodata_is_no_category,
+)
+from factory_pipeline.onboarding.checks.outstanding_values import no_value_stands_out
+from factory_pipeline.onboarding.checks.pairing import Check, header_checks, pixel_checks, require
+from factory_pipeline.onboarding.checks.prescan import PrescanReport, prefill, prescan, prescan_source
+from factory_pipeline.onboarding.checks.prescan_files import load_report, save_report
 from factory_pipeline.onboarding.file_changes import FileChanges, nodata_by_suffix
-from factory_pipeline.onboarding.gather import frames_of, slices, write_frames
-from factory_pipeline.onboarding.leaks import LeakReport, leak_report
-from factory_pipeline.onboarding.manifest import TRAINED, Purpose, UploadManifest
-from factory_pipeline.onboarding.manifest_checks import manifest_checks, manifest_notes, nodata_is_no_category
-from factory_pipeline.onboarding.matching import IMAGE, Suffixes, last_place
-from factory_pipeline.onboarding.outstanding import no_value_stands_out
-from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS
-from factory_pipeline.onboarding.pairing import Check, header_checks, pixel_checks, require
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.prescan import PrescanReport, prefill, prescan, prescan_source
-from factory_pipeline.onboarding.products import Products, products_manifest, write_products
-from factory_pipeline.onboarding.received import Upload, current_address, kept_manifest
-from factory_pipeline.onboarding.scan_record import load_report, save_report
-from factory_pipeline.onboarding.source import LocalSource, Source
-from factory_pipeline.onboarding.spelling import normalized
+from factory_pipeline.onboarding.file_names import arrange, dataset_index, targets
+from factory_pipeline.onboarding.manifest.model import TRAINED, Purpose, UploadManifest
+from factory_pipeline.onboarding.products.training_params import TrainingParameters, training_parameters
+from factory_pipeline.onboarding.products.write import Products, products_manifest, write_products
+from factory_pipeline.onboarding.received_upload import ReceivedUpload, current_address, kept_manifest
 from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes
-from factory_pipeline.onboarding.split_rule import GivenSplit, SpatialSplit
-from factory_pipeline.onboarding.splits import SPLITS, TRAIN, split_by_rule, write_split_files
-from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
-from factory_pipeline.onboarding.stems import arrange, dataset_index, targets
-from factory_pipeline.storage import FactoryHome, UploadFiles, write_text, write_whole
+from factory_pipeline.splits.assign import SPLITS, TRAIN, split_by_rule, write_split_files
+from factory_pipeline.splits.leakage import LeakReport, leak_report
+from factory_pipeline.splits.split_rule import GivenSplit, SpatialSplit
+from factory_pipeline.storage.atomic import atomic_write, write_text
+from factory_pipeline.storage.layout import FactoryHome, UploadFiles
 
 CANT_READ_PARTS = ("NEEDS_DOWNLOAD", "RANGES_UNSUPPORTED")
 
@@ -95,7 +100,7 @@ class Onboarding:
         self.home = home
         self.policy = policy
         self.files: UploadFiles = home.upload(key)
-        self.upload = Upload.load(self.files)
+        self.upload = ReceivedUpload.load(self.files)
         self.given = kept_manifest(self.files)
         rule = self.given.splits
         folders = rule.folders.values() if isinstance(rule, GivenSplit) else ()
@@ -193,7 +198,7 @@ class Onboarding:
         if not self.files.split.exists():
             split = split_by_rule(items, self.given.splits, self._listed_splits(), self._earlier_split())
             write_split_files(self.files.unfinished.split_files, split)
-            with write_whole(self.files.split) as temporary:
+            with atomic_write(self.files.split) as temporary:
                 split.write_parquet(temporary)
         rule = self.given.splits
         buffer_m = rule.buffer_m if isinstance(rule, SpatialSplit) else 0.0
@@ -275,7 +280,7 @@ class Onboarding:
         """Whether labels without a CRS get that of their image."""
         return self.given.label_crs is not None
 
-    def _open(self) -> Source:
+    def _open(self) -> ArchiveSource:
         """The archive at its place, in the state in which it was received."""
         source = open_source(current_address(self.upload, self.files), self.policy)
         try:
@@ -332,7 +337,7 @@ class Onboarding:
             self._check_content(source)
         return self.files.archive
 
-    def _check_content(self, source: Source) -> None:
+    def _check_content(self, source: ArchiveSource) -> None:
         """Compare a download with what was received, where its host says nothing of its state."""
         if not is_known_by_content(source):
             return
@@ -433,7 +438,7 @@ class Onboarding:
         for folder in self.files.finished.root.parent.glob("[!.]*"):
             files = self.home.upload(f"{name}@{folder.name}")
             if folder != self.files.finished.root and files.received.exists():
-                versions.append((Upload.load(files).received_at, files.finished))
+                versions.append((ReceivedUpload.load(files).received_at, files.finished))
         if not versions:
             return None
         _, latest = max(versions, key=lambda version: (version[0], version[1].root.name))

@@ -21,7 +21,8 @@ from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, 
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from factory_pipeline.storage import FactoryHome, alone, write_text
+from factory_pipeline.storage.atomic import file_lock, write_text
+from factory_pipeline.storage.layout import FactoryHome
 
 DEFINITIONS = "factory_pipeline.definitions"
 """The code location, by the name that `dagster-webserver -m` gives it."""
@@ -48,7 +49,7 @@ def prepare_home(home: FactoryHome) -> None:
     home.dagster.mkdir(parents=True, exist_ok=True)
     instance_file = home.dagster / "dagster.yaml"
     if not instance_file.exists():
-        shipped = resources.files("factory_pipeline") / "dagster.yaml"
+        shipped = resources.files("factory_pipeline.runs") / "dagster.yaml"
         write_text(instance_file, shipped.read_text(encoding="utf-8"))
     _make_instance(home)
 
@@ -58,7 +59,7 @@ def _make_instance(home: FactoryHome) -> None:
     made = home.dagster / ".made"
     if made.exists():
         return
-    with alone(home.dagster / ".lock"):
+    with file_lock(home.dagster / ".lock"):
         if not made.exists():
             with dg.DagsterInstance.from_config(str(home.dagster)):
                 made.touch()

@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from factory_pipeline.augment.config import CATEGORY
+from factory_pipeline.datasets.augment.config import CATEGORY
+from factory_pipeline.datasets.exports.download import download, folder_name
+from factory_pipeline.datasets.exports.formats import FORMATS, format_named
+from factory_pipeline.datasets.versions.compare import Comparison
+from factory_pipeline.datasets.versions.describe import CollectionSummary, DatasetSummary, VersionSummary
+from factory_pipeline.datasets.versions.validate_request import validate
 from factory_pipeline.errors import ArgumentError, BuildError, DamagedExportError, RemoteError
-from factory_pipeline.exports.download import download, folder_name
-from factory_pipeline.exports.formats import FORMATS, format_named
-from factory_pipeline.sdk.factory import Created, Factory, OnProgress
-from factory_pipeline.versions.arguments import validate
-from factory_pipeline.versions.compare import Comparison
-from factory_pipeline.versions.describe import CollectionSummary, DatasetSummary, VersionSummary
+from factory_pipeline.sdk.backend import Backend, Created, OnProgress
 
 log = logging.getLogger(__name__)
 
@@ -244,15 +244,15 @@ class DatasetClient:
 
     def collections(self) -> list[CollectionSummary]:
         """The collections of the data lake, with their annotation sources."""
-        return [CollectionSummary.model_validate(one) for one in self._factory.answer("collections")]
+        return [CollectionSummary.model_validate(one) for one in self._factory.handle("collections")]
 
     def list_datasets(self) -> list[DatasetSummary]:
         """All datasets with their versions, by name."""
-        return [DatasetSummary.model_validate(one) for one in self._factory.answer("datasets")]
+        return [DatasetSummary.model_validate(one) for one in self._factory.handle("datasets")]
 
     def describe_dataset(self, dataset: str) -> DatasetSummary:
         """One dataset, by name or id."""
-        return DatasetSummary.model_validate(self._factory.answer("dataset", dataset=dataset))
+        return DatasetSummary.model_validate(self._factory.handle("dataset", dataset=dataset))
 
     def describe_version(self, version_id: str) -> VersionSummary:
         """One version: its items by split and label, its exports, and what was asked for.
@@ -260,11 +260,11 @@ class DatasetClient:
         Here and in the other calls, a version is named by its id or at least 8 digits that it begins with, as
         `name@1.0.0`, or by the dataset's name, which means its latest version.
         """
-        return VersionSummary.model_validate(self._factory.answer("version", version_id=version_id))
+        return VersionSummary.model_validate(self._factory.handle("version", version_id=version_id))
 
     def compare_versions(self, version_id: str, other_version_id: str) -> Comparison:
         """What the other version has more, less or else than the first one."""
-        found = self._factory.answer("compare", version_id=version_id, other_version_id=other_version_id)
+        found = self._factory.handle("compare", version_id=version_id, other_version_id=other_version_id)
         return TypeAdapter(Comparison).validate_python(found)
 
     def delete_version(self, version_id: str) -> None:
@@ -272,7 +272,7 @@ class DatasetClient:
 
         The name of a dataset with several versions is not enough: name the version, as `name@1.0.0`.
         """
-        self._factory.answer("delete", version_id=version_id)
+        self._factory.handle("delete", version_id=version_id)
 
     @staticmethod
     def export_types() -> tuple[str, ...]:
@@ -301,18 +301,18 @@ class DatasetClient:
             ) from error
 
 
-def _factory(address: str | None, home: str | Path | None) -> Factory:
+def _factory(address: str | None, home: str | Path | None) -> Backend:
     # Dagster takes a second to import, which a program that only catches errors need not wait for.
     if address is not None:
-        from factory_pipeline.sdk.remote import RemoteFactory
+        from factory_pipeline.sdk.remote import RemoteBackend
 
         if home is not None:
             raise ArgumentError("home", str(home), "it can't be given together with an address")
-        return RemoteFactory(address)
-    from factory_pipeline.sdk.local import LocalFactory
-    from factory_pipeline.storage import FactoryHome
+        return RemoteBackend(address)
+    from factory_pipeline.sdk.local import LocalBackend
+    from factory_pipeline.storage.layout import FactoryHome
 
-    return LocalFactory(FactoryHome(Path(home).absolute()) if home else FactoryHome.from_environment())
+    return LocalBackend(FactoryHome(Path(home).absolute()) if home else FactoryHome.from_environment())
 
 
 def _as_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,7 +351,7 @@ def _told(on_progress: OnProgress | None) -> Iterator[OnProgress]:
     if on_progress is not None:
         yield on_progress
         return
-    from factory_pipeline.progress import ProgressLine
+    from factory_pipeline.sdk.progress_bar import ProgressLine
 
     with ProgressLine() as line:
         yield line.show

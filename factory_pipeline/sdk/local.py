@@ -8,26 +8,26 @@ from typing import Any
 import dagster as dg
 from dagster._core.utils import make_new_run_id
 
-from factory_pipeline.assets.exports import asset_name
-from factory_pipeline.assets.failures import ARGUMENT_ERROR
-from factory_pipeline.assets.run_progress import OnFraction, listening
-from factory_pipeline.build import what_failed
+from factory_pipeline.datasets.exports.damage import damage_of
+from factory_pipeline.datasets.exports.download import ExportSource, FolderExportSource
+from factory_pipeline.datasets.exports.formats import format_named
+from factory_pipeline.datasets.versions.describe import VersionSummary
+from factory_pipeline.datasets.versions.read_api import handle
 from factory_pipeline.errors import ArgumentError, BuildError
-from factory_pipeline.exports.damage import damage_of
-from factory_pipeline.exports.download import ExportSource, FolderSource
-from factory_pipeline.exports.formats import format_named
-from factory_pipeline.partitions import VERSIONS
-from factory_pipeline.resources import Factory
+from factory_pipeline.orchestration.datasets.exports import asset_name
+from factory_pipeline.orchestration.failures import ARGUMENT_ERROR
+from factory_pipeline.orchestration.partitions import VERSIONS
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_progress import OnFraction, listening
+from factory_pipeline.runs.build import what_failed
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
-from factory_pipeline.sdk.factory import Created, OnProgress
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline.versions.calls import answer
-from factory_pipeline.versions.describe import VersionSummary
+from factory_pipeline.sdk.backend import Created, OnProgress
+from factory_pipeline.storage.layout import FactoryHome
 
 log = logging.getLogger(__name__)
 
 
-class LocalFactory:
+class LocalBackend:
     """Works in this process and in a factory home of this machine."""
 
     def __init__(self, home: FactoryHome) -> None:
@@ -36,7 +36,7 @@ class LocalFactory:
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """As `sdk.factory.Factory` says."""
-        self.answer("check", **arguments)
+        self.handle("check", **arguments)
 
     def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
         """As `sdk.factory.Factory` says."""
@@ -73,14 +73,17 @@ class LocalFactory:
             log.warning("The %s export is damaged and is made again: %s", form.name, difference)
         if form.name not in version.exports or difference is not None:
             self.export(version, form.name, on_progress)
-        with closing(Factory(home=str(self._home.root)).registry()) as registry, registry.reading(version.id):
-            yield FolderSource(folder)
+        with (
+            closing(FactoryResource(home=str(self._home.root)).registry()) as registry,
+            registry.reading(version.id),
+        ):
+            yield FolderExportSource(folder)
 
-    def answer(self, call: str, **arguments: Any) -> Any:
+    def handle(self, call: str, **arguments: Any) -> Any:
         """As `sdk.factory.Factory` says."""
         self._home.require_existing()
-        with closing(Factory(home=str(self._home.root)).registry()) as registry:
-            return answer(registry, self._home, call, arguments)
+        with closing(FactoryResource(home=str(self._home.root)).registry()) as registry:
+            return handle(registry, self._home, call, arguments)
 
     def _run(
         self,

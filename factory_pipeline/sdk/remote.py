@@ -6,19 +6,19 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from factory_pipeline.assets.exports import asset_name
-from factory_pipeline.assets.run_progress import fraction_said
-from factory_pipeline.exports.download import ExportSource, HttpSource
-from factory_pipeline.exports.formats import format_named
-from factory_pipeline.sdk.factory import Created, OnProgress
-from factory_pipeline.sdk.server import DagsterServer, NoReadsError, web_address
-from factory_pipeline.versions.calls import READS
-from factory_pipeline.versions.describe import VersionSummary
+from factory_pipeline.datasets.exports.download import ExportSource, HttpExportSource
+from factory_pipeline.datasets.exports.formats import format_named
+from factory_pipeline.datasets.versions.describe import VersionSummary
+from factory_pipeline.datasets.versions.read_api import READS
+from factory_pipeline.orchestration.datasets.exports import asset_name
+from factory_pipeline.orchestration.run_progress import fraction_said
+from factory_pipeline.sdk.backend import Created, OnProgress
+from factory_pipeline.sdk.graphql import DagsterServer, NoReadsError, web_address
 
 ONLY_THERE = ("127.0.0.1", "0.0.0.0", "localhost", "::1")
 
 
-class RemoteFactory:
+class RemoteBackend:
     """Works where a Dagster web server is."""
 
     def __init__(self, address: str) -> None:
@@ -62,9 +62,9 @@ class RemoteFactory:
             url = self._server.read("export", {"version_id": version.id, "export_type": export_type})
         if url is None:
             url = self._exported(version, export_type, on_progress)["download"]
-        yield HttpSource(seen_from_here(url, self._server.address))
+        yield HttpExportSource(seen_from_here(url, self._server.address))
 
-    def answer(self, call: str, **arguments: Any) -> Any:
+    def handle(self, call: str, **arguments: Any) -> Any:
         """As `sdk.factory.Factory` says: by the endpoint for reads, else by a run."""
         if call in READS:
             with suppress(NoReadsError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadWindow, WindowRead
 from factory_pipeline_tests.cog.oracle import assert_same

@@ -7,8 +7,8 @@ import rasterio
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import Resampling, WindowRead
-from factory_pipeline.sample.granules import usable_footprints
-from factory_pipeline.sample.mgrs import to_utm
+from factory_pipeline.synthetic.granules import usable_footprints
+from factory_pipeline.synthetic.mgrs import to_utm
 
 SIZE = 32
 UTM = 32633

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.cog.block_reader import BlockReader
+from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy, SourceError
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
-from factory_pipeline.cog.source import ByteSource, Patience, SourceError
-from factory_pipeline.sample.server import Faults, SampleServer
-from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, layout_of, random_values, write_raster
+from factory_pipeline.synthetic.server import Faults, SampleServer
+from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, layout_of, random_values, write_raster
 from factory_pipeline_tests.cog.sample_reads import sample_reads
 
-HASTY = Patience(retries=8, pause=0.01, stall=0.4)
-ONCE = Patience(retries=1, pause=0.01, stall=0.4)
+HASTY = RetryPolicy(retries=8, pause=0.01, stall=0.4)
+ONCE = RetryPolicy(retries=1, pause=0.01, stall=0.4)
 HEADER = 32768
 BLOCK, BLOCKS_ACROSS = 112, 15
 

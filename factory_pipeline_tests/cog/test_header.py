@@ -12,7 +12,7 @@ from affine import Affine
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import RasterLayout, UnsupportedRasterError
-from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, layout_of, random_values, write_raster
+from factory_pipeline_tests.cog.factories import LEFT, TOP, layout_of, random_values, write_raster
 
 
 def decoded(layout: RasterLayout) -> np.ndarray:

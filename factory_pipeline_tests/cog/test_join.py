@@ -9,8 +9,8 @@ import rasterio
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from factory_pipeline.chips.terrain import slope_percent
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.builds.chips.terrain import slope_percent
+from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadWindow, Resampling, WindowRead, WindowReader

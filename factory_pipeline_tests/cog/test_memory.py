@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_pipeline.cog import engine
-from factory_pipeline.cog.budget import ByteBudget
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.cog import block_reader
+from factory_pipeline.cog.block_reader import BlockReader
+from factory_pipeline.cog.byte_ranges import ByteSource, FetchedRange
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import HeaderBytes, RasterLayout, parse_header
+from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.reader import ReadWindow, WindowRead
-from factory_pipeline.cog.source import ByteSource, FetchedRange
-from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, random_values, write_raster
+from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, random_values, write_raster
 
 BLOCK, BLOCKS_ACROSS = 128, 10
 MEGABYTE = 2**20
@@ -70,7 +70,7 @@ def scales(monkeypatch: pytest.MonkeyPatch) -> Scales:
         )
 
     monkeypatch.setattr(ByteSource, "fetch", weighed_fetch)
-    monkeypatch.setattr(engine, "parse_header", parse)
+    monkeypatch.setattr(block_reader, "parse_header", parse)
     return scales
 
 

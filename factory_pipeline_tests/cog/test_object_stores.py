@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.cog.block_reader import BlockReader
+from factory_pipeline.cog.byte_ranges import RetryPolicy
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
-from factory_pipeline.cog.source import Patience
-from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, random_values, write_raster
+from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, random_values, write_raster
 from factory_pipeline_tests.cog.object_stores import (
     PRIVATE,
     PUBLIC,
@@ -21,7 +21,7 @@ from factory_pipeline_tests.cog.object_stores import (
     s3_store,
 )
 
-HASTY = Patience(retries=2, pause=0.01, stall=5)
+HASTY = RetryPolicy(retries=2, pause=0.01, stall=5)
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_pipeline.cog.engine import BlockReader
+from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
-from factory_pipeline.sample.server import SampleServer
-from factory_pipeline_tests.cog.made_rasters import LEFT, TOP, UTM, layout_of, random_values, write_raster
+from factory_pipeline.synthetic.server import SampleServer
+from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, layout_of, random_values, write_raster
 
 BLOCK = 512
 HEADER = 32768

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.schema import Samples
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe
-from factory_pipeline_tests.hdf5.made import made_samples
+from factory_pipeline_tests.hdf5.factories import made_samples
 
 BATCH = "train-00000-0a1b2c3d"
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from factory_pipeline.config.recipe import Recipe, Terrain
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.schema import Samples
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe, Terrain
-from factory_pipeline_tests.hdf5.made import made_samples, named_batch, part_of
+from factory_pipeline_tests.hdf5.factories import made_samples, named_batch, part_of
 
 SMALL = Recipe(window_size=8)
 

@@ -7,15 +7,15 @@ import h5py
 import numpy as np
 import pytest
 
-from factory_pipeline.build_summary import fuse_folder
+from factory_pipeline.builds.summary import fuse_folder
+from factory_pipeline.config.recipe import S2_BANDS, Recipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5 import FusedDataset
 from factory_pipeline.hdf5.preview import chip_sheet
 from factory_pipeline.hdf5.read import describe
 from factory_pipeline.hdf5.schema import DATA, Samples, dataset_fields
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import S2_BANDS, Recipe
-from factory_pipeline_tests.hdf5.made import made_samples, part_of
+from factory_pipeline_tests.hdf5.factories import made_samples, part_of
 
 FIELDS = [field for field in dataset_fields(S2_BANDS, 32) if field.group == DATA]
 LAYERS = ("Sentinel-2 L2A", "WorldCover", "CopDEM", "AGBD Raster")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from factory_pipeline.config.recipe import Recipe, Sentinel2
 from factory_pipeline.hdf5.palette import (
     SCL_COLOURS,
     WORLDCOVER_COLOURS,
@@ -19,8 +20,7 @@ from factory_pipeline.hdf5.palette import (
 from factory_pipeline.hdf5.preview import chip_sheet
 from factory_pipeline.hdf5.schema import SCL_CLASSES, WORLDCOVER_CLASSES, WORLDCOVER_NODATA, Samples
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe, Sentinel2
-from factory_pipeline_tests.hdf5.made import made_samples
+from factory_pipeline_tests.hdf5.factories import made_samples
 
 
 def opened(png: bytes) -> Image.Image:

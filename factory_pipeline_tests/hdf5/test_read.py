@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.read import FusedDataset, describe, open_dataset
 from factory_pipeline.hdf5.schema import Samples
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe
-from factory_pipeline_tests.hdf5.made import made_samples
+from factory_pipeline_tests.hdf5.factories import made_samples
 
 
 def test_a_sample_is_what_h5py_reads(written: Path) -> None:

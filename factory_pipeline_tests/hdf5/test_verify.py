@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.schema import TABLE_SCHEMA, Samples
 from factory_pipeline.hdf5.verify import CONTENT_CHECKS, check_dataset
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe
-from factory_pipeline_tests.hdf5.made import made_samples
+from factory_pipeline_tests.hdf5.factories import made_samples
 
 WRONG = 3
 """The sample that is made wrong."""

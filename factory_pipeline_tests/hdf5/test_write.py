@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from factory_pipeline.config.recipe import Recipe, Sentinel2
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.schema import Samples
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe, Sentinel2
 from factory_pipeline.version import __version__
-from factory_pipeline_tests.hdf5.made import made_samples
+from factory_pipeline_tests.hdf5.factories import made_samples
 
 PROMISED = {
     "Sentinel-2 L2A": (np.uint16, (12, 32, 32)),

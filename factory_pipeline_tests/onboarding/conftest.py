@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from factory_pipeline.storage import FactoryHome
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import Bench
 
 

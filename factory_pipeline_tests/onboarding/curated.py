@@ -11,7 +11,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.onboarding.manifest.model import UploadManifest
 
 ITEMS_SCHEMA = {
     "stem": pl.String,

@@ -10,15 +10,15 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from factory_pipeline.arrivals import enter, examine
-from factory_pipeline.automation.running import BATCH_TAG
-from factory_pipeline.automation.uploads import new_uploads
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
+from factory_pipeline.datalake.registry.records import Upload
 from factory_pipeline.definitions import defs
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.partitions import DATASETS
-from factory_pipeline.registry.records import Upload
-from factory_pipeline.resources import Factory
-from factory_pipeline.storage import FactoryHome
+from factory_pipeline.orchestration.onboarding.sensors import new_uploads
+from factory_pipeline.orchestration.partitions import DATASETS
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_status import BATCH_TAG
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 
 MANIFEST: dict[str, Any] = {
@@ -41,9 +41,9 @@ class Bench:
     instance: dg.DagsterInstance
 
     @property
-    def factory(self) -> Factory:
+    def factory(self) -> FactoryResource:
         """The resource of the home's assets and sensors."""
-        return Factory(home=str(self.home.root))
+        return FactoryResource(home=str(self.home.root))
 
     def drop(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> Path:
         """Put a manifest, and a zip of the files where any are given, into the inbox."""
@@ -57,11 +57,11 @@ class Bench:
 
     def take_in(self, manifest: Path) -> str:
         """Register an upload as the sensor and the command do; gives its key."""
-        arrival = examine(manifest, self.home, IntakePolicy.of_home(self.home))
+        arrival = validate_upload(manifest, self.home, IntakePolicy.of_home(self.home))
         if arrival.error is not None:
             raise arrival.error
         with closing(self.factory.registry()) as registry:
-            enter(registry, arrival)
+            register_upload(registry, arrival)
         self.instance.add_dynamic_partitions(DATASETS, [arrival.key])
         return arrival.key
 

@@ -9,16 +9,18 @@ import dagster as dg
 import pytest
 import yaml
 
-from factory_pipeline.automation import abandoned, running, uploads
-from factory_pipeline.automation.abandoned import MOST_DEATHS, abandoned_uploads
-from factory_pipeline.automation.running import BATCH_TAG, PARTITION_TAG
+from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.definitions import defs
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboard import onboard, remove
 from factory_pipeline.onboarding.stages import Onboarding
-from factory_pipeline.registry.records import UploadStatus
+from factory_pipeline.orchestration import run_status
+from factory_pipeline.orchestration.onboarding import abandoned, sensors
+from factory_pipeline.orchestration.onboarding.abandoned import MOST_DEATHS, abandoned_uploads
+from factory_pipeline.orchestration.run_status import BATCH_TAG, PARTITION_TAG
 from factory_pipeline.runs.instance import open_instance, prepare_home
-from factory_pipeline.storage import FactoryHome, alone
+from factory_pipeline.runs.onboarding import onboard, remove
+from factory_pipeline.storage.atomic import file_lock
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench, requested
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 
@@ -26,7 +28,7 @@ from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed process ends no run a moment later."""
-    monkeypatch.setattr(running, "SECONDS_TO_END", 0.0)
+    monkeypatch.setattr(run_status, "SECONDS_TO_END", 0.0)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def started(bench: Bench, **tags: str) -> dg.DagsterRun:
     run = bench.instance.create_run_for_job(
         job_def=defs.resolve_job_def("onboard_dataset"), tags=tags, status=dg.DagsterRunStatus.STARTED
     )
-    with alone(bench.home.run_lock(run.run_id)):
+    with file_lock(bench.home.run_lock(run.run_id)):
         pass
     return run
 
@@ -103,7 +105,10 @@ def test_a_killed_command_is_taken_up_by_the_sensor_and_by_the_command(kept: Ben
 def test_an_upload_of_a_dead_process_can_be_deleted(kept: Bench) -> None:
     key = kept.take_in(kept.drop("rivers", pairs(2)))
     run = started(kept, **{PARTITION_TAG: key})
-    with alone(kept.home.run_lock(run.run_id)), pytest.raises(OnboardingError, match="is being onboarded"):
+    with (
+        file_lock(kept.home.run_lock(run.run_id)),
+        pytest.raises(OnboardingError, match="is being onboarded"),
+    ):
         remove(key, kept.home)
     remove(key, kept.home)
     assert not kept.uploads()
@@ -139,12 +144,12 @@ def test_a_run_that_has_just_been_launched_is_given_time(
     )
     assert not requested(tick(bench))
     assert status(bench, run) is dg.DagsterRunStatus(state)
-    monkeypatch.setattr(running, "SECONDS_TO_BEGIN", 0.0)
+    monkeypatch.setattr(run_status, "SECONDS_TO_BEGIN", 0.0)
     assert requested(tick(bench)) == [key]
 
 
 def test_runs_that_hold_no_lock_are_left_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "SECONDS_TO_BEGIN", 0.0)
+    monkeypatch.setattr(run_status, "SECONDS_TO_BEGIN", 0.0)
     run = bench.instance.create_run_for_job(
         job_def=defs.resolve_job_def("finetune_model"),
         tags={PARTITION_TAG: "rivers@00000000"},
@@ -185,5 +190,5 @@ def test_a_run_that_a_person_ends_tells_all_uploads_of_its_batch(bench: Bench) -
         dagster_run=bench.instance.get_run_by_id(run.run_id),
         resources={"factory": bench.factory},
     )
-    uploads.onboarding_died(context)
+    sensors.onboarding_died(context)
     assert {bench.upload(key).status for key in keys} == {UploadStatus.FAILED}

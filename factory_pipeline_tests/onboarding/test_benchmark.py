@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
-from factory_pipeline.onboarding.archive import extract
-from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, scan_contents
-from factory_pipeline.onboarding.gather import frame_of
-from factory_pipeline.onboarding.manifest import LabelCategory
-from factory_pipeline.onboarding.matching import Suffixes
-from factory_pipeline.onboarding.pairing import pixel_checks
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.prescan import prescan
-from factory_pipeline.onboarding.statistics import TrainingParameters
-from factory_pipeline.sample.server import SampleServer
+from factory_pipeline.archives.extract import extract
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
+from factory_pipeline.onboarding.checks.file_roles import Suffixes
+from factory_pipeline.onboarding.checks.pairing import pixel_checks
+from factory_pipeline.onboarding.checks.prescan import prescan
+from factory_pipeline.onboarding.manifest.model import LabelCategory
+from factory_pipeline.onboarding.products.training_params import TrainingParameters
+from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import OPEN, zip_of
 

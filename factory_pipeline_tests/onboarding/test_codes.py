@@ -1,10 +1,10 @@
 import re
 from pathlib import Path
 
-import factory_pipeline.onboarding
+import factory_pipeline
 from factory_pipeline.errors import ONBOARDING_CODES
 
-SOURCES = Path(factory_pipeline.onboarding.__file__).parent.rglob("*.py")
+SOURCES = Path(factory_pipeline.__file__).parent.rglob("*.py")
 
 
 def test_the_table_of_codes_is_whole_and_holds_no_other() -> None:

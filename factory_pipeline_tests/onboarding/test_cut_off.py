@@ -13,14 +13,14 @@ import rasterio
 import tifffile
 from PIL import Image
 
+from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.contents import CONTENT_SCHEMA, scan_contents
-from factory_pipeline.onboarding.gather import frame_of
-from factory_pipeline.onboarding.headers import read_header
-from factory_pipeline.onboarding.matching import Suffixes
-from factory_pipeline.onboarding.pairing import headers_readable, pixels_readable
-from factory_pipeline.onboarding.pixels import strips
-from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.imagery.headers import read_header
+from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.imagery.pixels import strips
+from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
+from factory_pipeline.onboarding.checks.file_roles import Suffixes
+from factory_pipeline.onboarding.checks.pairing import headers_readable, pixels_readable
 from factory_pipeline_tests.onboarding.uploads import geotiff
 
 RANDOM = np.random.default_rng(5)

@@ -10,8 +10,9 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from factory_pipeline.registry.records import UploadStatus
-from factory_pipeline.storage import FactoryHome, disk_is_full, write_whole
+from factory_pipeline.datalake.registry.records import UploadStatus
+from factory_pipeline.storage.atomic import atomic_write, disk_is_full
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import Bench, bytes_below
 from factory_pipeline_tests.onboarding.uploads import geotiff
 
@@ -78,7 +79,7 @@ def fill(path: Path, leaving: int) -> None:
 
 def test_a_file_that_no_library_could_write_tells_the_full_disk(disk: Path) -> None:
     def write() -> None:
-        with write_whole(disk / "a.txt") as temporary:
+        with atomic_write(disk / "a.txt") as temporary:
             temporary.write_text("")
             raise ValueError("write failed")
 

@@ -11,17 +11,26 @@ import pytest
 import rasterio
 from PIL import Image, ImageOps
 
+from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.band_order import bands_named_alike, order_of
-from factory_pipeline.onboarding.headers import read_header
-from factory_pipeline.onboarding.manifest import UploadManifest
-from factory_pipeline.onboarding.manifest_checks import bands_in_order, manifest_notes, nodata_is_no_category
-from factory_pipeline.onboarding.orientation import turn_upright
-from factory_pipeline.onboarding.outstanding import EXTREMES, extremes_of, joined, no_value_stands_out
-from factory_pipeline.onboarding.pairing import crs_equal
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.prescan import PrescanReport, prescan
-from factory_pipeline.onboarding.rewriting import (
+from factory_pipeline.imagery.headers import read_header
+from factory_pipeline.imagery.orientation import turn_upright
+from factory_pipeline.onboarding.checks.band_order import bands_named_alike, order_of
+from factory_pipeline.onboarding.checks.manifest_checks import (
+    bands_in_order,
+    manifest_notes,
+    nodata_is_no_category,
+)
+from factory_pipeline.onboarding.checks.outstanding_values import (
+    EXTREMES,
+    extremes_of,
+    joined,
+    no_value_stands_out,
+)
+from factory_pipeline.onboarding.checks.pairing import crs_equal
+from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.rewrite_images import (
     declare_nodata,
     make_upright,
     put_bands_in_order,

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import polars as pl
 import pytest
 
-from factory_pipeline.onboarding.matching import IMAGE, LABEL, Suffixes, canonical_suffix
-from factory_pipeline.onboarding.split_rule import GivenSplit
-from factory_pipeline.onboarding.stems import safe_suffix
+from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes, canonical_suffix
+from factory_pipeline.onboarding.file_names import safe_suffix
+from factory_pipeline.splits.split_rule import GivenSplit
 from factory_pipeline_tests.onboarding.factory import Bench
-from factory_pipeline_tests.onboarding.test_manifest import parse
+from factory_pipeline_tests.onboarding.manifest.test_model import parse
 from factory_pipeline_tests.onboarding.uploads import pairs
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.endings import file_endings, suggested_suffixes
 from factory_pipeline.onboarding.label_values import label_values
-from factory_pipeline.onboarding.matching import Suffixes
-from factory_pipeline_tests.onboarding.hosts import host, parts
+from factory_pipeline_tests.archives.servers import host, parts
 from factory_pipeline_tests.onboarding.uploads import OPEN, geotiff, local, mask, pairs, tar_of, zip_of
 
 SUFFIXES = Suffixes(("_merged.tif",), "_mask.tif")

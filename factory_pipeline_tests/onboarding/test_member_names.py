@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from factory_pipeline.archives.extract import extract, zip_files
+from factory_pipeline.archives.source import LocalSource
+from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.archive import extract, zip_files
-from factory_pipeline.onboarding.contents import names_in
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.onboarding.prescan import prescan
-from factory_pipeline.onboarding.source import LocalSource
+from factory_pipeline.onboarding.checks.file_contents import names_in
+from factory_pipeline.onboarding.checks.prescan import prescan
 from factory_pipeline_tests.onboarding.uploads import geotiff, local, mask, tar_of, zip_of
 
 NFC, NFD = "é", "e\u0301"

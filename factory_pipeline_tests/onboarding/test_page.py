@@ -14,15 +14,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from factory_pipeline.onboarding.bands import band_statistics
-from factory_pipeline.onboarding.leaks import leak_report
-from factory_pipeline.onboarding.manifest import DataSource, LabelCategory, UploadManifest
+from factory_pipeline.imagery.band_statistics import band_statistics
+from factory_pipeline.onboarding.manifest.model import DataSource, LabelCategory, UploadManifest
 from factory_pipeline.onboarding.page.charts import footprint_map
 from factory_pipeline.onboarding.page.layers import compositions, draw_composition, draw_mask
 from factory_pipeline.onboarding.page.preview import preview
 from factory_pipeline.onboarding.page.render import DatasetPage, Download, Status, render_page, write_page
-from factory_pipeline.onboarding.splits import random_split
-from factory_pipeline.onboarding.statistics import TrainingParameters, training_parameters
+from factory_pipeline.onboarding.products.training_params import TrainingParameters, training_parameters
+from factory_pipeline.splits.assign import random_split
+from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square, write_raster
 
 UPDATED = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)

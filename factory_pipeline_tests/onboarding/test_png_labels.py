@@ -10,8 +10,8 @@ import rasterio
 import yaml
 from PIL import Image
 
-from factory_pipeline.onboarding.rewriting import declare_nodata
-from factory_pipeline.onboarding.statistics import TrainingParameters
+from factory_pipeline.onboarding.products.training_params import TrainingParameters
+from factory_pipeline.onboarding.rewrite_images import declare_nodata
 from factory_pipeline_tests.onboarding.factory import Bench
 
 VALUES = np.array([[0, 1, 255, 1], [1, 1, 0, 255]], np.uint8)

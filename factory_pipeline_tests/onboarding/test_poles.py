@@ -8,13 +8,13 @@ import pytest
 import shapely
 from pyproj import Transformer
 
-from factory_pipeline.doors.footprints import footprint_columns
-from factory_pipeline.onboarding.geometries import bounds_of, geometries
-from factory_pipeline.onboarding.items import write_items
-from factory_pipeline.onboarding.leaks import leak_report
-from factory_pipeline.onboarding.overlap import at_pole, footprints, near_pairs
+from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
+from factory_pipeline.imagery.geometries import bounds_of, geometries
+from factory_pipeline.imagery.overlap import at_pole, footprints, near_pairs
 from factory_pipeline.onboarding.page.charts import footprint_map
-from factory_pipeline.onboarding.splits import spatial_split
+from factory_pipeline.onboarding.products.stac_items import write_items
+from factory_pipeline.splits.assign import spatial_split
+from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline_tests.onboarding.curated import items_frame, square
 
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_pipeline.arrivals import enter, examine
-from factory_pipeline.onboarding.policy import IntakePolicy
-from factory_pipeline.partitions import DATASETS
-from factory_pipeline.registry.records import Upload, UploadStatus
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
+from factory_pipeline.datalake.registry.records import Upload, UploadStatus
+from factory_pipeline.orchestration.partitions import DATASETS
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import (
     bare_header,
@@ -181,9 +181,9 @@ REFUSED: dict[str, tuple[Drop, str]] = {
 
 def arrive(bench: Bench, manifest: Path) -> Upload:
     """What becomes of a manifest by sensor or command: registered good or bad, the good ones run."""
-    arrival = examine(manifest, bench.home, IntakePolicy.of_home(bench.home))
+    arrival = validate_upload(manifest, bench.home, IntakePolicy.of_home(bench.home))
     with closing(bench.factory.registry()) as registry:
-        enter(registry, arrival)
+        register_upload(registry, arrival)
     if arrival.error is None:
         bench.instance.add_dynamic_partitions(DATASETS, [arrival.key])
         assert not bench.run(arrival.key).success

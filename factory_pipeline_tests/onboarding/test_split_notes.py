@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from factory_pipeline.onboarding.leaks import leak_report
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page
 from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes, taken_instead
+from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square
 from factory_pipeline_tests.onboarding.test_page import UPDATED, page_of
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from factory_pipeline.archives.download import open_source
+from factory_pipeline.archives.extract import archive_identity
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.archive import archive_identity
-from factory_pipeline.onboarding.download import open_source
-from factory_pipeline.onboarding.received import receive
+from factory_pipeline.onboarding.received_upload import receive
 from factory_pipeline.onboarding.stages import Onboarding
-from factory_pipeline.storage import FactoryHome
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.archives.servers import host, whole
 from factory_pipeline_tests.onboarding.factory import MANIFEST
-from factory_pipeline_tests.onboarding.hosts import host, whole
 from factory_pipeline_tests.onboarding.uploads import OPEN, pairs, tar_of
 
 

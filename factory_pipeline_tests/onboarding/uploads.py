@@ -15,7 +15,7 @@ from PIL import Image
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
-from factory_pipeline.onboarding.policy import IntakePolicy
+from factory_pipeline.config.intake_policy import IntakePolicy
 
 OPEN = IntakePolicy(private_addresses=True, retries=1, timeout_s=5)
 """A policy that lets the tests' own server in."""

@@ -25,15 +25,15 @@ from pycocotools.coco import COCO
 from pyproj import Transformer
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.doors.annotate import add_annotations
-from factory_pipeline.doors.uploads import collect_upload
-from factory_pipeline.exports.formats import FORMATS
-from factory_pipeline.lake.items import scan_items
-from factory_pipeline.registry.records import Collection
-from factory_pipeline.registry.registry import Registry
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.built import environment
-from factory_pipeline_tests.exports.test_terratorch import found
+from factory_pipeline.datalake.ingest.annotate import add_annotations
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
+from factory_pipeline.datalake.registry.records import Collection
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datalake.tables.items import scan_items
+from factory_pipeline.datasets.exports.formats import FORMATS
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import environment
+from factory_pipeline_tests.datasets.exports.test_terratorch import found
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff
 

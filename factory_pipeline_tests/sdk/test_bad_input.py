@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.cli import main
-from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.cli.main import main
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
+from factory_pipeline.datasets.exports import coco
+from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.errors import ArgumentError, DownloadError, FactoryError
-from factory_pipeline.exports import coco
-from factory_pipeline.exports.formats import FORMATS
-from factory_pipeline.resources import Factory
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.augment.asked import RANGES, SWITCHES
-from factory_pipeline_tests.built import environment
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import environment
+from factory_pipeline_tests.datasets.augment.requests import RANGES, SWITCHES
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask
 
@@ -211,7 +211,7 @@ def collection_named(client: DatasetClient, name: str) -> str:
 def remains(home: FactoryHome) -> tuple[list[str], list[str]]:
     """The files of versions, and the numbers of datasets."""
     files = sorted(str(path) for path in home.versions.rglob("*")) if home.versions.exists() else []
-    with closing(Factory(home=str(home.root)).registry()) as registry:
+    with closing(FactoryResource(home=str(home.root)).registry()) as registry:
         versions = [each.id for dataset in registry.datasets() for each in registry.versions(dataset.id)]
     return files, versions
 
@@ -333,7 +333,7 @@ def test_a_version_on_its_way_out_is_not_read(
         "Leaving", collection_named(client, "tiles"), SPLIT, ["Water"], ["RAW"]
     )
     with (
-        closing(Factory(home=str(home.root)).registry()) as registry,
+        closing(FactoryResource(home=str(home.root)).registry()) as registry,
         registry.deleting(made.version_id),
         pytest.raises(FactoryError, match=r"\(1\.0\.0\) is deleting"),
     ):
@@ -386,7 +386,7 @@ def test_a_disk_that_fills_up_while_a_manifest_is_written_leaves_no_version(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = remains(home)
-    monkeypatch.setattr("factory_pipeline.versions.create.write_manifest", full)
+    monkeypatch.setattr("factory_pipeline.datasets.versions.create.write_manifest", full)
     with pytest.raises(FactoryError, match="No space left on device"):
         client.create_dataset_from_collection("Wrong", collection_named(client, "tiles"), SPLIT, ["Water"])
     assert remains(home) == before

@@ -14,14 +14,14 @@ import dagster as dg
 import pytest
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.build import run_build
-from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.recipe import Recipe, Subset
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.errors import ArgumentError, FactoryError
-from factory_pipeline.onboard import onboard
-from factory_pipeline.recipe import Recipe, Subset
-from factory_pipeline.sdk.factory import Created
-from factory_pipeline.settings import BuildSettings
-from factory_pipeline.storage import FactoryHome
+from factory_pipeline.runs.build import run_build
+from factory_pipeline.runs.onboarding import onboard
+from factory_pipeline.sdk.backend import Created
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import Bench
 
 SPLIT = {"train": 60, "test": 20, "validation": 20}

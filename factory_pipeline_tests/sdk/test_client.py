@@ -13,19 +13,19 @@ import pytest
 from click.testing import CliRunner
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.assets import run_progress
-from factory_pipeline.assets.run_progress import RunProgress, fraction_said
-from factory_pipeline.automation.versions import requested_exports
-from factory_pipeline.cli import cli
-from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.cli.main import cli
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
+from factory_pipeline.datasets.exports import raw
+from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.errors import ArgumentError, DownloadError, ExportError, FactoryError
-from factory_pipeline.exports import raw
-from factory_pipeline.exports.formats import FORMATS
-from factory_pipeline.resources import Factory
+from factory_pipeline.orchestration import run_progress
+from factory_pipeline.orchestration.datasets.sensors import requested_exports
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_progress import RunProgress, fraction_said
 from factory_pipeline.runs.instance import open_instance, prepare_home
-from factory_pipeline.sdk.local import LocalFactory
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.built import environment, factory
+from factory_pipeline.sdk.local import LocalBackend
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import environment, factory
 from factory_pipeline_tests.onboarding.factory import Bench
 
 SPLIT = {"train": 60, "test": 20, "validation": 20}
@@ -247,7 +247,7 @@ def runs_of(home: FactoryHome) -> int:
 def test_an_argument_that_stops_being_right_while_a_run_begins_is_told_as_one(
     client: DatasetClient, collection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalFactory, "check", lambda *_: None)
+    monkeypatch.setattr(LocalBackend, "check", lambda *_: None)
     with pytest.raises(ArgumentError, match=r"labels\[0\] is 'Watr'; .* they have 'Water', 'Land'") as told:
         client.create_dataset_from_collection("Wrong", collection, SPLIT, ["Watr"])
     assert (told.value.argument, told.value.value) == ("labels[0]", "Watr")
@@ -304,12 +304,12 @@ def test_the_sensor_asks_once_for_the_exports_that_are_missing(
     client: DatasetClient, collection: str, home: FactoryHome
 ) -> None:
     made = client.create_dataset_from_collection("Waiting", collection, SPLIT, ["Water"], ["RAW", "COCO"])
-    with closing(Factory(home=str(home.root)).registry()) as registry:
+    with closing(FactoryResource(home=str(home.root)).registry()) as registry:
         (raw,) = [one for one in registry.exports(made.version_id) if one.type == "RAW"]
         registry.delete_export(raw.id)
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(instance=instance)
-        ticks = [requested_exports(context, factory=Factory(home=str(home.root))) for _ in range(2)]
+        ticks = [requested_exports(context, factory=FactoryResource(home=str(home.root))) for _ in range(2)]
     for tick in ticks:
         (request,) = [one for one in tick.run_requests if made.version_id in one.partition_key]
         assert request.run_key == f"{made.version_id} RAW"

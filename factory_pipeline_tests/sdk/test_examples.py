@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.doors.annotate import add_annotations
-from factory_pipeline.doors.uploads import collect_upload
-from factory_pipeline.lake.items import scan_items
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.augment.asked import EXAMPLE
-from factory_pipeline_tests.built import environment
+from factory_pipeline.datalake.ingest.annotate import add_annotations
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
+from factory_pipeline.datalake.tables.items import scan_items
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import environment
+from factory_pipeline_tests.datasets.augment.requests import EXAMPLE
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, pairs
 

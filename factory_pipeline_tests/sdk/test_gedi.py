@@ -14,16 +14,16 @@ import yaml
 from datumaro import AnnotationType, Dataset
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.doors.builds import collect_build
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.datalake.ingest.from_build import collect_build
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.hdf5.schema import WORLDCOVER_CLASSES
 from factory_pipeline.hdf5.write import write_dataset
-from factory_pipeline.recipe import Recipe
-from factory_pipeline.resources import Factory
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.built import environment
-from factory_pipeline_tests.exports.test_terratorch import found
-from factory_pipeline_tests.hdf5.made import made_samples
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import environment
+from factory_pipeline_tests.datasets.exports.test_terratorch import found
+from factory_pipeline_tests.hdf5.factories import made_samples
 
 SMALL = Recipe(name="Biomass", window_size=16)
 SPLIT = {"train": 60, "test": 20, "validation": 20}
@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     path = home.default_output / "train_dataset.h5"
     write_dataset(path, made_samples(24, "train-0", 1, SMALL), SMALL, "train")
     with environment():
-        with closing(Factory(home=str(home.root)).registry()) as registry:
+        with closing(FactoryResource(home=str(home.root)).registry()) as registry:
             collection = collect_build(registry, home, [path])
         yield Built(DatasetClient(home=home.root, on_progress=lambda *_: None), collection.id, path)
 

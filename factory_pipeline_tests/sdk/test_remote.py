@@ -14,13 +14,13 @@ import pytest
 import requests
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.doors.uploads import collect_upload
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.errors import ArgumentError, RemoteError
 from factory_pipeline.runs.instance import prepare_home
+from factory_pipeline.sdk.graphql import web_address
 from factory_pipeline.sdk.remote import seen_from_here
-from factory_pipeline.sdk.server import web_address
-from factory_pipeline.storage import FactoryHome
-from factory_pipeline_tests.built import FACTORY, environment
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import FACTORY, environment
 from factory_pipeline_tests.onboarding.factory import Bench
 
 SPLIT = {"train": 60, "test": 20, "validation": 20}
@@ -159,7 +159,7 @@ def test_a_damaged_export_elsewhere_is_made_again(
 def test_a_server_without_the_endpoint_answers_by_a_run(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("factory_pipeline.sdk.server.READ_PATH", "/nowhere")
+    monkeypatch.setattr("factory_pipeline.sdk.graphql.READ_PATH", "/nowhere")
     runs = runs_of(address)
     assert [each.name for each in DatasetClient(address).collections()] == ["tiles"]
     assert runs_of(address) == runs + 1

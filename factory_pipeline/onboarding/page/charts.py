@@ -9,10 +9,10 @@ import polars as pl
 import shapely
 from numpy.typing import NDArray
 
-from factory_pipeline.onboarding.bands import BandStatistics
-from factory_pipeline.onboarding.gather import slices
-from factory_pipeline.onboarding.geometries import geometries
-from factory_pipeline.onboarding.overlap import FOOTPRINT_COLUMNS, at_pole, footprints
+from factory_pipeline.imagery.band_statistics import BandStatistics
+from factory_pipeline.imagery.geometries import geometries
+from factory_pipeline.imagery.overlap import FOOTPRINT_COLUMNS, at_pole, footprints
+from factory_pipeline.imagery.parallel_map import slices
 
 MAP_WIDTH = 760.0
 MAP_HEIGHTS = (240.0, 420.0)

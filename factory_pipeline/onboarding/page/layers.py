@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
 
-from factory_pipeline.onboarding.bands import BandStatistics
-from factory_pipeline.onboarding.manifest import DataSource, LabelCategory
-from factory_pipeline.onboarding.statistics import TrainingParameters
-from factory_pipeline.onboarding.terratorch import hls_names
+from factory_pipeline.imagery.band_statistics import BandStatistics
+from factory_pipeline.onboarding.manifest.model import DataSource, LabelCategory
+from factory_pipeline.onboarding.products.terratorch import hls_names
+from factory_pipeline.onboarding.products.training_params import TrainingParameters
 
 LABEL_COLORS = "viridis"
 """Colour map of regression labels."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from factory_pipeline.onboarding.gather import in_order
-from factory_pipeline.onboarding.manifest import Purpose, UploadManifest
+from factory_pipeline.imagery.parallel_map import in_order
+from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
 from factory_pipeline.onboarding.page.layers import (
     Composition,
     color_ramp,
@@ -19,7 +19,7 @@ from factory_pipeline.onboarding.page.layers import (
     draw_mask,
     draw_values,
 )
-from factory_pipeline.onboarding.statistics import TrainingParameters
+from factory_pipeline.onboarding.products.training_params import TrainingParameters
 
 MOST_PAIRS = 48
 SIDES = (384, 256, 160, 96)

@@ -10,11 +10,11 @@ import polars as pl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from factory_pipeline.onboarding.bands import BandStatistics
-from factory_pipeline.onboarding.manifest import UploadManifest
+from factory_pipeline.imagery.band_statistics import BandStatistics
+from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.page.layers import compositions
 from factory_pipeline.onboarding.page.preview import LABEL, evenly_spread, pictures_of
-from factory_pipeline.onboarding.statistics import TrainingParameters
+from factory_pipeline.onboarding.products.training_params import TrainingParameters
 
 SIDE = 96
 GAP = 4

@@ -1,0 +1,1 @@
+"""Foreign archives: reading, downloading and unpacking them safely."""

@@ -1,0 +1,118 @@
+"""An archive in an object store, or in any other place that fsspec opens."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore, from_url
+
+from factory_pipeline.archives.source import PIECE_BYTES, ArchiveSource
+from factory_pipeline.archives.url_policy import display, scheme_of
+from factory_pipeline.errors import OnboardingError
+
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"})
+"""Schemes that obstore opens; credentials and end points come from the environment."""
+UNSIGNED = ("1", "true", "yes")
+STREAM_BYTES = 16 * PIECE_BYTES
+"""Bytes per request of a download."""
+
+
+def open_store(folder: str) -> ObjectStore:
+    """The store of an address, whose paths start from that address; nothing is asked yet.
+
+    Credentials, region and end point come from the environment; with AWS_NO_SIGN_REQUEST requests to S3 are
+    not signed.
+
+    Raises:
+        obstore.exceptions.BaseError, ValueError: the environment or the address lacks something.
+    """
+    client: Any = {
+        "allow_http": True,  # it is the end point in the environment that decides
+        "connect_timeout": timedelta(seconds=10),
+        "read_timeout": timedelta(seconds=30),
+        "timeout": timedelta(minutes=5),
+    }
+    config: Any = {}
+    if scheme_of(folder).startswith("s3") and os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in UNSIGNED:
+        config = {"skip_signature": True}
+    return from_url(folder, config=config, client_options=client)
+
+
+class ObjectSource(ArchiveSource):
+    """An object of S3, Google or Azure."""
+
+    def __init__(self, url: str) -> None:
+        """Ask for the object's size.
+
+        Raises:
+            OnboardingError: URL_UNREACHABLE.
+        """
+        super().__init__()
+        self.url = display(url)
+        folder, _, self._name = url.rpartition("/")
+        try:
+            self._store = open_store(folder)
+            about = obstore.head(self._store, self._name)
+        except (BaseError, OSError, ValueError) as error:
+            raise _unreachable(self.url) from error
+        self.size: int = about["size"]
+        self.version = about["e_tag"] or about["last_modified"].isoformat()
+
+    def _read(self, start: int, length: int) -> bytes:
+        try:
+            return bytes(obstore.get_range(self._store, self._name, start=start, length=length))
+        except (BaseError, OSError) as error:
+            raise _unreachable(self.url) from error
+
+    def _stream(self, start: int) -> Iterator[bytes]:
+        for offset in range(start, self.size, STREAM_BYTES):
+            yield self._read(offset, min(STREAM_BYTES, self.size - offset))
+
+
+class FsspecSource(ArchiveSource):
+    """A file of any file system that fsspec knows by its scheme."""
+
+    def __init__(self, url: str) -> None:
+        """Ask for the file's size.
+
+        Raises:
+            OnboardingError: URL_UNREACHABLE, also where the package for the scheme is not installed.
+        """
+        import fsspec  # type: ignore[import-untyped]
+
+        super().__init__()
+        self.url = display(url)
+        try:
+            self._files, self._name = fsspec.url_to_fs(url)
+            about = self._files.info(self._name)
+        except ImportError as error:
+            raise OnboardingError(
+                "URL_UNREACHABLE",
+                f"{self.url} can't be read: a package for {scheme_of(url)} is not installed ({error}).",
+            ) from error
+        except (OSError, ValueError) as error:
+            raise _unreachable(self.url) from error
+        self.size = about["size"]
+        self.version = str(about.get("ETag") or about.get("mtime") or about.get("created") or "")
+
+    def _read(self, start: int, length: int) -> bytes:
+        try:
+            return bytes(self._files.cat_file(self._name, start=start, end=start + length))
+        except (OSError, ValueError) as error:
+            raise _unreachable(self.url) from error
+
+    def _stream(self, start: int) -> Iterator[bytes]:
+        try:
+            with self._files.open(self._name, "rb") as file:
+                file.seek(start)
+                while piece := file.read(PIECE_BYTES):
+                    yield piece
+        except (OSError, ValueError) as error:
+            raise _unreachable(self.url) from error
+
+
+def _unreachable(url: str) -> OnboardingError:
+    return OnboardingError("URL_UNREACHABLE", f"{url} can't be read: no such file, or access is refused.")

@@ -1,0 +1,113 @@
+"""Addresses of archives: how they may be shown, and which hosts and folders may be read."""
+
+import ipaddress
+import re
+import socket
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.errors import OnboardingError
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv6 addresses that hold an IPv4 address in their last bits (RFC 6052)."""
+
+
+def scheme_of(url: str) -> str:
+    """The scheme in small letters; `file` for a path."""
+    scheme, colon, _ = url.partition("://")
+    return scheme.lower() if colon else "file"
+
+
+def has_user(url: str) -> bool:
+    """Whether an address holds a user or a password."""
+    return "://" in url and "@" in urlsplit(url).netloc
+
+
+def display(url: object) -> str:
+    """An address as it may be shown and kept: without user, password, query and fragment."""
+    text = str(url)
+    if "://" not in text:
+        return text
+    scheme, _, rest = text.partition("://")
+    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def check_scheme(url: str, policy: IntakePolicy) -> str:
+    """The scheme of an address, if this installation opens it.
+
+    Raises:
+        OnboardingError: SCHEME_NOT_ALLOWED.
+    """
+    scheme = scheme_of(url)
+    # fsspec reads `a::b` as a chain of file systems, whose parts would pass by the check.
+    if scheme not in policy.schemes or "::" in re.sub(r"\[[^\]]*\]", "", display(url)):
+        allowed = ", ".join(policy.schemes) or "none"
+        raise OnboardingError(
+            "SCHEME_NOT_ALLOWED",
+            f"{display(url)} can't be opened: addresses may start with {allowed}.",
+        )
+    return scheme
+
+
+def local_path(url: str, policy: IntakePolicy) -> Path:
+    """The file that a path or a `file://` address names, if it lies in an allowed folder.
+
+    Links are followed before the folders are compared.
+
+    Raises:
+        OnboardingError: ADDRESS_NOT_ALLOWED.
+    """
+    path = Path(unquote(urlsplit(url).path) if "://" in url else url)
+    resolved = path.expanduser().resolve()
+    if not any(resolved.is_relative_to(folder.resolve()) for folder in policy.folders):
+        allowed = ", ".join(str(folder) for folder in policy.folders) or "none is set"
+        raise OnboardingError(
+            "ADDRESS_NOT_ALLOWED", f"{path} lies outside the folders that may be read ({allowed})."
+        )
+    return resolved
+
+
+def check_host(url: str, policy: IntakePolicy) -> None:
+    """Refuse a host of which any address is not public.
+
+    Raises:
+        OnboardingError: ADDRESS_NOT_ALLOWED, or URL_UNREACHABLE where the name has no address.
+    """
+    try:
+        host = urlsplit(url).hostname
+        port = urlsplit(url).port
+    except ValueError:
+        host = port = None
+    if not host:
+        raise OnboardingError("URL_UNREACHABLE", f"{display(url)} names no host.")
+    try:
+        found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise OnboardingError("URL_UNREACHABLE", f"The host {host} has no address.") from error
+    for *_, address in found:
+        check_peer(host, str(address[0]), policy)
+
+
+def check_peer(host: str, peer: str, policy: IntakePolicy) -> None:
+    """Refuse an address that is not public, unless private ones are allowed.
+
+    Raises:
+        OnboardingError: ADDRESS_NOT_ALLOWED.
+    """
+    if policy.private_addresses:
+        return
+    address = ipaddress.ip_address(peer.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) % 2**32)
+        address = inner or address
+    if not address.is_global or address.is_multicast:
+        raise OnboardingError(
+            "ADDRESS_NOT_ALLOWED",
+            f"The host {host} lies in a private network, and intake.yaml does not say"
+            " private_addresses: true.",
+        )

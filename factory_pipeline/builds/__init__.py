@@ -1,0 +1,1 @@
+"""A GEDI build from labels to dataset files, without Dagster."""

@@ -1,0 +1,1 @@
+"""Chips of each raster source, cut on one pixel grid."""

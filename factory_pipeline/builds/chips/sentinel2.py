@@ -1,0 +1,303 @@
+"""Sentinel-2 chips: the scene of each footprint's best product is checked, then its bands are read."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from factory_pipeline.builds.chips.chip_stack import ChipStack
+from factory_pipeline.builds.chips.radiometry import FLOOR, FLOOR_SHARE, as_counts, remove_offset
+from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch, read_windows
+from factory_pipeline.builds.chips.scene_classification import (
+    FRACTIONS_DTYPE,
+    compute_scl_stats,
+    describe_check,
+    failed_checks,
+)
+from factory_pipeline.builds.chips.windows import window_at
+from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
+from factory_pipeline.config.recipe import Recipe, Sentinel2
+from factory_pipeline.hdf5.schema import SCL_CLASSES
+from factory_pipeline.stac.items import Product
+from factory_pipeline.stac.select_products import Choices
+
+STAGE = "sentinel2"
+BAND_AT_FLOOR = "band_at_floor"
+"""The reason of a footprint whose product has a band without a signal in the window."""
+TABLE_SCHEMA: dict[str, pl.DataType] = {
+    "shot_number": pl.Int64(),
+    "item_id": pl.String(),
+    "product_name": pl.String(),
+    "product_time": pl.Datetime("us", "UTC"),
+    "cloud_cover": pl.Float64(),
+    "baseline": pl.String(),
+    "offset_removed": pl.Int32(),
+    "epsg": pl.Int32(),
+    "left": pl.Float64(),
+    "top": pl.Float64(),
+    "scl_fractions": FRACTIONS_DTYPE,
+}
+"""Columns of the table of Sentinel-2 chips. `left` and `top` are of the window's corner in its CRS (m);
+`cloud_cover` is the product's (%); `offset_removed` are counts, 0 where none was."""
+
+Read = Callable[[Sequence[WindowRead]], list[ReadWindow | ReadFailure]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A product that may be taken for a footprint."""
+
+    shot_number: int
+    product: Product
+    window: Grid
+
+
+@dataclass(frozen=True)
+class ProductScene:
+    """A candidate whose scene passed the checks."""
+
+    candidate: Candidate
+    scl: NDArray[np.uint8]
+    """(rows, columns)."""
+    fractions: NDArray[np.float64]
+    """(12,)."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a candidate was not taken."""
+
+    reason: str
+    detail: str
+
+
+@dataclass
+class Queue:
+    """The candidates that are left for each footprint, best first, and why the others were not taken."""
+
+    left: dict[int, deque[Candidate]]
+    misses: dict[int, list[Rejection]] = field(default_factory=dict)
+
+    def next_of(self, shot_numbers: Sequence[int]) -> list[Candidate]:
+        """Take the best candidate that is left of each of these footprints; none where none is left."""
+        return [self.left[shot].popleft() for shot in shot_numbers if self.left[shot]]
+
+    def record_rejection(self, candidate: Candidate, reason: str, detail: str) -> None:
+        """Note why a candidate is not taken."""
+        self.misses.setdefault(candidate.shot_number, []).append(
+            Rejection(reason, f"{candidate.product.name}: {detail}")
+        )
+
+
+def extract_sentinel2(
+    footprints: pl.DataFrame, choices: Choices, reader: WindowReader, recipe: Recipe
+) -> ChipStack:
+    """Read the chips of a batch.
+
+    First the scene classification of every footprint's best product is read and checked, and that of the
+    next best where it fails, then the bands of those that pass. SCL is resampled by nearest, bands
+    bilinearly; bands of 10 m are copied.
+
+    Args:
+        footprints: the batch, with `shot_number`; chips come in this order.
+        choices: the products to try for each footprint, from `choose_products`.
+        reader: reads the windows.
+        recipe: window size, bands, checks, whether the offset is removed.
+
+    Returns:
+        `sentinel2` (chips, 1 + bands, rows, columns) uint16: SCL, then counts; a table in TABLE_SCHEMA.
+        Rejects have the reason of the best product: `no_product`, the check that failed,
+        `band_at_floor` or `asset_unreadable`; their detail names every product that was tried.
+
+    Raises:
+        SourceUnavailableError: the archive is away.
+    """
+    queue = queue_candidates(choices, recipe.window_size)
+    chips: dict[int, tuple[ProductScene, list[ReadWindow]]] = {}
+    waiting = list(queue.left)
+
+    read_next: Read = partial(read_windows, reader)
+    read: Read = partial(read_batch, reader)
+    while waiting:
+        scenes = pass_scenes(queue, waiting, read, read_next, recipe.sentinel2)
+        fresh = read_bands(queue, scenes, read, recipe.sentinel2)
+        chips |= fresh
+        waiting = [scene.candidate.shot_number for scene in scenes]
+        waiting = [shot for shot in waiting if shot not in fresh]
+        # What is asked for now are second choices: that all of them fail says nothing about the archive.
+        read = read_next
+    taken = [chips[shot] for shot in footprints["shot_number"] if shot in chips]
+    dropped = [shot for shot in footprints["shot_number"] if shot in queue.misses and shot not in chips]
+    shape = (len(taken), 1 + len(recipe.sentinel2.bands), recipe.window_size, recipe.window_size)
+    values = np.zeros(shape, np.uint16)
+    for chip, (scene, bands) in zip(values, taken, strict=True):
+        fill_chip(chip, scene, bands, recipe.sentinel2)
+    return ChipStack(
+        chip_table([scene for scene, _ in taken], recipe.sentinel2),
+        {"sentinel2": values},
+        pl.concat([missing_products(choices), missed(dropped, queue)]),
+    )
+
+
+def queue_candidates(choices: Choices, window_size: int) -> Queue:
+    """The candidates of every footprint that has one, in the order in which they are tried."""
+    left: dict[int, deque[Candidate]] = {}
+    columns = choices.frame.select("shot_number", "product", "row", "column")
+    for shot, index, row, column in columns.iter_rows():
+        product = choices.products[index]
+        window = window_at(product.grid, row, column, window_size)
+        left.setdefault(shot, deque()).append(Candidate(shot, product, window))
+    return Queue(left)
+
+
+def pass_scenes(
+    queue: Queue, shot_numbers: Sequence[int], read_first: Read, read_next: Read, rules: Sentinel2
+) -> list[ProductScene]:
+    """For each footprint the first of its candidates whose scene passes, if there is one."""
+    passed: list[ProductScene] = []
+    undecided, read = list(shot_numbers), read_first
+    while candidates := queue.next_of(undecided):
+        fine = good_scenes(queue, read_scenes(queue, candidates, read), rules)
+        passed += fine
+        decided = {scene.candidate.shot_number for scene in fine}
+        undecided = [shot for shot in undecided if shot not in decided]
+        read = read_next
+    return passed
+
+
+def read_scenes(queue: Queue, candidates: Sequence[Candidate], read: Read) -> list[ProductScene]:
+    """The scene classification of every candidate; without those that can't be read."""
+    answers = read(
+        [
+            WindowRead((candidate.product.hrefs["SCL"],), candidate.window, Resampling.NEAREST)
+            for candidate in candidates
+        ]
+    )
+    found, values = [], []
+    for candidate, answer in zip(candidates, answers, strict=True):
+        if isinstance(answer, ReadFailure):
+            queue.record_rejection(candidate, UNREADABLE, answer.reason)
+        else:
+            found.append(candidate)
+            values.append(answer.values)
+    if not found:
+        return []
+    scl = np.clip(np.array(values), 0, 255).astype(np.uint8)
+    return [ProductScene(*each) for each in zip(found, scl, compute_scl_stats(scl), strict=True)]
+
+
+def good_scenes(queue: Queue, scenes: Sequence[ProductScene], rules: Sentinel2) -> list[ProductScene]:
+    """The scenes that pass every check."""
+    if not scenes:
+        return []
+    good = []
+    reasons = failed_checks(np.stack([scene.scl for scene in scenes]), rules.checks)
+    for scene, reason in zip(scenes, reasons, strict=True):
+        if reason is None:
+            good.append(scene)
+        else:
+            detail = describe_check(reason, scene.fractions, rules.checks)
+            queue.record_rejection(scene.candidate, reason, f"{detail}.")
+    return good
+
+
+def read_bands(
+    queue: Queue, scenes: Sequence[ProductScene], read: Read, rules: Sentinel2
+) -> dict[int, tuple[ProductScene, list[ReadWindow]]]:
+    """The bands of every scene, by shot; without those of which one can't be read."""
+    answers = read(
+        [
+            WindowRead((scene.candidate.product.hrefs[band],), scene.candidate.window, Resampling.BILINEAR)
+            for scene in scenes
+            for band in rules.bands
+        ]
+    )
+    chips = {}
+    for place, scene in enumerate(scenes):
+        own = answers[place * len(rules.bands) : (place + 1) * len(rules.bands)]
+        failures = [band for band in own if isinstance(band, ReadFailure)]
+        bands = [band for band in own if isinstance(band, ReadWindow)]
+        if failures:
+            queue.record_rejection(scene.candidate, UNREADABLE, failures[0].reason)
+        elif at_floor := bands_at_floor(scene.candidate.product, bands, rules):
+            queue.record_rejection(scene.candidate, BAND_AT_FLOOR, at_floor)
+        else:
+            chips[scene.candidate.shot_number] = scene, bands
+    return chips
+
+
+def fill_chip(
+    chip: NDArray[np.uint16], scene: ProductScene, bands: Sequence[ReadWindow], rules: Sentinel2
+) -> None:
+    """Put the scene classification and the counts of the bands into a chip, (1 + bands, rows, columns)."""
+    chip[0] = scene.scl
+    for place, band in enumerate(bands, start=1):
+        chip[place] = as_counts(band.values)
+    if offset := offset_to_remove(scene.candidate.product, rules):
+        chip[1:] = remove_offset(chip[1:], offset)
+
+
+def offset_to_remove(product: Product, rules: Sentinel2) -> int:
+    """Counts that are taken away from a product's bands."""
+    return product.offset if rules.remove_offset else 0
+
+
+def bands_at_floor(product: Product, bands: Sequence[ReadWindow], rules: Sentinel2) -> str:
+    """A sentence on the bands that are at the lowest count nearly everywhere; empty where none is.
+
+    Such a band says nothing about the ground: most likely an offset is removed that the pixels do not carry.
+    """
+    offset = offset_to_remove(product, rules)
+    shares = {
+        name: float((as_counts(band.values) <= offset + FLOOR).mean())
+        for name, band in zip(rules.bands, bands, strict=True)
+    }
+    named = [f"{name} ({share:.0%})" for name, share in shares.items() if share >= FLOOR_SHARE]
+    if not named:
+        return ""
+    why = f" once the offset of {offset} (baseline {product.baseline}) is removed" if offset else ""
+    return f"nearly all pixels of {', '.join(named)} are at the lowest count or hold no data{why}."
+
+
+def chip_table(scenes: Sequence[ProductScene], rules: Sentinel2) -> pl.DataFrame:
+    """What is known of each chip, in TABLE_SCHEMA."""
+    rows = [
+        (
+            scene.candidate.shot_number,
+            scene.candidate.product.id,
+            scene.candidate.product.name,
+            scene.candidate.product.time,
+            scene.candidate.product.cloud_cover,
+            scene.candidate.product.baseline,
+            offset_to_remove(scene.candidate.product, rules),
+            scene.candidate.window.epsg,
+            scene.candidate.window.left,
+            scene.candidate.window.top,
+        )
+        for scene in scenes
+    ]
+    fractions = np.array([scene.fractions for scene in scenes]).reshape(-1, len(SCL_CLASSES))
+    schema = {name: dtype for name, dtype in TABLE_SCHEMA.items() if name != "scl_fractions"}
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        pl.Series("scl_fractions", fractions, dtype=FRACTIONS_DTYPE)
+    )
+
+
+def missing_products(choices: Choices) -> pl.DataFrame:
+    """The footprints without a product, as rows of the ledger."""
+    return choices.rejects.with_columns(stage=pl.lit(STAGE)).select(REJECT_SCHEMA.keys())
+
+
+def missed(shot_numbers: Sequence[int], queue: Queue) -> pl.DataFrame:
+    """The footprints whose candidates all failed, as rows of the ledger."""
+    rows = [
+        (shot, STAGE, queue.misses[shot][0].reason, " ".join(miss.detail for miss in queue.misses[shot]))
+        for shot in shot_numbers
+    ]
+    return pl.DataFrame(rows, schema=REJECT_SCHEMA, orient="row")

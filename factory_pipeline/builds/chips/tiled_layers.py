@@ -1,0 +1,106 @@
+"""Layers that come in tiles of degrees, read on the windows of the Sentinel-2 chips."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch
+from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
+from factory_pipeline.stac.items import RasterTile
+from factory_pipeline.stac.select_products import ITEM_UNUSABLE
+
+TABLE_SCHEMA: dict[str, pl.DataType] = {
+    "shot_number": pl.Int64(),
+    "tile_names": pl.String(),
+    "item_ids": pl.String(),
+}
+"""Columns of the table of a tiled layer's chips; several tiles are joined by `;`."""
+
+
+@dataclass(frozen=True)
+class TiledWindow:
+    """A window that was read."""
+
+    shot_number: int
+    tiles: tuple[RasterTile, ...]
+    """Those that the window touches."""
+    pixels: ReadWindow
+
+
+@dataclass
+class TiledLayer:
+    """The footprints of a batch that have a chip of one layer, and those that have none."""
+
+    stage: str
+    """What the ledger calls the layer."""
+    resampling: Resampling
+    no_tile: str
+    """The reason of a window without a tile."""
+    kept: list[TiledWindow] = field(default_factory=list)
+    dropped: list[tuple[int, str, str, str]] = field(default_factory=list)
+
+    def drop(self, shot_number: int, reason: str, detail: str) -> None:
+        """Note why a footprint has no chip."""
+        self.dropped.append((shot_number, self.stage, reason, detail))
+
+    def read(
+        self,
+        shot_numbers: Sequence[int],
+        grids: Sequence[Grid],
+        tiles: Sequence[tuple[RasterTile, ...]],
+        reader: WindowReader,
+        gaps: Sequence[str] = (),
+    ) -> list[TiledWindow]:
+        """Read the windows in their order; drop those that touch no tile, or one that can't be read.
+
+        Args:
+            shot_numbers: of the footprints.
+            grids: their windows.
+            tiles: for each window the tiles that it touches.
+            reader: reads the windows.
+            gaps: for each window what it lacks because items can't be used, else an empty text; those with a
+                text are dropped.
+
+        Raises:
+            SourceUnavailableError: the archive is away.
+        """
+        wanted = []
+        reads = []
+        for shot, grid, touched, gap in zip(
+            shot_numbers, grids, tiles, gaps or [""] * len(tiles), strict=True
+        ):
+            if gap:
+                self.drop(shot, ITEM_UNUSABLE, gap)
+            elif touched:
+                wanted.append((shot, touched))
+                reads.append(WindowRead(tuple(tile.href for tile in touched), grid, self.resampling))
+            else:
+                self.drop(shot, self.no_tile, "The catalog has no tile for the window.")
+        found = []
+        for (shot, touched), answer in zip(wanted, read_batch(reader, reads), strict=True):
+            if isinstance(answer, ReadFailure):
+                self.drop(shot, UNREADABLE, answer.reason)
+            else:
+                found.append(TiledWindow(shot, touched, answer))
+        return found
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """A row per chip, in TABLE_SCHEMA."""
+        rows = [
+            (
+                window.shot_number,
+                ";".join(tile.name for tile in window.tiles),
+                ";".join(tile.id for tile in window.tiles),
+            )
+            for window in self.kept
+        ]
+        return pl.DataFrame(rows, schema=TABLE_SCHEMA, orient="row")
+
+    @property
+    def rejects(self) -> pl.DataFrame:
+        """The footprints without a chip, in REJECT_SCHEMA."""
+        return pl.DataFrame(self.dropped, schema=REJECT_SCHEMA, orient="row")

@@ -1,0 +1,215 @@
+"""Extraction of a batch, stage by stage. A stage that is finished is found, not done again."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from factory_pipeline.builds.chips.chip_stack import ChipStack
+from factory_pipeline.builds.chips.landcover import extract_landcover
+from factory_pipeline.builds.chips.layer_progress import CALLS, LayerProgress
+from factory_pipeline.builds.chips.samples import assemble_samples, drop_bad_samples
+from factory_pipeline.builds.chips.sentinel2 import extract_sentinel2
+from factory_pipeline.builds.chips.terrain import extract_terrain
+from factory_pipeline.builds.chips.windows import window_grids
+from factory_pipeline.builds.gedi.batches import BatchPlan, split_of
+from factory_pipeline.builds.gedi.granules import exact_time
+from factory_pipeline.builds.losses import Losses
+from factory_pipeline.cog.block_reader import BlockReader
+from factory_pipeline.cog.rasterio_reader import RasterioReader
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.errors import BuildError
+from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline.stac.items import UnusableItem
+from factory_pipeline.stac.providers import Catalog, open_catalog
+from factory_pipeline.stac.search_cache import find_products
+from factory_pipeline.stac.select_products import choose_products
+from factory_pipeline.stac.tiles import find_tiles
+from factory_pipeline.storage.atomic import atomic_write, write_text
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What one stage made of one batch."""
+
+    footprints: int
+    """How many came in."""
+    accepted: int
+    """How many go on."""
+    dropped: dict[str, int]
+    """The others, by reason."""
+    seconds: float
+    """Time that the stage took."""
+    cached: bool
+    """True where an earlier run had done the work."""
+    remarks: Mapping[str, str]
+    """What a person should know beside the counts: products that could not be used, assets that GDAL read."""
+
+
+class BatchExtraction:
+    """The stages of extraction for the batches of one build."""
+
+    def __init__(self, settings: BuildSettings) -> None:
+        self._settings = settings
+        self._recipe = settings.recipe
+        self._files = settings.files
+        self._catalog_address = settings.catalog
+        self._catalog_patience_s = settings.catalog_patience_s
+        self._bytes_in_flight = settings.bytes_in_flight
+
+    @cached_property
+    def plan(self) -> BatchPlan:
+        """The batch plan of the build."""
+        return BatchPlan.load(self._files.batch_plan)
+
+    @cached_property
+    def losses(self) -> Losses:
+        """What the build has lost so far by no fault of the footprints."""
+        return Losses(self._settings, self.plan)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Where items are searched; opened when the first batch needs it."""
+        return open_catalog(self._catalog_address, self._catalog_patience_s, self._note_waiting)
+
+    @cached_property
+    def reader(self) -> BlockReader:
+        """What reads the windows; shared by all batches of a run, which then share its headers."""
+        fallback = RasterioReader(sign=self.catalog.signer)
+        return BlockReader(self.catalog.signer, fallback, bytes_in_flight=self._bytes_in_flight)
+
+    def sentinel2(self, batch: str) -> StageOutcome:
+        """Choose a product for every footprint, read its window, check its scene."""
+
+        def extract() -> ChipStack:
+            footprints = self.plan.batch(batch)
+            found = find_products(self.catalog, footprints, self._recipe.sentinel2, self._files.items)
+            self._keep_unusable(batch, "sentinel2", found.unusable_items)
+            choices = choose_products(
+                footprints,
+                found.products,
+                self._recipe.sentinel2,
+                self._recipe.window_size,
+                found.unusable_items,
+            )
+            return extract_sentinel2(footprints, choices, self.reader, self._recipe)
+
+        return self._chips(batch, "sentinel2", extract)
+
+    def copdem(self, batch: str) -> StageOutcome:
+        """Read altitude and slope on the windows of the Sentinel-2 chips; drop steep footprints."""
+
+        def extract() -> ChipStack:
+            windows = self._load(batch, "sentinel2").table
+            grids = window_grids(windows, self._recipe.window_size)
+            found = find_tiles(self.catalog, "copdem", grids, None, self._files.items)
+            self._keep_unusable(batch, "copdem", found.unusable)
+            return extract_terrain(windows, found.windows, self.reader, self._recipe, found.gaps)
+
+        return self._chips(batch, "copdem", extract)
+
+    def worldcover(self, batch: str) -> StageOutcome:
+        """Read the land cover of the shot's year on the windows of the Sentinel-2 chips."""
+
+        def extract() -> ChipStack:
+            windows = self._load(batch, "sentinel2").table
+            grids = window_grids(windows, self._recipe.window_size)
+            times = windows.join(self.plan.batch(batch), on="shot_number", how="left", maintain_order="left")
+            years = [exact_time(seconds).year for seconds in times["delta_time"]]
+            found = find_tiles(self.catalog, "worldcover", grids, years, self._files.items)
+            self._keep_unusable(batch, "worldcover", found.unusable)
+            return extract_landcover(windows, found.windows, self.reader, self._recipe, found.gaps)
+
+        return self._chips(batch, "worldcover", extract)
+
+    def dataset(self, batch: str) -> StageOutcome:
+        """Join the chips to samples and write the batch's dataset file and ledger; the chips then go."""
+        start_time = time.monotonic()
+        found = self._files.batch(batch).exists()
+        if not found:
+            sentinel2, copdem, worldcover = (
+                self._load(batch, layer) for layer in ("sentinel2", "copdem", "worldcover")
+            )
+            samples, rejects = assemble_samples(
+                self.plan.batch(batch), sentinel2, copdem, worldcover, self._recipe
+            )
+            samples, rejects = drop_bad_samples(samples, rejects)
+            self.losses.add(batch, rejects)
+            with atomic_write(self._files.batch_rejects(batch)) as temporary:
+                rejects.write_parquet(temporary)
+            # The dataset file comes last: a batch is finished when it is there.
+            write_dataset(self._files.batch(batch), samples, self._recipe, split_of(batch))
+        self._files.drop_chips(batch)
+        return self._outcome_of_batch(batch, start_time, found)
+
+    def _note_waiting(self, host: str, seconds: float) -> None:
+        """Leave word for the progress of the build that a host is waited for."""
+        write_text(self._files.waiting, json.dumps({"host": host, "until": time.time() + seconds}))
+
+    def _keep_unusable(self, batch: str, layer: str, items: Sequence[UnusableItem]) -> None:
+        """Keep which items of the catalog could not be used, for the stage's remarks and the summary."""
+        kept = self._files.unusable_items(batch, layer)
+        if items:
+            write_text(kept, json.dumps({item.id: item.reason for item in items}, sort_keys=True))
+        else:
+            kept.unlink(missing_ok=True)
+
+    def _unusable(self, batch: str, layer: str) -> dict[str, str]:
+        """Remarks on the items that could not be used."""
+        kept = self._files.unusable_items(batch, layer)
+        reasons = Counter(json.loads(kept.read_text(encoding="utf-8")).values()) if kept.exists() else {}
+        return {reason: f"{count} items of the catalog" for reason, count in sorted(reasons.items())}
+
+    def _chips(self, batch: str, layer: str, extract: Callable[[], ChipStack]) -> StageOutcome:
+        """Make the chips of one layer, unless they or the batch's dataset file are there."""
+        start_time = time.monotonic()
+        if self._files.batch(batch).exists():
+            return self._outcome_of_batch(batch, start_time, found=True)
+        path = self._files.chips(batch, layer)
+        found = path.exists()
+        if found:
+            stack = ChipStack.load(path)
+            return _outcome(stack.table.height + stack.rejects.height, stack.rejects, start_time, found)
+        known = self.reader.fell_back
+        with LayerProgress(self._files.progress(batch), CALLS[layer]) as progress:
+            self.reader.on_progress = progress.tell
+            stack = extract()
+        self.losses.add(batch, stack.rejects)
+        stack.save(path)
+        by_gdal = {href: reason for href, reason in self.reader.fell_back.items() if href not in known}
+        return _outcome(
+            stack.table.height + stack.rejects.height,
+            stack.rejects,
+            start_time,
+            found,
+            {**self._unusable(batch, layer), **by_gdal},
+        )
+
+    def _outcome_of_batch(self, batch: str, start_time: float, found: bool) -> StageOutcome:
+        rejects = pl.read_parquet(self._files.batch_rejects(batch))
+        return _outcome(self.plan.sizes[batch], rejects, start_time, found)
+
+    def _load(self, batch: str, layer: str) -> ChipStack:
+        path = self._files.chips(batch, layer)
+        if not path.exists():
+            raise BuildError(
+                f"The {layer} chips of batch {batch} are not there; materialise sentinel2_chips, "
+                "copdem_chips, worldcover_chips and batch_dataset together."
+            )
+        return ChipStack.load(path)
+
+
+def _outcome(
+    footprints: int,
+    rejects: pl.DataFrame,
+    start_time: float,
+    found: bool,
+    remarks: Mapping[str, str] | None = None,
+) -> StageOutcome:
+    dropped = dict(sorted(Counter(rejects["reason"].to_list()).items()))
+    seconds = time.monotonic() - start_time
+    return StageOutcome(footprints, footprints - rejects.height, dropped, seconds, found, remarks or {})

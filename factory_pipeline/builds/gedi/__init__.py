@@ -1,0 +1,1 @@
+"""GEDI footprints: granules, filters, subsets and batches."""

@@ -1,0 +1,116 @@
+"""How far a build is, read off the files that its stages write."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from factory_pipeline.builds.chips.layer_progress import read_progress
+from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.storage.layout import BuildFiles
+
+LAYERS = {"sentinel2": 0.75, "copdem": 0.1, "worldcover": 0.05}
+"""The chips that a batch needs before its dataset file is written, with their share of its time."""
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True)
+class BuildProgress:
+    """How far a build is."""
+
+    stage: str
+    """What is being done, in the user's words."""
+    granules: int = 0
+    """Granules that were read."""
+    done: int = 0
+    """Footprints whose batch is finished."""
+    total: int = 0
+    """Footprints of the plan; 0 while there is none."""
+    batches_done: int = 0
+    batches_begun: int = 0
+    """Batches that have some of their chips."""
+    batches: int = 0
+    fraction: float = 0.0
+    """How far all footprints are, with those whose batch has passed only some stages."""
+
+
+def progress_before_plan(stage: str, settings: BuildSettings) -> BuildProgress:
+    """How far a build is that has no plan yet."""
+    return BuildProgress(stage, len(list(settings.files.footprints.glob("[!.]*.parquet"))))
+
+
+def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> BuildProgress:
+    """How far the batches of a plan are."""
+    files, sizes = settings.files, plan.sizes
+    done = {key for key in plan.keys if files.batch(key).exists()}
+    passed = {key: _passed(files, key) for key in plan.keys if key not in done}
+    footprints = sum(sizes[key] for key in done)
+    parts = sum(sizes[key] * share for key, share in passed.items())
+    return BuildProgress(
+        stage + waiting_for(files),
+        done=footprints,
+        total=plan.footprints,
+        batches_done=len(done),
+        batches_begun=sum(share > 0 for share in passed.values()),
+        batches=len(plan.keys),
+        fraction=(footprints + parts) / max(plan.footprints, 1),
+    )
+
+
+def _passed(files: BuildFiles, batch: str) -> float:
+    """How far a batch without a dataset file is, 0 to 1: its layers, and the one that is being read."""
+    has = {layer: files.chips(batch, layer).exists() for layer in LAYERS}
+    share = sum(LAYERS[layer] for layer, is_there in has.items() if is_there)
+    reading = next((layer for layer, is_there in has.items() if not is_there), None)
+    return share + (LAYERS[reading] * read_progress(files.progress(batch)) if reading else 0.0)
+
+
+def waiting_for(files: BuildFiles) -> str:
+    """Words for the stage while a batch waits for a catalog; empty while none does."""
+    try:
+        noted = json.loads(files.waiting.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    waits = time.time() < noted["until"] + SECONDS_BETWEEN_LOOKS
+    return f", waiting for {noted['host']}" if waits else ""
+
+
+class CatalogWait:
+    """How long a catalog has been waited for before anything is done, in words."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._began = time.monotonic()
+        self._host = ""
+
+    def note(self, host: str, seconds: float) -> None:  # noqa: ARG002 -- as a catalog tells it
+        """Note that a host is waited for."""
+        self._host = host
+
+    def __str__(self) -> str:
+        if not self._host:
+            return "Asking the catalog"
+        waited = time.monotonic() - self._began
+        return f"Waiting for {self._host}, which does not answer ({waited:.0f} of {self._patience_s:g} s)"
+
+
+@contextmanager
+def telling(tell: Callable[[], None]) -> Iterator[None]:
+    """Tell at once and then now and then, from a thread of its own, while the block runs."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            tell()
+
+    tell()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()

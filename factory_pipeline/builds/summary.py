@@ -1,0 +1,220 @@
+"""The end of a build: the fuse with its guard, the ledger of the whole build, the summary."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.builds import footprint_stages
+from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.losses import Losses, nothing_accepted
+from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
+from factory_pipeline.hdf5.fuse import fuse_datasets
+from factory_pipeline.hdf5.fuse_folder import fuse_folder as fuse_dataset_files
+from factory_pipeline.stac.providers import LAYERS
+from factory_pipeline.storage.atomic import atomic_write, write_text
+from factory_pipeline.storage.layout import BuildFiles
+
+NAMED_AT_MOST = 10
+"""Missing batches that an error names; it counts the others."""
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """What a build made of its footprints; kept as `summary.json`."""
+
+    granules: int
+    """Granules that were read."""
+    granules_set_aside: dict[str, str]
+    """Granules that could not be used, with the reason."""
+    footprints_in: int
+    """Footprints that came in, from granules and given CSVs: accepted and dropped ones together."""
+    dropped: dict[str, int]
+    """Footprints by `stage: reason`, in the order of the stages."""
+    planned: int
+    """Footprints that were drawn for the dataset."""
+    plan: str
+    """Digest of the batch plan."""
+    batches: int
+    samples: dict[str, int]
+    """Accepted footprints by split."""
+    files: dict[str, str]
+    """What was written, by what it is."""
+    items_unusable: dict[str, int] = field(default_factory=dict)
+    """Items of the catalog that could not be used, by `layer: reason`."""
+    granules_replaced: dict[str, str] = field(default_factory=dict)
+    """Older productions that are left out, with the newer file that replaces them."""
+    granules_gone: list[str] = field(default_factory=list)
+    """Granules that are no longer in the input; what was read of them stays in the dataset."""
+    changed: str = ""
+    """What was changed since the run before that batches depend on, and how many of them were kept."""
+    not_read: dict[str, str] = field(default_factory=dict)
+    """What looks like a granule in the input and was not read, with the reason."""
+
+    @property
+    def extraction_yield(self) -> float:
+        """Accepted footprints as a fraction of those drawn."""
+        return sum(self.samples.values()) / self.planned if self.planned else 0.0
+
+    def save(self, path: Path) -> None:
+        """Write the summary whole, as JSON."""
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "BuildSummary":
+        """Read what `save` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+    def __str__(self) -> str:
+        lines = [f"Footprints in        {self.footprints_in:>12,}  from {self.granules} granules"]
+        lines += [f"  {name:<28} {-count:>8,}" for name, count in self.dropped.items() if count]
+        accepted = sum(self.samples.values())
+        lines.append(
+            f"Accepted             {accepted:>12,}  {self.extraction_yield:.0%} of the {self.planned:,} drawn"
+        )
+        lines += [f"  {split:<28} {count:>8,}" for split, count in self.samples.items()]
+        if self.granules_set_aside:
+            lines.append(f"Granules set aside   {len(self.granules_set_aside):>12,}")
+            lines += [f"  {name}: {reason}" for name, reason in self.granules_set_aside.items()]
+        if self.items_unusable:
+            lines.append(f"Items of the catalog that can't be used{sum(self.items_unusable.values()):>15,}")
+            lines += [f"  {reason:<36}{count:>16,}" for reason, count in self.items_unusable.items()]
+        if self.granules_replaced:
+            lines.append(f"Older productions    {len(self.granules_replaced):>12,}")
+            lines += [f"  {old} is replaced by {new}" for old, new in self.granules_replaced.items()]
+        if self.granules_gone:
+            lines.append(
+                f"No longer in input   {len(self.granules_gone):>12,}  their footprints stay in the dataset;"
+                " build into another --output to be without them"
+            )
+            lines += [f"  {name}" for name in self.granules_gone]
+        if self.not_read:
+            lines.append(f"Not read             {len(self.not_read):>12,}")
+            lines += [f"  {path}: {reason}." for path, reason in self.not_read.items()]
+        if self.changed:
+            lines.append(f"Changed: {self.changed}")
+        lines.append("Written")
+        lines += [f"  {what:<20} {path}" for what, path in self.files.items()]
+        return "\n".join(lines)
+
+
+def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> BuildSummary:
+    """Fuse the batches of the plan, split by split, and write the ledger and the summary.
+
+    Raises:
+        IncompleteBuildError: a batch of the plan has no file; the message names it.
+        LostFootprintsError: more footprints than allowed are lost by no fault of their own, or no footprint
+            became a sample. The ledger says why; no dataset file is written.
+        DatasetFileError: a batch file is not what the plan and its ledger say.
+    """
+    files = settings.files
+    plan = BatchPlan.load(files.batch_plan)
+    _check_complete(plan, files)
+    losses = Losses(settings, plan)
+    losses.check()
+    dropped = _combine_ledgers(plan, files)
+    if all(accepted_of_batch(plan, files, key) == 0 for key in plan.keys):
+        # What was lost by no fault of the footprints may be a sample the next time.
+        losses.take_back()
+        raise nothing_accepted(footprint_stages.footprints_in(settings), dropped)
+    samples = {}
+    for split in settings.recipe.splits:
+        keys = plan.keys_of(split)
+        expected = [accepted_of_batch(plan, files, key) for key in keys]
+        samples[split] = fuse_datasets(
+            [files.batch(key) for key in keys], files.fused(split), settings.recipe, split, expected
+        )
+        on_split(f"{split}: {samples[split]} samples of {len(keys)} batches fused.")
+    aggregation = footprint_stages.aggregated(settings)
+    summary = BuildSummary(
+        granules=len(aggregation.granules) if aggregation else 0,
+        granules_set_aside=dict(aggregation.set_aside) if aggregation else {},
+        granules_replaced=dict(aggregation.replaced) if aggregation else {},
+        granules_gone=list(aggregation.gone) if aggregation else [],
+        not_read=dict(aggregation.ignored) if aggregation else {},
+        footprints_in=footprint_stages.footprints_in(settings),
+        dropped=dropped,
+        planned=plan.footprints,
+        plan=plan.digest,
+        batches=len(plan.keys),
+        changed=plan.change,
+        samples=samples,
+        files={
+            **{f"{split} dataset": str(files.fused(split)) for split in samples},
+            "reject ledger": str(files.rejects),
+            "summary": str(files.summary),
+        },
+        items_unusable=count_unusable_items(plan, files),
+    )
+    summary.save(files.summary)
+    return summary
+
+
+def accepted_of_batch(plan: BatchPlan, files: BuildFiles, batch: str) -> int:
+    """How many samples the file of a batch must hold, as the plan and the batch's ledger say."""
+    return plan.sizes[batch] - pl.read_parquet(files.batch_rejects(batch)).height
+
+
+def count_unusable_items(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
+    """Return how many items of the catalog no batch could use, by `layer: reason`, each item once."""
+    reasons: dict[tuple[str, str], str] = {}
+    for layer in LAYERS:
+        for kept in (files.unusable_items(key, layer) for key in plan.keys):
+            if kept.exists():
+                items = json.loads(kept.read_text(encoding="utf-8"))
+                reasons |= {(layer, item): reason for item, reason in items.items()}
+    counts = Counter(f"{layer}: {reason}" for (layer, _), reason in reasons.items())
+    return dict(sorted(counts.items()))
+
+
+def fuse_folder(folder: Path, output: Path) -> dict[str, int]:
+    """Fuse the dataset files of a folder into one file per split; gives the samples by split.
+
+    Raises:
+        DatasetFileError: the folder holds no dataset file, or one that is not whole, or a shot twice.
+    """
+    endings = (".h5", ".hdf5")
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file()
+    ]
+    if not paths:
+        raise DatasetFileError(f"There are no dataset files (*.h5, *.hdf5) in {folder}.")
+    outputs = {split: BuildFiles(output).fused(split) for split in Recipe().splits}
+    return fuse_dataset_files(paths, outputs)
+
+
+def _check_complete(plan: BatchPlan, files: BuildFiles) -> None:
+    missing = [
+        key for key in plan.keys if not (files.batch(key).exists() and files.batch_rejects(key).exists())
+    ]
+    if missing:
+        named = ", ".join(missing[:NAMED_AT_MOST])
+        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
+        raise IncompleteBuildError(
+            f"{len(missing)} of {len(plan.keys)} batches are missing: {named}{more}; extract them, then fuse."
+        )
+
+
+def _combine_ledgers(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
+    """Write the ledger of the whole build; gives the counts by `stage: reason`."""
+    parts = [
+        *(files.stage_rejects(stage) for stage in ("quality", "subset")),
+        *(files.batch_rejects(key) for key in plan.keys),
+    ]
+    ledger = pl.concat([pl.scan_parquet(part).select(list(REJECT_SCHEMA)) for part in parts])
+    with atomic_write(files.rejects) as temporary:
+        ledger.sink_parquet(temporary)
+    reasons: Counter[str] = Counter()
+    for part in parts:
+        counts = pl.scan_parquet(part).group_by("stage", "reason").len().collect()
+        reasons.update({f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()})
+    order = ["quality", "split", "subset", "sentinel2", "copdem", "worldcover", "dataset"]
+    return dict(sorted(reasons.items(), key=lambda entry: (order.index(entry[0].split(":")[0]), -entry[1])))

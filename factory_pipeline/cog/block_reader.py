@@ -1,0 +1,340 @@
+"""The block engine: every needed block of every file is fetched once, decoded once, and cut into all windows.
+
+Requests are asynchronous; inflating, cutting and resampling happen in threads. A request keeps its place
+among those in flight until its blocks are cut, and a block is forgotten as soon as it is cut. So beside the
+windows themselves memory holds at most `bytes_in_flight`, however many there are.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy, SourceError, local_path
+from factory_pipeline.cog.header import (
+    HeaderBytes,
+    MissingBytesError,
+    RasterLayout,
+    UnsupportedRasterError,
+    parse_header,
+)
+from factory_pipeline.cog.join import plan_join
+from factory_pipeline.cog.masks import side_mask
+from factory_pipeline.cog.memory_budget import ByteBudget
+from factory_pipeline.cog.mosaic import assemble
+from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads, rows_of_top
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.cog.window_stack import PendingStack
+
+_HEADER_RANGE = 32768
+_HEADERS_KEPT = 4096
+"""About 20 kB each."""
+_Header = RasterLayout | UnsupportedRasterError | ReadFailure
+
+
+class _Wanted(NamedTuple):
+    """A window that the blocks are cut for: one of the reads, or a part of one that is joined."""
+
+    place: int
+    """Of the read."""
+    part: int
+    """Number of the part; 0 for a read that is not joined."""
+    read: WindowRead
+
+
+class BlockReader:
+    """Reads windows of tiled GeoTIFFs block by block; equal to GDAL's warp with an exact transformer.
+
+    What it can't read goes to `fallback`. Headers are kept for later calls, up to 4096 of them.
+    """
+
+    def __init__(
+        self,
+        sign: Callable[[str], str] | None = None,
+        fallback: WindowReader | None = None,
+        requests_in_flight: int = 64,
+        bytes_in_flight: int = 256 * 2**20,
+        patience: RetryPolicy | None = None,
+    ) -> None:
+        """Make a reader.
+
+        Args:
+            sign: gives the address to read from for an unsigned one; it must remember its tokens, for it is
+                asked before every request.
+            fallback: reads what the engine can't; without one such windows fail.
+            requests_in_flight: largest number of requests at a time.
+            bytes_in_flight: largest size of what is fetched and decoded at a time. Each request counts with
+                what it fetches (up to 1 MB, or one block) and one decoded block; what a codec needs for
+                itself is not counted. A request that is larger than the limit is made alone.
+            patience: how long a server is waited for.
+        """
+        self._source = ByteSource(sign, patience or RetryPolicy())
+        self._fallback = fallback
+        self._requests_in_flight = requests_in_flight
+        self._bytes_in_flight = bytes_in_flight
+        self.on_progress: Callable[[float], None] = _tell_nobody
+        """Told, by whichever thread, how far a call of `read` is: the share of its blocks that are cut."""
+        self._headers: dict[str, _Header] = {}
+        self._fell_back: dict[str, str] = {}
+
+    @property
+    def fell_back(self) -> Mapping[str, str]:
+        """The addresses that the engine could not read itself so far, each with the reason."""
+        return dict(self._fell_back)
+
+    def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
+        """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
+        self._source.reset_outages()
+        # In a thread of its own: the caller may be inside an event loop, as in a notebook.
+        with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
+            answers = thread.submit(asyncio.run, self._read(reads)).result()
+        left_over = [place for place, answer in enumerate(answers) if answer is None]
+        if left_over:
+            others = self._read_otherwise([reads[place] for place in left_over])
+            for place, answer in zip(left_over, others, strict=True):
+                answers[place] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _read_otherwise(self, reads: Sequence[WindowRead]) -> Sequence[ReadWindow | ReadFailure]:
+        if self._fallback is not None:
+            answers = self._fallback.read(reads)
+            refused = {a.href for a in answers if isinstance(a, ReadFailure) and a.refused}
+            # The engine has read their headers: who refuses them now gave them before.
+            away = {href: failure for href in sorted(refused) if (failure := self._refusal(href))}
+            return [away.get(a.href, a) if isinstance(a, ReadFailure) else a for a in answers]
+        hrefs = [next(href for href in read.hrefs if href in self._fell_back) for read in reads]
+        return [ReadFailure(href, _sentence(href, self._fell_back[href]), passing=False) for href in hrefs]
+
+    def _refusal(self, href: str) -> ReadFailure | None:
+        """The failure of a file whose server gives nothing any more; None where the file alone is refused."""
+        with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
+            try:
+                thread.submit(asyncio.run, self._source.fetch(href, 0, 1, exact=False)).result()
+            except SourceError as error:
+                return _failure(href, error) if error.away else None
+        return None
+
+    async def _read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure | None]:
+        """All answers that the engine can give itself, None for the others."""
+        slots = asyncio.Semaphore(self._requests_in_flight)
+        headers = await self._read_headers(dict.fromkeys(h for read in reads for h in read.hrefs), slots)
+        layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
+        failures = {
+            hrefs: self._without_headers(hrefs, headers)
+            for hrefs in dict.fromkeys(read.hrefs for read in reads)
+            if not all(href in layouts for href in hrefs)
+        }
+        answers: list[ReadWindow | ReadFailure | None] = [failures.get(read.hrefs) for read in reads]
+        places = [place for place, read in enumerate(reads) if read.hrefs not in failures]
+        joins = {place: join for place in places if (join := plan_join(reads[place], layouts)) is not None}
+        wanted = [_Wanted(place, 0, reads[place]) for place in places if place not in joins]
+        wanted += [
+            _Wanted(place, number, part)
+            for place, join in joins.items()
+            for number, part in enumerate(join.parts)
+        ]
+        plan = plan_reads([each.read for each in wanted], layouts)
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+            crew = _BlockScheduler(
+                self._source, slots, ByteBudget(self._bytes_in_flight), pool, self.on_progress
+            )
+            await crew.work(plan)
+        found: dict[int, dict[int, ReadWindow | ReadFailure]] = {place: {} for place in joins}
+        for stack in plan.stacks:
+            for member, answer in zip(stack.places.tolist(), stack.answers, strict=True):
+                each = wanted[member]
+                if each.place in joins:
+                    found[each.place][each.part] = answer
+                else:
+                    answers[each.place] = answer
+        for place, join in joins.items():
+            answers[place] = join.finish([found[place][number] for number in range(len(join.parts))])
+        reason = "the window's pixels are larger than its own, which needs GDAL's wider kernel"
+        for place in places:
+            if answers[place] is None:
+                self._fell_back.update(dict.fromkeys(reads[place].hrefs, reason))
+        return answers
+
+    def _without_headers(self, hrefs: Sequence[str], headers: Mapping[str, _Header]) -> ReadFailure | None:
+        """The failure of windows of which not all assets can be read; None if the fallback may."""
+        for href in hrefs:
+            header = headers[href]
+            if isinstance(header, ReadFailure):
+                return header
+        for href in hrefs:
+            header = headers[href]
+            if isinstance(header, UnsupportedRasterError):
+                self._fell_back[href] = str(header)
+        return None
+
+    async def _read_headers(self, hrefs: Mapping[str, None], slots: asyncio.Semaphore) -> dict[str, _Header]:
+        new = [href for href in hrefs if href not in self._headers]
+        found = dict(zip(new, await asyncio.gather(*(self._header(h, slots) for h in new)), strict=True))
+        headers = {href: found.get(href) or self._headers[href] for href in hrefs}
+        self._headers.update(
+            {h: header for h, header in found.items() if not isinstance(header, ReadFailure)}
+        )
+        while len(self._headers) > _HEADERS_KEPT:
+            del self._headers[next(iter(self._headers))]
+        return headers
+
+    async def _header(self, href: str, slots: asyncio.Semaphore) -> _Header:
+        local = local_path(href)
+        if local is not None and side_mask(local):
+            return UnsupportedRasterError("a mask beside it says which of its pixels hold data")
+        async with slots:
+            try:
+                first = await self._source.fetch(href, 0, _HEADER_RANGE, exact=False)
+                header = HeaderBytes(first.file_size)
+                header.add(0, first.data)
+                while True:
+                    try:
+                        return parse_header(href, header)
+                    except MissingBytesError as missing:
+                        length = max(missing.length, _HEADER_RANGE)
+                        more = await self._source.fetch(href, missing.start, length, exact=False)
+                        header.add(missing.start, more.data)
+            except UnsupportedRasterError as error:
+                return error
+            except SourceError as error:
+                return _failure(href, error)
+
+
+class _BlockScheduler:
+    """Those who fetch, decode and cut the blocks of one call."""
+
+    def __init__(
+        self,
+        source: ByteSource,
+        slots: asyncio.Semaphore,
+        budget: ByteBudget,
+        pool: ThreadPoolExecutor,
+        on_progress: Callable[[float], None],
+    ) -> None:
+        self._on_progress = on_progress
+        self._source = source
+        self._slots = slots
+        self._budget = budget
+        self._pool = pool
+        self._counting = threading.Lock()
+
+    async def work(self, plan: Plan) -> None:
+        """Give every window of a plan its answer; the plan's blocks are taken out."""
+        complete = [stack for stack in plan.stacks if stack.blocks_missing == 0]
+        await asyncio.get_running_loop().run_in_executor(self._pool, _finish, complete)
+        processes = []
+        while plan.uses:  # what is cut is let go when it is cut, not at the end
+            layout, blocks = plan.uses.popitem()
+            for block in _lost_blocks(layout, blocks):
+                uses = blocks.pop(block)
+                _fail(uses, _damaged(layout, f"the file ends before its block {block}"))
+                self._count_down(uses)
+            processes += [self._process(run) for run in merge_blocks(layout, blocks)]
+        for done, process in enumerate(asyncio.as_completed(processes), start=1):
+            await process
+            self._on_progress(done / len(processes))
+
+    async def _process(self, run: BlockRun) -> None:
+        block_left = await self._attempt(run)
+        if block_left is not None:
+            await self._attempt(run.of_whole(block_left))
+
+    async def _attempt(self, run: BlockRun) -> int | None:
+        """Fetch blocks and cut them; gives the one of which too little was fetched."""
+        async with self._slots, self._budget.hold(run.length + run.layout.block_bytes):
+            loop = asyncio.get_running_loop()
+            try:
+                fetched = await self._source.fetch(run.layout.href, run.start, run.length)
+            except SourceError as error:
+                uses = [use for uses in run.blocks.values() for use in uses]
+                _fail(uses, _failure(run.layout.href, error))
+                await loop.run_in_executor(self._pool, self._count_down, uses)
+                return None
+            return await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
+
+    def _cut(self, run: BlockRun, data: memoryview) -> int | None:
+        with data:  # the executor holds its arguments a moment longer
+            for block, uses in run.blocks.items():
+                begin = int(run.layout.offsets[block]) - run.start
+                end = begin + int(run.layout.byte_counts[block])
+                if not _cut_block(run.layout, block, data[begin:end], uses):
+                    return block  # the last one
+                self._count_down(uses)
+        return None
+
+    def _count_down(self, uses: Sequence[BlockUse]) -> None:
+        """Note that a block is cut, or lost; finish the windows that wait for no other."""
+        complete = []
+        with self._counting:
+            for tile, _ in uses:
+                tile.stack.blocks_missing -= 1
+                if tile.stack.blocks_missing == 0:
+                    complete.append(tile.stack)
+        _finish(complete)
+
+
+def _tell_nobody(fraction: float) -> None:
+    """Take no notice of how far a call is."""
+
+
+def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse]) -> bool:
+    """Cut a block into the windows that use it; they fail if it is damaged.
+
+    Returns:
+        False where only the first bytes of the block are there and do not reach as far as the windows.
+    """
+    try:
+        pixels = _decode(layout, block, data, rows_of_top(layout, block, uses))
+    except Exception:  # a codec may raise anything when a block is damaged
+        _fail(uses, _damaged(layout, f"its block {block} is damaged"))
+        return True
+    if pixels is None:
+        return False
+    for tile, members in uses:
+        tile.take(block, pixels, members)
+    return True
+
+
+def _decode(
+    layout: RasterLayout, block: int, data: memoryview, rows: int | None
+) -> NDArray[np.generic] | None:
+    if rows is None or layout.decode_top is None:
+        return layout.decode(data, block)
+    pixels = layout.decode_top(data, rows)
+    if pixels is None and len(data) == layout.byte_counts[block]:
+        raise ValueError("the block ends before its rows do")
+    return pixels
+
+
+def _finish(stacks: Sequence[PendingStack]) -> None:
+    for stack in stacks:
+        stack.answers = assemble(stack)
+        stack.patches = []
+
+
+def _lost_blocks(layout: RasterLayout, blocks: Iterable[int]) -> list[int]:
+    """The blocks that lie behind the end of a file that is cut off."""
+    ends = layout.offsets + layout.byte_counts
+    return [block for block in blocks if ends[block] > layout.file_size]
+
+
+def _failure(href: str, error: SourceError) -> ReadFailure:
+    return ReadFailure(href, _sentence(href, str(error)), error.passing, error.away, error.refused)
+
+
+def _damaged(layout: RasterLayout, reason: str) -> ReadFailure:
+    return ReadFailure(layout.href, _sentence(layout.href, reason), passing=False)
+
+
+def _fail(uses: Sequence[BlockUse], failure: ReadFailure) -> None:
+    for tile, members in uses:
+        tile.stack.failures.update(dict.fromkeys(members.tolist(), failure))
+
+
+def _sentence(href: str, reason: str) -> str:
+    return f"{href.partition('?')[0]} can't be read: {reason}."

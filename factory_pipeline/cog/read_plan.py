@@ -1,0 +1,199 @@
+"""From windows to blocks: which pixels of which raster the windows need, and in which blocks they lie."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from factory_pipeline.cog.alignment import pixel_offset
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.header import RasterLayout
+from factory_pipeline.cog.reader import Resampling, WindowRead
+from factory_pipeline.cog.resample import Indices, Sampling
+from factory_pipeline.cog.source_windows import Lot, sort_windows
+from factory_pipeline.cog.window_stack import PendingPatch, PendingStack, TilePixels
+
+_LARGEST_RANGE = 2**20
+_LARGEST_GAP = 1024
+"""Bytes between two blocks that are fetched along; a COG keeps 8 between neighbours."""
+_LARGEST_TOP = 0.75
+"""The largest part of a block's rows that is decoded without the others: the decoder of whole blocks is
+faster per row."""
+_SMALLEST_SAVING = 2**15
+"""Bytes at the end of a block that are worth leaving out."""
+_ROOM = 1.1
+"""How much more of a block's bytes than of its rows is fetched: no row is as long as another."""
+
+
+@dataclass(frozen=True, eq=False)
+class TileGroup:
+    """Rasters that share their pixels: one source for resampling."""
+
+    grid: Grid
+    """The rectangle around all of them."""
+    tiles: tuple[tuple[RasterLayout, int, int], ...]
+    """Each raster with the row and column of its first pixel in `grid`, first choice first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mosaic:
+    """The rasters of one read."""
+
+    groups: Sequence[TileGroup]
+    dtype: np.dtype
+    """Type that holds the pixels of all of them."""
+
+
+BlockUse = tuple[TilePixels, Indices]
+"""Where pixels of a block go, and for which windows of the stack."""
+BlockUses = dict[RasterLayout, dict[int, list[BlockUse]]]
+"""For every block of every raster, where its pixels go."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockRun:
+    """Blocks of one raster that lie next to each other in the file and are fetched with one request."""
+
+    layout: RasterLayout
+    start: int
+    """Position in the file."""
+    length: int
+    """Bytes; the last block may be cut short, to what its first rows are expected to take."""
+    blocks: Mapping[int, list[BlockUse]]
+
+    def of_whole(self, block: int) -> "BlockRun":
+        """The run of one of the blocks alone, not cut short."""
+        start, length = int(self.layout.offsets[block]), int(self.layout.byte_counts[block])
+        return BlockRun(self.layout, start, length, {block: self.blocks[block]})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done for a list of reads."""
+
+    stacks: Sequence[PendingStack]
+    """All windows but those for which the engine can't give what GDAL gives."""
+    uses: BlockUses
+
+
+def plan_reads(reads: Sequence[WindowRead], layouts: Mapping[str, RasterLayout]) -> Plan:
+    """Find the blocks of every window.
+
+    Args:
+        reads: windows, all of whose assets are in `layouts`.
+        layouts: of each asset, by address.
+    """
+    grids: dict[Grid, int] = {}
+    wanted: dict[tuple[tuple[str, ...], Resampling], dict[int, int]] = {}
+    for place, read in enumerate(reads):
+        numbers = wanted.setdefault((read.hrefs, read.resampling), {})
+        numbers[place] = grids.setdefault(read.grid, len(grids))
+    windows = list(grids)
+    # Bands of one product have the same pixels and windows: they share the lots, and so their weights.
+    known: dict[tuple[tuple[int, ...], tuple[Grid, ...], Resampling], list[Lot]] = {}
+    stacks: list[PendingStack] = []
+    uses: BlockUses = {}
+    for (hrefs, resampling), numbers in wanted.items():
+        mosaic = _mosaic([layouts[href] for href in dict.fromkeys(hrefs)])
+        key = tuple(numbers.values()), tuple(group.grid for group in mosaic.groups), resampling
+        if key not in known:
+            known[key] = sort_windows([windows[number] for number in key[0]], *key[1:])
+        places = np.fromiter(numbers, np.intp)
+        stacks += [_plan_stack(places[lot.members], mosaic, lot, uses) for lot in known[key]]
+    return Plan(stacks, uses)
+
+
+def _mosaic(layouts: Sequence[RasterLayout]) -> Mosaic:
+    return Mosaic(group_tiles(layouts), np.result_type(*(layout.dtype for layout in layouts)))
+
+
+def group_tiles(layouts: Sequence[RasterLayout]) -> list[TileGroup]:
+    """Put rasters that share their pixels together, in the order of each group's first."""
+    groups: list[list[tuple[RasterLayout, int, int]]] = []
+    for layout in layouts:
+        for group in groups:
+            offset = pixel_offset(layout.grid, group[0][0].grid)
+            if offset is not None:
+                group.append((layout, *offset))
+                break
+        else:
+            groups.append([(layout, 0, 0)])
+    return [_bounded(group) for group in groups]
+
+
+def _bounded(tiles: Sequence[tuple[RasterLayout, int, int]]) -> TileGroup:
+    top = min(row for _, row, _ in tiles)
+    left = min(column for _, _, column in tiles)
+    bottom = max(row + layout.grid.height for layout, row, _ in tiles)
+    right = max(column + layout.grid.width for layout, _, column in tiles)
+    grid = tiles[0][0].grid
+    if len(tiles) > 1:
+        grid = grid.window(top, left, bottom - top, right - left)
+    return TileGroup(grid, tuple((layout, row - top, column - left) for layout, row, column in tiles))
+
+
+def _plan_stack(places: Indices, mosaic: Mosaic, lot: Lot, uses: BlockUses) -> PendingStack:
+    stack = PendingStack(places, lot.shape, mosaic.dtype)
+    for group, sampling in zip(mosaic.groups, lot.samplings, strict=True):
+        if sampling is not None:
+            tiles = [_tile_pixels(stack, sampling, *tile) for tile in group.tiles]
+            stack.patches.append(PendingPatch(sampling, tiles))
+            for tile in tiles:
+                _add_blocks(tile, uses)
+    return stack
+
+
+def _tile_pixels(
+    stack: PendingStack, sampling: Sampling, layout: RasterLayout, row: int, column: int
+) -> TilePixels:
+    """Room for what a raster, whose first pixel is at a row and column of its group, holds of a stack."""
+    values = np.full((len(stack.places), *sampling.counts), layout.fill, layout.dtype)
+    return TilePixels(stack, layout, sampling.parts[:, 0] - row, sampling.parts[:, 1] - column, values)
+
+
+def _add_blocks(tile: TilePixels, uses: BlockUses) -> None:
+    blocks = uses.setdefault(tile.layout, {})
+    for block, members in tile.needed_blocks():
+        blocks.setdefault(block, []).append((tile, members))
+        tile.stack.blocks_missing += 1
+
+
+def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> Iterable[BlockRun]:
+    """Put blocks that are neighbours in the file together, up to 1 MB; a block whose end no window needs is
+    cut short, and so the last of its run."""
+    run: dict[int, list[BlockUse]] = {}
+    start = end = 0
+    for block in sorted(blocks, key=lambda block: (layout.offsets[block], block)):
+        offset, size = int(layout.offsets[block]), int(layout.byte_counts[block])
+        apart = offset - end > _LARGEST_GAP or max(end, offset + size) - start > _LARGEST_RANGE
+        if run and apart:
+            yield BlockRun(layout, start, end - start, run)
+            run = {}
+        if not run:
+            start = end = offset
+        run[block] = blocks[block]
+        needed = _bytes_needed(layout, block, blocks[block])
+        end = max(end, offset + needed)
+        if needed < size:
+            yield BlockRun(layout, start, end - start, run)
+            run = {}
+    if run:
+        yield BlockRun(layout, start, end - start, run)
+
+
+def rows_of_top(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int | None:
+    """How many rows of a block are to be decoded alone; None where the whole block is."""
+    if layout.decode_top is None:
+        return None
+    rows = max(tile.rows_needed(block, members) for tile, members in uses)
+    return rows if rows <= _LARGEST_TOP * layout.block_height else None
+
+
+def _bytes_needed(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int:
+    """How many of a block's bytes, counted from its first, are expected to hold what its windows need."""
+    whole = int(layout.byte_counts[block])
+    rows = rows_of_top(layout, block, uses)
+    if rows is None:
+        return whole
+    needed = int(_ROOM * whole * rows / layout.block_height)
+    return needed if whole - needed >= _SMALLEST_SAVING else whole

@@ -1,0 +1,1 @@
+"""Recipe, settings and policies."""

@@ -1,0 +1,1 @@
+"""The data lake: tables of items and annotations, registry, queries, ingest."""

@@ -1,0 +1,233 @@
+"""An onboarded upload as a collection: its images are the items, its labels one operation by people."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
+from factory_pipeline.datalake.ingest.match_items import ORIGINAL_NAME
+from factory_pipeline.datalake.ingest.operations import add_written_operation
+from factory_pipeline.datalake.ingest.read_raster import nodata_of, of_each
+from factory_pipeline.datalake.ingest.upload_labels import label_annotations, measured_quantity
+from factory_pipeline.datalake.registry.records import AnnotationSource, Collection, CollectionSource
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datalake.tables.annotations import AnnotationsHash, annotations_writer
+from factory_pipeline.datalake.tables.items import ItemsHash, items_writer
+from factory_pipeline.datalake.tables.schemas import MEDIA
+from factory_pipeline.errors import LakeError
+from factory_pipeline.imagery.parallel_map import slices
+from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL
+from factory_pipeline.onboarding.checks.prescan import prefill
+from factory_pipeline.onboarding.checks.prescan_files import load_report
+from factory_pipeline.onboarding.file_changes import FileChanges
+from factory_pipeline.onboarding.manifest.model import DataSource, UploadManifest
+from factory_pipeline.onboarding.received_upload import kept_manifest
+from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.storage.layout import FactoryHome, UploadFiles
+from factory_pipeline.storage.relative_paths import relative_to_home, resolve
+
+BY = AnnotationSource.HUMAN
+"""Who is taken to have drawn the labels of an upload."""
+ORIGINAL = "original_name"
+PICTURES = ("PNG", "JPEG")
+"""Formats whose first bands are red, green and blue."""
+
+
+def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collection:
+    """Register an onboarded upload as a collection of its name, and its labels as an operation.
+
+    Segmentation has a mask per class and label, Regression a raster of values, Classification a rectangle
+    around the whole image per class of its label; Generic has masks where the manifest names categories, else
+    rasters. The same upload again is the same collection.
+
+    Args:
+        registry: where it is registered.
+        home: holds the upload.
+        key: `name@version`.
+
+    Raises:
+        LakeError: the upload is not onboarded to its end.
+    """
+    files = home.upload(key)
+    if not files.finished.root.exists():
+        raise LakeError(f"The upload {key} is not onboarded to its end; onboard it, then it is a collection.")
+    # One process at a time works on an upload, so what lies there is what a killed one left.
+    folder = home.collections / f".{key}.part"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        written = _write(folder, files, home, key)
+        place = home.collection(written.name, written.items_hash)
+        place.root.mkdir(parents=True, exist_ok=True)
+        written.items.replace(place.items)
+        collection = registry.add_collection(
+            written.name,
+            CollectionSource.UPLOAD,
+            items_path=relative_to_home(place.items, home),
+            item_count=written.item_count,
+            content_hash=written.items_hash,
+        )
+        if written.annotation_count:
+            add_written_operation(
+                registry, home, collection, BY, written.annotations, written.annotations_hash
+            )
+        return collection
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The tables of a collection before they have the places that their content decides."""
+
+    name: str
+    items: Path
+    items_hash: str
+    item_count: int
+    annotations: Path
+    annotations_hash: str
+    annotation_count: int
+
+
+def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Written:
+    """Write the tables, a few thousand images at a time."""
+    manifest = prefill(load_report(files), kept_manifest(files))
+    name = key.partition("@")[0]
+    contents = pl.scan_parquet(files.contents).rename({"stem": ORIGINAL})
+    split = pl.read_parquet(files.split)
+    measured = measured_quantity(manifest, contents.filter(pl.col("role") == LABEL))
+    modalities = [source.modality_tag for source in manifest.data_sources]
+    items_path, annotations_path = folder / "items.parquet", folder / "annotations.parquet"
+    items_found, drawn_found = ItemsHash(), AnnotationsHash(BY)
+    item_count = annotation_count = 0
+    with (
+        items_writer(items_path, collection=name, modalities=modalities, dated=False) as items,
+        annotations_writer(annotations_path) as annotations,
+    ):
+        for index in slices(pl.scan_parquet(files.index), "stem"):
+            rasters = _rasters(index, contents, files, manifest, home)
+            rows = _items(index, split, manifest, rasters.filter(pl.col("role") == IMAGE))
+            drawn = label_annotations(manifest, rasters.filter(pl.col("role") == LABEL), home, measured)
+            items.append(rows)
+            annotations.append(drawn)
+            items_found.update(rows)
+            drawn_found.update(drawn)
+            item_count += rows.height
+            annotation_count += drawn.height
+    return _Written(
+        name,
+        items_path,
+        items_found.hexdigest(),
+        item_count,
+        annotations_path,
+        drawn_found.hexdigest(),
+        annotation_count,
+    )
+
+
+def _rasters(
+    index: pl.DataFrame,
+    contents: pl.LazyFrame,
+    files: UploadFiles,
+    manifest: UploadManifest,
+    home: FactoryHome,
+) -> pl.DataFrame:
+    """A row per image and label of some pairs: what the onboarding read of it, and where it lies.
+
+    Columns are those of contents.CONTENT_SCHEMA, with `stem` as in the index, `modality_tag` and `path`
+    relative to the home.
+    """
+    suffixes = {tag: suffix for suffix, tag in manifest.modalities.items()}
+    images = index.select("stem", ORIGINAL, "images").explode("images").unnest("images")
+    placed = pl.concat(
+        [
+            images.with_columns(suffix=pl.col("modality_tag").replace_strict(suffixes)),
+            index.select("stem", ORIGINAL, path="label", suffix=pl.lit(manifest.label_suffix)),
+        ],
+        how="diagonal",
+    )
+    folder = relative_to_home(files.finished.root, home)
+    read = contents.filter(pl.col(ORIGINAL).is_in(index[ORIGINAL].implode())).collect()
+    rasters = placed.join(read, on=[ORIGINAL, "suffix"], maintain_order="left")
+    rasters = rasters.with_columns(path=pl.lit(f"{folder}/") + pl.col("path"))
+    return _as_they_lie(rasters, manifest, home)
+
+
+def _as_they_lie(rasters: pl.DataFrame, manifest: UploadManifest, home: FactoryHome) -> pl.DataFrame:
+    """Hash and no data of the files that were rewritten after the onboarding had read them."""
+    changes = FileChanges.of(manifest)
+    changed = rasters.filter([changes.touches(row) for row in rasters.iter_rows(named=True)])
+    paths = [resolve(path, home) for path in changed["path"]]
+    facts = pl.DataFrame(
+        {
+            "path": changed["path"],
+            "sha256": list(of_each(sha256_of, paths)),
+            "nodata": list(of_each(nodata_of, paths)),
+        },
+        schema={"path": pl.String, "sha256": pl.String, "nodata": pl.Float64},
+    )
+    return rasters.update(facts, on="path", include_nulls=True)
+
+
+def _items(
+    index: pl.DataFrame, split: pl.DataFrame, manifest: UploadManifest, images: pl.DataFrame
+) -> pl.DataFrame:
+    media = _media(manifest, images)
+    joined = index.join(split, on="stem", how="left", maintain_order="left")
+    joined = joined.join(media, on="stem", maintain_order="left")
+    return (
+        joined.select(
+            "stem",
+            pl.lit(None, pl.Datetime("us", "UTC")).alias("datetime"),
+            "split",
+            "width",
+            "height",
+            pl.col("crs").alias("proj:code"),
+            pl.col("transform").alias("proj:transform"),
+            "media",
+            pl.col(ORIGINAL).alias(ORIGINAL_NAME),
+        )
+        .rename({"stem": "id"})
+        .hstack(footprint_columns(joined))
+        .sort("id")
+    )
+
+
+def _media(manifest: UploadManifest, images: pl.DataFrame) -> pl.DataFrame:
+    """The media of each stem, in the order of the manifest's modalities."""
+    sources = pl.DataFrame(
+        [
+            {
+                "modality_tag": source.modality_tag,
+                "bands": [band.band_name for band in sorted(source.bands, key=lambda band: band.index)],
+                "rgb": _rgb(source),
+            }
+            for source in manifest.data_sources
+        ],
+        schema={"modality_tag": pl.String, "bands": pl.List(pl.String), "rgb": pl.List(pl.Int64)},
+    )
+    is_picture = pl.col("format").is_in(PICTURES) & (pl.col("bands").list.len() >= 3)
+    medium = pl.struct(
+        pl.col("modality_tag").alias("modality"),
+        "path",
+        pl.lit(None).alias("member"),
+        pl.lit(None).alias("row"),
+        "bands",
+        pl.col("rgb").fill_null(pl.when(is_picture).then([0, 1, 2])),
+        "dtype",
+        "nodata",
+        "sha256",
+    )
+    return (
+        sources.join(images.drop("bands"), on="modality_tag", maintain_order="left_right")
+        .group_by("stem", maintain_order=True)
+        .agg(medium.cast(MEDIA).alias("media"))
+    )
+
+
+def _rgb(source: DataSource) -> list[int] | None:
+    """Positions of red, green and blue; None where not all three are named."""
+    named: Mapping[str, int] = {band.rgb_band: band.index for band in source.bands if band.rgb_band}
+    return [named[color] for color in "RGB"] if len(named) == 3 else None

@@ -1,0 +1,53 @@
+"""What the documents that hold annotations have in common: JSON, labels, confidences, attributes."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from factory_pipeline.datalake.ingest.report import BadAnnotationError
+from factory_pipeline.errors import LakeError
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document.
+
+    Raises:
+        LakeError: it can't be read, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise LakeError(f"The file {path} can't be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise LakeError(f"The file {path.name} is not UTF-8 text, so it is no JSON.") from error
+    except ValueError as error:
+        raise LakeError(f"The file {path.name} is not JSON: {error}.") from error
+
+
+def confidence(value: Any, where: str) -> float | None:
+    """A confidence from 0 to 1, or None.
+
+    Raises:
+        BadAnnotationError: it is something else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BadAnnotationError(where, f"has the confidence {value!r}; it must be a number from 0 to 1")
+    return float(value)
+
+
+def numbers(values: Any, count: int | None = None) -> bool:
+    """Whether this is a list of so many finite numbers."""
+    return (
+        isinstance(values, list)
+        and count in (None, len(values))
+        and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    )
+
+
+def json_object(values: Mapping[str, Any]) -> str:
+    """A JSON object as annotations hold it: the same values are the same text."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

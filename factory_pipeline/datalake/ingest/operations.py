@@ -1,0 +1,68 @@
+"""Writing down annotations where the registry finds them: as a table of their collection, under an id."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.datalake.registry.records import AnnotationSource, Collection, Operation
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datalake.tables.annotations import annotations_hash, write_annotations
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.storage.relative_paths import relative_to_home
+
+
+def add_operation(
+    registry: Registry,
+    home: FactoryHome,
+    collection: Collection,
+    source: AnnotationSource,
+    annotations: pl.DataFrame,
+) -> Operation:
+    """Write annotations of a collection's items, in ANNOTATION_SCHEMA, and register them as one operation.
+
+    The same annotations by the same source again are the same operation.
+
+    Raises:
+        RegistryError: the collection is deleted; nothing is left then.
+    """
+    path = _place(home, collection, annotations_hash(annotations, source))
+    with _unlink_on_error(path):
+        write_annotations(path, annotations)
+        return registry.add_operation(collection.id, source, path=relative_to_home(path, home))
+
+
+def add_written_operation(
+    registry: Registry,
+    home: FactoryHome,
+    collection: Collection,
+    source: AnnotationSource,
+    table: Path,
+    content_hash: str,
+) -> Operation:
+    """As `add_operation`, of annotations in a table within the home, which is moved to its place.
+
+    Raises:
+        RegistryError: as `add_operation`.
+    """
+    path = _place(home, collection, content_hash)
+    with _unlink_on_error(path):
+        table.replace(path)
+        return registry.add_operation(collection.id, source, path=relative_to_home(path, home))
+
+
+def _place(home: FactoryHome, collection: Collection, content_hash: str) -> Path:
+    return home.collection(collection.name, collection.content_hash).annotations(content_hash)
+
+
+@contextmanager
+def _unlink_on_error(path: Path) -> Iterator[None]:
+    """Remove a table that the block writes and fails to register, unless it was there before."""
+    known = path.exists()
+    try:
+        yield
+    except BaseException:
+        if not known:
+            path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,108 @@
+"""The properties of a query as columns of the tables that are asked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import polars as pl
+from polars.datatypes import DataType, DataTypeClass
+
+from factory_pipeline.datalake.query.queryables import ANNOTATION_PREFIX, OBJECT_PREFIXES, ValueKind
+from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA
+
+_TO_END_OF_DAY = timedelta(days=1, microseconds=-1)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Values to compare."""
+
+    expression: pl.Expr
+    kind: ValueKind | None
+    """None where they are of no kind that can be compared."""
+    dtype: pl.DataType
+    """Of one value."""
+    holds_lists: bool = False
+    """Each row has a list of values; a condition is met by a list when it is met by one of them."""
+
+    @property
+    def present(self) -> pl.Expr:
+        """Whether there is a value, and a number that is one."""
+        return self.any(lambda one: one.expression.is_not_null() & one.is_number())
+
+    def is_number(self) -> pl.Expr:
+        """False for a NaN, which polars puts above all numbers."""
+        return self.expression.is_not_nan() if self.dtype.is_float() else pl.lit(True)
+
+    def any(self, condition: Callable[["Column"], pl.Expr]) -> pl.Expr:
+        """Whether the value, or one of the values of a list, meets a condition; null where there is none."""
+        if not self.holds_lists:
+            return condition(self)
+        one = replace(self, expression=_plain(pl.element(), self.dtype), holds_lists=False)
+        return self.expression.list.eval(condition(one)).list.any()
+
+    @property
+    def ends(self) -> tuple[pl.Expr, pl.Expr]:
+        """First and last moment of a time: a day has two, a moment is its own."""
+        start = self.expression.cast(ITEM_SCHEMA["datetime"]) if self.dtype == pl.Date() else self.expression
+        return start, start + _TO_END_OF_DAY if self.dtype == pl.Date() else start
+
+
+def item_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
+    """A property of items; None where the table has none of this name.
+
+    `metadata.a.b` is a column of this name, or the field b of the structs in `metadata.a`.
+    """
+    if name in schema:
+        return column(pl.col(name), schema[name])
+    parent, _, field = name.rpartition(".")
+    if not parent or (struct := item_column(parent, schema)) is None or struct.holds_lists:
+        return None
+    fields = dict(struct.dtype) if isinstance(struct.dtype, pl.Struct) else {}
+    return (
+        column(struct.expression.struct.field(field), _instance(fields[field])) if field in fields else None
+    )
+
+
+def annotation_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
+    """A property of annotations; None where the table has none of this name."""
+    for prefix in OBJECT_PREFIXES:
+        if name.startswith(prefix):
+            holder = prefix.removeprefix(ANNOTATION_PREFIX).rstrip(".")
+            key = name.removeprefix(prefix).replace("\\", "\\\\").replace('"', '\\"')
+            value = pl.col(holder).str.json_path_match(f'$["{key}"]')
+            return Column(value, ValueKind.JSON, pl.String()) if holder in schema else None
+    return item_column(name.removeprefix(ANNOTATION_PREFIX), schema)
+
+
+def column(expression: pl.Expr, dtype: pl.DataType) -> Column:
+    """Values of any dtype, each in one of the dtypes that are compared."""
+    if isinstance(dtype, pl.Array):
+        expression, dtype = expression.arr.to_list(), pl.List(dtype.inner)
+    if isinstance(dtype, pl.List):
+        return Column(expression, _kind(_instance(dtype.inner)), _instance(dtype.inner), holds_lists=True)
+    return Column(_plain(expression, dtype), _kind(dtype), dtype)
+
+
+def _plain(expression: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if isinstance(dtype, pl.Enum | pl.Categorical):
+        return expression.cast(pl.String)
+    if isinstance(dtype, pl.Decimal):
+        return expression.cast(pl.Float64)
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone != "UTC":
+        return expression.dt.convert_time_zone("UTC")
+    return expression
+
+
+def _kind(dtype: pl.DataType) -> ValueKind | None:
+    if isinstance(dtype, pl.String | pl.Enum | pl.Categorical):
+        return ValueKind.TEXT
+    if dtype.is_numeric():
+        return ValueKind.NUMBER
+    if isinstance(dtype, pl.Boolean):
+        return ValueKind.BOOLEAN
+    return ValueKind.TIME if isinstance(dtype, pl.Date | pl.Datetime) else None
+
+
+def _instance(dtype: DataType | DataTypeClass) -> pl.DataType:
+    return dtype() if isinstance(dtype, type) else dtype

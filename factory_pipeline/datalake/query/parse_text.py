@@ -1,0 +1,213 @@
+"""A query as text: conditions in the short form or in CQL2, joined by `and`, `or` and `not`.
+
+The grammar, in which keywords are of any case:
+
+    either    = both {"or" both}
+    both      = negated {"and" negated}
+    negated   = {"not"} ("(" either ")" | condition)
+    condition = property comparison value | a condition in CQL2
+    property  = name | '"' name '"'
+    value     = quoted | word {word}
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from factory_pipeline.datalake.query.cql2_text import Cql2TextError, parse_cql2_condition
+from factory_pipeline.datalake.query.operands import DEEPEST, number
+from factory_pipeline.datalake.query.queryables import is_property
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<quoted>"(?:[^"]|"")*"|'(?:[^']|'')*')
+    | (?P<comparison><>|!=|<=|>=|=|<|>)
+    | (?P<parenthesis>[()])
+    | (?P<word>(?:[^\s()<>=!"']|!(?!=))(?:[^\s()<>=!]|!(?!=))*)
+    | (?P<end>$)
+    | (?P<stray>.))""",
+    re.VERBOSE | re.DOTALL,
+)
+_JOINT = re.compile(
+    r"""'(?:[^']|'')*'|"[^"]*"|[()]|(?<![\w.:])(?:and|or|between)(?![\w.:])""",
+    re.IGNORECASE,
+)
+"""Where a condition in CQL2 may end, and what must be skipped to see it."""
+_NAME = re.compile(r"[^\W\d][\w.:]*")
+_CALCULATION = re.compile(r"[-+*/%^]+")
+_KEYWORDS = ("and", "or", "not")
+
+
+class TextError(Exception):
+    """The text is no query."""
+
+    def __init__(self, place: int, expected: str) -> None:
+        """Say where and what.
+
+        Args:
+            place: position in the text, counted from 0.
+            expected: what should stand there, as a sentence's start.
+        """
+        super().__init__(f"{expected} at character {place + 1}")
+        self.place = place
+
+
+def parse_text(text: str) -> dict[str, Any]:
+    """The query in CQL2 JSON.
+
+    In the short form what is compared with a property is a value, where CQL2 takes a word without quotes for
+    a property; so a condition is read as CQL2 only where the short form can't read it.
+
+    Raises:
+        TextError: the text is no query.
+    """
+    reader = _Reader(text)
+    query = reader.either(0)
+    if reader.kind != "end":
+        raise reader.expected("`and`, `or` or the end is expected")
+    return query
+
+
+class _Reader:
+    """The text from the token that is next."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.go_to(0)
+
+    def go_to(self, place: int) -> None:
+        """Make the token from there on the next."""
+        token = _TOKEN.match(self._text, place)
+        assert token is not None
+        self._after = token.end()
+        self.kind = token.lastgroup or "end"
+        self.token = token[self.kind]
+        self.place = token.start(self.kind)
+
+    def step(self) -> None:
+        """Go on to the token after the next."""
+        self.go_to(self._after)
+
+    def expected(self, what: str) -> TextError:
+        return TextError(self.place, what)
+
+    def is_keyword(self, *words: str) -> bool:
+        return self.kind == "word" and self.token.lower() in words
+
+    def either(self, depth: int) -> dict[str, Any]:
+        return self._joined("or", self.both, depth)
+
+    def both(self, depth: int) -> dict[str, Any]:
+        return self._joined("and", self.negated, depth)
+
+    def _joined(self, keyword: str, part: Callable[[int], dict[str, Any]], depth: int) -> dict[str, Any]:
+        parts = [part(depth)]
+        while self.is_keyword(keyword):
+            self.step()
+            parts.append(part(depth))
+        return parts[0] if len(parts) == 1 else {"op": keyword, "args": parts}
+
+    def negated(self, depth: int) -> dict[str, Any]:
+        if depth > DEEPEST:
+            raise self.expected(f"at most {DEEPEST} levels of nesting are read; there are more")
+        if self.is_keyword("not"):
+            self.step()
+            return {"op": "not", "args": [self.negated(depth + 1)]}
+        start = self.place
+        try:
+            found = self._group(depth) if self.token == "(" else self._short_condition()
+            if not (self.kind == "end" or self.token == ")" or self.is_keyword("and", "or")):
+                raise self.expected("`and`, `or` or the end is expected")
+        except TextError as error:
+            return self._cql2_condition(start, error)
+        return found
+
+    def _group(self, depth: int) -> dict[str, Any]:
+        self.step()
+        inner = self.either(depth + 1)
+        if self.token != ")":
+            raise self.expected("`)`, `and` or `or` is expected")
+        self.step()
+        return inner
+
+    def _short_condition(self) -> dict[str, Any]:
+        name = self._property()
+        if self.kind != "comparison":
+            raise self.expected(f"one of = != < <= > >= is expected after `{name}`")
+        comparison = "<>" if self.token == "!=" else self.token
+        self.step()
+        return {"op": comparison, "args": [{"property": name}, self._value()]}
+
+    def _property(self) -> str:
+        if self.kind == "quoted" and self.token[0] == '"':
+            name = _unquoted(self.token)
+        elif self.kind == "word" and _NAME.fullmatch(self.token) and not self.is_keyword(*_KEYWORDS):
+            name = self.token
+        else:
+            raise self.expected("a property such as annotation.label is expected")
+        self.step()
+        return name
+
+    def _value(self) -> str | float | bool:
+        if self.kind == "quoted":
+            value = _unquoted(self.token)
+            self.step()
+            return value
+        if self.kind == "stray":
+            raise self.expected("a quote is opened and never closed")
+        start = end = self.place
+        while self.kind == "word" and not self.is_keyword(*_KEYWORDS):
+            if _CALCULATION.fullmatch(self.token):
+                raise self.expected("a value without calculation, or one in quotes, is expected")
+            end = self.place + len(self.token)
+            self.step()
+        if start == end:
+            raise self.expected("a value is expected")
+        return _bare(self._text[start:end], start)
+
+    def _cql2_condition(self, start: int, short: TextError) -> dict[str, Any]:
+        """The condition that starts there in CQL2; of two errors, that which came further is raised."""
+        end = self._condition_end(start)
+        try:
+            condition = parse_cql2_condition(self._text[start:end])
+        except Cql2TextError as error:
+            if start + error.place <= short.place:
+                raise short from error
+            raise TextError(start + error.place, str(error)) from error
+        if condition is None:
+            raise short
+        self.go_to(end)
+        return condition
+
+    def _condition_end(self, start: int) -> int:
+        depth = bounds = 0
+        for joint in _JOINT.finditer(self._text, start):
+            mark = joint[0].lower()
+            if mark == "(":
+                depth += 1
+            elif mark == ")":
+                depth -= 1
+            elif depth == 0 and mark == "between":
+                bounds += 1
+            elif depth == 0 and mark == "and" and bounds:
+                bounds -= 1
+            elif depth == 0 and mark in ("and", "or"):
+                return joint.start()
+            if depth < 0:
+                return joint.start()
+        return len(self._text)
+
+
+def _bare(text: str, place: int) -> str | float | bool:
+    """What a value without quotes is; a property of metadata or annotations leads to CQL2, as does null."""
+    if text.lower() == "null" or ("." in text and is_property(text)):
+        raise TextError(place, "a value is expected")
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    found = number(text)
+    return text if found is None else found
+
+
+def _unquoted(token: str) -> str:
+    quote = token[0]
+    return token[1:-1].replace(2 * quote, quote)

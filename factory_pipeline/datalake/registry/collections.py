@@ -1,0 +1,166 @@
+"""Collections: the items that entered the factory together, and the annotations made on them."""
+
+import uuid
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from factory_pipeline.datalake.registry.database import Database
+from factory_pipeline.datalake.registry.records import (
+    AnnotationSource,
+    Collection,
+    CollectionSource,
+    Operation,
+    VersionState,
+)
+from factory_pipeline.datalake.registry.schema import (
+    collections,
+    datasets,
+    operations,
+    version_collections,
+    versions,
+)
+from factory_pipeline.errors import RegistryError
+
+
+class Collections(Database):
+    """The collections of a registry: together they are the data lake."""
+
+    def add_collection(
+        self, name: str, source: CollectionSource, *, items_path: str, item_count: int, content_hash: str
+    ) -> Collection:
+        """Take in the items of a build, an upload or a release.
+
+        A living collection of the same name, source and content is given instead of a second one.
+        """
+        collection = Collection(
+            id=uuid.uuid4().hex,
+            name=name,
+            source=CollectionSource(source),
+            items_path=items_path,
+            item_count=item_count,
+            content_hash=content_hash,
+            created=datetime.now(UTC),
+            deleted_at=None,
+        )
+        try:
+            with self._change() as connection:
+                connection.execute(collections.insert().values(vars(collection)))
+        except IntegrityError:
+            return self._same_content(collection)
+        return collection
+
+    def collection(self, collection_id: str) -> Collection:
+        """The collection of this id, deleted or not.
+
+        Raises:
+            RegistryError: no such collection.
+        """
+        with self._read() as connection:
+            return _found(connection, collection_id)
+
+    def collections(self, *, with_deleted: bool = False) -> list[Collection]:
+        """All collections in the order in which they came."""
+        query = sa.select(collections).order_by(collections.c.created, collections.c.id)
+        if not with_deleted:
+            query = query.where(collections.c.deleted_at.is_(None))
+        with self._read() as connection:
+            return [Collection(**row._mapping) for row in connection.execute(query)]
+
+    def delete_collection(self, collection_id: str) -> None:
+        """Leave a tombstone of a collection. Its files are the caller's to remove, after this.
+
+        Raises:
+            RegistryError: no such living collection, or a version of a dataset has items of it.
+        """
+        with self._change() as connection:
+            lock_living_collection(connection, collection_id)
+            users = connection.execute(
+                sa.select(datasets.c.name, versions.c.major, versions.c.minor, versions.c.patch)
+                .join(versions, versions.c.dataset_id == datasets.c.id)
+                .join(version_collections, version_collections.c.version_id == versions.c.id)
+                .where(
+                    version_collections.c.collection_id == collection_id,
+                    versions.c.state != VersionState.DELETED,
+                )
+                .order_by(datasets.c.name, versions.c.major, versions.c.minor, versions.c.patch)
+            ).all()
+            if users:
+                named = ", ".join(f"{name!r} {a}.{b}.{c}" for name, a, b, c in users)
+                raise RegistryError(
+                    f"The collection {collection_id} can't be deleted while versions have its items: {named}."
+                )
+            connection.execute(
+                collections.update()
+                .where(collections.c.id == collection_id)
+                .values(deleted_at=datetime.now(UTC))
+            )
+
+    def add_operation(self, collection_id: str, source: AnnotationSource, *, path: str) -> Operation:
+        """Take in annotations (a Parquet file) of a collection's items.
+
+        An operation of the same source and file is given instead of a second one.
+
+        Raises:
+            RegistryError: no such living collection.
+        """
+        operation = Operation(
+            id=uuid.uuid4().hex,
+            collection_id=collection_id,
+            source=AnnotationSource(source),
+            path=path,
+            created=datetime.now(UTC),
+        )
+        with self._change() as connection:
+            # The lock keeps another one from adding the same at the same time.
+            lock_living_collection(connection, collection_id)
+            there = connection.execute(
+                sa.select(operations).where(
+                    operations.c.collection_id == collection_id,
+                    operations.c.source == operation.source,
+                    operations.c.path == path,
+                )
+            ).first()
+            if there is not None:
+                return Operation(**there._mapping)
+            connection.execute(operations.insert().values(vars(operation)))
+        return operation
+
+    def operations(self, collection_id: str) -> list[Operation]:
+        """The annotations of a collection's items in the order in which they came."""
+        query = (
+            sa.select(operations)
+            .where(operations.c.collection_id == collection_id)
+            .order_by(operations.c.created, operations.c.id)
+        )
+        with self._read() as connection:
+            return [Operation(**row._mapping) for row in connection.execute(query)]
+
+    def _same_content(self, collection: Collection) -> Collection:
+        query = sa.select(collections).where(
+            collections.c.name == collection.name,
+            collections.c.source == collection.source,
+            collections.c.content_hash == collection.content_hash,
+            collections.c.deleted_at.is_(None),
+        )
+        with self._read() as connection:
+            return Collection(**connection.execute(query).one()._mapping)
+
+
+def lock_living_collection(connection: sa.Connection, collection_id: str) -> None:
+    """Keep a collection from being deleted until the transaction ends.
+
+    Raises:
+        RegistryError: no such collection, or it is deleted.
+    """
+    connection.execute(sa.select(collections.c.id).where(collections.c.id == collection_id).with_for_update())
+    if _found(connection, collection_id).deleted_at is not None:
+        raise RegistryError(f"The collection {collection_id} is deleted; only a living one can be used.")
+
+
+def _found(connection: sa.Connection, collection_id: str) -> Collection:
+    row = connection.execute(sa.select(collections).where(collections.c.id == collection_id)).first()
+    if row is None:
+        raise RegistryError(f"The registry has no collection {collection_id!r}; give the id of a listed one.")
+    return Collection(**row._mapping)

@@ -1,0 +1,80 @@
+"""Leases: who reads or writes a version now, so that nobody deletes it under them.
+
+A lease runs out by itself when its holder dies; while the holder lives, a thread moves its end on. The lease
+of a process of this machine that is known to have died counts no more.
+"""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from factory_pipeline.datalake.registry.database import Database
+from factory_pipeline.datalake.registry.lease_holders import is_known_dead, this_process
+from factory_pipeline.datalake.registry.records import Lease, LeaseKind
+from factory_pipeline.datalake.registry.schema import leases as table
+from factory_pipeline.errors import RegistryError
+
+LEASE = timedelta(minutes=2)
+"""How long after its last sign of life a holder counts as dead."""
+RENEWAL = timedelta(seconds=20)
+"""How often a holder gives a sign of life."""
+
+
+class Leases(Database):
+    """Leases that live as long as their holder's work."""
+
+    @contextmanager
+    def _kept(self, lease_id: str) -> Iterator[None]:
+        """Renew a lease in the background, and give it up at the end."""
+        ended = threading.Event()
+        renewal = threading.Thread(target=self._renew, args=(lease_id, ended), daemon=True)
+        renewal.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            renewal.join()
+            with self._change() as connection:
+                connection.execute(table.delete().where(table.c.id == lease_id))
+
+    def _renew(self, lease_id: str, ended: threading.Event) -> None:
+        while not ended.wait(RENEWAL.total_seconds()):
+            # A database that is away for a moment is back before the lease runs out, or the lease is lost.
+            with suppress(RegistryError), self._change() as connection:
+                expires = datetime.now(UTC) + LEASE
+                connection.execute(table.update().where(table.c.id == lease_id).values(expires=expires))
+
+
+def take_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> str:
+    """Begin a lease of this process on a version; its id."""
+    now = datetime.now(UTC)
+    connection.execute(table.delete().where(table.c.version_id == version_id, table.c.expires <= now))
+    lease = Lease(
+        id=uuid.uuid4().hex,
+        version_id=version_id,
+        kind=kind,
+        holder=this_process(),
+        expires=now + LEASE,
+    )
+    connection.execute(table.insert().values(vars(lease)))
+    return lease.id
+
+
+def live_leases(connection: sa.Connection, version_id: str) -> list[Lease]:
+    """The leases on a version whose holders may be alive, the longest first."""
+    query = (
+        sa.select(table)
+        .where(table.c.version_id == version_id, table.c.expires > datetime.now(UTC))
+        .order_by(table.c.expires.desc(), table.c.id)
+    )
+    leases = (Lease(**row._mapping) for row in connection.execute(query))
+    return [lease for lease in leases if not is_known_dead(lease.holder)]
+
+
+def until(lease: Lease) -> str:
+    """When a lease runs out if its holder died, for a message."""
+    return f"{lease.expires:%H:%M:%S} UTC"

@@ -1,0 +1,34 @@
+"""Alembic's entry: on the connection that `upgrade` gives, else on the URL of the command line."""
+
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from alembic import context
+
+from factory_pipeline.datalake.registry.schema import Instant, metadata
+
+
+def render(kind: str, item: Any, _: Any) -> str | Literal[False]:
+    """Write our own types as the plain ones below them, so that a revision stands alone."""
+    if kind == "type" and isinstance(item, Instant):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, sa.Enum):
+        return f"sa.String({item.length})"
+    return False
+
+
+def run(connection: sa.Connection) -> None:
+    """Run the migrations on this connection; SQLite changes a table by copying it."""
+    context.configure(
+        connection=connection, target_metadata=metadata, render_as_batch=True, render_item=render
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if "connection" in context.config.attributes:
+    run(context.config.attributes["connection"])
+else:
+    engine = sa.create_engine(context.get_x_argument(as_dictionary=True)["url"])
+    with engine.begin() as connection:
+        run(connection)

@@ -1,0 +1,1 @@
+"""Dataset versions, their samples, augmentations and exports."""

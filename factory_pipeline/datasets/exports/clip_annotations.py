@@ -1,0 +1,55 @@
+"""Annotations that are drawn, cut to the image: boxes for detection, polygons for segmentation.
+
+Pixels count from the upper left corner of the image, so the whole image is (0, 0, width, height).
+"""
+
+import shapely
+from shapely import Polygon
+
+from factory_pipeline.datalake.tables.schemas import AnnotationType
+from factory_pipeline.datasets.model.sample import Shape
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height."""
+
+
+def has_area(shape: Shape) -> bool:
+    """Whether a shape is a rectangle or a polygon, not a line."""
+    return shape.type in (AnnotationType.RECTANGLE, AnnotationType.POLYGON)
+
+
+def box_in_image(shape: Shape, height: int, width: int) -> Box | None:
+    """The part of a shape's bounds that lies in the image, or None if that has no area."""
+    x, y, w, h = shape.bbox
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + w, float(width)), min(y + h, float(height))
+    if right <= left or bottom <= top:
+        return None
+    return left, top, right - left, bottom - top
+
+
+def outline(shape: Shape) -> Polygon | None:
+    """A rectangle or polygon as it was drawn; None if it has no area to draw."""
+    if shape.type is AnnotationType.RECTANGLE:
+        x, y, w, h = shape.bbox
+        return shapely.box(x, y, x + w, y + h)
+    if not shape.rings or len(shape.rings[0]) < 3:
+        return None
+    return Polygon(shape.rings[0], [ring for ring in shape.rings[1:] if len(ring) >= 3])
+
+
+def polygons_in_image(shape: Shape, height: int, width: int) -> list[Polygon]:
+    """The parts of a polygon that lie in the image, in reading order of their bounds.
+
+    A polygon that lies in the image keeps its points as they are. One that crosses itself is taken by the
+    even-odd rule, as it is drawn.
+    """
+    drawn = outline(shape)
+    if drawn is None:
+        return []
+    image = shapely.box(0, 0, width, height)
+    if drawn.is_valid and image.covers(drawn):
+        return [drawn]
+    cut = shapely.intersection(shapely.make_valid(drawn, method="linework"), image)
+    parts = [part for part in shapely.get_parts(cut) if isinstance(part, Polygon) and part.area > 0]
+    return sorted(parts, key=lambda part: (part.bounds[1], part.bounds[0], part.wkb))

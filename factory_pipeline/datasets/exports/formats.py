@@ -1,0 +1,82 @@
+"""The formats that a dataset version is exported in.
+
+A format is a module of this package with three functions: `write`, `check` and `is_media`. It is imported
+when it is first used, so that naming a format costs nothing.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType, ModuleType
+
+from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of exports."""
+
+    name: str
+    """As users say it, such as `YOLO Darknet`."""
+    slug: str
+    """As a folder is named, such as `yolo-darknet`."""
+    module: str
+    """The module of this package that writes and checks it."""
+
+    def write(self, version: VersionContent, folder: Path) -> None:
+        """Write a version into an empty folder, one sample at a time in memory.
+
+        Raises:
+            ExportError: the format has no place for something that the version holds.
+        """
+        self._imported().write(version, folder)
+
+    def check(self, version: VersionContent, folder: Path) -> None:
+        """Read the written files back and compare them with the version.
+
+        Raises:
+            ExportError: a file is not what the version holds.
+        """
+        self._imported().check(version, folder)
+
+    def is_media(self, path: PurePosixPath) -> bool:
+        """Whether a file is left out of a download of the annotations alone.
+
+        Args:
+            path: relative to the folder of the export.
+        """
+        return bool(self._imported().is_media(path))
+
+    def _imported(self) -> ModuleType:
+        return importlib.import_module(f"{__package__}.{self.module}")
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            Format("RAW", "raw", "raw"),
+            Format("YOLO Darknet", "yolo-darknet", "yolo"),
+            Format("Semantic Segmentation", "semantic-segmentation", "segmentation"),
+            Format("COCO", "coco", "coco"),
+            Format("TerraTorch", "terratorch", "terratorch"),
+            Format("Croissant", "croissant", "croissant"),
+            Format("HDF5", "hdf5", "hdf5"),
+        )
+    }
+)
+"""By name."""
+
+
+def format_named(name: object, argument: str = "export_types") -> Format:
+    """Give the format that a user names in an argument of this name.
+
+    Raises:
+        ArgumentError: there is no such format.
+    """
+    if isinstance(name, str) and name in FORMATS:
+        return FORMATS[name]
+    allowed = ", ".join(repr(each) for each in FORMATS)
+    raise ArgumentError(argument, name, f"give any of {allowed}")

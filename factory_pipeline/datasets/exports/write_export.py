@@ -1,0 +1,231 @@
+"""Writing a dataset version out: in a temporary folder, read back, listed with hashes, put in its place."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from rasterio.errors import RasterioError
+
+from factory_pipeline.datasets.exports.formats import Format, format_named
+from factory_pipeline.datasets.exports.original_names import NamesReader, NamesWriter
+from factory_pipeline.datasets.model.sample import Sample
+from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
+from factory_pipeline.errors import ExportError
+
+LISTING = "export.json"
+"""Name of the file that lists all others of an export."""
+
+OnSample = Callable[[int, int], None]
+"""Is called with how many samples were written or read back so far, and of how many."""
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One file of an export."""
+
+    path: str
+    """Relative to the folder of the export, parts divided by `/`."""
+    bytes: int
+    sha256: str
+    media: bool
+    """Whether it is left out of a download of the annotations alone."""
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """What `export.json` says of an export."""
+
+    format: str
+    dataset: str
+    version: str
+    content_hash: str
+    """SHA-256 over `files`."""
+    files: tuple[ExportedFile, ...]
+    """By path, without `export.json` itself."""
+
+
+def export_version(
+    version: VersionContent, export_type: str, folder: Path, on_sample: OnSample | None = None
+) -> ExportedFiles:
+    """Write a version in a format; the folder is there whole and checked, or isn't there.
+
+    Args:
+        version: what is written.
+        export_type: name of the format.
+        folder: must not be there yet.
+        on_sample: is told of the progress; a sample counts twice, as it is written and as it is read back.
+
+    Raises:
+        ArgumentError: no such format.
+        ExportError: the format can't hold the version, the disk is full or fails, or the files read back
+            differ from the version.
+        LakeError: a file of the version is missing or was changed.
+    """
+    chosen = format_named(export_type)
+    if folder.exists():
+        raise ExportError(f"There is something at {folder} already; remove it or name another folder.")
+    title = f"The {chosen.name} export of {version.dataset} {version.number}"
+    passes = _Passes(version, on_sample)
+    with _told_plainly(title, folder.parent), _written_folder(folder) as temporary:
+        with closing(NamesWriter(temporary)) as writer:
+            chosen.write(passes.following(0, writer.take), temporary)
+        with closing(NamesReader(temporary)) as reader:
+            chosen.check(passes.following(1, reader.take), temporary)
+        return _list_files(version, chosen, temporary)
+
+
+def read_exported(folder: Path) -> ExportedFiles:
+    """Read the listing of an export.
+
+    Raises:
+        ExportError: it is missing or broken.
+    """
+    try:
+        text = (folder / LISTING).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ExportError(f"There is no whole export in {folder}; export it again.") from error
+    return parse_exported(text, str(folder))
+
+
+def parse_exported(text: str, where: str) -> ExportedFiles:
+    """Read the text of a listing; `where` names the export in messages.
+
+    Raises:
+        ExportError: it is broken.
+    """
+    try:
+        read = json.loads(text)
+        files = tuple(ExportedFile(**each) for each in read.pop("files"))
+        listed = ExportedFiles(**read, files=files)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ExportError(f"The listing of {where} can't be read, so it is no whole export.") from error
+    if listed.content_hash != files_hash(files):
+        raise ExportError(f"The listing of {where} was changed after the export was written.")
+    return listed
+
+
+class _Passes:
+    """Reports how far the passes over the samples of a version have come."""
+
+    def __init__(self, version: VersionContent, on_sample: OnSample | None) -> None:
+        self._version = version
+        self._on_sample = on_sample
+        self._starts, start = {}, 0
+        for split in SPLITS:
+            self._starts[split] = start
+            start += version.counts.get(split, 0)
+        self._samples = start
+        self._furthest = 0
+
+    def following(self, number: int, take: Callable[[Sample], None]) -> VersionContent:
+        """The version, its samples reported as those of the pass of this number; `take` is given each once,
+        in the order of the splits."""
+        return cast(VersionContent, _Followed(self._version, self, number * self._samples, take))
+
+    def is_new(self, before: int, split: str, position: int) -> bool:
+        """Report a sample, unless a format goes over a split a second time; gives whether it is reported."""
+        done = before + self._starts[split] + position
+        if done <= self._furthest:
+            return False
+        self._furthest = done
+        if self._on_sample is not None:
+            self._on_sample(done, 2 * self._samples)
+        return True
+
+
+class _Followed:
+    """A version whose samples are counted as they are taken."""
+
+    def __init__(
+        self, version: VersionContent, passes: _Passes, before: int, take: Callable[[Sample], None]
+    ) -> None:
+        self._version = version
+        self._passes = passes
+        self._before = before
+        self._take = take
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._version, name)
+
+    def samples(self, split: str) -> Iterator[Sample]:
+        for position, sample in enumerate(self._version.samples(split), start=1):
+            yield sample
+            if self._passes.is_new(self._before, split, position):
+                self._take(sample)
+
+
+@contextmanager
+def _told_plainly(title: str, place: Path) -> Iterator[None]:
+    """Turn what a disk or a raster library says into a sentence for the user."""
+    try:
+        yield
+    except (OSError, RasterioError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ExportError(
+                f"{title} found no space left on the disk of {place}, so nothing of it was kept; "
+                "make room and export again."
+            ) from error
+        raise ExportError(f"{title} failed, so nothing of it was kept: {error}.") from error
+
+
+@contextmanager
+def _written_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `folder`; rename it once the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        temporary.mkdir()
+        yield temporary
+        for each in (*(path for path in temporary.rglob("*") if path.is_dir()), temporary):
+            _sync_folder(each)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _list_files(version: VersionContent, chosen: Format, folder: Path) -> ExportedFiles:
+    """Sync and hash every file, and write the listing."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files = tuple(_listed(name, paths[name], chosen) for name in sorted(paths))
+    listed = ExportedFiles(chosen.name, version.dataset, version.number, files_hash(files), files)
+    with (folder / LISTING).open("w", encoding="utf-8") as out:
+        json.dump(asdict(listed), out, indent=1)
+        out.write("\n")
+        out.flush()
+        os.fsync(out.fileno())
+    return listed
+
+
+def _listed(name: str, path: Path, chosen: Format) -> ExportedFile:
+    digest, length = hashlib.sha256(), 0
+    with path.open("rb+") as written:
+        while block := written.read(_BLOCK):
+            digest.update(block)
+            length += len(block)
+        os.fsync(written.fileno())
+    return ExportedFile(name, length, digest.hexdigest(), chosen.is_media(PurePosixPath(name)))
+
+
+def files_hash(files: tuple[ExportedFile, ...]) -> str:
+    """The content hash of an export: SHA-256 in hex over the list of its files."""
+    text = json.dumps([asdict(each) for each in files], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The samples and the content of a dataset version."""

@@ -1,0 +1,50 @@
+"""What every export needs to know of a dataset version."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from factory_pipeline.datasets.model.sample import Sample
+
+SPLITS = ("train", "test", "validation")
+
+
+class VersionContent(Protocol):
+    """The content of a dataset version; nothing here depends on when or where it is read."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+
+    @property
+    def number(self) -> str:
+        """Such as `1.0.4`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order in which they were asked for: the order of the classes in every export."""
+
+    @property
+    def values(self) -> Mapping[str, int]:
+        """The class value of each label in `Sample.mask`."""
+
+    @property
+    def modalities(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the bands by modality; the first modality is the one that a format of one image takes."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Samples by split, augmented copies counted."""
+
+    @property
+    def dated(self) -> datetime | None:
+        """The latest time of its items, for formats that want a date; None where no item has one."""
+
+    def samples(self, split: str) -> Iterator[Sample]:
+        """The samples of a split by name, each followed by its augmented copies; one at a time in memory."""
+
+
+def all_samples(version: VersionContent) -> Iterator[Sample]:
+    """The samples of every split, in the order of SPLITS."""
+    for split in SPLITS:
+        yield from version.samples(split)

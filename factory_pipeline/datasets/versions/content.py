@@ -1,0 +1,141 @@
+"""A version opened: its samples one by one, with masks composed and augmented copies beside them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from factory_pipeline.datalake.registry.records import VersionState
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datasets.augment.apply import copies_per_sample, with_copies
+from factory_pipeline.datasets.model.sample import Sample
+from factory_pipeline.datasets.model.version_content import SPLITS
+from factory_pipeline.datasets.versions.compose_sample import sample_of
+from factory_pipeline.datasets.versions.manifest import check_manifest, read_header, read_rows, scan_manifest
+from factory_pipeline.datasets.versions.media import MediaReader
+from factory_pipeline.datasets.versions.request import augmentations_of
+from factory_pipeline.errors import LakeError
+from factory_pipeline.storage.layout import FactoryHome
+
+TRAIN = SPLITS[0]
+THREADS = min(4, os.cpu_count() or 1)
+"""That make augmented copies; about twice as many copies are in memory."""
+
+
+class ManifestContent:
+    """What a manifest and the rasters that it points to hold; a `lake.content.VersionContent`.
+
+    Rasters are read while samples are iterated, and must be what they were when the version was made. Close
+    it, or use it in a `with` block, to close the HDF5 files that it opened.
+    """
+
+    def __init__(self, home: FactoryHome, manifest: Path, dataset: str, number: str) -> None:
+        """Read the header of a manifest; `open_content` is the usual way.
+
+        Raises:
+            LakeError: the manifest is missing or broken.
+        """
+        self._manifest = manifest
+        self._dataset = dataset
+        self._number = number
+        self._header = read_header(manifest)
+        self._augmentations = augmentations_of(self._header.augmentations)
+        self._reader = MediaReader(home)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the HDF5 files that were opened; they are opened again where needed."""
+        self._reader.close()
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self._dataset
+
+    @property
+    def number(self) -> str:
+        """Such as `1.0.4`."""
+        return self._number
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 in hex of the version; what augmented copies are drawn from."""
+        return self._header.content_hash
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of the classes."""
+        return self._header.labels
+
+    @property
+    def values(self) -> Mapping[str, int]:
+        """The class value of each label."""
+        return self._header.values
+
+    @property
+    def modalities(self) -> Mapping[str, tuple[str, ...]]:
+        """The bands that most items have, by modality; the modality that most items have comes first."""
+        return self._header.modalities
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """Samples by split, augmented copies counted."""
+        return dict(self._header.items) | {TRAIN: self._header.items[TRAIN] + self._copies()}
+
+    @property
+    def dated(self) -> datetime | None:
+        """The latest time of an item; None where none has one."""
+        return self._header.dated
+
+    def samples(self, split: str) -> Iterator[Sample]:
+        """The samples of a split by name, each followed by its augmented copies; few at a time in memory.
+
+        Raises:
+            LakeError: a raster is missing, was changed after the version was made, or does not fit its item.
+        """
+        originals = self._originals(split)
+        if split != TRAIN or not self._augmentations:
+            return originals
+        return with_copies(originals, self._augmentations, self.content_hash, THREADS)
+
+    def _originals(self, split: str) -> Iterator[Sample]:
+        for rows in read_rows(self._manifest):
+            for row in rows.filter(pl.col("split") == split).iter_rows(named=True):
+                yield sample_of(row, self.values, self._reader)
+
+    def _copies(self) -> int:
+        """How many augmented copies there are: colours are changed only where they are known."""
+        if not self._augmentations:
+            return 0
+        has_rgb = pl.col("media").list.eval(pl.element().struct.field("rgb").is_not_null()).list.any()
+        train = scan_manifest(self._manifest).filter(pl.col("split") == TRAIN)
+        coloured = train.select(has_rgb.sum()).collect(engine="streaming").item()
+        others = self._header.items[TRAIN] - coloured
+        return coloured * copies_per_sample(self._augmentations) + others * copies_per_sample(
+            self._augmentations, has_rgb=False
+        )
+
+
+def open_content(registry: Registry, home: FactoryHome, version_id: str) -> ManifestContent:
+    """Open a ready version; hold it by `Registry.reading` or `Registry.exporting` meanwhile.
+
+    Raises:
+        RegistryError: there is no such version.
+        LakeError: it is not ready, or its manifest is missing, broken or not that of its content hash.
+    """
+    version = registry.version(version_id)
+    if version.state is not VersionState.READY:
+        raise LakeError(f"Version {version_id} ({version.number}) is {version.state}, so it has no content.")
+    dataset = registry.dataset(version.dataset_id)
+    manifest = home.version(version_id).manifest
+    check_manifest(manifest, version.content_hash)
+    return ManifestContent(home, manifest, dataset.name, version.number)

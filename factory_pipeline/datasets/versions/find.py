@@ -1,0 +1,165 @@
+"""Finding what a user names: by its id, by the beginning of the id, or by its name.
+
+A name counts before the beginning of an id. What fits several is refused with a list of them, what fits
+nothing with the names that are nearest.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from factory_pipeline.datalake.registry.records import Collection, Dataset, Version, VersionState
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datasets.versions.partition_keys import version_of
+from factory_pipeline.errors import ArgumentError, RegistryError
+
+SHORTEST_PREFIX = 8
+"""Digits of an id that are enough where no other id begins with them."""
+MOST_NAMED = 10
+"""Collections, operations or versions that a message lists."""
+_PREFIX = re.compile(f"[0-9a-f]{{{SHORTEST_PREFIX},}}")
+
+Found = TypeVar("Found", Collection, Dataset, Version)
+
+
+def find_collection(registry: Registry, text: str, argument: str = "collection_id") -> Collection:
+    """The living collection that a user names.
+
+    Raises:
+        ArgumentError: none has this id or name, or several have.
+    """
+    living = registry.collections()
+    told = {each.id: f"{each.id} ({each.name!r})" for each in living}
+    fitting = (
+        [each for each in living if each.id == text]
+        or [each for each in living if each.name == text]
+        or _beginning_with(text, living)
+    )
+    if fitting:
+        return _only(argument, text, fitting, told, "collections")
+    if not living:
+        raise ArgumentError(argument, text, "the data lake has no collection yet; build or upload one first")
+    names = {name: told[each.id] for each in living for name in (each.id, each.name)}
+    raise ArgumentError(
+        argument, text, f"it must be the name or id of a collection, such as {listed_nearest(text, names)}"
+    )
+
+
+def find_dataset(registry: Registry, text: str, argument: str = "dataset") -> Dataset:
+    """The dataset that a user names; one that is deleted is found by its whole id.
+
+    Raises:
+        ArgumentError: none has this id or name, or several have.
+    """
+    try:
+        return registry.dataset(text)
+    except RegistryError:
+        living = registry.datasets()
+    told = {each.id: f"{each.id} ({each.name!r})" for each in living}
+    if fitting := _beginning_with(text, living):
+        return _only(argument, text, fitting, told, "datasets")
+    there = listed_nearest(text, {each.name: repr(each.name) for each in living})
+    raise ArgumentError(
+        argument,
+        text,
+        f"there is no dataset of this name or id; there are {there}" if there else "there is no dataset yet",
+    )
+
+
+def find_version(
+    registry: Registry, text: str, argument: str = "version_id", *, of_several: bool = True
+) -> Version:
+    """The version that a user names: by id, as `name@1.0.0`, or by the name of a dataset.
+
+    A dataset's name means its latest version. The key of a partition, which ends in `@<id>`, is an id too.
+
+    Args:
+        registry: where to look.
+        text: what the user gives.
+        argument: its name, for the message.
+        of_several: False refuses the name of a dataset that has several versions, for calls that destroy.
+
+    Raises:
+        ArgumentError: there is no such version, or several fit.
+    """
+    version_id = text if text in registry.version_ids() else version_of(text)
+    if version_id in registry.version_ids():
+        return registry.version(version_id)
+    datasets = registry.datasets()
+    ready = {
+        dataset.id: [each for each in registry.versions(dataset.id) if each.state is VersionState.READY]
+        for dataset in datasets
+    }
+    numbered = {
+        f"{dataset.name}@{version.number}": version for dataset in datasets for version in ready[dataset.id]
+    }
+    names = {version.id: name for name, version in numbered.items()}
+    for dataset in datasets:
+        if text in (dataset.name, dataset.id) and ready[dataset.id]:
+            latest = ready[dataset.id]
+            if len(latest) > 1 and not of_several:
+                there = listed(repr(names[each.id]) for each in latest)
+                raise ArgumentError(
+                    argument, text, f"this dataset has several versions, so name one: {there}"
+                )
+            return latest[-1]
+    if text in numbered:
+        return numbered[text]
+    told = {each.id: f"{each.id} ({names[each.id]!r})" for each in numbered.values()}
+    if fitting := _beginning_with(text, list(numbered.values())):
+        return _only(argument, text, fitting, told, "versions")
+    near = {name: repr(name) for name in numbered} | {
+        each.name: repr(each.name) for each in datasets if ready[each.id]
+    }
+    there = f", such as {listed_nearest(text, near)}" if near else ", and there is none yet"
+    raise ArgumentError(
+        argument,
+        text,
+        f"it must be the id of a version of a dataset, a dataset's name, or both as in 'name@1.0.0'{there}",
+    )
+
+
+def by_prefix(text: str, ids: Iterable[str]) -> list[str]:
+    """The ids that begin with a text, if that is long enough to be meant as the beginning of one."""
+    return [each for each in ids if each.startswith(text)] if _PREFIX.fullmatch(text) else []
+
+
+def listed_nearest(text: str, names: Mapping[str, str]) -> str:
+    """What may be meant by a text, for a message: the nearest names, or all where none is near.
+
+    Args:
+        text: what was given.
+        names: what is told of each name.
+    """
+    return listed(dict.fromkeys(names[name] for name in _near(text, names) or names))
+
+
+def nearest_first(text: str, names: Iterable[str]) -> list[str]:
+    """Names, and before all others those that may be meant by a text."""
+    there = list(names)
+    return list(dict.fromkeys([*_near(text, there), *there]))
+
+
+def _near(text: str, names: Iterable[str]) -> list[str]:
+    lower = {name.lower(): name for name in names}
+    return [lower[each] for each in difflib.get_close_matches(text.lower(), lower, n=3)]
+
+
+def listed(values: Iterable[str]) -> str:
+    """The first of many, for a message."""
+    all_of_them = list(values)
+    more = len(all_of_them) - MOST_NAMED
+    return ", ".join(all_of_them[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _beginning_with(text: str, living: Sequence[Found]) -> list[Found]:
+    fitting = set(by_prefix(text, [each.id for each in living]))
+    return [each for each in living if each.id in fitting]
+
+
+def _only(argument: str, text: str, fitting: Sequence[Found], told: Mapping[str, str], kind: str) -> Found:
+    if len(fitting) > 1:
+        there = listed(told[each.id] for each in fitting)
+        raise ArgumentError(argument, text, f"it may be any of several {kind}, so give the id: {there}")
+    return fitting[0]

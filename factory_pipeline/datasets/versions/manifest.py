@@ -1,0 +1,268 @@
+"""The manifest of a version: its items with splits and annotations, in Parquet, and what they add up to.
+
+The content hash is SHA-256 over every item, the labels with their values and the augmentations. Ids of the
+registry and places of files are left out of it where a file is known by its hash, so that the same version
+made in another home has the same one.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from factory_pipeline.datalake.tables.annotations import objects_by_label
+from factory_pipeline.datalake.tables.content_hash import RowsHash
+from factory_pipeline.datalake.tables.schemas import MANIFEST_SCHEMA, AnnotationType
+from factory_pipeline.datasets.model.version_content import SPLITS
+from factory_pipeline.datasets.versions.class_values import class_values
+from factory_pipeline.errors import LakeError
+from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.parquet import ParquetBatches
+
+HEADER = "factory-version"
+"""Key of the header in the metadata of the Parquet file."""
+READ_ROWS = 256
+"""Rows that are read at once."""
+
+_ELEMENT = pl.element().struct.field
+
+
+def raster_alone(raster: pl.Expr, *others: str) -> pl.Expr:
+    """A raster by its hash, and one without a hash by its place, with other fields of it; null stays null."""
+    field = raster.struct.field
+    unhashed = field("sha256").is_null()
+    places = [pl.when(unhashed).then(field(name)).alias(name) for name in ("path", "member", "row")]
+    return pl.when(raster.is_not_null()).then(pl.struct(*places, *(field(name) for name in others)))
+
+
+HASHED_ANNOTATIONS = pl.col("annotations").list.eval(
+    pl.struct(
+        *(_ELEMENT(name) for name in ("source", "type", "label", "bbox", "rings")),
+        raster_alone(_ELEMENT("raster"), "value", "nodata", "sha256").alias("raster"),
+        *(_ELEMENT(name) for name in ("confidence", "metadata", "attributes")),
+    )
+)
+"""What an annotation says, whatever its operation is called and wherever its raster lies."""
+_HASHED_MEDIA = pl.col("media").list.eval(
+    raster_alone(pl.element(), "modality", "bands", "rgb", "dtype", "nodata", "sha256")
+)
+_HASHED = (pl.exclude("collection", "geometry", "media", "annotations"), _HASHED_MEDIA, HASHED_ANNOTATIONS)
+
+
+@dataclass(frozen=True)
+class ManifestHeader:
+    """What is known of a version as a whole."""
+
+    content_hash: str
+    """SHA-256 in hex."""
+    labels: tuple[str, ...]
+    """In the order of the classes."""
+    values: Mapping[str, int]
+    """The class value of each label."""
+    modalities: Mapping[str, tuple[str, ...]]
+    """The bands that most items have, by modality; the modality that most items have comes first."""
+    augmentations: tuple[Mapping[str, Any], ...]
+    """As they were asked for."""
+    items: Mapping[str, int]
+    """Items by split."""
+    annotations: Mapping[str, int]
+    """Annotations by label."""
+    dated: datetime | None
+    """The latest time of an item."""
+
+
+def write_manifest(
+    path: Path, chunks: Iterable[pl.DataFrame], labels: tuple[str, ...], augmentations: list[dict[str, Any]]
+) -> ManifestHeader:
+    """Write a manifest whole or not at all; the same rows give the same bytes.
+
+    Args:
+        path: of the manifest.
+        chunks: rows in MANIFEST_SCHEMA, ordered by `name` throughout.
+        labels: in the order of the classes.
+        augmentations: as JSON.
+    """
+    tally = _Tally(labels, augmentations)
+    with atomic_write(path) as temporary, ParquetBatches(temporary) as file:
+        for chunk in chunks:
+            rows = chunk.select(list(MANIFEST_SCHEMA)).cast(pl.Schema(MANIFEST_SCHEMA))
+            file.append(rows)
+            tally.add(rows)
+        header = tally.header()
+        file.describe({HEADER: asdict(header) | {"dated": header.dated and header.dated.isoformat()}})
+    return header
+
+
+def read_header(path: Path) -> ManifestHeader:
+    """What is known of a version as a whole.
+
+    Raises:
+        LakeError: the manifest is missing, broken or no manifest.
+    """
+    with _plainly(path):
+        stored = (pq.read_metadata(path).metadata or {}).get(HEADER.encode())
+    if stored is None:
+        raise LakeError(f"The file {path} is no manifest of a dataset version: it has no header.")
+    try:
+        values = json.loads(stored)
+        return ManifestHeader(
+            content_hash=values["content_hash"],
+            labels=tuple(values["labels"]),
+            values=values["values"],
+            modalities={modality: tuple(bands) for modality, bands in values["modalities"].items()},
+            augmentations=tuple(values["augmentations"]),
+            items=values["items"],
+            annotations=values["annotations"],
+            dated=datetime.fromisoformat(values["dated"]) if values["dated"] else None,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LakeError(f"The manifest {path} has a header that can't be read: {error!r}.") from error
+
+
+def check_header(path: Path, content_hash: str | None) -> ManifestHeader:
+    """Return the header of a manifest, which must name the content hash of its version; rows are not read.
+
+    Raises:
+        LakeError: the manifest is missing, broken, or of another content.
+    """
+    header = read_header(path)
+    if header.content_hash != content_hash:
+        raise _changed(path, header.content_hash, content_hash)
+    return header
+
+
+def check_manifest(path: Path, content_hash: str | None) -> ManifestHeader:
+    """Read a whole manifest and compare what it holds with the content hash of its version.
+
+    Whatever uses the rows of a version calls this first: a manifest that was changed would give another
+    dataset under the number of this one.
+
+    Args:
+        path: of the manifest.
+        content_hash: as the registry has it.
+
+    Returns:
+        Its header, which agrees with its rows.
+
+    Raises:
+        LakeError: the manifest is missing, broken, or of another content.
+    """
+    header = check_header(path, content_hash)
+    tally = _Tally(header.labels, [dict(each) for each in header.augmentations])
+    for rows in read_rows(path):
+        tally.add(rows)
+    found = tally.header()
+    if found != header:
+        raise _changed(path, found.content_hash, content_hash)
+    return header
+
+
+def _changed(path: Path, found: str, expected: str | None) -> LakeError:
+    differs = (
+        "" if found == expected else f" (its content hash is {found[:12]}..., not {str(expected)[:12]}...)"
+    )
+    return LakeError(
+        f"The manifest {path} was changed after its version was made{differs}; put the former one back, or"
+        " delete the version and make it again."
+    )
+
+
+def scan_manifest(path: Path) -> pl.LazyFrame:
+    """The rows of a manifest, lazily.
+
+    Raises:
+        LakeError: the manifest is missing.
+    """
+    if not path.exists():
+        raise LakeError(f"The manifest {path} is missing; its version can't be read.")
+    return pl.scan_parquet(path).cast(pl.Schema(MANIFEST_SCHEMA))
+
+
+def read_rows(path: Path, *columns: str) -> Iterator[pl.DataFrame]:
+    """The rows of a manifest in its order, few at a time.
+
+    Args:
+        path: of the manifest.
+        columns: those that are read; all if none is named.
+
+    Raises:
+        LakeError: the manifest is missing or broken.
+    """
+    with _plainly(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(READ_ROWS, columns=list(columns) or None):
+            rows = pl.DataFrame(pl.from_arrow(batch))
+            yield rows.cast({name: MANIFEST_SCHEMA[name] for name in rows.columns})
+
+
+@contextmanager
+def _plainly(path: Path) -> Iterator[None]:
+    """Say in one sentence that a manifest can't be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise LakeError(f"The manifest {path} is missing; its version can't be read.") from None
+    except (OSError, pa.ArrowException) as error:
+        raise LakeError(f"The manifest {path} can't be read: {error}.") from error
+
+
+class _Tally:
+    """What the rows of a manifest add up to."""
+
+    def __init__(self, labels: tuple[str, ...], augmentations: list[dict[str, Any]]) -> None:
+        self._labels = labels
+        self._augmentations = augmentations
+        self._hash = RowsHash("dataset version")
+        self._items: Counter[str] = Counter()
+        self._annotations: Counter[str] = Counter()
+        self._values: dict[str, set[int]] = defaultdict(set)
+        self._bands: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
+        self._dated: datetime | None = None
+
+    def add(self, rows: pl.DataFrame) -> None:
+        self._hash.update(rows.select(_HASHED))
+        self._items.update(dict(rows.group_by("split").len().iter_rows()))
+        exploded = rows.select("name", "annotations").explode("annotations", empty_as_null=False)
+        annotations = exploded.unnest("annotations")
+        counts = objects_by_label(annotations.lazy(), "name", "operation").collect()
+        self._annotations.update(dict(counts.iter_rows()))
+        masks = annotations.filter(pl.col("type") == AnnotationType.MASK)
+        for label, value in (
+            masks.select("label", pl.col("raster").struct.field("value")).unique().iter_rows()
+        ):
+            self._values[label].add(value)
+        media = rows.select(pl.col("media").explode(empty_as_null=False).struct.unnest())
+        alike = media.group_by("modality", "bands", maintain_order=True).len()
+        for modality, bands, count in alike.iter_rows():
+            self._bands[modality][tuple(bands)] += count
+        latest = rows["datetime"].max()
+        if isinstance(latest, datetime):
+            self._dated = max(latest, self._dated or latest)
+
+    def header(self) -> ManifestHeader:
+        values = class_values(self._labels, self._values)
+        classes = [{"label": label, "value": values[label]} for label in self._labels]
+        self._hash.update(pl.DataFrame(classes))
+        self._hash.update(pl.DataFrame({"augmentations": [json.dumps(self._augmentations, sort_keys=True)]}))
+        # Sorting is stable: modalities that equally many items have stay in the order of the first item's.
+        modalities = sorted(self._bands, key=lambda modality: -self._bands[modality].total())
+        return ManifestHeader(
+            content_hash=self._hash.hexdigest(),
+            labels=self._labels,
+            values=values,
+            modalities={
+                modality: max(self._bands[modality], key=lambda bands: (self._bands[modality][bands], bands))
+                for modality in modalities
+            },
+            augmentations=tuple(self._augmentations),
+            items={split: self._items[split] for split in SPLITS},
+            annotations={label: self._annotations[label] for label in self._labels},
+            dated=self._dated,
+        )

@@ -1,0 +1,165 @@
+"""What a version will hold: its items, their names and splits, its labels. Nothing is written here.
+
+A call that can't be met fails here, so the same plan tells before any work starts whether it can.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Self
+
+import polars as pl
+
+from factory_pipeline.datalake.registry.records import Version
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datasets.augment.apply import SUFFIXES
+from factory_pipeline.datasets.versions.assign_splits import Division, assign_splits
+from factory_pipeline.datasets.versions.candidates import candidates, meant_operations, resolve_collections
+from factory_pipeline.datasets.versions.collection_tables import CollectionTables
+from factory_pipeline.datasets.versions.find import find_version
+from factory_pipeline.datasets.versions.item_names import unique_names
+from factory_pipeline.datasets.versions.manifest import check_manifest, scan_manifest
+from factory_pipeline.datasets.versions.request import VersionRequest
+from factory_pipeline.datasets.versions.select_annotations import AnnotationChoice
+from factory_pipeline.datasets.versions.select_items import ItemSelection, chosen_by, items_of_source, unite
+from factory_pipeline.errors import ArgumentError
+from factory_pipeline.storage.layout import FactoryHome
+
+
+@dataclass(frozen=True)
+class VersionPlan:
+    """A version that can be made."""
+
+    request: VersionRequest
+    """With ids where the user gave names, and with the labels where all were asked for."""
+    collections: dict[str, CollectionTables]
+    """Those of the items and annotations, by id."""
+    holds: frozenset[str]
+    """Ids of the collections that can't be deleted before the version."""
+    annotations: AnnotationChoice
+    items: pl.DataFrame
+    """`name`, `split`, `collection`, `id` of the items."""
+    division: Division
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The version that is updated."""
+
+    version: Version
+    manifest: pl.LazyFrame
+    labels: tuple[str, ...]
+    collections: dict[str, CollectionTables]
+    """Those of its items and annotations, by id."""
+
+    @classmethod
+    def of(cls, registry: Registry, home: FactoryHome, version: Version) -> Self:
+        path = home.version(version.id).manifest
+        collections = [registry.collection(each) for each in registry.version_collections(version.id)]
+        tables = {each.id: CollectionTables.of(registry, home, each) for each in collections}
+        labels = check_manifest(path, version.content_hash).labels
+        return cls(version, scan_manifest(path), labels, tables)
+
+    def item_collections(self) -> list[str]:
+        """The ids of the collections that its items are from."""
+        return self.manifest.select(pl.col("collection").unique()).collect()["collection"].to_list()
+
+
+def check_version(registry: Registry, home: FactoryHome, request: VersionRequest) -> None:
+    """See that a version can be made as it is asked for; reads the lake and writes nothing.
+
+    Raises:
+        ArgumentError: a collection, operation, label or version is not there, no item matches, or the name of
+            the new dataset is taken.
+        LakeError: a table of the lake is missing or broken.
+        RegistryError: the source version is on its way out.
+    """
+    if request.dataset_name is not None and any(
+        each.name == request.dataset_name for each in registry.datasets()
+    ):
+        raise ArgumentError(
+            "dataset_name",
+            request.dataset_name,
+            "this name is taken; give another one, or make a new version of that dataset",
+        )
+    with planned_version(registry, home, request):
+        pass
+
+
+@contextmanager
+def planned_version(registry: Registry, home: FactoryHome, request: VersionRequest) -> Iterator[VersionPlan]:
+    """The plan of a version; inside the block nobody deletes the version that is updated.
+
+    Raises:
+        ArgumentError: a collection, operation, label or version is not there, or no item matches.
+        LakeError: a table of the lake is missing or broken.
+        RegistryError: the source version is on its way out.
+    """
+    if request.source_version_id is None:
+        yield _plan(registry, home, request, None)
+        return
+    found = find_version(registry, request.source_version_id, "dataset_version_id")
+    with registry.reading(found.id) as version:
+        yield _plan(registry, home, request, _Source.of(registry, home, version))
+
+
+def _plan(
+    registry: Registry, home: FactoryHome, request: VersionRequest, source: _Source | None
+) -> VersionPlan:
+    within = source.item_collections() if source is not None and request.within_source else []
+    meant = resolve_collections(registry, home, request, within)
+    known = (source.collections if source is not None else {}) | {each.collection.id: each for each in meant}
+    request = replace(
+        request,
+        source_version_id=None if source is None else source.version.id,
+        collection_id=None if request.collection_id is None else meant[0].collection.id,
+        operation_list=meant_operations(request, list(known.values())),
+    )
+    chosen = chosen_by(request, candidates(registry, home, request, meant))
+    if source is not None:
+        chosen = pl.concat([items_of_source(source.manifest), chosen])
+    selection = unite(chosen)
+    annotations = _annotations(request, known, selection, source)
+    if not request.labels:
+        request = replace(request, labels=annotations.all_labels())
+        annotations = replace(annotations, request=request)
+    annotations.check_labels()
+    split, division = _divided(selection, request)
+    return VersionPlan(
+        request=request,
+        collections=known,
+        holds=frozenset([*selection.members["collection"].unique(), *(source.collections if source else ())]),
+        annotations=annotations,
+        items=selection.items.select(_names(selection, request), split, "collection", "id"),
+        division=division,
+    )
+
+
+def _annotations(
+    request: VersionRequest,
+    collections: dict[str, CollectionTables],
+    selection: ItemSelection,
+    source: _Source | None,
+) -> AnnotationChoice:
+    if source is None:
+        return AnnotationChoice(request, collections, selection.members)
+    return AnnotationChoice(request, collections, selection.members, source.manifest, source.labels)
+
+
+def _names(selection: ItemSelection, request: VersionRequest) -> pl.Series:
+    items = selection.items
+    names = unique_names(
+        items["id"].to_list(),
+        items["content"].to_list(),
+        items["name"].to_list(),
+        [f"-{suffix}" for suffix in SUFFIXES.values()] if request.augmentations else (),
+    )
+    return pl.Series("name", names, dtype=pl.String)
+
+
+def _divided(selection: ItemSelection, request: VersionRequest) -> tuple[pl.Series, Division]:
+    """The split of every item, and what became of those that had one."""
+    earlier = selection.items["split"]
+    kept = earlier if request.keep_splits else pl.Series("split", [None] * len(earlier), dtype=pl.String)
+    split = assign_splits(selection.items.select("content", kept=kept), request.split_info)
+    return split, Division.of(split, earlier, request.split_info)

@@ -1,0 +1,1 @@
+"""Headers, pixels, statistics and overlap of rasters."""

@@ -1,0 +1,276 @@
+"""What the header of an image file says: its size, bands, data type, no data and place on the ground."""
+
+import io
+import math
+import re
+import threading
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import polars as pl
+import rasterio
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+from rasterio.enums import Interleaving
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery.orientation import SIDES_SWAPPED, read_orientation
+from factory_pipeline.storage.seekable import PositionedFile
+
+DRIVERS = ("GTiff", "PNG", "JPEG")
+"""GDAL drivers that are tried in turn; each recognises its own format. No other driver is used: some open
+addresses and files that an upload names."""
+GDAL_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+}
+"""Read the file alone, none beside it, and fail where it is cut off: GDAL's fast path for PNG returns unset
+memory for the missing rows without an error, and libjpeg only warns and fills them with grey."""
+
+FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "name": pl.String,
+    "role": pl.String,
+    "suffix": pl.String,
+    "stem": pl.String,
+    "bytes": pl.Int64,
+    "format": pl.String,
+    "width": pl.Int64,
+    "height": pl.Int64,
+    "bands": pl.Int64,
+    "dtype": pl.String,
+    "image_bytes": pl.Int64,
+    "block_bytes": pl.Int64,
+    "nodata": pl.Float64,
+    "crs": pl.String,
+    "epsg": pl.Int64,
+    "transform": pl.List(pl.Float64),
+    "bounds": pl.List(pl.Float64),
+    "band_names": pl.List(pl.String),
+    "orientation": pl.Int64,
+    "error": pl.String,
+}
+"""One row per image or label; the columns after `bytes` are those of Header, null where it can't be read."""
+
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a file is for."""
+
+    role: str
+    """IMAGE or LABEL."""
+    suffix: str
+    stem: str
+    """The file's name less the suffix, behind the folders that tell it from others of its name."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself; all None but `error` where it can't be read."""
+
+    format: str | None = None
+    """GDAL's name of the format."""
+    width: int | None = None
+    height: int | None = None
+    bands: int | None = None
+    dtype: str | None = None
+    """Data type of all bands; the types joined by commas where bands differ."""
+    image_bytes: int | None = None
+    """Bytes of all its pixels once they are decoded."""
+    block_bytes: int | None = None
+    """Bytes of the pixels that a decoder decodes at once: a strip or tile of a TIFF, else the whole image."""
+    nodata: float | None = None
+    crs: str | None = None
+    """`EPSG:...`, or WKT where there is no code."""
+    epsg: int | None = None
+    transform: tuple[float, ...] | None = None
+    """a, b, c, d, e, f of the affine map from column and row to the CRS; None without georeference."""
+    bounds: tuple[float, ...] | None = None
+    """West, south, east, north in degrees; None without georeference."""
+    band_names: tuple[str | None, ...] | None = None
+    """Descriptions of the bands."""
+    orientation: int | None = None
+    """Of EXIF or TIFF, 2 to 8, where the picture must be turned; size is that of the upright picture."""
+    error: str | None = None
+    """Why the header can't be read."""
+
+
+MOST_BYTES = 2**63 - 1
+"""What a column of the table can hold; a header may declare more."""
+SMALL_BYTES = 8 << 10
+"""A file up to this size is read whole for its header: that is faster, and rasterio loses some 300 bytes of
+memory with each Python opener, which adds up where there are very many files."""
+NO_IMAGE = Header(error="it is not a readable TIFF, PNG or JPEG")
+NOT_RECOGNISED = "not recognized as being in a supported file format"
+"""What GDAL says where a file is not of the driver's format."""
+GDAL_ERRORS = (RasterioError, ValueError, TypeError)
+"""What opening a file with a broken header raises."""
+
+
+class _Handle(PositionedFile):
+    """A file as GDAL opens it, more than once: it has its own position, and closing it closes nothing.
+
+    An error can't pass through GDAL; it is kept, and GDAL meets the end of the file.
+    """
+
+    def __init__(self, file: IO[bytes], errors: list[Exception]) -> None:
+        super().__init__(file.seek(0, io.SEEK_END))
+        self._file = file
+        self._errors = errors
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            self._file.seek(self._position)
+            data = self._file.read(size)
+        except (OSError, OnboardingError) as error:
+            self._errors.append(error)
+            return b""
+        self._position += len(data)
+        return data
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """The header of an image, of which no more is read than GDAL asks for.
+
+    Args:
+        file: seekable.
+
+    Raises:
+        OnboardingError: what reading the file raised; an OSError makes a Header with an error instead.
+    """
+    errors: list[Exception] = []
+    header = NO_IMAGE
+    for driver in DRIVERS:
+        header = _read_with(driver, file, errors)
+        for error in errors:
+            if isinstance(error, OnboardingError):
+                raise error
+            return Header(error=str(error))
+        if header is not NO_IMAGE:
+            break
+    return header
+
+
+_one_opener = threading.Lock()
+"""rasterio keeps Python openers in a table of the process that is not made for threads."""
+
+
+def _read_with(driver: str, file: IO[bytes], errors: list[Exception]) -> Header:
+    """The header as one driver reads it; NO_IMAGE where the file is not of its format."""
+    name = f"{id(file):x}"
+    handle = _Handle(file, errors)
+    try:
+        if handle.seek(0, io.SEEK_END) <= SMALL_BYTES:
+            handle.seek(0)
+            content = handle.read()
+            if not content:
+                return NO_IMAGE
+            with (
+                rasterio.Env(**GDAL_OPTIONS),
+                MemoryFile(content, filename=name) as memory,
+                memory.open(driver=driver) as image,
+            ):
+                return _header_of(image, handle)
+        with (
+            _one_opener,
+            rasterio.Env(**GDAL_OPTIONS),
+            rasterio.open(name, driver=driver, opener=lambda *_, **__: _Handle(file, errors)) as image,
+        ):
+            return _header_of(image, handle)
+    except GDAL_ERRORS as error:
+        return _broken(error, rf"(/vsi\w+/)?([\w-]+/)?{name}")
+
+
+def open_image(path: Path) -> tuple[Header, rasterio.DatasetReader | None]:
+    """The header of an image of this machine, and the image opened; None where the header can't be read."""
+    header = NO_IMAGE
+    for driver in DRIVERS:
+        try:
+            image = rasterio.open(path, driver=driver)
+            with path.open("rb") as file:
+                return _header_of(image, file), image
+        except GDAL_ERRORS as error:
+            header = _broken(error, re.escape(str(path)))
+        if header is not NO_IMAGE:
+            break
+    return header, None
+
+
+def _broken(error: Exception, name: str) -> Header:
+    """The header of a file that GDAL, which calls it by names of this pattern, can't read."""
+    if NOT_RECOGNISED in str(error):
+        return NO_IMAGE
+    reason = re.sub(name, "the file", str(error)).strip().rstrip(".")
+    return Header(error=reason or "its header is broken")
+
+
+def _header_of(image: Any, file: IO[bytes] | _Handle) -> Header:
+    wkt = image.crs.to_wkt() if image.crs else None
+    crs, epsg = _crs_and_code(wkt) if wkt else (None, None)
+    placed = not image.transform.is_identity
+    nodata = image.nodata
+    pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in image.dtypes)
+    orientation = read_orientation(image, file)  # type: ignore[arg-type]
+    size = (image.width, image.height)
+    width, height = size[::-1] if orientation in SIDES_SWAPPED else size
+    return Header(
+        format=image.driver,
+        width=width,
+        height=height,
+        bands=image.count,
+        dtype=",".join(dict.fromkeys(image.dtypes)),
+        image_bytes=min(image.width * image.height * pixel_bytes, MOST_BYTES),
+        block_bytes=min(_block_pixels(image) * pixel_bytes, MOST_BYTES),
+        nodata=None if nodata is None else float(nodata),
+        crs=crs,
+        epsg=epsg,
+        transform=tuple(image.transform)[:6] if placed else None,
+        bounds=_degrees(wkt, tuple(image.bounds)) if placed and wkt else None,
+        band_names=tuple(image.descriptions),
+        orientation=orientation,
+    )
+
+
+def _block_pixels(image: Any) -> int:
+    """Pixels that are decoded at once, of all bands where the file keeps these together, else of one."""
+    if image.driver != "GTiff":
+        return image.width * image.height
+    rows, columns = max(image.block_shapes, key=math.prod)
+    together = image.interleaving is Interleaving.pixel
+    return rows * columns if together else -(-rows * columns // image.count)
+
+
+@lru_cache(maxsize=64)
+def _crs_and_code(wkt: str) -> tuple[str, int | None]:
+    epsg = rasterio.crs.CRS.from_wkt(wkt).to_epsg()
+    return (f"EPSG:{epsg}" if epsg else wkt), epsg
+
+
+@lru_cache(maxsize=64)
+def _to_degrees(wkt: str) -> Transformer:
+    return Transformer.from_crs(CRS.from_wkt(wkt), 4326, always_xy=True)
+
+
+def _degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
+    left, bottom, right, top = bounds
+    try:
+        found = _to_degrees(wkt).transform_bounds(
+            min(left, right), min(bottom, top), max(left, right), max(bottom, top)
+        )
+    except ProjError:
+        return None
+    return tuple(found) if all(map(math.isfinite, found)) else None
+
+
+def file_row(name: str, role: Role, size: int, header: Header) -> dict[str, Any]:
+    """A row of FILE_SCHEMA."""
+    return {"name": name, "bytes": size, **vars(role), **vars(header)}

@@ -1,0 +1,75 @@
+"""Gathering what is found in many files: threads that don't run ahead, tables that grow part by part.
+
+A row as a dictionary takes some ten times the memory that it has in a frame, and a table of all files has no
+place in memory at all: it is written to disk as it grows, and read column by column.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.parquet import ParquetBatches
+
+ROWS_AT_ONCE = 2_000
+
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
+
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
+
+
+def in_order(task: Callable[[_Given], _Found], given: Iterable[_Given], workers: int) -> Iterator[_Found]:
+    """Run a task in threads on each that is given; answers come in order, few of them waiting."""
+    waiting: deque[Future[_Found]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for one in given:
+            waiting.append(pool.submit(task, one))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def frames_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[pl.DataFrame]:
+    """Rows as frames of a schema, a few thousand of them in each; at least one frame."""
+    left = iter(rows)
+    part = list(islice(left, ROWS_AT_ONCE))
+    while True:
+        yield pl.DataFrame(part, schema=schema)
+        part = list(islice(left, ROWS_AT_ONCE))
+        if not part:
+            return
+
+
+def frame_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> pl.DataFrame:
+    """Rows as a frame of a schema; a few thousand of them at a time as dictionaries."""
+    return pl.concat(frames_of(rows, schema))
+
+
+def write_frames(path: Path, frames: Iterable[pl.DataFrame]) -> None:
+    """Write frames of the same columns one below the other as a Parquet file, whole or not at all."""
+    with atomic_write(path) as temporary, ParquetBatches(temporary) as file:
+        for frame in frames:
+            file.append(frame)
+
+
+def rows_in(table: pl.LazyFrame) -> int:
+    """The number of rows of a table."""
+    return int(table.select(pl.len()).collect().item())
+
+
+def slices(table: pl.LazyFrame, key: str) -> Iterator[pl.DataFrame]:
+    """The rows of a table in the order of a column, a few thousand of its values at a time.
+
+    Rows of one value come together; what is held beside them is the column alone.
+    """
+    values = table.select(pl.col(key).unique().sort()).collect().to_series()
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        some = values.slice(start, ROWS_AT_ONCE).implode()
+        yield table.filter(pl.col(key).is_in(some)).collect().sort(key, maintain_order=True)

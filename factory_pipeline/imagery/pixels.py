@@ -1,0 +1,145 @@
+"""Reading every pixel of a raster in strips, and what is no data in it."""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery.headers import GDAL_OPTIONS
+
+VALUES_PER_STRIP = 2**22
+"""Pixels times bands read at once: what bounds the memory of one file being read."""
+
+
+Strip = tuple[NDArray[np.generic], NDArray[np.bool_]]
+"""Values (bands, rows, columns) in the file's dtype, and whether each is valid, in the same shape."""
+
+
+def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) -> Iterator[Strip]:
+    """Read a raster from top to bottom.
+
+    No data is what the file says is no data, per band, and NaN and infinity; TerraTorch leaves out the same.
+    Masks and alpha bands are not applied.
+
+    Args:
+        path: a raster that GDAL reads.
+        bands: number of bands that it must have.
+        dtype: data type that it must have.
+
+    Raises:
+        OnboardingError: CHECK_FAILED, the file can't be read or has other bands or another data type.
+    """
+    try:
+        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
+            if bands is not None and source.count != bands:
+                raise OnboardingError("CHECK_FAILED", f"{path.name} has {source.count} bands, not {bands}.")
+            found = np.result_type(*source.dtypes)
+            if dtype is not None and found != dtype:
+                raise OnboardingError("CHECK_FAILED", f"{path.name} has the data type {found}, not {dtype}.")
+            yield from strips_of(source, path)
+    except RasterioError as error:
+        raise _unreadable(path, error) from error
+
+
+def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
+    """As `strips`, of a raster that is open already.
+
+    Raises:
+        OnboardingError: CHECK_FAILED, it can't be read.
+    """
+    found = np.result_type(*source.dtypes)
+    block_rows = source.block_shapes[0][0]
+    rows = max(VALUES_PER_STRIP // (source.count * source.width), 1)
+    rows = max(rows // block_rows, 1) * block_rows
+    try:
+        for top in range(0, source.height, rows):
+            window = Window(0, top, source.width, min(rows, source.height - top))
+            with _strictly(path):
+                values = source.read(window=window, out_dtype=found)
+            yield values, _valid(values, source.nodatavals)
+    except RasterioError as error:
+        raise _damaged(path, _reason(path, error)) from error
+
+
+def data_type(path: Path) -> np.dtype:
+    """The data type that holds all bands of a raster.
+
+    Raises:
+        OnboardingError: CHECK_FAILED, the file can't be read.
+    """
+    try:
+        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
+            return np.result_type(*source.dtypes)
+    except RasterioError as error:
+        raise _unreadable(path, error) from error
+
+
+def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
+    valid = (
+        np.isfinite(values)
+        if np.issubdtype(values.dtype, np.floating)
+        else np.ones(values.shape, dtype=np.bool_)
+    )
+    for band, value in enumerate(nodata):
+        if value is None or np.isnan(value):
+            continue
+        if np.issubdtype(values.dtype, np.floating):
+            valid[band] &= values[band] != values.dtype.type(value)
+        else:
+            valid[band] &= values[band] != value
+    return valid
+
+
+DECODER_LOG = logging.getLogger("rasterio")
+"""Where rasterio passes on GDAL's warnings."""
+INCOMPLETE = re.compile(r"premature|corrupt|truncat|not enough|bad code word", re.I)
+"""Warnings of decoders that go on with made-up pixels: JPEG and fax strips of a TIFF raise no error."""
+
+
+class _Complaints(logging.Handler):
+    """Keeps the warnings of this thread that tell of missing pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread and INCOMPLETE.search(message := record.getMessage()):
+            self.found.append(message)
+
+
+@contextmanager
+def _strictly(path: Path) -> Iterator[None]:
+    """Raise where a decoder warns that pixels are missing."""
+    complaints = _Complaints()
+    DECODER_LOG.addHandler(complaints)
+    try:
+        yield
+    finally:
+        DECODER_LOG.removeHandler(complaints)
+    if complaints.found:
+        raise _damaged(path, complaints.found[0].removeprefix("CPLE_AppDefined:"))
+
+
+def _damaged(path: Path, reason: str) -> OnboardingError:
+    return OnboardingError("CHECK_FAILED", f"{path.name} is cut off or damaged: {reason}.")
+
+
+def _unreadable(path: Path, error: RasterioError) -> OnboardingError:
+    reason = _reason(path, error)
+    return OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {reason}.")
+
+
+def _reason(path: Path, error: RasterioError) -> str:
+    # The cause is what GDAL said; the error often says no more than that reading failed.
+    return str(error.__cause__ or error).rstrip(".").replace(str(path), path.name)

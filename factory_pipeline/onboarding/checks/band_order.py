@@ -1,0 +1,83 @@
+"""The order of the bands in the files of a modality: files that name their bands are put into one order."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from factory_pipeline.onboarding.checks.file_roles import IMAGE
+from factory_pipeline.onboarding.checks.pairing import Check, files_check
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+
+
+def order_of(found: Sequence[str | None] | None, bands: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the positions in a file of the bands that are asked for.
+
+    Args:
+        found: what the file calls its bands.
+        bands: names in the order in which they are needed.
+
+    Returns:
+        One position per band; None where the file has this order already, or does not name these bands.
+    """
+    names = [folded(name) for name in found or ()]
+    needed = [folded(band) for band in bands]
+    if len(set(names)) != len(names) or sorted(names) != sorted(needed):
+        return None
+    order = tuple(names.index(band) for band in needed)
+    return None if order == tuple(range(len(order))) else order
+
+
+def bands_of(manifest: UploadManifest) -> dict[str, list[str]]:
+    """Return the names of the bands by training data suffix, in the order of a manifest whose bands are
+    filled in."""
+    first = manifest.training_data_suffixes[0]
+    return {
+        source.file_suffix or first: [
+            band.band_name for band in sorted(source.bands, key=lambda band: band.index)
+        ]
+        for source in manifest.data_sources
+    }
+
+
+def bands_named_alike(files: pl.LazyFrame) -> Check:
+    """Within a modality no file names some of its bands as the others do, and some otherwise."""
+    images = files.filter(pl.col("role") == IMAGE)
+    suffixes = images.select(pl.col("suffix").unique().sort()).collect()["suffix"]
+    odd: list[str] = []
+    for suffix in suffixes:
+        of_suffix = images.filter(pl.col("suffix") == suffix)
+        orders = orders_in(of_suffix)
+        usual = {folded(name) for name in orders[0]} - {""} if orders else set()
+        for names in orders[1:]:
+            here = {folded(name) for name in names} - {""}
+            if here & usual and here != usual:
+                odd += files_named(of_suffix, names)
+    return files_check(
+        "bands_named_alike",
+        odd,
+        "name some of their bands as most files do, and others otherwise",
+        "No file has other bands than most.",
+    )
+
+
+def has_bands(names: Sequence[str | None], bands: Sequence[str]) -> bool:
+    """Whether a file names just these bands, in any order."""
+    return sorted(map(folded, names)) == sorted(map(folded, bands))
+
+
+def orders_in(images: pl.LazyFrame) -> list[list[str | None]]:
+    """Return what files call their bands, the most frequent first; without files that name none."""
+    named = images.filter(pl.col("band_names").list.drop_nulls().list.len() > 0).group_by("band_names").len()
+    return named.sort("len", "band_names", descending=[True, False]).collect()["band_names"].to_list()
+
+
+def files_named(images: pl.LazyFrame, names: Sequence[str | None]) -> list[str]:
+    """Return the names of the files that name their bands so."""
+    wanted = pl.LazyFrame({"band_names": [list(names)]}, schema={"band_names": pl.List(pl.String)})
+    found = images.select("name", "band_names").join(wanted, on="band_names", how="semi", nulls_equal=True)
+    return found.collect()["name"].to_list()
+
+
+def folded(name: str | None) -> str:
+    """Return a band's name without blanks around it and without capitals."""
+    return (name or "").strip().casefold()

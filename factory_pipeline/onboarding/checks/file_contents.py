@@ -1,0 +1,126 @@
+"""What the files of an upload hold: each is opened once, for its header and all of its pixels, in strips."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import zip_longest
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import polars as pl
+import rasterio
+
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, Role, file_row, open_image
+from factory_pipeline.imagery.parallel_map import Schema, in_order
+from factory_pipeline.imagery.pixels import strips_of
+from factory_pipeline.onboarding.checks.file_roles import LABEL, Suffixes
+from factory_pipeline.onboarding.checks.outstanding_values import EXTREMES, Extremes, extremes_of, joined
+from factory_pipeline.storage.checksum import sha256_of
+
+CONTENT_SCHEMA: Schema = {
+    **FILE_SCHEMA,
+    "sha256": pl.String,
+    "values": pl.List(pl.Float64),
+    "empty_bands": pl.List(pl.Int64),
+    "extremes": pl.List(EXTREMES),
+    "read_error": pl.String,
+}
+"""One row per image or label: what its header says, then SHA-256 of the file; the values of a label, no data
+left out, the lowest MOST_VALUES of them; the bands without any data, the first is 0; the lowest and highest
+values of each band; why the pixels can't be read. Null where a file was not read."""
+NOTHING_GIVEN: Mapping[str, float] = MappingProxyType({})
+MOST_VALUES = 1000
+"""A mask of more values is no mask of classes."""
+
+
+def scan_contents(
+    folder: Path,
+    suffixes: Suffixes,
+    policy: IntakePolicy,
+    nodata: Mapping[str, float] = NOTHING_GIVEN,
+    workers: int = 2,
+) -> Iterator[dict[str, Any]]:
+    """Read every image and label once.
+
+    Of files whose header can't be read, or declares more than the policy allows, no pixel is read.
+
+    Args:
+        folder: where the archive was unpacked.
+        suffixes: of the images and labels.
+        policy: limits on the pixels and decoded bytes of an image.
+        nodata: values that are no data beside what the files declare, by suffix.
+        workers: files read at once.
+
+    Yields:
+        Rows in CONTENT_SCHEMA in the order of `names_in`, names relative to `folder`.
+    """
+
+    def row_of(given: tuple[str, Role]) -> dict[str, Any]:
+        return _row(folder, *given, policy, nodata)
+
+    asked = ((name, role) for name in names_in(folder) if (role := suffixes.role_of(name)) is not None)
+    return in_order(row_of, asked, workers)
+
+
+def names_in(folder: Path) -> Iterator[str]:
+    """Names of the files in a folder and its folders, with `/` between them, folder by folder."""
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        inside = Path(place).relative_to(folder).as_posix()
+        yield from (name if inside == "." else f"{inside}/{name}" for name in sorted(files))
+
+
+def _row(
+    folder: Path, name: str, role: Role, policy: IntakePolicy, nodata: Mapping[str, float]
+) -> dict[str, Any]:
+    path = folder / name
+    found: dict[str, Any] = {}
+    with rasterio.Env(**GDAL_OPTIONS):
+        header, image = open_image(path)
+        if image is not None:
+            with image:
+                if _is_allowed(header, policy):
+                    found = {
+                        "sha256": sha256_of(path),
+                        **_pixels(image, path, role.role, nodata.get(role.suffix)),
+                    }
+    return dict.fromkeys(CONTENT_SCHEMA) | file_row(name, role, path.stat().st_size, header) | found
+
+
+def _is_allowed(header: Header, policy: IntakePolicy) -> bool:
+    """Whether an image is small enough to be decoded."""
+    declared = (header.width or 0) * (header.height or 0) * (header.bands or 0)
+    return (
+        declared <= policy.max_pixels
+        and (header.image_bytes or 0) <= policy.max_image_bytes
+        and (header.block_bytes or 0) <= policy.max_block_bytes
+    )
+
+
+def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float | None) -> dict[str, Any]:
+    values: set[float] = set()
+    filled: list[bool] = []
+    extremes: list[Extremes | None] = []
+    try:
+        for pixels, valid in strips_of(image, path):
+            if nodata is not None:
+                valid &= pixels != (nodata if pixels.dtype.kind in "iu" else pixels.dtype.type(nodata))
+            here = [extremes_of(band[good]) for band, good in zip(pixels, valid, strict=True)]
+            extremes = [joined(*pair) for pair in zip(extremes, here, strict=True)] if extremes else here
+            filled = [
+                bool(one or other) for one, other in zip_longest(filled, map(np.any, valid), fillvalue=False)
+            ]
+            if role == LABEL and len(values) <= MOST_VALUES:
+                values.update(np.unique(pixels[valid]).tolist())
+    except OnboardingError as error:
+        return {"read_error": str(error).rstrip(".")}
+    empty = [band for band, found in enumerate(filled) if not found]
+    return {
+        "values": sorted(values)[:MOST_VALUES] if role == LABEL else None,
+        "empty_bands": empty,
+        "extremes": [asdict(one) if one else None for one in extremes],
+    }

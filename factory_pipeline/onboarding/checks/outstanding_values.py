@@ -1,0 +1,152 @@
+"""Values that stand out from all others: what is no data is often a number that no file declares."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from factory_pipeline.onboarding.checks.file_roles import LABEL
+from factory_pipeline.onboarding.checks.pairing import Check
+
+FEWEST_PIXELS = 2
+"""A single pixel may be a measurement that went wrong."""
+MARKS = (9999.0, 32767.0, 65535.0, 99999.0, 999999.0, 2147483647.0, 4294967295.0)
+"""High values that are written for no data; everything from HUGE on counts too."""
+HUGE = 1e19
+NAME = "no_value_stands_out"
+EXTREMES = pl.Struct(
+    {
+        "lowest": pl.Float64,
+        "lowest_pixels": pl.Int64,
+        "next_lowest": pl.Float64,
+        "highest": pl.Float64,
+        "highest_pixels": pl.Int64,
+        "next_highest": pl.Float64,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The ends of the values of a band; neighbours and pixels are looked at where an end may be no data."""
+
+    lowest: float
+    lowest_pixels: int
+    """Pixels of the lowest value, where it is negative, else 0."""
+    next_lowest: float | None
+    """The lowest of all others, where the lowest is negative; None where there are none."""
+    highest: float
+    highest_pixels: int
+    """Pixels of the highest value, where it is one of MARKS or HUGE, else 0."""
+    next_highest: float | None
+
+
+def extremes_of(values: NDArray[np.generic]) -> Extremes | None:
+    """Return the extremes of valid values; None where there are none, or they are not real numbers."""
+    if not values.size or values.dtype.kind not in "iuf":
+        return None
+    lowest, highest = values.min(), values.max()
+    low, low_pixels, after = float(lowest), 0, None
+    if low < 0:
+        others = values[values != lowest]
+        low_pixels = values.size - others.size
+        after = float(others.min()) if others.size else None
+    high, high_pixels, before = float(highest), 0, None
+    if high in MARKS or high >= HUGE:
+        others = values[values != highest]
+        high_pixels = values.size - others.size
+        before = float(others.max()) if others.size else None
+    return Extremes(low, low_pixels, after, high, high_pixels, before)
+
+
+def joined(one: Extremes | None, other: Extremes | None) -> Extremes | None:
+    """Return the extremes of the values of both."""
+    if one is None or other is None:
+        return one or other
+    low, high = min(one.lowest, other.lowest), max(one.highest, other.highest)
+    pair = (one, other)
+    above = [each.next_lowest if each.lowest == low else each.lowest for each in pair]
+    below = [each.next_highest if each.highest == high else each.highest for each in pair]
+    return Extremes(
+        low,
+        sum(each.lowest_pixels for each in pair if each.lowest == low),
+        min((value for value in above if value is not None), default=None),
+        high,
+        sum(each.highest_pixels for each in pair if each.highest == high),
+        max((value for value in below if value is not None), default=None),
+    )
+
+
+def no_value_stands_out(contents: pl.LazyFrame, *, labels_are_classes: bool) -> Check:
+    """No value is far from all others of its band, as undeclared no data is.
+
+    Args:
+        contents: in contents.CONTENT_SCHEMA.
+        labels_are_classes: each value of the labels is checked against the categories, so none is looked at.
+    """
+    found = contents.filter(pl.col("extremes").is_not_null())
+    if labels_are_classes:
+        found = found.filter(pl.col("role") != LABEL)
+    bands = (
+        found.select("role", "suffix", "extremes", band=pl.int_ranges(pl.col("extremes").list.len()))
+        .explode("extremes", "band")
+        .filter(pl.col("extremes").is_not_null())
+        .unnest("extremes")
+        .group_by("role", "suffix", "band")
+        .agg(
+            pl.col("lowest").min(),
+            pl.col("lowest_pixels").filter(pl.col("lowest") == pl.col("lowest").min()).sum(),
+            _next("lowest").min().alias("next_lowest"),
+            pl.col("highest").max(),
+            pl.col("highest_pixels").filter(pl.col("highest") == pl.col("highest").max()).sum(),
+            _next("highest").max().alias("next_highest"),
+        )
+        .sort("role", "suffix", "band")
+        .collect()
+    )
+    told: dict[tuple[str, str, float], list[int]] = {}
+    for row in bands.iter_rows(named=True):
+        for value in _standing_out(Extremes(**{key: row[key] for key in EXTREMES_KEYS})):
+            told.setdefault((row["role"], row["suffix"], value), []).append(row["band"])
+    if not told:
+        return Check(NAME, True, "No value stands out that no file declares as no data.")
+    return Check(NAME, False, " ".join(_sentence(*key, bands) for key, bands in told.items()))
+
+
+EXTREMES_KEYS = [field.name for field in EXTREMES.fields]
+
+
+def _next(end: str) -> pl.Expr:
+    """The value beside the end of all, in each row."""
+    is_end = pl.col(end) == (pl.col(end).min() if end == "lowest" else pl.col(end).max())
+    return pl.when(is_end).then(pl.col(f"next_{end}")).otherwise(pl.col(end))
+
+
+def _standing_out(ends: Extremes) -> list[float]:
+    found = []
+    low, after = ends.lowest, ends.next_lowest
+    high, before = ends.highest, ends.next_highest
+    if low < 0 and low.is_integer() and ends.lowest_pixels >= FEWEST_PIXELS and after is not None:
+        is_only_negative = after >= 0
+        if is_only_negative or after - low > (ends.highest if before is None else before) - after:
+            found.append(low)
+    is_mark = (high in MARKS or high >= HUGE) and ends.highest_pixels >= FEWEST_PIXELS
+    if is_mark and before is not None:
+        start = after if found and after is not None else low
+        if high - before > before - start:
+            found.append(high)
+    return found
+
+
+def _sentence(role: str, suffix: str, value: float, bands: list[int]) -> str:
+    is_label = role == LABEL
+    what = "labels" if is_label else f"images that end in {suffix!r}"
+    where = (
+        "" if is_label else f" (band{'s' * (len(bands) > 1)} {', '.join(map(str, bands))}; the first is 0)"
+    )
+    key = "label_nodata" if is_label else "nodata of their data source"
+    return (
+        f"The value {value:g} stands out from all others of the {what}{where}, and no file declares it as no"
+        f" data; if it is, give it as {key} in the manifest."
+    )

@@ -1,0 +1,78 @@
+"""The pre-scan on disk: headers as Parquet, everything else as JSON beside it."""
+
+import json
+from dataclasses import asdict
+
+import polars as pl
+
+from factory_pipeline.onboarding.checks.file_roles import LABEL
+from factory_pipeline.onboarding.checks.pairing import Check
+from factory_pipeline.onboarding.checks.prescan import PrescanReport
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.rewrite_images import DECLARING
+from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.layout import UploadFiles
+
+
+def save_report(report: PrescanReport, files: UploadFiles) -> None:
+    """Write a report whose table of files lies at `files.headers`; `prescan.json` says that it is whole."""
+    document = {
+        "others": report.others,
+        "checks": [asdict(check) for check in report.checks],
+        "notes": report.notes,
+        "archive_bytes": report.archive_bytes,
+        "bytes_read": report.bytes_read,
+    }
+    write_text(files.prescan, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_report(files: UploadFiles) -> PrescanReport:
+    """Read what `save_report` wrote."""
+    document = json.loads(files.prescan.read_text(encoding="utf-8"))
+    return PrescanReport(
+        files=pl.scan_parquet(files.headers),
+        others=tuple(document["others"]),
+        checks=tuple(Check(**{**check, "files": tuple(check["files"])}) for check in document["checks"]),
+        notes=tuple(document["notes"]),
+        archive_bytes=document["archive_bytes"],
+        bytes_read=document["bytes_read"],
+    )
+
+
+def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
+    """The manifest describes each band of the images, none twice and none that isn't there.
+
+    A data source without bands is filled in from the files, so nothing can be wrong with it.
+    """
+    wrong = []
+    for source in manifest.data_sources:
+        suffix = source.file_suffix or manifest.training_data_suffixes[0]
+        images = report.images_of(suffix)
+        found = images.select(pl.col("bands").drop_nulls().unique().sort()).collect()
+        counts = found["bands"].to_list()
+        described = sorted(band.index for band in source.bands)
+        if described and len(counts) == 1 and described != list(range(counts[0])):
+            indices = ", ".join(map(str, described))
+            wrong.append(
+                f"{source.modality_tag} has {counts[0]} bands in the files, of which the manifest describes"
+                f" {indices}"
+            )
+    if wrong:
+        return Check("bands_described", False, f"The modality {'; '.join(wrong)} (the first band is 0).")
+    return Check("bands_described", True, "The manifest describes each band of the images.")
+
+
+def nodata_declarable(report: PrescanReport, manifest: UploadManifest) -> Check:
+    """Labels are of a format that can say what no data is, where the manifest names such a value."""
+    name = "nodata_declarable"
+    if manifest.label_nodata is None:
+        return Check(name, True, "The manifest names no value of no data.")
+    silent = (pl.col("role") == LABEL) & pl.col("nodata").is_null() & ~pl.col("format").is_in(DECLARING)
+    files = report.files.filter(silent).select(pl.col("name").sort(), "format").collect()
+    if not files.height:
+        return Check(name, True, "The labels can say what no data is.")
+    message = (
+        f"The manifest has label_nodata {manifest.label_nodata:g}, which no {files['format'][0]} can say,"
+        f" such as {files['name'][0]} ({files.height} files); store the labels as PNG or GeoTIFF."
+    )
+    return Check(name, False, message, tuple(files["name"]))

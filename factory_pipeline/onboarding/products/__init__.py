@@ -1,0 +1,1 @@
+"""What an onboarding writes: statistics, weights, configuration, items, page."""

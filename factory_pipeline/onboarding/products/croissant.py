@@ -1,0 +1,245 @@
+"""`croissant.json`: the dataset described for machines, in Croissant 1.1 (https://docs.mlcommons.org/croissant).
+
+The files of images and labels are file sets in the folder of the description; the pairs are records read from
+`items.parquet`, which also holds the checksum that each image had in the upload. The checksums of file
+objects are those of the files as they lie beside the description.
+"""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from factory_pipeline.archives.url_policy import display
+from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
+from factory_pipeline.splits.assign import SPLITS
+from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.checksum import sha256_of
+
+VERSION = "http://mlcommons.org/croissant/1.1"
+ITEMS = "items.parquet"
+
+CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""Terms of the format, as its specification lists them."""
+
+CHECKSUM = (
+    "SHA-256 of the image as it was uploaded; of several modalities, of their checksums in hex in a row."
+    " An image that was rewritten or given no data since has another."
+)
+_SPLIT_TERMS = {"train": "cr:TrainingSplit", "test": "cr:TestSplit", "validation": "cr:ValidationSplit"}
+_MEDIA_TYPES = {
+    ".json": "application/json",
+    ".parquet": "application/x-parquet",
+    ".txt": "text/plain",
+    ".yaml": "application/yaml",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+}
+
+
+def croissant(
+    root: Path,
+    manifest: UploadManifest,
+    version: str,
+    published: date,
+    files: tuple[str, ...] = (),
+    creator: str = "unknown",
+    license_url: str | None = None,
+) -> dict[str, Any]:
+    """The description as plain data.
+
+    Args:
+        root: folder of the onboarded dataset; `items.parquet` and `files` must lie there.
+        manifest: of the dataset.
+        version: of the dataset.
+        published: when it was onboarded.
+        files: further files to be listed, relative to `root`.
+        creator: who made the dataset.
+        license_url: an address or the name of the licence; left out where it isn't known.
+    """
+    document: dict[str, Any] = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": VERSION,
+        "name": manifest.dataset_name,
+        "description": manifest.description or manifest.dataset_name,
+        "creator": {"@type": "sc:Organization", "name": creator},
+        "datePublished": published.isoformat(),
+        "version": version,
+        "url": display(manifest.dataset_url),
+        "keywords": [manifest.purpose.value, *manifest.modalities.values()],
+        "distribution": [
+            *(file_object(root, file) for file in (ITEMS, *files)),
+            *(
+                file_set(f"images-{tag}", f"training_data/{tag}/*{suffix}", suffix)
+                for suffix, tag in manifest.modalities.items()
+            ),
+            file_set("labels", f"labels/*{manifest.label_suffix}", manifest.label_suffix),
+        ],
+        "recordSet": [splits_record_set(), *_categories(manifest), _pairs(manifest)],
+    }
+    if license_url is not None:
+        document["license"] = license_url
+    return document
+
+
+def write_croissant(path: Path, document: dict[str, Any]) -> None:
+    """Write `croissant.json`."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def file_object(root: Path, file: str) -> dict[str, Any]:
+    """A file that lies beside the description, with its checksum."""
+    path = root / file
+    return {
+        "@type": "cr:FileObject",
+        "@id": file,
+        "name": path.name,
+        "contentUrl": file,
+        "contentSize": f"{path.stat().st_size} B",
+        "encodingFormat": _media_type(path.suffix),
+        "sha256": sha256_of(path),
+    }
+
+
+def file_set(name: str, includes: str, suffix: str) -> dict[str, Any]:
+    """Files of one kind, by a pattern relative to the description."""
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "name": name,
+        "encodingFormat": _media_type(Path(f"x{suffix}").suffix),
+        "includes": includes,
+    }
+
+
+def _media_type(suffix: str) -> str:
+    return _MEDIA_TYPES.get(suffix.lower(), "application/octet-stream")
+
+
+def splits_record_set() -> dict[str, Any]:
+    """The three splits and their terms."""
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "description": "The three parts of the dataset.",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": [
+            field("splits/name", "sc:Text", "Name of the split."),
+            field("splits/url", "sc:URL", "Its term."),
+        ],
+        "data": [{"splits/name": split, "splits/url": _SPLIT_TERMS[split]} for split in SPLITS],
+    }
+
+
+def _categories(manifest: UploadManifest) -> list[dict[str, Any]]:
+    """What the values of the masks mean; nothing for a regression."""
+    if manifest.purpose is not Purpose.SEGMENTATION:
+        return []
+    return [
+        {
+            "@type": "cr:RecordSet",
+            "@id": "categories",
+            "name": "categories",
+            "description": "What the values of the masks mean.",
+            "key": {"@id": "categories/id"},
+            "field": [
+                field("categories/id", "sc:Integer", "Value in the mask."),
+                field("categories/name", "sc:Text", "Name of the category."),
+                field("categories/color", "sc:Text", "Colour in which it is drawn."),
+            ],
+            "data": [
+                {"categories/id": known.id, "categories/name": known.name, "categories/color": known.color}
+                for known in manifest.label_categories
+            ],
+        }
+    ]
+
+
+def _pairs(manifest: UploadManifest) -> dict[str, Any]:
+    split = column("pairs/split", "sc:Text", "Train, test or validation.", "split")
+    split["references"] = {"field": {"@id": "splits/name"}}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "pairs",
+        "name": "pairs",
+        "description": "Each image with its label; paths are relative to this description.",
+        "key": {"@id": "pairs/id"},
+        "field": [
+            column("pairs/id", "sc:Text", "Stem of the files.", "id"),
+            split,
+            column("pairs/original_name", "sc:Text", "Name in the upload.", "original_name"),
+            column("pairs/sha256", "sc:Text", CHECKSUM, "sha256"),
+            *(
+                column(f"pairs/image_{tag}", "sc:Text", f"Path of the {tag} image.", f"image_path_{tag}")
+                for tag in manifest.modalities.values()
+            ),
+            column("pairs/label", "sc:Text", "Path of the label.", "label_path"),
+        ],
+    }
+
+
+def field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
+    """A field of a record set; its name is the end of its identifier."""
+    return {
+        "@type": "cr:Field",
+        "@id": identifier,
+        "name": identifier.split("/")[-1],
+        "description": description,
+        "dataType": data_type,
+    }
+
+
+def column(
+    identifier: str, data_type: str, description: str, name: str, table: str = ITEMS
+) -> dict[str, Any]:
+    """A field that is read from a column of a table."""
+    source = {"fileObject": {"@id": table}, "extract": {"column": name}}
+    return field(identifier, data_type, description) | {"source": source}

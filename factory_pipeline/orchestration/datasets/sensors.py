@@ -1,0 +1,105 @@
+"""What versions of datasets start: the exports that were asked for with them; calls of other machines."""
+
+import json
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from factory_pipeline.datalake.registry.records import ExportState, Version, VersionState
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datasets.exports.formats import format_named
+from factory_pipeline.datasets.versions.partition_keys import version_key
+from factory_pipeline.datasets.versions.read_api import handle
+from factory_pipeline.orchestration.datasets.exports import GROUP, asset_name
+from factory_pipeline.orchestration.datasets.versions import dataset_version
+from factory_pipeline.orchestration.failures import user_errors
+from factory_pipeline.orchestration.partitions import versions
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_status import is_running
+
+create_dataset_version = dg.define_asset_job(
+    "create_dataset_version",
+    selection=dg.AssetSelection.assets(dataset_version),
+    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    description="Makes a dataset, or the next version of one, from the data lake.",
+)
+
+export_version = dg.define_asset_job(
+    "export_version",
+    selection=dg.AssetSelection.groups(GROUP),
+    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    description="Writes a version in chosen formats.",
+)
+
+
+class Call(dg.Config):
+    """A question about datasets."""
+
+    name: str = Field(description="datasets, dataset, version, compare, delete or collections.")
+    arguments: dict[str, Any] = Field({}, description="Of the call.")
+
+
+@dg.op
+def answered_call(context: dg.OpExecutionContext, factory: FactoryResource, config: Call) -> None:
+    """What the SDK asks of this factory from another machine; the answer is metadata of the output."""
+    with user_errors(), closing(factory.registry()) as registry:
+        said = handle(registry, factory.folder(), config.name, config.arguments)
+    context.add_output_metadata({"answer": dg.MetadataValue.text(json.dumps(said))})
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    description="Answers a call of the SDK on another machine: lists, describes, compares, deletes.",
+)
+def call_datasets() -> None:
+    """One call per run."""
+    answered_call()
+
+
+@dg.sensor(
+    job=export_version,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes the exports that were asked for with a version and are not there yet.",
+)
+def requested_exports(context: dg.SensorEvaluationContext, factory: FactoryResource) -> dg.SensorResult:
+    """A format is asked for once per version: one that failed is started again by a person."""
+    requests = []
+    keys = []
+    with closing(factory.registry()) as registry:
+        for dataset in registry.datasets():
+            for version in registry.versions(dataset.id):
+                missing = _missing(registry, version)
+                key = version_key(dataset.name, version.number, version.id)
+                # The SDK makes the exports of its versions itself.
+                if not missing or is_running(context.instance, key):
+                    continue
+                keys.append(key)
+                requests += [
+                    dg.RunRequest(
+                        run_key=f"{version.id} {name}",
+                        partition_key=key,
+                        asset_selection=[dg.AssetKey(asset_name(format_named(name)))],
+                    )
+                    for name in missing
+                ]
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[versions.build_add_request(keys)] if keys else [],
+        skip_reason=None if requests else "Every export that was asked for is there.",
+    )
+
+
+def _missing(registry: Registry, version: Version) -> list[str]:
+    """Names of the formats that were asked for and are not there."""
+    if version.state is not VersionState.READY:
+        return []
+    there = {export.type for export in registry.exports(version.id) if export.state is ExportState.READY}
+    return [name for name in version.spec.get("export_types", []) if name not in there]
+
+
+JOBS: list[Any] = [create_dataset_version, export_version, call_datasets]
+SENSORS = [requested_exports]

@@ -1,0 +1,126 @@
+"""One stage of one onboarding: its status in the registry, its failure told plainly, its checks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+
+import dagster as dg
+
+from factory_pipeline.datalake.registry.records import UploadStatus
+from factory_pipeline.errors import FactoryError, OnboardingError
+from factory_pipeline.onboarding.checks.pairing import Check, require
+from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.orchestration.onboarding.run_lock import hold_run_lock
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.storage.atomic import disk_is_full, file_lock
+
+MOST_TRIES = 3
+SECONDS_BETWEEN_TRIES = 5
+PASSING_CODES = ("URL_UNREACHABLE",)
+"""The host is away or busy: the same stage may succeed a moment later."""
+
+
+@contextmanager
+def onboarding_stage(context: dg.AssetExecutionContext, factory: FactoryResource) -> Iterator[Onboarding]:
+    """The onboarding of this run's partition; what goes wrong inside ends as Failed in the registry.
+
+    Two runs of one upload take turns: each finds the stages done that the other has done. Nothing of a
+    refused upload stays but what says why. Errors are raised without their causes, whose texts may hold the
+    address of the archive with its secrets.
+
+    Raises:
+        dagster.Failure: with the error's sentence and code.
+        dagster.RetryRequested: the host of the archive is away, and tries are left.
+    """
+    key = context.partition_key
+    hold_run_lock(factory.folder(), context.run.run_id)
+    with ExitStack() as held:
+        try:
+            onboarding = Onboarding(key, factory.folder(), factory.intake_policy())
+            held.enter_context(file_lock(onboarding.files.lock))
+            if not onboarding.finished and not _set_status(context, factory, UploadStatus.ONBOARDING):
+                raise dg.Failure(f"The upload {key} was deleted.", allow_retries=False)
+            yield onboarding
+        except (dg.Failure, dg.RetryRequested):
+            raise
+        except Exception as error:
+            raise _told(context, factory, error) from None
+
+
+def _told(context: dg.AssetExecutionContext, factory: FactoryResource, error: Exception) -> Exception:
+    """What is raised instead of an error, once the registry tells it."""
+    key = context.partition_key
+    code = error.code if isinstance(error, OnboardingError) else None
+    if code != "DISK_FULL" and disk_is_full(error):
+        error = OnboardingError("DISK_FULL", f"There is no space left to onboard {key}.")
+    if not isinstance(error, FactoryError):
+        # Its text is for the log alone; a rerun goes on from where it was.
+        reason = f"The onboarding of {key} met an error that nobody foresaw ({type(error).__name__})"
+        _set_status(context, factory, UploadStatus.FAILED, f"{reason}; `factory upload logs {key}` shows it.")
+        return error
+    code = error.code if isinstance(error, OnboardingError) else None
+    if code in PASSING_CODES and context.retry_number + 1 < MOST_TRIES:
+        context.log.warning(f"{error} It is tried again in {SECONDS_BETWEEN_TRIES} seconds.")
+        return dg.RetryRequested(MOST_TRIES - 1, SECONDS_BETWEEN_TRIES)
+    if code not in PASSING_CODES:
+        factory.folder().upload(key).drop_refused()
+    _set_status(context, factory, UploadStatus.FAILED, str(error), code)
+    return dg.Failure(
+        description=f"{error} [{code}]" if code else str(error),
+        metadata={"code": code or "", "reason": str(error)},
+        allow_retries=False,
+    )
+
+
+def succeeded(context: dg.AssetExecutionContext, factory: FactoryResource) -> None:
+    """Say in the registry that the upload of this run is onboarded."""
+    _set_status(context, factory, UploadStatus.SUCCEEDED)
+
+
+def check_results(
+    context: dg.AssetExecutionContext,
+    factory: FactoryResource,
+    checks: Sequence[Check],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> list[dg.AssetCheckResult]:
+    """Checks as asset checks, the offending files named; a failed one is the reason in the registry too."""
+    results = [
+        dg.AssetCheckResult(
+            check_name=check.name,
+            passed=check.passed,
+            severity=severity,
+            description=check.message,
+            metadata={"files": dg.MetadataValue.json(list(check.files))} if check.files else {},
+        )
+        for check in checks
+    ]
+    if severity is dg.AssetCheckSeverity.ERROR:
+        try:
+            require(checks)
+        except OnboardingError as error:
+            factory.folder().upload(context.partition_key).drop_refused()
+            _set_status(context, factory, UploadStatus.FAILED, str(error), error.code)
+            context.log.error(f"{error} [{error.code}]")
+    return results
+
+
+def _set_status(
+    context: dg.AssetExecutionContext,
+    factory: FactoryResource,
+    status: UploadStatus,
+    reason: str | None = None,
+    code: str | None = None,
+) -> bool:
+    """Set the status in the registry; a failure is an event of the asset too, seen without the log."""
+    if status is UploadStatus.FAILED:
+        context.log_event(
+            dg.AssetObservation(
+                asset_key=context.asset_key,
+                partition=context.partition_key,
+                description=reason,
+                metadata={"status": status.value, "reason": reason or "", "code": code or ""},
+            )
+        )
+    with closing(factory.registry()) as registry:
+        return registry.set_status(
+            context.partition_key, status, reason=reason, code=code, run_id=context.run.run_id
+        )

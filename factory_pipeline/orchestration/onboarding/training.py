@@ -1,0 +1,46 @@
+"""A model trained on an onboarded dataset."""
+
+import shutil
+from collections.abc import Iterator
+
+import dagster as dg
+
+from factory_pipeline.onboarding.products.terratorch import write_resolved
+from factory_pipeline.orchestration.builds.footprints import OWNERS
+from factory_pipeline.orchestration.onboarding.assets import onboarded_dataset
+from factory_pipeline.orchestration.partitions import datasets
+from factory_pipeline.orchestration.resources import FactoryResource
+
+TERRATORCH = "terratorch"
+HOW_TO_INSTALL = (
+    "TerraTorch is not installed here: run `pip install terratorch`, in this environment or in one whose"
+    " `terratorch` command is on PATH, and start this again."
+)
+
+
+@dg.asset(
+    deps=[onboarded_dataset],
+    group_name="training",
+    kinds={"pytorch"},
+    owners=OWNERS,
+    partitions_def=datasets,
+)
+def finetuned_model(
+    context: dg.AssetExecutionContext, factory: FactoryResource, pipes: dg.PipesSubprocessClient
+) -> Iterator[dg.MaterializeResult]:
+    """The model that `terratorch fit` trains by the dataset's configuration, in a process of its own."""
+    command = shutil.which(TERRATORCH)
+    if command is None:
+        raise dg.Failure(HOW_TO_INSTALL, allow_retries=False)
+    home = factory.folder()
+    folder = home.training(context.partition_key)
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / "terratorch.yaml"
+    # Its paths start from its own folder, TerraTorch's from where it runs.
+    write_resolved(home.upload(context.partition_key).finished.terratorch, configuration)
+    yield pipes.run(
+        context=context,
+        command=[command, "fit", "--config", str(configuration)],
+        cwd=str(folder),
+        extras={"dataset": context.partition_key},
+    ).get_materialize_result()

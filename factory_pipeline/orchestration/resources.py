@@ -1,0 +1,37 @@
+"""What assets are given."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.storage.layout import FactoryHome
+
+
+class FactoryResource(dg.ConfigurableResource):
+    """The factory home that assets and sensors work in."""
+
+    home: str = ""
+    """A folder; empty means the one that FACTORY_HOME names, else `./factory_home`."""
+
+    all_folders: bool = False
+    """Whether uploads may come from any folder, as for a user who names files on the command line."""
+
+    def folder(self) -> FactoryHome:
+        """Where everything of this installation lies."""
+        return FactoryHome(Path(self.home).absolute()) if self.home else FactoryHome.from_environment()
+
+    def settings(self) -> BuildSettings:
+        """The build that the home works on now."""
+        return BuildSettings.load(self.folder())
+
+    def intake_policy(self) -> IntakePolicy:
+        """Where uploads may come from, and how large they may be."""
+        return IntakePolicy.of_home(self.folder(), all_folders=self.all_folders)
+
+    def registry(self) -> Registry:
+        """What the factory remembers; the caller closes it."""
+        return Registry.open(os.environ.get("FACTORY_REGISTRY") or self.folder().registry)

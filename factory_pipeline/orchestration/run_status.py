@@ -1,0 +1,102 @@
+"""Which uploads are worked on, and runs whose process is gone."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
+
+from factory_pipeline.orchestration.jobs import onboard_dataset
+from factory_pipeline.storage.atomic import is_held
+from factory_pipeline.storage.layout import FactoryHome
+
+ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+UNFINISHED = [status for status in dg.DagsterRunStatus if status not in ENDED]
+PARTITION_TAG = "dagster/partition"
+BATCH_TAG = "factory/uploads"
+"""The keys of the uploads that a run onboards one after the other, parted by commas."""
+DIED_TAG = "factory/process_died"
+"""On a run that was reported as failed because its process is gone."""
+SECONDS_TO_BEGIN = 45.0
+"""How long a run may take from its request until it holds its lock: a process starts and imports."""
+SECONDS_TO_END = 3.0
+"""A run gives its lock up a moment before it is recorded as ended."""
+
+
+def keys_of(run: dg.DagsterRun) -> list[str]:
+    """The keys of the partition, or of the batch of uploads, that a run is for."""
+    if PARTITION_TAG in run.tags:
+        return [run.tags[PARTITION_TAG]]
+    return [key for key in run.tags.get(BATCH_TAG, "").split(",") if key]
+
+
+def is_of_batch(run: dg.DagsterRun) -> bool:
+    """Whether a run onboards a batch of uploads, each of which has a run of its own while it is worked on."""
+    return BATCH_TAG in run.tags
+
+
+def is_running(instance: dg.DagsterInstance, key: str) -> bool:
+    """Whether a run on this partition has not ended."""
+    running = dg.RunsFilter(tags={PARTITION_TAG: key}, statuses=UNFINISHED)
+    return bool(instance.get_run_records(running, limit=1))
+
+
+def unfinished_runs(instance: dg.DagsterInstance, key: str | None = None) -> list[dg.RunRecord]:
+    """The runs for partitions and uploads that have not ended; with a key, only those for this one."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+    found = [(record, keys_of(record.dagster_run)) for record in records]
+    return [record for record, keys in found if (key in keys if key is not None else keys)]
+
+
+def end_dead_runs(
+    instance: dg.DagsterInstance, home: FactoryHome, records: Sequence[dg.RunRecord]
+) -> list[dg.DagsterRun]:
+    """Report runs as failed whose process is gone; a retry is left to the caller.
+
+    A run is alive as long as its process holds its lock. One that waits in the queue has no process yet, and
+    one that has just been launched is given time to begin.
+
+    Args:
+        instance: that has the runs.
+        home: whose locks the processes hold.
+        records: unfinished runs.
+
+    Returns:
+        The runs that were reported.
+    """
+    suspects = [record for record in records if _seems_dead(instance, home, record)]
+    if not suspects:
+        return []
+    time.sleep(SECONDS_TO_END)
+    ended = []
+    for suspect in suspects:
+        record = instance.get_run_record_by_id(suspect.dagster_run.run_id)
+        if record is None or record.dagster_run.is_finished or not _seems_dead(instance, home, record):
+            continue
+        run = record.dagster_run
+        # Whoever calls this starts again what is to be started: Dagster's own retry would be a second one.
+        instance.add_run_tags(run.run_id, {DIED_TAG: "true", MAX_RETRIES_TAG: "0"})
+        instance.report_run_failed(run, "The process of this run is gone.")
+        home.run_lock(run.run_id).unlink(missing_ok=True)
+        ended.append(run)
+    return ended
+
+
+def _seems_dead(instance: dg.DagsterInstance, home: FactoryHome, record: dg.RunRecord) -> bool:
+    run = record.dagster_run
+    if run.status is dg.DagsterRunStatus.QUEUED or is_held(home.run_lock(run.run_id)):
+        return False
+    if home.run_lock(run.run_id).exists():
+        return True  # It had begun.
+    if not (is_of_batch(run) or run.job_name == onboard_dataset.name):
+        return False  # Runs of other jobs hold no lock.
+    if run.status is not dg.DagsterRunStatus.STARTED and _launcher_tells(instance):
+        return False
+    age = (datetime.now(UTC) - record.update_timestamp.astimezone(UTC)).total_seconds()
+    return age > SECONDS_TO_BEGIN
+
+
+def _launcher_tells(instance: dg.DagsterInstance) -> bool:
+    """Whether Dagster itself finds out that a launched process never began, as on a cluster."""
+    return not instance.is_ephemeral and instance.run_launcher.supports_check_run_worker_health

@@ -1,0 +1,249 @@
+"""Drives a whole build through Dagster: the same assets and the same instance that the web UI shows.
+
+No stock command runs unpartitioned, then partitioned, then unpartitioned assets where the partitions are
+born midway; this module does, with a process per range of batches.
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING
+
+from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.granules import list_granules
+from factory_pipeline.builds.losses import Losses
+from factory_pipeline.builds.progress import (
+    BuildProgress,
+    CatalogWait,
+    progress_before_plan,
+    progress_of_plan,
+    telling,
+)
+from factory_pipeline.builds.summary import BuildSummary
+from factory_pipeline.builds.training_upload import upload_splits
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.errors import BuildError, CatalogError
+from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
+from factory_pipeline.stac.providers import open_catalog
+from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.worker_pool import open_pool
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+MOST_BATCHES_PER_RUN = 25
+PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
+EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset")
+FUSE = ("fused_dataset", "gedi_collection", "gedi_upload")
+JOBS = {PREPARE: "build_dataset", EXTRACT: "extract_batches", FUSE: "fuse_dataset"}
+"""The job that a person would start in the web UI for these assets."""
+DOING = {
+    "gedi_footprints": "Reading the granules",
+    "quality_footprints": "Filtering the footprints",
+    "footprint_subset": "Drawing the subset",
+    "sentinel2_chips": "Cutting the chips of Sentinel-2",
+    "copdem_chips": "Cutting the chips of the terrain",
+    "worldcover_chips": "Cutting the chips of land cover",
+    "batch_dataset": "Writing the dataset file of a batch",
+    "fused_dataset": "Fusing the batches",
+    "gedi_collection": "Collecting the samples in the data lake",
+    "gedi_upload": "Packing the dataset for its onboarding",
+    "finetuned_model": "Training the model",
+}
+"""What the assets do, in the user's words."""
+DRIVER_TAG = "factory/driver"
+"""Says which process drives the build that a run belongs to."""
+
+
+def run_build(
+    home: FactoryHome, settings: BuildSettings, on_progress: Callable[[BuildProgress], None]
+) -> BuildSummary:
+    """Build the dataset: every stage, every missing batch, the fuse. Finished batches are not done again.
+
+    Raises:
+        BuildError: a stage failed; the message says which and why.
+    """
+    check_settings(settings)
+    probe_catalog(settings, on_progress)
+    prepare_home(home)
+    settings.save(home)
+    stage = "Reading granules, filtering, drawing the subset"
+    with telling(lambda: on_progress(progress_before_plan(stage, settings))):
+        materialize(home, PREPARE)
+    plan = BatchPlan.load(settings.files.batch_plan)
+    with telling(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
+        try:
+            extract_missing(home, settings, plan)
+        except BuildError:
+            # The command has to be run again anyway: what was lost to catalog or archive is tried again too.
+            Losses(settings, plan).take_back()
+            raise
+    with telling(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
+        materialize(home, FUSE)
+    return BuildSummary.load(settings.files.summary)
+
+
+def probe_catalog(settings: BuildSettings, on_progress: Callable[[BuildProgress], None]) -> None:
+    """Ask the catalog once, so that one that is away is told before the granules are read.
+
+    A build that has got answers of its catalog goes on with them, and may not need it at all.
+
+    Raises:
+        BuildError: the catalog does not answer for `catalog_patience_s`, or lacks a collection.
+    """
+    if any(settings.files.items.glob("*.json")):
+        return
+    wait = CatalogWait(settings.catalog_patience_s)
+    with telling(lambda: on_progress(progress_before_plan(str(wait), settings))):
+        try:
+            open_catalog(settings.catalog, settings.catalog_patience_s, wait.note).probe()
+        except CatalogError as error:
+            raise BuildError(f"{error} Nothing was begun.") from error
+
+
+def check_settings(settings: BuildSettings) -> None:
+    """Find out at once, before anything is written, what a build would else meet late.
+
+    Raises:
+        FactoryError: the catalog is not known, there are no granules where some are needed, the output folder
+            can't be written, or the recipe has splits that can't be onboarded though they are to be.
+    """
+    open_catalog(settings.catalog)
+    if settings.splits_from_granules:
+        list_granules(settings.granules)
+    if settings.onboard:
+        upload_splits(settings.recipe)
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+        write_text(settings.output / ".writable", "")
+        (settings.output / ".writable").unlink()
+    except OSError as error:
+        raise BuildError(
+            f"The output folder {settings.output} can't be written: {error.strerror}."
+        ) from error
+
+
+def _last_stage(settings: BuildSettings) -> str:
+    return "Fusing the batches, packing the upload" if settings.onboard else "Fusing the batches"
+
+
+def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> None:
+    """Extract the batches of the plan that have no file, in parallel runs."""
+    ranges = missing_ranges(home, settings, plan)
+    if not ranges:
+        return
+    if min(settings.workers, len(ranges)) == 1:
+        for batches in ranges:
+            materialize(home, EXTRACT, batches)
+        return
+    pool = open_pool(min(settings.workers, len(ranges)))
+    try:
+        runs: list[Future[None]] = [
+            pool.submit(materialize, home, EXTRACT, batches, os.getpid()) for batches in ranges
+        ]
+        wait(runs)
+        problems = [str(error) for run in runs if (error := run.exception()) is not None]
+    except BaseException:
+        # Nothing half-written stays, so the workers need not end their batches first.
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        cancel_own_runs(home)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if any(isinstance(run.exception(), BrokenProcessPool) for run in runs):
+        raise BuildError("A worker process was killed; run the same command again to go on.")
+    if problems:
+        raise BuildError(" ".join(dict.fromkeys(problems)))
+
+
+def cancel_own_runs(home: FactoryHome) -> None:
+    """Record the runs that this build has begun and not ended as cancelled."""
+    import dagster as dg
+
+    unfinished = dg.RunsFilter(
+        tags={DRIVER_TAG: str(os.getpid())},
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+    )
+    with open_instance(home) as instance:
+        for run in instance.get_runs(unfinished):
+            instance.report_run_canceled(run, "The build was interrupted.")
+
+
+def missing_ranges(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, ...]]:
+    """The missing batches in runs of neighbours, cut so that every worker has two runs to do or more."""
+    missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
+    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (2 * settings.workers))))
+    place = {key: number for number, key in enumerate(_registered_batches(home))}
+    missing.sort(key=place.__getitem__)
+    ranges: list[tuple[str, ...]] = []
+    for key in missing:
+        follows = ranges and place[key] == place[ranges[-1][-1]] + 1
+        if follows and len(ranges[-1]) < size:
+            ranges[-1] += (key,)
+        else:
+            ranges.append((key,))
+    return ranges
+
+
+def _registered_batches(home: FactoryHome) -> list[str]:
+    from factory_pipeline.orchestration.partitions import BATCHES
+
+    with open_instance(home) as instance:
+        return list(instance.get_dynamic_partitions(BATCHES))
+
+
+def materialize(
+    home: FactoryHome, assets: tuple[str, ...], batches: Sequence[str] = (), driver: int | None = None
+) -> None:
+    """Materialise the assets of one of JOBS in this process, for a range of neighbouring batches if any.
+
+    The run is tagged with the process that drives the build: this one, unless `driver` names another.
+
+    Raises:
+        BuildError: a step failed; the message is what the step said.
+    """
+    import dagster as dg
+
+    from factory_pipeline.definitions import defs
+
+    tags = {DRIVER_TAG: str(driver or os.getpid())}
+    if batches:
+        tags |= {
+            "dagster/asset_partition_range_start": batches[0],
+            "dagster/asset_partition_range_end": batches[-1],
+        }
+    with open_instance(home) as instance:
+        result = execute_job(
+            defs.resolve_job_def(JOBS[assets]),
+            instance,
+            resources_of(home),
+            asset_selection=[dg.AssetKey(name) for name in assets],
+            tags=tags,
+        )
+    if not result.success:
+        raise BuildError(what_failed(result))
+
+
+def what_failed(result: "dg.ExecuteInProcessResult") -> str:
+    """What the failed steps of a run said, in the user's words."""
+    said = []
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            said.append(data.user_failure_data.description)
+        elif error := data.error:
+            # The first cause is what went wrong; Dagster wraps it in errors of its own.
+            while error.cause:
+                error = error.cause
+            what = DOING.get(str(event.step_key), "A step")
+            said.append(
+                f"{what} met an error that nobody foresaw ({' '.join(error.message.split())});"
+                f" the run {result.run_id[:8]} in the web UI shows where, please report it."
+            )
+    return " ".join(said) or "The run failed; its log in the web UI says why."

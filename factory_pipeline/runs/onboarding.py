@@ -1,0 +1,242 @@
+"""Onboarding by command: the same job and the same instance as the web UI, and what follows an onboarding."""
+
+import unicodedata
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from factory_pipeline.builds.progress import telling
+from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.ingest.delete import delete_collection_of_upload
+from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
+from factory_pipeline.datalake.registry.records import Upload, UploadStatus
+from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.errors import BuildError, OnboardingError, RegistryError
+from factory_pipeline.onboarding.manifest.model import SAFE_LOADER
+from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
+from factory_pipeline.orchestration.partitions import DATASETS
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_status import end_dead_runs, is_of_batch, unfinished_runs
+from factory_pipeline.runs.build import what_failed
+from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
+from factory_pipeline.storage.layout import FactoryHome, UploadFiles
+from factory_pipeline.storage.slug import slug
+
+
+def open_registry(home: FactoryHome) -> Registry:
+    """The registry of a home; the caller closes it."""
+    return FactoryResource(home=str(home.root)).registry()
+
+
+def find_upload(registry: Registry, name: str, *, exactly: bool = False) -> Upload:
+    """Return the living upload that a user names.
+
+    Args:
+        registry: of the home.
+        name: a key (`name@version`), the name of a dataset's folder, or a dataset's name as its manifest
+            has it.
+        exactly: for commands that destroy: capitals, blanks and accents must agree, and a name must have one
+            upload only. Otherwise the newest upload of a name is returned.
+
+    Raises:
+        RegistryError: no upload has this name, or several have it where one must be named.
+    """
+    living = registry.uploads()
+    found = [upload for upload in living if upload.key == name] or [
+        upload for upload in living if upload.name == name
+    ]
+    if not found and not exactly:
+        found = [upload for upload in living if upload.name == slug(name)]
+    if not found:
+        found = [upload for upload in living if _dataset_name(upload) == unicodedata.normalize("NFC", name)]
+    if not found:
+        raise RegistryError(f"The registry has no upload {name!r}; `factory upload list` lists them all.")
+    if exactly and len(found) > 1:
+        keys = ", ".join(upload.key for upload in found)
+        raise RegistryError(f"{name} has {len(found)} uploads; name one of them: {keys}.")
+    return found[-1]
+
+
+def _dataset_name(upload: Upload) -> str | None:
+    """The dataset's name as the manifest has it; None for a manifest that could not be read."""
+    try:
+        document = yaml.load(upload.manifest, Loader=SAFE_LOADER)
+    except yaml.YAMLError:
+        return None
+    name = document.get("dataset_name") if isinstance(document, dict) else None
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else None
+
+
+def onboard(
+    manifest_file: Path | str, home: FactoryHome, on_progress: Callable[[str, float], None] | None = None
+) -> Upload:
+    """Onboard one upload in this process. What is finished already is not done again.
+
+    The manifest is a path or the address of an object. The archive may lie anywhere on this machine: who
+    calls this may read it anyway.
+
+    Raises:
+        OnboardingError: it failed; message and code are those of the registry.
+    """
+    from factory_pipeline.definitions import defs
+
+    prepare_home(home)
+    arrival = validate_upload(manifest_file, home, IntakePolicy.of_home(home, all_folders=True))
+    with closing(open_registry(home)) as registry:
+        register_upload(registry, arrival)
+        if arrival.error is not None:
+            raise arrival.error
+        files = home.upload(arrival.key)
+        with open_instance(home) as instance, _watched(files, on_progress):
+            _add_partition(instance, arrival.key)
+            _end_dead_runs(instance, home, arrival.key)
+            result = execute_job(
+                defs.resolve_job_def("onboard_dataset"),
+                instance,
+                resources_of(home, all_folders=True),
+                partition_key=arrival.key,
+            )
+            release_run_lock(home, result.run_id)
+        upload = registry.upload(arrival.key)
+    if upload.status is not UploadStatus.SUCCEEDED:
+        reason = (
+            upload.reason or f"The onboarding of {upload.key} did not finish; factory upload logs says more."
+        )
+        raise OnboardingError(upload.code or "CHECK_FAILED", reason)
+    return upload
+
+
+def _add_partition(instance: dg.DagsterInstance, key: str) -> None:
+    try:
+        instance.add_dynamic_partitions(DATASETS, [key])
+    except Exception:
+        # Of two processes that add a key at the same time, Dagster refuses one.
+        if not instance.has_dynamic_partition(DATASETS, key):
+            raise
+
+
+def remove(key: str, home: FactoryHome) -> None:
+    """Delete an onboarded dataset: its collection, its files and its partition; a tombstone stays.
+
+    Raises:
+        OnboardingError: a run works on it.
+        RegistryError: versions of datasets have its images; they are named.
+    """
+    prepare_home(home)
+    with open_instance(home) as instance, closing(open_registry(home)) as registry:
+        if registry.upload(key).status is not UploadStatus.SUCCEEDED and _is_worked_on(instance, home, key):
+            raise OnboardingError(
+                "CHECK_FAILED", f"{key} is being onboarded; end its run in the web UI first, then delete it."
+            )
+        delete_collection_of_upload(registry, home, key)
+        registry.delete_upload(key)
+        home.upload(key).remove()
+        instance.delete_dynamic_partition(DATASETS, key)
+
+
+def _end_dead_runs(instance: dg.DagsterInstance, home: FactoryHome, key: str) -> list[dg.DagsterRun]:
+    """End the runs of an upload whose process is gone; gives those that are left.
+
+    Batches are left out: while such a one works on the upload, the upload has a run of its own.
+    """
+    unfinished = [record for record in unfinished_runs(instance, key) if not is_of_batch(record.dagster_run)]
+    ended = {run.run_id for run in end_dead_runs(instance, home, unfinished)}
+    return [record.dagster_run for record in unfinished if record.dagster_run.run_id not in ended]
+
+
+def _is_worked_on(instance: dg.DagsterInstance, home: FactoryHome, key: str) -> bool:
+    """Whether a process onboards an upload; a run that still waits for one is ended."""
+    left = _end_dead_runs(instance, home, key)
+    for run in left:
+        if run.status is dg.DagsterRunStatus.QUEUED:
+            instance.report_run_canceled(run)
+    return any(run.status is not dg.DagsterRunStatus.QUEUED for run in left)
+
+
+def finetune(upload: Upload, home: FactoryHome) -> Path:
+    """Train a model on a finished dataset in this process; gives the folder of what was trained.
+
+    Raises:
+        OnboardingError: the dataset is not finished, or has no training configuration.
+        BuildError: TerraTorch is not installed, or ended with an error.
+    """
+    from factory_pipeline.definitions import defs
+
+    if not home.upload(upload.key).finished.terratorch.exists():
+        raise OnboardingError(
+            "CHECK_FAILED",
+            f"{upload.key} has no training configuration: its status is {upload.status.value}, and only"
+            " Segmentation and Regression have one.",
+        )
+    prepare_home(home)
+    with open_instance(home) as instance:
+        result = execute_job(
+            defs.resolve_job_def("finetune_model"), instance, resources_of(home), partition_key=upload.key
+        )
+    if not result.success:
+        raise BuildError(what_failed(result))
+    return home.training(upload.key)
+
+
+def run_log(upload: Upload, home: FactoryHome) -> str:
+    """Everything that the runs of an upload said, oldest first, as text."""
+    prepare_home(home)
+    lines = [f"{upload.key}: {upload.status.value}"]
+    if upload.reason:
+        lines.append(f"{upload.reason} [{upload.code or 'no code'}]")
+    with open_instance(home) as instance:
+        for record in reversed(_runs(instance, upload.key)):
+            run = record.dagster_run
+            lines += ["", f"Run {run.run_id}, {run.job_name}: {run.status.value}"]
+            lines += [_line(entry) for entry in instance.all_logs(run.run_id) if not _is_plan(entry)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(entry: dg.EventLogEntry) -> str:
+    at = datetime.fromtimestamp(entry.timestamp, UTC).isoformat(sep=" ", timespec="milliseconds")
+    step = f" {entry.step_key}" if entry.step_key else ""
+    text = f"{at}{step} {entry.user_message or entry.message}"
+    if entry.error_info is not None:
+        text += f"\n{entry.error_info.to_string().rstrip()}"
+    return text
+
+
+def _is_plan(entry: dg.EventLogEntry) -> bool:
+    """What the run is going to do, told once per asset and check before it begins."""
+    planned = (
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    )
+    return entry.is_dagster_event and entry.dagster_event_type in planned
+
+
+def _runs(instance: dg.DagsterInstance, key: str) -> list[dg.RunRecord]:
+    """The runs of a partition, newest first."""
+    return list(instance.get_run_records(dg.RunsFilter(tags={"dagster/partition": key})))
+
+
+def _watched(
+    files: UploadFiles, on_progress: Callable[[str, float], None] | None
+) -> AbstractContextManager[None]:
+    """Tell now and then how far the files of an upload are."""
+    return nullcontext() if on_progress is None else telling(lambda: on_progress(*_how_far(files)))
+
+
+def _how_far(files: UploadFiles) -> tuple[str, float]:
+    steps = [
+        (files.archive_facts, "Looking at the archive"),
+        (files.prescan, "Reading the headers"),
+        (files.contents, "Unpacking and checking every pixel"),
+        (files.index, "Arranging images and labels"),
+        (files.split, "Splitting"),
+        (files.dataset.training_params, "Computing training parameters"),
+        (files.dataset.page, "Writing the page"),
+    ]
+    for done, (path, step) in enumerate(steps):
+        if not path.exists():
+            return step, done / len(steps)
+    return "Finishing", 1.0

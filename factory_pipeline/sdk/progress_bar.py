@@ -1,0 +1,113 @@
+"""Progress on a terminal: a line that moves; elsewhere (a log, a pipe): a line now and then."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
+
+from factory_pipeline.builds.progress import BuildProgress
+
+SECONDS_BETWEEN_LINES = 10.0
+LEAST_FOR_ESTIMATE = 0.02
+"""Share of the footprints that must be done before the time left is told."""
+
+
+class ProgressLine:
+    """Shows a step, a fraction and a remark; ends with the block that it is opened in."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Make a line on standard error, or on a console."""
+        self._progress = Progress(
+            # One line whatever the width of the terminal: a line that wraps leaves its upper half behind at
+            # every turn, and bars pile up. What has no room is cut.
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=16, table_column=Column(no_wrap=True, min_width=8)),
+            TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
+            TextColumn(
+                "{task.fields[remark]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+            console=console or Console(stderr=True),
+            transient=True,
+            expand=True,
+        )
+        self._terminal = sys.stderr.isatty()
+        self._task = self._progress.add_task("", total=1.0, remark="", visible=False)
+        self._step = ""
+        self._opened_at = self._printed_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._terminal:
+            self._progress.stop()
+
+    def show(self, step: str, fraction: float, remark: str = "") -> None:
+        """Show that `step` is done to this fraction (0 to 1)."""
+        if self._terminal:
+            self._progress.update(
+                self._task, description=step, completed=fraction, remark=remark, visible=True
+            )
+            return
+        now = time.monotonic()
+        if step == self._step and now - self._printed_at < SECONDS_BETWEEN_LINES:
+            return
+        self._step, self._printed_at = step, now
+        # A line says how long it took so far: where no count has moved, that it goes on.
+        said = [f"{step}: {fraction:.0%} after {_duration(now - self._opened_at)}", remark]
+        print(", ".join(filter(None, said)), file=sys.stderr, flush=True)
+
+
+class BuildLine(ProgressLine):
+    """The progress of a build: counts, and the time left as what is done promises it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Make a line on standard error, or on a console."""
+        super().__init__(console)
+        self._began_at: float | None = None
+        self._began_with = 0.0
+        self._first: float | None = None
+
+    def show_build(self, progress: BuildProgress) -> None:
+        """Show how far the build is."""
+        if not progress.total:
+            self.show(progress.stage, 0.0, f"{progress.granules:,} granules read" * bool(progress.granules))
+            return
+        begun = f" and {progress.batches_begun} begun" if progress.batches_begun else ""
+        remark = (
+            f"{progress.done:,} of {progress.total:,} footprints, "
+            f"{progress.batches_done} of {progress.batches} batches{begun}{self._time_left(progress)}"
+        )
+        self.show(progress.stage, progress.fraction, remark)
+
+    def _time_left(self, progress: BuildProgress) -> str:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = progress.fraction
+        if self._began_at is None:
+            # Before the first chips processes start and a catalog is searched, which happens once.
+            if progress.fraction > self._first:
+                self._began_at, self._began_with = now, progress.fraction
+            return ""
+        done = progress.fraction - self._began_with
+        if done < LEAST_FOR_ESTIMATE or progress.done == progress.total:
+            return ""
+        seconds = (now - self._began_at) / done * (1 - progress.fraction)
+        return f", about {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

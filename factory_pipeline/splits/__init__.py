@@ -1,0 +1,1 @@
+"""Assigning splits, and leakage between them."""

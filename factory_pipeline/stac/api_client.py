@@ -1,0 +1,196 @@
+"""One STAC API: asking it patiently, and naming what is wrong with it."""
+
+import math
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pystac
+import requests
+from pystac_client import Client, ConformanceClasses
+from pystac_client.errors import ClientTypeError
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import InvalidHeader
+
+from factory_pipeline.errors import CatalogError, CatalogUnavailableError
+from factory_pipeline.stac.query import ItemQuery
+from factory_pipeline.stac.signing import without_credentials
+
+PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+"""Answers that a later request may not get."""
+PAGE_SIZE = 250
+CONNECTIONS = 16
+"""Connections kept open to one host: as many as searches run at once."""
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 20.0
+TIMEOUT_S = 60.0
+SHORTEST_TIMEOUT_S = 1.0
+OnWait = Callable[[str, float], None]
+"""Called with a host and the seconds for which nothing is asked of it."""
+_given_up: dict[str, float] = {}
+"""Host -> when it was last waited for in vain, by the monotonic clock of this process."""
+
+
+class PatientAdapter(HTTPAdapter):
+    """Sends a request again until it is answered or the next wait would pass `max_wait_s`.
+
+    Resets, timeouts and truncated bodies are tried again, and so are the statuses of PASSING_STATUS.
+    The wait doubles each time, or is what the server asks for in Retry-After. `max_wait_s` holds for the
+    host, not for each request: a host that was waited for in vain is not waited for again for as long.
+    """
+
+    def __init__(self, max_wait_s: float, on_wait: OnWait | None = None) -> None:
+        super().__init__(pool_maxsize=CONNECTIONS, pool_block=True)
+        self._max_wait_s = max_wait_s
+        self._on_wait = on_wait
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Give the first lasting answer, else the last passing one.
+
+        Raises:
+            requests.RequestException: no answer came at all.
+        """
+        host = urlsplit(request.url or "").netloc.rpartition("@")[2]
+        began = time.monotonic()
+        in_vain = _given_up.get(host, -math.inf) > began - self._max_wait_s
+        give_up = began if in_vain else began + self._max_wait_s
+        wait_s = FIRST_WAIT_S
+        while True:
+            left_s = give_up - time.monotonic()
+            kwargs["timeout"] = min(TIMEOUT_S, max(left_s, SHORTEST_TIMEOUT_S))
+            try:
+                response = super().send(request, *args, **kwargs)
+                # The body is read here, so that one that breaks off is asked for again.
+                _ = response.content
+            except (
+                requests.ConnectionError,
+                requests.Timeout,
+                requests.exceptions.ChunkedEncodingError,
+            ):
+                if time.monotonic() + wait_s > give_up:
+                    _given_up[host] = time.monotonic()
+                    raise
+                pause_s = wait_s
+            else:
+                if response.status_code not in PASSING_STATUS:
+                    _given_up.pop(host, None)
+                    return response
+                pause_s = max(wait_s, _asked_wait_s(response))
+                if time.monotonic() + pause_s > give_up:
+                    _given_up[host] = time.monotonic()
+                    return response
+            if self._on_wait is not None:
+                self._on_wait(host, pause_s)
+            time.sleep(pause_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _asked_wait_s(response: requests.Response) -> float:
+    """Seconds that Retry-After asks for; 0 without the header or with one that can't be read."""
+    asked = response.headers.get("Retry-After")
+    try:
+        return Retry().parse_retry_after(asked) if asked else 0.0
+    except InvalidHeader:
+        return 0.0
+
+
+class StacApi:
+    """A STAC API with item search. It is asked for its landing page at the first search, not before."""
+
+    def __init__(self, url: str, max_wait_s: float, on_wait: OnWait | None = None) -> None:
+        self._on_wait = on_wait
+        self._url = url
+        self._shown_url = without_credentials(url)
+        self._max_wait_s = max_wait_s
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._known_collections: set[str] = set()
+
+    def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
+        """All items of a collection that a query asks for, as the API's JSON, page after page.
+
+        The cloud cover is left to the caller where the API can't filter by it.
+
+        Raises:
+            CatalogError: the address is no STAC API with item search, or lacks the collection.
+            CatalogUnavailableError: no answer within the longest wait.
+        """
+        with self._errors_named():
+            client = self._connect(collection)
+            can_filter = client.conforms_to(ConformanceClasses.QUERY)
+            below = query.max_cloud_cover if can_filter else None
+            found = client.search(
+                collections=[collection],
+                bbox=query.bbox,
+                datetime=query.interval,
+                query=None if below is None else {"eo:cloud_cover": {"lt": below}},
+                limit=PAGE_SIZE,
+            )
+            return list(found.items_as_dicts())
+
+    def check_collection(self, collection: str) -> None:
+        """Make sure that the API answers and has a collection; raises as `search` does."""
+        with self._errors_named():
+            self._connect(collection)
+
+    def _connect(self, collection: str) -> Client:
+        # pgstac answers a search of a collection that it doesn't have with no items, so it is asked first.
+        with self._lock:
+            if self._client is None:
+                self._client = self._open()
+            if collection not in self._known_collections:
+                if self._client.get_collection(collection) is None:
+                    raise CatalogError(f"The STAC API {self._shown_url} has no collection {collection}.")
+                self._known_collections.add(collection)
+            return self._client
+
+    def _open(self) -> Client:
+        stac_io = StacApiIO(timeout=TIMEOUT_S)
+        adapter = PatientAdapter(self._max_wait_s, self._on_wait)
+        stac_io.session.mount("http://", adapter)
+        stac_io.session.mount("https://", adapter)
+        with warnings.catch_warnings():
+            # pystac-client warns of a catalog without conformsTo; the error below says it better.
+            warnings.simplefilter("ignore")
+            client = Client.open(self._url, stac_io=stac_io)
+        if not client.conforms_to(ConformanceClasses.ITEM_SEARCH) or client.get_search_link() is None:
+            raise CatalogError(f"The STAC API {self._shown_url} offers no item search.")
+        return client
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        host = urlsplit(self._shown_url).netloc
+        try:
+            yield
+        except APIError as error:
+            # Not chained: the texts of these errors hold the address as it was asked, credentials included.
+            status = getattr(error, "status_code", None)
+            if status is None:
+                raise CatalogUnavailableError(
+                    f"The STAC API at {host} could not be reached for {self._max_wait_s:g} s;"
+                    " try again later."
+                ) from None
+            if status in PASSING_STATUS:
+                raise CatalogUnavailableError(
+                    f"The STAC API at {host} kept answering {status} for {self._max_wait_s:g} s;"
+                    " try again later."
+                ) from None
+            raise CatalogError(
+                f"{self._shown_url} answers {status}: check that it is the address of a STAC API."
+            ) from None
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            pystac.STACError,
+            ClientTypeError,
+        ) as error:
+            raise CatalogError(f"{self._shown_url} answers, but not as a STAC API does.") from error

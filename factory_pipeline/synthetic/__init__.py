@@ -1,0 +1,1 @@
+"""Generated archives for the demo, tests and benchmarks."""

@@ -1,0 +1,1 @@
+"""Pages served in the browser."""

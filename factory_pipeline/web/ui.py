@@ -1,0 +1,183 @@
+"""The web UI of a factory home: Dagster's web server and daemon, and the server of the dataset pages."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from factory_pipeline.errors import FactoryError
+from factory_pipeline.runs.instance import environment_of, prepare_home
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.web.dagster_server import PAGES_PORT
+
+DEFINITIONS = ["-m", "factory_pipeline.definitions"]
+SECONDS_TO_START = 180.0
+SECONDS_TO_END = 30.0
+SECONDS_BETWEEN_LOOKS = 0.3
+
+
+class WebUiError(FactoryError):
+    """The web UI can't be started, or one of its processes ended by itself."""
+
+
+@dataclass(frozen=True)
+class WebUi:
+    """Where the web UI of a home listens."""
+
+    home: FactoryHome
+    host: str
+    port: int
+    pages_port: int
+
+    @property
+    def url(self) -> str:
+        """Of the web UI."""
+        return f"http://{self._shown_host}:{self.port}"
+
+    @property
+    def pages_url(self) -> str:
+        """Of the dataset pages."""
+        return f"http://{self._shown_host}:{self.pages_port}"
+
+    @property
+    def log(self) -> Path:
+        """What the processes say."""
+        return self.home.dagster / "ui.log"
+
+    @property
+    def _shown_host(self) -> str:
+        host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
+        return f"[{host}]" if ":" in host else host
+
+    def prepare(self) -> None:
+        """Make the home where it is not there.
+
+        Raises:
+            HomeError: the home is not a folder.
+            OSError: the home can't be written.
+            WebUiError: a port is taken.
+        """
+        self.home.require_folder()
+        for port in (self.port, self.pages_port):
+            require_free(self.host, port)
+        prepare_home(self.home)
+
+    def serve(self, on_ready: Callable[[], None]) -> None:
+        """Run the web UI of a prepared home until it is interrupted (SIGINT or SIGTERM).
+
+        Args:
+            on_ready: called once, when web UI and pages answer.
+
+        Raises:
+            WebUiError: a process ended by itself, or nothing answers after three minutes.
+        """
+        with _terminated_like_interrupted(), suppress(KeyboardInterrupt), self._processes() as processes:
+            self._wait_until_ready(processes)
+            on_ready()
+            while True:
+                self._require_alive(processes)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    @contextmanager
+    def _processes(self) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
+        address = ["-h", self.host, "-p", str(self.port)]
+        pages = [str(self.home.root), "--host", self.host, "--port", str(self.pages_port)]
+        commands = {
+            "web server": ["factory_pipeline.web.dagster_server", *DEFINITIONS, *address],
+            "daemon": ["dagster._daemon", "run", *DEFINITIONS],
+            "server of the dataset pages": [
+                "factory_pipeline.web.server",
+                *pages,
+                "--parent",
+                str(os.getpid()),
+            ],
+        }
+        processes: dict[str, subprocess.Popen[bytes]] = {}
+        with self.log.open("ab") as log:
+            try:
+                for name, command in commands.items():
+                    processes[name] = self._start(command, log)
+                yield processes
+            finally:
+                _end(list(processes.values()))
+
+    def _start(self, command: list[str], log: BinaryIO) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env={**os.environ, **environment_of(self.home), PAGES_PORT: str(self.pages_port)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def _wait_until_ready(self, processes: dict[str, "subprocess.Popen[bytes]"]) -> None:
+        until = time.monotonic() + SECONDS_TO_START
+        waiting = [f"{self.url}/server_info", f"{self.pages_url}/"]
+        while waiting:
+            self._require_alive(processes)
+            if time.monotonic() > until:
+                raise WebUiError(f"The web UI does not answer at {waiting[0]}; {self.log} says why.")
+            waiting = [url for url in waiting if not _answers(url)]
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _require_alive(self, processes: dict[str, "subprocess.Popen[bytes]"]) -> None:
+        for name, process in processes.items():
+            if process.poll() is not None:
+                raise WebUiError(f"The {name} ended by itself; {self.log} says why.")
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise WebUiError if nothing can listen on the port now."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise WebUiError(
+            f"The web UI can't use port {port} of {host}: {reason}; choose another one with --port"
+            " (dataset pages take the next one, or --pages-port)."
+        ) from error
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def _end(processes: list["subprocess.Popen[bytes]"]) -> None:
+    for process in processes:
+        process.terminate()
+    until = time.monotonic() + SECONDS_TO_END
+    for process in processes:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Raise KeyboardInterrupt for SIGTERM too, so that the processes are ended."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,80 @@
+"""Building datasets in tests: the real assets on a real Dagster instance, in a home of the test's own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import polars as pl
+import pytest
+
+from factory_pipeline.builds.progress import BuildProgress
+from factory_pipeline.builds.summary import BuildSummary
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.runs.build import run_build
+from factory_pipeline.storage.layout import FactoryHome
+
+FACTORY = Path(sys.executable).with_name("factory")
+
+
+@contextmanager
+def environment() -> Iterator[None]:
+    """Keep FACTORY_HOME and DAGSTER_HOME as they were, whatever a build sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACTORY_HOME", "")
+        patch.setenv("DAGSTER_HOME", "")
+        yield
+
+
+def build(home: Path, settings: BuildSettings) -> tuple[BuildSummary, list[BuildProgress]]:
+    """Run a whole build; gives its summary and the progress that it told."""
+    told: list[BuildProgress] = []
+    with environment():
+        return run_build(FactoryHome(home), settings, told.append), told
+
+
+def factory(*arguments: str | Path, home: Path, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
+    """Run the command line as a user does."""
+    return subprocess.run(
+        [FACTORY, *map(str, arguments)],
+        env={**os.environ, "FACTORY_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def shots_in(path: Path) -> list[int]:
+    """The shot numbers of a dataset file, in its order."""
+    with h5py.File(path) as file:
+        return file["data/GEDI Shot Number"][:, 0].tolist()
+
+
+def shots_in_files_and_ledger(settings: BuildSettings) -> list[int]:
+    """Every shot of the fused files and of the reject ledger, sorted."""
+    accepted = [shot for split in settings.recipe.splits for shot in shots_in(settings.files.fused(split))]
+    return sorted(accepted + pl.read_parquet(settings.files.rejects)["shot_number"].to_list())
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """The bytes of the dataset files of a build, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("[!.]*.h5"))}
+
+
+def samples_below(folder: Path) -> dict[str, bytes]:
+    """The values of the fused files of a build, by file and dataset, but for the names of their batches.
+
+    These name the catalog too: the same samples from another address are of other batches.
+    """
+    values = {}
+    for path in sorted(folder.glob("*_dataset.h5")):
+        with h5py.File(path) as file:
+            for group in ("data", "provenance"):
+                for name, dataset in file[group].items():
+                    if name != "Batch":
+                        values[f"{path.name}: {name}"] = dataset[()].tobytes()
+    return values

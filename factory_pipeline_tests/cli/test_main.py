@@ -1,0 +1,221 @@
+"""The command line as a whole: its help, its names, what errors look like."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from factory_pipeline import DatasetClient
+from factory_pipeline.cli.dataset import describe_argument_error
+from factory_pipeline.cli.json_output import echo_json
+from factory_pipeline.cli.main import OLD_NAMES, SECTIONS, cli, main
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.errors import ArgumentError, HomeError
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.builds.builds import FACTORY
+
+
+def commands_of(group: click.Group, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
+    """Every command that is no group, by its names."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found |= commands_of(command, (*path, name))
+        else:
+            found[" ".join((*path, name))] = command
+    return found
+
+
+def test_help_has_a_full_line_for_every_command() -> None:
+    shown = CliRunner().invoke(cli, ["--help"], env={"COLUMNS": "60"}).output
+    assert "..." not in shown.replace("[ARGS]...", "")
+    lines = shown.splitlines()
+    for name in commands_of(cli):
+        assert any(line.startswith(f"  {name} ") for line in lines), name
+    for title, _ in SECTIONS:
+        assert f"{title}:" in lines
+
+
+@pytest.mark.parametrize("old", OLD_NAMES)
+def test_old_names_still_work_and_are_not_shown(old: str) -> None:
+    shown = CliRunner().invoke(cli, [old, "--help"])
+    assert shown.exit_code == 0, shown.output
+    assert f"Usage: cli {old} " in shown.output
+    assert f"\n  {old} " not in CliRunner().invoke(cli, ["--help"]).output
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version(option: str) -> None:
+    assert CliRunner().invoke(cli, [option]).output.startswith("factory, version ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_the_command_that_the_shell_calls(shell: str) -> None:
+    printed = CliRunner().invoke(cli, ["completion", shell])
+    assert printed.exit_code == 0
+    assert "_FACTORY_COMPLETE" in printed.output
+
+
+def test_completion_completes_commands() -> None:
+    words = {"_FACTORY_COMPLETE": "bash_complete", "COMP_WORDS": "factory upload l", "COMP_CWORD": "2"}
+    completed = subprocess.run(
+        [FACTORY], env=words, capture_output=True, text=True, timeout=60, check=False
+    ).stdout.splitlines()
+    assert completed == ["plain,list", "plain,logs"]
+
+
+READING = [
+    ["upload", "list"],
+    ["upload", "list", "--json"],
+    ["upload", "show", "a"],
+    ["upload", "logs", "a"],
+    ["upload", "delete", "a", "--yes"],
+    ["finetune", "a"],
+    ["collection", "list"],
+    ["collection", "delete", "a", "--yes"],
+    ["dataset", "list"],
+    ["dataset", "show", "a"],
+    ["dataset", "diff", "a", "b"],
+    ["dataset", "download", "a", "RAW"],
+    ["dataset", "delete", "a", "--yes"],
+    ["dataset", "create", "A", "--label", "a"],
+]
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The only line that a failing command prints, which must be on standard error."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    line, end, rest = printed.err.partition("\n")
+    assert (end, rest) == ("\n", "")
+    return line
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_reading_makes_no_home_and_says_where_it_looked(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FACTORY_HOME", raising=False)
+    said = error_of(arguments, capsys)
+    assert said.startswith(f"Error: There is no factory home at {tmp_path / 'factory_home'}: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_client_of_a_home_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    client = DatasetClient(home=tmp_path / "typo")
+    for call in (client.list_datasets, client.collections, lambda: client.describe_version("a")):
+        with pytest.raises(HomeError, match=r"no factory home at .*typo"):
+            call()
+    with pytest.raises(HomeError):
+        client.create_dataset_from_datalake("A", {"train": 100, "test": 0, "validation": 0}, ["a"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *READING,
+        ["ui", "--port", "64999"],
+        ["onboard", "a.yaml"],
+        ["create-dataset", "--input", ".", "--output", "out"],
+    ],
+    ids=" ".join,
+)
+def test_a_home_that_is_a_file_is_one_sentence(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    home.write_text("a file")
+    monkeypatch.setenv("FACTORY_HOME", str(home))
+    assert error_of(arguments, capsys).startswith(f"Error: The factory home {home} is not a folder; ")
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", "/proc/home")
+    said = error_of(["ui", "--port", "64999"], capsys)
+    assert said.startswith("Error: /proc/home")
+    assert "can't be read or written: " in said
+
+
+def test_an_error_that_nobody_expected_is_one_sentence_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_self: FactoryHome) -> None:
+        raise RuntimeError("a fault\nin the program")
+
+    monkeypatch.setattr(FactoryHome, "require_existing", fail)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    said = error_of(["upload", "list"], capsys)
+    [log] = tmp_path.iterdir()
+    assert said.startswith("Error: this was not expected: RuntimeError: a fault in the program; ")
+    assert str(log) in said
+    assert "Traceback" in log.read_text()
+
+
+def test_output_that_nobody_reads_any_more_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "inbox" / "uploads").mkdir(parents=True)
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [FACTORY, "upload", "list", "--json"],
+        env={**os.environ, "FACTORY_HOME": str(tmp_path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("folder", ["nosuch", "empty"])
+def test_granules_are_looked_for_before_the_settings_of_the_home_are_replaced(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    home = FactoryHome(tmp_path / "home")
+    BuildSettings(granules="/good", output=tmp_path / "good").save(home)
+    before = home.build_file.read_bytes()
+    monkeypatch.setenv("FACTORY_HOME", str(home.root))
+    granules = tmp_path / folder
+    said = error_of(["create-dataset", "--input", str(granules), "--output", str(tmp_path / "out")], capsys)
+    assert str(granules) in said
+    assert home.build_file.read_bytes() == before
+    assert not (tmp_path / "out").exists()
+    assert not home.dagster.exists()
+
+
+def test_json_has_no_nan_and_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    echo_json({"a": float("nan"), "b": Path("x\x9b\x1b")})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"a": None, "b": "x\x9b\x1b"}
+    assert "\x9b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("argument", "typed"),
+    [
+        ("export_types[0]", "--export"),
+        ("export_type", "EXPORT_TYPE"),
+        ("split_info.train", "--split.train"),
+        ("filter.bbox[2]", "--bbox"),
+        ("augmentation_list.IMAGE_LEVEL[1].id", "--augment.IMAGE_LEVEL[1].id"),
+        ("version_id", "VERSION_ID"),
+        ("home", "home"),
+    ],
+)
+def test_messages_name_what_was_typed(argument: str, typed: str) -> None:
+    error = ArgumentError(argument, "x", "it must be y")
+    assert describe_argument_error(error) == f"{typed} is 'x'; it must be y."
