@@ -6,12 +6,14 @@ every logging handler of the process and holds logging's lock), and leave SIGTER
 that the factory executes in its caller's process therefore go through this module.
 """
 
+import hashlib
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,6 +23,7 @@ from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, 
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from factory_pipeline.runs.history import instance_in
 from factory_pipeline.storage.atomic import file_lock, write_text
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -33,6 +36,12 @@ RUN_TAGS = {
     # Who started it in a process of their own is told how it failed; the daemon is not to try it again.
     MAX_RETRIES_TAG: "0",
 }
+SHIPPED_BEFORE = {
+    "717f8cbd8f6a82d85156e406fff9175a24701e65d45290e564099b672ee987d0",
+    "7285745aa0d8a59d6fb5ff88e24511474f293ef7e379c1cea4699099247cb1d9",
+    "ced8a574ce8a2ac6653c379cf66b2220926a8e6f0268c12b0e37ff40b0fb87ee",
+}
+"""SHA-256 of each `dagster.yaml` of earlier versions. A home that has such a one gets the new one."""
 NO_CONSOLE: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config: the log of a run is kept for the web UI; a terminal shows the progress instead."""
 
@@ -48,10 +57,14 @@ def prepare_home(home: FactoryHome) -> None:
     home.upload_inbox.mkdir(parents=True, exist_ok=True)
     home.dagster.mkdir(parents=True, exist_ok=True)
     instance_file = home.dagster / "dagster.yaml"
-    if not instance_file.exists():
+    if not instance_file.exists() or _sha256(instance_file) in SHIPPED_BEFORE:
         shipped = resources.files("factory_pipeline.runs") / "dagster.yaml"
         write_text(instance_file, shipped.read_text(encoding="utf-8"))
     _make_instance(home)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _make_instance(home: FactoryHome) -> None:
@@ -61,7 +74,7 @@ def _make_instance(home: FactoryHome) -> None:
         return
     with file_lock(home.dagster / ".lock"):
         if not made.exists():
-            with dg.DagsterInstance.from_config(str(home.dagster)):
+            with instance_in(home.dagster):
                 made.touch()
 
 
@@ -77,7 +90,7 @@ def open_instance(home: FactoryHome) -> Iterator[dg.DagsterInstance]:
     Runs on it do not configure the process's logging: handlers that `dagster.yaml` names are for runs that
     the daemon launches in processes of their own.
     """
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with instance_in(home.dagster) as instance:
         # Dagster asks for these by `dictConfig`, which closes every handler of the process.
         instance.get_yaml_python_handlers = lambda: []  # type: ignore[method-assign]
         yield instance
