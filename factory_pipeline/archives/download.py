@@ -1,6 +1,5 @@
 """Opening an archive by its address, and bringing it here."""
 
-import errno
 import hashlib
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from factory_pipeline.archives.source import ArchiveSource, LocalSource
 from factory_pipeline.archives.url_policy import check_scheme, local_path
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.storage.atomic import disk_is_full
 
 
 def open_source(url: str, policy: IntakePolicy) -> ArchiveSource:
@@ -84,7 +84,7 @@ def _append(source: ArchiveSource, part: Path, policy: IntakePolicy) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not disk_is_full(error):
             raise
         part.unlink(missing_ok=True)
         raise OnboardingError("DISK_FULL", f"There is no space left to download {source.url}.") from error

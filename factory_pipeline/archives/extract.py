@@ -1,6 +1,5 @@
 """Listing and unpacking zip and tar archives: whole or not at all, and nothing but files below the target."""
 
-import errno
 import gzip
 import hashlib
 import os
@@ -23,6 +22,7 @@ from factory_pipeline.archives.zip_directory import END, LOCATOR, has_directory,
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.storage.atomic import disk_is_full
 
 COPY_BYTES = 1 << 20
 BYTES_PER_LISTED_MEMBER = 1024
@@ -203,7 +203,7 @@ def extract(archive: Path, target: Path, policy: IntakePolicy, shown: str | None
             shutil.rmtree(target)
         unpacked.rename(target)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_is_full(error):
             raise OnboardingError(
                 "DISK_FULL",
                 f"There is no space left to unpack {shown or archive.name}; free some and try again.",

@@ -12,6 +12,8 @@ from typing import IO
 
 LITTLE_SPACE = 1 << 16
 """Bytes; with less than this a disk is full for everything that is written here."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What systems say of a full disk, and of a user who has used up the share of it."""
 
 
 @contextmanager
@@ -89,8 +91,8 @@ def is_held(lock: Path) -> bool:
 def disk_is_full(error: BaseException) -> bool:
     """Whether an error, or its cause, came of a full disk; some libraries tell it in words only."""
     for told in filter(None, (error, error.__cause__)):
-        if isinstance(told, OSError) and told.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(told, OSError) and told.errno in FULL:
             return True
-        if os.strerror(errno.ENOSPC) in str(told):
+        if any(os.strerror(number) in str(told) for number in FULL):
             return True
     return False

@@ -95,6 +95,8 @@ def test_a_file_that_no_library_could_write_tells_the_full_disk(disk: Path) -> N
     [
         (OSError(errno.ENOSPC, "No space left on device"), True),
         (ValueError("parquet: underlying IO error: No space left on device (os error 28)"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (ValueError("parquet: underlying IO error: Disk quota exceeded (os error 122)"), True),
         (OSError(errno.EACCES, "Permission denied"), False),
         (ValueError("no space in the name"), False),
     ],

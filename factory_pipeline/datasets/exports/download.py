@@ -27,7 +27,7 @@ from factory_pipeline.datasets.exports.write_export import (
     parse_exported,
 )
 from factory_pipeline.errors import DamagedExportError, DownloadError
-from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.atomic import disk_is_full, write_text
 from factory_pipeline.storage.checksum import sha256_of
 
 MARKER = ".factory_download.json"
@@ -161,7 +161,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_is_full(error):
             raise DownloadError(
                 f"There is no space left for {path}; make room and download again, finished files stay."
             ) from error

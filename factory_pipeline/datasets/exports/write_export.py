@@ -1,6 +1,5 @@
 """Writing a dataset version out: in a temporary folder, read back, listed with hashes, put in its place."""
 
-import errno
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from factory_pipeline.datasets.exports.original_names import NamesReader, NamesW
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
 from factory_pipeline.errors import ExportError
+from factory_pipeline.storage.atomic import disk_is_full
 
 LISTING = "export.json"
 """Name of the file that lists all others of an export."""
@@ -170,7 +170,7 @@ def _told_plainly(title: str, place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RasterioError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_is_full(error):
             raise ExportError(
                 f"{title} found no space left on the disk of {place}, so nothing of it was kept; "
                 "make room and export again."

@@ -111,10 +111,21 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     assert list((tmp_path / "exports").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError("Can't write data (file write failed: error message = 'No space left on device')"),
+    ],
+)
 def test_a_full_disk_while_a_copy_is_written_is_told_too(
-    satellite: MadeVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    satellite: MadeVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    def write_none(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(Path, "write_bytes", write_none)
     with pytest.raises(ExportError, match="found no space left on the disk of"):
         export_version(satellite, "RAW", tmp_path / "exports" / "made")
     assert list((tmp_path / "exports").iterdir()) == []
