@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.crs_transformer import crs_transformer
 
 WHOLE_PIXEL = 1e-3
 """Grids share their pixels where they are a whole number of pixels apart, within this part of a pixel.
@@ -107,7 +108,7 @@ def _projected(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
     """
     like = windows.like
     spots = np.concatenate([list(itertools.product(_nodes(), _nodes())), _check_points()])
-    transform = transformer(like.epsg, source.epsg).transform
+    transform = crs_transformer(like.epsg, source.epsg).transform
     x, y = transform(
         windows.left[:, None] + spots[:, 1] * (like.width * like.x_size),
         windows.top[:, None] - spots[:, 0] * (like.height * like.y_size),
@@ -140,14 +141,8 @@ def _interpolates(positions: Floats) -> NDArray[np.bool_]:
 def _projected_exactly(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
     x, y = _pixel_centres(windows)
     x, y = np.broadcast_arrays(x[:, None, :], y[:, :, None])
-    x, y = transformer(windows.like.epsg, source.epsg).transform(x, y)
+    x, y = crs_transformer(windows.like.epsg, source.epsg).transform(x, y)
     return _positions(np.asarray(x), np.asarray(y), source)
-
-
-@lru_cache(maxsize=256)
-def transformer(source_epsg: int, target_epsg: int) -> Transformer:
-    """From one CRS to another, in the order x, y."""
-    return Transformer.from_crs(source_epsg, target_epsg, always_xy=True)
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.crs import CRS
 from rasterio.enums import Resampling as GdalResampling
 from rasterio.io import MemoryFile
@@ -17,6 +16,7 @@ from rasterio.vrt import WarpedVRT
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.join import Part, is_coarser, join_parts, part_around
 from factory_pipeline.cog.reader import ReadWindow, Resampling
+from factory_pipeline.crs_transformer import crs_transformer
 
 GDAL_RESAMPLING = {
     Resampling.NEAREST: GdalResampling.nearest,
@@ -76,7 +76,7 @@ class WarpRaster:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Column and row of points given in another CRS."""
         if epsg != self.grid.epsg:
-            x, y = transformer(epsg, self.crs.to_wkt()).transform(x, y)
+            x, y = crs_transformer(epsg, self.crs.to_wkt()).transform(x, y)
         columns = (x - self.grid.left) / self.grid.x_size
         rows = (self.grid.top - y) / self.grid.y_size
         if turn := self.turn:
@@ -162,12 +162,6 @@ def same_pixel_size(one: Grid, other: Grid) -> bool:
     return math.isclose(one.x_size, other.x_size, rel_tol=1e-9) and math.isclose(
         one.y_size, other.y_size, rel_tol=1e-9
     )
-
-
-@lru_cache(maxsize=256)
-def transformer(epsg: int, wkt: str) -> Transformer:
-    """From one CRS to another, in the order x, y."""
-    return Transformer.from_crs(epsg, wkt, always_xy=True)
 
 
 @lru_cache(maxsize=256)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 
+from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.hdf5.schema import (
     LABEL_NODATA,
     SCL_CLASSES,
@@ -94,7 +94,7 @@ def is_outside_middle(
     inside = np.zeros(len(codes), bool)
     for code in np.unique(codes):
         of_code = codes == code
-        to_window = Transformer.from_crs("EPSG:4326", code, always_xy=True)
+        to_window = crs_transformer(4326, str(code))
         x, y = to_window.transform(longitude[of_code], latitude[of_code])
         a, b, c, d, e, f = transforms[of_code, :6].T
         determinant = a * e - b * d

@@ -13,12 +13,12 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 import rasterio
-from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
+from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.orientation import SIDES_SWAPPED, read_orientation
 from factory_pipeline.storage.seekable import PositionedFile
@@ -255,15 +255,10 @@ def _crs_and_code(wkt: str) -> tuple[str, int | None]:
     return (f"EPSG:{epsg}" if epsg else wkt), epsg
 
 
-@lru_cache(maxsize=64)
-def _to_degrees(wkt: str) -> Transformer:
-    return Transformer.from_crs(CRS.from_wkt(wkt), 4326, always_xy=True)
-
-
 def _degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
     left, bottom, right, top = bounds
     try:
-        found = _to_degrees(wkt).transform_bounds(
+        found = crs_transformer(wkt, 4326).transform_bounds(
             min(left, right), min(bottom, top), max(left, right), max(bottom, top)
         )
     except ProjError:

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
+
+from factory_pipeline.crs_transformer import crs_transformer
 
 SHARED_SHARE = 1e-3
 """Two images overlap where they share more than this part of the smaller one.
@@ -59,7 +60,7 @@ def _footprints(items: pl.DataFrame) -> NDArray[np.float64]:
         lines = np.stack([height * 0, height * 0, height, height], axis=1)
         x = affine[:, 0:1] * columns + affine[:, 1:2] * lines + affine[:, 2:3]
         y = affine[:, 3:4] * columns + affine[:, 4:5] * lines + affine[:, 5:6]
-        lon, lat = Transformer.from_crs(epsg, 4326, always_xy=True).transform(x, y)
+        lon, lat = crs_transformer(epsg, 4326).transform(x, y)
         corners[group["row"].to_numpy()] = np.stack([lon, lat], axis=-1)
     boxes = rows.filter(
         (pl.col("epsg").is_null() | pl.col("transform").is_null()) & pl.col("bounds").is_not_null()

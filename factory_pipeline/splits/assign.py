@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pyproj import Transformer
 
+from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.overlap import footprints, grounds, groups_of, near_pairs
 from factory_pipeline.splits.split_rule import GivenSplit, SpatialSplit, SplitRule
@@ -373,7 +373,7 @@ def _mgrs_squares(centres: NDArray[np.float64]) -> list[object]:
     squares: list[object] = [None] * len(centres)
     for code in np.unique(epsg):
         there = np.flatnonzero(epsg == code)
-        x, y = Transformer.from_crs(4326, int(code), always_xy=True).transform(*centres[there].T)
+        x, y = crs_transformer(4326, int(code)).transform(*centres[there].T)
         for place, east, north in zip(there, x // _MGRS_SQUARE_M, y // _MGRS_SQUARE_M, strict=True):
             squares[place] = (int(code), int(east), int(north))
     return squares

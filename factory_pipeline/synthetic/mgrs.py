@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.crs_transformer import crs_transformer
 
 SQUARE = 100_000
 """Metres between the tiles' origins."""
@@ -85,7 +84,7 @@ def to_utm(
     epsg: int, lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Easting and northing in metres."""
-    x, y = _transformer(4326, epsg).transform(lon, lat)
+    x, y = crs_transformer(4326, epsg).transform(lon, lat)
     return x, y
 
 
@@ -93,10 +92,5 @@ def to_lonlat(
     epsg: int, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Longitude and latitude in degrees."""
-    lon, lat = _transformer(epsg, 4326).transform(x, y)
+    lon, lat = crs_transformer(epsg, 4326).transform(x, y)
     return lon, lat
-
-
-@cache
-def _transformer(source: int, target: int) -> Transformer:
-    return Transformer.from_crs(source, target, always_xy=True)

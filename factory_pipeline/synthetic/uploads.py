@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
+from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.storage.atomic import atomic_write, write_text
 from factory_pipeline.synthetic.world import Cover, Sky, Surface, World
 
@@ -131,7 +131,7 @@ def _tile(world: World, number: int) -> tuple[float, float, Surface]:
     left, top = WEST + number % 10 * SPACING, NORTH - number // 10 * SPACING
     offsets = (np.arange(SIDE) + 0.5) * 10
     x, y = np.meshgrid(left + offsets, top - offsets)
-    lon, lat = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(x, y)
+    lon, lat = crs_transformer(EPSG, 4326).transform(x, y)
     return left, top, world.surface(lon, lat)
 
 

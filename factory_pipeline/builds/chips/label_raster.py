@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from factory_pipeline.builds.chips.windows import PIXEL_SIZE
+from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.hdf5.schema import LABEL_NODATA
 
 Axis = NDArray[np.float64]
@@ -47,7 +47,7 @@ def project(longitude: Axis, latitude: Axis, epsg: NDArray[np.int32]) -> tuple[A
     x, y = np.empty(len(epsg)), np.empty(len(epsg))
     for code in np.unique(epsg):
         same = epsg == code
-        transformer = Transformer.from_crs(4326, int(code), always_xy=True)
+        transformer = crs_transformer(4326, int(code))
         x[same], y[same] = transformer.transform(longitude[same], latitude[same])
     return x, y
 

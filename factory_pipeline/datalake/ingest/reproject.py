@@ -8,8 +8,9 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
+from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.datalake.ingest.match_items import Item
 
 MARGIN = 0.1
@@ -45,7 +46,7 @@ def geometry_to_pixels(geometry: Any, crs: str, item: Item) -> Any:
 def degrees_of(geometry: Any, crs: str) -> list[tuple[float, float, float, float]]:
     """Bounds of a geometry in degrees (west, south, east, north); two where it crosses 180 degrees."""
     bounds = shapely.bounds(geometry).tolist()
-    west, south, east, north = _transformer(crs, "OGC:CRS84").transform_bounds(*bounds)
+    west, south, east, north = crs_transformer(crs, "OGC:CRS84").transform_bounds(*bounds)
     if west > east:
         return [(west, south, 180.0, north), (-180.0, south, east, north)]
     return [(west, south, east, north)]
@@ -56,11 +57,6 @@ def padded_bounds(geometries: NDArray[Any]) -> NDArray[Any]:
     west, south, east, north = shapely.bounds(geometries).T
     wide, high = MARGIN * (east - west), MARGIN * (north - south)
     return shapely.box(west - wide, south - high, east + wide, north + high)
-
-
-@lru_cache(maxsize=64)
-def _transformer(source: str, target: str) -> Transformer:
-    return Transformer.from_crs(source, target, always_xy=True)
 
 
 @lru_cache(maxsize=64)
@@ -75,7 +71,7 @@ def _buffered_extent(item: Item, crs: str) -> Any:
     first, last = np.full_like(steps, low), np.full_like(steps, high)
     columns = np.concatenate([steps, last, steps[::-1], first]) * item.width
     rows = np.concatenate([first, steps, last, steps[::-1]]) * item.height
-    x, y = _transformer(item.crs or "", crs).transform(*_mapped(item.transform or (), columns, rows))
+    x, y = crs_transformer(item.crs or "", crs).transform(*_mapped(item.transform or (), columns, rows))
     if not _is_geographic(crs):
         return shapely.Polygon(np.stack([x, y], axis=1))
     x = x[0] + (x - x[0] + 180) % 360 - 180
@@ -85,7 +81,7 @@ def _buffered_extent(item: Item, crs: str) -> Any:
 
 def _densify(points: NDArray[np.float64], crs: str, item: Item) -> NDArray[np.float64]:
     """Points of a line in pixels, with as many in between as it needs."""
-    to_item, to_pixels = _transformer(crs, item.crs or ""), tuple(~Affine(*(item.transform or ())))
+    to_item, to_pixels = crs_transformer(crs, item.crs or ""), tuple(~Affine(*(item.transform or ())))
 
     def pixels(at: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack(_mapped(to_pixels, *to_item.transform(at[:, 0], at[:, 1])), axis=1)
