@@ -30,7 +30,7 @@ from factory_pipeline.errors import BuildError, OnboardingError
 from factory_pipeline.hdf5.opening import fields_of, open_dataset
 from factory_pipeline.hdf5.schema import Field
 from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, Purpose, UploadManifest
-from factory_pipeline.splits.assign import SPLITS, TRAIN
+from factory_pipeline.splits.names import SPLITS, TRAIN
 from factory_pipeline.splits.split_rule import SPLIT_SPELLINGS, Percentages
 from factory_pipeline.storage.atomic import atomic_write, drop_unfinished, write_text
 from factory_pipeline.storage.checksum import sha256_of

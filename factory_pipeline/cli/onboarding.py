@@ -355,7 +355,7 @@ def _facts(upload: "Upload", home: "FactoryHome") -> dict[str, Any]:
     """What `show --json` prints: the state, and of a finished dataset its images and training parameters."""
     import polars as pl
 
-    from factory_pipeline.splits.assign import SPLITS
+    from factory_pipeline.splits.names import SPLITS
 
     state, files = _state(upload, home), home.upload(upload.key).finished
     if state["folder"] is None:
@@ -375,7 +375,7 @@ def _about(upload: "Upload", home: "FactoryHome") -> list[str]:
     from factory_pipeline.config.intake_policy import IntakePolicy
     from factory_pipeline.onboarding.products.training_params import TrainingParameters
     from factory_pipeline.onboarding.stages import Onboarding
-    from factory_pipeline.splits.assign import SPLITS
+    from factory_pipeline.splits.names import SPLITS
 
     lines = [f"{upload.key}  {upload.status.value}"]
     if upload.reason:

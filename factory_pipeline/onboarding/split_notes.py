@@ -8,8 +8,8 @@ from typing import Self
 
 import polars as pl
 
-from factory_pipeline.splits.assign import SPLITS, TEST, TRAIN, VALIDATION
 from factory_pipeline.splits.leakage import LeakReport
+from factory_pipeline.splits.names import SPLITS, TEST, TRAIN, VALIDATION
 from factory_pipeline.storage.atomic import write_text
 
 NOT_COMPARED = (

@@ -45,8 +45,9 @@ from factory_pipeline.onboarding.products.training_params import TrainingParamet
 from factory_pipeline.onboarding.products.write import Products, products_manifest, write_products
 from factory_pipeline.onboarding.received_upload import ReceivedUpload, current_address, kept_manifest
 from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes
-from factory_pipeline.splits.assign import SPLITS, TRAIN, split_by_rule, write_split_files
+from factory_pipeline.splits.assign import split_by_rule, write_split_files
 from factory_pipeline.splits.leakage import LeakReport, leak_report
+from factory_pipeline.splits.names import SPLITS, TRAIN
 from factory_pipeline.splits.split_rule import GivenSplit, SpatialSplit
 from factory_pipeline.storage.atomic import atomic_write, write_text
 from factory_pipeline.storage.layout import FactoryHome, UploadFiles

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.overlap import footprints, grounds, groups_of, near_pairs
+from factory_pipeline.splits.apportion import largest_remainder
+from factory_pipeline.splits.names import SPLITS, TEST, TRAIN, VALIDATION
 from factory_pipeline.splits.split_rule import GivenSplit, SpatialSplit, SplitRule
 from factory_pipeline.storage.atomic import write_text
 
-TRAIN, TEST, VALIDATION = "train", "test", "validation"
-SPLITS = (TRAIN, TEST, VALIDATION)
-"""In the order of the percentages 60/20/20."""
 SPLIT_FILES = {TRAIN: "train_data.txt", TEST: "test_data.txt", VALIDATION: "val_data.txt"}
 """File of each split in `split_files/`: one stem per line."""
 
@@ -241,7 +240,7 @@ def partly_given_split(
 
 
 def quotas(count: int, percentages: Mapping[str, float]) -> dict[str, int]:
-    """How many of `count` images each of SPLITS gets: shares rounded by the largest remainder.
+    """How many of `count` images each of SPLITS gets, in proportion to the percentages.
 
     Raises:
         OnboardingError: SPLIT_INVALID, a name is unknown, a share is negative, or the sum is not 100.
@@ -253,13 +252,7 @@ def quotas(count: int, percentages: Mapping[str, float]) -> dict[str, int]:
             f"The percentages of {', '.join(SPLITS)} must sum to 100 without negative ones, "
             f"not {dict(percentages)}.",
         )
-    exact = {split: count * share / 100 for split, share in shares.items()}
-    whole = {split: int(value + 1e-9) for split, value in exact.items()}
-    missing = count - sum(whole.values())
-    # Sorting is stable, so that equal remainders go in the order of SPLITS.
-    for split in sorted(SPLITS, key=lambda split: whole[split] - exact[split])[:missing]:
-        whole[split] += 1
-    return whole
+    return largest_remainder(count, shares)
 
 
 def _assign(

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.imagery.overlap import footprints, grounds, near_pairs
-from factory_pipeline.splits.assign import TRAIN
+from factory_pipeline.splits.names import TRAIN
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from factory_pipeline.config.lenient_keys import ManifestSection, as_list, fold
+from factory_pipeline.splits.names import SPLITS
 
 SPLIT_SPELLINGS = {
     "training": "train",
@@ -46,7 +47,7 @@ class Percentages(ManifestSection):
             return shares
         parts = document.split("/") if isinstance(document, str) else document
         if isinstance(parts, list | tuple) and len(parts) == 3:
-            return dict(zip(("train", "test", "validation"), map(_number, parts), strict=True))
+            return dict(zip(SPLITS, map(_number, parts), strict=True))
         return document
 
     @model_validator(mode="after")
@@ -120,12 +121,12 @@ class GivenSplit(ManifestSection):
     @property
     def folders(self) -> dict[str, tuple[str, ...]]:
         """The folders of each split that has some."""
-        named = {name: getattr(self, f"{name}_folder") for name in ("train", "test", "validation")}
+        named = {name: getattr(self, f"{name}_folder") for name in SPLITS}
         return {name: folders for name, folders in named.items() if folders}
 
     @model_validator(mode="after")
     def _train_named_once(self) -> Self:
-        for name in ("train", "test", "validation"):
+        for name in SPLITS:
             ways = [key for key in (name, f"{name}_file", f"{name}_folder") if getattr(self, key) is not None]
             if len(ways) > 1:
                 raise ValueError(f"{name} is given twice, by {' and '.join(ways)}")
@@ -207,7 +208,7 @@ def read_split_rule(document: Any) -> Any:
     for word in ("type", "kind"):
         if word in rule and "method" not in rule:
             rule["method"] = rule.pop(word)
-    shares = {name: rule[name] for name in ("train", "test", "validation") if name in rule}
+    shares = {name: rule[name] for name in SPLITS if name in rule}
     shared = bool(shares) and all(isinstance(_number(share), int | float) for share in shares.values())
     if "method" not in rule:
         rule["method"] = _method_of(rule, named=bool(shares) and not shared)

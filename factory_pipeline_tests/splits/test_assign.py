@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.overlap import footprints, groups_of, near_pairs
 from factory_pipeline.splits.assign import (
-    SPLITS,
     given_split,
     partly_given_split,
     quotas,
@@ -20,6 +19,7 @@ from factory_pipeline.splits.assign import (
     write_split_files,
 )
 from factory_pipeline.splits.leakage import leak_report
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.splits.split_rule import GivenSplit, Percentages, RandomSplit, SpatialSplit
 from factory_pipeline_tests.onboarding.curated import items_frame, square
 
@@ -47,6 +47,19 @@ def test_quotas_sum_up_and_are_less_than_one_off(count: int, shares: tuple[int, 
     found = quotas(count, percentages)
     assert sum(found.values()) == count
     assert all(abs(found[split] - count * share / 100) < 1 for split, share in percentages.items())
+
+
+def test_quotas_are_the_largest_remainders_on_paper() -> None:
+    percentages = {"train": 70.0, "test": 20.0, "validation": 10.0}
+    assert quotas(8, percentages) == {"train": 6, "test": 1, "validation": 1}
+    assert _counts(random_split(_named(8), percentages, 0)) == quotas(8, percentages)
+
+
+def test_what_is_placed_stays_where_it_is_though_another_count_would_be_nearer() -> None:
+    items, percentages = _named(8), {"train": 70.0, "test": 20.0, "validation": 10.0}
+    placed = pl.Series("split", ["train"] * 5 + ["test"] * 2 + ["validation"])
+    earlier = items.select("original_name", "sha256").with_columns(placed)
+    assert random_split(items, percentages, 0, earlier)["split"].to_list() == placed.to_list()
 
 
 @pytest.mark.parametrize("percentages", [{"train": 60}, {"train": 120, "test": -20}, {"learn": 100}])

@@ -24,9 +24,10 @@ from factory_pipeline.datasets.exports.json_stream import ListReader, ListWriter
 from factory_pipeline.datasets.exports.media import check_image, image_suffix, main_modality, write_image
 from factory_pipeline.datasets.exports.objects import objects_of
 from factory_pipeline.datasets.model.sample import Sample, Shape
-from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
 from factory_pipeline.imagery.coco_rle import from_runs, to_runs
+from factory_pipeline.splits.names import SPLITS
 
 IMAGES, ANNOTATIONS = "images", "annotations"
 

@@ -11,9 +11,9 @@ import polars as pl
 from factory_pipeline.datalake.tables.schemas import AnnotationType
 from factory_pipeline.datasets.exports.terratorch import inputs_of
 from factory_pipeline.datasets.exports.yolo import can_be_a_line
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.datasets.versions.manifest import ManifestHeader, read_header, scan_manifest
 from factory_pipeline.errors import ArgumentError
+from factory_pipeline.splits.names import SPLITS
 
 ANY_IMAGES = "'RAW', 'YOLO Darknet', 'Semantic Segmentation', 'COCO' and 'Croissant' take such items"
 

@@ -16,9 +16,10 @@ from factory_pipeline.datasets.exports.media import image_of
 from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_value
 from factory_pipeline.datasets.exports.raw import drawn
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
-from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
 from factory_pipeline.hdf5.codec import LEVEL, encode_chunk
+from factory_pipeline.splits.names import SPLITS
 
 IMAGES, MASKS, TARGETS = "images", "masks", "targets"
 TEXTS = ("names", "origins", "crs", "times", "metadata", "shapes")

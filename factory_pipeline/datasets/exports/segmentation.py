@@ -23,8 +23,9 @@ from factory_pipeline.datasets.exports.media import (
 )
 from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_value
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
-from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
 
 META = "dataset_meta.json"
 IMAGES, MASKS, INDEX_MASKS = "images", "masks", "index_masks"

@@ -20,13 +20,14 @@ from factory_pipeline.datasets.exports.media import check_raster, image_of, writ
 from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_value
 from factory_pipeline.datasets.exports.segmentation import class_colours, class_names
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
-from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent, all_samples
+from factory_pipeline.datasets.model.version_content import VersionContent, all_samples
 from factory_pipeline.errors import ExportError, OnboardingError
 from factory_pipeline.onboarding.file_names import safe_stem, safe_suffix
 from factory_pipeline.onboarding.manifest.model import DEFAULT_MODALITY, UploadManifest
 from factory_pipeline.onboarding.products.terratorch import terratorch_config, write_terratorch
 from factory_pipeline.onboarding.products.training_params import training_parameters
 from factory_pipeline.splits.assign import SPLIT_FILES, write_split_files
+from factory_pipeline.splits.names import SPLITS
 
 IMAGES, LABELS, SPLIT_FOLDER = "training_data", "labels", "split_files"
 CONFIG, PARAMETERS, INDEX = "terratorch.yaml", "training_params.json", "index.csv"

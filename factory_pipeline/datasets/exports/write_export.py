@@ -16,8 +16,9 @@ from rasterio.errors import RasterioError
 from factory_pipeline.datasets.exports.formats import Format, format_named
 from factory_pipeline.datasets.exports.original_names import NamesReader, NamesWriter
 from factory_pipeline.datasets.model.sample import Sample
-from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import disk_is_full
 
 LISTING = "export.json"

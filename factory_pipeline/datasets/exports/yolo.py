@@ -15,8 +15,9 @@ from factory_pipeline.datasets.exports.clip_annotations import Box, box_in_image
 from factory_pipeline.datasets.exports.media import check_image, image_suffix, main_modality, write_image
 from factory_pipeline.datasets.exports.objects import objects_of
 from factory_pipeline.datasets.model.sample import Sample
-from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
 
 NAMES, DATA, YAML = "obj.names", "obj.data", "data.yaml"
 _LISTED_AS = {"train": "train", "validation": "valid", "test": "test"}

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from factory_pipeline.datasets.model.sample import Sample
-
-SPLITS = ("train", "test", "validation")
+from factory_pipeline.splits.names import SPLITS
 
 
 class VersionContent(Protocol):

@@ -6,12 +6,12 @@ neither on when they came nor on what they are called.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Self
 
 import polars as pl
 
-from factory_pipeline.datasets.model.version_content import SPLITS
+from factory_pipeline.splits.apportion import largest_remainder
+from factory_pipeline.splits.names import SPLITS
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def assign_splits(items: pl.DataFrame, split_info: Mapping[str, float]) -> pl.Se
     )
     frame = frame.join(votes, on="content", how="left").with_columns(split=pl.coalesce("kept", "joined"))
     counts = dict(frame.drop_nulls("split").group_by("split").len().iter_rows())
-    wanted = largest_remainder(frame.height, split_info)
+    wanted = largest_remainder(frame.height, {split: split_info[split] for split in SPLITS})
     room = {split: wanted[split] - counts.get(split, 0) for split in SPLITS}
     new = frame.filter(pl.col("split").is_null()).group_by("content").agg(size=pl.len())
     filled = _fill(new, room)
@@ -92,28 +92,12 @@ def assign_splits(items: pl.DataFrame, split_info: Mapping[str, float]) -> pl.Se
     return divided.select(pl.coalesce("split", "filled").alias("split")).to_series()
 
 
-def largest_remainder(count: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Whole numbers that sum to `count` and are in proportion to `shares`, by the largest remainder.
-
-    Equal remainders go in the order of SPLITS; a share of zero gets nothing. Shares are taken as they are
-    written in decimals, so that 57 % of 100 is 57.
-    """
-    exact = {split: Fraction(str(shares[split])) for split in SPLITS}
-    total = sum(exact.values())
-    parts = {split: count * share / total if total else Fraction(0) for split, share in exact.items()}
-    whole = {split: int(part) for split, part in parts.items()}
-    missing = count - sum(whole.values())
-    for split in sorted(SPLITS, key=lambda split: whole[split] - parts[split])[:missing]:
-        whole[split] += 1
-    return whole
-
-
 def _fill(groups: pl.DataFrame, room: Mapping[str, int]) -> pl.DataFrame:
     """Fill the room of each split with groups of items: `content`, `filled`.
 
     Larger groups go first, each to where most room is; then single items come out even.
     """
-    left = {split: max(count, 0) for split, count in room.items()}
+    left = {split: max(room[split], 0) for split in SPLITS}
     several = groups.filter(pl.col("size") > 1).sort("size", "content", descending=[True, False])
     filled = []
     left = largest_remainder(int(groups["size"].sum()), left)

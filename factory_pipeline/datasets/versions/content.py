@@ -13,12 +13,12 @@ from factory_pipeline.datalake.registry.records import VersionState
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.augment.apply import copies_per_sample, with_copies
 from factory_pipeline.datasets.model.sample import Sample
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.datasets.versions.compose_sample import sample_of
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_header, read_rows, scan_manifest
 from factory_pipeline.datasets.versions.media import MediaReader
 from factory_pipeline.datasets.versions.request import augmentations_of
 from factory_pipeline.errors import LakeError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.layout import FactoryHome
 
 TRAIN = SPLITS[0]

@@ -16,11 +16,11 @@ from factory_pipeline.datalake.registry.records import (
 )
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import objects_by_label, scan_annotations
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.datasets.versions.manifest import ManifestHeader, check_header
 from factory_pipeline.datasets.versions.partition_keys import version_key
 from factory_pipeline.errors import LakeError
 from factory_pipeline.plain_text import plain
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 

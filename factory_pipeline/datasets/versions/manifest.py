@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from factory_pipeline.datalake.tables.annotations import objects_by_label
 from factory_pipeline.datalake.tables.content_hash import RowsHash
 from factory_pipeline.datalake.tables.schemas import MANIFEST_SCHEMA, AnnotationType
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.datasets.versions.class_values import class_values
 from factory_pipeline.errors import LakeError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.parquet import ParquetBatches
 

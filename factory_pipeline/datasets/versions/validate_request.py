@@ -12,9 +12,9 @@ from typing import Any
 from factory_pipeline.datalake.query.filters import asks, validate_filter
 from factory_pipeline.datalake.query.parse import parse_query
 from factory_pipeline.datasets.augment.config import parse_augmentations
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.datasets.versions.request import ItemType, VersionRequest
 from factory_pipeline.errors import ArgumentError
+from factory_pipeline.splits.names import SPLITS
 
 TOLERANCE = 1e-6
 """By how much the percentages of a split may miss 100."""

@@ -15,8 +15,8 @@ from factory_pipeline.onboarding.page.environment import environment
 from factory_pipeline.onboarding.page.preview import BUDGET, label_legend, preview
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import split_notes
-from factory_pipeline.splits.assign import SPLITS
 from factory_pipeline.splits.leakage import LeakReport
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import write_text
 
 

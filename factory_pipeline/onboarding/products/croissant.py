@@ -12,7 +12,7 @@ from typing import Any
 
 from factory_pipeline.archives.url_policy import display
 from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
-from factory_pipeline.splits.assign import SPLITS
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.checksum import sha256_of
 

@@ -18,7 +18,8 @@ from factory_pipeline.imagery.band_statistics import BandStatistics
 from factory_pipeline.onboarding.manifest.model import DataSource, Purpose, UploadManifest
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import taken_instead
-from factory_pipeline.splits.assign import SPLIT_FILES, TEST, TRAIN, VALIDATION
+from factory_pipeline.splits.assign import SPLIT_FILES
+from factory_pipeline.splits.names import TEST, TRAIN, VALIDATION
 from factory_pipeline.storage.atomic import write_text
 
 IGNORED_CLASS = -1

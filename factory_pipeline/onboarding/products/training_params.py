@@ -13,7 +13,7 @@ from factory_pipeline.imagery.band_statistics import BandStatistics, EmptyBand, 
 from factory_pipeline.imagery.pixels import strips
 from factory_pipeline.onboarding.manifest.model import LabelCategory, Purpose
 from factory_pipeline.onboarding.products.class_weights import ClassStatistics, MaskTally, Weighting
-from factory_pipeline.splits.assign import TRAIN
+from factory_pipeline.splits.names import TRAIN
 from factory_pipeline.storage.atomic import write_text
 
 

@@ -23,8 +23,8 @@ from factory_pipeline.orchestration.metadata import pages_url, picture, rows_tab
 from factory_pipeline.orchestration.onboarding.stage import check_results, onboarding_stage, succeeded
 from factory_pipeline.orchestration.partitions import datasets
 from factory_pipeline.orchestration.resources import FactoryResource
-from factory_pipeline.splits.assign import SPLITS
 from factory_pipeline.splits.leakage import LeakReport
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.splits.split_rule import SpatialSplit
 
 ONBOARDING: dict[str, Any] = {"group_name": "onboarding", "owners": OWNERS, "partitions_def": datasets}

@@ -18,8 +18,8 @@ from factory_pipeline.datalake.tables.schemas import AnnotationType
 from factory_pipeline.datasets.exports import coco
 from factory_pipeline.datasets.exports.clip_annotations import outline
 from factory_pipeline.datasets.model.sample import Sample, Shape
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline_tests.datasets.model.factories import HEIGHT, WIDTH, MadeVersion, photo_version
 
 

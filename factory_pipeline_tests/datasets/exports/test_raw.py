@@ -12,8 +12,8 @@ from affine import Affine
 from factory_pipeline.datalake.tables.schemas import AnnotationType
 from factory_pipeline.datasets.exports import raw
 from factory_pipeline.datasets.model.sample import Sample
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline_tests.datasets.model.factories import (
     TWO_MODALITIES,
     MadeVersion,

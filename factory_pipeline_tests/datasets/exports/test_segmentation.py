@@ -13,8 +13,8 @@ from PIL import Image
 
 from factory_pipeline.datasets.exports import segmentation
 from factory_pipeline.datasets.exports.rasterize import index_mask
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline_tests.datasets.model.factories import (
     CRS,
     VALUES,

@@ -11,8 +11,8 @@ from datumaro import AnnotationType, Dataset
 
 from factory_pipeline.datasets.exports import yolo
 from factory_pipeline.datasets.exports.clip_annotations import box_in_image, has_area
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline_tests.datasets.model.factories import HEIGHT, WIDTH, MadeVersion, photo_version
 
 LISTED_AS = {"train": "train", "validation": "valid", "test": "test"}

@@ -2,15 +2,15 @@
 
 import random
 from collections import Counter
-from fractions import Fraction
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory_pipeline.datasets.model.version_content import SPLITS
-from factory_pipeline.datasets.versions.assign_splits import assign_splits, largest_remainder
+from factory_pipeline.datasets.versions.assign_splits import assign_splits
+from factory_pipeline.splits.apportion import largest_remainder
+from factory_pipeline.splits.names import SPLITS
 
 
 @st.composite
@@ -30,35 +30,6 @@ def items(contents: list[str], kept: list[str | None] | None = None) -> pl.DataF
 
 def hashes(count: int) -> list[str]:
     return [f"{random.Random(number).getrandbits(256):064x}" for number in range(count)]
-
-
-@given(count=st.integers(0, 3000), shares=percentages())
-def test_shares_are_rounded_by_the_largest_remainder(count: int, shares: dict[str, float]) -> None:
-    got = largest_remainder(count, shares)
-    exact = {split: Fraction(str(shares[split])) * count / 100 for split in SPLITS}
-    assert sum(got.values()) == count
-    up = {split for split in SPLITS if got[split] > exact[split]}
-    assert all(got[split] in (int(exact[split]), int(exact[split]) + 1) for split in SPLITS)
-    remainders = {split: exact[split] - int(exact[split]) for split in SPLITS}
-    assert all(remainders[one] >= remainders[other] for one in up for other in set(SPLITS) - up)
-
-
-def test_shares_are_taken_as_they_are_written() -> None:
-    assert largest_remainder(100, {"train": 57, "test": 29, "validation": 14}) == {
-        "train": 57,
-        "test": 29,
-        "validation": 14,
-    }
-    assert largest_remainder(10, {"train": 33.3333333, "test": 33.3333333, "validation": 33.3333334}) == {
-        "train": 3,
-        "test": 3,
-        "validation": 4,
-    }
-    assert largest_remainder(1, {"train": 0, "test": 50, "validation": 50}) == {
-        "train": 0,
-        "test": 1,
-        "validation": 0,
-    }
 
 
 @given(count=st.integers(0, 60), shares=percentages(), seed=st.integers())

@@ -15,10 +15,11 @@ from PIL import Image
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA
 from factory_pipeline.datasets.augment.config import parse_augmentations
 from factory_pipeline.datasets.model.sample import Sample
-from factory_pipeline.datasets.model.version_content import SPLITS, VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.datasets.versions.content import ManifestContent, open_content
 from factory_pipeline.datasets.versions.create import create_version
 from factory_pipeline.errors import LakeError
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline_tests.datasets.versions.factories import (
     HEIGHT,
     WIDTH,

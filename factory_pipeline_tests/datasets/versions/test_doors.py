@@ -6,11 +6,11 @@ import numpy as np
 
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.datalake.ingest.from_build import collect_build
-from factory_pipeline.datasets.model.version_content import SPLITS
 from factory_pipeline.datasets.versions.content import open_content
 from factory_pipeline.datasets.versions.create import create_version
 from factory_pipeline.hdf5.read import FusedDataset
 from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline.splits.names import SPLITS
 from factory_pipeline_tests.datasets.versions.factories import MadeLake, request
 from factory_pipeline_tests.hdf5.factories import made_samples
 

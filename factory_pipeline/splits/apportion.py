@@ -1,0 +1,40 @@
+"""Dividing a whole number in proportion to shares."""
+
+from collections.abc import Hashable, Mapping
+from fractions import Fraction
+from typing import TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def largest_remainder(count: int, shares: Mapping[Key, float]) -> dict[Key, int]:
+    """Whole numbers that sum to `count` and are in proportion to `shares`, by the largest remainder.
+
+    Each is less than one off its exact part. Shares are taken as they are written in decimals, so that 57 %
+    of 100 is 57, and remainders that are equal on paper are equal here.
+
+    Args:
+        count: what is divided.
+        shares: of any sum, none negative. Equal remainders go in their order; a share of zero gets nothing.
+
+    Returns:
+        The part of each share, in the order of `shares`.
+
+    Raises:
+        ValueError: a share is negative, or all are zero and there is something to divide.
+    """
+    exact = {key: Fraction(str(share)) for key, share in shares.items()}
+    if any(share < 0 for share in exact.values()):
+        raise ValueError(f"a share is negative: {dict(shares)}")
+    total = sum(exact.values(), Fraction(0))
+    if not total:
+        if count:
+            raise ValueError(f"no share is above zero, so {count} can't be divided")
+        return dict.fromkeys(exact, 0)
+    parts = {key: count * share / total for key, share in exact.items()}
+    whole = {key: int(part) for key, part in parts.items()}
+    missing = count - sum(whole.values())
+    # Sorting is stable, so that equal remainders go in the order of the shares.
+    for key in sorted(parts, key=lambda key: whole[key] - parts[key])[:missing]:
+        whole[key] += 1
+    return whole
