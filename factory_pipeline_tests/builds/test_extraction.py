@@ -4,16 +4,35 @@ from pathlib import Path
 
 import pytest
 
-from factory_pipeline.builds import extraction
 from factory_pipeline.builds.extraction import BatchExtraction
+from factory_pipeline.cog.reader import ReadWindow, WindowRead
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline_tests.cog.scales import MEGABYTE, Scales, reads_of_every_block, weigh
 
 
-def test_the_bound_on_memory_is_that_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    monkeypatch.setattr(extraction, "BlockReader", lambda *_, **options: made.append(options))
-    settings = BuildSettings(granules="", output=tmp_path, catalog="earth-search", bytes_in_flight=2**26)
+@pytest.fixture
+def scales(monkeypatch: pytest.MonkeyPatch) -> Scales:
+    """The engine with all its blocks on the scales."""
+    return weigh(monkeypatch)
 
-    _ = BatchExtraction(settings).reader
 
-    assert made == [{"bytes_in_flight": 2**26}]
+@pytest.fixture(scope="module")
+def reads(tmp_path_factory: pytest.TempPathFactory) -> list[WindowRead]:
+    """Windows of 12 MB of blocks."""
+    return reads_of_every_block(tmp_path_factory.mktemp("rasters"))
+
+
+def test_a_build_reads_within_the_memory_of_its_settings(
+    scales: Scales, reads: list[WindowRead], tmp_path: Path
+) -> None:
+    peaks = []
+    for megabytes in (2, 64):
+        scales.peak = 0
+        settings = BuildSettings(
+            granules="", output=tmp_path, catalog="earth-search", bytes_in_flight=megabytes * MEGABYTE
+        )
+        answers = BatchExtraction(settings).reader.read(reads)
+        assert all(isinstance(answer, ReadWindow) for answer in answers)
+        peaks.append(scales.peak)
+
+    assert 0 < peaks[0] <= 2 * MEGABYTE < 8 * MEGABYTE < peaks[1] <= 64 * MEGABYTE

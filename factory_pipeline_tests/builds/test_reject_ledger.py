@@ -20,7 +20,8 @@ def test_rejects_have_the_columns_of_the_ledger(shots: pl.Series | list[int]) ->
     rejects = reject_frame(shots, "quality", "agbd", "agbd > 0 is not true")
     assert rejects.schema == pl.Schema(REJECT_SCHEMA)
     assert rejects["shot_number"].to_list() == list(shots)
-    assert set(rejects["reason"]) <= {"agbd"}
+    for column, value in {"stage": "quality", "reason": "agbd", "detail": "agbd > 0 is not true"}.items():
+        assert rejects[column].to_list() == [value] * len(shots)
 
 
 def test_every_reason_of_extraction_has_a_cause():

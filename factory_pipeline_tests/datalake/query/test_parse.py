@@ -8,10 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline.datalake.query.parse import parse_query
 from factory_pipeline.datalake.query.queryables import PROPERTIES
 from factory_pipeline.errors import ArgumentError
-from factory_pipeline_tests.datalake.query.test_agreement import QUERIES
+from factory_pipeline_tests.datalake.query.test_agreement import QUERIES, tables
 
 LABEL = {"op": "=", "args": [{"property": "annotation.label"}, "Balloon"]}
 
@@ -212,10 +213,7 @@ def test_a_long_list_or_polygon_is_no_reason_to_refuse() -> None:
 @given(st.text(max_size=40))
 @example("metadata.a=\x00")
 def test_no_text_gives_anything_but_a_query_or_an_error_for_the_user(text: str) -> None:
-    try:
-        parse_query(text)
-    except ArgumentError:
-        return
+    assert_a_query_or_a_fault(text)
 
 
 PARTS = ["annotation.label", "metadata.a", "=", "<", "(", ")", "'", '"', "and", "or", "not", "in", "between"]
@@ -225,10 +223,31 @@ WORDS = st.lists(st.sampled_from(PARTS), max_size=12)
 
 @settings(deadline=None)
 @given(WORDS, st.sampled_from(["", " "]))
+@example(["metadata.a", "in", "(", "5", ",", "-1", ")"], " ")
 def test_no_row_of_words_gives_anything_but_a_query_or_an_error_for_the_user(
     words: list[str], blank: str
 ) -> None:
+    assert_a_query_or_a_fault(blank.join(words))
+
+
+def assert_a_query_or_a_fault(text: str) -> None:
+    """A query is CQL2 that is the same when read again and can be answered; else a sentence says why not."""
     try:
-        parse_query(blank.join(words))
-    except ArgumentError:
+        query = parse_query(text)
+    except ArgumentError as error:
+        quoted, said = str(error.value), error.allowed
+    else:
+        assert_a_query(query, text)
         return
+    fault(text)
+    assert text.strip().startswith(quoted.removesuffix("..."))
+    assert len(said) > 10
+
+
+def assert_a_query(query: dict[str, Any], text: str) -> None:
+    assert parse_query(json.dumps(query)) == query
+    assert (query == {}) == (text.strip() in ("", "{}"))
+    if query:
+        assert cql2.parse_json(json.dumps(query)).to_json()["op"] == query["op"]
+    items, annotations, _ = tables(0)
+    assert matching_items(items, annotations, query, {}).collect_schema() == items.collect_schema()
