@@ -22,6 +22,7 @@ from factory_pipeline.builds.losses import Losses
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.errors import BuildError
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.stac.items import UnusableItem
@@ -131,9 +132,7 @@ class BatchExtraction:
         start_time = time.monotonic()
         found = self._files.batch(batch).exists()
         if not found:
-            sentinel2, copdem, worldcover = (
-                self._load(batch, layer) for layer in ("sentinel2", "copdem", "worldcover")
-            )
+            sentinel2, copdem, worldcover = (self._load(batch, layer) for layer in LAYERS)
             samples, rejects = assemble_samples(
                 self.plan.batch(batch), sentinel2, copdem, worldcover, self._recipe
             )

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from factory_pipeline.builds.chips.layer_progress import read_progress
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.storage.layout import BuildFiles
 
-LAYERS = {"sentinel2": 0.75, "copdem": 0.1, "worldcover": 0.05}
-"""The chips that a batch needs before its dataset file is written, with their share of its time."""
+SHARE_OF_TIME = dict(zip(LAYERS, (0.75, 0.1, 0.05), strict=True))
+"""Of a batch, by the layer whose chips it needs before its dataset file is written."""
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -62,10 +63,10 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> Bu
 
 def _passed(files: BuildFiles, batch: str) -> float:
     """How far a batch without a dataset file is, 0 to 1: its layers, and the one that is being read."""
-    has = {layer: files.chips(batch, layer).exists() for layer in LAYERS}
-    share = sum(LAYERS[layer] for layer, is_there in has.items() if is_there)
+    has = {layer: files.chips(batch, layer).exists() for layer in SHARE_OF_TIME}
+    share = sum(SHARE_OF_TIME[layer] for layer, is_there in has.items() if is_there)
     reading = next((layer for layer, is_there in has.items() if not is_there), None)
-    return share + (LAYERS[reading] * read_progress(files.progress(batch)) if reading else 0.0)
+    return share + (SHARE_OF_TIME[reading] * read_progress(files.progress(batch)) if reading else 0.0)
 
 
 def waiting_for(files: BuildFiles) -> str:

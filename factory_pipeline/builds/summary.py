@@ -13,11 +13,10 @@ from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.losses import Losses, nothing_accepted
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.config.build_settings import BuildSettings
-from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.config.recipe import LAYERS, Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.fuse_folder import fuse_folder as fuse_dataset_files
-from factory_pipeline.stac.providers import LAYERS
 from factory_pipeline.storage.atomic import atomic_write, write_text
 from factory_pipeline.storage.layout import BuildFiles
 
@@ -216,5 +215,5 @@ def _combine_ledgers(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
     for part in parts:
         counts = pl.scan_parquet(part).group_by("stage", "reason").len().collect()
         reasons.update({f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()})
-    order = ["quality", "split", "subset", "sentinel2", "copdem", "worldcover", "dataset"]
+    order = ["quality", "split", "subset", *LAYERS, "dataset"]
     return dict(sorted(reasons.items(), key=lambda entry: (order.index(entry[0].split(":")[0]), -entry[1])))

@@ -13,6 +13,8 @@ from pydantic_core import ErrorDetails
 
 from factory_pipeline.errors import RecipeError
 
+LAYERS = ("sentinel2", "copdem", "worldcover")
+"""The layers of a sample, in the order in which a batch reads them; a provider has a source for each."""
 S2_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 """The reflectance bands of a sample, in the order in which they are stored after SCL."""
 

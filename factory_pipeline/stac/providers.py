@@ -12,15 +12,13 @@ import pydantic
 import yaml
 from pydantic import ConfigDict
 
+from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.errors import CatalogError
 from factory_pipeline.stac.api_client import OnWait, StacApi
 from factory_pipeline.stac.geoparquet_catalog import Snapshot
 from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline.stac.signing import SIGNERS, without_credentials
 from factory_pipeline.stac.static_catalog import StaticCatalog
-
-LAYERS = ("sentinel2", "copdem", "worldcover")
-"""The layers that a provider has a source for."""
 
 MAX_WAIT_S = 120.0
 """How long a search is tried again before its catalog counts as unavailable."""

@@ -12,7 +12,7 @@ from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.verification.originals import Originals
 from factory_pipeline.builds.verification.report import VerificationReport, VerifiedSubject
 from factory_pipeline.builds.verification.samples import Sources, StoredSample, compare_sample
-from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.config.recipe import LAYERS, Recipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.stac.items import Product, RasterTile, parse_products, parse_tiles
@@ -95,7 +95,7 @@ def _load_sources(
 
 def _kept_items(files: BuildFiles) -> dict[str, list[dict[str, Any]]]:
     """The items of every search of the build, by layer."""
-    items: dict[str, list[dict[str, Any]]] = {"sentinel2": [], "copdem": [], "worldcover": []}
+    items: dict[str, list[dict[str, Any]]] = {layer: [] for layer in LAYERS}
     for path in sorted(files.items.rglob("*.json")):
         layer = path.name.partition("_")[0]
         if layer in items:
