@@ -16,13 +16,12 @@ from factory_pipeline.archives.source import PIECE_BYTES, ArchiveSource
 from factory_pipeline.archives.url_policy import check_host, check_peer, check_scheme, display, scheme_of
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.web_retries import PASSING_STATUS, asked_wait
 
 Answer = TypeVar("Answer")
 HEAD_BYTES = 512
 """Bytes of the first request, which asks for the size and whether the host serves ranges."""
 MOST_REDIRECTS = 5
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers of a host that may do better a moment later."""
 LONGEST_WAIT_S = 600.0
 """Largest Retry-After that is waited for."""
 EXPIRED = frozenset({401, 403, 404, 410})
@@ -37,15 +36,15 @@ class CappedRetry(Retry):
     """Waits for as long as a host asks in Retry-After, whatever its status, but not for hours."""
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """Seconds that an answer asks for, None where it doesn't.
+        """Seconds that an answer asks for, None where it doesn't or can't be understood.
 
         Raises:
             TooBusyError: that is more than LONGEST_WAIT_S.
         """
-        seconds = super().get_retry_after(response)
-        if seconds is not None and seconds > LONGEST_WAIT_S:
+        seconds = asked_wait(response.headers.get("Retry-After"))
+        if seconds > LONGEST_WAIT_S:
             raise TooBusyError(f"it is busy and asks to be left alone for {seconds:.0f} seconds")
-        return seconds
+        return seconds or None
 
 
 def guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
@@ -83,7 +82,7 @@ def guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
         retries=CappedRetry(
             total=policy.retries,
             redirect=False,
-            status_forcelist=BUSY,
+            status_forcelist=PASSING_STATUS,
             raise_on_status=False,
             backoff_factor=0.2,
             backoff_max=10,

@@ -2,10 +2,10 @@
 
 Requests go through obstore. Its own retries are switched off: it does not retry a body that breaks off or
 comes short, and two layers of retries would multiply. A web server that says how long it wants to be left
-alone (Retry-After) is left alone so long, by all requests; see `cog.busy`. One that is busy and doesn't say,
-and an object store, whose answers obstore doesn't show, gets pauses four times as long, about 50 seconds in
-all by default. What fails even then is asked for once more if its server still sends what it has sent before:
-so a file that never comes is told from a server that went away.
+alone (Retry-After) is left alone so long, by all requests; see `retry_after`. One that is busy and doesn't
+say, and an object store, whose answers obstore doesn't show, gets pauses four times as long, about 50
+seconds in all by default. What fails even then is asked for once more if its server still sends what it has
+sent before: so a file that never comes is told from a server that went away.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from obstore.exceptions import BaseError
 from obstore.store import HTTPStore, ObjectStore, from_url
 
 from factory_pipeline.cog.retry_after import BusyHosts, HostBusyError
+from factory_pipeline.web_retries import PASSING_STATUS
 
-_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504, 509}
 _BUSY_STATUS = {429, 503}
 REFUSED_STATUS = frozenset({401, 402, 403, 404, 407, 410, 451})
 """Answers of a server that will not give a file: to this account, for now, or at all."""
@@ -204,7 +204,7 @@ class ByteSource:
             result = await obstore.get_async(store, path, options={"range": (start, start + length)})
             return FetchedRange(memoryview(await result.bytes_async()), result.meta["size"])
         except BaseError as error:
-            if not isinstance(store, HTTPStore) or _status(error) not in _PASSING_STATUS:
+            if not isinstance(store, HTTPStore) or _status(error) not in PASSING_STATUS:
                 raise
             told = await self._busy.ask(url, start, length, sent)
             if told is None:
@@ -322,7 +322,7 @@ def _explain(error: BaseError | OSError) -> _Failure:
         return _Failure("the connection to its server failed or stalled", passing=True)
     return _Failure(
         f"its server answered with status {code}",
-        passing=code in _PASSING_STATUS,
+        passing=code in PASSING_STATUS,
         busy=code in _BUSY_STATUS,
         refused=code in REFUSED_STATUS,
     )

@@ -16,8 +16,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-from urllib3 import Retry
-from urllib3.exceptions import InvalidHeader
+from factory_pipeline.web_retries import asked_wait
 
 _SPREAD = 0.1
 """Requests come back over so much more than the time that was asked for, and not all at once."""
@@ -96,7 +95,7 @@ class BusyHosts:
                 return (memoryview(answer.read()), int(whole[1])) if whole else None
         except HTTPError as refusal:
             with refusal:
-                asked = _seconds(refusal.headers.get("Retry-After"))
+                asked = asked_wait(refusal.headers.get("Retry-After"))
             host.free_at = max(host.free_at, time.monotonic() + asked)
         except (OSError, ValueError, HTTPException):
             pass
@@ -108,11 +107,3 @@ class BusyHosts:
 def _spelled(url: str) -> str:
     """An address with what may not stand in it encoded; what is encoded already stays."""
     return quote(url, safe="%/:?#[]@!$&'()*+,;=~")
-
-
-def _seconds(retry_after: str | None) -> float:
-    """What Retry-After says, in seconds or by a date (RFC 9110, 10.2.3); 0 where that can't be read."""
-    try:
-        return Retry().parse_retry_after(retry_after) if retry_after else 0.0
-    except (InvalidHeader, ValueError, OverflowError):
-        return 0.0

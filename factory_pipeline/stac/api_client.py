@@ -16,15 +16,12 @@ from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from requests.adapters import HTTPAdapter
-from urllib3 import Retry
-from urllib3.exceptions import InvalidHeader
 
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline.stac.signing import without_credentials
+from factory_pipeline.web_retries import PASSING_STATUS, asked_wait
 
-PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-"""Answers that a later request may not get."""
 PAGE_SIZE = 250
 CONNECTIONS = 16
 """Connections kept open to one host: as many as searches run at once."""
@@ -82,7 +79,7 @@ class PatientAdapter(HTTPAdapter):
                 if response.status_code not in PASSING_STATUS:
                     _given_up.pop(host, None)
                     return response
-                pause_s = max(wait_s, _asked_wait_s(response))
+                pause_s = max(wait_s, asked_wait(response.headers.get("Retry-After")))
                 if time.monotonic() + pause_s > give_up:
                     _given_up[host] = time.monotonic()
                     return response
@@ -90,15 +87,6 @@ class PatientAdapter(HTTPAdapter):
                 self._on_wait(host, pause_s)
             time.sleep(pause_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-
-
-def _asked_wait_s(response: requests.Response) -> float:
-    """Seconds that Retry-After asks for; 0 without the header or with one that can't be read."""
-    asked = response.headers.get("Retry-After")
-    try:
-        return Retry().parse_retry_after(asked) if asked else 0.0
-    except InvalidHeader:
-        return 0.0
 
 
 class StacApi:

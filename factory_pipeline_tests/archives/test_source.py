@@ -146,6 +146,23 @@ def test_a_host_that_wants_hours_is_not_waited_for(tmp_path: Path) -> None:
         open_source(f"{server.url}/a.zip", OPEN)
 
 
+@pytest.mark.parametrize("asked", ["soon", "9" * 5000, "Fri, 99 Foo 2020 99:99:99 GMT"])
+def test_a_wait_that_cant_be_understood_is_an_ordinary_pause(asked: str) -> None:
+    refusals = iter([True])
+
+    def answer(request: Any) -> None:
+        if next(refusals, False):
+            request.send_response(503)
+            request.send_header("Retry-After", asked)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+        else:
+            parts(CONTENT)(request)
+
+    with host(answer) as url, open_source(f"{url}/a.zip", OPEN) as source:
+        assert source.read(5, 5) == CONTENT[5:10]
+
+
 def test_a_file_that_changes_meanwhile() -> None:
     versions = iter(['"1"', '"2"', '"2"'])
     with (

@@ -1,0 +1,28 @@
+import time
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory_pipeline.web_retries import asked_wait
+
+
+@given(st.integers(0, 6 * 3600))
+def test_seconds_are_read(seconds: int) -> None:
+    assert asked_wait(str(seconds)) == seconds
+
+
+def test_a_date_is_read() -> None:
+    assert asked_wait(formatdate(time.time() + 100, usegmt=True)) == pytest.approx(100, abs=5)
+    assert asked_wait(formatdate(time.time() - 100, usegmt=True)) == 0
+
+
+@pytest.mark.parametrize("text", [None, "", "soon", "-5", "Fri, 99 Foo 2020 99:99:99 GMT", "9" * 5000])
+def test_what_cant_be_read_asks_for_nothing(text: str | None) -> None:
+    assert asked_wait(text) == 0
+
+
+@given(st.text())
+def test_no_header_raises(text: str) -> None:
+    assert asked_wait(text) >= 0
