@@ -13,9 +13,10 @@ from urllib3.response import BaseHTTPResponse
 
 from factory_pipeline.archives.pace import Pace, paced_response
 from factory_pipeline.archives.source import PIECE_BYTES, ArchiveSource
-from factory_pipeline.archives.url_policy import check_host, check_peer, check_scheme, display, scheme_of
+from factory_pipeline.archives.url_policy import check_host, check_peer, check_scheme, scheme_of
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.redaction import display
 from factory_pipeline.web_retries import PASSING_STATUS, asked_wait
 
 Answer = TypeVar("Answer")

@@ -10,8 +10,9 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 from factory_pipeline.archives.source import PIECE_BYTES, ArchiveSource
-from factory_pipeline.archives.url_policy import display, scheme_of
+from factory_pipeline.archives.url_policy import scheme_of
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.redaction import display
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"})
 """Schemes that obstore opens; credentials and end points come from the environment."""

@@ -1,4 +1,4 @@
-"""Addresses of archives: how they may be shown, and which hosts and folders may be read."""
+"""Addresses of archives: which hosts and folders may be read."""
 
 import ipaddress
 import re
@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.redaction import display
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv6 addresses that hold an IPv4 address in their last bits (RFC 6052)."""
@@ -22,17 +23,6 @@ def scheme_of(url: str) -> str:
 def has_user(url: str) -> bool:
     """Whether an address holds a user or a password."""
     return "://" in url and "@" in urlsplit(url).netloc
-
-
-def display(url: object) -> str:
-    """An address as it may be shown and kept: without user, password, query and fragment."""
-    text = str(url)
-    if "://" not in text:
-        return text
-    scheme, _, rest = text.partition("://")
-    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def check_scheme(url: str, policy: IntakePolicy) -> str:

@@ -276,11 +276,11 @@ def ui(host: str, port: int, pages_port: int | None) -> None:
 
 def _watched(home: "FactoryHome") -> list[str]:
     """Say where what is dropped is noticed, or why that is not known."""
-    from factory_pipeline.archives.url_policy import display
     from factory_pipeline.builds.footprint_stages import watched
     from factory_pipeline.config.build_settings import BuildSettings
     from factory_pipeline.config.intake_policy import IntakePolicy
     from factory_pipeline.errors import FactoryError
+    from factory_pipeline.redaction import display
 
     try:
         granules = watched(BuildSettings.load(home))

@@ -16,6 +16,7 @@ from factory_pipeline.cog.gdal_warp import Cut, WarpRaster, window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
+from factory_pipeline.redaction import display, redact
 
 GDAL_OPTIONS = {
     # GDAL takes a small number for megabytes, rasterio hands it on as bytes: 512 would be half a kilobyte.
@@ -110,7 +111,7 @@ class RasterioReader:
         except RasterioError as error:
             return [failure(href, error)] * len(windows)
         except RasterioUnsupportedError as error:
-            return [ReadFailure(href, f"{shown(href)} {error}.", passing=False)] * len(windows)
+            return [ReadFailure(href, f"{display(href)} {error}.", passing=False)] * len(windows)
 
 
 def _beside(href: str) -> dict[str, object]:
@@ -201,17 +202,17 @@ def failure(href: str, error: BaseException) -> ReadFailure:
         code = int(status[1])
         return ReadFailure(
             href,
-            f"{shown(href)} answered with HTTP status {code}.",
+            f"{display(href)} answered with HTTP status {code}.",
             passing=code in HTTP_BUSY or code >= 500,
             refused=code in REFUSED_STATUS,
         )
     if "CURL error" in text:
-        return ReadFailure(href, f"{shown(href)} did not answer.", passing=True)
+        return ReadFailure(href, f"{display(href)} did not answer.", passing=True)
     if "No such file" in text:
-        return ReadFailure(href, f"{shown(href)} does not exist.", passing=False)
+        return ReadFailure(href, f"{display(href)} does not exist.", passing=False)
     if "Read error" in text and gdal_path(href).startswith("/vsi"):
-        return ReadFailure(href, f"{shown(href)} broke off while it was read.", passing=True)
-    return ReadFailure(href, f"{shown(href)} is damaged or no raster.", passing=False)
+        return ReadFailure(href, f"{display(href)} broke off while it was read.", passing=True)
+    return ReadFailure(href, f"{display(href)} is damaged or no raster.", passing=False)
 
 
 def gdal_text(error: BaseException | None) -> str:
@@ -223,14 +224,9 @@ def gdal_text(error: BaseException | None) -> str:
     return " ".join(messages)
 
 
-def shown(href: str) -> str:
-    """An address as it may be written down: without a query, which may be a signature."""
-    return href.partition("?")[0]
-
-
 def without_queries(record: logging.LogRecord) -> bool:
     """Take queries out of a log record: GDAL's warnings and rasterio's traces hold signed addresses."""
-    record.msg = re.sub(r"\?\S*", "", record.getMessage())
+    record.msg = redact(record.getMessage())
     record.args = None
     return True
 

@@ -17,10 +17,11 @@ import obstore
 from obstore.exceptions import BaseError
 
 from factory_pipeline.archives.object_source import open_store
-from factory_pipeline.archives.url_policy import display, scheme_of
+from factory_pipeline.archives.url_policy import scheme_of
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.manifest.location import is_object
 from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.redaction import display
 
 ENDINGS = (".yaml", ".yml")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")

@@ -8,11 +8,11 @@ from typing import Self
 
 from factory_pipeline.archives.download import open_source
 from factory_pipeline.archives.extract import archive_identity
-from factory_pipeline.archives.url_policy import display
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.manifest.location import place_of
 from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.redaction import display
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.layout import FactoryHome, UploadFiles
 

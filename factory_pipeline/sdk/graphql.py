@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import requests
 
 from factory_pipeline.datasets.versions.read_api import READ_PATH
 from factory_pipeline.errors import ArgumentError, RemoteError
 from factory_pipeline.orchestration.failures import ARGUMENT_ERROR
+from factory_pipeline.redaction import display
 
 CONNECT_S, READ_S = 10, 60
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -87,8 +88,7 @@ class DagsterServer:
     @property
     def shown(self) -> str:
         """The address for messages: without a user's name and password."""
-        parts = urlsplit(self.address)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return display(self.address)
 
     def run(
         self,

@@ -18,8 +18,8 @@ from pystac_client.stac_api_io import StacApiIO
 from requests.adapters import HTTPAdapter
 
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
+from factory_pipeline.redaction import display
 from factory_pipeline.stac.query import ItemQuery
-from factory_pipeline.stac.signing import without_credentials
 from factory_pipeline.web_retries import PASSING_STATUS, asked_wait
 
 PAGE_SIZE = 250
@@ -95,7 +95,7 @@ class StacApi:
     def __init__(self, url: str, max_wait_s: float, on_wait: OnWait | None = None) -> None:
         self._on_wait = on_wait
         self._url = url
-        self._shown_url = without_credentials(url)
+        self._shown_url = display(url)
         self._max_wait_s = max_wait_s
         self._lock = threading.Lock()
         self._client: Client | None = None

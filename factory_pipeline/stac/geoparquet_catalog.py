@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping
 
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
+from factory_pipeline.redaction import display
 from factory_pipeline.stac.longitudes import normalize_outline, touches_box
 from factory_pipeline.stac.query import Box, ItemQuery, rfc3339
-from factory_pipeline.stac.signing import without_credentials
 from factory_pipeline.stac.static_catalog import resolve_href
 
 NOT_PROPERTIES = frozenset(
@@ -93,7 +93,7 @@ class Snapshot:
         """Raise CatalogError where the items are of other collections."""
         if self.collections and collection not in self.collections:
             raise CatalogError(
-                f"The snapshot {_shown(self.address)} has no collection {collection};"
+                f"The snapshot {display(self.address)} has no collection {collection};"
                 f" it holds: {', '.join(self.collections)}."
             )
 
@@ -219,14 +219,10 @@ class _FormatError(ValueError):
     """What of the stac-geoparquet format is not there."""
 
 
-def _shown(address: str) -> str:
-    return without_credentials(address) if "://" in address else address
-
-
 @contextmanager
 def _errors_named(address: str) -> Iterator[None]:
     # Not chained where the address is remote: the texts hold it as it was asked, credentials included.
-    shown = _shown(address)
+    shown = display(address)
     try:
         yield
     except FileNotFoundError:

@@ -13,6 +13,7 @@ import shapely
 import shapely.geometry
 
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.redaction import unsigned
 from factory_pipeline.stac.assets import find_assets, public_address
 from factory_pipeline.stac.longitudes import normalize_bbox, normalize_outline
 from factory_pipeline.stac.pixel_offset import (
@@ -25,7 +26,6 @@ from factory_pipeline.stac.pixel_offset import (
 from factory_pipeline.stac.providers import LayerSource
 from factory_pipeline.stac.query import Box, item_times, parse_time
 from factory_pipeline.stac.raster_grids import GRID_FIELDS, bounds_of, ten_metre_grid
-from factory_pipeline.stac.signing import unsigned
 
 _PROPERTIES = (
     "datetime",

@@ -14,10 +14,11 @@ from pydantic import ConfigDict
 
 from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.errors import CatalogError
+from factory_pipeline.redaction import display
 from factory_pipeline.stac.api_client import OnWait, StacApi
 from factory_pipeline.stac.geoparquet_catalog import Snapshot
 from factory_pipeline.stac.query import ItemQuery
-from factory_pipeline.stac.signing import SIGNERS, without_credentials
+from factory_pipeline.stac.signing import SIGNERS
 from factory_pipeline.stac.static_catalog import StaticCatalog
 
 MAX_WAIT_S = 120.0
@@ -65,7 +66,7 @@ class Provider:
         sources = {layer: self.source(layer) for layer in LAYERS}
         layers = {
             layer: {
-                "url": without_credentials(source.url) if "://" in source.url else source.url,
+                "url": display(source.url),
                 "collection": source.collection,
                 "assets": dict(source.assets),
                 "public_urls": dict(source.public_urls),
@@ -237,7 +238,7 @@ def _find_provider(wanted: str) -> Provider:
         host = urlsplit(wanted).hostname
         at_planetary_computer = host == urlsplit(PLANETARY_COMPUTER.sentinel2.url).hostname
         signer = "planetary-computer" if at_planetary_computer else None
-        return _planetary_computer_shaped(without_credentials(wanted), wanted.rstrip("/"), signer)
+        return _planetary_computer_shaped(display(wanted), wanted.rstrip("/"), signer)
     path = Path(wanted).expanduser()
     if path.suffix in (".yaml", ".yml"):
         return load_provider(path)

@@ -14,11 +14,11 @@ from typing import Any
 import polars as pl
 
 from factory_pipeline.config.recipe import Sentinel2
+from factory_pipeline.redaction import display
 from factory_pipeline.stac.api_client import CONNECTIONS
 from factory_pipeline.stac.items import Found, parse_products, trim_item
 from factory_pipeline.stac.providers import Catalog
 from factory_pipeline.stac.query import Box, ItemQuery
-from factory_pipeline.stac.signing import without_credentials
 from factory_pipeline.storage.atomic import write_text
 
 TRIMMED_FORM = 2
@@ -153,7 +153,7 @@ def _asked(catalog: Catalog, search: CellSearch) -> dict[str, Any]:
     """Everything that decides the trimmed answer."""
     source = catalog.provider.source(search.layer)
     return {
-        "url": without_credentials(source.url),
+        "url": display(source.url),
         "collection": source.collection,
         "assets": source.assets,
         "public_urls": source.public_urls,

@@ -1,16 +1,13 @@
-"""Turning an unsigned href into one that can be read, and back."""
+"""Turning an unsigned href into one that can be read."""
 
 import threading
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import requests
 
 from factory_pipeline.errors import SourceUnavailableError
 
-_SIGNATURE_KEYS = frozenset(
-    {"sig", "signature", "token", "access_token", "awsaccesskeyid", "x-amz-signature", "x-goog-signature"}
-)
 _one_at_a_time = threading.Lock()
 
 
@@ -37,17 +34,3 @@ def sign_for_planetary_computer(href: str) -> str:
 
 SIGNERS: Mapping[str, Callable[[str], str]] = {"planetary-computer": sign_for_planetary_computer}
 """By the name that a source gives."""
-
-
-def unsigned(href: str) -> str:
-    """The href without its query where that holds a signature: safe to store and to print."""
-    parts = urlsplit(href)
-    keys = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    return urlunsplit(parts._replace(query="")) if keys & _SIGNATURE_KEYS else href
-
-
-def without_credentials(url: str) -> str:
-    """The address without user name, password and query: safe to store and to print."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))

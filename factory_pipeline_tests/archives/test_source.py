@@ -12,9 +12,10 @@ from factory_pipeline.archives import http_source
 from factory_pipeline.archives.download import fetch, open_source, part_name
 from factory_pipeline.archives.object_source import ObjectSource
 from factory_pipeline.archives.source import SourceFile
-from factory_pipeline.archives.url_policy import check_peer, display
+from factory_pipeline.archives.url_policy import check_peer
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.redaction import display
 from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.archives.servers import host, parts, redirect, trickle, whole
 from factory_pipeline_tests.onboarding.uploads import OPEN, local, written

@@ -11,9 +11,9 @@ import requests
 
 from factory_pipeline.config.recipe import LAYERS, S2_BANDS
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError, SourceUnavailableError
+from factory_pipeline.redaction import unsigned
 from factory_pipeline.stac.providers import EARTH_SEARCH, PLANETARY_COMPUTER, Provider, open_catalog
 from factory_pipeline.stac.query import ItemQuery
-from factory_pipeline.stac.signing import unsigned
 from factory_pipeline_tests.stac.small_stac import copdem_item, write_catalog
 
 BLOB = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/31/U/CT/B02.tif"

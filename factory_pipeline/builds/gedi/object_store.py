@@ -1,15 +1,14 @@
 """Granules in an object store: listing a prefix, and a file object that h5py can read through."""
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import obstore
 import obstore.exceptions
 from obstore.store import from_url
 
+from factory_pipeline import redaction
 from factory_pipeline.errors import GranuleUnavailableError
 from factory_pipeline.storage.seekable import PositionedFile
 
@@ -32,13 +31,12 @@ def display(source: str) -> str:
     """A source as it may be shown: without user, password and query, which may carry credentials."""
     if not is_url(source):
         return f"The folder {source}"
-    parts = urlsplit(source)
-    return f"The object-store prefix {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"The object-store prefix {redaction.display(source)}"
 
 
 def describe(error: Exception) -> str:
     """The first line of an error of the object store, without the addresses in it."""
-    return re.sub(r"\w+://\S+", "(address)", str(error).partition("\n")[0]).rstrip(".")
+    return redaction.hide_addresses(str(error).partition("\n")[0]).rstrip(".")
 
 
 def list_objects(source: str) -> tuple[Sequence["ObjectMeta"], Sequence[str]]:

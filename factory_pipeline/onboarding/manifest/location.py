@@ -8,8 +8,9 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 
 from factory_pipeline.archives.object_source import OBJECT_STORES, open_store
-from factory_pipeline.archives.url_policy import display, scheme_of
+from factory_pipeline.archives.url_policy import scheme_of
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.redaction import display
 
 MOST_BYTES = 4 << 20
 """Largest manifest that is read from a store: what is larger is no manifest."""

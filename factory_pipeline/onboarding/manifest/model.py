@@ -15,11 +15,12 @@ from PIL import ImageColor
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from factory_pipeline.archives.url_policy import display, has_user
+from factory_pipeline.archives.url_policy import has_user
 from factory_pipeline.config.lenient_keys import ManifestSection, as_list, fold, normalized, without_blanks
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.checks.file_roles import canonical_suffix
 from factory_pipeline.onboarding.manifest.location import beside, file_name, read_place
+from factory_pipeline.redaction import display
 from factory_pipeline.splits.split_rule import RandomSplit, SplitRule, read_split_rule
 from factory_pipeline.storage.slug import slug
 

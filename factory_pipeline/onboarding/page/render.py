@@ -8,13 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from factory_pipeline.archives.url_policy import display
 from factory_pipeline.onboarding.manifest.model import TRAINED, UploadManifest
 from factory_pipeline.onboarding.page.charts import band_chart, footprint_map
 from factory_pipeline.onboarding.page.environment import environment
 from factory_pipeline.onboarding.page.preview import BUDGET, label_legend, preview
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import split_notes
+from factory_pipeline.redaction import display
 from factory_pipeline.splits.leakage import LeakReport
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import write_text

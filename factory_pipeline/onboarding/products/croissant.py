@@ -10,8 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from factory_pipeline.archives.url_policy import display
 from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
+from factory_pipeline.redaction import display
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.checksum import sha256_of

@@ -12,7 +12,6 @@ from functools import partial
 
 import dagster as dg
 
-from factory_pipeline.archives.url_policy import display
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.ingest.intake import (
     IncomingUpload,
@@ -31,6 +30,7 @@ from factory_pipeline.orchestration.onboarding.upload_batches import batch_reque
 from factory_pipeline.orchestration.partitions import datasets
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_status import DIED_TAG, keys_of, unfinished_runs
+from factory_pipeline.redaction import display
 from factory_pipeline.storage.layout import FactoryHome
 
 SECONDS_TO_LIST = 3.0
