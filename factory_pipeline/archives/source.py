@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.storage.seekable import PositionedFile
+from factory_pipeline.positioned_file import PositionedFile
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -172,7 +172,7 @@ class SourceFile(PositionedFile):
     def readinto(self, buffer: "Buffer", /) -> int:
         """Fill the buffer up to the end of the file."""
         target = memoryview(buffer).cast("B")
-        length = min(len(target), max(self._size - self._position, 0))
+        length = min(len(target), max(self.size - self._position, 0))
         of_source = min(length, max(self._source_size - self._position, 0))
         behind = max(self._position - self._source_size, 0)
         data = self._gather(self._position, of_source) + self._added[behind:][: length - of_source]

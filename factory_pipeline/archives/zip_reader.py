@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from factory_pipeline.archives.source import ArchiveSource
-from factory_pipeline.storage.seekable import PositionedFile
+from factory_pipeline.positioned_file import PositionedFile
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

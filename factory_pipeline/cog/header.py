@@ -4,7 +4,6 @@ Formats: TIFF 6.0 and BigTIFF, OGC GeoTIFF 1.1 (requirements on tie points, pixe
 tag 42113 (no data). Everything that this module doesn't know is refused, so that GDAL can read it instead.
 """
 
-import io
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from factory_pipeline.cog.decode import TopDecoder, WholeDecoder, top_decoder, whole_decoder
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import says_which_pixels_count
+from factory_pipeline.positioned_file import PositionedFile
 
 _MODEL_PIXEL_SCALE, _MODEL_TIE_POINT, _MODEL_TRANSFORMATION = 33550, 33922, 34264
 _GEO_KEY_DIRECTORY, _GDAL_NODATA = 34735, 42113
@@ -89,36 +89,16 @@ class RasterLayout:
         return 0 if self.nodata is None else self.nodata
 
 
-class HeaderBytes(io.RawIOBase):
+class HeaderBytes(PositionedFile):
     """A file of which only some ranges are known; reading others raises MissingBytesError."""
 
     def __init__(self, file_size: int) -> None:
-        self.size = file_size
-        """Bytes of the whole file."""
+        super().__init__(file_size)
         self._ranges: list[tuple[int, memoryview]] = []
-        self._position = 0
 
     def add(self, start: int, data: memoryview) -> None:
         """Make a fetched range known."""
         self._ranges.append((start, data))
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Position of the next byte."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position, also behind the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer` from the known ranges."""

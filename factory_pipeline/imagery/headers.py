@@ -21,7 +21,7 @@ from rasterio.io import MemoryFile
 from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.orientation import SIDES_SWAPPED, read_orientation
-from factory_pipeline.storage.seekable import PositionedFile
+from factory_pipeline.positioned_file import PositionedFile
 
 DRIVERS = ("GTiff", "PNG", "JPEG")
 """GDAL drivers that are tried in turn; each recognises its own format. No other driver is used: some open

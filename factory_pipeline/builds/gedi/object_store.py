@@ -10,7 +10,7 @@ from obstore.store import from_url
 
 from factory_pipeline import redaction
 from factory_pipeline.errors import GranuleUnavailableError
-from factory_pipeline.storage.seekable import PositionedFile
+from factory_pipeline.positioned_file import PositionedFile
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -68,7 +68,7 @@ class RangeFile(PositionedFile):
 
     def _fetch(self, index: int) -> memoryview:
         start = index * BLOCK_SIZE
-        end = min(start + BLOCK_SIZE, self._size)
+        end = min(start + BLOCK_SIZE, self.size)
         return memoryview(obstore.get_range(self._store, self._name, start=start, end=end))
 
     def readinto(self, buffer: "Buffer", /) -> int:
@@ -79,7 +79,7 @@ class RangeFile(PositionedFile):
         """
         target = memoryview(buffer).cast("B")
         filled = 0
-        while filled < len(target) and self._position < self._size:
+        while filled < len(target) and self._position < self.size:
             index, offset = divmod(self._position, BLOCK_SIZE)
             part = self._block(index)[offset : offset + len(target) - filled]
             target[filled : filled + len(part)] = part

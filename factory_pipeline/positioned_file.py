@@ -8,7 +8,8 @@ class PositionedFile(io.RawIOBase):
 
     def __init__(self, size: int) -> None:
         """A file of `size` bytes, at its start."""
-        self._size = size
+        self.size = size
+        """Bytes of the whole file."""
         self._position = 0
 
     def readable(self) -> bool:
@@ -29,7 +30,7 @@ class PositionedFile(io.RawIOBase):
         Raises:
             OSError: the position would lie before the file.
         """
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         if origin + offset < 0:
             raise OSError("the position lies before the file")
         self._position = origin + offset
