@@ -92,6 +92,26 @@ class ArgumentError(FactoryError):
         return {"argument": self.argument, "value": value, "allowed": self.allowed}
 
 
+ARGUMENT_ERROR = "argument error"
+"""Label of the metadata of a step that an ArgumentError failed: its `as_json`."""
+
+
+class MissingExtraError(FactoryError, ImportError):
+    """A package is not installed that only some uses need; the message names the extra that installs it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Say what to install.
+
+        Args:
+            package: the module that is missing.
+            extra: of pyproject.toml, such as `build`.
+        """
+        super().__init__(
+            f"This needs the extra {extra!r}, as {package} is not installed:"
+            f" pip install 'factory-pipeline[{extra}]'."
+        )
+
+
 class LakeError(FactoryError):
     """A collection, annotation file or dataset version whose files are missing, broken or don't fit."""
 

@@ -17,6 +17,7 @@ from factory_pipeline.cli.help import FullHelpGroup, Section
 from factory_pipeline.cli.json_output import echo_json, json_option
 from factory_pipeline.cli.terminal import echo, echo_block
 from factory_pipeline.errors import ArgumentError, FactoryError, OnboardingError, describe_os_error
+from factory_pipeline.extras import extras_named
 from factory_pipeline.version import __version__
 
 if TYPE_CHECKING:
@@ -355,7 +356,8 @@ INTERRUPTED = "Interrupted. Finished batches stay; run the command again to go o
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user can mend is told in one sentence, without a traceback."""
     try:
-        cli.main(args=arguments, prog_name="factory", standalone_mode=False)
+        with extras_named():
+            cli.main(args=arguments, prog_name="factory", standalone_mode=False)
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.ClickException as error:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from factory_pipeline.errors import (
+    ARGUMENT_ERROR,
     ArgumentError,
     CatalogUnavailableError,
     FactoryError,
@@ -16,9 +17,6 @@ from factory_pipeline.errors import (
 
 PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError, GranuleUnavailableError)
 """A service is away or busy: the same work may succeed later."""
-
-ARGUMENT_ERROR = "argument error"
-"""Label of the metadata of a step that an ArgumentError failed: its `as_json`."""
 
 
 def plain(error: FactoryError | OSError) -> str:

@@ -1,11 +1,12 @@
 """How far the work of a run is: told in the run's log, and to whoever waits for the run in this process."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+
+from factory_pipeline.datasets.progress_text import progress_text
 
 OnFraction = Callable[[float], object]
 """Is told how much of the work is done, 0 to 1."""
@@ -14,7 +15,6 @@ FIRST_LINE_S, LONGEST_PAUSE_S = 1.0, 10.0
 """When the log has its first line; pauses double from there up to the longest."""
 PAUSE_S = 0.1
 """Between two calls of a listener."""
-_PERCENT = re.compile(r"\b(\d{1,3})% done: ")
 _listeners: dict[str, OnFraction] = {}
 
 
@@ -54,10 +54,4 @@ class RunProgress:
             self._listener(fraction)
         if now - self._logged_at > self._pause:
             self._logged_at, self._pause = now, min(2 * self._pause, LONGEST_PAUSE_S)
-            self._log.info(f"{int(100 * fraction)}% done: {said}.")
-
-
-def fraction_said(message: str) -> float | None:
-    """How much is done by a line of a run's log; None where the line is about something else."""
-    found = _PERCENT.search(message)
-    return int(found[1]) / 100 if found else None
+            self._log.info(progress_text(fraction, said))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from factory_pipeline.datasets.exports.download import ExportSource
 from factory_pipeline.datasets.versions.assign_splits import Division
-from factory_pipeline.datasets.versions.describe import VersionSummary
+from factory_pipeline.datasets.versions.summaries import VersionSummary
 
 OnProgress = Callable[[str, float], object]
 """Is told a step and how far it is, 0 to 1."""

@@ -16,10 +16,15 @@ from pydantic import TypeAdapter
 from factory_pipeline.datasets.augment.config import CATEGORY
 from factory_pipeline.datasets.exports.download import download, folder_name
 from factory_pipeline.datasets.exports.formats import FORMATS, format_named
-from factory_pipeline.datasets.versions.compare import Comparison
-from factory_pipeline.datasets.versions.describe import CollectionSummary, DatasetSummary, VersionSummary
+from factory_pipeline.datasets.versions.summaries import (
+    CollectionSummary,
+    Comparison,
+    DatasetSummary,
+    VersionSummary,
+)
 from factory_pipeline.datasets.versions.validate_request import validate
 from factory_pipeline.errors import ArgumentError, BuildError, DamagedExportError, RemoteError
+from factory_pipeline.extras import extras_named
 from factory_pipeline.sdk.backend import Backend, Created, OnProgress
 
 log = logging.getLogger(__name__)
@@ -309,7 +314,8 @@ def _factory(address: str | None, home: str | Path | None) -> Backend:
         if home is not None:
             raise ArgumentError("home", str(home), "it can't be given together with an address")
         return RemoteBackend(address)
-    from factory_pipeline.sdk.local import LocalBackend
+    with extras_named():
+        from factory_pipeline.sdk.local import LocalBackend
     from factory_pipeline.storage.layout import FactoryHome
 
     return LocalBackend(FactoryHome(Path(home).absolute()) if home else FactoryHome.from_environment())

@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from factory_pipeline.datasets.versions.read_api import READ_PATH
-from factory_pipeline.errors import ArgumentError, RemoteError
-from factory_pipeline.orchestration.failures import ARGUMENT_ERROR
+from factory_pipeline.datasets.versions.read_calls import READ_PATH
+from factory_pipeline.errors import ARGUMENT_ERROR, ArgumentError, RemoteError
 from factory_pipeline.redaction import display
 
 CONNECT_S, READ_S = 10, 60

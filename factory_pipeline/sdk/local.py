@@ -11,11 +11,9 @@ from dagster._core.utils import make_new_run_id
 from factory_pipeline.datasets.exports.damage import damage_of
 from factory_pipeline.datasets.exports.download import ExportSource, FolderExportSource
 from factory_pipeline.datasets.exports.formats import format_named
-from factory_pipeline.datasets.versions.describe import VersionSummary
 from factory_pipeline.datasets.versions.read_api import handle
-from factory_pipeline.errors import ArgumentError, BuildError
-from factory_pipeline.orchestration.datasets.exports import asset_name
-from factory_pipeline.orchestration.failures import ARGUMENT_ERROR
+from factory_pipeline.datasets.versions.summaries import VersionSummary
+from factory_pipeline.errors import ARGUMENT_ERROR, ArgumentError, BuildError
 from factory_pipeline.orchestration.partitions import VERSIONS
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_progress import OnFraction, listening
@@ -57,7 +55,7 @@ class LocalBackend:
             "export_version",
             {},
             lambda fraction: on_progress(f"Writing {form.name}", fraction),
-            [asset_name(form)],
+            [form.asset],
             version.partition,
         )
 

@@ -3,13 +3,14 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from factory_pipeline.builds.progress import BuildProgress
+if TYPE_CHECKING:
+    from factory_pipeline.builds.progress import BuildProgress
 
 SECONDS_BETWEEN_LINES = 10.0
 LEAST_FOR_ESTIMATE = 0.02
@@ -77,7 +78,7 @@ class BuildLine(ProgressLine):
         self._began_with = 0.0
         self._first: float | None = None
 
-    def show_build(self, progress: BuildProgress) -> None:
+    def show_build(self, progress: "BuildProgress") -> None:
         """Show how far the build is."""
         if not progress.total:
             self.show(progress.stage, 0.0, f"{progress.granules:,} granules read" * bool(progress.granules))
@@ -89,7 +90,7 @@ class BuildLine(ProgressLine):
         )
         self.show(progress.stage, progress.fraction, remark)
 
-    def _time_left(self, progress: BuildProgress) -> str:
+    def _time_left(self, progress: "BuildProgress") -> str:
         now = time.monotonic()
         if self._first is None:
             self._first = progress.fraction

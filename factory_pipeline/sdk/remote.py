@@ -8,10 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from factory_pipeline.datasets.exports.download import ExportSource, HttpExportSource
 from factory_pipeline.datasets.exports.formats import format_named
-from factory_pipeline.datasets.versions.describe import VersionSummary
-from factory_pipeline.datasets.versions.read_api import READS
-from factory_pipeline.orchestration.datasets.exports import asset_name
-from factory_pipeline.orchestration.run_progress import fraction_said
+from factory_pipeline.datasets.progress_text import fraction_said
+from factory_pipeline.datasets.versions.read_calls import READ_CALLS
+from factory_pipeline.datasets.versions.summaries import VersionSummary
 from factory_pipeline.sdk.backend import Created, OnProgress
 from factory_pipeline.sdk.graphql import DagsterServer, NoReadsError, web_address
 
@@ -66,7 +65,7 @@ class RemoteBackend:
 
     def handle(self, call: str, **arguments: Any) -> Any:
         """As `sdk.factory.Factory` says: by the endpoint for reads, else by a run."""
-        if call in READS:
+        if call in READ_CALLS:
             with suppress(NoReadsError):
                 return self._server.read(call, arguments)
         config = {"ops": {"answered_call": {"config": {"name": call, "arguments": arguments}}}}
@@ -79,11 +78,11 @@ class RemoteBackend:
         said = self._server.run(
             "export_version",
             {},
-            assets=[asset_name(form)],
+            assets=[form.asset],
             partition=version.partition,
             on_message=_shown(on_progress, f"Writing {form.name}", f"Writing {form.name}"),
         )
-        return said[asset_name(form)]
+        return said[form.asset]
 
 
 def seen_from_here(url: str, server: str) -> str:

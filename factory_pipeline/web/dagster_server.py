@@ -22,8 +22,9 @@ from starlette.routing import Route
 from factory_pipeline.datalake.registry.records import ExportState
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.exports.formats import format_named
-from factory_pipeline.datasets.exports.write_export import read_exported
-from factory_pipeline.datasets.versions.read_api import READ_PATH, READS, handle
+from factory_pipeline.datasets.exports.listing import read_exported
+from factory_pipeline.datasets.versions.read_api import READS, handle
+from factory_pipeline.datasets.versions.read_calls import READ_PATH
 from factory_pipeline.errors import ArgumentError, ExportError, FactoryError
 from factory_pipeline.orchestration.metadata import PAGES, pages_url
 from factory_pipeline.storage.layout import FactoryHome

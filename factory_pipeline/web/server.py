@@ -21,7 +21,7 @@ from starlette.routing import Route
 from factory_pipeline.datalake.registry.records import Upload
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.exports.formats import FORMATS
-from factory_pipeline.datasets.exports.write_export import LISTING
+from factory_pipeline.datasets.exports.listing import LISTING
 from factory_pipeline.errors import ONBOARDING_CODES, FactoryError
 from factory_pipeline.onboarding.page.environment import environment
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page

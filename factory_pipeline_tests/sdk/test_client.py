@@ -17,11 +17,12 @@ from factory_pipeline.cli.main import cli
 from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datasets.exports import raw
 from factory_pipeline.datasets.exports.formats import FORMATS
+from factory_pipeline.datasets.progress_text import fraction_said
 from factory_pipeline.errors import ArgumentError, DownloadError, ExportError, FactoryError
 from factory_pipeline.orchestration import run_progress
 from factory_pipeline.orchestration.datasets.sensors import requested_exports
 from factory_pipeline.orchestration.resources import FactoryResource
-from factory_pipeline.orchestration.run_progress import RunProgress, fraction_said
+from factory_pipeline.orchestration.run_progress import RunProgress
 from factory_pipeline.runs.instance import open_instance, prepare_home
 from factory_pipeline.sdk.local import LocalBackend
 from factory_pipeline.storage.layout import FactoryHome

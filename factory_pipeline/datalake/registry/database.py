@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from factory_pipeline.datalake.registry.migrate import upgrade
 from factory_pipeline.datalake.registry.url import display, registry_url
 from factory_pipeline.errors import RegistryError
+from factory_pipeline.extras import extras_named
 
 LOCK_WAIT_S = 60.0
 """How long a change waits for another process's change to an SQLite file, in seconds."""
@@ -81,7 +82,10 @@ def _plainly(url: sa.URL) -> Iterator[None]:
 def _engine(where: str | Path) -> sa.Engine:
     url = registry_url(where)
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+        with extras_named():
+            return sa.create_engine(
+                url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
+            )
     path = Path(url.database or "")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

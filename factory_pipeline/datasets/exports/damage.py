@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from factory_pipeline.datasets.exports.write_export import LISTING, ExportedFile, read_exported
+from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, read_exported
 from factory_pipeline.errors import ExportError
 from factory_pipeline.storage.checksum import sha256_of
 

@@ -20,12 +20,7 @@ from urllib.parse import quote
 
 import requests
 
-from factory_pipeline.datasets.exports.write_export import (
-    LISTING,
-    ExportedFile,
-    ExportedFiles,
-    parse_exported,
-)
+from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, ExportedFiles, parse_exported
 from factory_pipeline.errors import DamagedExportError, DownloadError
 from factory_pipeline.storage.atomic import disk_is_full, write_text
 from factory_pipeline.storage.checksum import sha256_of

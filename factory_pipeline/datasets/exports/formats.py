@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING
 
-from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from factory_pipeline.datasets.model.version_content import VersionContent
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,12 @@ class Format:
     module: str
     """The module of this package that writes and checks it."""
 
-    def write(self, version: VersionContent, folder: Path) -> None:
+    @property
+    def asset(self) -> str:
+        """Name of the asset that makes exports in it, such as `yolo_darknet_export`."""
+        return f"{self.slug.replace('-', '_')}_export"
+
+    def write(self, version: "VersionContent", folder: Path) -> None:
         """Write a version into an empty folder, one sample at a time in memory.
 
         Raises:
@@ -33,7 +41,7 @@ class Format:
         """
         self._imported().write(version, folder)
 
-    def check(self, version: VersionContent, folder: Path) -> None:
+    def check(self, version: "VersionContent", folder: Path) -> None:
         """Read the written files back and compare them with the version.
 
         Raises:

@@ -11,7 +11,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.exports.damage import damage_of
 from factory_pipeline.datasets.exports.download import MARKER
 from factory_pipeline.datasets.exports.formats import format_named
-from factory_pipeline.datasets.exports.write_export import LISTING, read_exported
+from factory_pipeline.datasets.exports.listing import LISTING, read_exported
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_rows
 from factory_pipeline.datasets.versions.media import MediaReader
 from factory_pipeline.errors import ArgumentError, ExportError, LakeError

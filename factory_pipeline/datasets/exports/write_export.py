@@ -7,13 +7,14 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from rasterio.errors import RasterioError
 
 from factory_pipeline.datasets.exports.formats import Format, format_named
+from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, ExportedFiles, files_hash
 from factory_pipeline.datasets.exports.original_names import NamesReader, NamesWriter
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.model.version_content import VersionContent
@@ -21,38 +22,10 @@ from factory_pipeline.errors import ExportError
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import disk_is_full
 
-LISTING = "export.json"
-"""Name of the file that lists all others of an export."""
-
 OnSample = Callable[[int, int], None]
 """Is called with how many samples were written or read back so far, and of how many."""
 
 _BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """One file of an export."""
-
-    path: str
-    """Relative to the folder of the export, parts divided by `/`."""
-    bytes: int
-    sha256: str
-    media: bool
-    """Whether it is left out of a download of the annotations alone."""
-
-
-@dataclass(frozen=True)
-class ExportedFiles:
-    """What `export.json` says of an export."""
-
-    format: str
-    dataset: str
-    version: str
-    content_hash: str
-    """SHA-256 over `files`."""
-    files: tuple[ExportedFile, ...]
-    """By path, without `export.json` itself."""
 
 
 def export_version(
@@ -83,36 +56,6 @@ def export_version(
         with closing(NamesReader(temporary)) as reader:
             chosen.check(passes.following(1, reader.take), temporary)
         return _list_files(version, chosen, temporary)
-
-
-def read_exported(folder: Path) -> ExportedFiles:
-    """Read the listing of an export.
-
-    Raises:
-        ExportError: it is missing or broken.
-    """
-    try:
-        text = (folder / LISTING).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise ExportError(f"There is no whole export in {folder}; export it again.") from error
-    return parse_exported(text, str(folder))
-
-
-def parse_exported(text: str, where: str) -> ExportedFiles:
-    """Read the text of a listing; `where` names the export in messages.
-
-    Raises:
-        ExportError: it is broken.
-    """
-    try:
-        read = json.loads(text)
-        files = tuple(ExportedFile(**each) for each in read.pop("files"))
-        listed = ExportedFiles(**read, files=files)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ExportError(f"The listing of {where} can't be read, so it is no whole export.") from error
-    if listed.content_hash != files_hash(files):
-        raise ExportError(f"The listing of {where} was changed after the export was written.")
-    return listed
 
 
 class _Passes:
@@ -224,9 +167,3 @@ def _listed(name: str, path: Path, chosen: Format) -> ExportedFile:
             length += len(block)
         os.fsync(written.fileno())
     return ExportedFile(name, length, digest.hexdigest(), chosen.is_media(PurePosixPath(name)))
-
-
-def files_hash(files: tuple[ExportedFile, ...]) -> str:
-    """The content hash of an export: SHA-256 in hex over the list of its files."""
-    text = json.dumps([asdict(each) for each in files], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()

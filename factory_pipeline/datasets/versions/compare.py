@@ -1,7 +1,5 @@
 """What differs between two versions."""
 
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +7,9 @@ import polars as pl
 from factory_pipeline.datalake.registry.records import Version
 from factory_pipeline.datasets.versions.collection_tables import CONTENT, content_hashes
 from factory_pipeline.datasets.versions.manifest import HASHED_ANNOTATIONS, check_manifest, read_rows
-from factory_pipeline.plain_text import plain
+from factory_pipeline.datasets.versions.summaries import Comparison
 from factory_pipeline.storage.layout import FactoryHome
 
-MOST_NAMED = 5
-"""Items that a comparison names when it is printed."""
 _ITEMS = {
     "collection": pl.String(),
     "id": pl.String(),
@@ -22,51 +18,6 @@ _ITEMS = {
     "split": pl.String(),
     "said": pl.List(pl.UInt64()),
 }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """From one version to another; `str()` tells it to a person."""
-
-    before: str
-    """Number of the one version."""
-    after: str
-    """Number of the other."""
-    added: tuple[str, ...]
-    """Names of items that only the other version has."""
-    removed: tuple[str, ...]
-    """Names of items that only the one version has."""
-    moved: tuple[tuple[str, str, str], ...]
-    """Items that changed their split: name, from, to."""
-    reannotated: tuple[str, ...]
-    """Items of both versions whose annotations differ."""
-    annotations_added: int
-    """On items of both versions."""
-    annotations_removed: int
-    """On items of both versions."""
-    labels_added: tuple[str, ...]
-    labels_removed: tuple[str, ...]
-    augmentations_changed: bool
-    is_same: bool
-    """Whether both have the same content."""
-
-    def __str__(self) -> str:
-        first = f"{self.before} -> {self.after}"
-        if self.is_same:
-            return f"{first}: the same content"
-        turns = Counter(f"{before} -> {after}" for _, before, after in self.moved)
-        told = [
-            ("Items added", _counted(self.added)),
-            ("Items removed", _counted(self.removed)),
-            ("Items moved", ", ".join(f"{count:,} {turn}" for turn, count in sorted(turns.items()))),
-            ("Items annotated anew", _counted(self.reannotated)),
-            ("Annotations", _changes(self.annotations_added, self.annotations_removed)),
-            ("Labels added", ", ".join(map(plain, self.labels_added))),
-            ("Labels removed", ", ".join(map(plain, self.labels_removed))),
-            ("Augmentations", "changed" if self.augmentations_changed else ""),
-        ]
-        lines = [f"{name + ':':<22}{text}" for name, text in told if text]
-        return "\n".join([first, *(lines or ["the same items and annotations, otherwise described"])])
 
 
 def compare_versions(home: FactoryHome, before: Version, after: Version) -> Comparison:
@@ -129,14 +80,3 @@ def _paired(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 def _names(names: pl.Series) -> tuple[str, ...]:
     return tuple(names.sort())
-
-
-def _counted(names: tuple[str, ...]) -> str:
-    if not names:
-        return ""
-    more = ", ..." if len(names) > MOST_NAMED else ""
-    return f"{len(names):,} ({', '.join(names[:MOST_NAMED])}{more})"
-
-
-def _changes(added: int, removed: int) -> str:
-    return f"{added:,} added, {removed:,} removed" if added or removed else ""

@@ -15,6 +15,7 @@ from factory_pipeline.datasets.versions.describe import (
 )
 from factory_pipeline.datasets.versions.find import find_dataset, find_version
 from factory_pipeline.datasets.versions.plan import check_version
+from factory_pipeline.datasets.versions.read_calls import READ_CALLS
 from factory_pipeline.datasets.versions.validate_request import validate
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.storage.layout import FactoryHome
@@ -71,16 +72,14 @@ def _delete(registry: Registry, home: FactoryHome, version_id: str) -> Any:
     delete_version(registry, home, find_version(registry, version_id, of_several=False).id)
 
 
-READS: dict[str, Answer] = {
+HANDLERS: dict[str, Answer] = {
     "collections": _collections,
     "datasets": _datasets,
     "dataset": _dataset,
     "version": _version,
     "compare": _compare,
     "check": _check,
+    "delete": _delete,
 }
+READS = {call: HANDLERS[call] for call in READ_CALLS}
 """The calls that change nothing."""
-READ_PATH = "/factory/read"
-"""Where the web server of a factory answers READS: it takes `{"call", "arguments"}` as JSON and gives
-`handle`, `argument_error` or `error`."""
-HANDLERS: dict[str, Answer] = {**READS, "delete": _delete}

@@ -5,8 +5,8 @@ from contextlib import closing
 import dagster as dg
 
 from factory_pipeline.datasets.exports.formats import FORMATS, Format
+from factory_pipeline.datasets.exports.listing import read_exported
 from factory_pipeline.datasets.exports.register_export import export_registered
-from factory_pipeline.datasets.exports.write_export import read_exported
 from factory_pipeline.datasets.versions.content import open_content
 from factory_pipeline.datasets.versions.partition_keys import version_of
 from factory_pipeline.orchestration.builds.footprints import OWNERS
@@ -24,7 +24,7 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
     """The asset of one format."""
 
     @dg.asset(
-        name=asset_name(form),
+        name=form.asset,
         description=(
             f"A version as {form.name}, read back before it counts as done. Each version is a partition;"
             " there are none until a version is made."
@@ -64,11 +64,6 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
         )
 
     return exported
-
-
-def asset_name(form: Format) -> str:
-    """Such as `yolo_darknet_export`."""
-    return f"{form.slug.replace('-', '_')}_export"
 
 
 exports = [export_asset(form) for form in FORMATS.values()]

@@ -12,7 +12,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.versions.partition_keys import version_key
 from factory_pipeline.datasets.versions.read_api import handle
-from factory_pipeline.orchestration.datasets.exports import GROUP, asset_name
+from factory_pipeline.orchestration.datasets.exports import GROUP
 from factory_pipeline.orchestration.datasets.versions import dataset_version
 from factory_pipeline.orchestration.failures import user_errors
 from factory_pipeline.orchestration.partitions import versions
@@ -82,7 +82,7 @@ def requested_exports(context: dg.SensorEvaluationContext, factory: FactoryResou
                     dg.RunRequest(
                         run_key=f"{version.id} {name}",
                         partition_key=key,
-                        asset_selection=[dg.AssetKey(asset_name(format_named(name)))],
+                        asset_selection=[dg.AssetKey(format_named(name).asset)],
                     )
                     for name in missing
                 ]

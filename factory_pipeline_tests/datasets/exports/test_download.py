@@ -23,7 +23,7 @@ from factory_pipeline.datasets.exports.download import (
     download,
     folder_name,
 )
-from factory_pipeline.datasets.exports.write_export import LISTING, ExportedFile, ExportedFiles, files_hash
+from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, ExportedFiles, files_hash
 from factory_pipeline.errors import DownloadError
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.server import pages_app

@@ -16,7 +16,8 @@ import rasterio
 
 from factory_pipeline.datasets.exports import media
 from factory_pipeline.datasets.exports.formats import FORMATS
-from factory_pipeline.datasets.exports.write_export import LISTING, export_version, read_exported
+from factory_pipeline.datasets.exports.listing import LISTING, read_exported
+from factory_pipeline.datasets.exports.write_export import export_version
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.errors import ArgumentError, ExportError, LakeError
 from factory_pipeline_tests.datasets.model.factories import MadeVersion, satellite_version
