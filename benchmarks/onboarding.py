@@ -28,7 +28,7 @@ from factory_pipeline.onboarding.checks.prescan import prescan
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.products.training_params import training_parameters
 from factory_pipeline.onboarding.received_upload import receive
-from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.onboarding.stages import STAGES, Onboarding
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.onboarding.uploads import geotiff
@@ -42,7 +42,6 @@ LATENCY_S = 0.03
 REPEATS = 3
 IMAGE_SUFFIX, LABEL_SUFFIX = "_image.tif", "_mask.tif"
 SUFFIXES = Suffixes((IMAGE_SUFFIX,), LABEL_SUFFIX)
-STAGES = ("archive", "prescan", "arrange", "divide", "parameters", "products", "finish")
 COLLECT = "collect"
 """After the stages: the dataset becomes a collection of the data lake."""
 MANIFEST: dict[str, Any] = {
@@ -115,7 +114,13 @@ def growth(root: Path, scale: float) -> str:
         run = run_alone(onboarding, archive, archive.parent / "home")
         seconds: dict[str, float] = run.result
         rows.append((size, *(1e6 * spent / size for spent in seconds.values()), *in_all(run, size)))
-    columns = ("images", *(f"{stage}, us" for stage in (*STAGES, COLLECT)), "in all, us", "CPU us", "peak MB")
+    columns = (
+        "images",
+        *(f"{stage}, us" for stage in (*(stage.name for stage in STAGES), COLLECT)),
+        "in all, us",
+        "CPU us",
+        "peak MB",
+    )
     title = f"Growth: cost per image of {SMALL_SIDE} x {SMALL_SIDE} x {SMALL_BANDS} with its mask"
     return table(title, columns, rows)
 
@@ -181,7 +186,7 @@ def onboarding(archive: Path, root: Path) -> Callable[[], dict[str, float]]:
     """Prepare a whole onboarding; the work gives the seconds of each stage."""
     made = _received(archive.parent, root)
     registry = Registry.open(made.home.registry)
-    steps = {stage: getattr(made, stage) for stage in STAGES}
+    steps: dict[str, Callable[[], Any]] = {stage.name: partial(stage.run, made) for stage in STAGES}
     steps[COLLECT] = partial(collect_upload, registry, made.home, made.key)
 
     def work() -> dict[str, float]:

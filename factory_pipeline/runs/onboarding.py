@@ -17,6 +17,7 @@ from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import BuildError, OnboardingError, RegistryError
 from factory_pipeline.onboarding.manifest.model import SAFE_LOADER
+from factory_pipeline.onboarding.stages import onboarding_progress
 from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
 from factory_pipeline.orchestration.partitions import DATASETS
 from factory_pipeline.orchestration.resources import FactoryResource
@@ -223,20 +224,4 @@ def _watched(
     files: UploadFiles, on_progress: Callable[[str, float], None] | None
 ) -> AbstractContextManager[None]:
     """Tell now and then how far the files of an upload are."""
-    return nullcontext() if on_progress is None else telling(lambda: on_progress(*_how_far(files)))
-
-
-def _how_far(files: UploadFiles) -> tuple[str, float]:
-    steps = [
-        (files.archive_facts, "Looking at the archive"),
-        (files.prescan, "Reading the headers"),
-        (files.contents, "Unpacking and checking every pixel"),
-        (files.index, "Arranging images and labels"),
-        (files.split, "Splitting"),
-        (files.dataset.training_params, "Computing training parameters"),
-        (files.dataset.page, "Writing the page"),
-    ]
-    for done, (path, step) in enumerate(steps):
-        if not path.exists():
-            return step, done / len(steps)
-    return "Finishing", 1.0
+    return nullcontext() if on_progress is None else telling(lambda: on_progress(*onboarding_progress(files)))

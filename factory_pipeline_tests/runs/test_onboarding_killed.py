@@ -12,7 +12,7 @@ import rasterio.shutil
 
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.onboarding.received_upload import receive
-from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.onboarding.stages import STAGES, Onboarding
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import MANIFEST, bytes_below
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
@@ -20,13 +20,8 @@ from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 
 def all_stages(key: str, home: FactoryHome) -> None:
     onboarding = Onboarding(key, home, IntakePolicy.of_home(home))
-    onboarding.archive()
-    onboarding.prescan()
-    onboarding.arrange()
-    onboarding.divide()
-    onboarding.parameters()
-    onboarding.products()
-    onboarding.finish()
+    for stage in STAGES:
+        stage.run(onboarding)
 
 
 def stages_until_death(key: str, home: FactoryHome, renames: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,19 +16,24 @@ from factory_pipeline.onboarding.checks.prescan import PrescanReport
 from factory_pipeline.onboarding.page.sheets import histogram_sheet, pair_sheet
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import SplitNotes
-from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.onboarding.stages import STAGES, ArchiveFacts, Arranged, Divided, Onboarding
 from factory_pipeline.orchestration.builds.dataset import gedi_upload
 from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.failures import stop_where_failed
 from factory_pipeline.orchestration.metadata import pages_url, picture, rows_table
-from factory_pipeline.orchestration.onboarding.stage import check_results, onboarding_stage, succeeded
-from factory_pipeline.orchestration.partitions import datasets
+from factory_pipeline.orchestration.onboarding.stage import (
+    GROUP,
+    INBOX,
+    check_results,
+    plain_stage_asset,
+    run_stage,
+    stage_asset,
+    succeeded,
+)
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.splits.leakage import LeakReport
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.splits.split_rule import SpatialSplit
-
-ONBOARDING: dict[str, Any] = {"group_name": "onboarding", "owners": OWNERS, "partitions_def": datasets}
 
 HEADER_CHECKS = {
     "files_found": "There is an image of every modality, and a label.",
@@ -81,23 +87,23 @@ def specs(asset: str, checks: dict[str, str], *, blocking: bool = True) -> list[
 
 
 upload_inbox = dg.AssetSpec(
-    "upload_inbox",
+    INBOX,
     deps=[gedi_upload],
     description=(
         "Where manifests and their archives are dropped: by people, and by a build that is to be onboarded."
     ),
-    group_name=ONBOARDING["group_name"],
+    group_name=GROUP,
     owners=OWNERS,
     kinds={"zip", "yaml"},
 )
 """Nothing that Dagster makes: what is onboarded is not out of date when the next upload is dropped."""
 
 
-@dg.asset(deps=[upload_inbox], kinds={"zip", "yaml"}, **ONBOARDING)
+@stage_asset(kinds={"zip", "yaml"})
 def uploaded_archive(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
     """The archive where it lies, in the state in which its manifest was dropped; not downloaded yet."""
-    with onboarding_stage(context, factory) as onboarding:
-        facts = onboarding.archive()
+    facts: ArchiveFacts
+    with run_stage(context, factory) as (onboarding, facts):
         manifest = onboarding.given
         context.log.info(f"{facts.address}: {facts.bytes} bytes.")
         return dg.MaterializeResult(
@@ -113,11 +119,9 @@ def uploaded_archive(context: dg.AssetExecutionContext, factory: FactoryResource
         )
 
 
-@dg.asset(
-    deps=[uploaded_archive],
+@stage_asset(
     kinds={"geotiff", "parquet"},
     check_specs=specs("prescan_report", HEADER_CHECKS),
-    **ONBOARDING,
 )
 def prescan_report(
     context: dg.AssetExecutionContext, factory: FactoryResource
@@ -126,8 +130,8 @@ def prescan_report(
 
     Of a remote zip only the central directory and the headers are read.
     """
-    with onboarding_stage(context, factory) as onboarding:
-        report = onboarding.prescan()
+    report: PrescanReport
+    with run_stage(context, factory) as (_, report):
         for note in report.notes:
             context.log.info(note)
         result: dg.MaterializeResult[Any] = dg.MaterializeResult(
@@ -147,19 +151,17 @@ def prescan_report(
         stop_where_failed(result.check_results or ())
 
 
-@dg.asset(
-    deps=[prescan_report],
+@stage_asset(
     kinds={"geotiff", "parquet"},
     metadata={"dagster/column_schema": INDEX_COLUMNS},
     check_specs=specs("dataset_items", PIXEL_CHECKS),
-    **ONBOARDING,
 )
 def dataset_items(
     context: dg.AssetExecutionContext, factory: FactoryResource
 ) -> Iterator[dg.MaterializeResult]:
     """Images and labels, checked pixel by pixel, under names that training tools can't mistake."""
-    with onboarding_stage(context, factory) as onboarding:
-        arranged = onboarding.arrange()
+    arranged: Arranged
+    with run_stage(context, factory) as (_, arranged):
         given = {check.name for check in (*arranged.checks, *arranged.advice)}
         for advice in arranged.advice:
             if not advice.passed:
@@ -182,21 +184,20 @@ def dataset_items(
         stop_where_failed(result.check_results or ())
 
 
-@dg.asset(
-    deps=[dataset_items],
+@stage_asset(
     kinds={"polars", "parquet"},
     check_specs=specs(
         "dataset_split",
         {"splits_share_no_ground": "No overlapping or duplicate images stand in different splits."},
     ),
-    **ONBOARDING,
 )
 def dataset_split(
     context: dg.AssetExecutionContext, factory: FactoryResource
 ) -> Iterator[dg.MaterializeResult]:
     """Train, test and validation. An image that an earlier version held keeps its split."""
-    with onboarding_stage(context, factory) as onboarding:
-        divided, notes = onboarding.divide(), onboarding.split_notes()
+    divided: Divided
+    with run_stage(context, factory) as (onboarding, divided):
+        notes = onboarding.split_notes()
         by_place = isinstance(onboarding.given.splits, SpatialSplit)
         # Only a split by place promises that nothing leaks; for the others it is worth knowing.
         severity = dg.AssetCheckSeverity.ERROR if by_place else dg.AssetCheckSeverity.WARN
@@ -217,11 +218,11 @@ def dataset_split(
         stop_where_failed(result.check_results or ())
 
 
-@dg.asset(deps=[dataset_split], kinds={"json", "numpy"}, **ONBOARDING)
+@stage_asset(kinds={"json", "numpy"})
 def training_parameters(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
     """Statistics of bands and labels from the training images alone, in float64, no data left out."""
-    with onboarding_stage(context, factory) as onboarding:
-        parameters = onboarding.parameters()
+    parameters: TrainingParameters
+    with run_stage(context, factory) as (onboarding, parameters):
         return dg.MaterializeResult(
             metadata={
                 "training images": parameters.images,
@@ -234,11 +235,10 @@ def training_parameters(context: dg.AssetExecutionContext, factory: FactoryResou
         )
 
 
-@dg.asset(deps=[training_parameters], kinds={"html", "yaml", "json", "parquet"}, **ONBOARDING)
+@stage_asset(kinds={"html", "yaml", "json", "parquet"})
 def dataset_page(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
     """The dataset page, the configuration for `terratorch fit`, Croissant and the items as GeoParquet."""
-    with onboarding_stage(context, factory) as onboarding:
-        onboarding.products()
+    with run_stage(context, factory) as (onboarding, _):
         files = onboarding.files.dataset
         return dg.MaterializeResult(
             metadata={
@@ -249,11 +249,11 @@ def dataset_page(context: dg.AssetExecutionContext, factory: FactoryResource) ->
         )
 
 
-@dg.asset(deps=[dataset_page], kinds={"geotiff", "sqlite"}, **ONBOARDING)
+@stage_asset(kinds={"geotiff", "sqlite"})
 def onboarded_dataset(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
     """The finished dataset at its place, registered; its images are a collection of the data lake."""
-    with onboarding_stage(context, factory) as onboarding:
-        folder = onboarding.finish()
+    folder: Path
+    with run_stage(context, factory) as (onboarding, folder):
         collected = {}
         # The images of a build are in the data lake already: twice, they could be drawn for two splits.
         if not is_of_build(onboarding.manifest):
@@ -272,6 +272,22 @@ def onboarded_dataset(context: dg.AssetExecutionContext, factory: FactoryResourc
                 **collected,
             }
         )
+
+
+REPORTED = {
+    asset.key.path[-1]
+    for asset in (
+        uploaded_archive,
+        prescan_report,
+        dataset_items,
+        dataset_split,
+        training_parameters,
+        dataset_page,
+        onboarded_dataset,
+    )
+}
+"""The stages whose assets report more than the path of their output."""
+PLAIN_STAGES = [plain_stage_asset(stage) for stage in STAGES if stage.name not in REPORTED]
 
 
 def page_url(key: str) -> str:

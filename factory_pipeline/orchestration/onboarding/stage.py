@@ -1,15 +1,18 @@
-"""One stage of one onboarding: its status in the registry, its failure told plainly, its checks."""
+"""A stage of an onboarding as an asset: its place in the graph, its status in the registry, its checks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
 import dagster as dg
 
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.errors import FactoryError, OnboardingError
 from factory_pipeline.onboarding.checks.pairing import Check, require
-from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.onboarding.stages import Onboarding, Stage, stage_before, stage_named
+from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.onboarding.run_lock import hold_run_lock
+from factory_pipeline.orchestration.partitions import datasets
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.storage.atomic import disk_is_full, file_lock
 
@@ -19,9 +22,54 @@ PASSING_CODES = ("URL_UNREACHABLE",)
 """The host is away or busy: the same stage may succeed a moment later."""
 
 
+GROUP = "onboarding"
+INBOX = "upload_inbox"
+"""The asset that the first stage depends on."""
+
+
+def stage_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Make a function with the name of a stage the asset of that stage; it depends on the stage before.
+
+    Args:
+        **options: of `dagster.asset`, such as `kinds` and `check_specs`.
+
+    Returns:
+        The decorator; it raises KeyError where no stage has the function's name.
+    """
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        before = stage_before(function.__name__)
+        return dg.asset(
+            deps=[INBOX if before is None else before.name],
+            group_name=GROUP,
+            owners=OWNERS,
+            partitions_def=datasets,
+            **options,
+        )(function)
+
+    return decorate
+
+
+def plain_stage_asset(stage: Stage) -> dg.AssetsDefinition:
+    """Return the asset of a stage that has no function of its own: it reports the path of the output."""
+
+    def run(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
+        with run_stage(context, factory) as (onboarding, _):
+            return dg.MaterializeResult(
+                metadata={"path": dg.MetadataValue.path(str(stage.output(onboarding.files)))}
+            )
+
+    run.__name__ = stage.name
+    return stage_asset(description=f"{stage.progress_text}.")(run)
+
+
 @contextmanager
-def onboarding_stage(context: dg.AssetExecutionContext, factory: FactoryResource) -> Iterator[Onboarding]:
-    """The onboarding of this run's partition; what goes wrong inside ends as Failed in the registry.
+def run_stage(
+    context: dg.AssetExecutionContext, factory: FactoryResource
+) -> Iterator[tuple[Onboarding, Any]]:
+    """Run the stage of this asset for this run's partition; yield the onboarding and the stage's result.
+
+    What fails in the stage or in the block ends as Failed in the registry.
 
     Two runs of one upload take turns: each finds the stages done that the other has done. Nothing of a
     refused upload stays but what says why. Errors are raised without their causes, whose texts may hold the
@@ -39,7 +87,7 @@ def onboarding_stage(context: dg.AssetExecutionContext, factory: FactoryResource
             held.enter_context(file_lock(onboarding.files.lock))
             if not onboarding.finished and not _set_status(context, factory, UploadStatus.ONBOARDING):
                 raise dg.Failure(f"The upload {key} was deleted.", allow_retries=False)
-            yield onboarding
+            yield onboarding, stage_named(context.asset_key.path[-1]).run(onboarding)
         except (dg.Failure, dg.RetryRequested):
             raise
         except Exception as error:
