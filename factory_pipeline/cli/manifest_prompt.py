@@ -1,41 +1,34 @@
-"""Asks for an upload manifest on the terminal, prefilled by the pre-scan."""
+"""Asks for an upload manifest on the terminal, prefilled by the pre-scan.
+
+Each question is a small function that returns its answer: a text, a `DataSource`, a `LabelCategory`.
+`ask_manifest` alone writes answers into the document, from which a draft goes on.
+"""
 
 import unicodedata
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 import polars as pl
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from factory_pipeline.archives.url_policy import has_user
+from factory_pipeline.cli.answer_checks import allowed_in, not_taken
+from factory_pipeline.cli.source_prompt import ask_source
 from factory_pipeline.cli.terminal import confirm, echo, prompt
 from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.config.lenient_keys import ManifestSection
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.endings import file_endings, suggested_suffixes
-from factory_pipeline.onboarding.manifest.known_collections import (
-    describe_bands,
-    fitting_collections,
-    known_collection,
-    known_collections,
-)
 from factory_pipeline.onboarding.manifest.location import beside
-from factory_pipeline.onboarding.manifest.model import (
-    Band,
-    DataSource,
-    LabelCategory,
-    Purpose,
-    UploadManifest,
-)
-from factory_pipeline.onboarding.products.terratorch import hls_names
+from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, LabelCategory, Purpose, UploadManifest
 from factory_pipeline.storage.atomic import write_text
 
 MOST_ENDINGS = 8
-CHANNELS = {"RED": "R", "GREEN": "G", "BLUE": "B"}
+FEWEST_CATEGORIES = 2
 COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d6a69", "#e8c547")
 """Proposed for label categories, in turn."""
 
@@ -46,57 +39,34 @@ def ask_manifest(policy: IntakePolicy, document: dict[str, Any]) -> None:
     Each answer is checked when it is given and goes into `document` at once, so that what was answered is
     there whatever happens next. In the end it is plain data that `UploadManifest` accepts.
 
+    Args:
+        policy: what may be read of the archive.
+        document: the answers of an earlier call, or an empty one; it is changed.
+
     Raises:
         OnboardingError: MANIFEST_INVALID, the answers do not fit each other.
         click.Abort: the user broke off.
     """
-    document.setdefault("type_of_upload", "Dataset & Labels")
-
-    def ask(key: str, text: str, **options: Any) -> Any:
-        if key not in document:
-            document[key] = prompt(text, **options)
-        return document[key]
-
-    purpose = ask("purpose", "Purpose", type=click.Choice([purpose.value for purpose in Purpose]))
-    address = ask(
-        "dataset_url",
-        "Address or path of the archive (zip, tar, tar.gz)",
-        value_proc=_archive_address,
-    )
-    endings = {} if "label_suffix" in document else _endings(address, policy)
-    image, label = suggested_suffixes(endings)
-    suffixes = ask(
-        "training_data_suffixes",
-        "Suffixes of the images, one per modality, parted by commas",
-        value_proc=lambda text: _suffixes(text, endings, ()),
-        **({"default": image} if image else {}),
-    )
-    label_suffix = ask(
-        "label_suffix",
-        "Suffix of the labels",
-        value_proc=lambda text: _suffixes(text, endings, suffixes)[0],
-        **({"default": label} if label and label not in suffixes else {}),
-    )
-    report = _prescan(address, tuple(suffixes), label_suffix, policy)
-    name = ask(
-        "dataset_name",
-        "Name of the dataset",
-        default=unicodedata.normalize("NFC", Path(urlsplit(address).path).stem),
-        value_proc=_allowed(UploadManifest, "dataset_name"),
-    )
-    ask("description", "Description", default="", show_default=False)
-    sources = document.setdefault("data_sources", [])
-    tags = {source["modality_tag"] for source in sources}
-    for suffix in suffixes[len(sources) :]:
-        sources.append(_ask_source(suffix, report, len(suffixes) == 1, tags))
-        tags.add(sources[-1]["modality_tag"])
-    if purpose == Purpose.SEGMENTATION.value:
+    document.setdefault("type_of_upload", UPLOAD_TYPE)
+    if "purpose" not in document:
+        document["purpose"] = _ask_purpose()
+    if "dataset_url" not in document:
+        document["dataset_url"] = _ask_address()
+    _ask_suffixes(document, policy)
+    suffixes = document["training_data_suffixes"]
+    report = _prescan(document["dataset_url"], tuple(suffixes), document["label_suffix"], policy)
+    if "dataset_name" not in document:
+        document["dataset_name"] = _ask_name(document["dataset_url"])
+    if "description" not in document:
+        document["description"] = prompt("Description", default="", show_default=False)
+    _ask_sources(document.setdefault("data_sources", []), suffixes, report)
+    if document["purpose"] == Purpose.SEGMENTATION.value:
         _ask_categories(document.setdefault("label_categories", []))
     if "label_nodata" not in document and confirm(
         "Is there a value of the labels that means no data?", default=False
     ):
         document["label_nodata"] = prompt("  Value", type=float)
-    UploadManifest.parse(document, where=name)
+    UploadManifest.parse(document, where=document["dataset_name"])
 
 
 def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -107,32 +77,86 @@ def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[
     ]
 
 
-def _allowed(section: type[BaseModel], field: str) -> Callable[[Any], Any]:
-    """What `click.prompt` checks an answer with: what the manifest allows at a field."""
-    info = section.model_fields[field]
-    annotated: Any = Annotated[(info.annotation, *info.metadata)]
-    adapter: TypeAdapter[Any] = TypeAdapter(annotated)
-
-    def check(answer: Any) -> Any:
-        try:
-            return adapter.validate_python(answer)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise click.BadParameter(f"{answer!r} is not allowed: {reason}") from None
-
-    return check
+def _ask_purpose() -> str:
+    return str(prompt("Purpose", type=click.Choice([purpose.value for purpose in Purpose])))
 
 
-def _unlike(check: Callable[[Any], Any], taken: Container[Any]) -> Callable[[Any], Any]:
-    """As `check`, and the answer must not be taken."""
+def _ask_address() -> str:
+    text = "Address or path of the archive (zip, tar, tar.gz)"
+    return str(prompt(text, value_proc=_archive_address))
 
-    def checked(answer: Any) -> Any:
-        value = check(answer)
-        if value in taken:
-            raise click.BadParameter(f"{value!r} is taken; each must have its own.")
-        return value
 
-    return checked
+def _ask_name(address: str) -> str:
+    proposed = unicodedata.normalize("NFC", Path(urlsplit(address).path).stem)
+    check = allowed_in(UploadManifest, "dataset_name")
+    return str(prompt("Name of the dataset", default=proposed, value_proc=check))
+
+
+def _ask_suffixes(document: dict[str, Any], policy: IntakePolicy) -> None:
+    """Ask for the suffixes of images and labels; those in which the archive's files end are proposed."""
+    if "label_suffix" in document and "training_data_suffixes" in document:
+        return
+    endings = {} if "label_suffix" in document else _endings(document["dataset_url"], policy)
+    images, labels = suggested_suffixes(endings)
+    if "training_data_suffixes" not in document:
+        document["training_data_suffixes"] = prompt(
+            "Suffixes of the images, one per modality, parted by commas",
+            value_proc=lambda text: _suffixes(text, endings, ()),
+            **_default(images),
+        )
+    if "label_suffix" not in document:
+        taken = document["training_data_suffixes"]
+        document["label_suffix"] = prompt(
+            "Suffix of the labels",
+            value_proc=lambda text: _suffixes(text, endings, taken)[0],
+            **_default(None if labels in taken else labels),
+        )
+
+
+def _default(proposed: str | None) -> dict[str, str]:
+    """Return the option of a prompt that proposes an answer; none where nothing is proposed."""
+    return {"default": proposed} if proposed else {}
+
+
+def _ask_sources(
+    sources: list[dict[str, Any]], suffixes: Sequence[str], report: PrescanReport | None
+) -> None:
+    """Ask for the data sources of the suffixes that have none yet; each is appended when it is complete."""
+    for suffix in suffixes[len(sources) :]:
+        taken = {source["modality_tag"] for source in sources}
+        source = ask_source(suffix, report, is_only=len(suffixes) == 1, taken_tags=taken)
+        fields = _as_document(source)
+        bands = fields.pop("bands")
+        sources.append({**fields, "bands": bands})  # The long list last, as a person writes it.
+
+
+def _ask_categories(categories: list[dict[str, Any]]) -> None:
+    """Ask for label categories beside the existing ones; each is appended when it is complete."""
+    echo("Label categories; at least two")
+    while len(categories) < FEWEST_CATEGORIES or confirm("Another label category?"):
+        categories.append(_as_document(_ask_category(categories)))
+
+
+def _ask_category(existing: Sequence[Mapping[str, Any]]) -> LabelCategory:
+    """Ask for one label category whose id and name differ from those of the existing ones."""
+    number = len(existing)
+    id_check = not_taken(allowed_in(LabelCategory, "id"), {category["id"] for category in existing})
+    name_check = not_taken(allowed_in(LabelCategory, "name"), {category["name"] for category in existing})
+    return LabelCategory(
+        id=prompt("  Label ID (value in the mask)", default=number, value_proc=id_check),
+        name=prompt("  Label name", value_proc=name_check),
+        color=prompt(
+            "  Color",
+            default=COLORS[number % len(COLORS)],
+            value_proc=allowed_in(LabelCategory, "color"),
+        ),
+        opacity=prompt("  Opacity", default=1.0, value_proc=allowed_in(LabelCategory, "opacity")),
+    )
+
+
+def _as_document(section: ManifestSection) -> dict[str, Any]:
+    """Return a section as the manifest spells it, without fields that were not answered."""
+    return section.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def _archive_address(text: str) -> str:
@@ -163,7 +187,7 @@ def _endings(address: str, policy: IntakePolicy) -> dict[str, int]:
 
 def _suffixes(text: str, endings: Mapping[str, int], taken: Sequence[str]) -> list[str]:
     """The suffixes that were typed, each of which some file ends in."""
-    check = _unlike(_allowed(UploadManifest, "label_suffix"), taken)
+    check = not_taken(allowed_in(UploadManifest, "label_suffix"), taken)
     suffixes = [check(part) for part in text.split(",") if part.strip()]
     if not suffixes or len(set(suffixes)) < len(suffixes):
         raise click.BadParameter("name a suffix, or several that differ")
@@ -233,129 +257,3 @@ def _prescan(
         return None
     echo(*describe_scan(report))
     return report
-
-
-def _ask_source(
-    suffix: str, report: PrescanReport | None, only: bool, tags: Container[str]
-) -> dict[str, Any]:
-    echo(f"Data source of the images that end in {suffix}")
-    tag = suffix.partition(".")[0].strip("_- ") or "image"
-    found = _band_names(suffix, report)
-    source: dict[str, Any] = {
-        "modality_tag": prompt(
-            "  Modality tag",
-            default="image" if only else tag,
-            value_proc=_unlike(_allowed(DataSource, "modality_tag"), tags),
-        ),
-        "connector": prompt("  Connector", default="", show_default=False),
-        "collection": _ask_collection(found),
-        "file_suffix": suffix,
-    }
-    count = len(found) or prompt("  Number of bands", type=click.IntRange(min=1))
-    names = found or _numbers(count)
-    echo(f"  Bands: {', '.join(names)}")
-    if not found or confirm("  Change the names of the bands?", default=False):
-        check, given = _allowed(Band, "band_name"), list[str]()
-        for index, name in enumerate(names):
-            given.append(prompt(f"  Band {index}", default=name, value_proc=_unlike(check, given)))
-        names = given
-    bands: list[dict[str, Any]] = [{"index": index, "band_name": name} for index, name in enumerate(names)]
-    described = describe_bands(
-        source["collection"], bands, are_named=names != _numbers(count), dtype=_data_type(suffix, report)
-    )
-    if described != bands:
-        echo("  Filled in from what is known of the collection:")
-        echo(*(f"    {_line_of(band)}" for band in described))
-        bands = [_as_typed(band) for band in described]
-    known = hls_names(DataSource.model_validate({**source, "bands": bands}))
-    channels = {CHANNELS[name]: index for index, name in enumerate(known) if name in CHANNELS}
-    if len(channels) < 3 and count >= 3 and confirm("  Say which bands are red, green, blue?"):
-        channels = {
-            channel: prompt(f"  Index of {word}", type=click.IntRange(0, count - 1))
-            for word, channel in (("red", "R"), ("green", "G"), ("blue", "B"))
-        }
-    factors = {band.get("scaling_factor", 1.0) for band in bands}
-    if len(factors) == 1:
-        scaling = prompt(
-            "  Scaling factor of all bands",
-            default=factors.pop(),
-            value_proc=_allowed(Band, "scaling_factor"),
-        )
-        bands = [{**band, "scaling_factor": scaling} for band in bands]
-    by_index = {index: channel for channel, index in channels.items()}
-    for index, band in enumerate(bands):
-        if index in by_index:
-            band["RGB_band"] = by_index[index]
-    return {**source, "bands": bands}
-
-
-def _ask_collection(names: list[str]) -> str:
-    """The id of a known collection, or what the user calls it."""
-    fitting = fitting_collections(names)
-    offered = ", ".join(fitting) or ", ".join(known.id for known in known_collections())
-    echo(f"  {'Known collections with these bands' if fitting else 'Known collections'}: {offered}")
-    proposed = fitting[0] if len(fitting) == 1 else ""
-    typed = prompt("  Collection", default=proposed, show_default=bool(proposed))
-    known = known_collection(typed)
-    return known.id if known is not None else str(typed)
-
-
-def _line_of(band: dict[str, Any]) -> str:
-    channel = f" ({band['rgb_band']})" if band.get("rgb_band") else ""
-    factor = band.get("scaling_factor", 1.0)
-    return f"{band['band_name']}{channel}: {band.get('description', 'not known')}; scaling factor {factor:g}"
-
-
-def _as_typed(band: dict[str, Any]) -> dict[str, Any]:
-    """A band as a manifest spells it."""
-    return {"RGB_band" if key == "rgb_band" else key: value for key, value in band.items()}
-
-
-def _numbers(count: int) -> list[str]:
-    """Names of bands that nobody named."""
-    return [f"Band {index}" for index in range(count)]
-
-
-def _data_type(suffix: str, report: PrescanReport | None) -> str | None:
-    """The data type of the images, if it is one and known."""
-    if report is None:
-        return None
-    found = _of_images(suffix, report, pl.col("dtype").drop_nulls().unique())
-    return str(found[0]) if len(found) == 1 else None
-
-
-def _band_names(suffix: str, report: PrescanReport | None) -> list[str]:
-    if report is None:
-        return []
-    named = _of_images(suffix, report, pl.col("band_names").sort_by("name").drop_nulls().head(1))
-    return [name or f"Band {index}" for index, name in enumerate(named[0])] if named else []
-
-
-def _of_images(suffix: str, report: PrescanReport, asked: pl.Expr) -> list[Any]:
-    """What the table of files says of the images with a suffix."""
-    return report.images_of(suffix).select(asked).collect().to_series().to_list()
-
-
-def _ask_categories(categories: list[dict[str, Any]]) -> None:
-    """Ask for label categories beside those that are there."""
-    echo("Label categories; at least two")
-    while len(categories) < 2 or confirm("Another label category?"):
-        number = len(categories)
-        ids = {category["id"] for category in categories}
-        names = {category["name"] for category in categories}
-        categories.append(
-            {
-                "id": prompt(
-                    "  Label ID (value in the mask)",
-                    default=number,
-                    value_proc=_unlike(_allowed(LabelCategory, "id"), ids),
-                ),
-                "name": prompt("  Label name", value_proc=_unlike(_allowed(LabelCategory, "name"), names)),
-                "color": prompt(
-                    "  Color",
-                    default=COLORS[number % len(COLORS)],
-                    value_proc=_allowed(LabelCategory, "color"),
-                ),
-                "opacity": prompt("  Opacity", default=1.0, value_proc=_allowed(LabelCategory, "opacity")),
-            }
-        )
