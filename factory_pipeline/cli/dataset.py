@@ -22,33 +22,45 @@ Command = Callable[..., Any]
 
 _MAKING: list[Callable[[Command], Command]] = [
     click.option(
-        "--label", "labels", multiple=True, required=True, metavar="L", help="Give as many as you need."
+        "--label",
+        "labels",
+        multiple=True,
+        required=True,
+        metavar="L",
+        help="A label of the dataset; give it several times, in the order of its classes.",
     ),
     click.option(
         "--split",
         default="train=60,test=20,validation=20",
         show_default=True,
         metavar="P",
-        help="Percentages of the items; together 100.",
+        help="Percentages of the items, each from 0 to 100, the sum 100.",
     ),
-    click.option("--collection", metavar="NAME", help="Items of this collection only, by name or id."),
+    click.option("--collection", metavar="NAME", help="Take items of this collection only; its name or id."),
     click.option(
         "--item-type",
         type=click.Choice(["image", "image_collection", "dataset"]),
         default="image",
         show_default=True,
-        help="What the query chooses.",
+        help="What the query chooses: images, or all images of collections or datasets.",
     ),
-    click.option("--query", default="", metavar="Q", help="Such as annotation.label=Balloon, or CQL2."),
-    click.option("--from-date", metavar="DATE", help="Items from this day on."),
-    click.option("--to-date", metavar="DATE", help="Items until this day."),
-    click.option("--bbox", metavar="W,S,E,N", help="Items that touch this box, in degrees."),
+    click.option(
+        "--query",
+        default="",
+        metavar="Q",
+        help="Condition on items, such as annotation.label=Balloon, or CQL2.  [default: all items]",
+    ),
+    click.option("--from-date", metavar="DATE", help="Items of this day or moment, or later."),
+    click.option("--to-date", metavar="DATE", help="Items of this day or moment, or earlier."),
+    click.option(
+        "--bbox", metavar="W,S,E,N", help="Items that touch this box: west, south, east, north in degrees."
+    ),
     click.option(
         "--annotations",
         "annotation_types",
         multiple=True,
         type=click.Choice(["raw", "human", "machine"]),
-        help="Items annotated so; raw are those without annotations.",
+        help="Items annotated by people or by a model; raw are those without annotations.",
     ),
     click.option(
         "--operation",
@@ -69,7 +81,7 @@ _MAKING: list[Callable[[Command], Command]] = [
         "exports",
         multiple=True,
         metavar="FORMAT",
-        help="Write this format at once; see download.",
+        help="Export the version in this format at once; see download. Give it several times.",
     ),
 ]
 
@@ -107,9 +119,11 @@ def create(address: str | None, name: str, as_json: bool, **options: Any) -> Non
 
 @dataset.command()
 @click.argument("version_id")
-@click.option("--new-version", is_flag=True, help="Number it 1.1.0, not 1.0.1.")
+@click.option("--new-version", is_flag=True, help="Make a new version (1.1.0), not a revision (1.0.1).")
 @click.option("--datalake", is_flag=True, help="Items of all collections.")
-@click.option("--divide-anew", is_flag=True, help="No item keeps the split that it had.")
+@click.option(
+    "--divide-anew", is_flag=True, help="Assign all splits again; no item keeps the split that it had."
+)
 @_making
 @json_option
 @click.pass_obj

@@ -71,15 +71,43 @@ class DatasetClient:
         """Make a dataset of all or some items of a collection; its first version is 1.0.0.
 
         Args:
-            dataset_name: not empty, and of no other dataset.
-            collection_id: its name or id; see `collections`.
-            split_info: percentages of `train`, `test` and `validation`, together 100.
-            labels: annotations with other labels are left out; an empty list takes all labels.
-            export_types: formats that are made at once.
-            query: which items, in the short form (`annotation.label=Balloon`) or CQL2.
-            filter: `annotation_types`, `from_date`, `to_date`, `bbox`, `geometry`.
-            operation_list: ids of annotation sources; None takes all, an empty list none.
-            augmentation_list: augmentations of the train split.
+            dataset_name: name of the new dataset: not empty, and not the name of another dataset. Example:
+                `"balloons"`.
+            collection_id: name or id of the collection that items are taken from; `collections` lists them.
+                Example: `"rivers"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
+                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, and how many items of a source version kept their split.
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.create_dataset_from_collection("balloons", "rivers", shares, labels=[])
         """
         return self._make(
             dataset_name=dataset_name,
@@ -105,10 +133,48 @@ class DatasetClient:
         operation_list: Sequence[str] | None = None,
         augmentation_list: Mapping[str, Any] | None = None,
     ) -> Created:
-        """Make a dataset from the items of all collections.
+        """Make a dataset of items of all collections; its first version is 1.0.0.
 
-        `item_type` says what the query chooses: `image`, `image_collection` or `dataset`. The other
-        arguments are those of `create_dataset_from_collection`.
+        Args:
+            dataset_name: name of the new dataset: not empty, and not the name of another dataset. Example:
+                `"balloons"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            item_type: what the query chooses: `"image"` (the default) takes the images that match,
+                `"image_collection"` all images of the collections with an image that matches, `"dataset"`
+                all images of the latest version of each dataset with an image that matches there. Example:
+                `"image_collection"`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
+                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, and how many items of a source version kept their split.
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.create_dataset_from_datalake("water", shares, labels=["Water"])
         """
         return self._make(
             dataset_name=dataset_name,
@@ -136,25 +202,50 @@ class DatasetClient:
         augmentation_list: Mapping[str, Any] | None = None,
         keep_splits: bool = True,
     ) -> Created:
-        """Extend a version by items of a collection: its next revision, or a new version.
-
-        From 1.0.4, a revision is 1.0.5 and a new version 1.1.0. An item of the source version keeps its
-        split, and what comes back says in `division` how many did, and what the shares are. The other
-        arguments are those of `create_dataset_from_collection`.
+        """Extend a version by items of a collection; the result is its next revision, or a new version.
 
         Args:
-            dataset_version_id: its id, `name@1.0.0`, or the dataset's name for its latest version.
-            collection_id: name or id; None takes items of the collections that the source version has items
-                of.
-            split_info: see above, as all others.
-            labels: see above.
-            export_types: see above.
-            query: see above.
-            filter: see above.
-            is_new_version_required: whether the result is a new version, not a revision.
-            operation_list: see above.
-            augmentation_list: see above.
-            keep_splits: False divides all items anew.
+            dataset_version_id: the source version: its id or at least the first 8 digits of it,
+                `name@1.0.0`, or the dataset's name for its latest version. Example: `"balloons@1.0.0"`.
+            collection_id: name or id of the collection that items are taken from; None takes items of the
+                collections that the source version has items of. Example: `"rivers"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            is_new_version_required: True makes a new version (1.0.4 becomes 1.1.0), False, the default, a
+                revision (1.0.4 becomes 1.0.5).
+            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
+                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+            keep_splits: True, the default, keeps each item of the source version in its split; False
+                assigns all splits again.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, and how many items of a source version kept their split.
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.update_dataset_version_from_collection("balloons@1.0.0", "lakes", shares, [])
         """
         within: dict[str, Any] = (
             {"within_source": True} if collection_id is None else {"collection_id": collection_id}
@@ -187,7 +278,53 @@ class DatasetClient:
         augmentation_list: Mapping[str, Any] | None = None,
         keep_splits: bool = True,
     ) -> Created:
-        """Extend a version by items of the whole data lake; see the calls above for the arguments."""
+        """Extend a version by items of all collections; the result is its next revision, or a new version.
+
+        Args:
+            dataset_version_id: the source version: its id or at least the first 8 digits of it,
+                `name@1.0.0`, or the dataset's name for its latest version. Example: `"balloons@1.0.0"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            item_type: what the query chooses: `"image"` (the default) takes the images that match,
+                `"image_collection"` all images of the collections with an image that matches, `"dataset"`
+                all images of the latest version of each dataset with an image that matches there. Example:
+                `"image_collection"`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            is_new_version_required: True makes a new version (1.0.4 becomes 1.1.0), False, the default, a
+                revision (1.0.4 becomes 1.0.5).
+            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
+                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+            keep_splits: True, the default, keeps each item of the source version in its split; False
+                assigns all splits again.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, and how many items of a source version kept their split.
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.update_dataset_version_from_datalake("water@1.0.0", shares, labels=[])
+        """
         return self._make(
             dataset_version_id=dataset_version_id,
             item_type=item_type,
@@ -209,20 +346,33 @@ class DatasetClient:
         custom_download_path: str | Path = "",
         is_media_include: bool = True,
     ) -> Path:
-        """Bring a version in a format to this machine; makes the export first where it is not there.
+        """Download a version in a format to this machine; the export is made first where it does not exist.
 
-        A download that was cut off goes on, every file is verified, and no file that is not of this
-        download is overwritten.
+        An interrupted download goes on with the same call. Every file is verified, and no file that is not
+        of this download is overwritten.
 
         Args:
-            version_id: its id, `name@1.0.0`, or the dataset's name for its latest version.
-            export_type: one of `export_types()`.
-            custom_download_path: an absolute path; empty means a folder of the dataset's name in the working
-                directory.
-            is_media_include: False brings annotations without images.
+            version_id: its id or at least the first 8 digits of it, `name@1.0.0`, or the dataset's name for
+                its latest version. Example: `"balloons@1.0.0"`.
+            export_type: a format; allowed are those of `export_types()`. Example: `"COCO"`.
+            custom_download_path: absolute path of the folder, which must not exist, be empty or hold an
+                earlier download of the same export. The default, an empty text, is a folder
+                `DATASET-VERSION-EXPORT_TYPE` in the working directory. Example: `"/data/balloons"`.
+            is_media_include: True, the default, downloads annotations and images; False annotations without
+                images.
 
         Returns:
-            The folder.
+            Absolute path of the folder.
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no such version exists.
+            DownloadError: the folder holds other files or can't be written, or a file does not verify.
+            ExportError: the version can't be written in this format.
+            BuildError: the run of the export failed on this machine.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            client.download_dataset("balloons", "COCO", "/data/balloons")
         """
         form = format_named(export_type, argument="export_type")
         asked_for = _absolute("custom_download_path", custom_download_path)
@@ -248,40 +398,119 @@ class DatasetClient:
                 return bring()
 
     def collections(self) -> list[CollectionSummary]:
-        """The collections of the data lake, with their annotation sources."""
+        """Return the collections of the data lake, with their annotation sources.
+
+        Returns:
+            One summary per collection; an empty list where the data lake has none.
+
+        Raises:
+            RemoteError: the web server can't be reached, or it answers with an error.
+
+        Example:
+            [collection.name for collection in client.collections()]
+        """
         return [CollectionSummary.model_validate(one) for one in self._factory.handle("collections")]
 
     def list_datasets(self) -> list[DatasetSummary]:
-        """All datasets with their versions, by name."""
+        """Return all datasets with their versions, sorted by name.
+
+        Returns:
+            One summary per dataset; an empty list where there is none.
+
+        Raises:
+            RemoteError: the web server can't be reached, or it answers with an error.
+
+        Example:
+            [dataset.name for dataset in client.list_datasets()]
+        """
         return [DatasetSummary.model_validate(one) for one in self._factory.handle("datasets")]
 
     def describe_dataset(self, dataset: str) -> DatasetSummary:
-        """One dataset, by name or id."""
+        """Return one dataset with its versions.
+
+        Args:
+            dataset: its name or id. Example: `"balloons"`.
+
+        Returns:
+            The summary of the dataset.
+
+        Raises:
+            ArgumentError: no dataset has this name or id, or several may be meant.
+            RemoteError: the web server can't be reached, or it answers with an error.
+
+        Example:
+            client.describe_dataset("balloons")
+        """
         return DatasetSummary.model_validate(self._factory.handle("dataset", dataset=dataset))
 
     def describe_version(self, version_id: str) -> VersionSummary:
-        """One version: its items by split and label, its exports, and what was asked for.
+        """Return one version: its items by split and label, its exports, and the request that made it.
 
-        Here and in the other calls, a version is named by its id or at least 8 digits that it begins with, as
-        `name@1.0.0`, or by the dataset's name, which means its latest version.
+        Args:
+            version_id: its id or at least the first 8 digits of it, `name@1.0.0`, or the dataset's name for
+                its latest version. Example: `"balloons@1.0.0"`.
+
+        Returns:
+            The summary of the version.
+
+        Raises:
+            ArgumentError: no such version exists, or several may be meant.
+            RemoteError: the web server can't be reached, or it answers with an error.
+
+        Example:
+            client.describe_version("balloons@1.0.0")
         """
         return VersionSummary.model_validate(self._factory.handle("version", version_id=version_id))
 
     def compare_versions(self, version_id: str, other_version_id: str) -> Comparison:
-        """What the other version has more, less or else than the first one."""
+        """Return what the other version has more, less or different than the first one.
+
+        Args:
+            version_id: the first version: its id or at least the first 8 digits of it, `name@1.0.0`, or the
+                dataset's name for its latest version. Example: `"balloons@1.0.0"`.
+            other_version_id: the version that is compared with it, named in the same ways. Example:
+                `"balloons@1.1.0"`.
+
+        Returns:
+            The comparison: items, labels and splits that were added, removed or changed.
+
+        Raises:
+            ArgumentError: no such version exists, or several may be meant.
+            RemoteError: the web server can't be reached, or it answers with an error.
+
+        Example:
+            client.compare_versions("balloons@1.0.0", "balloons@1.1.0")
+        """
         found = self._factory.handle("compare", version_id=version_id, other_version_id=other_version_id)
         return TypeAdapter(Comparison).validate_python(found)
 
     def delete_version(self, version_id: str) -> None:
-        """Delete a version with its exports; its number is not given again. Refused while it is read.
+        """Delete a version with its exports; its number is not used again.
 
-        The name of a dataset with several versions is not enough: name the version, as `name@1.0.0`.
+        Args:
+            version_id: its id or at least the first 8 digits of it, or `name@1.0.0`. The name of a dataset
+                is allowed only where it has one version. Example: `"balloons@1.0.0"`.
+
+        Raises:
+            ArgumentError: no such version exists, or several may be meant.
+            RegistryError: the version is being read, for example by an export or a download.
+            RemoteError: the web server can't be reached, or it answers with an error.
+
+        Example:
+            client.delete_version("balloons@1.0.0")
         """
         self._factory.handle("delete", version_id=version_id)
 
     @staticmethod
     def export_types() -> tuple[str, ...]:
-        """The formats of exports."""
+        """Return the names of the formats that a version can be exported in.
+
+        Returns:
+            `RAW`, `YOLO Darknet`, `Semantic Segmentation`, `COCO`, `TerraTorch`, `Croissant` and `HDF5`.
+
+        Example:
+            DatasetClient.export_types()
+        """
         return tuple(FORMATS)
 
     def _make(self, **arguments: Any) -> Created:
