@@ -4,8 +4,9 @@ from email.utils import formatdate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import HTTPResponse
 
-from factory_pipeline.web_retries import asked_wait
+from factory_pipeline.web_retries import CappedRetry, TooBusyError, asked_wait
 
 
 @given(st.integers(0, 6 * 3600))
@@ -26,3 +27,13 @@ def test_what_cant_be_read_asks_for_nothing(text: str | None) -> None:
 @given(st.text())
 def test_no_header_raises(text: str) -> None:
     assert asked_wait(text) >= 0
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({}, None), ({"Retry-After": "60"}, 60)])
+def test_a_host_is_left_alone_for_as_long_as_it_asks(headers: dict[str, str], seconds: float | None) -> None:
+    assert CappedRetry(3).get_retry_after(HTTPResponse(headers=headers, status=500)) == seconds
+
+
+def test_nobody_waits_for_hours() -> None:
+    with pytest.raises(TooBusyError, match="asks to be left alone for 7200 seconds"):
+        CappedRetry(3).get_retry_after(HTTPResponse(headers={"Retry-After": "7200"}, status=503))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.parse import urljoin
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Retry, Timeout
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, SSLError
 from urllib3.response import BaseHTTPResponse
@@ -17,35 +17,14 @@ from factory_pipeline.archives.url_policy import check_host, check_peer, check_s
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.redaction import display
-from factory_pipeline.web_retries import PASSING_STATUS, asked_wait
+from factory_pipeline.web_retries import PASSING_STATUS, CappedRetry, TooBusyError
 
 Answer = TypeVar("Answer")
 HEAD_BYTES = 512
 """Bytes of the first request, which asks for the size and whether the host serves ranges."""
 MOST_REDIRECTS = 5
-LONGEST_WAIT_S = 600.0
-"""Largest Retry-After that is waited for."""
 EXPIRED = frozenset({401, 403, 404, 410})
 """Answers at an address that a redirect led to and that may have been for a short time only."""
-
-
-class TooBusyError(HTTPError):
-    """A host asks to be left alone for longer than anybody would wait."""
-
-
-class CappedRetry(Retry):
-    """Waits for as long as a host asks in Retry-After, whatever its status, but not for hours."""
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """Seconds that an answer asks for, None where it doesn't or can't be understood.
-
-        Raises:
-            TooBusyError: that is more than LONGEST_WAIT_S.
-        """
-        seconds = asked_wait(response.headers.get("Retry-After"))
-        if seconds > LONGEST_WAIT_S:
-            raise TooBusyError(f"it is busy and asks to be left alone for {seconds:.0f} seconds")
-        return seconds or None
 
 
 def guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:

@@ -1,92 +1,24 @@
 """One STAC API: asking it patiently, and naming what is wrong with it."""
 
-import math
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pystac
-import requests
 from pystac_client import Client, ConformanceClasses
 from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
-from requests.adapters import HTTPAdapter
 
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.redaction import display
 from factory_pipeline.stac.query import ItemQuery
-from factory_pipeline.web_retries import PASSING_STATUS, asked_wait
+from factory_pipeline.web_retries import PASSING_STATUS, TIMEOUT_S, OnWait, PatientAdapter
 
 PAGE_SIZE = 250
-CONNECTIONS = 16
-"""Connections kept open to one host: as many as searches run at once."""
-FIRST_WAIT_S = 0.25
-LONGEST_WAIT_S = 20.0
-TIMEOUT_S = 60.0
-SHORTEST_TIMEOUT_S = 1.0
-OnWait = Callable[[str, float], None]
-"""Called with a host and the seconds for which nothing is asked of it."""
-_given_up: dict[str, float] = {}
-"""Host -> when it was last waited for in vain, by the monotonic clock of this process."""
-
-
-class PatientAdapter(HTTPAdapter):
-    """Sends a request again until it is answered or the next wait would pass `max_wait_s`.
-
-    Resets, timeouts and truncated bodies are tried again, and so are the statuses of PASSING_STATUS.
-    The wait doubles each time, or is what the server asks for in Retry-After. `max_wait_s` holds for the
-    host, not for each request: a host that was waited for in vain is not waited for again for as long.
-    """
-
-    def __init__(self, max_wait_s: float, on_wait: OnWait | None = None) -> None:
-        super().__init__(pool_maxsize=CONNECTIONS, pool_block=True)
-        self._max_wait_s = max_wait_s
-        self._on_wait = on_wait
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Give the first lasting answer, else the last passing one.
-
-        Raises:
-            requests.RequestException: no answer came at all.
-        """
-        host = urlsplit(request.url or "").netloc.rpartition("@")[2]
-        began = time.monotonic()
-        in_vain = _given_up.get(host, -math.inf) > began - self._max_wait_s
-        give_up = began if in_vain else began + self._max_wait_s
-        wait_s = FIRST_WAIT_S
-        while True:
-            left_s = give_up - time.monotonic()
-            kwargs["timeout"] = min(TIMEOUT_S, max(left_s, SHORTEST_TIMEOUT_S))
-            try:
-                response = super().send(request, *args, **kwargs)
-                # The body is read here, so that one that breaks off is asked for again.
-                _ = response.content
-            except (
-                requests.ConnectionError,
-                requests.Timeout,
-                requests.exceptions.ChunkedEncodingError,
-            ):
-                if time.monotonic() + wait_s > give_up:
-                    _given_up[host] = time.monotonic()
-                    raise
-                pause_s = wait_s
-            else:
-                if response.status_code not in PASSING_STATUS:
-                    _given_up.pop(host, None)
-                    return response
-                pause_s = max(wait_s, asked_wait(response.headers.get("Retry-After")))
-                if time.monotonic() + pause_s > give_up:
-                    _given_up[host] = time.monotonic()
-                    return response
-            if self._on_wait is not None:
-                self._on_wait(host, pause_s)
-            time.sleep(pause_s)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
 class StacApi:

@@ -15,11 +15,12 @@ from pydantic import ConfigDict
 from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.errors import CatalogError
 from factory_pipeline.redaction import display
-from factory_pipeline.stac.api_client import OnWait, StacApi
+from factory_pipeline.stac.api_client import StacApi
 from factory_pipeline.stac.geoparquet_catalog import Snapshot
 from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline.stac.signing import SIGNERS
 from factory_pipeline.stac.static_catalog import StaticCatalog
+from factory_pipeline.web_retries import OnWait
 
 MAX_WAIT_S = 120.0
 """How long a search is tried again before its catalog counts as unavailable."""

@@ -15,11 +15,11 @@ import polars as pl
 
 from factory_pipeline.config.recipe import Sentinel2
 from factory_pipeline.redaction import display
-from factory_pipeline.stac.api_client import CONNECTIONS
 from factory_pipeline.stac.items import Found, parse_products, trim_item
 from factory_pipeline.stac.providers import Catalog
 from factory_pipeline.stac.query import Box, ItemQuery
 from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.web_retries import CONNECTIONS
 
 TRIMMED_FORM = 2
 """Of the kept answers: one that was kept with fewer fields is asked for again."""
