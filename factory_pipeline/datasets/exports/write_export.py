@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
 
 from rasterio.errors import RasterioError
 
@@ -49,20 +48,23 @@ def export_version(
     if folder.exists():
         raise ExportError(f"There is something at {folder} already; remove it or name another folder.")
     title = f"The {chosen.name} export of {version.dataset} {version.number}"
-    passes = _Passes(version, on_sample)
+    counter = _SampleCounter(version, on_sample)
+
+    def counted(number: int, take: Callable[[Sample], None]) -> VersionContent:
+        return _CountedVersion(version, lambda samples, split: counter.counted(samples, split, number, take))
+
     with _told_plainly(title, folder.parent), _written_folder(folder) as temporary:
         with closing(NamesWriter(temporary)) as writer:
-            chosen.write(passes.following(0, writer.take), temporary)
+            chosen.write(counted(0, writer.take), temporary)
         with closing(NamesReader(temporary)) as reader:
-            chosen.check(passes.following(1, reader.take), temporary)
+            chosen.check(counted(1, reader.take), temporary)
         return _list_files(version, chosen, temporary)
 
 
-class _Passes:
+class _SampleCounter:
     """Reports how far the passes over the samples of a version have come."""
 
     def __init__(self, version: VersionContent, on_sample: OnSample | None) -> None:
-        self._version = version
         self._on_sample = on_sample
         self._starts, start = {}, 0
         for split in SPLITS:
@@ -71,41 +73,44 @@ class _Passes:
         self._samples = start
         self._furthest = 0
 
-    def following(self, number: int, take: Callable[[Sample], None]) -> VersionContent:
-        """The version, its samples reported as those of the pass of this number; `take` is given each once,
-        in the order of the splits."""
-        return cast(VersionContent, _Followed(self._version, self, number * self._samples, take))
+    def counted(
+        self, samples: Iterator[Sample], split: str, number: int, take: Callable[[Sample], None]
+    ) -> Iterator[Sample]:
+        """The samples of a split, each reported once it was used, in the pass of this number.
 
-    def is_new(self, before: int, split: str, position: int) -> bool:
-        """Report a sample, unless a format goes over a split a second time; gives whether it is reported."""
-        done = before + self._starts[split] + position
-        if done <= self._furthest:
-            return False
-        self._furthest = done
-        if self._on_sample is not None:
-            self._on_sample(done, 2 * self._samples)
-        return True
+        A format may go over a split a second time: what was reported in this pass isn't again.
+
+        Args:
+            samples: all of the split.
+            split: which one; the splits come in the order of SPLITS.
+            number: of the pass, from 0.
+            take: is given each sample that is reported.
+        """
+        before = number * self._samples + self._starts[split]
+        for done, sample in enumerate(samples, start=before + 1):
+            yield sample
+            if done > self._furthest:
+                self._furthest = done
+                if self._on_sample is not None:
+                    self._on_sample(done, 2 * self._samples)
+                take(sample)
 
 
-class _Followed:
-    """A version whose samples are counted as they are taken."""
+class _CountedVersion:
+    """A version as a format sees it in one pass: its samples are counted as they are taken."""
 
     def __init__(
-        self, version: VersionContent, passes: _Passes, before: int, take: Callable[[Sample], None]
+        self, version: VersionContent, counted: Callable[[Iterator[Sample], str], Iterator[Sample]]
     ) -> None:
-        self._version = version
-        self._passes = passes
-        self._before = before
-        self._take = take
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._version, name)
+        self.dataset, self.number, self.dated = version.dataset, version.number, version.dated
+        self.labels, self.values, self.modalities = version.labels, version.values, version.modalities
+        self.counts = version.counts
+        self._samples = version.samples
+        self._counted = counted
 
     def samples(self, split: str) -> Iterator[Sample]:
-        for position, sample in enumerate(self._version.samples(split), start=1):
-            yield sample
-            if self._passes.is_new(self._before, split, position):
-                self._take(sample)
+        """The samples of a split, counted."""
+        return self._counted(self._samples(split), split)
 
 
 @contextmanager
