@@ -14,7 +14,7 @@ from factory_pipeline.datalake.ingest.report import MOST_NAMED, BadAnnotationErr
 from factory_pipeline.datalake.tables.annotations import annotation_frame
 from factory_pipeline.datalake.tables.schemas import CROWD, GROUP
 from factory_pipeline.errors import LakeError
-from factory_pipeline.imagery.coco_rle import decode, outlines
+from factory_pipeline.imagery.coco_rle import decode_counts, mask_to_polygons
 
 LISTS = ("images", "annotations", "categories")
 OUTSIDE = "lies outside of its image"
@@ -222,6 +222,6 @@ def _traced(segmentation: Mapping[str, Any], item: Item, where: str) -> Any:
     if not isinstance(counts, str) and not (numbers(counts) and all(isinstance(c, int) for c in counts)):
         raise BadAnnotationError(where, "has a mask whose counts are neither a text nor whole numbers")
     try:
-        return outlines(decode(counts, item.height, item.width))
+        return mask_to_polygons(decode_counts(counts, item.height, item.width))
     except ValueError as error:
         raise BadAnnotationError(where, f"has a mask that can't be read: {error}") from error

@@ -26,7 +26,7 @@ from factory_pipeline.datasets.exports.objects import objects_of
 from factory_pipeline.datasets.model.sample import Sample, Shape
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
-from factory_pipeline.imagery.coco_rle import from_runs, to_runs
+from factory_pipeline.imagery.coco_rle import decode_counts, encode_counts
 from factory_pipeline.splits.names import SPLITS
 
 IMAGES, ANNOTATIONS = "images", "annotations"
@@ -92,7 +92,9 @@ def _check_split(version: VersionContent, split: str, records: "_Records", folde
 
 def _check_runs(read: Record, sample: Sample) -> None:
     runs = read["segmentation"]
-    if read["iscrowd"] and (not isinstance(runs, dict) or from_runs(runs).sum() != read["area"]):
+    if read["iscrowd"] and (
+        not isinstance(runs, dict) or decode_counts(runs["counts"], *runs["size"]).sum() != read["area"]
+    ):
         raise ExportError(f"The mask of {sample.name} was not read back with all its pixels.")
 
 
@@ -173,7 +175,7 @@ def _instance(shapes: list[Shape], height: int, width: int) -> Record | None:
 
 def _segmentation(parts: list[Polygon], height: int, width: int) -> Any:
     if any(part.interiors for part in parts):
-        return to_runs(rasterize(parts, out_shape=(height, width), dtype="uint8").astype(bool))
+        return encode_counts(rasterize(parts, out_shape=(height, width), dtype="uint8").astype(bool))
     return [np.array(part.exterior.coords)[:-1].ravel().tolist() for part in parts]
 
 
@@ -194,7 +196,7 @@ def _crowd(pixels: NDArray[np.bool_]) -> Record:
         "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
         "area": int(np.count_nonzero(pixels)),
         "iscrowd": 1,
-        "segmentation": to_runs(pixels),
+        "segmentation": encode_counts(pixels),
     }
 
 
