@@ -10,14 +10,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import shapely
 
 from factory_pipeline.datalake.tables.content_hash import RowsHash
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA, METADATA_PREFIX
 from factory_pipeline.errors import LakeError
-from factory_pipeline.onboarding.products.stac_items import ANY_TIME, MEDIA_TYPES, PROJECTION, STAC_VERSION
+from factory_pipeline.stac.geoparquet_metadata import (
+    ANY_TIME,
+    PROJECTION,
+    RASTER_MEDIA_TYPES,
+    STAC_VERSION,
+    items_metadata,
+)
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.parquet import ParquetBatches
 
@@ -27,9 +32,7 @@ DERIVED = ("geometry", "bbox")
 """Computed from the other columns, in digits that the version of PROJ decides."""
 
 _LINK = pl.Struct({"href": pl.String(), "rel": pl.String(), "type": pl.String()})
-_MEDIA_TYPES = MEDIA_TYPES | {".h5": "application/x-hdf5"}
-_KINDS = {3: "Polygon", 6: "MultiPolygon"}
-"""Kinds of geometry by shapely's numbers."""
+_MEDIA_TYPES = RASTER_MEDIA_TYPES | {".h5": "application/x-hdf5"}
 _WKT_COLUMN = "proj:wkt2"
 _CODE = r"^[A-Za-z0-9]+:[A-Za-z0-9]+$"
 
@@ -51,13 +54,7 @@ class ItemBatches:
 
     def finish(self) -> None:
         """Describe the whole table; no rows may follow."""
-        collection = self._extent.collection(self._collection)
-        self._file.describe(
-            {
-                "geo": self._extent.geo(),
-                "stac-geoparquet": {"version": "1.0.0", "collections": {self._collection: collection}},
-            }
-        )
+        self._file.describe(self._extent.metadata(self._collection))
 
 
 @contextmanager
@@ -179,7 +176,7 @@ class _Extent:
     """Where and when the items of a table lie."""
 
     def __init__(self) -> None:
-        self._kinds: set[str] = set()
+        self._kinds: set[int] = set()
         self._bounds: list[float] | None = None
         self._times: list[datetime] = []
 
@@ -191,37 +188,11 @@ class _Extent:
         if not placed.height:
             return
         geometries = shapely.from_wkb(placed["geometry"].to_numpy())
-        self._kinds |= {_KINDS[kind] for kind in np.unique(shapely.get_type_id(geometries)).tolist()}
+        self._kinds |= set(shapely.get_type_id(geometries).tolist())
         west, south, east, north = shapely.total_bounds(geometries).tolist()
         box = self._bounds or [west, south, east, north]
         self._bounds = [min(box[0], west), min(box[1], south), max(box[2], east), max(box[3], north)]
 
-    def geo(self) -> dict[str, Any]:
-        """GeoParquet metadata; without `crs` coordinates are longitude and latitude in WGS 84 (OGC:CRS84)."""
-        edges = ("xmin", "ymin", "xmax", "ymax")
-        column: dict[str, Any] = {
-            "encoding": "WKB",
-            # An empty list, "not known", makes rustac panic where no item has a geometry.
-            "geometry_types": sorted(self._kinds) or [_KINDS[3]],
-            "edges": "planar",
-            "covering": {"bbox": {edge: ["bbox", edge] for edge in edges}},
-        }
-        if self._bounds is not None:
-            column["bbox"] = self._bounds
-        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-
-    def collection(self, name: str) -> dict[str, Any]:
-        """The STAC collection."""
-        return {
-            "type": "Collection",
-            "stac_version": STAC_VERSION,
-            "id": name,
-            "description": name,
-            "license": "other",
-            "links": [],
-            "extent": {
-                # STAC asks for one; where no item is georeferenced, they may lie anywhere.
-                "spatial": {"bbox": [self._bounds or [-180.0, -90.0, 180.0, 90.0]]},
-                "temporal": {"interval": [[time.isoformat() for time in self._times] or [None, None]]},
-            },
-        }
+    def metadata(self, collection: str) -> dict[str, Any]:
+        """What the table says of itself and of its collection."""
+        return items_metadata(collection, self._kinds, self._bounds, times=self._times)

@@ -4,7 +4,6 @@ Items are rows, their properties columns, the footprint is WKB in WGS 84 with a 
 https://github.com/radiantearth/stac-geoparquet-spec and https://geoparquet.org/releases/v1.1.0.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,17 @@ from numpy.typing import NDArray
 from factory_pipeline.imagery.geometries import bounds_of, geometries
 from factory_pipeline.imagery.overlap import footprints
 from factory_pipeline.imagery.parallel_map import slices
+from factory_pipeline.stac.geoparquet_metadata import (
+    ANY_TIME,
+    EDGES,
+    PROJECTION,
+    RASTER_MEDIA_TYPES,
+    STAC_VERSION,
+    items_metadata,
+)
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.parquet import ParquetBatches
 
-STAC_VERSION = "1.1.0"
-PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
-ANY_TIME = {
-    "start_datetime": datetime(1, 1, 1, tzinfo=UTC),
-    "end_datetime": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
-}
-"""Columns of an item without a time, as uploads name none: STAC asks for an interval then, and this one holds
-any time."""
-GEOMETRY_TYPES = {
-    shapely.GeometryType.POLYGON.value: "Polygon",
-    shapely.GeometryType.MULTIPOLYGON.value: "MultiPolygon",
-}
 TIME = pa.timestamp("us", tz="UTC")
 LABEL = "label"
 """Key of the label among the assets."""
@@ -40,15 +35,7 @@ _LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.stri
 _ASSET = pa.struct(
     [("href", pa.string()), ("type", pa.string()), ("title", pa.string()), ("roles", pa.list_(pa.string()))]
 )
-_BBOX = pa.struct([(edge, pa.float64()) for edge in ("xmin", "ymin", "xmax", "ymax")])
-MEDIA_TYPES = {
-    ".tif": "image/tiff; application=geotiff",
-    ".tiff": "image/tiff; application=geotiff",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".jp2": "image/jp2",
-}
+_BBOX = pa.struct([(edge, pa.float64()) for edge in EDGES])
 
 
 def write_items(
@@ -83,16 +70,7 @@ def write_items(
             lying.append(bounds[np.isfinite(bounds).all(axis=1)])
             file.append(_as_stac(frame, geometry, bounds, tags, name))
         placed = np.concatenate(lying)
-        extent = _extent(placed)
-        file.describe(
-            {
-                "geo": _geo(extent if len(placed) else None, kinds),
-                "stac-geoparquet": {
-                    "version": "1.0.0",
-                    "collections": {name: _collection(name, description, extent)},
-                },
-            }
-        )
+        file.describe(items_metadata(name, kinds, _extent(placed) if len(placed) else None, description))
 
 
 def _as_stac(
@@ -113,7 +91,7 @@ def _as_stac(
         "geometry": pa.array(shapely.to_wkb(footprint).tolist(), pa.binary()),
         "bbox": pa.array(
             [
-                dict(zip(("xmin", "ymin", "xmax", "ymax"), row, strict=True)) if there else None
+                dict(zip(EDGES, row, strict=True)) if there else None
                 for row, there in zip(bounds.tolist(), placed, strict=True)
             ],
             _BBOX,
@@ -148,40 +126,12 @@ def _assets(images: list[dict[str, str]], tags: list[str], labels: list[str | No
 def _asset(path: str | None, title: str, roles: list[str]) -> dict[str, Any] | None:
     if path is None:
         return None
-    media_type = MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+    media_type = RASTER_MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
     return {"href": f"./{path}", "type": media_type, "title": title, "roles": roles}
 
 
 def _extent(bounds: NDArray[np.float64]) -> list[float]:
-    """Bounds of all items; the whole globe where none is georeferenced or one crosses 180 degrees."""
-    if not len(bounds) or (bounds[:, 0] > bounds[:, 2]).any():
+    """Bounds of all items; the whole globe where one crosses 180 degrees."""
+    if (bounds[:, 0] > bounds[:, 2]).any():
         return [-180.0, -90.0, 180.0, 90.0]
     return [*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist()]
-
-
-def _geo(extent: list[float] | None, kinds: set[int]) -> dict[str, Any]:
-    """GeoParquet metadata; without `crs` the coordinates are longitude and latitude in WGS 84 (OGC:CRS84)."""
-    column: dict[str, Any] = {
-        "encoding": "WKB",
-        "geometry_types": [GEOMETRY_TYPES[kind] for kind in sorted(kinds)] or ["Polygon"],
-        "edges": "planar",
-        "covering": {"bbox": {edge: ["bbox", edge] for edge in ("xmin", "ymin", "xmax", "ymax")}},
-    }
-    if extent is not None:
-        column["bbox"] = extent
-    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-
-
-def _collection(name: str, description: str, extent: list[float]) -> dict[str, Any]:
-    return {
-        "type": "Collection",
-        "stac_version": STAC_VERSION,
-        "id": name,
-        "description": description or name,
-        "license": "other",
-        "links": [],
-        "extent": {
-            "spatial": {"bbox": [extent]},
-            "temporal": {"interval": [[None, None]]},
-        },
-    }
