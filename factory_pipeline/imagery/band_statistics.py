@@ -19,16 +19,15 @@ from factory_pipeline.imagery.pixels import data_type, strips
 from factory_pipeline.imagery.streaming_quantiles import (
     Counts,
     Moments,
-    Selection,
-    count_digits,
+    RadixQuantiles,
     interpolated,
     percentile_ranks,
-    sort_key,
 )
 
 PERCENTILES = (1.0, 2.0, 5.0, 25.0, 50.0, 75.0, 95.0, 98.0, 99.0)
 HISTOGRAM_RANGE = (0.5, 99.5)
 """Percentiles between which a histogram is drawn, so that one saturated pixel doesn't flatten it."""
+_PERCENTILES_NEEDED = (*PERCENTILES, *HISTOGRAM_RANGE)
 HISTOGRAM_BINS = 64
 
 
@@ -102,10 +101,16 @@ def band_statistics(
             "CHECK_FAILED", f"{Path(files[0]).name} has the data type {dtype}, which is not a real number."
         )
     counted = dtype.kind in "iu" and dtype.itemsize <= 2
-    tally = _count_values if counted else _first_digits
+    quantiles = [] if counted else [RadixQuantiles(dtype, _PERCENTILES_NEEDED) for _ in band_names]
+
+    def tally(path: str | Path) -> list[_Tally]:
+        if counted:
+            return _count_values(root / path, len(band_names), dtype)
+        return _first_pass(root / path, dtype, quantiles)
+
     totals: list[_Tally] = []
     empty: list[EmptyBand] = []
-    parts = in_order(lambda path: tally(root / path, len(band_names), dtype), files, workers)
+    parts = in_order(tally, files, workers)
     for path, part in zip(files, parts, strict=True):
         empty += [
             EmptyBand(Path(path).name, modality, name)
@@ -116,7 +121,7 @@ def band_statistics(
     if counted:
         ready = [_from_counts(total) for total in totals]
     else:
-        ready = _from_digits(files, root, totals, dtype, workers)
+        ready = _further_passes(files, root, totals, dtype, quantiles, workers)
     found = [
         _statistics(modality, name, dtype, total.no_data, *band)
         for name, total, band in zip(band_names, totals, ready, strict=True)
@@ -126,18 +131,14 @@ def band_statistics(
 
 @dataclass(frozen=True)
 class _Tally:
-    """One band of one file or of all: counts by value, or moments and the counts of the first digit."""
+    """One band of one file or of all: counts by value, or moments."""
 
     no_data: int
     counts: Counts
     moments: Moments
-    digits: NDArray[np.int64] | None
 
     def __add__(self, other: "_Tally") -> "_Tally":
-        digits = None if self.digits is None or other.digits is None else self.digits + other.digits
-        return _Tally(
-            self.no_data + other.no_data, self.counts + other.counts, self.moments + other.moments, digits
-        )
+        return _Tally(self.no_data + other.no_data, self.counts + other.counts, self.moments + other.moments)
 
 
 _NO_COUNTS = Counts(0, np.zeros(0, dtype=np.int64))
@@ -147,36 +148,37 @@ def _count_values(path: Path, bands: int, dtype: np.dtype) -> list[_Tally]:
     totals: list[_Tally] = []
     for values, valid in strips(path, bands, dtype):
         part = [
-            _Tally(int((~good).sum()), Counts.of(band if good.all() else band[good]), Moments(), None)
+            _Tally(int((~good).sum()), Counts.of(band if good.all() else band[good]), Moments())
             for band, good in zip(values, valid, strict=True)
         ]
         totals = [one + other for one, other in zip(totals, part, strict=True)] if totals else part
     return totals
 
 
-def _first_digits(path: Path, bands: int, dtype: np.dtype) -> list[_Tally]:
+def _first_pass(path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles]) -> list[_Tally]:
     totals: list[_Tally] = []
-    for values, valid in strips(path, bands, dtype):
+    for values, valid in strips(path, len(quantiles), dtype):
         part = []
-        for band, good in zip(values, valid, strict=True):
+        for band, good, quantile in zip(values, valid, quantiles, strict=True):
             kept = band[good]
-            digits = count_digits(sort_key(kept), np.zeros(1, dtype=np.uint64), 0)
-            part.append(_Tally(int((~good).sum()), _NO_COUNTS, Moments.of(kept), digits))
+            quantile.update(kept)
+            part.append(_Tally(int((~good).sum()), _NO_COUNTS, Moments.of(kept)))
         totals = [one + other for one, other in zip(totals, part, strict=True)] if totals else part
     return totals
 
 
-_Ready = tuple[Moments, dict[int, float], Histogram | None]
-"""Moments, values by rank, histogram."""
+_Ready = tuple[Moments, dict[float, float], Histogram | None]
+"""Moments, percentiles, histogram."""
 
 
 def _from_counts(total: _Tally) -> _Ready:
     moments = total.counts.moments()
     if not moments.count:
         return moments, {}, None
-    ranks = percentile_ranks(moments.count, (*PERCENTILES, *HISTOGRAM_RANGE))
+    ranks = percentile_ranks(moments.count, _PERCENTILES_NEEDED)
     at = dict(zip(ranks, total.counts.at_ranks(ranks), strict=True))
-    low, high = (math.floor(interpolated(moments.count, edge, at)) for edge in HISTOGRAM_RANGE)
+    percentiles = {each: interpolated(moments.count, each, at) for each in _PERCENTILES_NEEDED}
+    low, high = (math.floor(percentiles[edge]) for edge in HISTOGRAM_RANGE)
     width = math.ceil((high + 1 - low) / HISTOGRAM_BINS)
     bins = math.ceil((high + 1 - low) / width)
     values = np.arange(total.counts.counts.size) + total.counts.lowest
@@ -185,7 +187,7 @@ def _from_counts(total: _Tally) -> _Ready:
     binned = np.bincount(place[inside], weights=total.counts.counts[inside], minlength=bins)
     return (
         moments,
-        at,
+        percentiles,
         Histogram(
             float(low),
             float(low + width * bins),
@@ -196,80 +198,70 @@ def _from_counts(total: _Tally) -> _Ready:
     )
 
 
-def _from_digits(
-    files: Sequence[str | Path], root: Path, totals: list[_Tally], dtype: np.dtype, workers: int
+def _further_passes(
+    files: Sequence[str | Path],
+    root: Path,
+    totals: list[_Tally],
+    dtype: np.dtype,
+    quantiles: Sequence[RadixQuantiles],
+    workers: int,
 ) -> list[_Ready]:
-    """Select the percentiles: a pass over all files per further digit; the first fills the histograms too."""
-    counts = [total.moments.count for total in totals]
-    selections = [
-        Selection(dtype, percentile_ranks(count, (*PERCENTILES, *HISTOGRAM_RANGE)) if count else [])
-        for count in counts
-    ]
-    for selection, total in zip(selections, totals, strict=True):
-        if selection.ranks and total.digits is not None:
-            selection.narrow(total.digits)
-    edges = [_edges(selection, total.moments) for selection, total in zip(selections, totals, strict=True)]
+    """Read all files again until the percentiles are known; the first time fills the histograms too."""
+    more = [quantile.next_pass() for quantile in quantiles]
+    edges = [_edges(quantile, total.moments) for quantile, total in zip(quantiles, totals, strict=True)]
     binned = [np.zeros(HISTOGRAM_BINS + 2, dtype=np.int64) for _ in totals]
-    for digits_known in range(1, 8 * dtype.itemsize // 16):
-        wanted = [selection.wanted for selection in selections]
-        sums: list[NDArray[np.int64] | int] = [0 for _ in totals]
-
-        def count(
-            path: str | Path, wanted: list[NDArray[np.uint64]] = wanted, known: int = digits_known
-        ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-            return _next_digits(root / path, dtype, wanted, known, edges)
-
-        for part in in_order(count, files, workers):
-            for band, (digits, bins) in enumerate(part):
-                sums[band] = sums[band] + digits
-                if digits_known == 1:
-                    binned[band] += bins
-        for selection, total_digits in zip(selections, sums, strict=True):
-            if selection.ranks:
-                selection.narrow(np.asarray(total_digits))
+    for part in in_order(lambda path: _second_pass(root / path, dtype, quantiles, edges), files, workers):
+        for bins, found in zip(binned, part, strict=True):
+            bins += found
+    more = [quantile.next_pass() for quantile in quantiles]
+    while any(more):
+        for _ in in_order(lambda path: _count_again(root / path, dtype, quantiles), files, workers):
+            pass
+        more = [quantile.next_pass() for quantile in quantiles]
     return [
         (
             total.moments,
-            selection.values(),
+            quantile.result(),
             Histogram(*edge, tuple(bins[1:-1].tolist()), int(bins[0]), int(bins[-1]))
-            if selection.ranks
+            if total.moments.count
             else None,
         )
-        for total, selection, edge, bins in zip(totals, selections, edges, binned, strict=True)
+        for total, quantile, edge, bins in zip(totals, quantiles, edges, binned, strict=True)
     ]
 
 
-def _edges(selection: Selection, moments: Moments) -> tuple[float, float]:
+def _edges(quantiles: RadixQuantiles, moments: Moments) -> tuple[float, float]:
     """Where a histogram begins and ends: around two percentiles, as near as the leading digit tells."""
     if not moments.count:
         return 0.0, 1.0
-    first, last = (math.floor((moments.count - 1) * edge / 100) for edge in HISTOGRAM_RANGE)
-    low = max(selection.between(first)[0], moments.minimum)
-    high = min(selection.between(last)[1], moments.maximum)
+    first, last = HISTOGRAM_RANGE
+    low = max(quantiles.between(first)[0], moments.minimum)
+    high = min(quantiles.between(last)[1], moments.maximum)
     return low, high if high > low else low + max(abs(low) * 1e-6, 1e-6)
 
 
-def _next_digits(
-    path: Path,
-    dtype: np.dtype,
-    wanted: list[NDArray[np.uint64]],
-    digits_known: int,
-    edges: list[tuple[float, float]],
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    digits = [np.zeros((prefixes.size, 1 << 16), dtype=np.int64) for prefixes in wanted]
-    bins = [np.zeros(HISTOGRAM_BINS + 2, dtype=np.int64) for _ in wanted]
-    for values, valid in strips(path, len(wanted), dtype):
-        for band, (kept, prefixes, (low, high)) in enumerate(
-            zip((row[good] for row, good in zip(values, valid, strict=True)), wanted, edges, strict=True)
-        ):
+def _second_pass(
+    path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles], edges: Sequence[tuple[float, float]]
+) -> list[NDArray[np.int64]]:
+    """Update the percentiles of each band; gives its bins, with those below and above."""
+    bins = [np.zeros(HISTOGRAM_BINS + 2, dtype=np.int64) for _ in quantiles]
+    for values, valid in strips(path, len(quantiles), dtype):
+        for band, quantile, (low, high) in zip(range(len(bins)), quantiles, edges, strict=True):
+            kept = values[band][valid[band]]
             if not kept.size:
                 continue
-            digits[band] += count_digits(sort_key(kept), prefixes, digits_known)
+            quantile.update(kept)
             exact = kept.astype(np.float64)
             place = np.floor((exact - low) / (high - low) * HISTOGRAM_BINS)
             place = np.where(exact <= high, np.clip(place, -1, HISTOGRAM_BINS - 1), HISTOGRAM_BINS)
             bins[band] += np.bincount(place.astype(np.int64) + 1, minlength=HISTOGRAM_BINS + 2)
-    return list(zip(digits, bins, strict=True))
+    return bins
+
+
+def _count_again(path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles]) -> None:
+    for values, valid in strips(path, len(quantiles), dtype):
+        for band, good, quantile in zip(values, valid, quantiles, strict=True):
+            quantile.update(band[good])
 
 
 def _statistics(
@@ -278,14 +270,11 @@ def _statistics(
     dtype: np.dtype,
     no_data: int,
     moments: Moments,
-    at: dict[int, float],
+    percentiles: dict[float, float],
     histogram: Histogram | None,
 ) -> BandStatistics:
     if not moments.count:
         return BandStatistics(modality, band, str(dtype), 0, no_data, None, None, None, None, {}, None)
-    percentiles = {
-        f"p{percentile:g}": interpolated(moments.count, percentile, at) for percentile in PERCENTILES
-    }
     return BandStatistics(
         modality,
         band,
@@ -296,6 +285,6 @@ def _statistics(
         moments.std,
         moments.minimum,
         moments.maximum,
-        percentiles,
+        {f"p{percentile:g}": percentiles[percentile] for percentile in PERCENTILES},
         histogram,
     )

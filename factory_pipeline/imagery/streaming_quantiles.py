@@ -6,8 +6,9 @@ percentiles are selected by radix, 16 bits of an order-preserving integer key pe
 """
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,47 +140,74 @@ def from_sort_key(key: int, dtype: np.dtype) -> float:
     return float(np.array(raw, dtype=f"u{dtype.itemsize}").view(dtype))
 
 
-@dataclass
-class Selection:
-    """Finds the values at some ranks, one digit of 16 bits of the key per pass."""
+class RadixQuantiles:
+    """Exact percentiles of one band in several passes over its values, one digit of 16 bits per pass.
 
-    dtype: np.dtype
-    ranks: list[int]
-    prefixes: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Per rank: the leading digits of its key found so far, and the rank among keys that start with them."""
-    digits_known: int = 0
+    Every pass gives all values to `update`, in any parts and order, and ends with `next_pass`. Memory is
+    512 KiB for each leading part of a key that is still looked for, of which there are at most two per
+    percentile, and as much again for each thread that updates, however many values there are.
+    """
 
-    def __post_init__(self) -> None:
-        self.prefixes = {rank: (0, rank) for rank in self.ranks}
+    def __init__(self, dtype: np.dtype, percentiles: Sequence[float]) -> None:
+        """Prepare the first pass.
 
-    @property
-    def digits(self) -> int:
-        """Passes needed in all."""
-        return 8 * self.dtype.itemsize // DIGIT_BITS
+        Args:
+            dtype: of the values, a real type of 16, 32 or 64 bits.
+            percentiles: 0 to 100.
+        """
+        self.count = 0
+        """Number of values; known after the first pass."""
+        self._dtype = dtype
+        self._percentiles = tuple(percentiles)
+        self._digits = 8 * dtype.itemsize // DIGIT_BITS
+        self._digits_known = 0
+        # Per rank: the leading digits of its key found so far, and the rank among keys that start with them.
+        self._found: dict[int, tuple[int, int]] = {}
+        self._prefixes = np.zeros(1, dtype=np.uint64)
+        self._counts = np.zeros((1, DIGITS), dtype=np.int64)
+        self._adding = threading.Lock()
 
-    @property
-    def wanted(self) -> NDArray[np.uint64]:
-        """The prefixes whose next digit is to be counted, sorted."""
-        return np.unique(np.array([prefix for prefix, _ in self.prefixes.values()], dtype=np.uint64))
+    def update(self, values: NDArray[np.generic]) -> None:
+        """Take in more values of a pass, of any shape and none NaN; threads may do so at the same time.
 
-    def narrow(self, counts: NDArray[np.int64]) -> None:
-        """Take the counts (wanted prefixes, DIGITS) of one pass over all values."""
-        upto = {int(prefix): np.cumsum(row) for prefix, row in zip(self.wanted.tolist(), counts, strict=True)}
-        for rank, (prefix, within) in self.prefixes.items():
+        Once no pass is left nothing happens.
+        """
+        if not values.size or self._digits_known == self._digits:
+            return
+        counts = count_digits(sort_key(values.ravel()), self._prefixes, self._digits_known)
+        with self._adding:
+            self._counts += counts
+
+    def next_pass(self) -> bool:
+        """End a pass; gives whether the values are needed once more."""
+        if self._digits_known == self._digits:
+            return False
+        if not self._digits_known:
+            self.count = int(self._counts.sum())
+            ranks = percentile_ranks(self.count, self._percentiles) if self.count else []
+            self._found = {rank: (0, rank) for rank in ranks}
+        upto = dict(zip(self._prefixes.tolist(), np.cumsum(self._counts, axis=1), strict=True))
+        for rank, (prefix, within) in self._found.items():
             digit = int(np.searchsorted(upto[prefix], within, side="right"))
             before = int(upto[prefix][digit - 1]) if digit else 0
-            self.prefixes[rank] = ((prefix << DIGIT_BITS) | digit, within - before)
-        self.digits_known += 1
+            self._found[rank] = ((prefix << DIGIT_BITS) | digit, within - before)
+        self._digits_known += 1
+        self._prefixes = np.unique(np.array([prefix for prefix, _ in self._found.values()], dtype=np.uint64))
+        more = self._digits_known < self._digits
+        self._counts = np.zeros((self._prefixes.size if more else 0, DIGITS), dtype=np.int64)
+        return more
 
-    def values(self) -> dict[int, float]:
-        """The value at each rank, once all digits are known."""
-        return {rank: from_sort_key(prefix, self.dtype) for rank, (prefix, _) in self.prefixes.items()}
+    def result(self) -> dict[float, float]:
+        """The percentiles, linear between two values; empty without values. No pass may be left."""
+        at = {rank: from_sort_key(prefix, self._dtype) for rank, (prefix, _) in self._found.items()}
+        return {each: interpolated(self.count, each, at) for each in self._percentiles if at}
 
-    def between(self, rank: int) -> tuple[float, float]:
-        """The least and the greatest value that the one at a rank can be, by the digits known so far."""
-        unknown = DIGIT_BITS * (self.digits - self.digits_known)
-        lowest = self.prefixes[rank][0] << unknown
-        return from_sort_key(lowest, self.dtype), from_sort_key(lowest + (1 << unknown) - 1, self.dtype)
+    def between(self, percentile: float) -> tuple[float, float]:
+        """The least and the greatest that the value at or below a percentile can be, as known so far."""
+        rank = math.floor((self.count - 1) * percentile / 100)
+        unknown = DIGIT_BITS * (self._digits - self._digits_known)
+        lowest = self._found[rank][0] << unknown
+        return from_sort_key(lowest, self._dtype), from_sort_key(lowest + (1 << unknown) - 1, self._dtype)
 
 
 def count_digits(

@@ -14,15 +14,7 @@ from hypothesis.extra import numpy as hnp
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery import pixels
 from factory_pipeline.imagery.band_statistics import PERCENTILES, band_statistics
-from factory_pipeline.imagery.streaming_quantiles import (
-    Counts,
-    Moments,
-    Selection,
-    count_digits,
-    interpolated,
-    percentile_ranks,
-    sort_key,
-)
+from factory_pipeline.imagery.streaming_quantiles import Counts, Moments
 from factory_pipeline.onboarding.manifest.model import LabelCategory, Purpose
 from factory_pipeline.onboarding.products.class_weights import MaskTally
 from factory_pipeline.onboarding.products.training_params import TrainingParameters, training_parameters
@@ -160,29 +152,6 @@ def test_counts_of_parts_add_up(one: np.ndarray, other: np.ndarray) -> None:
     present = np.flatnonzero(total.counts)
     assert (present + total.lowest).tolist() == values.tolist()
     assert total.counts[present].tolist() == counts.tolist()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint32])
-@given(data=st.data())
-@settings(max_examples=30, deadline=None)
-def test_selection_finds_what_sorting_finds(dtype: type, data: st.DataObject) -> None:
-    elements = {"allow_nan": False, "allow_infinity": False} if np.dtype(dtype).kind == "f" else {}
-    values = data.draw(
-        hnp.arrays(
-            dtype, st.integers(1, 80), elements=hnp.from_dtype(np.dtype(dtype), **elements), fill=st.nothing()
-        )
-    )
-    assert (np.argsort(sort_key(values), kind="stable") == np.argsort(values, kind="stable")).all()
-    selection = Selection(np.dtype(dtype), percentile_ranks(values.size, PERCENTILES))
-    for digit in range(selection.digits):
-        selection.narrow(count_digits(sort_key(values), selection.wanted, digit))
-    found = selection.values()
-    ordered = np.sort(values).astype(np.float64)
-    assert found == {rank: ordered[rank] for rank in selection.ranks}
-    with np.errstate(over="ignore", invalid="ignore"):
-        median = np.percentile(ordered, 50)
-        if np.isfinite(median) and np.abs(ordered).max() < 1e300:
-            assert interpolated(values.size, 50, found) == pytest.approx(median, rel=1e-12)
 
 
 def test_only_the_training_images_count(tmp_path: Path) -> None:
