@@ -113,7 +113,7 @@ def placeholders(folder: Path) -> dict[str, Callable[[], str]]:
         return client.describe_dataset("Woods").versions[number].id
 
     def collection() -> str:
-        return next(one.id for one in client.collections() if one.name == "sample-land-cover")
+        return next(one.id for one in client.list_collections() if one.name == "sample-land-cover")
 
     return {
         "COLLECTION_ID": collection,

@@ -11,8 +11,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, SSLError
 from urllib3.response import BaseHTTPResponse
 
-from factory_pipeline.archives.pace import Pace, paced_response
 from factory_pipeline.archives.source import PIECE_BYTES, ArchiveSource
+from factory_pipeline.archives.transfer_rate import Pace, paced_response
 from factory_pipeline.archives.url_policy import check_host, check_peer, check_scheme, scheme_of
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError

@@ -18,7 +18,7 @@ from factory_pipeline.builds.chips.terrain import extract_terrain
 from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.builds.gedi.batches import BatchPlan, split_of
 from factory_pipeline.builds.gedi.granules import exact_time
-from factory_pipeline.builds.losses import Losses
+from factory_pipeline.builds.lost_footprints import Losses
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.config.build_settings import BuildSettings

@@ -17,7 +17,7 @@ from factory_pipeline.builds.gedi.plots import plot_distribution
 from factory_pipeline.builds.gedi.quality import QualityCounts, filter_footprints
 from factory_pipeline.builds.gedi.rules import rule_fields
 from factory_pipeline.builds.gedi.sampling import sample_footprints
-from factory_pipeline.builds.gedi.unusable import part_unusable
+from factory_pipeline.builds.gedi.unusable_footprints import part_unusable
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError

@@ -10,7 +10,7 @@ import polars as pl
 
 from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.gedi.batches import BatchPlan
-from factory_pipeline.builds.losses import Losses, nothing_accepted
+from factory_pipeline.builds.lost_footprints import Losses, nothing_accepted
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS, Recipe

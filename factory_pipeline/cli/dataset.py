@@ -243,7 +243,7 @@ def collection_group() -> None:
 @json_option
 def collections(address: str | None, as_json: bool) -> None:
     """List the collections of the data lake with their annotation sources."""
-    found = _client(address).collections()
+    found = _client(address).list_collections()
     if as_json:
         echo_json(found)
         return

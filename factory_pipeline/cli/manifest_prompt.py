@@ -22,9 +22,9 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.config.lenient_keys import ManifestSection
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan
-from factory_pipeline.onboarding.endings import file_endings, suggested_suffixes
 from factory_pipeline.onboarding.manifest.location import beside
 from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, LabelCategory, Purpose, UploadManifest
+from factory_pipeline.onboarding.suggest_suffixes import file_endings, suggested_suffixes
 from factory_pipeline.storage.atomic import write_text
 
 MOST_ENDINGS = 8

@@ -23,7 +23,7 @@ from factory_pipeline.cog.header import (
     UnsupportedRasterError,
     parse_header,
 )
-from factory_pipeline.cog.join import plan_join
+from factory_pipeline.cog.join_tiles import plan_join
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.mosaic import assemble

@@ -14,7 +14,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.join import Part, is_coarser, join_parts, part_around
+from factory_pipeline.cog.join_tiles import Part, is_coarser, join_parts, part_around
 from factory_pipeline.cog.reader import ReadWindow, Resampling
 from factory_pipeline.crs_transformer import crs_transformer
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi.granules import list_granules
-from factory_pipeline.builds.losses import Losses
+from factory_pipeline.builds.lost_footprints import Losses
 from factory_pipeline.builds.progress import (
     BuildProgress,
     CatalogWait,

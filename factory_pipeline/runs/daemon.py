@@ -26,7 +26,7 @@ def running_daemon(home: FactoryHome) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the daemon of a home while the block runs; what it says goes to `daemon.log` in the home."""
     prepare_home(home)
     command = Path(sys.executable).with_name("dagster-daemon")
-    with (home.dagster / "daemon.log").open("ab") as log:
+    with home.daemon_log.open("ab") as log:
         daemon = subprocess.Popen(
             [command, "run", "-m", "factory_pipeline.definitions"],
             env={**os.environ, **environment_of(home)},
@@ -80,6 +80,6 @@ def wait_for_uploads(
                 return uploads
             if daemon.poll() is not None or time.monotonic() > until:
                 raise BuildError(
-                    f"The uploads were not onboarded; {home.dagster / 'daemon.log'} says what the daemon did."
+                    f"The uploads were not onboarded; {home.daemon_log} says what the daemon did."
                 )
             time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -56,7 +56,7 @@ def prepare_home(home: FactoryHome) -> None:
     home.granule_inbox.mkdir(parents=True, exist_ok=True)
     home.upload_inbox.mkdir(parents=True, exist_ok=True)
     home.dagster.mkdir(parents=True, exist_ok=True)
-    instance_file = home.dagster / "dagster.yaml"
+    instance_file = home.dagster_config
     if not instance_file.exists() or _sha256(instance_file) in SHIPPED_BEFORE:
         shipped = resources.files("factory_pipeline.runs") / "dagster.yaml"
         write_text(instance_file, shipped.read_text(encoding="utf-8"))
@@ -69,10 +69,10 @@ def _sha256(path: Path) -> str:
 
 def _make_instance(home: FactoryHome) -> None:
     """Have Dagster make its tables, which fails where two processes do it at the same time."""
-    made = home.dagster / ".made"
+    made = home.dagster_ready
     if made.exists():
         return
-    with file_lock(home.dagster / ".lock"):
+    with file_lock(home.dagster_lock):
         if not made.exists():
             with instance_in(home.dagster):
                 made.touch()

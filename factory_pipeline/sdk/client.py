@@ -80,7 +80,7 @@ class DatasetClient:
             labels: labels of the dataset, in the order of its classes; annotations with other labels are
                 left out. An empty list takes all labels. Example: `["Land", "Water"]`.
             export_types: formats in which the version is exported at once; allowed are those of
-                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
             query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
                 default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
             filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
@@ -143,7 +143,7 @@ class DatasetClient:
             labels: labels of the dataset, in the order of its classes; annotations with other labels are
                 left out. An empty list takes all labels. Example: `["Land", "Water"]`.
             export_types: formats in which the version is exported at once; allowed are those of
-                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
             item_type: what the query chooses: `"image"` (the default) takes the images that match,
                 `"image_collection"` all images of the collections with an image that matches, `"dataset"`
                 all images of the latest version of each dataset with an image that matches there. Example:
@@ -214,7 +214,7 @@ class DatasetClient:
             labels: labels of the dataset, in the order of its classes; annotations with other labels are
                 left out. An empty list takes all labels. Example: `["Land", "Water"]`.
             export_types: formats in which the version is exported at once; allowed are those of
-                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
             query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
                 default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
             filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
@@ -288,7 +288,7 @@ class DatasetClient:
             labels: labels of the dataset, in the order of its classes; annotations with other labels are
                 left out. An empty list takes all labels. Example: `["Land", "Water"]`.
             export_types: formats in which the version is exported at once; allowed are those of
-                `export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
             item_type: what the query chooses: `"image"` (the default) takes the images that match,
                 `"image_collection"` all images of the collections with an image that matches, `"dataset"`
                 all images of the latest version of each dataset with an image that matches there. Example:
@@ -354,7 +354,7 @@ class DatasetClient:
         Args:
             version_id: its id or at least the first 8 digits of it, `name@1.0.0`, or the dataset's name for
                 its latest version. Example: `"balloons@1.0.0"`.
-            export_type: a format; allowed are those of `export_types()`. Example: `"COCO"`.
+            export_type: a format; allowed are those of `list_export_types()`. Example: `"COCO"`.
             custom_download_path: absolute path of the folder, which must not exist, be empty or hold an
                 earlier download of the same export. The default, an empty text, is a folder
                 `DATASET-VERSION-EXPORT_TYPE` in the working directory. Example: `"/data/balloons"`.
@@ -397,7 +397,7 @@ class DatasetClient:
                 self._factory.export(version, form.name, tell)
                 return bring()
 
-    def collections(self) -> list[CollectionSummary]:
+    def list_collections(self) -> list[CollectionSummary]:
         """Return the collections of the data lake, with their annotation sources.
 
         Returns:
@@ -502,7 +502,7 @@ class DatasetClient:
         self._factory.handle("delete", version_id=version_id)
 
     @staticmethod
-    def export_types() -> tuple[str, ...]:
+    def list_export_types() -> tuple[str, ...]:
         """Return the names of the formats that a version can be exported in.
 
         Returns:
@@ -512,6 +512,15 @@ class DatasetClient:
             DatasetClient.export_types()
         """
         return tuple(FORMATS)
+
+    def collections(self) -> list[CollectionSummary]:
+        """Return what `list_collections` does; the name of 0.1, for one release."""
+        return self.list_collections()
+
+    @staticmethod
+    def export_types() -> tuple[str, ...]:
+        """Return what `list_export_types` does; the name of 0.1, for one release."""
+        return DatasetClient.list_export_types()
 
     def _make(self, **arguments: Any) -> Created:
         request = validate(**arguments, known_export_types=FORMATS)

@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 from dagster._core.utils import make_new_run_id
 
-from factory_pipeline.datasets.exports.damage import damage_of
 from factory_pipeline.datasets.exports.download import ExportSource, FolderExportSource
+from factory_pipeline.datasets.exports.find_damage import damage_of
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.versions.read_api import handle
 from factory_pipeline.datasets.versions.summaries import VersionSummary

@@ -63,6 +63,7 @@ def items_metadata(
     }
     if bounds is not None:
         column["bbox"] = list(bounds)
+    interval = [time.isoformat() for time in times] if times else [None, None]
     described = {
         "type": "Collection",
         "stac_version": STAC_VERSION,
@@ -73,7 +74,7 @@ def items_metadata(
         "extent": {
             # STAC asks for one; where no item is georeferenced, they may lie anywhere.
             "spatial": {"bbox": [list(bounds or _GLOBE)]},
-            "temporal": {"interval": [[time.isoformat() for time in times] or [None, None]]},
+            "temporal": {"interval": [interval]},
         },
     }
     # Without `crs` coordinates are longitude and latitude in WGS 84 (OGC:CRS84).

@@ -96,6 +96,31 @@ class FactoryHome:
         """DAGSTER_HOME: run history and `dagster.yaml`."""
         return self.root / "dagster"
 
+    @property
+    def dagster_config(self) -> Path:
+        """The settings of the Dagster instance."""
+        return self.dagster / "dagster.yaml"
+
+    @property
+    def dagster_ready(self) -> Path:
+        """An empty file that exists once Dagster's tables do."""
+        return self.dagster / ".made"
+
+    @property
+    def dagster_lock(self) -> Path:
+        """Held by the process that makes Dagster's tables."""
+        return self.dagster / ".lock"
+
+    @property
+    def daemon_log(self) -> Path:
+        """The log of a daemon that a command started."""
+        return self.dagster / "daemon.log"
+
+    @property
+    def ui_log(self) -> Path:
+        """The log of `factory ui`."""
+        return self.dagster / "ui.log"
+
     def run_lock(self, run_id: str) -> Path:
         """Held by the process that executes a run, so that others can tell whether it is alive."""
         return self.root / "cache" / "runs" / f"{run_id}.lock"

@@ -23,7 +23,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.datasets.exports.listing import LISTING
 from factory_pipeline.errors import ONBOARDING_CODES, FactoryError
-from factory_pipeline.onboarding.page.environment import environment
+from factory_pipeline.onboarding.page.jinja_environment import environment
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page
 from factory_pipeline.onboarding.received_upload import kept_manifest
 from factory_pipeline.storage.layout import FactoryHome

@@ -52,7 +52,7 @@ class WebUi:
     @property
     def log(self) -> Path:
         """What the processes say."""
-        return self.home.dagster / "ui.log"
+        return self.home.ui_log
 
     @property
     def _shown_host(self) -> str:

@@ -144,7 +144,7 @@ def test_the_command_tells_the_dataset_and_again_does_nothing(onboarded: Onboard
 
 def test_the_samples_are_in_the_data_lake_once(onboarded: Onboarded) -> None:
     """As the build's own collection: with a copy, one shot could be drawn for two splits of a dataset."""
-    [collection] = DatasetClient(home=onboarded.home.root).collections()
+    [collection] = DatasetClient(home=onboarded.home.root).list_collections()
     assert (collection.name, collection.source) == ("gedi-agbd", "gedi")
     assert collection.items == onboarded.items.height
 

@@ -7,8 +7,8 @@ import pytest
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
-from factory_pipeline.onboarding.endings import file_endings, suggested_suffixes
 from factory_pipeline.onboarding.label_values import label_values
+from factory_pipeline.onboarding.suggest_suffixes import file_endings, suggested_suffixes
 from factory_pipeline_tests.archives.servers import host, parts
 from factory_pipeline_tests.onboarding.uploads import OPEN, geotiff, local, mask, pairs, tar_of, zip_of
 

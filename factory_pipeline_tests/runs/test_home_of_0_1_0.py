@@ -39,7 +39,7 @@ def client_of(home: FactoryHome) -> DatasetClient:
 
 def test_its_datasets_versions_and_exports_are_read(home: FactoryHome, tmp_path: Path) -> None:
     client = client_of(home)
-    assert {collection.name: collection.items for collection in client.collections()} == {
+    assert {collection.name: collection.items for collection in client.list_collections()} == {
         "gedi-agbd": 2,
         "tiles": 4,
     }
@@ -75,7 +75,7 @@ def test_a_version_is_extended_and_exported_anew(home: FactoryHome, tmp_path: Pa
     client = client_of(home)
     (dataset,) = client.list_datasets()
     split = {"train": 50, "test": 25, "validation": 25}
-    tiles = next(one for one in client.collections() if one.name == "tiles")
+    tiles = next(one for one in client.list_collections() if one.name == "tiles")
     updated = client.update_dataset_version_from_collection(
         dataset.versions[0].id, tiles.id, split, ["Land", "Water"], ["COCO"], is_new_version_required=True
     )

@@ -205,7 +205,7 @@ def unexported(client: DatasetClient) -> str:
 
 
 def collection_named(client: DatasetClient, name: str) -> str:
-    return next(each.id for each in client.collections() if each.name == name)
+    return next(each.id for each in client.list_collections() if each.name == name)
 
 
 def remains(home: FactoryHome) -> tuple[list[str], list[str]]:
@@ -261,7 +261,7 @@ def test_an_update_that_can_not_be_leaves_the_version_alone(
 
 
 def test_values_that_json_lacks_mean_what_they_say(client: DatasetClient) -> None:
-    operations = [each.operations[0].id for each in client.collections()]
+    operations = [each.operations[0].id for each in client.list_collections()]
     made = client.create_dataset_from_datalake(
         "Numbers of numpy",
         MappingProxyType({split: np.float32(share) for split, share in SPLIT.items()}),

@@ -95,7 +95,7 @@ def unchanged() -> Iterator[None]:
 
 
 def make(client: DatasetClient, name: str, formats: list[str]) -> Created:
-    (collection,) = client.collections()
+    (collection,) = client.list_collections()
     return client.create_dataset_from_collection(name, collection.id, SPLIT, ["Water"], formats)
 
 

@@ -54,7 +54,7 @@ def client(home: FactoryHome) -> DatasetClient:
 
 @pytest.fixture
 def collection(client: DatasetClient) -> str:
-    (collection,) = client.collections()
+    (collection,) = client.list_collections()
     return collection.id
 
 
@@ -413,3 +413,8 @@ def test_a_version_is_an_asset_with_its_counts(
     assert event.asset_materialization.metadata["version id"].value == made.version_id
     assert any(key.endswith(made.version_id) for key in exported)
     assert pl.read_parquet(home.version(made.version_id).manifest).height == 10
+
+
+def test_the_names_of_0_1_still_answer(client: DatasetClient) -> None:
+    assert client.collections() == client.list_collections()
+    assert client.export_types() == client.list_export_types() == tuple(FORMATS)

@@ -105,7 +105,7 @@ def test_biomass_is_learnt_from_what_was_measured(built: Built, tmp_path: Path) 
 
 
 def test_land_cover_is_a_mask_with_the_values_of_worldcover(built: Built, tmp_path: Path) -> None:
-    (collection,) = built.client.collections()
+    (collection,) = built.client.list_collections()
     land_cover = next(each for each in collection.operations if "AGBD" not in each.labels)
     labels = [name for name in WORLDCOVER_CLASSES.values() if name in land_cover.labels]
     made = built.client.create_dataset_from_datalake(

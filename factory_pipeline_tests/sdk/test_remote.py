@@ -96,7 +96,7 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 def test_the_same_calls_work_on_a_factory_elsewhere(address: str, tmp_path: Path) -> None:
     told: list[str] = []
     client = DatasetClient(address, on_progress=lambda step, _: told.append(step))
-    (collection,) = client.collections()
+    (collection,) = client.list_collections()
     made = client.create_dataset_from_collection("Afar", collection.id, SPLIT, ["Water"], ["COCO"])
     assert any(step.startswith("Writing COCO") for step in told)
     folder = client.download_dataset(made.version_id, "COCO", tmp_path / "out")
@@ -161,7 +161,7 @@ def test_a_server_without_the_endpoint_answers_by_a_run(
 ) -> None:
     monkeypatch.setattr("factory_pipeline.sdk.graphql.READ_PATH", "/nowhere")
     runs = runs_of(address)
-    assert [each.name for each in DatasetClient(address).collections()] == ["tiles"]
+    assert [each.name for each in DatasetClient(address).list_collections()] == ["tiles"]
     assert runs_of(address) == runs + 1
 
 
@@ -187,7 +187,7 @@ def test_links_in_metadata_lead_to_the_pages_whatever_the_port(address: str) -> 
 
 def test_a_server_that_is_away_is_said() -> None:
     with pytest.raises(RemoteError, match=r"No Dagster web server answers at http://127\.0\.0\.1:9"):
-        DatasetClient("http://127.0.0.1:9").collections()
+        DatasetClient("http://127.0.0.1:9").list_collections()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_an_address_of_no_web_server_is_said(given: str) -> None:
 
 def test_a_password_in_the_address_is_not_told() -> None:
     with pytest.raises(RemoteError) as told:
-        DatasetClient("http://me:secret@127.0.0.1:9").collections()
+        DatasetClient("http://me:secret@127.0.0.1:9").list_collections()
     assert "secret" not in str(told.value)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from factory_pipeline.builds.gedi import unusable
+from factory_pipeline.builds.gedi import unusable_footprints
 from factory_pipeline.builds.gedi.deduplicate import FirstShots
 from factory_pipeline.builds.gedi.footprint_csv import write_shuffled_csv
 from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA, calendar_day
@@ -76,7 +76,11 @@ def filter_footprints(files: Sequence[Path], recipe: Recipe, build: BuildFiles) 
                 dropped.update(dict(dropped_here["reason"].value_counts().iter_rows()))
     for split in recipe.splits:
         write_shuffled_csv(build.quality(split), build.combined_csv(split), recipe.subset.seed)
-    counts = {reason: count for reason, count in dropped.items() if count or reason not in unusable.REASONS}
+    counts = {
+        reason: count
+        for reason, count in dropped.items()
+        if count or reason not in unusable_footprints.REASONS
+    }
     return QualityCounts(total, counts, dict(kept))
 
 
@@ -106,7 +110,7 @@ def _read(path: Path, schema: pl.Schema) -> pl.DataFrame:
 def _reasons(footprints: Footprints) -> list[str]:
     area = [OUTSIDE_AREA] if footprints.area is not None else []
     rules = [rule.name for rule in footprints.rules]
-    return [*rules, *unusable.REASONS, *area, DUPLICATE_SHOT, NO_SPLIT]
+    return [*rules, *unusable_footprints.REASONS, *area, DUPLICATE_SHOT, NO_SPLIT]
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class _Sieve:
             details = rule.shortcomings(dropped)
             rejects.append(reject_frame(dropped["shot_number"], "quality", rule.name, details))
             footprints = footprints.filter(passes)
-        footprints, without = unusable.part_unusable(footprints, "quality")
+        footprints, without = unusable_footprints.part_unusable(footprints, "quality")
         rejects.append(without)
         if self.footprints.area is not None:
             inside = footprints.select(_inside(self.footprints.area).fill_null(False)).to_series()

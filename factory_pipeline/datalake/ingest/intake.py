@@ -12,7 +12,7 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import OnboardingError, RegistryError
-from factory_pipeline.onboarding.inbox import archive_stem, without_manifest
+from factory_pipeline.onboarding.list_inbox import archive_stem, without_manifest
 from factory_pipeline.onboarding.manifest.location import file_name, read_place
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.received_upload import ArchiveState, identify, keep, kept_manifest

@@ -20,9 +20,9 @@ from shapely import Polygon, union_all
 from factory_pipeline.datalake.tables.schemas import AnnotationType
 from factory_pipeline.datasets.exports.clip_annotations import box_in_image, has_area, polygons_in_image
 from factory_pipeline.datasets.exports.clip_annotations import outline as _outline_of
+from factory_pipeline.datasets.exports.group_shapes import objects_of
 from factory_pipeline.datasets.exports.json_stream import ListReader, ListWriter, Record, read_around
 from factory_pipeline.datasets.exports.media import check_image, image_suffix, main_modality, write_image
-from factory_pipeline.datasets.exports.objects import objects_of
 from factory_pipeline.datasets.model.sample import Sample, Shape
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from factory_pipeline.datalake.registry.records import Export, ExportState
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datasets.exports.damage import damage_of
+from factory_pipeline.datasets.exports.find_damage import damage_of
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.exports.write_export import OnSample, export_version
 from factory_pipeline.datasets.model.version_content import VersionContent

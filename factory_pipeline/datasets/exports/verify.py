@@ -8,8 +8,8 @@ from typing import Any
 from factory_pipeline.builds.verification.report import VerificationReport, VerifiedSubject
 from factory_pipeline.datalake.registry.records import ExportState, Version, VersionState
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datasets.exports.damage import damage_of
 from factory_pipeline.datasets.exports.download import MARKER
+from factory_pipeline.datasets.exports.find_damage import damage_of
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.exports.listing import LISTING, read_exported
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_rows

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from factory_pipeline.datasets.exports.clip_annotations import Box, box_in_image, has_area
+from factory_pipeline.datasets.exports.group_shapes import objects_of
 from factory_pipeline.datasets.exports.media import check_image, image_suffix, main_modality, write_image
-from factory_pipeline.datasets.exports.objects import objects_of
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError

@@ -13,8 +13,8 @@ import polars as pl
 from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline.datasets.versions.candidates import Candidates
 from factory_pipeline.datasets.versions.collection_tables import CONTENT, content_hashes
+from factory_pipeline.datasets.versions.explain_no_match import nothing_matches
 from factory_pipeline.datasets.versions.request import VersionRequest
-from factory_pipeline.datasets.versions.unmatched import nothing_matches
 
 CHOSEN = {
     "order": pl.Int64(),

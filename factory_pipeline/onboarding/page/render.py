@@ -10,7 +10,7 @@ import polars as pl
 
 from factory_pipeline.onboarding.manifest.model import TRAINED, UploadManifest
 from factory_pipeline.onboarding.page.charts import band_chart, footprint_map
-from factory_pipeline.onboarding.page.environment import environment
+from factory_pipeline.onboarding.page.jinja_environment import environment
 from factory_pipeline.onboarding.page.preview import BUDGET, label_legend, preview
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import split_notes

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from factory_pipeline.datasets.exports.fitness import check_fitness
+from factory_pipeline.datasets.exports.format_limits import check_fitness
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.datasets.versions.assign_splits import Division
 from factory_pipeline.datasets.versions.create import create_version

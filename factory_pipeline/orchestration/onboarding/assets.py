@@ -13,7 +13,7 @@ from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.imagery.parallel_map import rows_in
 from factory_pipeline.onboarding.checks.pairing import Check
 from factory_pipeline.onboarding.checks.prescan import PrescanReport
-from factory_pipeline.onboarding.page.sheets import histogram_sheet, pair_sheet
+from factory_pipeline.onboarding.page.contact_sheets import histogram_sheet, pair_sheet
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import SplitNotes
 from factory_pipeline.onboarding.stages import STAGES, ArchiveFacts, Arranged, Divided, Onboarding

@@ -22,7 +22,7 @@ from factory_pipeline.datalake.ingest.intake import (
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import FactoryError
-from factory_pipeline.onboarding.inbox import NO_MANIFEST, Contents, InboxEntry, contents
+from factory_pipeline.onboarding.list_inbox import NO_MANIFEST, Contents, InboxEntry, contents
 from factory_pipeline.onboarding.manifest.location import file_name
 from factory_pipeline.orchestration.background_tasks import BackgroundTasks
 from factory_pipeline.orchestration.jobs import onboard_dataset

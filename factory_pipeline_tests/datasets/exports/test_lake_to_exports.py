@@ -17,7 +17,7 @@ from factory_pipeline.datalake.ingest.annotate import add_annotations
 from factory_pipeline.datalake.registry.records import Collection, Version
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA
 from factory_pipeline.datasets.augment.config import parse_augmentations
-from factory_pipeline.datasets.exports.fitness import check_fitness
+from factory_pipeline.datasets.exports.format_limits import check_fitness
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.datasets.exports.write_export import export_version
 from factory_pipeline.datasets.versions.content import open_content

@@ -10,7 +10,7 @@ import pytest
 
 from factory_pipeline.datalake.registry.records import ExportState, Version
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datasets.exports.damage import damage_of
+from factory_pipeline.datasets.exports.find_damage import damage_of
 from factory_pipeline.datasets.exports.listing import read_exported
 from factory_pipeline.datasets.exports.register_export import export_registered
 from factory_pipeline.errors import ExportError, RegistryError

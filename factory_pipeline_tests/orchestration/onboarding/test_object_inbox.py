@@ -16,7 +16,7 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.checks.prescan import prescan
-from factory_pipeline.onboarding.inbox import drops
+from factory_pipeline.onboarding.list_inbox import drops
 from factory_pipeline.onboarding.manifest.location import beside
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.orchestration.onboarding import sensors as automation

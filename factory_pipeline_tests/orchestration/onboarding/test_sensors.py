@@ -11,7 +11,7 @@ import yaml
 
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.definitions import defs
-from factory_pipeline.onboarding.inbox import InboxEntry
+from factory_pipeline.onboarding.list_inbox import InboxEntry
 from factory_pipeline.orchestration.onboarding import sensors as automation
 from factory_pipeline.orchestration.run_status import BATCH_TAG
 from factory_pipeline.runs.onboarding import remove

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from factory_pipeline.builds.gedi.batches import BatchPlan
-from factory_pipeline.builds.losses import Losses, nothing_accepted
+from factory_pipeline.builds.lost_footprints import Losses, nothing_accepted
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import LostFootprintsError
