@@ -1,18 +1,23 @@
 # Two commands set up everything on a machine that has Python 3.11 and make:
 #   make demo   the main job, on a sample archive that it makes
 #   make test   the whole test suite, with lint, types and the rules of the house
+#   make test-fast   the unit tests alone, in a minute: no process, server, browser or database
 # and `make docs` builds the documentation as a site.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint docs bench ui lock clean
+.PHONY: demo test test-fast lint docs bench ui lock clean
 
 demo: $(READY)
 	$(BIN)/factory demo --output demo
 
 test: lint
 	$(BIN)/pytest -n auto --dist worksteal
+
+# Run while you work; a test that is not marked `integration` fails where it starts a process or a server.
+test-fast: $(READY)
+	$(BIN)/pytest -n auto --dist worksteal -m "not integration"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,18 +1,160 @@
-"""What tests of several packages share."""
+"""What all tests share: the marker `integration`, clean processes, a sample archive."""
 
+import multiprocessing.process
 import os
+import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from factory_pipeline.synthetic.archive import make_archive
+from factory_pipeline.stac import api_client
 from factory_pipeline_tests.synthetic.small import SMALL_PLAN
+
+HERE = Path(__file__).parent
+UNIT_TESTS = "not integration"
+"""The choice of tests (`pytest -m`) of `make test-fast`."""
+
+INTEGRATION_PATHS = (
+    "orchestration",
+    "runs",
+    "sdk",
+    "test_docs.py",
+    "test_examples.py",
+    "test_packaging.py",
+)
+"""Folders and files all of whose tests are integration tests; `make test-fast` does not even import them."""
+INTEGRATION_FIXTURES = frozenset({"bench", "browser", "finished", "onboarded", "postgres", "small_archive"})
+"""Fixtures that start a process, a server, a browser or a database, or do many seconds of work."""
+
+MAY_SKIP = (
+    "this user may not mount a small disk",
+    "needs two cores",
+    "FACTORY_REALDATA",  # only where it is unset
+)
+"""Reasons to skip a test that hold also where FACTORY_REQUIRE_SYSTEM=1 says that everything is installed."""
+
+
+def pytest_configure() -> None:
+    """Forget the home and the registry that a developer works with: no test may touch them."""
+    for name in ("DAGSTER_HOME", "FACTORY_HOME", "FACTORY_REGISTRY"):
+        os.environ.pop(name, None)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, unread, what `-m "not integration"` would deselect as a whole."""
+    if config.getoption("markexpr") == UNIT_TESTS and _is_integration(collection_path):
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests as `integration` by where they are and by the fixtures that they ask for."""
+    for item in items:
+        fixtures = INTEGRATION_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        if fixtures or _is_integration(item.path):
+            item.add_marker(pytest.mark.integration)
+
+
+def _is_integration(path: Path) -> bool:
+    return path.is_relative_to(HERE) and path.relative_to(HERE).parts[:1] in {(p,) for p in INTEGRATION_PATHS}
+
+
+# Nothing is skipped where everything is installed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Fail a test that skips itself though FACTORY_REQUIRE_SYSTEM=1 says that nothing is missing."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    """The same for a module that skips itself while it is imported."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("FACTORY_REQUIRE_SYSTEM") != "1" or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not any(allowed in reason for allowed in MAY_SKIP):
+        report.outcome = "failed"
+        report.longrepr = f"{reason}: with FACTORY_REQUIRE_SYSTEM=1 no test may be skipped for this"
+
+
+# Unit tests start nothing
+
+STARTS = frozenset(
+    {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec", "socket.bind"}
+)
+"""Audit events of Python that tell that a process or a server is started."""
+
+
+class _Guard:
+    """Refuses processes and servers while a unit test runs."""
+
+    test: str | None = None
+
+    def refuse(self, what: str) -> None:
+        # Threads may be those of servers of earlier tests.
+        if self.test is not None and threading.current_thread() is threading.main_thread():
+            pytest.fail(f"{self.test} is not marked `integration` but starts something: {what}")
+
+
+_guard = _Guard()
+sys.addaudithook(lambda event, _: _guard.refuse(event) if event in STARTS else None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Guard each test of `make test-fast` from the setup of its fixtures on until they are taken down."""
+    _guard.test = item.nodeid if item.config.getoption("markexpr") == UNIT_TESTS else None
+    start = multiprocessing.process.BaseProcess.start
+
+    def guarded(process: multiprocessing.process.BaseProcess) -> None:
+        _guard.refuse("multiprocessing")
+        start(process)
+
+    multiprocessing.process.BaseProcess.start = guarded
+    try:
+        return (yield)
+    finally:
+        multiprocessing.process.BaseProcess.start = start
+        _guard.test = None
+
+
+# No test sees what another one left
+
+
+@pytest.fixture(autouse=True)
+def clean_process() -> Iterator[None]:
+    """Take back what a test did to its process: variables, folder, hosts that were waited for in vain.
+
+    What session and module fixtures set stays. Filters of warnings are restored by pytest itself.
+    """
+    environment, folder = dict(os.environ), Path.cwd()
+    api_client._given_up.clear()
+    yield
+    api_client._given_up.clear()
+    os.chdir(folder)
+    for name in os.environ.keys() - environment.keys() - {"PYTEST_CURRENT_TEST"}:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"})
 
 
 @pytest.fixture(scope="session")
 def small_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample archive, made once per test run; tests must not write into it."""
+    from factory_pipeline.synthetic.archive import make_archive  # imports much that unit tests do not need
+
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # shared by the workers of one run

@@ -20,6 +20,8 @@ from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.archives.servers import host, parts, redirect, trickle, whole
 from factory_pipeline_tests.onboarding.uploads import OPEN, local, written
 
+pytestmark = pytest.mark.integration
+
 CONTENT = os.urandom(3 << 20)
 
 

@@ -3,13 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import polars as pl
-import pytest
 
 from factory_pipeline.builds.progress import BuildProgress
 from factory_pipeline.builds.summary import BuildSummary
@@ -20,20 +17,10 @@ from factory_pipeline.storage.layout import FactoryHome
 FACTORY = Path(sys.executable).with_name("factory")
 
 
-@contextmanager
-def environment() -> Iterator[None]:
-    """Keep FACTORY_HOME and DAGSTER_HOME as they were, whatever a build sets."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACTORY_HOME", "")
-        patch.setenv("DAGSTER_HOME", "")
-        yield
-
-
 def build(home: Path, settings: BuildSettings) -> tuple[BuildSummary, list[BuildProgress]]:
     """Run a whole build; gives its summary and the progress that it told."""
     told: list[BuildProgress] = []
-    with environment():
-        return run_build(FactoryHome(home), settings, told.append), told
+    return run_build(FactoryHome(home), settings, told.append), told
 
 
 def factory(*arguments: str | Path, home: Path, timeout: float = 240) -> "subprocess.CompletedProcess[str]":

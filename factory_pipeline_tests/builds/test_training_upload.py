@@ -62,6 +62,7 @@ def column(path: Path, field: str) -> dict[str, NDArray[np.generic]]:
         return dict(zip(map(str, shots_in(path)), file[f"data/{field}"][:], strict=True))
 
 
+@pytest.mark.integration
 def test_the_test_images_are_the_shots_of_2021_and_a_quarter_of_2020_validates(onboarded: Onboarded) -> None:
     shots = {
         split: {str(shot) for shot in shots_in(onboarded.built.fused(split))} for split in ("train", "test")
@@ -75,6 +76,7 @@ def test_the_test_images_are_the_shots_of_2021_and_a_quarter_of_2020_validates(o
     assert len(found["validation"]) == round(len(shots["train"]) / 4)
 
 
+@pytest.mark.integration
 def test_statistics_are_those_of_numpy_over_the_training_rows_of_the_file(onboarded: Onboarded) -> None:
     parameters = TrainingParameters.read(onboarded.files.training_params)
     train = onboarded.items.filter(pl.col("split") == "train")["original_name"]
@@ -98,6 +100,7 @@ def test_statistics_are_those_of_numpy_over_the_training_rows_of_the_file(onboar
     assert parameters.label.std == pytest.approx(values.std(), rel=1e-6)
 
 
+@pytest.mark.integration
 def test_images_and_labels_are_the_pixels_of_the_file(onboarded: Onboarded) -> None:
     for split in ("train", "test"):
         bands, labels, transforms = (
@@ -115,6 +118,7 @@ def test_images_and_labels_are_the_pixels_of_the_file(onboarded: Onboarded) -> N
                     assert list(raster.transform) == transforms[shot].tolist()
 
 
+@pytest.mark.integration
 def test_the_training_configuration_finds_its_files_and_takes_these_statistics(onboarded: Onboarded) -> None:
     parameters = TrainingParameters.read(onboarded.files.training_params)
     config = yaml.safe_load(onboarded.files.terratorch.read_text())
@@ -132,6 +136,7 @@ def test_the_training_configuration_finds_its_files_and_takes_these_statistics(o
             assert {stem + data[grep].removeprefix("*") for stem in stems} <= there
 
 
+@pytest.mark.integration
 def test_the_command_tells_the_dataset_and_again_does_nothing(onboarded: Onboarded) -> None:
     assert "gedi-agbd@" in onboarded.ended.stdout
     assert "Succeeded" in onboarded.ended.stdout
@@ -142,6 +147,7 @@ def test_the_command_tells_the_dataset_and_again_does_nothing(onboarded: Onboard
     assert (bytes_below(onboarded.files.root), [path.stat().st_mtime_ns for path in inbox]) == before
 
 
+@pytest.mark.integration
 def test_the_samples_are_in_the_data_lake_once(onboarded: Onboarded) -> None:
     """As the build's own collection: with a copy, one shot could be drawn for two splits of a dataset."""
     [collection] = DatasetClient(home=onboarded.home.root).list_collections()
@@ -149,6 +155,7 @@ def test_the_samples_are_in_the_data_lake_once(onboarded: Onboarded) -> None:
     assert collection.items == onboarded.items.height
 
 
+@pytest.mark.integration
 def test_a_build_that_is_not_to_be_onboarded_leaves_the_inbox_alone(
     onboarded: Onboarded, small_archive: Path, tmp_path: Path
 ) -> None:

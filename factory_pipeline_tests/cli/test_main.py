@@ -60,6 +60,7 @@ def test_completion_names_the_command_that_the_shell_calls(shell: str) -> None:
     assert "_FACTORY_COMPLETE" in printed.output
 
 
+@pytest.mark.integration
 def test_completion_completes_commands() -> None:
     words = {"_FACTORY_COMPLETE": "bash_complete", "COMP_WORDS": "factory upload l", "COMP_CWORD": "2"}
     completed = subprocess.run(
@@ -163,6 +164,7 @@ def test_an_error_that_nobody_expected_is_one_sentence_and_a_file(
     assert "Traceback" in log.read_text()
 
 
+@pytest.mark.integration
 def test_output_that_nobody_reads_any_more_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "inbox" / "uploads").mkdir(parents=True)
     reading, writing = os.pipe()

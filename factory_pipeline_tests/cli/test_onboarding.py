@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError
@@ -26,13 +25,14 @@ from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.runs.onboarding import open_registry
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.slug import slug
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask, pairs, zip_of
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
+def used(tmp_path_factory: pytest.TempPathFactory) -> FactoryHome:
     """A home in which one upload was onboarded by command and another failed."""
     folder = tmp_path_factory.mktemp("used")
     home = FactoryHome(folder / "home")
@@ -43,13 +43,12 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
     for name in ("rivers", "broken"):
         document = {**MANIFEST, "dataset_url": f"{name}.zip", "dataset_name": name}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))
-    with environment():
-        onboarded = command(home, "onboard", folder / "rivers.yaml")
-        assert onboarded.exit_code == 0, onboarded.exception
-        failed = command(home, "onboard", folder / "broken.yaml")
-        assert isinstance(failed.exception, OnboardingError)
-        assert failed.exception.code == "UNPAIRED"
-        yield home
+    onboarded = command(home, "onboard", folder / "rivers.yaml")
+    assert onboarded.exit_code == 0, onboarded.exception
+    failed = command(home, "onboard", folder / "broken.yaml")
+    assert isinstance(failed.exception, OnboardingError)
+    assert failed.exception.code == "UNPAIRED"
+    return home
 
 
 def command(home: FactoryHome, *arguments: str | Path, answers: str = "") -> Result:
@@ -142,25 +141,23 @@ def test_an_archive_can_be_onboarded_without_a_manifest(tmp_path: Path) -> None:
     asked = command(home, "onboard", tmp_path / "heights.zip")
     assert "say --purpose, --data-suffix and --label-suffix" in asked.output
     options = ("--purpose", "Regression", "--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif")
-    with environment():
-        assert "heights@" in command(home, "onboard", tmp_path / "heights.zip", *options).output
+    assert "heights@" in command(home, "onboard", tmp_path / "heights.zip", *options).output
 
 
 def test_delete_asks_first_then_removes_files_and_partition(tmp_path: Path) -> None:
     home = FactoryHome(tmp_path / "home")
     zip_of(tmp_path / "a.zip", pairs(4))
     (tmp_path / "a.yaml").write_text(yaml.safe_dump({**MANIFEST, "dataset_url": "a.zip"}))
-    with environment():
-        assert command(home, "onboard", tmp_path / "a.yaml").exit_code == 0
-        assert "Nothing was deleted" in command(home, "delete", "a", answers="n\n").output
-        assert list(home.datasets.glob("a/*/dataset.html"))
-        assert "was deleted" in command(home, "delete", "a", answers="y\n").output
-        with open_instance(home) as instance:
-            assert not instance.get_dynamic_partitions("datasets")
-        assert not list(home.datasets.iterdir())
-        assert "No dataset yet" in command(home, "datasets").output
-        assert (tmp_path / "a.zip").exists()
-        assert command(home, "onboard", tmp_path / "a.yaml").exit_code == 0, "asked for again by name"
+    assert command(home, "onboard", tmp_path / "a.yaml").exit_code == 0
+    assert "Nothing was deleted" in command(home, "delete", "a", answers="n\n").output
+    assert list(home.datasets.glob("a/*/dataset.html"))
+    assert "was deleted" in command(home, "delete", "a", answers="y\n").output
+    with open_instance(home) as instance:
+        assert not instance.get_dynamic_partitions("datasets")
+    assert not list(home.datasets.iterdir())
+    assert "No dataset yet" in command(home, "datasets").output
+    assert (tmp_path / "a.zip").exists()
+    assert command(home, "onboard", tmp_path / "a.yaml").exit_code == 0, "asked for again by name"
 
 
 def test_new_manifest_is_prefilled_by_the_pre_scan(used: FactoryHome, tmp_path: Path) -> None:
@@ -326,8 +323,7 @@ def test_delete_asks_for_the_version_of_a_name_that_has_several(named: FactoryHo
     "name", ["河流", "burn-scars", "Burn Scars", "Fore\u0302t", f"{slug('森林')}@00000001"]
 )
 def test_delete_takes_exact_names_and_keys(named: FactoryHome, name: str) -> None:
-    with environment():
-        deleted = command(named, "delete", "--yes", name)
+    deleted = command(named, "delete", "--yes", name)
     assert deleted.exit_code == 0, deleted.exception
     assert len(command(named, "datasets").stdout.splitlines()) == 4
 
@@ -421,17 +417,16 @@ def test_the_categories_of_an_archive_are_read_from_its_masks(tmp_path: Path) ->
     zip_of(tmp_path / "lakes.zip", files)
     home = FactoryHome(tmp_path / "home")
     options = ("--purpose", "segmentation", "--data-suffix", "_merged.tif", "--label-suffix", "_mask.tif")
-    with environment():
-        done = command(
-            home,
-            "onboard",
-            tmp_path / "lakes.zip",
-            *options,
-            "--category",
-            "1=Water",
-            "--label-nodata",
-            "255",
-        )
+    done = command(
+        home,
+        "onboard",
+        tmp_path / "lakes.zip",
+        *options,
+        "--category",
+        "1=Water",
+        "--label-nodata",
+        "255",
+    )
     assert done.exit_code == 0, done.output
     assert re.search(r"Label +1 Water", done.output)
     assert re.search(r"Label +7 Class 7", done.output)

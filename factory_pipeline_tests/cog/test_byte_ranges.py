@@ -10,6 +10,8 @@ import pytest
 from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy, SourceError
 from factory_pipeline_tests.cog.content_server import CONTENT, ContentHandler, serving
 
+pytestmark = pytest.mark.integration
+
 HASTY = RetryPolicy(retries=2, pause=0.01, stall=2)
 
 

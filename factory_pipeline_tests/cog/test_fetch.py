@@ -15,6 +15,8 @@ from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, layout_of, random_values, write_raster
 from factory_pipeline_tests.cog.sample_reads import sample_reads
 
+pytestmark = pytest.mark.integration
+
 HASTY = RetryPolicy(retries=8, pause=0.01, stall=0.4)
 ONCE = RetryPolicy(retries=1, pause=0.01, stall=0.4)
 HEADER = 32768

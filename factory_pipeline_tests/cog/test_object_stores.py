@@ -21,6 +21,8 @@ from factory_pipeline_tests.cog.object_stores import (
     s3_store,
 )
 
+pytestmark = pytest.mark.integration
+
 HASTY = RetryPolicy(retries=2, pause=0.01, stall=5)
 
 

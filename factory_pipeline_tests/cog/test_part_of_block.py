@@ -34,6 +34,7 @@ def write(folder: Path, values: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("row", [0, 200, 300])
 def test_the_end_of_a_block_stays_where_it_is(tmp_path: Path, row: int) -> None:
     values = noise()
@@ -47,6 +48,7 @@ def test_the_end_of_a_block_stays_where_it_is(tmp_path: Path, row: int) -> None:
     assert sent - HEADER < 1.15 * int(layout.byte_counts[0]) * (row + 32) / BLOCK
 
 
+@pytest.mark.integration
 def test_a_block_that_is_needed_to_its_end_is_fetched_whole(tmp_path: Path) -> None:
     values = noise()
     layout, _ = layout_of(str(write(tmp_path, values)))
@@ -60,6 +62,7 @@ def test_a_block_that_is_needed_to_its_end_is_fetched_whole(tmp_path: Path) -> N
     assert sent - HEADER < int(layout.byte_counts[0]) * (1 + 1.15 * 20 / BLOCK) + 2000
 
 
+@pytest.mark.integration
 def test_first_rows_that_take_more_than_their_share_are_fetched_once_more(tmp_path: Path) -> None:
     values = noise()
     values[60:BLOCK] = 7

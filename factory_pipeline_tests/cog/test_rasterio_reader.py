@@ -425,6 +425,7 @@ def hasty(**options: Any) -> RasterioReader:
     return RasterioReader(sign=lambda href: f"{href}?sig=SECRET", options=quick | options)
 
 
+@pytest.mark.integration
 def test_a_remote_asset_is_signed_and_read(archive, product):
     got = read_one(hasty(), archive.url("ok.tif"), PRODUCT.window(440, 440, 32, 32), Resampling.NEAREST)
     np.testing.assert_array_equal(got.values, product[10][1][440:472, 440:472])
@@ -432,6 +433,7 @@ def test_a_remote_asset_is_signed_and_read(archive, product):
     assert set(asked) == {"/ok.tif?sig=SECRET"}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "passing"),
     [("404", False), ("403", False), ("410", False), ("429", True), ("503", True), ("broken-off", True)],
@@ -457,6 +459,7 @@ def test_a_server_that_is_not_there_may_come_back():
     )
 
 
+@pytest.mark.integration
 def test_a_server_that_was_away_is_asked_again_by_a_later_read(archive):
     archive.away["later"] = 20
     read = WindowRead((archive.url("later.tif"),), PRODUCT.window(0, 0, 32, 32))

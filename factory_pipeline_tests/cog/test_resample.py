@@ -72,6 +72,7 @@ def test_windows_equal_the_products_of_weights_and_pixels(
         assert has.all() or with_holes
 
 
+@pytest.mark.integration
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores to see a second thread at work")
 def test_resampling_large_windows_uses_no_thread_but_its_own():
     done = subprocess.run(

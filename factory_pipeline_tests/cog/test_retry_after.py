@@ -19,6 +19,8 @@ from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.cog.content_server import CONTENT, ContentHandler, serving
 from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, random_values, write_raster
 
+pytestmark = pytest.mark.integration
+
 HASTY = RetryPolicy(retries=4, pause=0.01, stall=2)
 UNDERWAY = 0.25
 """Seconds in which what was sent before a server's answer may still arrive."""

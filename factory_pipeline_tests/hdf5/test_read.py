@@ -60,6 +60,7 @@ def test_a_transform_makes_the_sample(written: Path) -> None:
         assert dataset[3] == float(file["data/CopDEM"][3, 0].mean())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_the_same(written: Path, method: str) -> None:
     dataset = FusedDataset(written, transform=_mean_altitude)

@@ -167,6 +167,7 @@ def test_nulls_are_refused(samples: Samples) -> None:
         replace(samples, table=samples.table.with_columns(baseline=pl.lit(None, pl.String)))
 
 
+@pytest.mark.integration
 def test_another_process_writes_the_same_bytes(written: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.h5"
     process = multiprocessing.get_context("spawn").Process(

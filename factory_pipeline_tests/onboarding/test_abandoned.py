@@ -71,6 +71,7 @@ def onboard_and_hang(manifest: Path, home: FactoryHome, hangs: Path) -> None:
     onboard(manifest, home)
 
 
+@pytest.mark.integration
 def test_a_killed_command_is_taken_up_by_the_sensor_and_by_the_command(kept: Bench, tmp_path: Path) -> None:
     zip_of(tmp_path / "a.zip", pairs(4))
     manifest = tmp_path / "a.yaml"

@@ -41,6 +41,7 @@ NO_LABEL = -1
 needs_real_data = pytest.mark.skipif(REALDATA is None, reason="FACTORY_REALDATA names no folder of real data")
 
 
+@pytest.mark.integration
 @needs_real_data
 def test_sen1floods11(tmp_path: Path) -> None:
     files = {path.name: path.read_bytes() for path in FOLDER.glob("*.tif")}

@@ -16,6 +16,8 @@ from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import Bench, bytes_below
 from factory_pipeline_tests.onboarding.uploads import geotiff
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:

@@ -32,7 +32,6 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.datasets.exports.test_terratorch import found
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff
@@ -162,7 +161,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     """An upload whose own labels are left out, annotated by a COCO file, a GeoJSON file and masks."""
     folder = tmp_path_factory.mktemp("formats")
     home = FactoryHome(folder / "home")
-    with environment(), dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         bands = [
             {"index": place, "band_name": name, "RGB_band": name[0].upper()}

@@ -22,7 +22,6 @@ from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.errors import ArgumentError, DownloadError, FactoryError
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.datasets.augment.requests import RANGES, SWITCHES
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask
@@ -169,7 +168,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
         values = np.random.default_rng(number).integers(1, 9000, (3, 64, 64)).astype(np.uint16)
         files[f"{number}_merged.tif"] = geotiff(values, ("red", "green", "blue"))
         files[f"{number}_mask.tif"] = geotiff(np.resize(np.array([0, 1], np.uint8), (1, 64, 64)))
-    with environment(), dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         keys = [bench.onboard("tiles", files), bench.onboard("others", others())]
         with closing(bench.factory.registry()) as registry:

@@ -26,7 +26,7 @@ from factory_pipeline.orchestration.run_progress import RunProgress
 from factory_pipeline.runs.instance import open_instance, prepare_home
 from factory_pipeline.sdk.local import LocalBackend
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline_tests.builds.builds import environment, factory
+from factory_pipeline_tests.builds.builds import factory
 from factory_pipeline_tests.onboarding.factory import Bench
 
 SPLIT = {"train": 60, "test": 20, "validation": 20}
@@ -39,7 +39,7 @@ AUGMENTATIONS = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
     """A home with one collection, `tiles`: 10 images with masks of Land and Water."""
     home = FactoryHome(tmp_path_factory.mktemp("sdk") / "home")
-    with environment(), dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         key = bench.onboard("tiles")
         with closing(bench.factory.registry()) as registry:

@@ -14,7 +14,6 @@ from factory_pipeline.datalake.ingest.annotate import add_annotations
 from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.datasets.augment.requests import EXAMPLE
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, pairs
@@ -35,7 +34,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Datas
     """A client, and the id of a collection; a box around a balloon is drawn on every second image."""
     folder = tmp_path_factory.mktemp("examples")
     home = FactoryHome(folder / "home")
-    with environment(), dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         key = bench.onboard("party", photos(), data_sources=SOURCES)
         with closing(bench.factory.registry()) as registry:

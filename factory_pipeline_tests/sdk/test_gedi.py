@@ -1,6 +1,5 @@
 """A GEDI build as a collection: a version by biomass, date and place, for regression and for land cover."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from factory_pipeline.hdf5.schema import WORLDCOVER_CLASSES
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.datasets.exports.test_terratorch import found
 from factory_pipeline_tests.hdf5.factories import made_samples
 
@@ -52,14 +50,13 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     home = FactoryHome(tmp_path_factory.mktemp("gedi") / "home")
     path = home.default_output / "train_dataset.h5"
     write_dataset(path, made_samples(24, "train-0", 1, SMALL), SMALL, "train")
-    with environment():
-        with closing(FactoryResource(home=str(home.root)).registry()) as registry:
-            collection = collect_build(registry, home, [path])
-        yield Built(DatasetClient(home=home.root, on_progress=lambda *_: None), collection.id, path)
+    with closing(FactoryResource(home=str(home.root)).registry()) as registry:
+        collection = collect_build(registry, home, [path])
+    return Built(DatasetClient(home=home.root, on_progress=lambda *_: None), collection.id, path)
 
 
 def test_biomass_is_learnt_from_what_was_measured(built: Built, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from factory_pipeline.runs.instance import prepare_home
 from factory_pipeline.sdk.graphql import web_address
 from factory_pipeline.sdk.remote import seen_from_here
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline_tests.builds.builds import FACTORY, environment
+from factory_pipeline_tests.builds.builds import FACTORY
 from factory_pipeline_tests.onboarding.factory import Bench
 
 SPLIT = {"train": 60, "test": 20, "validation": 20}
@@ -31,7 +31,7 @@ SECONDS_TO_START = 120
 def home(tmp_path_factory: pytest.TempPathFactory) -> FactoryHome:
     """A home with one collection, `tiles`."""
     home = FactoryHome(tmp_path_factory.mktemp("remote") / "home")
-    with environment(), dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         prepare_home(home)
         bench = Bench(home, instance)
         key = bench.onboard("tiles")

@@ -160,6 +160,7 @@ def test_address_of_a_known_provider_is_that_provider(url: str, provider: object
     assert open_catalog(url).provider is provider
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["folder", "api"])
 def test_earth_searchs_keys_in_a_folder_and_behind_an_api(tmp_path: Path, item: Item, kind: str) -> None:
     write_catalog(tmp_path, [as_earth_search(item)])

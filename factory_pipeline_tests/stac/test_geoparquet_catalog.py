@@ -85,6 +85,7 @@ def static(root: Path) -> Catalog:
 # The same as from the other sources
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("place", [("2020-06-10", 50.9, 2.5), ("2020-06-05", 60.5, 179.9)])
 def test_same_products(
     root: Path, static: Catalog, snapshots: Catalog, place: tuple[str, float, float]
@@ -250,6 +251,7 @@ def provider_of(root: Path, url: str) -> Provider:
     return open_catalog(str(root / "own.yaml")).provider
 
 
+@pytest.mark.integration
 def test_snapshot_by_url_and_by_path_in_a_provider_file(root: Path) -> None:
     with SampleServer(root) as server:
         catalog = Catalog(provider_of(root, server.url))
@@ -262,12 +264,14 @@ def test_snapshot_by_url_and_by_path_in_a_provider_file(root: Path) -> None:
             catalog.search("copdem", EVERYWHERE)
 
 
+@pytest.mark.integration
 def test_store_that_is_busy_is_asked_again(root: Path) -> None:
     with SampleServer(root, faults=[Faults(path="/stac/*", status=503, times=2)]) as server:
         snapshot = Snapshot.open(f"{server.url}/stac/snapshots/2024/cop-dem-glo-30.parquet")
         assert len(snapshot.search("cop-dem-glo-30", EVERYWHERE)) == 5
 
 
+@pytest.mark.integration
 def test_store_that_refuses(root: Path) -> None:
     with SampleServer(root, faults=[Faults(path="/stac/*", status=403)]) as server:
         address = f"{server.url}/stac/snapshots/2024/sentinel-2-l2a.parquet"

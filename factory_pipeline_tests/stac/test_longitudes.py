@@ -74,6 +74,7 @@ def test_every_footprint_is_served_whatever_its_neighbours(
         assert choices.frame["shot_number"].to_list() == list(range(len(places)))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("longitude", [179.5, -179.5])
 def test_an_api_that_compares_longitudes_as_they_are_written(
     tmp_path: Path, longitude: float, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,8 @@ from factory_pipeline.synthetic import stac_api
 from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.stac.small_stac import sentinel2_item, write_catalog
 
+pytestmark = pytest.mark.integration
+
 GRID = Grid(32631, 399_960, 5_700_000, 10, 10, 10_980, 10_980)
 """1.5 to 3.1 degrees east, 50.4 to 51.4 degrees north."""
 EAST_END = Grid(32660, 600_000, 6_800_040, 10, 10, 10_980, 10_980)

@@ -19,6 +19,8 @@ from factory_pipeline.synthetic.files import UnsatisfiableRangeError, byte_range
 from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.stac.small_stac import copdem_item, sentinel2_item, worldcover_item, write_catalog
 
+pytestmark = pytest.mark.integration
+
 GRID = Grid(32631, 300_000, 5_700_000, 10, 10, 10_980, 10_980)
 CONTENT = bytes(range(256)) * 16
 CLOUD_COVER = {"S2_A": 5.0, "S2_B": 25.0, "S2_C": 40.0, "S2_D": 24.9}

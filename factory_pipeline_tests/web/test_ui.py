@@ -12,6 +12,8 @@ from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.ui import WebUi, WebUiError
 from factory_pipeline_tests.builds.builds import factory
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def taken() -> Iterator[int]:

@@ -15,6 +15,8 @@ from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline_tests.builds.gedi.conftest import S3Server
 from factory_pipeline_tests.builds.gedi.factories import NAME_2020, beam, write_granule
 
+pytestmark = pytest.mark.integration
+
 PREFIX = "s3://granules/l4a/"
 
 

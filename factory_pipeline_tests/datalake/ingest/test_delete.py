@@ -14,7 +14,6 @@ from factory_pipeline.errors import RegistryError
 from factory_pipeline.runs.onboarding import remove
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.datalake.ingest.conftest import Onboarded
 from factory_pipeline_tests.datalake.ingest.factories import collection_of, picture, tables_in
 from factory_pipeline_tests.datalake.registry.factories import ready_dataset
@@ -61,7 +60,7 @@ def test_a_collection_of_a_version_is_kept_and_the_version_named(
 def test_an_upload_is_deleted_with_its_collection_but_not_while_a_version_has_its_images(
     home: FactoryHome,
 ) -> None:
-    with dg.DagsterInstance.ephemeral() as instance, environment():
+    with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         key, other = bench.onboard("rivers", pairs(4)), bench.onboard("lakes", pairs(5))
         with closing(bench.factory.registry()) as registry:

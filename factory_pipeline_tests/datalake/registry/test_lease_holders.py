@@ -9,6 +9,8 @@ import pytest
 from factory_pipeline.datalake.registry import lease_holders
 from factory_pipeline.datalake.registry.lease_holders import is_known_dead, shown, this_process
 
+pytestmark = pytest.mark.integration
+
 
 def test_this_process_is_alive_and_shown_by_host_and_id() -> None:
     assert not is_known_dead(this_process())

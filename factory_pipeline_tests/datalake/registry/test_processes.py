@@ -29,6 +29,8 @@ from factory_pipeline_tests.datalake.registry.factories import (
     wait_for,
 )
 
+pytestmark = pytest.mark.integration
+
 PROCESSES = 3
 ROUNDS = 5
 READS = 20

@@ -28,6 +28,8 @@ from factory_pipeline.errors import DownloadError
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.server import pages_app
 
+pytestmark = pytest.mark.integration
+
 CONTENT = {
     "labels.json": b'{"images": []}',
     "data/a.tif": bytes(range(256)) * 9000,

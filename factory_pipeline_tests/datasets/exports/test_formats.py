@@ -32,6 +32,7 @@ def test_slugs_are_different_and_can_name_folders_and_addresses() -> None:
     assert all(slug.replace("-", "").isalnum() and slug == slug.lower() for slug in slugs)
 
 
+@pytest.mark.integration
 def test_naming_a_format_imports_no_raster_library() -> None:
     code = (
         "import sys; from factory_pipeline.datasets.exports.formats import format_named;"

@@ -40,7 +40,9 @@ from factory_pipeline_tests.datasets.versions.factories import (
 
 FLIPS = {"IMAGE_LEVEL": [{"id": "FLIP_IMAGE", "properties": [{"id": "FLIP_VERTICAL", "values": [True]}]}]}
 
-on_both = pytest.mark.parametrize("where", ["sqlite", "postgresql"], indirect=True)
+on_both = pytest.mark.parametrize(
+    "where", ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)], indirect=True
+)
 
 
 def test_a_version_of_a_collection_has_its_items_with_the_labels_that_were_asked_for(lake: MadeLake) -> None:
@@ -515,6 +517,7 @@ def _update(home: Path, where: str, source_id: str) -> str:
     return create_version(Registry.open(where), FactoryHome(home), asked).number
 
 
+@pytest.mark.integration
 @on_both
 def test_updates_in_several_processes_at_once_all_succeed(lake: MadeLake, where: str) -> None:
     collection = lake.add("fair", {"a": 1})
@@ -533,6 +536,7 @@ def _killed_while_writing(home: Path, where: str) -> None:
     create_version(Registry.open(where), FactoryHome(home), request())
 
 
+@pytest.mark.integration
 @on_both
 def test_what_a_killed_writer_left_is_swept_once_its_lease_has_run_out(lake: MadeLake, where: str) -> None:
     collection = lake.add("fair", {"a": 1})

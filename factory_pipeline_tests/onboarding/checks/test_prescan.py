@@ -34,6 +34,8 @@ from factory_pipeline_tests.onboarding.uploads import (
     zip_of,
 )
 
+pytestmark = pytest.mark.integration
+
 SUFFIXES = (("_merged.tif",), "_mask.tif")
 
 

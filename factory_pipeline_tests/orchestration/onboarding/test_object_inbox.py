@@ -21,7 +21,6 @@ from factory_pipeline.onboarding.manifest.location import beside
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.orchestration.onboarding import sensors as automation
 from factory_pipeline.runs.onboarding import onboard
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench, bytes_below, requested
 from factory_pipeline_tests.onboarding.stores import SECRET, put, store
 from factory_pipeline_tests.onboarding.uploads import pairs, tar_of, zip_of
@@ -181,8 +180,7 @@ def test_archives_in_a_store_are_read_in_parts(folder: str, tmp_path: Path) -> N
 def test_a_tar_in_a_store_is_onboarded_by_command(folder: str, bench: Bench, tmp_path: Path) -> None:
     put(f"{folder}/archives/a.tar.gz", tar_of(tmp_path / "a.tar.gz", pairs(5)).read_bytes())
     put(f"{folder}/manifests/a.yaml", manifest("a", dataset_url="../archives/a.tar.gz"))
-    with environment():
-        upload = onboard(f"{folder}/manifests/a.yaml", bench.home)
+    upload = onboard(f"{folder}/manifests/a.yaml", bench.home)
     assert upload.status is UploadStatus.SUCCEEDED
 
 

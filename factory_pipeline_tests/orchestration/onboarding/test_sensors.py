@@ -16,7 +16,6 @@ from factory_pipeline.orchestration.onboarding import sensors as automation
 from factory_pipeline.orchestration.run_status import BATCH_TAG
 from factory_pipeline.runs.onboarding import remove
 from factory_pipeline_tests.archives.servers import host, trickle
-from factory_pipeline_tests.builds.builds import environment
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench, requested
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 
@@ -156,8 +155,7 @@ def test_a_host_that_never_answers_holds_up_no_other_upload(
 
 def test_a_deleted_upload_is_not_brought_back_by_its_manifest(bench: Bench) -> None:
     key = bench.onboard("rivers", pairs(4))
-    with environment():
-        remove(key, bench.home)
+    remove(key, bench.home)
     assert not requested(bench.tick(bench.tick(None).cursor))
     assert not bench.uploads()
     assert not bench.home.datasets.exists() or not list(bench.home.datasets.iterdir())
