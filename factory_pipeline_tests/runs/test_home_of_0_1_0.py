@@ -47,7 +47,7 @@ def test_its_datasets_versions_and_exports_are_read(home: FactoryHome, tmp_path:
     assert dataset.name == "Water tiles"
     (version,) = dataset.versions
     folder = client.download_dataset(version.id, "RAW", tmp_path / "raw")
-    assert len(list(folder.rglob("*.tif"))) == 4
+    assert len(list((folder / "data").glob("*.tif"))) == 4
     fused = FusedDataset(home.default_output / "train_dataset.h5")
     assert fused[0]["Sentinel-2 L2A"].shape == (12, 32, 32)
     listed = CliRunner().invoke(cli, ["datasets"], env={"FACTORY_HOME": str(home.root)})
