@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_pipeline.stac import api_client
+from factory_pipeline import web_retries
 from factory_pipeline_tests.synthetic.small import SMALL_PLAN
 
 HERE = Path(__file__).parent
@@ -141,9 +141,9 @@ def clean_process() -> Iterator[None]:
     What session and module fixtures set stays. Filters of warnings are restored by pytest itself.
     """
     environment, folder = dict(os.environ), Path.cwd()
-    api_client._given_up.clear()
+    web_retries._given_up.clear()
     yield
-    api_client._given_up.clear()
+    web_retries._given_up.clear()
     os.chdir(folder)
     for name in os.environ.keys() - environment.keys() - {"PYTEST_CURRENT_TEST"}:
         del os.environ[name]
