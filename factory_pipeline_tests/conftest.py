@@ -69,7 +69,7 @@ def _is_integration(path: Path) -> bool:
 def pytest_runtest_makereport() -> Iterator[None]:
     """Fail a test that skips itself though FACTORY_REQUIRE_SYSTEM=1 says that nothing is missing."""
     report = yield
-    _refuse_skip(report)
+    refuse_skip(report)
     return report
 
 
@@ -77,11 +77,12 @@ def pytest_runtest_makereport() -> Iterator[None]:
 def pytest_make_collect_report() -> Iterator[None]:
     """The same for a module that skips itself while it is imported."""
     report = yield
-    _refuse_skip(report)
+    refuse_skip(report)
     return report
 
 
-def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip for a reason that is not allowed into a failure."""
     if os.environ.get("FACTORY_REQUIRE_SYSTEM") != "1" or not report.skipped or hasattr(report, "wasxfail"):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -109,18 +110,18 @@ class _Guard:
             pytest.fail(f"{self.test} is not marked `integration` but starts something: {what}")
 
 
-_guard = _Guard()
-sys.addaudithook(lambda event, _: _guard.refuse(event) if event in STARTS else None)
+guard = _Guard()
+sys.addaudithook(lambda event, _: guard.refuse(event) if event in STARTS else None)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Guard each test of `make test-fast` from the setup of its fixtures on until they are taken down."""
-    _guard.test = item.nodeid if item.config.getoption("markexpr") == UNIT_TESTS else None
+    guard.test = item.nodeid if item.config.getoption("markexpr") == UNIT_TESTS else None
     start = multiprocessing.process.BaseProcess.start
 
     def guarded(process: multiprocessing.process.BaseProcess) -> None:
-        _guard.refuse("multiprocessing")
+        guard.refuse("multiprocessing")
         start(process)
 
     multiprocessing.process.BaseProcess.start = guarded
@@ -128,7 +129,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         multiprocessing.process.BaseProcess.start = start
-        _guard.test = None
+        guard.test = None
 
 
 # No test sees what another one left
