@@ -23,6 +23,7 @@ INTEGRATION_PATHS = (
     "sdk",
     "test_docs.py",
     "test_examples.py",
+    "test_extras.py",
     "test_packaging.py",
 )
 """Folders and files all of whose tests are integration tests; `make test-fast` does not even import them."""
