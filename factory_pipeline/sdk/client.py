@@ -407,7 +407,7 @@ class DatasetClient:
             RemoteError: the web server can't be reached, or it answers with an error.
 
         Example:
-            [collection.name for collection in client.collections()]
+            [collection.name for collection in client.list_collections()]
         """
         return [CollectionSummary.model_validate(one) for one in self._factory.handle("collections")]
 
@@ -509,7 +509,7 @@ class DatasetClient:
             `RAW`, `YOLO Darknet`, `Semantic Segmentation`, `COCO`, `TerraTorch`, `Croissant` and `HDF5`.
 
         Example:
-            DatasetClient.export_types()
+            DatasetClient.list_export_types()
         """
         return tuple(FORMATS)
 

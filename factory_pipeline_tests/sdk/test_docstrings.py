@@ -8,7 +8,9 @@ import pytest
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.sdk.client import DatasetClient
 
-CALLS = [name for name in vars(DatasetClient) if not name.startswith("_")]
+ALIASES = ("collections", "export_types")
+"""The names of 0.1, which refer to the call that they stand for."""
+CALLS = [name for name in vars(DatasetClient) if not name.startswith("_") and name not in ALIASES]
 SECTION = re.compile(r"^(Args|Returns|Raises|Example):\n((?:[ ]{4}.*\n?|\n)+)", re.MULTILINE)
 
 
@@ -44,4 +46,9 @@ def test_each_call_has_an_example_and_says_what_it_returns(call: str) -> None:
 
 
 def test_the_formats_are_documented() -> None:
-    assert re.findall(r"`(.+?)`", sections("export_types")["Returns"]) == list(FORMATS)
+    assert re.findall(r"`(.+?)`", sections("list_export_types")["Returns"]) == list(FORMATS)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_refers_to_the_call_that_it_stands_for(alias: str) -> None:
+    assert f"`list_{alias}`" in (inspect.getdoc(getattr(DatasetClient, alias)) or "")
