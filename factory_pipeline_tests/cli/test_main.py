@@ -53,6 +53,7 @@ def test_version(option: str) -> None:
     assert CliRunner().invoke(cli, [option]).output.startswith("factory, version ")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_names_the_command_that_the_shell_calls(shell: str) -> None:
     printed = CliRunner().invoke(cli, ["completion", shell])
@@ -140,6 +141,7 @@ def test_a_home_that_is_a_file_is_one_sentence(
     assert error_of(arguments, capsys).startswith(f"Error: The factory home {home} is not a folder; ")
 
 
+@pytest.mark.integration
 def test_a_home_that_cannot_be_made_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
