@@ -44,7 +44,6 @@ def verified(lake: MadeLake, version: Version) -> VerificationReport:
     return verify_version(lake.registry, lake.home, version.id)
 
 
-@pytest.mark.integration
 def test_a_whole_version_and_its_exports_agree(lake: MadeLake, version: Version) -> None:
     report = verified(lake, version)
     assert report.passed, str(report)
@@ -96,7 +95,6 @@ def test_a_listing_of_another_export_is_no_listing_of_this_one(lake: MadeLake, v
     assert "was changed after the export was written" in differences(verified(lake, version))
 
 
-@pytest.mark.integration
 def test_downloads_are_verified_with_and_without_media(
     lake: MadeLake, version: Version, tmp_path: Path
 ) -> None:
