@@ -16,7 +16,7 @@ CHOSEN_ELSEWHERE = {
     ("archives/extract.py", "code"),  # an argument of broken_as_error
     ("archives/safe_names.py", "code"),  # an argument of _refused
     ("onboarding/checks/pairing.py", "codes.get(check.name, 'CHECK_FAILED')"),
-    ("onboarding/inbox.py", "NO_MANIFEST"),
+    ("onboarding/list_inbox.py", "NO_MANIFEST"),
     ("runs/onboarding.py", "upload.code or 'CHECK_FAILED'"),
 }
 """Codes that are no literals where the refusal is made: file and expression."""

@@ -50,7 +50,7 @@ def test_a_whole_version_and_its_exports_agree(lake: MadeLake, version: Version)
     assert [result.name for result in report.results] == [
         "manifest.parquet (2 items)",
         "images and labels (3 rasters)",
-        "RAW export of Balloons 1.0.0 (4 files)",
+        "RAW export of Balloons 1.0.0 (5 files)",
     ]
     assert verify_version(lake.registry, lake.home, "Balloons@1.0.0").results == report.results
     assert verify_export(lake.home.version(version.id).export("raw")).passed
@@ -102,7 +102,7 @@ def test_downloads_are_verified_with_and_without_media(
     target = download(source, tmp_path / "out", media=False)
     report = verify_export(target)
     assert report.passed
-    assert report.results[0].name.endswith("(2 files, downloaded without media)")
+    assert report.results[0].name.endswith("(3 files, downloaded without media)")
     download(source, target)
     assert verify_export(target).passed
     (target / "data" / "one.tif").unlink()
