@@ -14,6 +14,7 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
 from factory_pipeline.datalake.registry.records import Upload
 from factory_pipeline.definitions import defs
+from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
 from factory_pipeline.orchestration.onboarding.sensors import new_uploads
 from factory_pipeline.orchestration.partitions import DATASETS
 from factory_pipeline.orchestration.resources import FactoryResource
@@ -67,12 +68,14 @@ class Bench:
 
     def run(self, key: str) -> dg.ExecuteInProcessResult:
         """Run the job of one upload."""
-        return defs.resolve_job_def("onboard_dataset").execute_in_process(
+        result = defs.resolve_job_def("onboard_dataset").execute_in_process(
             instance=self.instance,
             partition_key=key,
             run_config={"resources": {"factory": {"config": {"home": str(self.home.root)}}}},
             raise_on_error=False,
         )
+        release_run_lock(self.home, result.run_id)
+        return result
 
     def onboard(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> str:
         """Drop, take in and run an upload, which must succeed; gives its key."""
