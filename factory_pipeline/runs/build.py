@@ -112,10 +112,10 @@ def check_settings(settings: BuildSettings) -> None:
             can't be written, or the recipe has splits that can't be onboarded though they are to be.
     """
     open_catalog(settings.catalog)
-    if settings.splits_from_granules:
-        list_granules(settings.granules)
     if settings.onboard:
         upload_splits(settings.recipe)
+    if settings.splits_from_granules:
+        list_granules(settings.granules)
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
         write_text(settings.output / ".writable", "")
