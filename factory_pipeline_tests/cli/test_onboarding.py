@@ -33,7 +33,10 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> FactoryHome:
-    """A home in which one upload was onboarded by command and another failed."""
+    """A home in which one upload was onboarded by command, one failed, and one failed on arrival.
+
+    Tests must not add to it.
+    """
     folder = tmp_path_factory.mktemp("used")
     home = FactoryHome(folder / "home")
     zip_of(folder / "rivers.zip", pairs(6))
@@ -48,6 +51,9 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> FactoryHome:
     failed = command(home, "onboard", folder / "broken.yaml")
     assert isinstance(failed.exception, OnboardingError)
     assert failed.exception.code == "UNPAIRED"
+    # Nothing but the registry knows of this one.
+    (folder / "unreadable.yaml").write_text("purpose: [<script>")
+    assert command(home, "onboard", folder / "unreadable.yaml").exit_code
     return home
 
 
@@ -58,7 +64,8 @@ def command(home: FactoryHome, *arguments: str | Path, answers: str = "") -> Res
 
 
 def test_datasets_lists_every_upload_with_status_and_reason(used: FactoryHome) -> None:
-    good, bad = sorted(command(used, "datasets").stdout.splitlines(), reverse=True)
+    unreadable, good, bad = sorted(command(used, "datasets").stdout.splitlines(), reverse=True)
+    assert "[MANIFEST_INVALID]" in unreadable
     assert good.startswith("rivers@")
     assert "Succeeded" in good
     assert "Failed" in bad
@@ -225,9 +232,6 @@ def test_finetune_says_how_to_install_terratorch_or_runs_it(
 def test_pages_are_served_and_nothing_else(used: FactoryHome) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    # One that failed on arrival: nothing but the registry knows of it.
-    (used.root.parent / "unreadable.yaml").write_text("purpose: [<script>")
-    assert command(used, "onboard", used.root.parent / "unreadable.yaml").exit_code
     arguments = ["-m", "factory_pipeline.web.server", used.root, "--port", port, "--parent", os.getpid()]
     server = subprocess.Popen([sys.executable, *map(str, arguments)])
     base = f"http://127.0.0.1:{port}"
