@@ -72,7 +72,7 @@ def test_private_raster_without_credentials_is_told_as_such(store: Store, raster
     with store.environment(with_credentials=False):
         answers = read(address)
     reason = f"{address} can't be read: its server does not let us read it."
-    assert answers == [ReadFailure(address, reason, passing=False)] * 4
+    assert answers == [ReadFailure(address, reason, passing=False, refused=True)] * 4
 
 
 @pytest.mark.parametrize("store", ["az", "gs"], indirect=True)
@@ -83,7 +83,7 @@ def test_wrong_key_is_refused_and_not_shown(store: Store, raster: Path) -> None:
     with other.environment(with_credentials=True):
         answers = read(address)
     reason = f"{address} can't be read: its server does not let us read it."
-    assert answers == [ReadFailure(address, reason, passing=False)] * 4
+    assert answers == [ReadFailure(address, reason, passing=False, refused=True)] * 4
 
 
 def test_names_may_hold_what_means_something_in_other_addresses(
