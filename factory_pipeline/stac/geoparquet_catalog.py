@@ -183,6 +183,9 @@ def _overlaps(box: Box) -> pl.Expr:
     # GeoJSON (RFC 7946, 5.2): a bbox across the antimeridian has its west end east of its east end.
     across = corner("xmin") > corner("xmax")
     in_longitude = across & ((corner("xmin") <= east) | (corner("xmax") >= west))
+    # An outline of -179..179 is one that crosses the antimeridian too (see `longitudes`).
+    wide = corner("xmax") - corner("xmin") > 180
+    in_longitude |= wide & ((corner("xmin") >= west) | (corner("xmax") <= east))
     for turn in (-360, 0, 360):  # catalogs in use also count on beyond 180 degrees, either way
         in_longitude |= (corner("xmin") <= east + turn) & (corner("xmax") >= west + turn)
     return in_latitude & in_longitude

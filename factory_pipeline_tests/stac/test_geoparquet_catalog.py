@@ -138,6 +138,8 @@ days = st.integers(0, 800).map(lambda number: parse_time("2019-12-30T10:00:00Z")
     cloud_cover=st.none() | st.sampled_from([1.0, 20.0, 20.5]),
 )
 @example("sentinel2", [-180.0, 180.0], [-90.0, 90.0], None, 20.0)
+@example("sentinel2", [-180.0, -180.0], [-180.0, 60.0], None, None)
+@example("sentinel2", [180.0, 180.0], [-180.0, 60.0], None, None)
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_any_query_finds_the_same(
     static: Catalog,
