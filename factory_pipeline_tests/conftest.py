@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from factory_pipeline import web_retries
@@ -38,8 +39,11 @@ MAY_SKIP = (
 """Reasons to skip a test that hold also where FACTORY_REQUIRE_SYSTEM=1 says that everything is installed."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Forget the home and the registry that a developer works with: no test may touch them."""
+    hypothesis.settings.register_profile("unit tests", max_examples=15)
+    if config.getoption("markexpr") == UNIT_TESTS:
+        hypothesis.settings.load_profile("unit tests")
     for name in ("DAGSTER_HOME", "FACTORY_HOME", "FACTORY_REGISTRY"):
         os.environ.pop(name, None)
 

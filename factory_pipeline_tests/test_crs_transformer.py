@@ -26,6 +26,7 @@ def test_no_crs_is_told() -> None:
         crs_transformer(4326, "nowhere")
 
 
+@pytest.mark.integration
 def test_transformers_are_made_here_only() -> None:
     makers = {
         path.relative_to(PACKAGE).as_posix()

@@ -132,6 +132,7 @@ def test_a_comment_that_looks_like_the_end_of_a_larger_archive(tmp_path: Path) -
     assert (tmp_path / "out" / "a.tif").read_bytes() == b"one"
 
 
+@pytest.mark.integration
 def test_a_long_list_is_never_in_memory(tmp_path: Path) -> None:
     count = 20_000
     path = zip_of(tmp_path / "a.zip", {f"tile_{number:06d}.tif": b"" for number in range(count)})

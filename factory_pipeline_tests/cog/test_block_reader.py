@@ -73,6 +73,7 @@ windows = st.builds(
 )
 
 
+@pytest.mark.integration
 @settings(max_examples=30, deadline=None)
 @given(raster=rasters(), grids=st.lists(windows, min_size=1, max_size=4))
 def test_any_window_of_any_raster(
@@ -172,6 +173,7 @@ def test_outside_of_all_assets_there_is_no_data(tmp_path: Path) -> None:
     assert not answer.valid.any()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("nodata", [None, 0])
 @pytest.mark.parametrize("overlap", [0, 9])
 def test_tiles_on_one_pixel_grid_are_joined_before_resampling(

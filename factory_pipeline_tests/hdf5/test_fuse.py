@@ -41,6 +41,7 @@ def fuse(paths: Sequence[Path], expected: Sequence[int], **options) -> Path:
     return output
 
 
+@pytest.mark.integration
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cuts=st.lists(st.integers(0, 9), max_size=4))
 def test_any_division_into_batches_gives_the_bytes_of_one(

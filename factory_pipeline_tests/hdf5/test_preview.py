@@ -22,6 +22,8 @@ from factory_pipeline.hdf5.schema import SCL_CLASSES, WORLDCOVER_CLASSES, WORLDC
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline_tests.hdf5.factories import made_samples
 
+pytestmark = pytest.mark.integration
+
 
 def opened(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png)).convert("RGB")

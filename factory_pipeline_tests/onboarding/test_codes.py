@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import factory_pipeline
 from factory_pipeline.errors import ONBOARDING_CODES
 
@@ -22,6 +24,7 @@ CHOSEN_ELSEWHERE = {
 """Codes that are no literals where the refusal is made: file and expression."""
 
 
+@pytest.mark.integration
 def test_the_table_of_codes_is_whole_and_holds_no_other() -> None:
     given: set[str] = set()
     chosen = set()

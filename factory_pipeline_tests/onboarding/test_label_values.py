@@ -16,6 +16,7 @@ SUFFIXES = Suffixes(("_merged.tif",), "_mask.tif")
 FILES = {**pairs(3), "labels/tile_1_mask.tif": mask(3, 9, 255, nodata=255), "labels/x.txt": b"text"}
 
 
+@pytest.mark.integration
 def test_the_values_of_zips_and_tars(tmp_path: Path) -> None:
     archive = zip_of(tmp_path / "a.zip", FILES)
     policy = local(tmp_path)

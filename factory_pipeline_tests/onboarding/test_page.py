@@ -25,6 +25,8 @@ from factory_pipeline.splits.assign import random_split
 from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square, write_raster
 
+pytestmark = pytest.mark.integration
+
 UPDATED = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 CHROMIUM_ARGS = [

@@ -389,6 +389,7 @@ def test_the_leak_report_is_that_of_a_plain_search(
         assert reason == ("duplicate" if one[1] == other[1] else "overlap")
 
 
+@pytest.mark.integration
 def test_many_images_of_one_place_are_quick_to_split_and_to_check() -> None:
     """Taken one by one they would be 150 million pairs."""
     rows = [square(500_000 + 9000 * (n % 3), IN_PLACE, 100) for n in range(30_000)]
@@ -400,6 +401,7 @@ def test_many_images_of_one_place_are_quick_to_split_and_to_check() -> None:
     assert random.crossing.height == 30_000
 
 
+@pytest.mark.integration
 def test_the_leak_report_names_pairs_and_tells_what_chance_would_do() -> None:
     # A row of ten images, each over half of the next, and a copy of the first far away.
     rows = [square(500_000 + 50 * n, IN_PLACE, 100) | {"sha256": f"{n}"} for n in range(10)]

@@ -283,6 +283,7 @@ some_places = st.lists(
 )
 
 
+@pytest.mark.integration
 @settings(max_examples=60, deadline=None)
 @given(drawn=some_products, places=some_places, candidates=st.integers(1, 4), size=st.sampled_from([8, 32]))
 def test_join_follows_the_rule(drawn: list, places: list, candidates: int, size: int) -> None:

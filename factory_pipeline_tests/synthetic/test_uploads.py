@@ -13,6 +13,8 @@ from factory_pipeline.onboarding.checks.prescan import prescan
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.synthetic.uploads import CLASSES, UPLOADS, make_uploads
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:

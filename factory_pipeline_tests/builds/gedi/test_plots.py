@@ -11,6 +11,8 @@ from factory_pipeline.builds.gedi import plots
 from factory_pipeline.builds.gedi.plots import plot_distribution
 from factory_pipeline_tests.builds.gedi.factories import footprints, seconds
 
+pytestmark = pytest.mark.integration
+
 
 def year(shots: int) -> pl.DataFrame:
     """Footprints over the tropics and a leap year."""

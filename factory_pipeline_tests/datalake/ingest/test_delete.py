@@ -57,6 +57,7 @@ def test_a_collection_of_a_version_is_kept_and_the_version_named(
     assert resolve(collection.items_path, onboarded.home).exists()
 
 
+@pytest.mark.integration
 def test_an_upload_is_deleted_with_its_collection_but_not_while_a_version_has_its_images(
     home: FactoryHome,
 ) -> None:

@@ -31,6 +31,8 @@ from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline_tests.hdf5.factories import made_samples
 
+pytestmark = pytest.mark.integration
+
 SMALL = Recipe(name="Biomass of the North", window_size=8)
 
 

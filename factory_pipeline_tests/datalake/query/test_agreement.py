@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,6 +219,7 @@ QUERIES = st.recursive(
 )
 
 
+@pytest.mark.integration
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(range(TABLES)), QUERIES)
 def test_polars_finds_the_items_that_a_walk_over_the_rows_finds(table: int, query: dict[str, Any]) -> None:

@@ -192,6 +192,7 @@ class DatasetLife(RuleBasedStateMachine):
             self.names.pop(dataset_id, None)
 
 
+@pytest.mark.integration
 def test_any_sequence_of_operations_keeps_the_promises(where: str) -> None:
     class Here(DatasetLife):
         pass

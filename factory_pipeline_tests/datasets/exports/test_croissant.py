@@ -18,6 +18,8 @@ from factory_pipeline_tests.datasets.model.factories import (
     satellite_version,
 )
 
+pytestmark = pytest.mark.integration
+
 
 def exported(version: MadeVersion, folder: Path) -> dict[str, Any]:
     export_version(version, "Croissant", folder)

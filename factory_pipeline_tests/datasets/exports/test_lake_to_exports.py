@@ -34,6 +34,8 @@ from factory_pipeline_tests.datasets.versions.factories import (
     request,
 )
 
+pytestmark = pytest.mark.integration
+
 LEFT, RIGHT = [0, 0, 2, 0, 2, 2, 0, 2], [5, 3, 8, 3, 8, 5, 5, 5]
 CROWD = np.zeros((HEIGHT, WIDTH), bool)
 CROWD[1:3, 2:7] = True

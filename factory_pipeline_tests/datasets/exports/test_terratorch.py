@@ -21,6 +21,8 @@ from factory_pipeline_tests.datasets.model.factories import (
     satellite_version,
 )
 
+pytestmark = pytest.mark.integration
+
 PARTS = {"train": "train", "val": "validation", "test": "test"}
 
 

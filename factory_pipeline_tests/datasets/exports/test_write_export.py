@@ -53,6 +53,7 @@ def test_every_image_is_media_and_nothing_that_is_needed_to_understand_them(
     assert not any(file.media for file in listed.files if not file.path.endswith(".tif"))
 
 
+@pytest.mark.integration
 def test_two_exports_of_a_version_are_the_same_bytes(
     name: str, satellite: MadeVersion, tmp_path: Path
 ) -> None:
@@ -233,6 +234,7 @@ class Tidy(MadeVersion):
             urllib.parse.clear_cache()
 
 
+@pytest.mark.integration
 def test_memory_does_not_grow_with_the_number_of_samples(name: str, tmp_path: Path) -> None:
     peaks = []
     for number, samples in enumerate((5, 5, 50)):
