@@ -10,7 +10,7 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.received_upload import ReceivedUpload as ReceivedUpload
+from factory_pipeline.onboarding.received_upload import ReceivedUpload
 from factory_pipeline.orchestration.jobs import onboard_dataset
 from factory_pipeline.orchestration.onboarding.upload_batches import batch_request, onboard_batch
 from factory_pipeline.orchestration.resources import FactoryResource
