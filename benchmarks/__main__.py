@@ -5,7 +5,20 @@ import re
 import time
 from pathlib import Path
 
-from benchmarks import aggregation, extraction, growth, hdf5, onboarding, query, report, search
+from benchmarks import (
+    aggregation,
+    extraction,
+    growth,
+    hdf5,
+    onboarding,
+    pairs,
+    query,
+    releases,
+    report,
+    search,
+    splits,
+    studio,
+)
 
 BENCHMARKS = {
     "extraction": extraction.benchmark,
@@ -15,6 +28,10 @@ BENCHMARKS = {
     "growth": growth.benchmark,
     "onboarding": onboarding.benchmark,
     "query": query.benchmark,
+    "pairs": pairs.benchmark,
+    "releases": releases.benchmark,
+    "splits": splits.benchmark,
+    "studio": studio.benchmark,
 }
 README = Path(__file__).with_name("README.md")
 

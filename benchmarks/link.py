@@ -40,7 +40,7 @@ class Traffic:
 
 
 class ArchiveServer:
-    """Files with ranges and a STAC API, in a process of its own for the time of a `with` block."""
+    """Files with ranges, and a STAC API if there is a catalog, in a process of its own for a `with` block."""
 
     def __init__(self, root: Path, link: Link) -> None:
         self._root = root
@@ -91,7 +91,8 @@ class _Narrow:
 
 
 def _serve(pipe: Connection, root: Path, link: Link) -> None:
-    routes = [*CatalogApi(root).routes(), Route("/{path:path}", FolderFiles(root).answer)]
+    catalog = CatalogApi(root).routes() if (root / "stac" / "catalog.json").exists() else []
+    routes = [*catalog, Route("/{path:path}", FolderFiles(root).answer)]
     app: ASGIApp = Starlette(routes=routes)
     if link.bytes_per_s is not None:
         app = _Narrow(app, link.bytes_per_s)

@@ -21,14 +21,15 @@ from benchmarks.report import Row, main, table
 from factory_pipeline.archives.extract import extract
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.ingest.from_upload import collect_upload
+from factory_pipeline.datalake.ingest.intake import validate_upload
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.onboarding.checks.file_contents import scan_contents
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
 from factory_pipeline.onboarding.checks.prescan import prescan
 from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.products.training_params import training_parameters
-from factory_pipeline.onboarding.received_upload import receive
-from factory_pipeline.onboarding.stages import STAGES, Onboarding
+from factory_pipeline.onboarding.stages import STAGES
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.onboarding.uploads import geotiff
@@ -203,7 +204,7 @@ def _received(folder: Path, root: Path) -> Onboarding:
     home, policy = FactoryHome(root), IntakePolicy(folders=(folder,))
     manifest = folder / "made.yaml"
     manifest.write_text(yaml.safe_dump(MANIFEST))
-    return Onboarding(receive(manifest, home, policy).key, home, policy)
+    return Onboarding(validate_upload(manifest, home, policy).key, home, policy)
 
 
 def write_zip(path: Path, files: Any, method: int = zipfile.ZIP_STORED) -> Path:

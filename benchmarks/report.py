@@ -16,6 +16,7 @@ PACKAGES = (
     "polars",
     "pystac-client",
     "rasterio",
+    "tensorstore",
     "tifffile",
     "async-geotiff",
     "odc-stac",

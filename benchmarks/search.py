@@ -133,7 +133,7 @@ def opened(catalog: str) -> Catalog:
     """A catalog, of which nothing is read yet."""
     if not catalog.endswith(".parquet"):
         return open_catalog(catalog)
-    snapshot = replace(PLANETARY_COMPUTER.sentinel2, url=catalog)
+    snapshot = replace(PLANETARY_COMPUTER.source("sentinel2"), url=catalog)
     return Catalog(replace(PLANETARY_COMPUTER, sentinel2=snapshot))
 
 

@@ -30,4 +30,5 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         markdown = markdown.replace(f"](../{source}", f"]({target}").replace(f"]({source}", f"]({target}")
     if "/" not in page.file.src_uri:  # what else lies beside docs/ is read in the repository
         markdown = re.sub(r"\]\(\.\./([^)]+)\)", rf"]({config.repo_url}/blob/main/\1)", markdown)
-    return markdown.replace("](docs/", "](")
+    # The second word of a fence says what the tests do with the block; the site knows the language alone.
+    return re.sub(r"^```(\w+) .*$", r"```\1", markdown.replace("](docs/", "]("), flags=re.MULTILINE)

@@ -1,19 +1,21 @@
 """The dataset factory for geospatial machine learning."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from factory_pipeline.version import __version__
 
-__all__ = ["DatasetClient", "__version__"]
+__all__ = ["DatasetClient", "DatasetRequest", "__version__"]
 
 if TYPE_CHECKING:
+    from factory_pipeline.datasets.request import DatasetRequest
     from factory_pipeline.sdk.client import DatasetClient
+
+_MODULES = {"DatasetClient": "sdk.client", "DatasetRequest": "datasets.request"}
 
 
 def __getattr__(name: str) -> Any:
-    # The client is imported when it is asked for: the command line must answer at once.
-    if name == "DatasetClient":
-        from factory_pipeline.sdk.client import DatasetClient
-
-        return DatasetClient
+    # Imported on first use: the command line must start fast.
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

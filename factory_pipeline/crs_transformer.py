@@ -1,21 +1,32 @@
-"""Coordinates from one CRS to another: each transformation is made once in a process."""
+"""Transformations between coordinate reference systems: each is created once per process."""
 
 from functools import lru_cache
 
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 
 
 @lru_cache(maxsize=256)
 def crs_transformer(source: int | str, target: int | str) -> Transformer:
-    """From one CRS to another, both in the order x, y (longitude, latitude in degrees).
+    """Return the transformation from one CRS to another.
 
-    Making one takes milliseconds, as PROJ looks through its database. Threads may share one.
+    Both in the order x, y (longitude, latitude in degrees). Creating one takes milliseconds, as PROJ searches
+    its database, so it is cached. Threads may share one.
 
     Args:
-        source: EPSG code, WKT, or another text that pyproj knows, such as `EPSG:4326`.
+        source: EPSG code, WKT, or another text that pyproj accepts, such as `EPSG:4326`.
         target: as `source`.
 
     Raises:
-        pyproj.exceptions.CRSError: one of them is no CRS.
+        pyproj.exceptions.CRSError: one of them is not a CRS.
     """
     return Transformer.from_crs(source, target, always_xy=True)
+
+
+@lru_cache(maxsize=64)
+def is_geographic(crs: str) -> bool:
+    """Return whether the coordinates of a CRS are longitude and latitude.
+
+    Args:
+        crs: anything that PROJ knows, such as `EPSG:4326` or WKT.
+    """
+    return bool(CRS.from_user_input(crs).is_geographic)

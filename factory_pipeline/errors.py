@@ -1,4 +1,4 @@
-"""Every error that a user can meet, each with the meaning that its message must carry.
+"""Every error that a user can see, each with what its message must say.
 
 A message is one sentence: what is wrong, where, and what is allowed or what to do.
 """
@@ -9,49 +9,54 @@ from typing import Any
 
 
 class FactoryError(Exception):
-    """Something that the user can mend; the command line prints the message without a traceback."""
+    """An error that the user can correct; the command line prints its message without a traceback."""
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return what the operating system refused, in one sentence with the file's name."""
+    """Return what the operating system refused, as one sentence with the file's name."""
     what = os.fspath(error.filename) if isinstance(error.filename, str | os.PathLike) else "A file"
     return f"{what} can't be read or written: {error.strerror or error}."
 
 
+def describe_error(error: FactoryError | OSError) -> str:
+    """Return what went wrong in one sentence, for an error that a user can correct."""
+    return str(error) if isinstance(error, FactoryError) else describe_os_error(error)
+
+
 class HomeError(FactoryError):
-    """The factory home is a file, or is to be read and is not there."""
+    """The factory home is a file, or is to be read and does not exist."""
 
 
 class RecipeError(FactoryError):
-    """A recipe or a build's settings hold a value that is not allowed."""
+    """A recipe or the settings of a build contain a value that is not allowed."""
 
 
 class GranuleError(FactoryError):
-    """A granule that can't be read, lacks a field or has no beam; it is set aside, the others go on."""
+    """A granule that can't be read, lacks a field or has no beam; it is skipped, the others continue."""
 
 
 class GranuleUnavailableError(GranuleError):
-    """A granule that can't be reached for a passing reason; it is set aside, and the next run tries again."""
+    """A granule that is unavailable for a transient reason; it is skipped, and the next run tries again."""
 
 
 class FootprintTableError(FactoryError):
-    """A CSV of footprints that lacks a column or holds a value that is not allowed."""
+    """A CSV of footprints that lacks a column or contains a value that is not allowed."""
 
 
 class CatalogError(FactoryError):
-    """A STAC source that answers, but not as a STAC source does (wrong address, no such collection)."""
+    """A STAC source whose responses are not those of one (wrong address, no such collection)."""
 
 
 class CatalogUnavailableError(CatalogError):
-    """A STAC source that does not answer after all retries; a later run may succeed."""
+    """A STAC source that does not respond after all retries; a later run may succeed."""
 
 
 class SourceUnavailableError(FactoryError):
-    """No raster of a batch can be reached for a passing reason; a later run may succeed."""
+    """No raster of a batch is available for a transient reason; a later run may succeed."""
 
 
 class LostFootprintsError(FactoryError):
-    """More footprints than allowed are lost by a fault of the catalog or the archive, or all of them are."""
+    """More footprints than allowed are lost to a fault of the catalog or the archive, or all of them are."""
 
 
 class DatasetFileError(FactoryError):
@@ -59,27 +64,27 @@ class DatasetFileError(FactoryError):
 
 
 class IncompleteBuildError(FactoryError):
-    """A fuse that was asked for while batches of the plan are missing; the message names them."""
+    """A fuse was requested while batches of the plan are missing; the message names them."""
 
 
 class BuildError(FactoryError):
-    """A stage of a build failed; the message is what the stage said."""
+    """A stage of a build failed; the message is that of the stage."""
 
 
 class RegistryError(FactoryError):
-    """The registry can't be opened, has no such entry, or does not allow the change in its present state."""
+    """The registry can't be opened, has no such entry, or does not allow the change in its current state."""
 
 
 class ArgumentError(FactoryError):
     """An argument of a call that is not allowed; the message names it, its value and what is allowed."""
 
     def __init__(self, argument: str, value: object, allowed: str) -> None:
-        """Say what is wrong in one sentence.
+        """Compose the message from its parts.
 
         Args:
-            argument: name of the argument, with the place inside it, such as `split_info.train`.
-            value: what was given.
-            allowed: what may be given, as the end of a sentence.
+            argument: name of the argument, with the path inside it, such as `split_info.train`.
+            value: the value that was passed.
+            allowed: what may be passed, as the end of a sentence.
         """
         super().__init__(f"{argument} is {value!r}; {allowed}.")
         self.argument = argument
@@ -87,7 +92,7 @@ class ArgumentError(FactoryError):
         self.allowed = allowed
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON values, to be raised again elsewhere: `ArgumentError(**values)`."""
+        """Return the parts as JSON values: `ArgumentError(**values)` raises the error in another process."""
         value = json.loads(json.dumps(self.value, default=str))
         return {"argument": self.argument, "value": value, "allowed": self.allowed}
 
@@ -97,10 +102,10 @@ ARGUMENT_ERROR = "argument error"
 
 
 class MissingExtraError(FactoryError, ImportError):
-    """A package is not installed that only some uses need; the message names the extra that installs it."""
+    """An optional package is not installed; the message names the extra that installs it."""
 
     def __init__(self, package: str, extra: str) -> None:
-        """Say what to install.
+        """Compose the message.
 
         Args:
             package: the module that is missing.
@@ -110,66 +115,92 @@ class MissingExtraError(FactoryError, ImportError):
             f"This needs the extra {extra!r}, as {package} is not installed:"
             f" pip install 'factory-pipeline[{extra}]'."
         )
+        self.package = package
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        """Be sent from a worker process as it was raised."""
+        return type(self), (self.package, self.extra)
 
 
 class LakeError(FactoryError):
     """A collection, annotation file or dataset version whose files are missing, broken or don't fit."""
 
 
+class SpecError(FactoryError):
+    """A spec of image pairs, or its points, with values that are not allowed; the message names each."""
+
+
+class VolumeError(FactoryError):
+    """A volume that can't be read, lacks a mip or a part that is needed, or has another form than allowed."""
+
+
+class VolumeUnavailableError(VolumeError):
+    """A volume whose server does not respond after all retries; a later run may succeed."""
+
+
+class PairFileError(FactoryError):
+    """A file of image pairs or fields that can't be read, does not fit the others, or is of other work."""
+
+
 class ExportError(FactoryError):
-    """A dataset version that can't be written in a format, or whose files were not read back the same."""
+    """A dataset version that can't be written in a format, or whose files differ when they are read back."""
+
+
+class AlignerError(FactoryError):
+    """An aligner that can't be loaded or run, or that returns something else than a field."""
 
 
 class RemoteError(FactoryError):
-    """A Dagster web server that can't be reached, or a run there that failed."""
+    """A Dagster web server that is unavailable, or a run there that failed."""
 
 
 class DownloadError(FactoryError):
-    """A download that can't go on: files in the way that are not its own, or files that don't verify."""
+    """A download that can't continue: other files are in its folder, or a checksum does not match."""
 
 
 class DamagedExportError(DownloadError):
-    """A download whose source is not as its listing says: the export must be made again."""
+    """An export whose files differ from its listing: it must be written again."""
 
 
 class OnboardingError(FactoryError):
     """An upload that can't be onboarded; `code` is stable and one of the keys of ONBOARDING_CODES."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Keep the code beside the sentence for the user."""
+        """Store the code beside the sentence for the user."""
         super().__init__(message)
         self.code = code
 
 
 ONBOARDING_CODES = {
-    "MANIFEST_INVALID": "The manifest is no YAML mapping or holds a value that is not allowed.",
-    "MANIFEST_MISSING": "There is no such manifest, or an archive lies in the inbox without one.",
-    "SCHEME_NOT_ALLOWED": "The address is of a kind that this installation does not open.",
-    "ADDRESS_NOT_ALLOWED": "The host lies in a private network, or the file outside the allowed folders.",
-    "URL_UNREACHABLE": "The host does not answer, refuses, or has no such file; a later try may succeed.",
+    "MANIFEST_INVALID": "The manifest is not a YAML mapping or contains a value that is not allowed.",
+    "MANIFEST_MISSING": "The manifest does not exist, or an archive is in the inbox without one.",
+    "SCHEME_NOT_ALLOWED": "The scheme of the address is not one that this installation opens.",
+    "ADDRESS_NOT_ALLOWED": "The host is in a private network, or the file is outside the allowed folders.",
+    "URL_UNREACHABLE": "The host does not respond, refuses, or has no such file; try again later.",
     "HOST_TOO_SLOW": "The host sends less than the lowest rate, or takes longer than the longest time.",
-    "RANGES_UNSUPPORTED": "The host can't serve parts of a file, so nothing is known before the download.",
+    "RANGES_UNSUPPORTED": "The host can't serve parts of a file, so nothing is checked before the download.",
     "NEEDS_DOWNLOAD": "The format of the archive can only be read from its start, so it must be downloaded.",
-    "SOURCE_CHANGED": "The archive was changed at its host while it was read.",
+    "SOURCE_CHANGED": "The archive changed on its host while it was read.",
     "ARCHIVE_TOO_LARGE": "The archive itself is larger than the limit.",
-    "NOT_AN_ARCHIVE": "The file is neither zip nor tar, or it is cut off or broken.",
-    "ARCHIVE_CORRUPT": "A member of the archive can't be read or does not fit its checksum.",
+    "NOT_AN_ARCHIVE": "The file is neither zip nor tar, or it is truncated or corrupt.",
+    "ARCHIVE_CORRUPT": "A member of the archive can't be read or does not match its checksum.",
     "ARCHIVE_ENCRYPTED": "A member of the archive needs a password.",
-    "ARCHIVE_EMPTY": "The archive holds no files.",
-    "UNSUPPORTED_COMPRESSION": "A member is compressed by a method that can't be read.",
+    "ARCHIVE_EMPTY": "The archive contains no files.",
+    "UNSUPPORTED_COMPRESSION": "A member is compressed by a method that is not supported.",
     "PATH_TRAVERSAL": "A name in the archive leads out of its folder.",
     "ABSOLUTE_PATH": "A name in the archive starts at a root or a drive.",
-    "BAD_NAME": "A name in the archive can't be the name of a file on every system.",
+    "BAD_NAME": "A name in the archive is not a valid file name on every system.",
     "NAME_CLASH": "Two names in the archive are the same, or differ in case or accent coding only.",
-    "LINK": "The archive holds a symbolic or hard link.",
-    "DEVICE": "The archive holds a device, a pipe or a socket.",
-    "BOMB": "The archive unpacks to more than the limit of bytes, or of bytes per byte.",
-    "NESTED_ARCHIVE": "The archive holds another archive, which is never unpacked.",
-    "TOO_MANY_MEMBERS": "The archive holds more members than the limit.",
+    "LINK": "The archive contains a symbolic or hard link.",
+    "DEVICE": "The archive contains a device, a pipe or a socket.",
+    "BOMB": "The archive unpacks to more bytes than the limit, or its compression ratio is too high.",
+    "NESTED_ARCHIVE": "The archive contains another archive; these are never unpacked.",
+    "TOO_MANY_MEMBERS": "The archive contains more members than the limit.",
     "DISK_FULL": "There is no space left for the files.",
-    "NO_FILES": "No file ends in the suffix of the images, or none in that of the labels.",
+    "NO_FILES": "No file name ends with the suffix of the images, or none with that of the labels.",
     "UNPAIRED": "An image has no label, or a label no image.",
-    "SPLIT_INVALID": "The images can't be divided into train, test and validation as asked.",
+    "SPLIT_INVALID": "The images can't be divided into train, test and validation as requested.",
     "CHECK_FAILED": "A check of the images and labels failed.",
 }
 """Every code of an OnboardingError with its meaning, as the documentation and the dataset page show it."""

@@ -1,4 +1,4 @@
-"""Packages that only some uses need: which extra installs each, and what is said where one is missing."""
+"""Optional packages: which extra installs each, and the error where one is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from factory_pipeline.errors import MissingExtraError
 EXTRAS = {
     "plots": ("PIL", "matplotlib"),
     "postgres": ("psycopg",),
+    "fields": ("torch",),
     "build": (
         "affine",
         "alembic",
@@ -20,6 +21,7 @@ EXTRAS = {
         "obstore",
         "planetary_computer",
         "pyarrow",
+        "pyogrio",
         "pyproj",
         "pystac",
         "pystac_client",
@@ -32,13 +34,14 @@ EXTRAS = {
         "urllib3",
         "uvicorn",
     ),
+    "volumes": ("pyarrow", "scipy", "tensorstore"),
 }
 """By extra of pyproject.toml: the modules that its packages are imported as."""
 
 
 @contextmanager
 def extras_named() -> Iterator[None]:
-    """Around imports of what a use needs: a missing package is told by the extra that has it.
+    """Turn a missing optional package, imported in the block, into an error that names its extra.
 
     Raises:
         MissingExtraError: a package of an extra is not installed.

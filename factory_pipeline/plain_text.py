@@ -9,8 +9,8 @@ JOINERS = "\u200c\u200d"
 """Format characters that Persian, Indian scripts and emoji are written with; they act on their neighbours."""
 
 
-def plain(text: object) -> str:
-    """Return a text as one line without any character that controls a terminal; those are written out."""
+def escape_controls(text: object) -> str:
+    """Return a text as one line in which every character that controls a terminal is escaped."""
     shown = str(text)
     if shown.isascii() and shown.isprintable():
         return shown

@@ -1,4 +1,4 @@
-"""Addresses and texts as they may be shown, logged and kept: without passwords and signatures."""
+"""Addresses and texts that may be shown, logged and stored: without passwords and signatures."""
 
 import re
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -7,23 +7,27 @@ _SIGNATURE_KEYS = frozenset(
     {"sig", "signature", "token", "access_token", "awsaccesskeyid", "x-amz-signature", "x-goog-signature"}
 )
 _ADDRESS = re.compile(r"\w+://\S+")
+_NESTED = re.compile(r"[\w+.-]+://")
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY = re.compile(r"\?\S*")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:@]*)(:\d*)?")
 
 
 def display(address: object) -> str:
-    """An address as it may be shown and kept: without user, password, query and fragment.
+    """Return an address without user, password, query and fragment, as it may be shown and stored.
 
-    A path stays as it is. Anything may stand for the address, also what is none.
+    A path stays as it is. The argument may be anything, also a text that is not an address.
     """
     text = str(address)
     scheme, colon, rest = text.partition("://")
     if not colon:
         return text
+    if _NESTED.match(rest):
+        # Such as precomputed://https://host/volume.
+        return f"{scheme}://{display(rest)}"
     authority = _authority(rest)
-    # What stands in a password should be encoded and often isn't: behind `me:pa` of `me:pa/ss@host` more of
-    # it must follow, as that is no host.
+    # Characters in a password should be encoded and often aren't: `me:pa` of `me:pa/ss@host` is not a host,
+    # so the password must continue behind it.
     while "@" in rest and not _HOST.fullmatch(authority):
         rest = rest.partition("@")[2]
         authority = _authority(rest)
@@ -35,18 +39,21 @@ def _authority(rest: str) -> str:
     return re.split(r"[/?#]", rest, maxsplit=1)[0]
 
 
-def unsigned(href: str) -> str:
-    """The href without its query where that holds a signature: it can be signed again, kept and shown."""
+def remove_signature(href: str) -> str:
+    """Return the href without its query if that contains a signature.
+
+    Such an href can be stored, shown and signed again.
+    """
     parts = urlsplit(href)
     keys = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
     return urlunsplit(parts._replace(query="")) if keys & _SIGNATURE_KEYS else href
 
 
 def redact(text: str) -> str:
-    """A text of a library, such as a line of a log, without the users and queries of the addresses in it."""
+    """Return a text of a library, such as a line of a log, without users and queries of its addresses."""
     return _QUERY.sub("", _USER.sub("", text))
 
 
 def hide_addresses(text: str) -> str:
-    """A text of a library without the addresses in it."""
+    """Return a text of a library with each address replaced by `(address)`."""
     return _ADDRESS.sub("(address)", text)

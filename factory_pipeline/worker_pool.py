@@ -8,15 +8,15 @@ from multiprocessing.connection import wait
 
 
 def open_pool(processes: int) -> ProcessPoolExecutor:
-    """Return a pool of fresh processes that end with this one, also where it is killed (`kill -9`)."""
+    """Return a pool of new processes that end with this one, also if it is killed (`kill -9`)."""
     return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent)
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent is gone; to be called once in a child of `multiprocessing`.
+    """End this process as soon as its parent has ended; call it once in a child of `multiprocessing`.
 
-    A killed parent can't tell its children, and a pool's worker that is at work would go on for hours. The
-    pipe that `multiprocessing` holds between the two closes with the parent, on every platform.
+    A killed parent can't notify its children, and a busy worker would run on for hours. The pipe that
+    `multiprocessing` keeps between the two closes with the parent, on every platform.
     """
     parent = parent_process()
     if parent is not None:
@@ -25,5 +25,5 @@ def end_with_parent() -> None:
 
 def _watch(sentinel: int) -> None:
     wait([sentinel])
-    # Files are published whole or not at all, so nothing needs to be tidied.
+    # Files are published atomically, so there is nothing to clean up.
     os._exit(1)

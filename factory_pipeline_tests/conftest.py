@@ -5,13 +5,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from factory_pipeline import web_retries
+from factory_pipeline_tests.examples import ALL_EXAMPLES, FEW_EXAMPLES
 from factory_pipeline_tests.synthetic.small import SMALL_PLAN
 
 HERE = Path(__file__).parent
@@ -28,24 +29,31 @@ INTEGRATION_PATHS = (
     "test_packaging.py",
 )
 """Folders and files all of whose tests are integration tests; `make test-fast` does not even import them."""
-INTEGRATION_FIXTURES = frozenset({"bench", "browser", "finished", "onboarded", "postgres", "small_archive"})
+INTEGRATION_FIXTURES = frozenset(
+    {"bench", "browser", "finished", "onboarded", "postgres", "real_archive", "small_archive"}
+)
 """Fixtures that start a process, a server, a browser or a database, or do many seconds of work."""
 
 MAY_SKIP = (
     "this user may not mount a small disk",
     "needs two cores",
     "FACTORY_REALDATA",  # only where it is unset
+    "the extra `fields`",  # PyTorch takes gigabytes
 )
 """Reasons to skip a test that hold also where FACTORY_REQUIRE_SYSTEM=1 says that everything is installed."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the home and the registry that a developer works with: no test may touch them."""
-    hypothesis.settings.register_profile("unit tests", max_examples=15)
-    if config.getoption("markexpr") == UNIT_TESTS:
-        hypothesis.settings.load_profile("unit tests")
+    # A busy machine must not fail a test: no time limit for an example.
+    hypothesis.settings.register_profile(ALL_EXAMPLES, deadline=None, max_examples=50)
+    hypothesis.settings.register_profile(FEW_EXAMPLES, deadline=None, max_examples=10)
+    is_fast = config.getoption("markexpr") == UNIT_TESTS
+    hypothesis.settings.load_profile(FEW_EXAMPLES if is_fast else ALL_EXAMPLES)
     for name in ("DAGSTER_HOME", "FACTORY_HOME", "FACTORY_REGISTRY"):
         os.environ.pop(name, None)
+    # Where it is set, each process that a test starts compiles the whole package again, which takes seconds.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -119,6 +127,27 @@ guard = _Guard()
 sys.addaudithook(lambda event, _: guard.refuse(event) if event in STARTS else None)
 
 
+# What each test would make anew is copied
+
+
+@pytest.fixture(autouse=True, scope="session")
+def copied_tables(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Copy the tables of new homes from those of one; processes that tests start make their own.
+
+    Unit tests make no Dagster instance.
+    """
+    from factory_pipeline_tests.datalake.registry.copied import copied_registries, kept_migrations
+
+    with kept_migrations(), copied_registries():
+        if pytestconfig.getoption("markexpr") == UNIT_TESTS:
+            yield
+            return
+        from factory_pipeline_tests.runs.copied import copied_instances
+
+        with copied_instances():
+            yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Guard each test of `make test-fast` from the setup of its fixtures on until they are taken down."""
@@ -161,21 +190,52 @@ def small_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample archive, made once per test run; tests must not write into it."""
     from factory_pipeline.synthetic.archive import make_archive  # imports much that unit tests do not need
 
+    return _made_once(
+        tmp_path_factory, "small-archive", lambda root: make_archive(root, plan=SMALL_PLAN, workers=1)
+    )
+
+
+@pytest.fixture(scope="session")
+def real_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample archive around one beam each of two real granules; they lie in another place than the plan's.
+
+    Made once per test run; tests must not write into it. `summary.txt` beside it is what its maker told.
+    """
+    from factory_pipeline.synthetic.archive import make_archive
+    from factory_pipeline_tests.builds.gedi.factories import copy_beam
+
+    realdata = os.environ.get("FACTORY_REALDATA")
+    if not realdata:
+        pytest.skip("FACTORY_REALDATA names no folder of real data")
+    granules = sorted((Path(realdata) / "gedi_l4a").glob("*.h5"))
+
+    def make(root: Path) -> None:
+        for granule, beam in zip(granules, ("BEAM1011", "BEAM0101"), strict=True):
+            copy_beam(granule, root / "given" / granule.name, beam)
+        summary = make_archive(root / "archive", granules=root / "given", workers=1)
+        (root / "summary.txt").write_text(str(summary), encoding="utf-8")
+
+    return _made_once(tmp_path_factory, "real-archive", make) / "archive"
+
+
+def _made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the workers of one run share; the first that asks for it makes its content."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # shared by the workers of one run
-    root = base / "small-archive"
+        base = base.parent
+    folder, made = base / name, base / f"{name}.made"
     try:
-        root.mkdir()
+        folder.mkdir()
     except FileExistsError:
-        _wait_for(root / "stac" / "catalog.json")
+        _wait_for(made)
     else:
-        make_archive(root, plan=SMALL_PLAN, workers=1)
-    return root
+        make(folder)
+        made.touch()
+    return folder
 
 
-def _wait_for(path: Path, seconds: float = 180.0) -> None:
-    """Another worker is making the archive; the catalog is its last file."""
+def _wait_for(path: Path, seconds: float = 600.0) -> None:
+    """Wait until another worker has made what it makes."""
     deadline = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > deadline:

@@ -25,12 +25,15 @@ from click.testing import CliRunner
 from factory_pipeline import DatasetClient
 from factory_pipeline.cli.main import cli
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.config.raster_collection import RasterCollection
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.runs.onboarding import onboard
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.synthetic.gedi_products import write_partner_granules
 from factory_pipeline_tests.builds.builds import build
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask, zip_of
 
@@ -77,6 +80,7 @@ def prepared(small_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     work = tmp_path_factory.mktemp("docs")
     home = work / "factory_home"
     (work / "GRANULES").symlink_to(small_archive / "granules")
+    (work / "RELEASES").symlink_to(small_archive / "releases")
     (work / "demo").mkdir()
     (work / "demo" / "factory_home").symlink_to("../factory_home")
     settings = BuildSettings(
@@ -94,8 +98,19 @@ def prepared(small_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         block.text for block in blocks_of(ROOT / "docs" / "onboarding.md") if block.kind == "manifest"
     )
     (work / "my-dataset.yaml").write_text(manifest)
+    _write_shots(work)
     (work / "fields.geojson").write_text(json.dumps(FIELDS))
     return work
+
+
+def _write_shots(work: Path) -> None:
+    """The recipe of GEDI's shots on the page on recipes, and its granules."""
+    page = blocks_of(ROOT / "docs" / "recipes.md")
+    recipes = [block.text for block in page if block.kind == "dataset"]
+    (work / "heights.yaml").write_text(next(text for text in recipes if "kind: gedi" in text))
+    (work / "GEDI").mkdir()
+    granule = shutil.copy(min((work / "GRANULES").glob("*.h5")), work / "GEDI")
+    write_partner_granules(Path(granule), ["L2A"])
 
 
 @pytest.fixture
@@ -149,7 +164,8 @@ def run_commands(block: Block, placeholders: dict[str, Callable[[], str]], catal
             continue
         assert Path(words[0]).name == "factory", line
         # Nothing is reached from here: the sample's catalog stands for Planetary Computer.
-        own_catalog = ["--catalog", str(catalog)] if words[1] == "create-dataset" else []
+        needs_one = words[1] == "create-dataset" and "--catalog" not in words
+        own_catalog = ["--catalog", str(catalog)] if needs_one else []
         ended = CliRunner().invoke(cli, [*words[1:], *own_catalog], input="y\n")
         assert ended.exit_code == 0, f"{line}\n{ended.output}\n{ended.exception}"
 
@@ -168,6 +184,10 @@ def check_yaml(block: Block, manifest: dict[str, Any]) -> None:
     document = yaml.safe_load(block.text)
     if block.kind == "recipe":
         assert Recipe.model_validate(document)
+    elif block.kind == "dataset":
+        assert DatasetRecipe.parse(document, "of the docs")
+    elif block.kind == "collection":
+        assert RasterCollection.model_validate(document)
     elif block.kind == "intake":
         assert IntakePolicy.model_validate(document)
     else:

@@ -1,6 +1,6 @@
 import pytest
 
-from factory_pipeline.plain_text import plain
+from factory_pipeline.plain_text import escape_controls
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ from factory_pipeline.plain_text import plain
     ],
 )
 def test_what_controls_a_terminal_is_written_out(text: object, expected: str) -> None:
-    assert plain(text) == expected
+    assert escape_controls(text) == expected

@@ -26,7 +26,7 @@ def test_it_moves_as_a_file_does(moves: list[tuple[int, int, int]]) -> None:
     for offset, whence, length in moves:
         start = (0, like.tell(), len(CONTENT))[whence]
         if start + offset < 0:
-            with pytest.raises(OSError, match="before the file"):
+            with pytest.raises(OSError, match="before the start of the file"):
                 file.seek(offset, whence)
         else:
             assert file.seek(offset, whence) == like.seek(offset, whence)

@@ -1,7 +1,7 @@
-"""Opening an archive by its address, and bringing it here."""
+"""Opening an archive by its address, and downloading it."""
 
 import hashlib
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from factory_pipeline.archives.http_source import HttpSource
@@ -11,10 +11,11 @@ from factory_pipeline.archives.url_policy import check_scheme, local_path
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.storage.atomic import disk_is_full
+from factory_pipeline.storage.resume_download import resume_download
 
 
 def open_source(url: str, policy: IntakePolicy) -> ArchiveSource:
-    """The archive at an address or path, ready to be read.
+    """Return the archive at an address or path, ready to be read.
 
     Raises:
         OnboardingError: SCHEME_NOT_ALLOWED, ADDRESS_NOT_ALLOWED, URL_UNREACHABLE, ARCHIVE_TOO_LARGE.
@@ -31,16 +32,16 @@ def open_source(url: str, policy: IntakePolicy) -> ArchiveSource:
         source = FsspecSource(url)
     if source.size is not None and source.size > policy.max_archive_bytes:
         source.close()
-        raise _too_large(source, source.size, policy)
+        raise _too_large_error(source, source.size, policy)
     return source
 
 
 def fetch(source: ArchiveSource, target: Path, policy: IntakePolicy) -> None:
-    """Download an archive to `target`, which is there whole or not at all.
+    """Download an archive to `target`, which appears atomically.
 
-    A broken connection is taken up where it broke, as long as each try brings something or retries are
-    left; what was received stays beside `target` under a name that holds the version, so that a later call
-    goes on from there too.
+    A broken connection is resumed where it broke, as long as each try brings something or retries are left;
+    what was received stays beside `target` under a name that contains the version, so that a later call goes
+    on from there too.
 
     Raises:
         OnboardingError: URL_UNREACHABLE, SOURCE_CHANGED, ARCHIVE_TOO_LARGE, DISK_FULL.
@@ -49,40 +50,14 @@ def fetch(source: ArchiveSource, target: Path, policy: IntakePolicy) -> None:
     part = target.with_name(part_name(source, target))
     if not (source.ranged and source.version):
         part.unlink(missing_ok=True)
-    failures = 0
-    while True:
-        had = part.stat().st_size if part.exists() else 0
-        try:
-            _append(source, part, policy)
-            break
-        except OnboardingError as error:
-            gained = part.exists() and part.stat().st_size > had
-            failures = 0 if gained and source.ranged else failures + 1
-            if error.code != "URL_UNREACHABLE" or failures > policy.retries:
-                raise
-            if not source.ranged:
-                part.unlink(missing_ok=True)
-    part.replace(target)
-
-
-def part_name(source: ArchiveSource, target: Path) -> str:
-    """What an unfinished download is called; each state of the source has another name."""
-    state = hashlib.sha256(f"{source.url}\n{source.version}\n{source.size}".encode()).hexdigest()[:12]
-    return f".{target.name}.{state}.part"
-
-
-def _append(source: ArchiveSource, part: Path, policy: IntakePolicy) -> None:
     try:
-        with part.open("ab") as file:
-            received = file.tell()
-            if source.size is None or received < source.size:
-                for piece in source.stream(received):
-                    received += len(piece)
-                    if received > policy.max_archive_bytes:
-                        raise _too_large(source, received, policy)
-                    file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
+        resume_download(
+            part,
+            lambda start: _pieces(source, start, policy),
+            is_transient=lambda error: getattr(error, "code", None) == "URL_UNREACHABLE",
+            retries=policy.retries,
+            resumable=source.ranged,
+        )
     except OSError as error:
         if not disk_is_full(error):
             raise
@@ -92,13 +67,31 @@ def _append(source: ArchiveSource, part: Path, policy: IntakePolicy) -> None:
         if error.code == "ARCHIVE_TOO_LARGE":
             part.unlink(missing_ok=True)
         raise
+    part.replace(target)
+
+
+def part_name(source: ArchiveSource, target: Path) -> str:
+    """Return what an unfinished download is called; each state of the source has another name."""
+    state = hashlib.sha256(f"{source.url}\n{source.version}\n{source.size}".encode()).hexdigest()[:12]
+    return f".{target.name}.{state}.part"
+
+
+def _pieces(source: ArchiveSource, start: int, policy: IntakePolicy) -> Iterator[bytes]:
+    """Give the bytes of an archive from `start` on: as many as its host announced, and not too many."""
+    received = start
+    if source.size is None or received < source.size:
+        for piece in source.stream(start):
+            received += len(piece)
+            if received > policy.max_archive_bytes:
+                raise _too_large_error(source, received, policy)
+            yield piece
     if source.size is not None and received != source.size:
         raise OnboardingError(
             "URL_UNREACHABLE", f"{source.url} broke off after {received} of {source.size} bytes."
         )
 
 
-def _too_large(source: ArchiveSource, size: int, policy: IntakePolicy) -> OnboardingError:
+def _too_large_error(source: ArchiveSource, size: int, policy: IntakePolicy) -> OnboardingError:
     return OnboardingError(
         "ARCHIVE_TOO_LARGE",
         f"{source.url} has at least {size} bytes; {policy.max_archive_bytes} are allowed.",

@@ -1,4 +1,4 @@
-"""Listing and unpacking zip and tar archives: whole or not at all, and nothing but files below the target."""
+"""Listing and unpacking zip and tar archives atomically, and only files below the target folder."""
 
 import gzip
 import hashlib
@@ -9,15 +9,17 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import polars as pl
+from isal import igzip_threaded, isal_zlib
 
 from factory_pipeline.archives.safe_names import MemberFilter, tar_member, zip_member
-from factory_pipeline.archives.source import ArchiveSource, LocalSource, SourceFile
+from factory_pipeline.archives.source import ArchiveSource, LocalSource, SourceFile, StreamedFile
 from factory_pipeline.archives.zip_directory import END, LOCATOR, has_directory, zip_infos
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
@@ -26,10 +28,11 @@ from factory_pipeline.storage.atomic import disk_is_full
 
 COPY_BYTES = 1 << 20
 BYTES_PER_LISTED_MEMBER = 1024
-"""Most bytes that a member may take on average in a zip's central directory; usual are 80 to 200."""
+"""Largest average size in bytes of a member's entry in a zip's central directory; usual are 80 to 200."""
 NO_MEMBERS = bytes(LOCATOR.size) + END.pack(b"PK\x05\x06", *(0,) * 7)
-"""Behind an archive it makes `zipfile` take the archive for one without members: it unpacks those that it is
-given all the same, and does not list all of them first."""
+"""Appended to an archive, it makes `zipfile` see an archive without members: it still unpacks the members
+that it is passed, and does not list all of them first.
+"""
 GZIP_MAGIC = b"\x1f\x8b"
 TAR_BLOCK = 512
 BROKEN = (
@@ -37,15 +40,16 @@ BROKEN = (
     tarfile.TarError,
     gzip.BadGzipFile,
     zlib.error,
+    cast(type[Exception], isal_zlib.error),  # its stub has an instance
     EOFError,
     UnicodeDecodeError,
     NotImplementedError,
 )
-"""What the standard library raises on a broken archive."""
+"""The errors that the standard library and ISA-L raise on a broken archive."""
 
 
 class ArchiveKind(StrEnum):
-    """Formats that are read."""
+    """Supported formats."""
 
     ZIP = "zip"
     TAR = "tar"
@@ -53,7 +57,7 @@ class ArchiveKind(StrEnum):
 
 
 def archive_kind(source: ArchiveSource) -> ArchiveKind:
-    """The format of an archive by its content.
+    """Detect the format of an archive from its content.
 
     Raises:
         OnboardingError: NOT_AN_ARCHIVE, ARCHIVE_EMPTY for a file of no bytes, RANGES_UNSUPPORTED.
@@ -63,41 +67,42 @@ def archive_kind(source: ArchiveSource) -> ArchiveKind:
         raise OnboardingError("ARCHIVE_EMPTY", f"{source.url} has no bytes.")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return ArchiveKind.ZIP
-    # An empty tar is nothing but zeros.
+    # An empty tar contains only zeros.
     if head.startswith(GZIP_MAGIC) or head[257:262] == b"ustar" or head == bytes(TAR_BLOCK):
         return ArchiveKind.TAR
-    # A program that unpacks its own archive lies before it.
+    # A self-extracting archive starts with a program.
     if has_directory(source):
         return ArchiveKind.ZIP
     raise OnboardingError("NOT_AN_ARCHIVE", f"{source.url} is neither a zip nor a tar or tar.gz archive.")
 
 
 @contextmanager
-def broken_as_error(archive: str, code: str = "NOT_AN_ARCHIVE") -> Iterator[None]:
-    """Turn what the standard library raises on broken archives into an OnboardingError."""
+def archive_errors(archive: str, code: str = "NOT_AN_ARCHIVE") -> Iterator[None]:
+    """Turn the errors that are raised on broken archives into an OnboardingError."""
     try:
         yield
     except BROKEN as error:
-        raise OnboardingError(code, f"The archive {archive} is broken or cut off ({error}).") from error
+        raise OnboardingError(code, f"The archive {archive} is corrupt or truncated ({error}).") from error
 
 
 def zip_members(source: ArchiveSource, policy: IntakePolicy) -> Iterator[zipfile.ZipInfo]:
-    """The list of a zip, member by member as it is read.
+    """Yield the members of a zip one by one as its list is read.
 
     Raises:
         OnboardingError: NOT_AN_ARCHIVE, TOO_MANY_MEMBERS, and what `source.read` raises.
     """
-    with broken_as_error(source.url):
+    with archive_errors(source.url):
         yield from zip_infos(source, policy.max_members * BYTES_PER_LISTED_MEMBER)
 
 
 def zip_files(
     source: ArchiveSource, archive: str, policy: IntakePolicy
 ) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-    """The files of a zip that are let in, by their checked names; all are checked once the last has come.
+    """Yield the accepted files of a zip with their checked names; all are checked once the last is yielded.
 
     Raises:
-        OnboardingError: as `zip_members`, `members.zip_member`, `members.Gate`; BOMB by declared sizes.
+        OnboardingError: as `zip_members`, `safe_names.zip_member`, `safe_names.MemberFilter`; BOMB by
+            declared sizes.
     """
     gate = MemberFilter(archive, policy)
     meter = DecompressionLimit(archive, policy)
@@ -110,11 +115,11 @@ def zip_files(
 
 
 def archive_identity(source: ArchiveSource, policy: IntakePolicy) -> str:
-    """What tells the content of an archive, in hex: the same files give the same identity.
+    """Return what identifies the content of an archive, in hex: the same files have the same identity.
 
-    For a zip that can be read in parts it is a digest of names, sizes and checksums of the central
-    directory, without the times. Otherwise it is what the host says of the state of a remote file, or the
-    SHA-256 of the content of one that is local or of whose state its host says nothing.
+    For a zip that can be read in parts it is a digest of names, sizes and checksums of the central directory,
+    without the times. Otherwise it is what the host reports about the state of a remote file, or the SHA-256
+    of the content if the file is local or its host reports nothing.
 
     Raises:
         OnboardingError: as `archive_kind`, `zip_members` and `content_digest`.
@@ -139,7 +144,7 @@ def archive_identity(source: ArchiveSource, policy: IntakePolicy) -> str:
 
 
 def is_known_by_content(source: ArchiveSource) -> bool:
-    """Whether nothing but all of its bytes tells the content of an archive.
+    """Return whether an archive can be identified only by reading all of its bytes.
 
     Raises:
         OnboardingError: as `archive_kind`.
@@ -149,7 +154,7 @@ def is_known_by_content(source: ArchiveSource) -> bool:
 
 
 def content_digest(source: ArchiveSource, policy: IntakePolicy) -> str:
-    """The SHA-256 of an archive in hex; a remote one is read from its start again if it breaks off.
+    """Return the SHA-256 of an archive in hex; if a remote one breaks off, it is read from its start again.
 
     Raises:
         OnboardingError: URL_UNREACHABLE, HOST_TOO_SLOW, ARCHIVE_TOO_LARGE.
@@ -173,18 +178,24 @@ def content_digest(source: ArchiveSource, policy: IntakePolicy) -> str:
         except OnboardingError as error:
             if error.code != "URL_UNREACHABLE" or not left:
                 raise
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def extract(archive: Path, target: Path, policy: IntakePolicy, shown: str | None = None) -> None:
-    """Unpack an archive into the folder `target`, which appears whole or not at all.
+    """Unpack an archive into the folder `target`, atomically.
 
-    What was in `target` before is replaced. Errors call the archive `shown`, by default the name of its file:
-    users do not know that of a download. Sizes are counted while unpacking; what the archive declares is
-    not trusted.
+    The previous content of `target` is replaced. Sizes are counted while unpacking; those that the archive
+    declares are not trusted.
+
+    Args:
+        archive: path of the archive.
+        target: folder for its files.
+        policy: limits on members and bytes.
+        shown: name of the archive in errors, by default that of its file: users do not know the name of a
+            download.
 
     Raises:
-        OnboardingError: for everything that makes an archive broken or hostile; nothing is left behind.
+        OnboardingError: the archive is corrupt or hostile; nothing is left behind.
     """
     unpacked = target.with_name(f".{target.name}.part")
     try:
@@ -196,8 +207,8 @@ def extract(archive: Path, target: Path, policy: IntakePolicy, shown: str | None
             if archive_kind(source) is ArchiveKind.ZIP:
                 _extract_zip(source, unpacked, policy, shown or archive.name)
             else:
-                _extract_tar(archive, unpacked, policy, shown or archive.name)
-        # One sync of everything: a sync per file would take minutes for many small ones.
+                _extract_tar(source, unpacked, policy, shown or archive.name)
+        # One sync of everything: one per file would take minutes for many small files.
         os.sync()
         if target.exists():
             shutil.rmtree(target)
@@ -214,10 +225,16 @@ def extract(archive: Path, target: Path, policy: IntakePolicy, shown: str | None
 
 
 class DecompressionLimit:
-    """Counts the bytes that come out of an archive against the limits."""
+    """Counts the unpacked bytes of an archive against the limits."""
 
     def __init__(self, archive: str, policy: IntakePolicy, packed: int | None = None) -> None:
-        """An archive of `packed` bytes; None where the ratio is not to be looked at."""
+        """Set the limits.
+
+        Args:
+            archive: name of the archive in errors.
+            policy: the limits.
+            packed: size of the archive in bytes; None to ignore the ratio.
+        """
         self._archive = archive
         self._policy = policy
         self._most = policy.max_unpacked_bytes
@@ -243,19 +260,19 @@ class DecompressionLimit:
 
 
 def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy, archive: str) -> None:
-    # Nothing is unpacked before the last member is checked.
+    # Unpacking starts after the last member is checked.
     deque(zip_files(source, archive, policy), maxlen=0)
     meter = DecompressionLimit(archive, policy, source.size)
     with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
         for name, info in zip_files(source, archive, policy):
             where = f"{archive} at {name!r}"
-            with broken_as_error(where, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
+            with archive_errors(where, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
                 _write(file, folder / name, meter.count)
 
 
-def _write(file: IO[bytes], place: Path, count: Callable[[int], None]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("xb") as written:
+def _write(file: IO[bytes], path: Path, count: Callable[[int], None]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as written:
         while piece := file.read(COPY_BYTES):
             count(len(piece))
             written.write(piece)
@@ -264,11 +281,11 @@ def _write(file: IO[bytes], place: Path, count: Callable[[int], None]) -> None:
 class TarStream:
     """The unpacked bytes of a tar, read forward once; every byte is counted, skipped ones too.
 
-    tarfile takes a header that says so into memory as one, however long; here a single read is bounded.
+    tarfile reads a header of any declared length into memory at once; here a single read is bounded.
     """
 
     def __init__(self, file: IO[bytes], archive: str, count: Callable[[int], None]) -> None:
-        """`file` gives the unpacked bytes."""
+        """Wrap a file of the unpacked bytes."""
         self._file = file
         self._archive = archive
         self._count = count
@@ -276,10 +293,10 @@ class TarStream:
         self._last = b""
 
     def read(self, size: int) -> bytes:
-        """The next bytes.
+        """Return the next bytes.
 
         Raises:
-            OnboardingError: BOMB for more bytes than any honest header has, or as `count`.
+            OnboardingError: BOMB for more bytes than any valid header has, or as `count`.
         """
         if size > COPY_BYTES:
             raise OnboardingError("BOMB", f"The archive {self._archive} has a header of {size} bytes.")
@@ -289,74 +306,76 @@ class TarStream:
         return self._last
 
     def tell(self) -> int:
-        """Bytes read so far."""
+        """Return the number of bytes read so far."""
         return self._position
 
     def seek(self, position: int) -> int:
-        """Go forward by reading."""
+        """Move forward by reading, and return the position."""
         while self._position < position and self.read(min(COPY_BYTES, position - self._position)):
             pass
         return self._position
 
     def check_end(self) -> None:
-        """A whole tar ends with a block of zeros, and what follows must unpack too.
+        """Require that the tar ends with a block of zeros, and that what follows unpacks too.
 
-        tarfile takes a cut-off or garbled header for the end of the archive.
+        tarfile treats a truncated or garbled header as the end of the archive.
 
         Raises:
             OnboardingError: NOT_AN_ARCHIVE.
         """
         if self._last != bytes(TAR_BLOCK):
-            raise OnboardingError("NOT_AN_ARCHIVE", f"The archive {self._archive} is broken or cut off.")
+            raise OnboardingError("NOT_AN_ARCHIVE", f"The archive {self._archive} is corrupt or truncated.")
         while self.read(COPY_BYTES):
             pass
 
 
 @contextmanager
 def open_tar(
-    path: Path, count: Callable[[int], None], archive: str
+    source: ArchiveSource, count: Callable[[int], None], archive: str
 ) -> Iterator[Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]]:
-    """The members of a local tar or tar.gz in their order; each must be read before the next is asked for.
+    """Yield the members of a tar or tar.gz in their order; each must be read before the next.
 
-    Errors call it `archive`.
+    Args:
+        source: of the tar; a remote one is received no further than it is read.
+        count: called with the number of bytes of each read.
+        archive: name of the archive in errors.
 
     Raises:
-        OnboardingError: NOT_AN_ARCHIVE, BOMB, and what `count` raises.
+        OnboardingError: NOT_AN_ARCHIVE, BOMB, and what `count` and `source.stream` raise.
     """
-    with path.open("rb") as packed:
-        compressed = packed.read(2) == GZIP_MAGIC
-        packed.seek(0)
-        file = gzip.GzipFile(fileobj=packed) if compressed else packed
-        stream = TarStream(file, archive, count)  # type: ignore[arg-type]
-        yield _tar_members(stream, archive)
+    with BufferedReader(StreamedFile(source), COPY_BYTES) as packed:
+        compressed = packed.peek(2)[:2] == GZIP_MAGIC
+        # Inflated in a thread of its own, a few megabytes ahead, while members are written.
+        with igzip_threaded.open(packed) if compressed else nullcontext(packed) as file:
+            yield _tar_members(TarStream(file, archive, count), archive)
 
 
 def _tar_members(stream: TarStream, archive: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    with broken_as_error(archive):
+    with archive_errors(archive):
         listed = tarfile.TarFile(fileobj=stream)  # type: ignore[arg-type]
         while (info := listed.next()) is not None:
             yield listed, info
-            # tarfile keeps every header that it has seen; they are not needed again.
+            # tarfile caches every header that it has read; they are not needed again.
             listed.members.clear()  # type: ignore[attr-defined]
         stream.check_end()
 
 
-def _extract_tar(path: Path, folder: Path, policy: IntakePolicy, archive: str) -> None:
+def _extract_tar(source: LocalSource, folder: Path, policy: IntakePolicy, archive: str) -> None:
     gate = MemberFilter(archive, policy)
-    meter = DecompressionLimit(archive, policy, path.stat().st_size)
-    with open_tar(path, meter.count, archive) as members:
+    meter = DecompressionLimit(archive, policy, source.size)
+    with open_tar(source, meter.count, archive) as members:
         for listed, info in members:
             member = tar_member(info, archive)
             if not gate.accepts(member):
                 continue
-            # The holes of a sparse file are not in the stream but are written.
-            count = meter.count if info.issparse() else _no_count
+            # The holes of a sparse file are not in the stream, but are written to disk.
+            count = meter.count if info.issparse() else _ignore_count
             file = listed.extractfile(info)
             assert file is not None
-            with broken_as_error(f"{archive} at {member.name!r}", "ARCHIVE_CORRUPT"):
+            with archive_errors(f"{archive} at {member.name!r}", "ARCHIVE_CORRUPT"):
                 _write(file, folder / member.name, count)
     gate.check_not_empty()
 
 
-def _no_count(_: int) -> None:
-    """The stream has counted."""
+def _ignore_count(_: int) -> None:
+    """Do nothing: the stream has counted already."""

@@ -1,4 +1,4 @@
-"""An archive at an HTTP host: range requests, retries, and a look at every address that is connected to."""
+"""An archive on an HTTP host: range requests, retries, and a check of the peer of every connection."""
 
 import re
 import time
@@ -12,37 +12,37 @@ from urllib3.exceptions import HTTPError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from factory_pipeline.archives.source import PIECE_BYTES, ArchiveSource
-from factory_pipeline.archives.transfer_rate import Pace, paced_response
+from factory_pipeline.archives.transfer_rate import Pace, pace_response
 from factory_pipeline.archives.url_policy import check_host, check_peer, check_scheme, scheme_of
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.redaction import display
-from factory_pipeline.web_retries import PASSING_STATUS, CappedRetry, TooBusyError
+from factory_pipeline.web_retries import TRANSIENT_STATUS, CappedRetry, TooBusyError
 
 Answer = TypeVar("Answer")
 HEAD_BYTES = 512
-"""Bytes of the first request, which asks for the size and whether the host serves ranges."""
+"""Bytes of the first request, which tells the size and whether the host serves ranges."""
 MOST_REDIRECTS = 5
 EXPIRED = frozenset({401, 403, 404, 410})
-"""Answers at an address that a redirect led to and that may have been for a short time only."""
+"""Statuses of a redirect's target that may have been valid for a short time only."""
 
 
-def guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
-    """Connections that look at the address they are connected to before anything is asked.
+def make_guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
+    """Return connection pools that check the peer's address before a request is sent.
 
-    The check on the socket itself can't be passed by a name that changes its address between check and use.
+    The check on the socket itself can't be bypassed by a name that changes its address between check and use.
     Certificates are always verified.
     """
 
     class GuardedConnection(HTTPConnection):
-        response_class = paced_response(pace)
+        response_class = pace_response(pace)
 
         def connect(self) -> None:
             super().connect()
             check_peer(self.host, self.sock.getpeername()[0], policy)
 
     class GuardedTlsConnection(HTTPSConnection):
-        response_class = paced_response(pace)
+        response_class = pace_response(pace)
 
         def connect(self) -> None:
             super().connect()
@@ -62,7 +62,7 @@ def guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
         retries=CappedRetry(
             total=policy.retries,
             redirect=False,
-            status_forcelist=PASSING_STATUS,
+            status_forcelist=TRANSIENT_STATUS,
             raise_on_status=False,
             backoff_factor=0.2,
             backoff_max=10,
@@ -73,7 +73,7 @@ def guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
 
 
 def is_web_page(head: bytes, content_type: str) -> bool:
-    """Whether a host answers with a page for a browser, by its first bytes; some call every file one."""
+    """Return whether a response is a web page, by its first bytes; some hosts declare every file as one."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:100].lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return True
@@ -84,25 +84,25 @@ class HttpSource(ArchiveSource):
     """A file that an HTTP host serves."""
 
     def __init__(self, url: str, policy: IntakePolicy) -> None:
-        """Ask for the first bytes: they tell the size, the version, and whether ranges are served.
+        """Request the first bytes: the response has the size, the version, and whether ranges are served.
 
         Raises:
             OnboardingError: URL_UNREACHABLE, HOST_TOO_SLOW, ADDRESS_NOT_ALLOWED, SCHEME_NOT_ALLOWED;
-                NOT_AN_ARCHIVE, the host answers with a web page.
+                NOT_AN_ARCHIVE, the host responds with a web page.
         """
         super().__init__()
         self.url = display(url)
         self._address = url
         self._policy = policy
         self._pace = Pace(self.url, policy)
-        self._pools = guarded_pools(policy, self._pace)
+        self._pools = make_guarded_pools(policy, self._pace)
         self._final = url
         response = self._follow(f"bytes=0-{HEAD_BYTES - 1}")
         self._learn(response)
         try:
             head = response.read(HEAD_BYTES)
         except HTTPError:
-            head = b""  # Whatever is wrong here shows again when the archive is read.
+            head = b""  # Any error here occurs again when the archive is read.
         finally:
             # Closing instead of draining: without ranges the body is the whole archive.
             response.close()
@@ -126,8 +126,8 @@ class HttpSource(ArchiveSource):
         elsewhere = display(self._final)
         led = f" at {elsewhere}, where it leads," if elsewhere != self.url else ""
         return (
-            f"{self.url} answered{led} with a web page, not with an archive; it may ask for a login or a"
-            " consent. Give the address of the file itself."
+            f"{self.url} responded{led} with a web page, not with an archive; it may require a login or a"
+            " consent. Use the address of the file itself."
         )
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ class HttpSource(ArchiveSource):
         received = bytearray()
 
         def rest() -> bytes:
-            # What came before a break, or as a part shorter than was asked for, is not asked for again.
+            # What came before a break, or as a part shorter than requested, is not requested again.
             while len(received) < length:
                 received.extend(self._piece(start + len(received), length - len(received)))
             return bytes(received)
@@ -146,7 +146,7 @@ class HttpSource(ArchiveSource):
         return self._fetch_with_retries(rest)
 
     def _piece(self, start: int, length: int) -> bytes:
-        """Some bytes from `start`, at least one.
+        """Return some bytes from `start`, at least one.
 
         Raises:
             HTTPError: the connection broke, or the host sent nothing.
@@ -164,17 +164,17 @@ class HttpSource(ArchiveSource):
 
     def _stream(self, start: int) -> Iterator[bytes]:
         if start and not self.ranged:
-            raise OnboardingError("RANGES_UNSUPPORTED", f"The host of {self.url} can't go on midway.")
+            raise OnboardingError("RANGES_UNSUPPORTED", f"The host of {self.url} can't resume a download.")
         response = self._part(start, f"bytes={start}-") if self.ranged else self._follow(None)
         try:
             yield from response.stream(PIECE_BYTES)
         except HTTPError as error:
-            raise self._unreachable("the connection broke") from error
+            raise self._unreachable_error("the connection broke") from error
         finally:
             response.close()
 
     def _fetch_with_retries(self, attempt: Callable[[], Answer]) -> Answer:
-        """Try again where the body breaks off; the request itself is tried again by urllib3."""
+        """Retry if the body is truncated; the request itself is retried by urllib3."""
         for pause in range(self._policy.retries):
             try:
                 return attempt()
@@ -183,10 +183,10 @@ class HttpSource(ArchiveSource):
         try:
             return attempt()
         except HTTPError as error:
-            raise self._unreachable("the connection broke") from error
+            raise self._unreachable_error("the connection broke") from error
 
     def _part(self, start: int, wanted: str) -> BaseHTTPResponse:
-        """A part of the file in the state in which it was first seen."""
+        """Return a part of the file, in the state in which it was first seen."""
         response = self._ask(self._final, wanted)
         if response.status in EXPIRED and self._final != self._address:
             response.close()
@@ -194,33 +194,35 @@ class HttpSource(ArchiveSource):
         expected = f"bytes {start}-"
         if response.status != 206 or not response.headers.get("Content-Range", "").startswith(expected):
             response.close()
-            raise self._unreachable(f"it answers {response.status} to a request for a part of the file")
+            raise self._unreachable_error(
+                f"it responds with status {response.status} to a request for a part of the file"
+            )
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         if version != self.version:
             response.close()
-            raise OnboardingError("SOURCE_CHANGED", f"{self.url} was changed while it was read; try again.")
+            raise OnboardingError("SOURCE_CHANGED", f"{self.url} changed while it was read; try again.")
         return response
 
     def _follow(self, wanted: str | None) -> BaseHTTPResponse:
-        """Go from the user's address over its redirects, each checked as if the user had given it."""
+        """Follow the redirects of the user's address, each checked as if it were the user's."""
         url = self._address
         for _ in range(MOST_REDIRECTS + 1):
             if scheme_of(url) == "http" and scheme_of(self._address) == "https":
-                raise self._unreachable("it redirects to an address without encryption")
+                raise self._unreachable_error("it redirects to an address without encryption")
             if check_scheme(url, self._policy) not in ("http", "https"):
-                raise self._unreachable("it redirects to an address of another kind")
+                raise self._unreachable_error("it redirects to an address of another scheme")
             check_host(url, self._policy)
             response = self._ask(url, wanted)
             location = response.get_redirect_location()
             if not location:
                 if response.status not in (200, 206, 416):
                     response.close()
-                    raise self._unreachable(f"it answers {response.status}")
+                    raise self._unreachable_error(f"it responds with status {response.status}")
                 self._final = url
                 return response
             response.close()
             url = urljoin(url, location)
-        raise self._unreachable(f"it redirects more than {MOST_REDIRECTS} times")
+        raise self._unreachable_error(f"it redirects more than {MOST_REDIRECTS} times")
 
     def _ask(self, url: str, wanted: str | None) -> BaseHTTPResponse:
         self._pace.check_deadline()
@@ -228,12 +230,12 @@ class HttpSource(ArchiveSource):
         try:
             return self._pools.request("GET", url, headers=headers, preload_content=False, redirect=False)
         except TooBusyError as error:
-            raise self._unreachable(str(error)) from error
+            raise self._unreachable_error(str(error)) from error
         except HTTPError as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, SSLError):
-                raise self._unreachable("its certificate can't be verified") from error
-            raise self._unreachable("it does not answer") from error
+                raise self._unreachable_error("its certificate can't be verified") from error
+            raise self._unreachable_error("it does not respond") from error
 
-    def _unreachable(self, reason: str) -> OnboardingError:
+    def _unreachable_error(self, reason: str) -> OnboardingError:
         return OnboardingError("URL_UNREACHABLE", f"{self.url} can't be read: {reason}.")

@@ -1,8 +1,9 @@
-"""An archive in an object store, or in any other place that fsspec opens."""
+"""An archive in an object store, or in any other file system that fsspec opens."""
 
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import obstore
@@ -21,17 +22,28 @@ STREAM_BYTES = 16 * PIECE_BYTES
 """Bytes per request of a download."""
 
 
+SETTINGS = ("AWS_", "AZURE_", "GOOGLE_")
+"""What the names of variables begin with that a store is opened by."""
+KEPT_STORES = 32
+
+
 def open_store(folder: str) -> ObjectStore:
-    """The store of an address, whose paths start from that address; nothing is asked yet.
+    """Return the store of an address, whose paths start from that address; no request is sent yet.
 
     Credentials, region and end point come from the environment; with AWS_NO_SIGN_REQUEST requests to S3 are
-    not signed.
+    not signed. A store that was opened with the same environment before is used again, with its connections.
 
     Raises:
-        obstore.exceptions.BaseError, ValueError: the environment or the address lacks something.
+        obstore.exceptions.BaseError, ValueError: a setting is missing in the environment or the address.
     """
+    settings = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
+    return _open_store(folder, frozenset(settings.items()))
+
+
+@lru_cache(maxsize=KEPT_STORES)
+def _open_store(folder: str, _settings: frozenset[tuple[str, str]]) -> ObjectStore:
     client: Any = {
-        "allow_http": True,  # it is the end point in the environment that decides
+        "allow_http": True,  # the endpoint in the environment decides
         "connect_timeout": timedelta(seconds=10),
         "read_timeout": timedelta(seconds=30),
         "timeout": timedelta(minutes=5),
@@ -46,7 +58,7 @@ class ObjectSource(ArchiveSource):
     """An object of S3, Google or Azure."""
 
     def __init__(self, url: str) -> None:
-        """Ask for the object's size.
+        """Request the object's size.
 
         Raises:
             OnboardingError: URL_UNREACHABLE.
@@ -58,7 +70,7 @@ class ObjectSource(ArchiveSource):
             self._store = open_store(folder)
             about = obstore.head(self._store, self._name)
         except (BaseError, OSError, ValueError) as error:
-            raise _unreachable(self.url) from error
+            raise _unreachable_error(self.url) from error
         self.size: int = about["size"]
         self.version = about["e_tag"] or about["last_modified"].isoformat()
 
@@ -66,7 +78,7 @@ class ObjectSource(ArchiveSource):
         try:
             return bytes(obstore.get_range(self._store, self._name, start=start, length=length))
         except (BaseError, OSError) as error:
-            raise _unreachable(self.url) from error
+            raise _unreachable_error(self.url) from error
 
     def _stream(self, start: int) -> Iterator[bytes]:
         for offset in range(start, self.size, STREAM_BYTES):
@@ -74,13 +86,13 @@ class ObjectSource(ArchiveSource):
 
 
 class FsspecSource(ArchiveSource):
-    """A file of any file system that fsspec knows by its scheme."""
+    """A file of any file system that fsspec supports, by its scheme."""
 
     def __init__(self, url: str) -> None:
-        """Ask for the file's size.
+        """Request the file's size.
 
         Raises:
-            OnboardingError: URL_UNREACHABLE, also where the package for the scheme is not installed.
+            OnboardingError: URL_UNREACHABLE, also if the package for the scheme is not installed.
         """
         import fsspec  # type: ignore[import-untyped]
 
@@ -95,7 +107,7 @@ class FsspecSource(ArchiveSource):
                 f"{self.url} can't be read: a package for {scheme_of(url)} is not installed ({error}).",
             ) from error
         except (OSError, ValueError) as error:
-            raise _unreachable(self.url) from error
+            raise _unreachable_error(self.url) from error
         self.size = about["size"]
         self.version = str(about.get("ETag") or about.get("mtime") or about.get("created") or "")
 
@@ -103,7 +115,7 @@ class FsspecSource(ArchiveSource):
         try:
             return bytes(self._files.cat_file(self._name, start=start, end=start + length))
         except (OSError, ValueError) as error:
-            raise _unreachable(self.url) from error
+            raise _unreachable_error(self.url) from error
 
     def _stream(self, start: int) -> Iterator[bytes]:
         try:
@@ -112,8 +124,8 @@ class FsspecSource(ArchiveSource):
                 while piece := file.read(PIECE_BYTES):
                     yield piece
         except (OSError, ValueError) as error:
-            raise _unreachable(self.url) from error
+            raise _unreachable_error(self.url) from error
 
 
-def _unreachable(url: str) -> OnboardingError:
-    return OnboardingError("URL_UNREACHABLE", f"{url} can't be read: no such file, or access is refused.")
+def _unreachable_error(url: str) -> OnboardingError:
+    return OnboardingError("URL_UNREACHABLE", f"{url} can't be read: it does not exist, or access is denied.")

@@ -1,4 +1,4 @@
-"""The members of an archive by name: what is let in, what is left out, what is refused."""
+"""The members of an archive by name: which are accepted, ignored or refused."""
 
 import stat
 import tarfile
@@ -11,11 +11,11 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".zst")
-"""Names that end so are archives within the archive. They are refused, for they would never be unpacked."""
+"""Endings of archives within the archive. They are refused, as they would never be unpacked."""
 LONGEST_NAME = 255
 """Bytes of a file or folder name on common file systems."""
 FOLDER_ENDINGS = ("/", "\\")
-"""Names of folders in a zip end so; Windows' own programs write backslashes."""
+"""Endings of folder names in a zip; Windows' own programs write backslashes."""
 MACOS_ICONS = ("Icon\r", "._Icon\r")
 """Files with a folder's own icon on macOS."""
 ENCRYPTED = 0x1
@@ -23,7 +23,7 @@ ENCRYPTED = 0x1
 
 
 ZIP_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
-"""Compression of zip members that is read. LZMA is not: a few bytes of it may ask for 4 GB of memory."""
+"""Supported compression of zip members. LZMA is not: a few bytes of it may require 4 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Member:
 
 
 def zip_member(info: zipfile.ZipInfo, archive: str) -> Member:
-    """A checked member of a zip.
+    """Check a member of a zip.
 
     Raises:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME, LINK, DEVICE, ARCHIVE_ENCRYPTED,
@@ -47,13 +47,13 @@ def zip_member(info: zipfile.ZipInfo, archive: str) -> Member:
     name = safe_name(info.filename, archive)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        raise _refused("LINK", archive, f"holds the link {name!r}; links are not allowed")
+        raise _refusal("LINK", archive, f"contains the link {name!r}; links are not allowed")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise _refused("DEVICE", archive, f"holds {name!r}, which is neither file nor folder")
+        raise _refusal("DEVICE", archive, f"contains {name!r}, which is neither a file nor a folder")
     if info.flag_bits & ENCRYPTED:
-        raise _refused("ARCHIVE_ENCRYPTED", archive, f"is encrypted ({name!r}); upload it without a password")
+        raise _refusal("ARCHIVE_ENCRYPTED", archive, f"is encrypted ({name!r}); create it without a password")
     if info.compress_type not in ZIP_METHODS:
-        raise _refused(
+        raise _refusal(
             "UNSUPPORTED_COMPRESSION",
             archive,
             f"compresses {name!r} by method {info.compress_type}; pack it with the usual Deflate",
@@ -64,24 +64,24 @@ def zip_member(info: zipfile.ZipInfo, archive: str) -> Member:
 
 
 def tar_member(info: tarfile.TarInfo, archive: str) -> Member:
-    """A checked member of a tar.
+    """Check a member of a tar.
 
     Raises:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME, LINK, DEVICE.
     """
     name = safe_name(info.name, archive)
     if info.issym() or info.islnk():
-        raise _refused("LINK", archive, f"holds the link {name!r}; links are not allowed")
+        raise _refusal("LINK", archive, f"contains the link {name!r}; links are not allowed")
     if not (info.isreg() or info.isdir()):
-        raise _refused("DEVICE", archive, f"holds {name!r}, which is neither file nor folder")
+        raise _refusal("DEVICE", archive, f"contains {name!r}, which is neither a file nor a folder")
     return Member(name, info.size, is_folder=info.isdir())
 
 
 def safe_name(name: str, archive: str) -> str:
-    """A member's name as a relative path with `/`, or an error if it could lead anywhere else.
+    """Return a member's name as a relative path with `/`; refuse one that leads out of the folder.
 
-    Names are normalised here and nowhere else: `/` stands between folders whatever the system wrote, `.` and
-    empty parts are left out, and accents are coded as in NFC, so that names of macOS (NFD) equal others.
+    Names are normalised only here: `/` separates folders, whatever the system wrote, `.` and empty parts are
+    removed, and accents are in NFC, so that names of macOS (NFD) equal others.
 
     Raises:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME.
@@ -89,28 +89,35 @@ def safe_name(name: str, archive: str) -> str:
     path = unicodedata.normalize("NFC", name.replace("\\", "/"))
     shown = repr(name[:120])
     if path.startswith("/") or (len(path) > 1 and path[1] == ":"):
-        raise _refused("ABSOLUTE_PATH", archive, f"holds the absolute path {shown}; paths must be relative")
+        raise _refusal(
+            "ABSOLUTE_PATH", archive, f"contains the absolute path {shown}; paths must be relative"
+        )
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if parts and parts[-1] in MACOS_ICONS:
-        # Its name is none that a file may have here; by its dot it is left out as other by-products are.
+        # Its name is not a valid file name here; it starts with a dot and so is ignored like other
+        # by-products.
         parts[-1] = ".Icon"
     if ".." in parts:
-        raise _refused(
-            "PATH_TRAVERSAL", archive, f"holds {shown}, which leads out of its folder; paths must stay inside"
+        raise _refusal(
+            "PATH_TRAVERSAL",
+            archive,
+            f"contains {shown}, which leads out of its folder; paths must stay inside",
         )
     for part in parts:
         encodable = part.isascii() or not any(0xD800 <= ord(letter) <= 0xDFFF for letter in part)
         if not encodable or any(unicodedata.category(letter) == "Cc" for letter in part):
-            raise _refused("BAD_NAME", archive, f"holds {shown}, a name with control or undecodable letters")
+            raise _refusal(
+                "BAD_NAME", archive, f"contains {shown}, a name with control or undecodable characters"
+            )
         if len(part.encode()) > LONGEST_NAME or ":" in part:
-            raise _refused("BAD_NAME", archive, f"holds {shown}, a name that not every system can keep")
+            raise _refusal("BAD_NAME", archive, f"contains {shown}, a name that is not valid on every system")
     if len(parts) > 64:
-        raise _refused("BAD_NAME", archive, f"holds {shown}, which lies more than 64 folders deep")
+        raise _refusal("BAD_NAME", archive, f"contains {shown}, which is more than 64 folders deep")
     return "/".join(parts)
 
 
-def is_left_out(name: str) -> bool:
-    """Whether a member is a by-product of an operating system, which would spoil the pairing."""
+def is_ignored(name: str) -> bool:
+    """Return whether a member is a by-product of an operating system, which would break the pairing."""
     parts = PurePosixPath(name).parts
     return (
         not parts
@@ -120,56 +127,56 @@ def is_left_out(name: str) -> bool:
 
 
 class MemberFilter:
-    """Lets the members of one archive in, one after the other, and knows what it let in before."""
+    """Accepts or refuses the members of one archive, one by one, and remembers the accepted names."""
 
     def __init__(self, archive: str, policy: IntakePolicy) -> None:
-        """An archive by the name that errors show."""
+        """Start without any member; `archive` is its name in errors."""
         self._archive = archive
         self._policy = policy
         self._count = 0
         self._names: dict[str, str] = {}
-        """By what file systems take them for."""
+        """By folded name, as file systems compare them."""
         self._folders: set[str] = set()
         self._is_empty = True
 
     def accepts(self, member: Member) -> bool:
-        """Whether a member is a file to be unpacked; folders and by-products are not.
+        """Return whether a member is a file to unpack; folders and by-products are not.
 
         Raises:
             OnboardingError: TOO_MANY_MEMBERS, NAME_CLASH, NESTED_ARCHIVE.
         """
         self._count += 1
         if self._count > self._policy.max_members:
-            raise _refused(
-                "TOO_MANY_MEMBERS", self._archive, f"holds more than {self._policy.max_members} members"
+            raise _refusal(
+                "TOO_MANY_MEMBERS", self._archive, f"contains more than {self._policy.max_members} members"
             )
-        if is_left_out(member.name):
+        if is_ignored(member.name):
             return False
         self._check_clash(member)
         if member.is_folder:
             return False
         if member.name.lower().endswith(ARCHIVE_ENDINGS):
-            raise _refused(
+            raise _refusal(
                 "NESTED_ARCHIVE",
                 self._archive,
-                f"holds another archive, {member.name!r}; pack its files directly",
+                f"contains another archive, {member.name!r}; pack its files directly",
             )
         self._is_empty = False
         return True
 
     def check_not_empty(self) -> None:
-        """Refuse an archive of no files.
+        """Refuse an archive without files.
 
         Raises:
             OnboardingError: ARCHIVE_EMPTY.
         """
         if self._is_empty:
-            raise _refused("ARCHIVE_EMPTY", self._archive, "holds no files")
+            raise _refusal("ARCHIVE_EMPTY", self._archive, "contains no files")
 
     def _check_clash(self, member: Member) -> None:
-        """Names that some file systems take for the same would overwrite one another there.
+        """Refuse a name that some file systems consider the same as another: one would overwrite the other.
 
-        Folders of such names become one folder, and what is in them is compared by itself.
+        Folders of such names become one folder, and the files in them are compared separately.
         """
         folder = member.name if member.is_folder else member.name.rpartition("/")[0]
         while folder and folder not in self._folders:
@@ -186,15 +193,17 @@ class MemberFilter:
             if is_folder and other in self._folders:
                 return
             names = f"{other!r} twice" if other == name else f"{other!r} and {name!r}"
-            raise _refused("NAME_CLASH", self._archive, f"holds {names}, which would overwrite one another")
-        # The name itself where it is the key too: a second text would take as much memory again.
+            raise _refusal(
+                "NAME_CLASH", self._archive, f"contains {names}, which would overwrite one another"
+            )
+        # The name itself if it is also the key: a second text would need as much memory again.
         self._names[name if folded == name else folded] = name
 
 
 def fold_name(name: str) -> str:
-    """A name as a file system sees it that minds neither case nor the coding of accents."""
+    """Return a name as a file system compares it that ignores case and the encoding of accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _refused(code: str, archive: str, reason: str) -> OnboardingError:
+def _refusal(code: str, archive: str, reason: str) -> OnboardingError:
     return OnboardingError(code, f"The archive {archive} {reason}.")

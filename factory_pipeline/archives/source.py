@@ -1,10 +1,11 @@
-"""Where an archive comes from: one interface for reading parts of it, whatever holds it."""
+"""One interface for reading parts of an archive, wherever it is stored."""
 
 import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
+from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -16,29 +17,29 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 PIECE_BYTES = 1 << 20
-"""Bytes that a stream gives at a time."""
+"""Bytes per chunk of a stream."""
 
 
 SMALL_BYTES = 1 << 20
-"""A remote archive up to this size is fetched by one request: a hundred small ones would bring as much."""
+"""A remote archive up to this size is fetched by one request: many small ones would transfer as much."""
 
 
 class ArchiveSource(ABC):
-    """An archive at its place. `read` may be called from several threads at once."""
+    """An archive at its address. `read` may be called from several threads at once."""
 
     url: str
-    """The address as it may be shown."""
+    """The address without credentials, as it may be shown."""
     size: int | None
-    """Bytes of the archive; None where the host does not say."""
+    """Bytes of the archive; None if the host does not say."""
     ranged: bool = True
     """Whether the host can serve parts of the file."""
     local: bool = False
-    """Whether reading costs no network."""
+    """Whether reading needs no network."""
     version: str = ""
-    """What the host says of the state of the file, such as an ETag; empty where it says nothing."""
+    """What the host reports about the state of the file, such as an ETag; empty if it reports nothing."""
 
     def __init__(self) -> None:
-        """Start with nothing read."""
+        """Start with an empty cache."""
         self._lock = threading.Lock()
         self._bytes_read = 0
         self._fetching = threading.Lock()
@@ -46,11 +47,11 @@ class ArchiveSource(ABC):
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of content that were received so far."""
+        """Return the bytes of content that were received so far."""
         return self._bytes_read
 
     def read(self, start: int, length: int) -> bytes:
-        """The bytes from `start`, fewer than `length` only at the end of the file.
+        """Return the bytes from `start`, fewer than `length` only at the end of the file.
 
         Raises:
             OnboardingError: RANGES_UNSUPPORTED, URL_UNREACHABLE, SOURCE_CHANGED.
@@ -58,37 +59,38 @@ class ArchiveSource(ABC):
         if not self.ranged or self.size is None:
             raise OnboardingError(
                 "RANGES_UNSUPPORTED",
-                f"The host of {self.url} can't serve parts of a file, so nothing is known of the archive"
+                f"The host of {self.url} can't serve parts of a file, so the archive can't be checked"
                 " before it is downloaded.",
             )
         length = min(length, self.size - start)
         if length <= 0:
             return b""
         if not self.local and self.size <= SMALL_BYTES:
-            return self._whole(self.size)[start : start + length]
-        return self._counted(self._whole_part(start, length))
+            return self._load(self.size)[start : start + length]
+        return self._count_received(self._read_range(start, length))
 
-    def _whole_part(self, start: int, length: int) -> bytes:
-        """Bytes of the file, all that were asked for: with fewer, an archive would seem to be broken."""
+    def _read_range(self, start: int, length: int) -> bytes:
+        """Return all requested bytes of the file: with fewer, an archive would seem to be corrupt."""
         data = self._read(start, length)
         if len(data) != length:
             raise OnboardingError(
                 "SOURCE_CHANGED" if self.local else "URL_UNREACHABLE",
-                f"{self.url} gave {len(data)} of {length} bytes from {start}; it was cut while it was read.",
+                f"{self.url} sent {len(data)} of {length} bytes from {start}; it was truncated while it was"
+                " read.",
             )
         return data
 
     def stream(self, start: int = 0) -> Iterator[bytes]:
-        """All bytes from `start`, in order; a host without ranges starts from 0 only.
+        """Yield all bytes from `start`, in order; a host without ranges starts from 0 only.
 
         Raises:
             OnboardingError: URL_UNREACHABLE, also midway.
         """
         for piece in self._stream(start):
-            yield self._counted(piece)
+            yield self._count_received(piece)
 
     def close(self) -> None:  # noqa: B027
-        """Free what is held open."""
+        """Close files and connections."""
 
     @abstractmethod
     def _read(self, start: int, length: int) -> bytes: ...
@@ -96,14 +98,14 @@ class ArchiveSource(ABC):
     @abstractmethod
     def _stream(self, start: int) -> Iterator[bytes]: ...
 
-    def _whole(self, size: int) -> bytes:
-        """All bytes of a small archive, asked for once."""
+    def _load(self, size: int) -> bytes:
+        """Return all bytes of a small archive, requested once."""
         with self._fetching:
             if not self._content:
-                self._content = self._counted(self._whole_part(0, size))
+                self._content = self._count_received(self._read_range(0, size))
         return self._content
 
-    def _counted(self, data: bytes) -> bytes:
+    def _count_received(self, data: bytes) -> bytes:
         with self._lock:
             self._bytes_read += len(data)
         return data
@@ -118,7 +120,7 @@ class ArchiveSource(ABC):
 
 
 class LocalSource(ArchiveSource):
-    """A file of this machine."""
+    """A local file."""
 
     local = True
 
@@ -126,7 +128,7 @@ class LocalSource(ArchiveSource):
         """Open the file.
 
         Raises:
-            OnboardingError: URL_UNREACHABLE where it is missing, no file or can't be read.
+            OnboardingError: URL_UNREACHABLE, it does not exist, is not a file or can't be read.
         """
         super().__init__()
         self.url = str(path)
@@ -145,7 +147,7 @@ class LocalSource(ArchiveSource):
 
     def _read(self, start: int, length: int) -> bytes:
         data = b""
-        # One call gives 2 GiB at most.
+        # One call returns 2 GiB at most.
         while piece := os.pread(self._descriptor, length - len(data), start + len(data)):
             data += piece
         return data
@@ -155,14 +157,40 @@ class LocalSource(ArchiveSource):
             yield self._read(offset, PIECE_BYTES)
 
 
+class StreamedFile(RawIOBase):
+    """A source as a file object that is read forward once, received as it is read."""
+
+    def __init__(self, source: ArchiveSource) -> None:
+        """Begin at the first byte, without reading."""
+        super().__init__()
+        self._pieces = source.stream()
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: "Buffer", /) -> int:
+        """Fill a part of the buffer and return the number of bytes: 0 at the end of the file."""
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        target = memoryview(buffer).cast("B")
+        length = min(len(target), len(self._rest))
+        target[:length], self._rest = self._rest[:length], self._rest[length:]
+        return length
+
+
 class SourceFile(PositionedFile):
-    """A source as a file object, and some bytes behind it: small reads through kept blocks."""
+    """A source as a file object, and some bytes after it: small reads are served from cached blocks."""
 
     BLOCK_BYTES = 1 << 16
     KEPT_BLOCKS = 16
 
     def __init__(self, source: ArchiveSource, added: bytes = b"") -> None:
-        """Nothing is read yet; `added` follows the bytes of the source."""
+        """Open the source without reading; `added` follows its bytes."""
         self._source_size = source.size or 0
         super().__init__(self._source_size + len(added))
         self._source = source
@@ -170,7 +198,7 @@ class SourceFile(PositionedFile):
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def readinto(self, buffer: "Buffer", /) -> int:
-        """Fill the buffer up to the end of the file."""
+        """Fill the buffer up to the end of the file and return the number of bytes."""
         target = memoryview(buffer).cast("B")
         length = min(len(target), max(self.size - self._position, 0))
         of_source = min(length, max(self._source_size - self._position, 0))

@@ -1,6 +1,6 @@
-"""How slow a host may be: a lowest rate while it sends, and a longest time for all that is read of a source.
+"""Limits on slow hosts: a lowest rate while data is sent, and a longest time for all reads of a source.
 
-A limit on silence alone lets a host that sends a byte now and then hold a reader for days.
+With a limit on silence alone, a host that sends a byte now and then would block a reader for days.
 """
 
 import io
@@ -19,13 +19,13 @@ class Pace:
     """The limits of one source; shared by all of its requests."""
 
     def __init__(self, url: str, policy: IntakePolicy) -> None:
-        """The time runs from now on; `url` is as it may be shown."""
+        """Start the time; `url` must have no credentials."""
         self._url = url
         self._policy = policy
         self._until = time.monotonic() + policy.deadline_s
 
     def check_deadline(self) -> None:
-        """Raise once the source has taken longer than it may.
+        """Raise an error if the source has taken longer than allowed.
 
         Raises:
             OnboardingError: HOST_TOO_SLOW.
@@ -38,7 +38,7 @@ class Pace:
             )
 
     def check_rate(self, received: int, seconds: float) -> bool:
-        """Raise if a host sent too little in a time long enough to tell; True once it was long enough.
+        """Raise an error if a host sent too little; return True once the time was long enough to decide.
 
         Raises:
             OnboardingError: HOST_TOO_SLOW.
@@ -49,14 +49,14 @@ class Pace:
         if received < self._policy.lowest_rate * seconds:
             raise OnboardingError(
                 "HOST_TOO_SLOW",
-                f"{self._url} sent {received} bytes in {seconds:.0f} seconds; at least"
-                f" {self._policy.lowest_rate:g} a second are expected (lowest_rate in intake.yaml).",
+                f"{self._url} sent {received} bytes in {seconds:.0f} seconds; the minimum is"
+                f" {self._policy.lowest_rate:g} a second (lowest_rate in intake.yaml).",
             )
         return True
 
 
 class PacedBytes(io.RawIOBase):
-    """The bytes of one connection; the time that is waited for them is held against the pace."""
+    """The bytes of one connection; the time spent waiting for them counts towards the limits."""
 
     def __init__(self, raw: Any, pace: Pace) -> None:
         """`raw` is the connection's own unbuffered file."""
@@ -66,16 +66,16 @@ class PacedBytes(io.RawIOBase):
         self._waited = 0.0
 
     def readable(self) -> bool:
-        """It is for reading."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: "Buffer", /) -> int | None:
-        """Fill a part of the buffer; time that the reader itself takes between two reads does not count."""
+        """Fill a part of the buffer; the reader's own time between two reads does not count."""
         began = time.monotonic()
         length = self._raw.readinto(buffer)
         self._waited += time.monotonic() - began
         self._received += length or 0
-        # The end of the file is no slowness.
+        # The end of the file is not slowness.
         if length and self._pace.check_rate(self._received, self._waited):
             self._received, self._waited = 0, 0.0
         return length
@@ -86,8 +86,8 @@ class PacedBytes(io.RawIOBase):
         super().close()
 
 
-def paced_response(pace: Pace) -> type[HTTPResponse]:
-    """A response of `http.client`, head and body of which are read at a pace."""
+def pace_response(pace: Pace) -> type[HTTPResponse]:
+    """Return a class of `http.client` responses whose head and body are read within the limits."""
 
     class PacedResponse(HTTPResponse):
         def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -11,41 +11,41 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.redaction import display
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-"""IPv6 addresses that hold an IPv4 address in their last bits (RFC 6052)."""
+"""IPv6 addresses that contain an IPv4 address in their last bits (RFC 6052)."""
 
 
 def scheme_of(url: str) -> str:
-    """The scheme in small letters; `file` for a path."""
+    """Return the scheme in lower case; `file` for a path."""
     scheme, colon, _ = url.partition("://")
     return scheme.lower() if colon else "file"
 
 
 def has_user(url: str) -> bool:
-    """Whether an address holds a user or a password."""
+    """Return whether an address contains a user or a password."""
     return "://" in url and "@" in urlsplit(url).netloc
 
 
 def check_scheme(url: str, policy: IntakePolicy) -> str:
-    """The scheme of an address, if this installation opens it.
+    """Return the scheme of an address, if this installation opens it.
 
     Raises:
         OnboardingError: SCHEME_NOT_ALLOWED.
     """
     scheme = scheme_of(url)
-    # fsspec reads `a::b` as a chain of file systems, whose parts would pass by the check.
+    # fsspec reads `a::b` as a chain of file systems, whose parts would bypass the check.
     if scheme not in policy.schemes or "::" in re.sub(r"\[[^\]]*\]", "", display(url)):
         allowed = ", ".join(policy.schemes) or "none"
         raise OnboardingError(
             "SCHEME_NOT_ALLOWED",
-            f"{display(url)} can't be opened: addresses may start with {allowed}.",
+            f"{display(url)} can't be opened: allowed schemes are {allowed}.",
         )
     return scheme
 
 
 def local_path(url: str, policy: IntakePolicy) -> Path:
-    """The file that a path or a `file://` address names, if it lies in an allowed folder.
+    """Return the file of a path or a `file://` address, if it is in an allowed folder.
 
-    Links are followed before the folders are compared.
+    Links are resolved before the folders are compared.
 
     Raises:
         OnboardingError: ADDRESS_NOT_ALLOWED.
@@ -55,16 +55,16 @@ def local_path(url: str, policy: IntakePolicy) -> Path:
     if not any(resolved.is_relative_to(folder.resolve()) for folder in policy.folders):
         allowed = ", ".join(str(folder) for folder in policy.folders) or "none is set"
         raise OnboardingError(
-            "ADDRESS_NOT_ALLOWED", f"{path} lies outside the folders that may be read ({allowed})."
+            "ADDRESS_NOT_ALLOWED", f"{path} is outside the folders that may be read ({allowed})."
         )
     return resolved
 
 
 def check_host(url: str, policy: IntakePolicy) -> None:
-    """Refuse a host of which any address is not public.
+    """Refuse a host if any of its addresses is not public.
 
     Raises:
-        OnboardingError: ADDRESS_NOT_ALLOWED, or URL_UNREACHABLE where the name has no address.
+        OnboardingError: ADDRESS_NOT_ALLOWED, or URL_UNREACHABLE if the name has no address.
     """
     try:
         host = urlsplit(url).hostname
@@ -72,7 +72,7 @@ def check_host(url: str, policy: IntakePolicy) -> None:
     except ValueError:
         host = port = None
     if not host:
-        raise OnboardingError("URL_UNREACHABLE", f"{display(url)} names no host.")
+        raise OnboardingError("URL_UNREACHABLE", f"{display(url)} contains no host.")
     try:
         found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -98,6 +98,5 @@ def check_peer(host: str, peer: str, policy: IntakePolicy) -> None:
     if not address.is_global or address.is_multicast:
         raise OnboardingError(
             "ADDRESS_NOT_ALLOWED",
-            f"The host {host} lies in a private network, and intake.yaml does not say"
-            " private_addresses: true.",
+            f"The host {host} is in a private network, and intake.yaml does not set private_addresses: true.",
         )

@@ -1,7 +1,7 @@
 """The list of members at the end of a zip, read piece by piece: one member at a time, never all of them.
 
-`zipfile` makes an object of every member before it shows the first, a kilobyte each. Format: APPNOTE.TXT,
-4.3.12 to 4.3.16 and 4.5.3.
+`zipfile` creates an object for every member before it returns the first, a kilobyte each. Format:
+APPNOTE.TXT, 4.3.12 to 4.3.16 and 4.5.3.
 """
 
 import struct
@@ -15,13 +15,14 @@ from factory_pipeline.errors import OnboardingError
 
 ENTRY = struct.Struct("<4s6H3L5H2L")
 """A member's entry up to its name: signature, two versions, flags, method, time, date, CRC, packed bytes,
-bytes, lengths of name, extra fields and comment, disk, internal and external attributes, place."""
+bytes, lengths of name, extra fields and comment, disk, internal and external attributes, offset.
+"""
 END = struct.Struct("<4s4H2LH")
-"""The end: signature, two numbers of disks, two of members, bytes and place of the list, comment."""
+"""The end: signature, two numbers of disks, two of members, bytes and offset of the list, comment."""
 LOCATOR = struct.Struct("<4sLQL")
-"""Before the end of an archive with 64-bit numbers: signature, disk, place of that end, disks."""
+"""Before the end of an archive with 64-bit numbers: signature, disk, offset of that end, disks."""
 END_64 = struct.Struct("<4sQ2H2L4Q")
-"""The end with 64-bit numbers; its last two are bytes and place of the list."""
+"""The end with 64-bit numbers; its last two are bytes and offset of the list."""
 LONGEST_COMMENT = 0xFFFF
 PIECE_BYTES = 1 << 20
 UTF_8 = 0x800
@@ -31,32 +32,32 @@ UNICODE_PATH = 0x7075
 SIZES_64 = 1
 """Id of the extra field with the numbers that need 64 bits."""
 IN_EXTRA = 0xFFFFFFFF
-"""Stands for a number that is in that extra field."""
+"""Marks a number that is in that extra field."""
 
 
 @dataclass(frozen=True)
 class _Directory:
-    """Where the list of members lies."""
+    """The position of the list of members."""
 
     start: int
     bytes: int
     shift: int
-    """Bytes before the archive, as of a program that unpacks it; places count from behind them."""
+    """Bytes before the archive, such as a self-extracting program; offsets count from their end."""
 
 
 def zip_infos(source: ArchiveSource, most_bytes: int) -> Iterator[zipfile.ZipInfo]:
-    """The members of a zip in the order of its list.
+    """Yield the members of a zip in the order of its list.
 
-    `filename` is the name as it is meant, with all that it holds; `orig_filename` is what `zipfile` compares
-    with the name before the member's data.
+    `filename` is the decoded name; `orig_filename` is what `zipfile` compares with the name before the
+    member's data.
 
     Args:
         source: the archive.
-        most_bytes: that the list may have.
+        most_bytes: largest allowed size of the list.
 
     Raises:
-        zipfile.BadZipFile: there is no such list, or it is broken.
-        UnicodeDecodeError: a name is not what it says it is.
+        zipfile.BadZipFile: the list is missing or corrupt.
+        UnicodeDecodeError: a name is not in its declared encoding.
         OnboardingError: TOO_MANY_MEMBERS for a longer list, and what `source.read` raises.
     """
     directory = _directory(source)
@@ -72,7 +73,7 @@ def zip_infos(source: ArchiveSource, most_bytes: int) -> Iterator[zipfile.ZipInf
             wanted = min(PIECE_BYTES, directory.bytes - done)
             piece = source.read(directory.start + done, wanted)
             if len(piece) < wanted:
-                raise zipfile.BadZipFile("its list of members is cut off")
+                raise zipfile.BadZipFile("its list of members is truncated")
             buffer += piece
             done += wanted
         taken = 0
@@ -80,12 +81,12 @@ def zip_infos(source: ArchiveSource, most_bytes: int) -> Iterator[zipfile.ZipInf
             info, taken = entry
             yield info
         if not taken and done == directory.bytes:
-            raise zipfile.BadZipFile("its list of members is cut off")
+            raise zipfile.BadZipFile("its list of members is truncated")
         buffer = buffer[taken:]
 
 
 def has_directory(source: ArchiveSource) -> bool:
-    """Whether a file ends with the list of members of a zip, whatever it begins with.
+    """Return whether a file ends with the list of members of a zip, whatever it begins with.
 
     Raises:
         OnboardingError: what `source.read` raises.
@@ -115,12 +116,12 @@ def _directory(source: ArchiveSource) -> _Directory:
         *_, length, start = END_64.unpack(raw)
     shift = end - length - start
     if shift < 0:
-        raise zipfile.BadZipFile("its list of members lies outside of it")
+        raise zipfile.BadZipFile("its list of members is outside of it")
     return _Directory(start + shift, length, shift)
 
 
 def _entry(buffer: bytes, at: int, shift: int) -> tuple[zipfile.ZipInfo, int] | None:
-    """A member and where the next one starts; None where the buffer does not hold all of it."""
+    """Return a member and where the next one starts; None if the buffer does not contain all of it."""
     if at + ENTRY.size > len(buffer):
         return None
     (
@@ -139,7 +140,7 @@ def _entry(buffer: bytes, at: int, shift: int) -> tuple[zipfile.ZipInfo, int] | 
         _,
         _,
         attributes,
-        place,
+        offset,
     ) = ENTRY.unpack_from(buffer, at)
     if signature != b"PK\x01\x02":
         raise zipfile.BadZipFile("its list of members is broken")
@@ -154,7 +155,7 @@ def _entry(buffer: bytes, at: int, shift: int) -> tuple[zipfile.ZipInfo, int] | 
     numbers = iter(_numbers_64(extra_fields))
     try:
         info.file_size, info.compress_size, info.header_offset = [
-            next(numbers) if number == IN_EXTRA else number for number in (unpacked, packed, place)
+            next(numbers) if number == IN_EXTRA else number for number in (unpacked, packed, offset)
         ]
     except StopIteration as error:
         raise zipfile.BadZipFile("its list of members lacks a size") from error
@@ -163,7 +164,7 @@ def _entry(buffer: bytes, at: int, shift: int) -> tuple[zipfile.ZipInfo, int] | 
 
 
 def _name(raw: bytes, flags: int, extra: bytes) -> str:
-    """The name of a member, also of programs that write UTF-8 and don't say so, as macOS does."""
+    """Return the name of a member; programs such as macOS write UTF-8 without declaring it."""
     if flags & UTF_8:
         return raw.decode("utf-8")
     told = _extra_field(extra, UNICODE_PATH)
@@ -176,13 +177,13 @@ def _name(raw: bytes, flags: int, extra: bytes) -> str:
 
 
 def _numbers_64(extra: bytes) -> tuple[int, ...]:
-    """The 64-bit numbers of a member, as many as there are."""
+    """Return the 64-bit numbers of a member, as many as there are."""
     numbers = _extra_field(extra, SIZES_64)
     return struct.unpack_from(f"<{len(numbers) // 8}Q", numbers)
 
 
 def _extra_field(extra: bytes, wanted: int) -> bytes:
-    """The content of the first extra field of an id, as much as there is; empty where there is none."""
+    """Return the content of the first extra field with an id, as much as there is; empty if there is none."""
     at = 0
     while at + 4 <= len(extra):
         field, length = struct.unpack_from("<2H", extra, at)

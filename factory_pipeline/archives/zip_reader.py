@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 """The header before a member's data (APPNOTE.TXT 4.3.7); its last fields are the lengths of what follows."""
 HEAD_BYTES = 8 << 10
-"""Bytes of a member that are asked for at first; they hold the header of most TIFFs."""
+"""Bytes of a member that are requested first; they contain the header of most TIFFs."""
 EXTRA_BYTES = 128
 """Room for the extra fields between a member's name and its data."""
 LARGEST_GAP = 8 << 10
-"""Bytes that are rather received than left out by another request."""
+"""Gaps of up to so many bytes are received rather than skipped by another request."""
 LARGEST_REQUEST = 1 << 20
 BLOCK_BYTES = 16 << 10
 """Bytes of each further request."""
@@ -37,24 +37,24 @@ class HeadGroup:
 
 
 class ZipMember(NamedTuple):
-    """What must be known of a member of a zip to read it."""
+    """What is needed to read a member of a zip."""
 
     name: str
     """As checked, with `/` between folders."""
     method: int
-    """Of compression."""
+    """Compression method."""
     packed_bytes: int
     bytes: int
-    """When unpacked."""
-    place: int
+    """Size in bytes when unpacked."""
+    offset: int
     """Where its local header begins in the archive."""
 
 
 def head_groups(members: Iterable[ZipMember], size: int) -> Iterator[HeadGroup]:
-    """The requests that bring the first bytes of all members.
+    """Yield the requests that fetch the first bytes of all members.
 
     Args:
-        members: in the order of their places.
+        members: in the order of their offsets.
         size: bytes of the archive.
     """
     group: list[ZipMember] = []
@@ -62,8 +62,8 @@ def head_groups(members: Iterable[ZipMember], size: int) -> Iterator[HeadGroup]:
     for member in members:
         ahead = LOCAL_HEADER.size + len(member.name.encode()) + EXTRA_BYTES
         first, last = (
-            member.place,
-            min(member.place + ahead + min(member.packed_bytes, HEAD_BYTES), size),
+            member.offset,
+            min(member.offset + ahead + min(member.packed_bytes, HEAD_BYTES), size),
         )
         if group and (first > end + LARGEST_GAP or last > start + LARGEST_REQUEST):
             yield HeadGroup(start, end, tuple(group))
@@ -92,7 +92,7 @@ class MemberFile(PositionedFile):
             source: the archive.
             member: what to read.
             head: bytes of the archive that were received already, from `head_start`.
-            head_start: where they lie in the archive.
+            head_start: their offset in the archive.
             most_unpacked: bytes of a compressed member that may be unpacked.
         """
         super().__init__(member.bytes)
@@ -110,7 +110,7 @@ class MemberFile(PositionedFile):
         """Fill the buffer up to the end of the member.
 
         Raises:
-            OSError: the member can't be unpacked, or not so far.
+            OSError: the member can't be unpacked, or not that far.
             OnboardingError: what the source raises.
         """
         target = memoryview(buffer).cast("B")
@@ -134,7 +134,7 @@ class MemberFile(PositionedFile):
     def _unpack_more(self, wanted: int) -> bool:
         assert self._inflater is not None
         if wanted > self._most_unpacked:
-            raise OSError("its header lies too far behind compressed data")
+            raise OSError("its header is too far behind compressed data")
         start = self._data_offset() + self._packed_read
         piece = min(BLOCK_BYTES, self._member.packed_bytes - self._packed_read)
         if start < self._head_start + len(self._head):
@@ -147,13 +147,13 @@ class MemberFile(PositionedFile):
         return True
 
     def _data_offset(self) -> int:
-        """Where the data starts: the extra fields there need not be those of the central directory."""
+        """Return where the data starts; extra fields there may differ from those of the central directory."""
         if self._data_start is None:
-            raw = self._archive_bytes(self._member.place, LOCAL_HEADER.size)
+            raw = self._archive_bytes(self._member.offset, LOCAL_HEADER.size)
             if len(raw) < LOCAL_HEADER.size or not raw.startswith(b"PK\x03\x04"):
-                raise EOFError("no member lies where the central directory says")
+                raise EOFError("there is no member where the central directory says")
             *_, name, extra = LOCAL_HEADER.unpack(raw)
-            self._data_start = self._member.place + LOCAL_HEADER.size + name + extra
+            self._data_start = self._member.offset + LOCAL_HEADER.size + name + extra
         return self._data_start
 
     def _archive_bytes(self, start: int, length: int) -> bytes:

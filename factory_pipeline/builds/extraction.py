@@ -16,9 +16,10 @@ from factory_pipeline.builds.chips.samples import assemble_samples, drop_bad_sam
 from factory_pipeline.builds.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.builds.chips.terrain import extract_terrain
 from factory_pipeline.builds.chips.windows import window_grids
-from factory_pipeline.builds.gedi.batches import BatchPlan, split_of
+from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi.granules import exact_time
 from factory_pipeline.builds.lost_footprints import Losses
+from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.config.build_settings import BuildSettings
@@ -157,7 +158,7 @@ class BatchExtraction:
         else:
             kept.unlink(missing_ok=True)
 
-    def _unusable(self, batch: str, layer: str) -> dict[str, str]:
+    def _describe_unusable(self, batch: str, layer: str) -> dict[str, str]:
         """Remarks on the items that could not be used."""
         kept = self._files.unusable_items(batch, layer)
         reasons = Counter(json.loads(kept.read_text(encoding="utf-8")).values()) if kept.exists() else {}
@@ -175,7 +176,7 @@ class BatchExtraction:
             return _outcome(stack.table.height + stack.rejects.height, stack.rejects, start_time, found)
         known = self.reader.fell_back
         with LayerProgress(self._files.progress(batch), CALLS[layer]) as progress:
-            self.reader.on_progress = progress.tell
+            self.reader.on_progress = progress.report
             stack = extract()
         self.losses.add(batch, stack.rejects)
         stack.save(path)
@@ -185,7 +186,7 @@ class BatchExtraction:
             stack.rejects,
             start_time,
             found,
-            {**self._unusable(batch, layer), **by_gdal},
+            {**self._describe_unusable(batch, layer), **by_gdal},
         )
 
     def _outcome_of_batch(self, batch: str, start_time: float, found: bool) -> StageOutcome:

@@ -13,12 +13,12 @@ from factory_pipeline.builds.gedi.aggregate import unread_granules as unread_of_
 from factory_pipeline.builds.gedi.batches import BatchPlan, CatalogKey, plan_batches
 from factory_pipeline.builds.gedi.footprint_csv import read_footprints_csv, write_footprints_csv
 from factory_pipeline.builds.gedi.object_store import display
-from factory_pipeline.builds.gedi.plots import plot_distribution
 from factory_pipeline.builds.gedi.quality import QualityCounts, filter_footprints
-from factory_pipeline.builds.gedi.rules import rule_fields
 from factory_pipeline.builds.gedi.sampling import sample_footprints
 from factory_pipeline.builds.gedi.unusable_footprints import part_unusable
 from factory_pipeline.builds.reject_ledger import reject_frame
+from factory_pipeline.builds.rules import rule_fields
+from factory_pipeline.builds.separate_splits import shots_left_out
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.storage.atomic import atomic_write
@@ -27,8 +27,12 @@ from factory_pipeline.storage.atomic import atomic_write
 def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> Aggregation | None:
     """Read the granules that are new; None, where a CSV is given for every split.
 
+    Args:
+        settings: of the build.
+        on_granule: called with the name of each granule that was read.
+
     Raises:
-        GranuleError: there is no granule, or none that can be used, or none has a field that is asked for.
+        GranuleError: there is no granule, or none that can be used, or none has a field that is requested.
         GranuleUnavailableError: a granule can't be read for a reason that may pass: the dataset is not made
             without it.
         RecipeError: a rule can't be parsed.
@@ -50,13 +54,13 @@ def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> A
     if not aggregation.granules:
         first = next(iter(aggregation.set_aside.values()))
         raise GranuleError(
-            f"None of the {len(aggregation.set_aside)} granules {_where(settings)} can be used; "
+            f"None of the {len(aggregation.set_aside)} granules {_describe_source(settings)} can be used; "
             f"the first: {first}"
         )
     for field in footprints.extra_fields:
         if all(field in lacking for lacking in aggregation.lacking.values()):
             raise GranuleError(
-                f"None of the {len(aggregation.granules)} granules {_where(settings)} has the field"
+                f"None of the {len(aggregation.granules)} granules {_describe_source(settings)} has the field"
                 f" {field} in every beam; correct or remove it in extra_fields."
             )
     return aggregation
@@ -67,17 +71,18 @@ def _refuse_unavailable(settings: BuildSettings, aggregation: Aggregation) -> No
     others = f" and {len(names) - 1} more" if len(names) > 1 else ""
     raise GranuleUnavailableError(
         f"{aggregation.unavailable[names[0]].rstrip('.')}{others}, after several tries. The dataset is not"
-        f" made without it: make it readable or remove it {_where(settings)}, and run the same command again."
+        f" made without it: make it readable or remove it {_describe_source(settings)}, and run the same"
+        " command again."
     )
 
 
-def _where(settings: BuildSettings) -> str:
+def _describe_source(settings: BuildSettings) -> str:
     """Say where the granules are, without credentials."""
     shown = display(settings.granules)
     return f"in {shown[0].lower()}{shown[1:]}"
 
 
-def aggregated(settings: BuildSettings) -> Aggregation | None:
+def load_aggregation(settings: BuildSettings) -> Aggregation | None:
     """Return what `aggregate` put into the store; None, where a CSV is given for every split.
 
     Raises:
@@ -91,14 +96,14 @@ def aggregated(settings: BuildSettings) -> Aggregation | None:
 
 
 def filter_by_quality(settings: BuildSettings) -> QualityCounts:
-    """Filter the aggregated footprints and part them by split; a given CSV stands in for its split.
+    """Filter the aggregated footprints and divide them by split; a CSV replaces this for its split.
 
     Of a given CSV only those footprints are dropped of which no sample can be made.
     """
     files, recipe = settings.files, settings.recipe
     from_granules = {split: recipe.splits[split] for split in settings.splits_from_granules}
     counts = filter_footprints(
-        _aggregated(settings), recipe.model_copy(update={"splits": from_granules}), files
+        _aggregated_files(settings), recipe.model_copy(update={"splits": from_granules}), files
     )
     given = {split: read_footprints_csv(path) for split, path in settings.aggregated_csv.items()}
     total = counts.footprints + sum(footprints.height for footprints in given.values())
@@ -112,9 +117,15 @@ def filter_by_quality(settings: BuildSettings) -> QualityCounts:
     if settings.plot_distribution:
         for split in [*from_granules, *given]:
             footprints = pl.read_parquet(files.quality(split))
-            plot_distribution(footprints, files.combined_plot(split), f"{split}: all footprints")
+            _plot(footprints, files.combined_plot(split), f"{split}: all footprints")
     kept = {**counts.kept, **{split: footprints.height for split, footprints in given.items()}}
     return QualityCounts(total, dict(dropped), kept)
+
+
+def _plot(footprints: pl.DataFrame, path: Path, title: str) -> None:
+    from factory_pipeline.builds.gedi.plots import plot_distribution  # matplotlib takes half a second
+
+    plot_distribution(footprints, path, title)
 
 
 def _append(ledger: Path, rejects: pl.DataFrame) -> None:
@@ -125,8 +136,8 @@ def _append(ledger: Path, rejects: pl.DataFrame) -> None:
             both.write_parquet(temporary)
 
 
-def _aggregated(settings: BuildSettings) -> Sequence[Path]:
-    aggregation = aggregated(settings)
+def _aggregated_files(settings: BuildSettings) -> Sequence[Path]:
+    aggregation = load_aggregation(settings)
     return aggregation.files if aggregation else ()
 
 
@@ -134,31 +145,41 @@ def plan_subset(settings: BuildSettings, catalog: CatalogKey) -> BatchPlan:
     """Draw the subset of each split, write its CSV and plot, and plan the batches.
 
     Batches of the earlier plan stay as they are where all their footprints are still drawn, and the recipe's
-    extraction and the catalog are the same. With another seed the subset is drawn anew. The dataset file of
-    a batch that is no longer planned is put aside, and comes back when its key does.
+    extraction and the catalog are the same. With another seed or rule the subset is drawn anew. The dataset
+    file of a batch that is no longer planned is put aside, and comes back when its key does.
+
+    Args:
+        settings: of the build.
+        catalog: part of a batch's key, as another catalog has other items.
     """
     files, recipe = settings.files, settings.recipe
     earlier = BatchPlan.load(files.batch_plan) if files.batch_plan.exists() else None
     subsets: dict[str, pl.DataFrame] = {}
     not_drawn = [reject_frame([], "subset", "not_drawn", "")]
+    left_out = _leave_out(settings, earlier)
     for split in recipe.splits:
+        not_drawn.append(left_out[split])
+        out = left_out[split].lazy().select("shot_number")
         if split in settings.subset_csv:
             given = read_footprints_csv(settings.subset_csv[split])
-            subsets[split], unusable = part_unusable(given, "subset")
+            usable, unusable = part_unusable(given, "subset")
             not_drawn.append(unusable)
+            subsets[split] = usable.join(left_out[split], on="shot_number", how="anti", maintain_order="left")
         else:
-            candidates = pl.scan_parquet(files.quality(split))
-            same_draw = earlier is not None and earlier.seed in (None, recipe.subset.seed)
-            batched = earlier.shots(split) if earlier and same_draw else pl.Series([], dtype=pl.Int64)
-            subsets[split] = sample_footprints(
-                candidates, recipe.subset.dataset_size_max, recipe.subset.seed, keep=batched
+            candidates = pl.scan_parquet(files.quality(split)).join(out, on="shot_number", how="anti")
+            same_draw = (
+                earlier is not None
+                and earlier.seed in (None, recipe.subset.seed)
+                and earlier.drawn_by == recipe.subset.rule
             )
-            left = _others(candidates, subsets[split])
+            batched = earlier.shots(split) if earlier and same_draw else pl.Series([], dtype=pl.Int64)
+            subsets[split] = sample_footprints(candidates, recipe.subset, keep=batched)
+            left = _undrawn_shots(candidates, subsets[split])
             not_drawn.append(
                 reject_frame(left, "subset", "not_drawn", "The dataset has its size without this footprint.")
             )
         write_footprints_csv(subsets[split], files.subset_csv(split))
-        plot_distribution(subsets[split], files.subset_plot(split), f"{split}: subset")
+        _plot(subsets[split], files.subset_plot(split), f"{split}: subset")
     with atomic_write(files.stage_rejects("subset")) as temporary:
         pl.concat(not_drawn).write_parquet(temporary)
     plan = plan_batches(subsets, recipe, earlier, catalog)
@@ -167,16 +188,29 @@ def plan_subset(settings: BuildSettings, catalog: CatalogKey) -> BatchPlan:
     return plan
 
 
+def _leave_out(settings: BuildSettings, earlier: BatchPlan | None) -> dict[str, pl.DataFrame]:
+    """Return the footprints of each split whose ground is of another one, in REJECT_SCHEMA."""
+    footprints = {
+        split: (
+            part_unusable(read_footprints_csv(settings.subset_csv[split]), "subset")[0].lazy()
+            if split in settings.subset_csv
+            else pl.scan_parquet(settings.files.quality(split))
+        )
+        for split in settings.recipe.splits
+    }
+    return shots_left_out(footprints, settings.recipe, earlier)
+
+
 def footprints_in(settings: BuildSettings) -> int:
-    """Footprints that came in: of all granules that were read, and of the CSVs that were given."""
-    aggregation = aggregated(settings)
+    """Return footprints that came in: of all granules that were read, and of the CSVs that were given."""
+    aggregation = load_aggregation(settings)
     from_granules = aggregation.footprints if aggregation else 0
     given = [*settings.aggregated_csv.values(), *settings.subset_csv.values()]
     return from_granules + sum(read_footprints_csv(path).height for path in given)
 
 
-def _others(candidates: pl.LazyFrame, drawn: pl.DataFrame) -> pl.Series:
-    """The shot numbers of the candidates that were not drawn."""
+def _undrawn_shots(candidates: pl.LazyFrame, drawn: pl.DataFrame) -> pl.Series:
+    """Return the shot numbers of the candidates that were not drawn."""
     shots = candidates.select("shot_number").join(
         drawn.lazy().select("shot_number"), on="shot_number", how="anti", maintain_order="left"
     )
@@ -184,7 +218,7 @@ def _others(candidates: pl.LazyFrame, drawn: pl.DataFrame) -> pl.Series:
 
 
 def _exchange_dissolved(settings: BuildSettings, plan: BatchPlan) -> None:
-    """Put aside the files of batches that are not planned, and take back those that are."""
+    """Set aside the files of batches that are not planned, and restore those that are."""
     files = settings.files
     for path in sorted(files.batches.glob("[!.]*.h5")):
         if path.stem not in plan.sizes:
@@ -207,12 +241,12 @@ def unread_granules(settings: BuildSettings) -> dict[str, int]:
     return {granule.name: granule.size for granule in unread}
 
 
-def watched(settings: BuildSettings) -> str:
+def describe_watched(settings: BuildSettings) -> str:
     """Say where granules are read from, without credentials."""
     shown = map(display, settings.watched)
     return ", ".join(f"{place[0].lower()}{place[1:]}" for place in shown)
 
 
 def listing_digest(listing: dict[str, int]) -> str:
-    """Names a listing of granules by its content."""
+    """Return names a listing of granules by its content."""
     return hashlib.sha256(json.dumps(listing, sort_keys=True).encode()).hexdigest()[:16]

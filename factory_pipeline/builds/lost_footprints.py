@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from factory_pipeline.builds.gedi.batches import BatchPlan
-from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, Cause, not_their_own
+from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, Cause, lost_by_no_fault
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import LostFootprintsError
 
@@ -36,13 +36,17 @@ class Losses:
     def add(self, batch: str, rejects: pl.DataFrame) -> None:
         """Count what a stage lost of a batch that is not finished.
 
+        Args:
+            batch: its key.
+            rejects: of the stage, in REJECT_SCHEMA.
+
         Raises:
             LostFootprintsError: with this it is more than the build allows, however well the rest goes. What
                 was lost is taken back.
         """
         known = self._by_batch.get(batch, _NONE)
         # Terrain and land cover may lose the same footprint.
-        self._by_batch[batch] = pl.concat([known, not_their_own(rejects)]).unique(
+        self._by_batch[batch] = pl.concat([known, lost_by_no_fault(rejects)]).unique(
             "shot_number", keep="first", maintain_order=True
         )
         self.check()
@@ -57,15 +61,15 @@ class Losses:
         lost, planned = pl.concat([_NONE, *self._by_batch.values()]), self._plan.footprints
         if lost.is_empty() or (lost.height <= self._allowed * planned and lost.height < planned):
             return
-        self.take_back()
+        self.remove_batches()
         raise LostFootprintsError(_sentence(lost, planned, self._allowed))
 
-    def take_back(self) -> None:
+    def remove_batches(self) -> None:
         """Unmake every batch that has lost a footprint by no fault of its own: the next run does it again."""
         self._read_ledgers()
         for batch, lost in self._by_batch.items():
             if lost.height:
-                self._files.take_back(batch)
+                self._files.remove_batch(batch)
         if any((lost["cause"] == Cause.CATALOG).any() for lost in self._by_batch.values()):
             # Else the next run would read the same items again, however well the catalog is by then.
             self._files.drop_items()
@@ -76,11 +80,11 @@ class Losses:
         for batch in self._plan.keys:
             ledger = self._files.batch_rejects(batch)
             if batch not in self._by_batch and self._files.batch(batch).exists() and ledger.exists():
-                self._by_batch[batch] = not_their_own(pl.read_parquet(ledger))
+                self._by_batch[batch] = lost_by_no_fault(pl.read_parquet(ledger))
 
 
-def nothing_accepted(came_in: int, dropped: Mapping[str, int]) -> LostFootprintsError:
-    """The error of a build without a sample.
+def no_sample_error(came_in: int, dropped: Mapping[str, int]) -> LostFootprintsError:
+    """Return the error of a build without a sample.
 
     Args:
         came_in: footprints of the whole build.

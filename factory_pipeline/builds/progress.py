@@ -11,7 +11,7 @@ from factory_pipeline.builds.chips.layer_progress import read_progress
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.storage.build_files import BuildFiles
 
 SHARE_OF_TIME = dict(zip(LAYERS, (0.75, 0.1, 0.05), strict=True))
 """Of a batch, by the layer whose chips it needs before its dataset file is written."""
@@ -36,18 +36,31 @@ class BuildProgress:
     batches: int = 0
     fraction: float = 0.0
     """How far all footprints are, with those whose batch has passed only some stages."""
+    unit: str = "footprints"
+    """What is counted."""
 
 
 def progress_before_plan(stage: str, settings: BuildSettings) -> BuildProgress:
-    """How far a build is that has no plan yet."""
+    """Return how far a build is that has no plan yet.
+
+    Args:
+        stage: in the words of the progress line.
+        settings: of the build.
+    """
     return BuildProgress(stage, len(list(settings.files.footprints.glob("[!.]*.parquet"))))
 
 
 def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> BuildProgress:
-    """How far the batches of a plan are."""
+    """Return how far the batches of a plan are.
+
+    Args:
+        stage: in the words of the progress line.
+        settings: of the build.
+        plan: its batches.
+    """
     files, sizes = settings.files, plan.sizes
     done = {key for key in plan.keys if files.batch(key).exists()}
-    passed = {key: _passed(files, key) for key in plan.keys if key not in done}
+    passed = {key: _batch_share(files, key) for key in plan.keys if key not in done}
     footprints = sum(sizes[key] for key in done)
     parts = sum(sizes[key] * share for key, share in passed.items())
     return BuildProgress(
@@ -61,7 +74,7 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> Bu
     )
 
 
-def _passed(files: BuildFiles, batch: str) -> float:
+def _batch_share(files: BuildFiles, batch: str) -> float:
     """How far a batch without a dataset file is, 0 to 1: its layers, and the one that is being read."""
     has = {layer: files.chips(batch, layer).exists() for layer in SHARE_OF_TIME}
     share = sum(SHARE_OF_TIME[layer] for layer, is_there in has.items() if is_there)
@@ -88,7 +101,12 @@ class CatalogWait:
         self._host = ""
 
     def note(self, host: str, seconds: float) -> None:  # noqa: ARG002 -- as a catalog tells it
-        """Note that a host is waited for."""
+        """Note that a host is waited for.
+
+        Args:
+            host: of the catalog.
+            seconds: until it is asked again.
+        """
         self._host = host
 
     def __str__(self) -> str:
@@ -99,15 +117,15 @@ class CatalogWait:
 
 
 @contextmanager
-def telling(tell: Callable[[], None]) -> Iterator[None]:
-    """Tell at once and then now and then, from a thread of its own, while the block runs."""
+def reporting(report: Callable[[], None]) -> Iterator[None]:
+    """Call `report` at once and then now and then, from a thread of its own, while the block runs."""
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            tell()
+            report()
 
-    tell()
+    report()
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:

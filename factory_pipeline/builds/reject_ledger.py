@@ -12,7 +12,14 @@ REJECT_SCHEMA = {"shot_number": pl.Int64, "stage": pl.String, "reason": pl.Strin
 def reject_frame(
     shot_numbers: pl.Series | Sequence[int], stage: str, reason: str, detail: str | pl.Series
 ) -> pl.DataFrame:
-    """Footprints that one stage dropped for the same reason, in REJECT_SCHEMA; `detail` may differ."""
+    """Return footprints that one stage dropped for the same reason, in REJECT_SCHEMA; `detail` may differ.
+
+    Args:
+        shot_numbers: of the footprints.
+        stage: that dropped them.
+        reason: one of those below.
+        detail: for people; one for all, or one for each.
+    """
     return pl.DataFrame({"shot_number": shot_numbers}, schema={"shot_number": pl.Int64}).with_columns(
         stage=pl.lit(stage), reason=pl.lit(reason), detail=pl.lit(detail)
     )
@@ -59,14 +66,18 @@ footprint's own fault: a stage with a reason of its own adds it here, or its rej
 def cause_of(stage: str, reason: str) -> Cause:
     """Whose fault a reject is; what is dropped before extraction fails the recipe's own rules.
 
+    Args:
+        stage: that dropped a footprint.
+        reason: as in the ledger.
+
     Raises:
         KeyError: extraction gives a reason that has no cause.
     """
     return Cause.FOOTPRINT if stage in ("quality", "split", "subset") else EXTRACTION_REASONS[reason]
 
 
-def not_their_own(rejects: pl.DataFrame) -> pl.DataFrame:
-    """The rejects of REJECT_SCHEMA that are not the footprints' own fault, with a column `cause`."""
+def lost_by_no_fault(rejects: pl.DataFrame) -> pl.DataFrame:
+    """Return the rejects of REJECT_SCHEMA that are not the footprints' own fault, with a column `cause`."""
     causes = [cause_of(stage, reason) for stage, reason in rejects.select("stage", "reason").iter_rows()]
     return rejects.with_columns(cause=pl.Series(causes, dtype=pl.String)).filter(
         pl.col("cause") != Cause.FOOTPRINT

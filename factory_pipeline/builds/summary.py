@@ -3,30 +3,32 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.gedi.batches import BatchPlan
-from factory_pipeline.builds.lost_footprints import Losses, nothing_accepted
+from factory_pipeline.builds.lost_footprints import Losses, no_sample_error
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
+from factory_pipeline.builds.separate_splits import split_record
+from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS, Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.fuse_folder import fuse_folder as fuse_dataset_files
-from factory_pipeline.storage.atomic import atomic_write, write_text
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.build_files import BuildFiles
 
 NAMED_AT_MOST = 10
 """Missing batches that an error names; it counts the others."""
 
 
 @dataclass(frozen=True)
-class BuildSummary:
-    """What a build made of its footprints; kept as `summary.json`."""
+class BuildSummary(StoredSummary):
+    """The result of a build from footprints; stored as `summary.json`."""
 
     granules: int
     """Granules that were read."""
@@ -53,22 +55,15 @@ class BuildSummary:
     """Granules that are no longer in the input; what was read of them stays in the dataset."""
     changed: str = ""
     """What was changed since the run before that batches depend on, and how many of them were kept."""
+    splits: list[str] = field(default_factory=list)
+    """Notes on the splits, a sentence each; the first says whether they leak."""
     not_read: dict[str, str] = field(default_factory=dict)
-    """What looks like a granule in the input and was not read, with the reason."""
+    """Files of the input that look like granules and were not read, with the reason."""
 
     @property
     def extraction_yield(self) -> float:
         """Accepted footprints as a fraction of those drawn."""
         return sum(self.samples.values()) / self.planned if self.planned else 0.0
-
-    def save(self, path: Path) -> None:
-        """Write the summary whole, as JSON."""
-        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> "BuildSummary":
-        """Read what `save` wrote."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def __str__(self) -> str:
         lines = [f"Footprints in        {self.footprints_in:>12,}  from {self.granules} granules"]
@@ -81,9 +76,7 @@ class BuildSummary:
         if self.granules_set_aside:
             lines.append(f"Granules set aside   {len(self.granules_set_aside):>12,}")
             lines += [f"  {name}: {reason}" for name, reason in self.granules_set_aside.items()]
-        if self.items_unusable:
-            lines.append(f"Items of the catalog that can't be used{sum(self.items_unusable.values()):>15,}")
-            lines += [f"  {reason:<36}{count:>16,}" for reason, count in self.items_unusable.items()]
+        lines += unusable_lines(self.items_unusable)
         if self.granules_replaced:
             lines.append(f"Older productions    {len(self.granules_replaced):>12,}")
             lines += [f"  {old} is replaced by {new}" for old, new in self.granules_replaced.items()]
@@ -98,13 +91,17 @@ class BuildSummary:
             lines += [f"  {path}: {reason}." for path, reason in self.not_read.items()]
         if self.changed:
             lines.append(f"Changed: {self.changed}")
-        lines.append("Written")
-        lines += [f"  {what:<20} {path}" for what, path in self.files.items()]
-        return "\n".join(lines)
+        if self.splits:
+            lines.append(f"Splits   {self.splits[0]}")
+        return "\n".join([*lines, *written_lines(self.files)])
 
 
 def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> BuildSummary:
     """Fuse the batches of the plan, split by split, and write the ledger and the summary.
+
+    Args:
+        settings: of the build.
+        on_split: called with the name of each split when it begins.
 
     Raises:
         IncompleteBuildError: a batch of the plan has no file; the message names it.
@@ -118,19 +115,21 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
     losses = Losses(settings, plan)
     losses.check()
     dropped = _combine_ledgers(plan, files)
-    if all(accepted_of_batch(plan, files, key) == 0 for key in plan.keys):
+    if all(count_accepted(plan, files, key) == 0 for key in plan.keys):
         # What was lost by no fault of the footprints may be a sample the next time.
-        losses.take_back()
-        raise nothing_accepted(footprint_stages.footprints_in(settings), dropped)
+        losses.remove_batches()
+        raise no_sample_error(footprint_stages.footprints_in(settings), dropped)
     samples = {}
     for split in settings.recipe.splits:
         keys = plan.keys_of(split)
-        expected = [accepted_of_batch(plan, files, key) for key in keys]
+        expected = [count_accepted(plan, files, key) for key in keys]
         samples[split] = fuse_datasets(
             [files.batch(key) for key in keys], files.fused(split), settings.recipe, split, expected
         )
         on_split(f"{split}: {samples[split]} samples of {len(keys)} batches fused.")
-    aggregation = footprint_stages.aggregated(settings)
+    aggregation = footprint_stages.load_aggregation(settings)
+    record = split_record(settings.recipe, files)
+    record.write(files.splits)
     summary = BuildSummary(
         granules=len(aggregation.granules) if aggregation else 0,
         granules_set_aside=dict(aggregation.set_aside) if aggregation else {},
@@ -143,10 +142,12 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
         plan=plan.digest,
         batches=len(plan.keys),
         changed=plan.change,
+        splits=list(record.sentences),
         samples=samples,
         files={
             **{f"{split} dataset": str(files.fused(split)) for split in samples},
             "reject ledger": str(files.rejects),
+            "splits": str(files.splits),
             "summary": str(files.summary),
         },
         items_unusable=count_unusable_items(plan, files),
@@ -155,13 +156,24 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
     return summary
 
 
-def accepted_of_batch(plan: BatchPlan, files: BuildFiles, batch: str) -> int:
-    """How many samples the file of a batch must hold, as the plan and the batch's ledger say."""
+def count_accepted(plan: BatchPlan, files: BuildFiles, batch: str) -> int:
+    """Return how many samples the file of a batch must hold, as the plan and the batch's ledger say.
+
+    Args:
+        plan: of the build.
+        files: of the build.
+        batch: its key.
+    """
     return plan.sizes[batch] - pl.read_parquet(files.batch_rejects(batch)).height
 
 
 def count_unusable_items(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
-    """Return how many items of the catalog no batch could use, by `layer: reason`, each item once."""
+    """Return how many items of the catalog no batch could use, by `layer: reason`, each item once.
+
+    Args:
+        plan: of the build.
+        files: of the build.
+    """
     reasons: dict[tuple[str, str], str] = {}
     for layer in LAYERS:
         for kept in (files.unusable_items(key, layer) for key in plan.keys):
@@ -173,10 +185,14 @@ def count_unusable_items(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
 
 
 def fuse_folder(folder: Path, output: Path) -> dict[str, int]:
-    """Fuse the dataset files of a folder into one file per split; gives the samples by split.
+    """Fuse the dataset files of a folder into one file per split; return the samples by split.
+
+    Args:
+        folder: with dataset files of batches (`*.h5`, `*.hdf5`).
+        output: the folder of the fused files.
 
     Raises:
-        DatasetFileError: the folder holds no dataset file, or one that is not whole, or a shot twice.
+        DatasetFileError: the folder contains no dataset file, or one that is not whole, or a shot twice.
     """
     endings = (".h5", ".hdf5")
     paths = [
@@ -203,7 +219,7 @@ def _check_complete(plan: BatchPlan, files: BuildFiles) -> None:
 
 
 def _combine_ledgers(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
-    """Write the ledger of the whole build; gives the counts by `stage: reason`."""
+    """Write the ledger of the full build; return the counts by `stage: reason`."""
     parts = [
         *(files.stage_rejects(stage) for stage in ("quality", "subset")),
         *(files.batch_rejects(key) for key in plan.keys),

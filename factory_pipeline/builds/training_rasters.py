@@ -47,7 +47,7 @@ LAYERS: dict[Modality, Layer] = {
 
 
 def image_suffix(modality: Modality) -> str:
-    """How the images of a modality end, after the shot number."""
+    """Return how the images of a modality end, after the shot number."""
     return f"_{modality}.tif"
 
 
@@ -103,7 +103,7 @@ def _geotiff(
     nodata: float | None,
     grid: Mapping[str, Any],
 ) -> bytes:
-    """A GeoTIFF of (bands, rows, columns).
+    """Return a GeoTIFF of (bands, rows, columns).
 
     It knows its shot: two shots in one pixel have the same image, but are not the same file twice.
     """

@@ -85,7 +85,7 @@ def write_gedi_upload(
 ) -> GediUpload:
     """Write the samples of a build as an upload; the manifest last, for it starts the onboarding.
 
-    An upload of the same samples that lies there already is left as it is.
+    An upload of the same samples that is there already is left as it is.
 
     Args:
         fused: fused file by split of the recipe.
@@ -97,7 +97,7 @@ def write_gedi_upload(
     Raises:
         OnboardingError: SPLIT_INVALID, as `upload_splits`; NO_FILES, there is no training sample.
         DatasetFileError: a fused file is missing or damaged.
-        BuildError: files that no build wrote lie at these places.
+        BuildError: files that no build wrote are at these places.
     """
     taken = upload_splits(recipe)
     shots: dict[str, list[int]] = {split: [] for split in taken.values()}
@@ -128,14 +128,14 @@ def write_gedi_upload(
 
 
 def is_of_build(manifest: UploadManifest) -> bool:
-    """Whether a build wrote an upload: the data lake has its samples as the build's own collection."""
+    """Return whether a build wrote an upload: the data lake has its samples as the build's own collection."""
     return any(source.connector == CONNECTOR for source in manifest.data_sources)
 
 
 def _document(
     recipe: Recipe, modalities: Sequence[Modality], fields: Mapping[str, Field], archive: str, given: set[str]
 ) -> dict[str, Any]:
-    """The manifest as plain data; `given` are the splits of the build."""
+    """Return the manifest as plain data; `given` are the splits of the build."""
     window = fields[LABEL_FIELD].shape[-1]
     return {
         "type_of_upload": UPLOAD_TYPE,
@@ -210,7 +210,7 @@ def _fields(fused: Mapping[str, Path]) -> tuple[Field, ...]:
 
 
 def _digest(manifest: str, fused: Mapping[str, Path]) -> str:
-    """What decides the bytes of the archive."""
+    """Return what decides the bytes of the archive."""
     digest = hashlib.sha256(f"{__version__}\n{manifest}".encode())
     for path in fused.values():
         digest.update(bytes.fromhex(sha256_of(path)))
@@ -218,7 +218,7 @@ def _digest(manifest: str, fused: Mapping[str, Path]) -> str:
 
 
 def _comment(archive: Path) -> str | None:
-    """The comment of a zip; None where there is no file, and empty where it is no zip."""
+    """Return the comment of a zip; None if there is no file, and empty where it is no zip."""
     if not archive.exists():
         return None
     try:
@@ -241,5 +241,5 @@ def _check_ours(lying: tuple[str | None, str | None], archive: Path, manifest: P
     else:
         return
     raise BuildError(
-        f"{other} was put there by somebody else; move it away, or give the recipe another name."
+        f"{other} was written by another program; move it to another folder, or rename the recipe."
     )

@@ -1,4 +1,4 @@
-"""Checks of answers that are typed on the terminal: what the manifest allows, and what is not taken yet."""
+"""Checks of answers that are typed on the terminal: what the manifest allows, and what is not in use yet."""
 
 from collections.abc import Callable, Container
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ AnswerCheck = Callable[[Any], Any]
 """A `value_proc` of `click.prompt`: returns the value, or raises `click.BadParameter` to ask again."""
 
 
-def allowed_in(section: type[BaseModel], field: str) -> AnswerCheck:
+def check_allowed(section: type[BaseModel], field: str) -> AnswerCheck:
     """Return a check that accepts what the manifest allows.
 
     Args:
@@ -31,13 +31,13 @@ def allowed_in(section: type[BaseModel], field: str) -> AnswerCheck:
     return check
 
 
-def not_taken(check: AnswerCheck, taken: Container[Any]) -> AnswerCheck:
+def check_not_taken(check: AnswerCheck, taken: Container[Any]) -> AnswerCheck:
     """Return a check that accepts what `check` does, but no value that is taken."""
 
     def checked(answer: Any) -> Any:
         value = check(answer)
         if value in taken:
-            raise click.BadParameter(f"{value!r} is taken; each must have its own.")
+            raise click.BadParameter(f"{value!r} is in use; each must be different.")
         return value
 
     return checked

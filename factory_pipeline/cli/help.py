@@ -33,8 +33,8 @@ class FullHelpGroup(click.Group):
         self.aliases = dict(aliases or {})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by its name or by an alias."""
-        found = super().get_command(ctx, cmd_name)
+        """Return a command by its name, also with `_` for `-`, or by an alias."""
+        found = super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.replace("_", "-"))
         if found is not None or cmd_name not in self.aliases:
             return found
         command: click.Command | None = self

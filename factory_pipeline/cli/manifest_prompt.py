@@ -15,22 +15,21 @@ import polars as pl
 import yaml
 
 from factory_pipeline.archives.url_policy import has_user
-from factory_pipeline.cli.answer_checks import allowed_in, not_taken
+from factory_pipeline.cli.answer_checks import check_allowed, check_not_taken
 from factory_pipeline.cli.source_prompt import ask_source
 from factory_pipeline.cli.terminal import confirm, echo, prompt
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.config.lenient_keys import ManifestSection
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan
-from factory_pipeline.onboarding.manifest.location import beside
-from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, LabelCategory, Purpose, UploadManifest
+from factory_pipeline.onboarding.manifest.location import resolve_beside
+from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, Purpose, UploadManifest
+from factory_pipeline.onboarding.manifest.sections import LabelCategory
+from factory_pipeline.onboarding.manifest.write import COLORS
 from factory_pipeline.onboarding.suggest_suffixes import file_endings, suggested_suffixes
-from factory_pipeline.storage.atomic import write_text
 
 MOST_ENDINGS = 8
 FEWEST_CATEGORIES = 2
-COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d6a69", "#e8c547")
-"""Proposed for label categories, in turn."""
 
 
 def ask_manifest(policy: IntakePolicy, document: dict[str, Any]) -> None:
@@ -45,7 +44,7 @@ def ask_manifest(policy: IntakePolicy, document: dict[str, Any]) -> None:
 
     Raises:
         OnboardingError: MANIFEST_INVALID, the answers do not fit each other.
-        click.Abort: the user broke off.
+        click.Abort: the user cancelled.
     """
     document.setdefault("type_of_upload", UPLOAD_TYPE)
     if "purpose" not in document:
@@ -69,14 +68,6 @@ def ask_manifest(policy: IntakePolicy, document: dict[str, Any]) -> None:
     UploadManifest.parse(document, where=document["dataset_name"])
 
 
-def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Label categories of the values of masks, those that have no name called by their value."""
-    return [
-        {"id": value, "name": names.get(value, f"Class {value}"), "color": COLORS[number % len(COLORS)]}
-        for number, value in enumerate(values)
-    ]
-
-
 def _ask_purpose() -> str:
     return str(prompt("Purpose", type=click.Choice([purpose.value for purpose in Purpose])))
 
@@ -88,7 +79,7 @@ def _ask_address() -> str:
 
 def _ask_name(address: str) -> str:
     proposed = unicodedata.normalize("NFC", Path(urlsplit(address).path).stem)
-    check = allowed_in(UploadManifest, "dataset_name")
+    check = check_allowed(UploadManifest, "dataset_name")
     return str(prompt("Name of the dataset", default=proposed, value_proc=check))
 
 
@@ -140,17 +131,19 @@ def _ask_categories(categories: list[dict[str, Any]]) -> None:
 def _ask_category(existing: Sequence[Mapping[str, Any]]) -> LabelCategory:
     """Ask for one label category whose id and name differ from those of the existing ones."""
     number = len(existing)
-    id_check = not_taken(allowed_in(LabelCategory, "id"), {category["id"] for category in existing})
-    name_check = not_taken(allowed_in(LabelCategory, "name"), {category["name"] for category in existing})
+    id_check = check_not_taken(check_allowed(LabelCategory, "id"), {category["id"] for category in existing})
+    name_check = check_not_taken(
+        check_allowed(LabelCategory, "name"), {category["name"] for category in existing}
+    )
     return LabelCategory(
         id=prompt("  Label ID (value in the mask)", default=number, value_proc=id_check),
         name=prompt("  Label name", value_proc=name_check),
         color=prompt(
             "  Color",
             default=COLORS[number % len(COLORS)],
-            value_proc=allowed_in(LabelCategory, "color"),
+            value_proc=check_allowed(LabelCategory, "color"),
         ),
-        opacity=prompt("  Opacity", default=1.0, value_proc=allowed_in(LabelCategory, "opacity")),
+        opacity=prompt("  Opacity", default=1.0, value_proc=check_allowed(LabelCategory, "opacity")),
     )
 
 
@@ -160,40 +153,43 @@ def _as_document(section: ManifestSection) -> dict[str, Any]:
 
 
 def _archive_address(text: str) -> str:
-    """An address as it is, a path as an absolute one."""
+    """Return an address as it is, a path as an absolute one."""
     if "://" in text:
         if has_user(text):
             raise click.BadParameter(
-                "an address must hold no user and password, for the manifest is kept and shown"
+                "an address must not contain a user or password, because the manifest is stored and shown"
             )
         return text.strip()
     path = Path(text.strip()).expanduser().absolute()
     if not path.is_file():
-        raise click.BadParameter(f"there is no file {path}")
+        raise click.BadParameter(f"the file {path} does not exist")
     return str(path)
 
 
 def _endings(address: str, policy: IntakePolicy) -> dict[str, int]:
-    """How the files of an archive end, shown; empty where it can't be listed, which the pre-scan tells."""
+    """Return how the files of an archive end, shown.
+
+    Empty where it can't be listed, which the pre-scan tells.
+    """
     try:
         endings = file_endings(address, policy)
     except OnboardingError:
         return {}
     if endings:
         shown = [f"{ending} ({count})" for ending, count in endings.items()][:MOST_ENDINGS]
-        echo(f"  The files end in {', '.join(shown)}.")
+        echo(f"  The files end with {', '.join(shown)}.")
     return endings
 
 
 def _suffixes(text: str, endings: Mapping[str, int], taken: Sequence[str]) -> list[str]:
-    """The suffixes that were typed, each of which some file ends in."""
-    check = not_taken(allowed_in(UploadManifest, "label_suffix"), taken)
+    """Return the suffixes that were typed, each of which some file ends in."""
+    check = check_not_taken(check_allowed(UploadManifest, "label_suffix"), taken)
     suffixes = [check(part) for part in text.split(",") if part.strip()]
     if not suffixes or len(set(suffixes)) < len(suffixes):
-        raise click.BadParameter("name a suffix, or several that differ")
+        raise click.BadParameter("enter a suffix, or several different ones")
     for suffix in suffixes if endings else ():
         if not any(ending.endswith(suffix) or suffix.endswith(ending) for ending in endings):
-            raise click.BadParameter(f"no file ends in {suffix!r}")
+            raise click.BadParameter(f"no file ends with {suffix!r}")
     return suffixes
 
 
@@ -210,23 +206,12 @@ def read_draft(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         return {}
     if "dataset_url" in document:
-        document["dataset_url"] = beside(path, str(document["dataset_url"]))
+        document["dataset_url"] = resolve_beside(path, str(document["dataset_url"]))
     return document
 
 
-def write_manifest(document: dict[str, Any], path: Path) -> None:
-    """Write a manifest, or as much of one as there is, as YAML.
-
-    An archive beside it is named by its name, so that both may move.
-    """
-    archive = Path(document.get("dataset_url", ""))
-    if archive.name and archive.parent == path.absolute().parent:
-        document = {**document, "dataset_url": archive.name}
-    write_text(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
-
-
 def describe_scan(report: PrescanReport) -> list[str]:
-    """The lines of a pre-scan as a user reads it: what was found, what is wrong, how much was read."""
+    """Return the lines of a pre-scan as a user reads it: what was found, what is wrong, how much was read."""
     lines = []
     groups = report.files.sort("name").group_by("role", "suffix", maintain_order=True)
     for first in groups.agg(pl.len().alias("files"), pl.all().first()).collect().iter_rows(named=True):
@@ -249,11 +234,11 @@ def describe_scan(report: PrescanReport) -> list[str]:
 def _prescan(
     address: str, suffixes: tuple[str, ...], label_suffix: str, policy: IntakePolicy
 ) -> PrescanReport | None:
-    """The pre-scan, shown; None where the archive can't be scanned from here."""
+    """Return the pre-scan, shown; None if the archive can't be scanned from here."""
     try:
         report = prescan(address, suffixes, label_suffix, policy)
     except OnboardingError as error:
-        echo(f"No pre-scan: {error} Go on and give the bands by hand.")
+        echo(f"No pre-scan: {error} Enter the bands by hand.")
         return None
     echo(*describe_scan(report))
     return report

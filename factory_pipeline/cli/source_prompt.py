@@ -6,7 +6,7 @@ from typing import Any
 import click
 import polars as pl
 
-from factory_pipeline.cli.answer_checks import allowed_in, not_taken
+from factory_pipeline.cli.answer_checks import check_allowed, check_not_taken
 from factory_pipeline.cli.terminal import confirm, echo, prompt
 from factory_pipeline.onboarding.checks.prescan import PrescanReport
 from factory_pipeline.onboarding.manifest.known_collections import (
@@ -15,8 +15,8 @@ from factory_pipeline.onboarding.manifest.known_collections import (
     known_collection,
     known_collections,
 )
-from factory_pipeline.onboarding.manifest.model import Band, DataSource
-from factory_pipeline.onboarding.products.terratorch import hls_names
+from factory_pipeline.onboarding.manifest.sections import Band, DataSource
+from factory_pipeline.onboarding.products.terratorch_bands import hls_names
 
 CHANNELS = {"RED": "R", "GREEN": "G", "BLUE": "B"}
 
@@ -28,15 +28,15 @@ def ask_source(
 
     Args:
         suffix: that the images end in.
-        report: of the pre-scan, which prefills the bands; None where the archive could not be scanned.
+        report: of the pre-scan, which prefills the bands; None if the archive could not be scanned.
         is_only: whether the dataset has no other data source.
         taken_tags: modality tags of the other data sources.
 
     Returns:
-        The data source. Only fields that were asked for, or that are known of the collection, are set.
+        The data source. Only fields that were requested, or that are known of the collection, are set.
 
     Raises:
-        click.Abort: the user broke off.
+        click.Abort: the user cancelled.
     """
     echo(f"Data source of the images that end in {suffix}")
     found = _band_names(suffix, report)
@@ -54,7 +54,7 @@ def ask_source(
 
 def _ask_tag(suffix: str, is_only: bool, taken: Container[str]) -> str:
     proposed = "image" if is_only else suffix.partition(".")[0].strip("_- ") or "image"
-    check = not_taken(allowed_in(DataSource, "modality_tag"), taken)
+    check = check_not_taken(check_allowed(DataSource, "modality_tag"), taken)
     return str(prompt("  Modality tag", default=proposed, value_proc=check))
 
 
@@ -71,7 +71,7 @@ def _ask_collection(names: Sequence[str]) -> str:
 
 def _ask_bands(found: Sequence[str]) -> list[Band]:
     """Ask for the names of the bands; those that the files have are proposed."""
-    names = list(found) or _numbered(prompt("  Number of bands", type=click.IntRange(min=1)))
+    names = list(found) or _number_bands(prompt("  Number of bands", type=click.IntRange(min=1)))
     echo(f"  Bands: {', '.join(names)}")
     if not found or confirm("  Change the names of the bands?", default=False):
         names = _ask_names(names)
@@ -79,16 +79,16 @@ def _ask_bands(found: Sequence[str]) -> list[Band]:
 
 
 def _ask_names(proposed: Sequence[str]) -> list[str]:
-    check, names = allowed_in(Band, "band_name"), list[str]()
+    check, names = check_allowed(Band, "band_name"), list[str]()
     for index, name in enumerate(proposed):
-        names.append(prompt(f"  Band {index}", default=name, value_proc=not_taken(check, names)))
+        names.append(prompt(f"  Band {index}", default=name, value_proc=check_not_taken(check, names)))
     return names
 
 
 def _fill_in(bands: list[Band], collection: str, dtype: str | None) -> list[Band]:
     """Return the bands with what is known of them in the collection, which is shown."""
     documents = [band.model_dump(exclude_unset=True) for band in bands]
-    are_named = [band.band_name for band in bands] != _numbered(len(bands))
+    are_named = [band.band_name for band in bands] != _number_bands(len(bands))
     filled = describe_bands(collection, documents, are_named=are_named, dtype=dtype)
     if filled == documents:
         return bands
@@ -119,7 +119,7 @@ def _ask_scaling(bands: Sequence[Band]) -> list[Band]:
     factors = {band.scaling_factor for band in bands}
     if len(factors) > 1:
         return list(bands)
-    check = allowed_in(Band, "scaling_factor")
+    check = check_allowed(Band, "scaling_factor")
     factor = prompt("  Scaling factor of all bands", default=factors.pop(), value_proc=check)
     return [band.model_copy(update={"scaling_factor": factor}) for band in bands]
 
@@ -130,13 +130,13 @@ def _line_of(band: Band) -> str:
     return f"{band.band_name}{channel}: {description}; scaling factor {band.scaling_factor:g}"
 
 
-def _numbered(count: int) -> list[str]:
-    """Return names for bands that nobody named."""
+def _number_bands(count: int) -> list[str]:
+    """Return names for bands that no process named."""
     return [f"Band {index}" for index in range(count)]
 
 
 def _data_type(suffix: str, report: PrescanReport | None) -> str | None:
-    """Return the data type of the images; None where it is not known, or there are several."""
+    """Return the data type of the images; None if it is not known, or there are several."""
     if report is None:
         return None
     found = _values_of_images(suffix, report, pl.col("dtype").drop_nulls().unique())

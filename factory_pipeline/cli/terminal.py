@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from factory_pipeline.plain_text import plain
+from factory_pipeline.plain_text import escape_controls
 
 
 def echo(*lines: object, err: bool = False) -> None:
@@ -15,23 +15,23 @@ def echo(*lines: object, err: bool = False) -> None:
         err: print to standard error instead of standard output.
     """
     if lines:
-        click.echo("\n".join(map(plain, lines)), err=err)  # noqa: TID251
+        click.echo("\n".join(map(escape_controls, lines)), err=err)  # noqa: TID251
 
 
 def echo_block(text: object, err: bool = False) -> None:
     """Print text of several lines that the program composed; only its line breaks are left as they are.
 
-    What comes from a user's file goes into it by `plain`.
+    What comes from a user's file goes into it by `escape_controls`.
     """
     echo(*str(text).split("\n"), err=err)
 
 
 def prompt(text: str, default: Any = None, **options: Any) -> Any:
     """Ask as `click.prompt` does; question and offered answer are shown as one line."""
-    offered = plain(default) if isinstance(default, str) else default
-    return click.prompt(plain(text), default=offered, **options)  # noqa: TID251
+    offered = escape_controls(default) if isinstance(default, str) else default
+    return click.prompt(escape_controls(text), default=offered, **options)  # noqa: TID251
 
 
 def confirm(text: str, **options: Any) -> bool:
     """Ask as `click.confirm` does; the question is shown as one line."""
-    return click.confirm(plain(text), **options)  # noqa: TID251
+    return click.confirm(escape_controls(text), **options)  # noqa: TID251

@@ -31,7 +31,7 @@ def verify(context: click.Context, target: str, samples: int, seed: int, as_json
     TARGET is the folder of a build's output, of an export or of a download of one, the id of a version, or
     NAME@1.0.0. Samples of a build are drawn at random and read again from the archive by rasterio,
     independently of the engine that made them. Of a version and of exports every hash is computed again. The
-    exit code is 1 where anything differs.
+    exit code is 1 if anything differs.
     """
     report = _verify_target(target, samples, seed)
     echo_block(json.dumps(report.to_json(), indent=2) if as_json else str(report))
@@ -50,7 +50,7 @@ def _verify_target(target: str, samples: int, seed: int) -> "VerificationReport"
         return verify_export(folder)
     if folder.is_dir():
         raise click.BadParameter(
-            f"the folder {target} holds neither the output of a build nor an export.", param_hint="TARGET"
+            f"the folder {target} contains neither the output of a build nor an export.", param_hint="TARGET"
         )
     return _verify_version(target)
 
@@ -66,7 +66,7 @@ def _verify_version(named: str) -> "VerificationReport":
     home = FactoryHome.from_environment()
     if not os.environ.get("FACTORY_REGISTRY") and not home.registry.exists():
         raise click.BadParameter(
-            f"{named} is no folder, and there is no factory at {home.root} that could have a version of this"
+            f"{named} is not a folder, and there is no factory at {home.root} with a version of this"
             " name; FACTORY_HOME names another one.",
             param_hint="TARGET",
         )

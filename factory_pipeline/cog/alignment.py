@@ -1,4 +1,4 @@
-"""Where the pixel centres of windows lie in the pixels of another grid."""
+"""The positions of the pixel centres of windows in the pixels of another grid."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.crs_transformer import crs_transformer
 
 WHOLE_PIXEL = 1e-3
-"""Grids share their pixels where they are a whole number of pixels apart, within this part of a pixel.
+"""Grids share their pixels if their offset is a whole number of pixels, within this fraction of a pixel.
 
 Tiles of one product miss it by 1e-7 (degrees rounded in their headers); a third of a pixel is another grid.
 """
@@ -28,9 +28,9 @@ Floats = NDArray[np.float64]
 class Alignment:
     """The positions of the pixel centres of windows: 0.5 is the centre of the source's first pixel.
 
-    Where both grids have the same CRS a column has one position for all rows and the arrays are
-    (windows, width) and (windows, height); otherwise both are (windows, height, width), not finite where a
-    point can't be projected.
+    If both grids have the same CRS, a column has one position for all rows and the arrays are (windows,
+    width) and (windows, height); otherwise both are (windows, height, width), not finite where a point can't
+    be projected.
     """
 
     columns: Floats
@@ -46,28 +46,28 @@ class Alignment:
         return self.columns.ndim == 2
 
     def take(self, members: NDArray[np.intp] | slice) -> "Alignment":
-        """The alignment of some of the windows."""
+        """Return the alignment of some of the windows."""
         return Alignment(
             self.columns[members], self.rows[members], self.coincides[members], self.offsets[members]
         )
 
 
 def align(windows: GridStack, source: Grid) -> Alignment:
-    """The alignment of many windows at once."""
+    """Return the alignment of many windows at once."""
     if windows.like.epsg == source.epsg:
         return Alignment(*_positions(*_pixel_centres(windows), source), *_offsets(windows, source))
     nowhere = np.zeros(len(windows), np.bool_), np.zeros((len(windows), 2), np.intp)
-    return Alignment(*_projected(windows, source), *nowhere)
+    return Alignment(*_project_nodes(windows, source), *nowhere)
 
 
 def pixel_offset(window: Grid, source: Grid) -> tuple[int, int] | None:
-    """Row and column of the window's first pixel in the source; None where the pixels don't coincide."""
+    """Return row and column of the window's first pixel in the source; None if the pixels don't coincide."""
     coincides, offsets = _offsets(GridStack.of([window]), source)
     return (int(offsets[0, 0]), int(offsets[0, 1])) if coincides[0] else None
 
 
 def _offsets(windows: GridStack, source: Grid) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """`coincides` and `offsets` of an alignment."""
+    """Return `coincides` and `offsets` of an alignment."""
     columns = (windows.left - source.left) / source.x_size
     rows = (source.top - windows.top) / source.y_size
     alike = (
@@ -83,7 +83,7 @@ def _offsets(windows: GridStack, source: Grid) -> tuple[NDArray[np.bool_], NDArr
 
 
 def _pixel_centres(windows: GridStack) -> tuple[Floats, Floats]:
-    """x of every column, (windows, width), and y of every row, (windows, height)."""
+    """Return x of every column, (windows, width), and y of every row, (windows, height)."""
     like = windows.like
     columns: Floats = np.arange(like.width, dtype=np.float64) + 0.5
     rows: Floats = np.arange(like.height, dtype=np.float64) + 0.5
@@ -91,16 +91,16 @@ def _pixel_centres(windows: GridStack) -> tuple[Floats, Floats]:
 
 
 def _positions(x: Floats, y: Floats, source: Grid) -> tuple[Floats, Floats]:
-    """Columns and rows of points in the source's CRS, rounded as GDAL's inverse geotransform rounds."""
+    """Return columns and rows of points in the source's CRS, rounded as by GDAL's inverse geotransform."""
     columns = -source.left / source.x_size + x * (1 / source.x_size)
     rows = source.top / source.y_size + y * (-1 / source.y_size)
     if turn := _turn(source):
-        # A window over the 180th meridian lies on both sides of the source's columns.
+        # A window across the 180th meridian is on both sides of the source's columns.
         columns = columns - turn * np.round((columns - source.width / 2) / turn)
     return columns, rows
 
 
-def _projected(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
+def _project_nodes(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
     """Project a few nodes of each window and interpolate; all pixels where that is not exact enough.
 
     A map projection is so smooth that over the 320 m of a window a polynomial of degree 4 is exact to
@@ -117,28 +117,32 @@ def _projected(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
     columns, rows = (_interpolate(positions, like) for positions in at_spots)
     inexact = np.flatnonzero(~(_interpolates(at_spots[0]) & _interpolates(at_spots[1])))
     if inexact.size:
-        columns[inexact], rows[inexact] = _projected_exactly(windows.take(inexact), source)
+        columns[inexact], rows[inexact] = _project_pixels(windows.take(inexact), source)
     return columns, rows
 
 
 def _interpolate(positions: Floats, like: Grid) -> Floats:
-    """The positions of all pixels, (windows, height, width), from those of nodes and checks."""
+    """Return the positions of all pixels, (windows, height, width), from those of nodes and checks."""
     nodes = positions[:, : _NODES**2].reshape(-1, _NODES, _NODES)
-    # By einsum, not by a product of matrices: a BLAS would multiply in threads of its own.
+    # By einsum, not by a matrix product: a BLAS would start threads of its own.
     with np.errstate(invalid="ignore"):
         across = np.einsum("wij,qj->wiq", nodes, _basis_of_pixels(like.width))
         return np.asarray(np.einsum("pi,wiq->wpq", _basis_of_pixels(like.height), across))
 
 
 def _interpolates(positions: Floats) -> NDArray[np.bool_]:
-    """Which windows' check points are met by interpolation. `positions` is (windows, nodes and checks)."""
+    """Return for which windows the interpolation reproduces the check points.
+
+    Args:
+        positions: (windows, nodes and checks).
+    """
     with np.errstate(invalid="ignore"):
         expected = np.einsum("wn,nc->wc", positions[:, : _NODES**2], _basis_of_checks())
         errors = expected - positions[:, _NODES**2 :]
         return np.asarray((np.abs(errors) <= _NODE_ERROR).all(axis=1))
 
 
-def _projected_exactly(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
+def _project_pixels(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
     x, y = _pixel_centres(windows)
     x, y = np.broadcast_arrays(x[:, None, :], y[:, :, None])
     x, y = crs_transformer(windows.like.epsg, source.epsg).transform(x, y)
@@ -151,24 +155,24 @@ def _is_geographic(epsg: int) -> bool:
 
 
 def _turn(grid: Grid) -> int | None:
-    """Columns around the earth where columns are degrees of longitude, else None."""
+    """Return the columns around the earth if columns are degrees of longitude, else None."""
     return round(360 / grid.x_size) if _is_geographic(grid.epsg) else None
 
 
 @lru_cache(maxsize=1)
 def _nodes() -> Floats:
-    """Chebyshev nodes on the unit interval."""
+    """Return the Chebyshev nodes on the unit interval."""
     return (1 - np.cos((2 * np.arange(_NODES) + 1) * np.pi / (2 * _NODES))) / 2
 
 
 @lru_cache(maxsize=1)
 def _check_points() -> Floats:
-    """(points, 2) rows and columns on the unit square: the corners, and one between the nodes."""
+    """Return (points, 2) rows and columns on the unit square: the corners, and one between the nodes."""
     return np.array([(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.36, 0.64)])
 
 
 def _lagrange(at: Floats) -> Floats:
-    """(points, nodes): weight of each node's value at each point, by Lagrange's formula."""
+    """Return (points, nodes): the weight of each node's value at each point, by Lagrange's formula."""
     nodes = _nodes()
     weights = np.ones((len(at), _NODES))
     for one, other in itertools.permutations(range(_NODES), 2):
@@ -183,6 +187,6 @@ def _basis_of_pixels(count: int) -> Floats:
 
 @lru_cache(maxsize=1)
 def _basis_of_checks() -> Floats:
-    """(nodes squared, check points)."""
+    """Return (nodes squared, check points)."""
     down, across = _lagrange(_check_points()[:, 0]), _lagrange(_check_points()[:, 1])
     return np.einsum("pi,pj->ijp", down, across).reshape(_NODES**2, -1)

@@ -1,8 +1,8 @@
 """The block engine: every needed block of every file is fetched once, decoded once, and cut into all windows.
 
-Requests are asynchronous; inflating, cutting and resampling happen in threads. A request keeps its place
-among those in flight until its blocks are cut, and a block is forgotten as soon as it is cut. So beside the
-windows themselves memory holds at most `bytes_in_flight`, however many there are.
+Requests are asynchronous; inflating, cutting and resampling happen in threads. A request counts as in flight
+until its blocks are cut, and a block is freed as soon as it is cut. So beside the windows themselves, memory
+contains at most `bytes_in_flight` bytes, however many windows there are.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ from factory_pipeline.cog.window_stack import PendingStack
 
 _HEADER_RANGE = 32768
 _HEADERS_KEPT = 4096
-"""About 20 kB each."""
+"""Headers that are cached, about 20 kB each."""
 _Header = RasterLayout | UnsupportedRasterError | ReadFailure
 
 
 class _Wanted(NamedTuple):
-    """A window that the blocks are cut for: one of the reads, or a part of one that is joined."""
+    """A window that blocks are cut for: one of the reads, or a part of a read that is joined."""
 
-    place: int
-    """Of the read."""
+    position: int
+    """Index of the read."""
     part: int
     """Number of the part; 0 for a read that is not joined."""
     read: WindowRead
@@ -50,7 +50,7 @@ class _Wanted(NamedTuple):
 class BlockReader:
     """Reads windows of tiled GeoTIFFs block by block; equal to GDAL's warp with an exact transformer.
 
-    What it can't read goes to `fallback`. Headers are kept for later calls, up to 4096 of them.
+    What it can't read is read by `fallback`. Headers are cached for later calls, up to 4096 of them.
     """
 
     def __init__(
@@ -59,68 +59,73 @@ class BlockReader:
         fallback: WindowReader | None = None,
         requests_in_flight: int = 64,
         bytes_in_flight: int = 256 * 2**20,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
-        """Make a reader.
+        """Create a reader.
 
         Args:
-            sign: gives the address to read from for an unsigned one; it must remember its tokens, for it is
-                asked before every request.
-            fallback: reads what the engine can't; without one such windows fail.
-            requests_in_flight: largest number of requests at a time.
-            bytes_in_flight: largest size of what is fetched and decoded at a time. Each request counts with
-                what it fetches (up to 1 MB, or one block) and one decoded block; what a codec needs for
-                itself is not counted. A request that is larger than the limit is made alone.
-            patience: how long a server is waited for.
+            sign: returns the signed address of an unsigned one; it must cache its tokens, as it is called
+                before every request.
+            fallback: reads what the engine can't; without a fallback such windows fail.
+            requests_in_flight: largest number of concurrent requests.
+            bytes_in_flight: largest number of bytes that are fetched and decoded at a time. Each request
+                counts what it fetches (up to 1 MB, or one block) and one decoded block; memory that a codec
+                allocates itself is not counted. A request that is larger than the limit runs alone.
+            retry_policy: retries and timeouts of requests.
         """
-        self._source = ByteSource(sign, patience or RetryPolicy())
+        self._source = ByteSource(sign, retry_policy or RetryPolicy())
         self._fallback = fallback
         self._requests_in_flight = requests_in_flight
         self._bytes_in_flight = bytes_in_flight
-        self.on_progress: Callable[[float], None] = _tell_nobody
-        """Told, by whichever thread, how far a call of `read` is: the share of its blocks that are cut."""
+        self.on_progress: Callable[[float], None] = _ignore_progress
+        """Called, from any thread, with the progress of a call of `read`: the fraction of its blocks that are
+        cut.
+        """
         self._headers: dict[str, _Header] = {}
         self._fell_back: dict[str, str] = {}
 
     @property
     def fell_back(self) -> Mapping[str, str]:
-        """The addresses that the engine could not read itself so far, each with the reason."""
+        """Return the addresses that the engine could not read itself so far, each with the reason."""
         return dict(self._fell_back)
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
-        """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
+        """Read all windows; the results are in the order of `reads`. A failed window fails alone."""
         self._source.reset_outages()
         # In a thread of its own: the caller may be inside an event loop, as in a notebook.
         with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
             answers = thread.submit(asyncio.run, self._read(reads)).result()
-        left_over = [place for place, answer in enumerate(answers) if answer is None]
+        left_over = [position for position, answer in enumerate(answers) if answer is None]
         if left_over:
-            others = self._read_otherwise([reads[place] for place in left_over])
-            for place, answer in zip(left_over, others, strict=True):
-                answers[place] = answer
+            others = self._read_otherwise([reads[position] for position in left_over])
+            for position, answer in zip(left_over, others, strict=True):
+                answers[position] = answer
         return [answer for answer in answers if answer is not None]
 
     def _read_otherwise(self, reads: Sequence[WindowRead]) -> Sequence[ReadWindow | ReadFailure]:
         if self._fallback is not None:
             answers = self._fallback.read(reads)
             refused = {a.href for a in answers if isinstance(a, ReadFailure) and a.refused}
-            # The engine has read their headers: who refuses them now gave them before.
-            away = {href: failure for href in sorted(refused) if (failure := self._refusal(href))}
-            return [away.get(a.href, a) if isinstance(a, ReadFailure) else a for a in answers]
+            # The engine has read their headers: a server that refuses them now sent them before.
+            unavailable = {href: failure for href in sorted(refused) if (failure := self._refusal(href))}
+            return [unavailable.get(a.href, a) if isinstance(a, ReadFailure) else a for a in answers]
         hrefs = [next(href for href in read.hrefs if href in self._fell_back) for read in reads]
-        return [ReadFailure(href, _sentence(href, self._fell_back[href]), passing=False) for href in hrefs]
+        return [ReadFailure(href, _sentence(href, self._fell_back[href]), transient=False) for href in hrefs]
 
     def _refusal(self, href: str) -> ReadFailure | None:
-        """The failure of a file whose server gives nothing any more; None where the file alone is refused."""
+        """Return the failure of a file whose server no longer sends anything.
+
+        None if the file alone is refused.
+        """
         with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
             try:
                 thread.submit(asyncio.run, self._source.fetch(href, 0, 1, exact=False)).result()
             except SourceError as error:
-                return _failure(href, error) if error.away else None
+                return _failure(href, error) if error.unavailable else None
         return None
 
     async def _read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure | None]:
-        """All answers that the engine can give itself, None for the others."""
+        """Return the results of the windows that the engine can read itself, None for the others."""
         slots = asyncio.Semaphore(self._requests_in_flight)
         headers = await self._read_headers(dict.fromkeys(h for read in reads for h in read.hrefs), slots)
         layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
@@ -129,13 +134,23 @@ class BlockReader:
             for hrefs in dict.fromkeys(read.hrefs for read in reads)
             if not all(href in layouts for href in hrefs)
         }
-        answers: list[ReadWindow | ReadFailure | None] = [failures.get(read.hrefs) for read in reads]
-        places = [place for place, read in enumerate(reads) if read.hrefs not in failures]
-        joins = {place: join for place in places if (join := plan_join(reads[place], layouts)) is not None}
-        wanted = [_Wanted(place, 0, reads[place]) for place in places if place not in joins]
+        answers: list[ReadWindow | ReadFailure | None] = [
+            failures.get(read.hrefs) or _without_band(read, layouts) for read in reads
+        ]
+        positions = [
+            position
+            for position, read in enumerate(reads)
+            if read.hrefs not in failures and answers[position] is None
+        ]
+        joins = {
+            position: join
+            for position in positions
+            if (join := plan_join(reads[position], layouts)) is not None
+        }
+        wanted = [_Wanted(position, 0, reads[position]) for position in positions if position not in joins]
         wanted += [
-            _Wanted(place, number, part)
-            for place, join in joins.items()
+            _Wanted(position, number, part)
+            for position, join in joins.items()
             for number, part in enumerate(join.parts)
         ]
         plan = plan_reads([each.read for each in wanted], layouts)
@@ -144,24 +159,27 @@ class BlockReader:
                 self._source, slots, ByteBudget(self._bytes_in_flight), pool, self.on_progress
             )
             await crew.work(plan)
-        found: dict[int, dict[int, ReadWindow | ReadFailure]] = {place: {} for place in joins}
+        found: dict[int, dict[int, ReadWindow | ReadFailure]] = {position: {} for position in joins}
         for stack in plan.stacks:
-            for member, answer in zip(stack.places.tolist(), stack.answers, strict=True):
+            for member, answer in zip(stack.positions.tolist(), stack.answers, strict=True):
                 each = wanted[member]
-                if each.place in joins:
-                    found[each.place][each.part] = answer
+                if each.position in joins:
+                    found[each.position][each.part] = answer
                 else:
-                    answers[each.place] = answer
-        for place, join in joins.items():
-            answers[place] = join.finish([found[place][number] for number in range(len(join.parts))])
-        reason = "the window's pixels are larger than its own, which needs GDAL's wider kernel"
-        for place in places:
-            if answers[place] is None:
-                self._fell_back.update(dict.fromkeys(reads[place].hrefs, reason))
+                    answers[each.position] = answer
+        for position, join in joins.items():
+            answers[position] = join.finish([found[position][number] for number in range(len(join.parts))])
+        reason = "the window's pixels are larger than its own, which requires GDAL's wider kernel"
+        for position in positions:
+            if answers[position] is None:
+                self._fell_back.update(dict.fromkeys(reads[position].hrefs, reason))
         return answers
 
     def _without_headers(self, hrefs: Sequence[str], headers: Mapping[str, _Header]) -> ReadFailure | None:
-        """The failure of windows of which not all assets can be read; None if the fallback may."""
+        """Return the failure of windows of which not all assets can be read.
+
+        None if the fallback may read them.
+        """
         for href in hrefs:
             header = headers[href]
             if isinstance(header, ReadFailure):
@@ -186,7 +204,7 @@ class BlockReader:
     async def _header(self, href: str, slots: asyncio.Semaphore) -> _Header:
         local = local_path(href)
         if local is not None and side_mask(local):
-            return UnsupportedRasterError("a mask beside it says which of its pixels hold data")
+            return UnsupportedRasterError("a mask file beside it defines which of its pixels hold data")
         async with slots:
             try:
                 first = await self._source.fetch(href, 0, _HEADER_RANGE, exact=False)
@@ -206,7 +224,7 @@ class BlockReader:
 
 
 class _BlockScheduler:
-    """Those who fetch, decode and cut the blocks of one call."""
+    """Fetches, decodes and cuts the blocks of one call."""
 
     def __init__(
         self,
@@ -224,15 +242,15 @@ class _BlockScheduler:
         self._counting = threading.Lock()
 
     async def work(self, plan: Plan) -> None:
-        """Give every window of a plan its answer; the plan's blocks are taken out."""
+        """Fill every window of a plan; the plan's blocks are removed from it as they are scheduled."""
         complete = [stack for stack in plan.stacks if stack.blocks_missing == 0]
         await asyncio.get_running_loop().run_in_executor(self._pool, _finish, complete)
         processes = []
-        while plan.uses:  # what is cut is let go when it is cut, not at the end
+        while plan.uses:  # frees what is cut when it is cut, not at the end
             layout, blocks = plan.uses.popitem()
             for block in _lost_blocks(layout, blocks):
                 uses = blocks.pop(block)
-                _fail(uses, _damaged(layout, f"the file ends before its block {block}"))
+                _fail(uses, _damage(layout, f"the file ends before its block {block}"))
                 self._count_down(uses)
             processes += [self._process(run) for run in merge_blocks(layout, blocks)]
         for done, process in enumerate(asyncio.as_completed(processes), start=1):
@@ -245,7 +263,7 @@ class _BlockScheduler:
             await self._attempt(run.of_whole(block_left))
 
     async def _attempt(self, run: BlockRun) -> int | None:
-        """Fetch blocks and cut them; gives the one of which too little was fetched."""
+        """Fetch blocks and cut them; return the block of which too few bytes were fetched, if any."""
         async with self._slots, self._budget.hold(run.length + run.layout.block_bytes):
             loop = asyncio.get_running_loop()
             try:
@@ -268,7 +286,7 @@ class _BlockScheduler:
         return None
 
     def _count_down(self, uses: Sequence[BlockUse]) -> None:
-        """Note that a block is cut, or lost; finish the windows that wait for no other."""
+        """Record that a block is cut, or lost; finish the windows that wait for no other."""
         complete = []
         with self._counting:
             for tile, _ in uses:
@@ -278,20 +296,20 @@ class _BlockScheduler:
         _finish(complete)
 
 
-def _tell_nobody(fraction: float) -> None:
-    """Take no notice of how far a call is."""
+def _ignore_progress(fraction: float) -> None:
+    """Ignore the progress of a call."""
 
 
 def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse]) -> bool:
     """Cut a block into the windows that use it; they fail if it is damaged.
 
     Returns:
-        False where only the first bytes of the block are there and do not reach as far as the windows.
+        False if only the first bytes of the block were fetched and do not reach as far as the windows.
     """
     try:
         pixels = _decode(layout, block, data, rows_of_top(layout, block, uses))
     except Exception:  # a codec may raise anything when a block is damaged
-        _fail(uses, _damaged(layout, f"its block {block} is damaged"))
+        _fail(uses, _damage(layout, f"its block {block} is damaged"))
         return True
     if pixels is None:
         return False
@@ -317,18 +335,27 @@ def _finish(stacks: Sequence[PendingStack]) -> None:
         stack.patches = []
 
 
+def _without_band(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> ReadFailure | None:
+    """The failure of a window whose band one of its assets lacks."""
+    for layout in (layouts[href] for href in read.hrefs if href in layouts):
+        if read.band > layout.bands:
+            reason = f"it has {layout.bands} bands, not {read.band}"
+            return ReadFailure(layout.href, _sentence(layout.href, reason), transient=False)
+    return None
+
+
 def _lost_blocks(layout: RasterLayout, blocks: Iterable[int]) -> list[int]:
-    """The blocks that lie behind the end of a file that is cut off."""
+    """Return the blocks that are beyond the end of a truncated file."""
     ends = layout.offsets + layout.byte_counts
     return [block for block in blocks if ends[block] > layout.file_size]
 
 
 def _failure(href: str, error: SourceError) -> ReadFailure:
-    return ReadFailure(href, _sentence(href, str(error)), error.passing, error.away, error.refused)
+    return ReadFailure(href, _sentence(href, str(error)), error.transient, error.unavailable, error.refused)
 
 
-def _damaged(layout: RasterLayout, reason: str) -> ReadFailure:
-    return ReadFailure(layout.href, _sentence(layout.href, reason), passing=False)
+def _damage(layout: RasterLayout, reason: str) -> ReadFailure:
+    return ReadFailure(layout.href, _sentence(layout.href, reason), transient=False)
 
 
 def _fail(uses: Sequence[BlockUse], failure: ReadFailure) -> None:

@@ -1,11 +1,11 @@
-"""Byte ranges of files, wherever they lie: local folders, web servers, object stores.
+"""Byte ranges of files in local folders, on web servers and in object stores.
 
-Requests go through obstore. Its own retries are switched off: it does not retry a body that breaks off or
-comes short, and two layers of retries would multiply. A web server that says how long it wants to be left
-alone (Retry-After) is left alone so long, by all requests; see `retry_after`. One that is busy and doesn't
-say, and an object store, whose answers obstore doesn't show, gets pauses four times as long, about 50
-seconds in all by default. What fails even then is asked for once more if its server still sends what it has
-sent before: so a file that never comes is told from a server that went away.
+Requests go through obstore. Its own retries are switched off: it does not retry a truncated body, and two
+layers of retries would multiply. All requests to a web server that sends Retry-After wait for as long as it
+says; see `retry_after`. One that is busy and doesn't say, and an object store, whose headers obstore doesn't
+show, get pauses four times as long, about 50 seconds in all by default. A file that fails even then is
+requested once more if its server still sends a file that it has sent before: so a single broken file is
+distinguished from a server that is unavailable.
 """
 
 import asyncio
@@ -27,48 +27,53 @@ from obstore.exceptions import BaseError
 from obstore.store import HTTPStore, ObjectStore, from_url
 
 from factory_pipeline.cog.retry_after import BusyHosts, HostBusyError
-from factory_pipeline.web_retries import PASSING_STATUS
+from factory_pipeline.web_retries import TRANSIENT_STATUS
 
 _BUSY_STATUS = {429, 503}
 REFUSED_STATUS = frozenset({401, 402, 403, 404, 407, 410, 451})
-"""Answers of a server that will not give a file: to this account, for now, or at all."""
+"""Statuses of a server that refuses a file: to this account, for now, or permanently."""
 _LONGEST_PAUSE = 20.0
 _BUSY_FACTOR = 4
 _STORES_KEPT = 64
 _WITNESS_TRIES = 3
-"""One refusal among many answers must not count as an outage."""
+"""One refusal among many responses must not count as an outage."""
 
 
 class SourceError(Exception):
-    """Bytes that could not be had; the message is a sentence without credentials."""
+    """Bytes that could not be fetched; the message is a sentence without credentials."""
 
-    def __init__(self, reason: str, *, passing: bool, away: bool = False, refused: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, transient: bool, unavailable: bool = False, refused: bool = False
+    ) -> None:
         super().__init__(reason)
         self.refused = refused
-        """True where the server answers that there is no such file, or that it may not be read."""
-        self.passing = passing
-        """True where a later try may succeed."""
-        self.away = away
-        """True where the server sends nothing at all any more, or nothing of what it sent before."""
+        """True if the server responds that the file does not exist, or that access is denied."""
+        self.transient = transient
+        """True if a later attempt may succeed."""
+        self.unavailable = unavailable
+        """True if the server no longer responds, or no longer sends what it sent before."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long a server is waited for."""
+    """Retries and timeouts of requests to one server."""
 
     retries: int = 6
-    """Tries after the first one."""
+    """Attempts after the first one."""
     pause: float = 0.5
     """Seconds before the first retry; doubled for each that follows, up to 20, with jitter."""
     stall: float = 20.0
-    """Seconds without a byte after which a request is given up."""
+    """Seconds without a byte after which a request is cancelled."""
     longest_wait: float = 600.0
-    """Largest Retry-After that is waited for, in seconds; a server that asks for more is not asked again."""
+    """Largest Retry-After that is waited for, in seconds.
+
+    A server that asks for more gets no more requests.
+    """
 
 
 @dataclass(frozen=True)
 class FetchedRange:
-    """What a range request brought."""
+    """The result of a range request."""
 
     data: memoryview
     file_size: int
@@ -78,56 +83,60 @@ class FetchedRange:
 class ByteSource:
     """Fetches ranges of files by address. One store (and so one connection pool) per host or bucket.
 
-    `sign` is asked before every request, one call at a time and off the event loop, so that a token that
-    ends during a long run is renewed; it is expected to remember its tokens.
+    `sign` is called before every request, one call at a time and off the event loop, so that a token that
+    expires during a long run is renewed; it is expected to cache its tokens.
     """
 
-    def __init__(self, sign: Callable[[str], str] | None, patience: RetryPolicy) -> None:
+    def __init__(self, sign: Callable[[str], str] | None, retry_policy: RetryPolicy) -> None:
         self._sign = sign
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._stores: OrderedDict[str, ObjectStore] = OrderedDict()
         self._signing = ThreadPoolExecutor(1, thread_name_prefix="sign")
-        self._busy = BusyHosts(patience.stall, patience.longest_wait)
+        self._busy = BusyHosts(retry_policy.stall, retry_policy.longest_wait)
         self._known_good: dict[str, str] = {}
-        self._away: dict[str, str] = {}
-        """By server: why nothing is asked of it."""
+        self._unavailable: dict[str, str] = {}
+        """By server: why it gets no requests."""
 
     def reset_outages(self) -> None:
-        """Ask the servers again that had gone away."""
-        self._away.clear()
+        """Forget which servers were unavailable, so that they get requests again."""
+        self._unavailable.clear()
 
     async def fetch(self, href: str, start: int, length: int, *, exact: bool = True) -> FetchedRange:
-        """Bytes `start` to `start + length` of a file.
+        """Fetch bytes `start` to `start + length` of a file.
 
-        With `exact=False` the file may end earlier.
+        Args:
+            href: unsigned address or path.
+            start: position of the first byte.
+            length: number of bytes.
+            exact: with False the file may end earlier.
 
         Raises:
-            SourceError: the file isn't there, may not be read, or did not come after all retries.
+            SourceError: the file does not exist, access is denied, or all retries failed.
         """
-        tries = self._patience.retries + 1
+        tries = self._retry_policy.retries + 1
         try:
             answer = await self._fetch_with_retries(href, start, length, exact, tries)
         except SourceError as refusal:
-            if not refusal.refused or not await self._gives_again(href):
+            if not refusal.refused or not await self._still_serves(href):
                 raise
-            # It may give again since.
+            # It may send files again since then.
             answer = await self._fetch_with_retries(href, start, length, exact, 1)
         if isinstance(answer, _Failure) and await self._probe_server(href):
-            # It may have come back after the last try.
+            # It may have recovered after the last attempt.
             answer = await self._fetch_with_retries(href, start, length, exact, 1)
         if isinstance(answer, FetchedRange):
             self._known_good[_server(href)] = self._known_good[_container(href)] = href
             return answer
-        raise SourceError(f"{answer.reason} ({tries} tries)", passing=True)
+        raise SourceError(f"{answer.reason} ({tries} attempts)", transient=True)
 
     async def _fetch_with_retries(
         self, href: str, start: int, length: int, exact: bool, tries: int
     ) -> "FetchedRange | _Failure":
-        """A range, or the failure of the last of so many tries, which is a passing one."""
-        failure = _Failure("it was not asked for", passing=True)
+        """Return a range, or the failure of the last of `tries` attempts, which is transient."""
+        failure = _Failure("it was not requested", transient=True)
         for attempt in range(tries):
-            if (why := self._away.get(_server(href))) is not None:
-                raise SourceError(why, passing=True, away=True)
+            if (why := self._unavailable.get(_server(href))) is not None:
+                raise SourceError(why, transient=True, unavailable=True)
             try:
                 await self._busy.wait(href)
                 fetched = await self._try(href, start, length)
@@ -135,24 +144,26 @@ class ByteSource:
                 if len(fetched.data) == expected:
                     return fetched
                 if exact and start + length > fetched.file_size:
-                    raise SourceError("the file is shorter than its header says", passing=False)
-                failure = _Failure("its server sent less than was asked for", passing=True)
+                    raise SourceError("the file is shorter than its header says", transient=False)
+                failure = _Failure("its server sent less than was requested", transient=True)
             except HostBusyError as error:
-                raise SourceError(str(error), passing=True, away=True) from error
+                raise SourceError(str(error), transient=True, unavailable=True) from error
             except (BaseError, OSError) as error:
                 failure = _explain(error)
-            if not failure.passing:
-                raise SourceError(failure.reason, passing=False, refused=failure.refused)
+            if not failure.transient:
+                raise SourceError(failure.reason, transient=False, refused=failure.refused)
             if attempt < tries - 1 and not self._busy.seconds_left(href):
                 await asyncio.sleep(self._pause(attempt, busy=failure.busy))
         return failure
 
     async def _probe_server(self, href: str) -> bool:
-        """Whether the server of a file that did not come sends what it has sent before; False where it has
-        sent nothing yet.
+        """Ask the server of a file that did not come for a file that it has sent before.
+
+        Returns:
+            True if it sends that file; False if the server has sent nothing yet.
 
         Raises:
-            SourceError: it doesn't. Nothing more is asked of it until `forget_who_was_away`.
+            SourceError: it doesn't. It gets no more requests until `reset_outages`.
         """
         witness = self._known_good.get(_server(href))
         if witness is None:
@@ -163,19 +174,21 @@ class ByteSource:
         except SourceError as refusal:
             if refusal.refused:
                 raise self._refuses_all(href) from None
-            if not refusal.away:
-                return True  # who refuses answers
+            if not refusal.unavailable:
+                return True  # a server that refuses does respond
             raise
-        raise self._is_away(href, "its server has stopped answering")
+        raise self._is_away(href, "its server has stopped responding")
 
-    async def _gives_again(self, href: str) -> bool:
-        """Whether the server of a refused file gives what it gave before; False where it gave nothing.
+    async def _still_serves(self, href: str) -> bool:
+        """Return whether the server of a refused file still sends what it sent before.
 
-        A file that is missing or private is refused alone. A token that has ended, or an account that is
-        locked out for its many requests, is refused everything.
+        False if it sent nothing.
+
+        A file that is missing or private is refused alone. With an expired token, or from an account that is
+        locked out for too many requests, everything is refused.
 
         Raises:
-            SourceError: it refuses that too. Nothing more is asked of it until `forget_who_was_away`.
+            SourceError: it refuses that too. It gets no more requests until `reset_outages`.
         """
         witness = self._known_good.get(_container(href)) or self._known_good.get(_server(href))
         if witness is None or local_path(href) is not None:
@@ -191,27 +204,27 @@ class ByteSource:
         return self._is_away(href, "its server refuses what it sent before")
 
     def _is_away(self, href: str, why: str) -> SourceError:
-        return SourceError(self._away.setdefault(_server(href), why), passing=True, away=True)
+        return SourceError(self._unavailable.setdefault(_server(href), why), transient=True, unavailable=True)
 
     async def _try(self, href: str, start: int, length: int) -> FetchedRange:
         local = local_path(href)
         if local is not None:
             return await asyncio.to_thread(_read_local, local, start, length)
-        url = await self._signed(href)
+        url = await self._sign_href(href)
         store, path = self._locate(url)
         sent = time.monotonic()
         try:
             result = await obstore.get_async(store, path, options={"range": (start, start + length)})
             return FetchedRange(memoryview(await result.bytes_async()), result.meta["size"])
         except BaseError as error:
-            if not isinstance(store, HTTPStore) or _status(error) not in PASSING_STATUS:
+            if not isinstance(store, HTTPStore) or _status(error) not in TRANSIENT_STATUS:
                 raise
             told = await self._busy.ask(url, start, length, sent)
             if told is None:
                 raise
             return FetchedRange(*told)
 
-    async def _signed(self, href: str) -> str:
+    async def _sign_href(self, href: str) -> str:
         if self._sign is None:
             return href
         loop = asyncio.get_running_loop()
@@ -221,13 +234,13 @@ class ByteSource:
             raise _SigningError(type(error).__name__) from error
 
     def _pause(self, attempt: int, *, busy: bool) -> float:
-        longest = min(self._patience.pause * 2**attempt, _LONGEST_PAUSE)
+        longest = min(self._retry_policy.pause * 2**attempt, _LONGEST_PAUSE)
         if busy:
             longest = min(longest * _BUSY_FACTOR, _LONGEST_PAUSE)
         return longest * random.uniform(0.5, 1)
 
     def _locate(self, url: str) -> tuple[ObjectStore, str]:
-        """The store that an address belongs to, and the path in it."""
+        """Return the store of an address, and the path in it."""
         parts = urlsplit(url)
         root = f"{parts.scheme}://{parts.netloc}"
         if parts.scheme in ("http", "https"):
@@ -235,7 +248,7 @@ class ByteSource:
             root = f"{root}/?{parts.query}" if parts.query else root
             path = unquote(parts.path.lstrip("/"))
         else:
-            # A name in an object store may hold what begins a fragment elsewhere.
+            # A name in an object store may contain `#`, which begins a fragment in other addresses.
             path = urlsplit(url, allow_fragments=False).path.lstrip("/")
         store = self._stores.pop(root, None) or self._open(root, parts.scheme)
         self._stores[root] = store
@@ -245,9 +258,9 @@ class ByteSource:
 
     def _open(self, root: str, scheme: str) -> ObjectStore:
         client: Any = {
-            "allow_http": True,  # it is the address, or the endpoint in the environment, that decides
-            "connect_timeout": timedelta(seconds=min(10.0, self._patience.stall)),
-            "read_timeout": timedelta(seconds=self._patience.stall),
+            "allow_http": True,  # the address, or the endpoint in the environment, decides
+            "connect_timeout": timedelta(seconds=min(10.0, self._retry_policy.stall)),
+            "read_timeout": timedelta(seconds=self._retry_policy.stall),
             "timeout": timedelta(minutes=5),
         }
         retry: Any = {"max_retries": 0}
@@ -259,25 +272,25 @@ class ByteSource:
                 return HTTPStore.from_url(root, client_options=client, retry_config=retry)
             return from_url(root, config=config, client_options=client, retry_config=retry)
         except (BaseError, ValueError) as error:
-            # the text of the error may hold the signature
+            # the text of the error may contain the signature
             reason = f"{scheme} addresses can't be opened with the settings of the environment"
-            raise SourceError(reason, passing=False) from error
+            raise SourceError(reason, transient=False) from error
 
 
 def _server(href: str) -> str:
-    """What answers for an address: its host, or its bucket."""
+    """Return the server of an address: its host, or its bucket."""
     parts = urlsplit(href)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _container(href: str) -> str:
-    """The folder at the top of a server in which a file lies: access is given container by container."""
+    """Return the top folder of the server that a file is in: access is granted by container."""
     path = urlsplit(href).path.lstrip("/")
     return f"{_server(href)}/{path.partition('/')[0] if '/' in path else ''}"
 
 
 def local_path(href: str) -> Path | None:
-    """The file that an address without a host names, or None."""
+    """Return the path of an address without a host, or None."""
     if href.startswith("file://"):
         return Path(unquote(urlsplit(href).path))
     return None if "://" in href else Path(href)
@@ -296,39 +309,39 @@ class _SigningError(OSError):
 @dataclass(frozen=True)
 class _Failure:
     reason: str
-    passing: bool
+    transient: bool
     busy: bool = False
     refused: bool = False
 
 
 def _explain(error: BaseError | OSError) -> _Failure:
-    """Why a request failed. The text of the error holds the signed address: it is never passed on."""
+    """Return why a request failed, without the error's text: that contains the signed address."""
     if isinstance(error, FileNotFoundError):
-        return _Failure("it isn't there", passing=False, refused=True)
+        return _Failure("it does not exist", transient=False, refused=True)
     if isinstance(error, _SigningError):
-        return _Failure(f"its address could not be signed ({error})", passing=True)
+        return _Failure(f"its address could not be signed ({error})", transient=True)
     if isinstance(error, OSError) and error.errno is not None:
-        return _Failure(f"it can't be read: {error.strerror}", passing=False)
+        return _Failure(f"it can't be read: {error.strerror}", transient=False)
     kind = type(error).__name__
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
-        return _Failure("its server does not let us read it", passing=False, refused=True)
+        return _Failure("its server does not let us read it", transient=False, refused=True)
     if kind in ("NotSupportedError", "InvalidPathError", "UnknownConfigurationKeyError"):
-        return _Failure(f"its server can't send parts of it ({kind})", passing=False)
+        return _Failure(f"its server can't send parts of it ({kind})", transient=False)
     if "token request" in str(error):
-        reason = "its store is asked with credentials and the environment has none that can be had"
-        return _Failure(f"{reason}; name them, or say that the data is public", passing=True)
+        reason = "its store requires credentials and the environment has none that are valid"
+        return _Failure(f"{reason}; set them, or declare the data as public", transient=True)
     code = _status(error)
     if code is None:
-        return _Failure("the connection to its server failed or stalled", passing=True)
+        return _Failure("the connection to its server failed or stalled", transient=True)
     return _Failure(
         f"its server answered with status {code}",
-        passing=code in PASSING_STATUS,
+        transient=code in TRANSIENT_STATUS,
         busy=code in _BUSY_STATUS,
         refused=code in REFUSED_STATUS,
     )
 
 
 def _status(error: BaseError | OSError) -> int | None:
-    """The status of an answer that is an error; obstore tells it in words only."""
+    """Return the HTTP status of an error; obstore reports it in its text only."""
     status = re.search(r"status code: (\d{3})", str(error))
     return int(status[1]) if status else None

@@ -1,7 +1,7 @@
-"""From the bytes of a block to the pixels of its first band: the whole block, or its first rows alone.
+"""From the bytes of a block to its pixels: of the full block, or of its first rows alone.
 
-Deflate is a stream: what windows need of the upper part of a block is in the first of its bytes, so that the
-rest need be neither fetched nor inflated.
+Deflate is a stream: the upper rows of a block need only the first of its bytes, so the rest is neither
+fetched nor inflated.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,20 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-WholeDecoder = Callable[[memoryview, int], NDArray[np.generic]]
-"""From the bytes and the index of a block to its pixels (rows, columns)."""
+FullDecoder = Callable[[memoryview, int], NDArray[np.generic]]
+"""From the bytes and the index of a block to its pixels (rows, columns, bands in a block)."""
 TopDecoder = Callable[[memoryview, int], NDArray[np.generic] | None]
-"""From the first bytes of a block and a number of rows to these rows (rows, columns); None where the bytes
-don't reach so far."""
+"""From the first bytes of a block and a number of rows to these rows (rows, columns, bands in a block).
+
+None if the bytes end before them.
+"""
 
 _DEFLATE = (8, 32946)
 _HORIZONTAL, _FLOATING_POINT = 2, 3
 
 
-def whole_decoder(page: Any, dtype: np.dtype) -> WholeDecoder:
-    """The decoder of whole blocks: tifffile's.
+def full_decoder(page: Any, dtype: np.dtype) -> FullDecoder:
+    """Return the decoder of full blocks: tifffile's.
 
     Args:
         page: a TiffPage.
@@ -35,16 +37,16 @@ def whole_decoder(page: Any, dtype: np.dtype) -> WholeDecoder:
         segment, _, shape = decode_segment(data, index, jpegtables=tables)
         if segment.shape != shape:
             raise ValueError(f"a block of shape {segment.shape}, not {shape}")
-        return segment[0, :, :, 0].astype(dtype, copy=False)
+        return segment[0].astype(dtype, copy=False)
 
     return decode
 
 
 def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDecoder | None:
-    """The decoder of the first rows of blocks; None where the compression is not deflate.
+    """Return the decoder of the first rows of blocks; None if the compression is not deflate.
 
-    The checksum at the end of a stream is not seen, so that a damaged block may go unnoticed where its
-    stream still makes sense; the same holds for any reader of TIFF that reads by rows.
+    The checksum at the end of a stream is not read, so that a damaged block may go unnoticed if its stream
+    still decodes; the same holds for any reader of TIFF that reads by rows.
 
     Args:
         page: a TiffPage.
@@ -65,13 +67,13 @@ def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDeco
         if bits != 8 * dtype.itemsize:
             values = imagecodecs.packints_decode(raw, stored, bits, runlen=width * samples)
         elif predictor == _FLOATING_POINT:
-            # Its bytes lie in an order of their own, whatever that of the file.
+            # Its bytes have an order of their own, whatever that of the file.
             values = np.frombuffer(raw, dtype).reshape(rows, width, samples)
             values = imagecodecs.floatpred_decode(values, axis=-2)
         else:
             values = np.frombuffer(raw, stored).astype(dtype, copy=False).reshape(rows, width, samples)
             if predictor == _HORIZONTAL:
                 values = imagecodecs.delta_decode(values, axis=-2)
-        return values.astype(dtype, copy=False).reshape(rows, width, samples)[:, :, 0]
+        return values.astype(dtype, copy=False).reshape(rows, width, samples)
 
     return decode

@@ -1,4 +1,4 @@
-"""From pixels cut out of rasters to a window: mosaic what shares a pixel grid, then warp with GDAL."""
+"""From pixels cut out of rasters to a window: mosaic rasters that share a pixel grid, then warp with GDAL."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,32 +23,32 @@ GDAL_RESAMPLING = {
     Resampling.BILINEAR: GdalResampling.bilinear,
 }
 WHOLE_PIXEL = 1e-3
-"""Two grids share their pixels where they are a whole number of pixels apart within this part of a pixel.
+"""Two grids share their pixels if their offset is a whole number of pixels, within this fraction of a pixel.
 
 Tiles of one product miss it by 1e-7 (degrees rounded in their headers); a third of a pixel is another grid.
 """
 TOLERANCE = 1e-9
 """Pixels by which GDAL's transformer may be off; below it every pixel is projected by itself."""
 MISSING = float(np.finfo(np.float64).min)
-"""Marks pixels without data while float64 stands in for every dtype: not every dtype has a value to spare."""
+"""Marks pixels without data while every dtype is processed as float64: not each has an unused value."""
 
 
 @dataclass(frozen=True)
 class WarpRaster:
-    """Where the pixels of one raster file lie, and how it marks those without data."""
+    """The grid of one raster file, and how it marks pixels without data."""
 
     crs: CRS
     grid: Grid
-    """`epsg` is 0 where the CRS has no such number."""
+    """`epsg` is 0 if the CRS has no EPSG code."""
     nodata: float | None
 
     @property
     def turn(self) -> int | None:
-        """Columns around the earth where columns are degrees of longitude, else None."""
+        """Columns around the earth if columns are degrees of longitude, else None."""
         return round(360 / self.grid.x_size) if self.crs.is_geographic else None
 
     def reaches(self, windows: Sequence[Grid]) -> NDArray[np.float64]:
-        """How far the pixel centres of windows reach, in pixels of this raster.
+        """Return the extents of the pixel centres of windows, in pixels of this raster.
 
         Returns:
             (windows, 4): smallest and largest column, smallest and largest row. Infinite for a window
@@ -56,8 +56,8 @@ class WarpRaster:
         """
         reaches = np.empty((len(windows), 4))
         for epsg in {window.epsg for window in windows}:
-            members = [place for place, window in enumerate(windows) if window.epsg == epsg]
-            edges = [edge_centres(windows[place]) for place in members]
+            members = [index for index, window in enumerate(windows) if window.epsg == epsg]
+            edges = [edge_centres(windows[index]) for index in members]
             columns, rows = self._pixels(epsg, *np.concatenate(edges, axis=1))
             starts = np.cumsum([0, *(edge.shape[1] for edge in edges[:-1])])
             reaches[members] = np.stack(
@@ -74,18 +74,21 @@ class WarpRaster:
     def _pixels(
         self, epsg: int, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Column and row of points given in another CRS."""
+        """Return column and row of points given in another CRS."""
         if epsg != self.grid.epsg:
             x, y = crs_transformer(epsg, self.crs.to_wkt()).transform(x, y)
         columns = (x - self.grid.left) / self.grid.x_size
         rows = (self.grid.top - y) / self.grid.y_size
         if turn := self.turn:
-            # A window over the 180th meridian lies on both sides of a raster's columns.
+            # A window across the 180th meridian is on both sides of a raster's columns.
             columns = columns - turn * np.round((columns - self.grid.width / 2) / turn)
         return columns, rows
 
     def offset_of(self, other: Grid) -> tuple[int, int] | None:
-        """Row and column of another grid's first pixel in this raster; None where pixels don't coincide."""
+        """Return row and column of another grid's first pixel in this raster.
+
+        None if the pixels don't coincide.
+        """
         if other.epsg != self.grid.epsg or not same_pixel_size(self.grid, other):
             return None
         column = (other.left - self.grid.left) / self.grid.x_size
@@ -97,17 +100,21 @@ class WarpRaster:
         return round(row), round(column)
 
     def source_part(self, window: Grid, reach: NDArray[np.float64]) -> tuple[int, int, int, int] | None:
-        """The pixels that a window needs: first row, first column, rows, columns; None where it needs none.
+        """Return the pixels of the source that a window needs.
 
         Args:
+            window: the target grid.
             reach: of this window, from `reaches`.
+
+        Returns:
+            First row, first column, rows, columns; None if the window needs no pixel.
         """
         if not np.isfinite(reach).all():
             return None
         first_column, last_column, first_row, last_row = reach.tolist()
         margin_columns = margin_rows = 0
         if self.offset_of(window) is None:
-            # Two pixels hold the bilinear kernel; where the window is coarser GDAL's kernel grows with it.
+            # The bilinear kernel spans two pixels; if the window is coarser, GDAL's kernel grows with it.
             margin_columns = 2 + math.ceil((last_column - first_column) / window.width)
             margin_rows = 2 + math.ceil((last_row - first_row) / window.height)
         left = max(math.floor(first_column) - margin_columns, 0)
@@ -121,20 +128,20 @@ class WarpRaster:
 
 @dataclass(frozen=True)
 class Cut:
-    """What one raster holds of one window, in the raster's own pixels."""
+    """The part of one raster that one window needs, in the raster's own pixels."""
 
     raster: WarpRaster
     row: int
     column: int
-    """Of the first pixel in the raster."""
+    """Row and column of the first pixel in the raster."""
     values: NDArray[np.generic]
-    """(rows, columns); without any pixel where the raster lies elsewhere."""
+    """(rows, columns); empty if the raster and the window don't intersect."""
     mask: NDArray[np.bool_] | None = None
-    """(rows, columns) of the raster's mask or alpha band; None where it has neither."""
+    """(rows, columns) of the raster's mask or alpha band; None if it has neither."""
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(rows, columns); False where the raster says that it holds no data, or holds no number."""
+        """Return (rows, columns); False where the raster has no data or no finite number."""
         valid = np.ones(self.values.shape, bool) if self.mask is None else self.mask.copy()
         nodata = self.raster.nodata
         if nodata is not None and not math.isnan(nodata):
@@ -145,7 +152,7 @@ class Cut:
 
 
 def edge_centres(grid: Grid) -> NDArray[np.float64]:
-    """x and y of the centres of the outermost pixels, (2, points): where they lie, so do all others."""
+    """Return x and y of the centres of the outermost pixels, (2, points), which enclose all others."""
     columns = np.arange(grid.width) + 0.5
     rows = np.arange(1, grid.height - 1) + 0.5
     all_columns = np.concatenate(
@@ -158,7 +165,7 @@ def edge_centres(grid: Grid) -> NDArray[np.float64]:
 
 
 def same_pixel_size(one: Grid, other: Grid) -> bool:
-    """True where the pixels of both have the same width and height."""
+    """Return whether the pixels of both grids have the same width and height."""
     return math.isclose(one.x_size, other.x_size, rel_tol=1e-9) and math.isclose(
         one.y_size, other.y_size, rel_tol=1e-9
     )
@@ -166,15 +173,15 @@ def same_pixel_size(one: Grid, other: Grid) -> bool:
 
 @lru_cache(maxsize=256)
 def crs_of(epsg: int) -> CRS:
-    """The CRS with this number."""
+    """Return the CRS of an EPSG code."""
     return CRS.from_epsg(epsg)
 
 
 def window_of(cuts: Sequence[Cut], grid: Grid, resampling: Resampling) -> ReadWindow:
-    """The window from what each raster holds of it; the first raster with data at a pixel wins.
+    """Return the window from the parts of each raster; the first raster with data at a pixel wins.
 
-    Rasters on one pixel grid are mosaicked before the warp, so that a bilinear kernel reaches over the
-    edge between two tiles; so it does where the grids differ (see `join`). Others are warped one by one.
+    Rasters on one pixel grid are mosaicked before the warp, so that a bilinear kernel reaches over the edge
+    between two tiles; the same holds if the grids differ (see `join_tiles`). Others are warped one by one.
     """
     mosaics = [mosaic(tiles) for tiles in by_pixel_grid([cut for cut in cuts if cut.values.size])]
     if resampling is Resampling.BILINEAR and len(mosaics) > 1 and all(map(_may_join(grid), mosaics)):
@@ -192,12 +199,15 @@ def window_of(cuts: Sequence[Cut], grid: Grid, resampling: Resampling) -> ReadWi
 
 
 def _may_join(window: Grid) -> Callable[["WarpMosaic"], bool]:
-    """Whether a mosaic may be joined with others in a window; where not, GDAL warps each by itself."""
+    """Return the test whether a mosaic may be joined with others in a window.
+
+    If not, GDAL warps it separately.
+    """
     return lambda source: source.cut.raster.grid.epsg != 0 and not is_coarser(window, source.grid)
 
 
 def _part_of(source: "WarpMosaic", window: Grid) -> Part | None:
-    """What a mosaic holds around a window; None where it lies elsewhere."""
+    """Return the part of a mosaic around a window; None if they don't intersect."""
     grid = part_around(window, source.grid)
     offset = source.cut.raster.offset_of(grid) if grid is not None else None
     if grid is None or offset is None:
@@ -207,22 +217,25 @@ def _part_of(source: "WarpMosaic", window: Grid) -> Part | None:
 
 @dataclass(frozen=True)
 class WarpTile:
-    """A cut laid on the pixel grid of its group."""
+    """A cut positioned on the pixel grid of its group."""
 
     cut: Cut
     row: int
     column: int
-    """Of the first pixel, in the pixels of the group's first raster; it may lie outside of that raster."""
+    """Row and column of the first pixel, in the pixels of the group's first raster.
+
+    It may be outside of that raster.
+    """
 
     @property
     def end(self) -> tuple[int, int]:
-        """Row and column behind the last pixel."""
+        """Row and column after the last pixel."""
         rows, columns = self.cut.values.shape
         return self.row + rows, self.column + columns
 
 
 def by_pixel_grid(cuts: Sequence[Cut]) -> list[list[WarpTile]]:
-    """Cuts of rasters that share their pixels, together; in the order of each group's first."""
+    """Group the cuts of rasters that share their pixels; groups are in the order of their first cut."""
     groups: list[list[WarpTile]] = []
     for cut in cuts:
         for group in groups:
@@ -237,20 +250,20 @@ def by_pixel_grid(cuts: Sequence[Cut]) -> list[list[WarpTile]]:
 
 @dataclass(frozen=True)
 class WarpMosaic:
-    """Tiles of one pixel grid laid together."""
+    """The mosaic of tiles that share one pixel grid."""
 
     cut: Cut
-    """In the pixels of the first tile's raster."""
+    """Row and column of the first pixel, in the pixels of the first tile's raster."""
     valid: NDArray[np.bool_]
 
     @property
     def grid(self) -> Grid:
-        """Where its pixels lie."""
+        """The grid of its pixels."""
         return self.cut.raster.grid.window(self.cut.row, self.cut.column, *self.cut.values.shape)
 
 
 def mosaic(tiles: Sequence[WarpTile]) -> WarpMosaic:
-    """Lay tiles of one pixel grid together; the first that holds data at a pixel wins."""
+    """Mosaic tiles that share one pixel grid; the first with data at a pixel wins."""
     first = tiles[0].cut
     if len(tiles) == 1:
         return WarpMosaic(first, first.valid)
@@ -260,23 +273,23 @@ def mosaic(tiles: Sequence[WarpTile]) -> WarpMosaic:
     values: NDArray[Any] = np.zeros(shape, np.result_type(*(tile.cut.values.dtype for tile in tiles)))
     valid = np.zeros(shape, bool)
     for tile in tiles:
-        place = np.s_[tile.row - top : tile.end[0] - top, tile.column - left : tile.end[1] - left]
-        fresh = tile.cut.valid & ~valid[place]
-        values[place][fresh] = tile.cut.values[fresh]
-        valid[place] |= fresh
+        inside = np.s_[tile.row - top : tile.end[0] - top, tile.column - left : tile.end[1] - left]
+        fresh = tile.cut.valid & ~valid[inside]
+        values[inside][fresh] = tile.cut.values[fresh]
+        valid[inside] |= fresh
     return WarpMosaic(Cut(first.raster, top, left, values), valid)
 
 
 def warp(source: WarpMosaic, grid: Grid, resampling: Resampling) -> ReadWindow:
-    """Resample as GDAL does with an exact transformer; a plain copy where the pixels coincide."""
+    """Resample as GDAL does with an exact transformer; copy the pixels if they coincide."""
     offset = source.cut.raster.offset_of(grid)
     if offset is not None:
         return copy(source, grid, offset[0] - source.cut.row, offset[1] - source.cut.column)
     marked = source.cut.values.astype(np.float64)
     marked[~source.valid] = MISSING
     warped = np.full(grid.shape, MISSING)
-    for place in places(source.cut):
-        fresh = gdal_warp(marked, source.cut.raster, place, grid, resampling)
+    for source_grid in grids_of_cut(source.cut):
+        fresh = gdal_warp(marked, source.cut.raster, source_grid, grid, resampling)
         warped = np.where(warped == MISSING, fresh, warped)
     valid = warped != MISSING
     filled = np.where(valid, warped, 0)
@@ -285,44 +298,61 @@ def warp(source: WarpMosaic, grid: Grid, resampling: Resampling) -> ReadWindow:
     return ReadWindow(filled.astype(source.cut.values.dtype), valid)
 
 
-def places(cut: Cut) -> list[Grid]:
-    """Where the pixels of a cut lie: beyond the 180th meridian also where PROJ's longitudes go on."""
-    place = cut.raster.grid.window(cut.row, cut.column, *cut.values.shape)
-    left, _, right, _ = place.bounds
+def grids_of_cut(cut: Cut) -> list[Grid]:
+    """Return the grids of a cut's pixels.
+
+    Beyond the 180th meridian this includes the grid with continued longitudes, as PROJ may return them.
+    """
+    source_grid = cut.raster.grid.window(cut.row, cut.column, *cut.values.shape)
+    left, _, right, _ = source_grid.bounds
     if not cut.raster.crs.is_geographic or (left >= -180 and right <= 180):
-        return [place]
-    return [place, replace(place, left=left - math.copysign(360, left + right))]
+        return [source_grid]
+    return [source_grid, replace(source_grid, left=left - math.copysign(360, left + right))]
 
 
 def copy(source: WarpMosaic, grid: Grid, row: int, column: int) -> ReadWindow:
-    """The pixels of the window, whose first is [row, column] of the mosaic."""
+    """Return the pixels of the window, whose first is [row, column] of the mosaic."""
     rows, columns = source.valid.shape
     values: NDArray[Any] = np.zeros(grid.shape, source.cut.values.dtype)
     valid = np.zeros(grid.shape, bool)
     top, left = max(row, 0), max(column, 0)
     part = np.s_[top : min(row + grid.height, rows), left : min(column + grid.width, columns)]
     height, width = source.valid[part].shape
-    place = np.s_[top - row : top - row + height, left - column : left - column + width]
-    valid[place] = source.valid[part]
-    values[place] = np.where(source.valid[part], source.cut.values[part], 0)
+    inside = np.s_[top - row : top - row + height, left - column : left - column + width]
+    valid[inside] = source.valid[part]
+    values[inside] = np.where(source.valid[part], source.cut.values[part], 0)
     return ReadWindow(values, valid)
 
 
 def gdal_warp(
-    pixels: NDArray[np.float64], raster: WarpRaster, place: Grid, grid: Grid, resampling: Resampling
+    pixels: NDArray[np.float64], raster: WarpRaster, source_grid: Grid, grid: Grid, resampling: Resampling
 ) -> NDArray[np.float64]:
-    """Warp pixels of a raster, which lie at a place, onto a grid; MISSING where there is no data.
+    """Warp pixels of a raster onto a grid; MISSING where there is no data.
 
-    `rasterio.warp.reproject` takes less, but no notice of a tolerance (rasterio 1.4): between two CRS it is
-    off by up to 6e-5 pixels, and one nearest pixel in 100,000 is wrong. A WarpedVRT is exact. It takes the
-    width of the bilinear kernel from the pixels that it happens to read, too wide for narrow windows; so
-    that is stated.
+    `rasterio.warp.reproject` is shorter, but ignores the tolerance (rasterio 1.4): between two CRS it is off
+    by up to 6e-5 pixels, and one nearest pixel in 100,000 is wrong. A WarpedVRT is exact. It derives the
+    width of the bilinear kernel from the pixels that it happens to read, too wide for narrow windows, so the
+    width is passed explicitly.
+
+    Args:
+        pixels: (rows, columns) float64.
+        raster: the raster that the pixels are from.
+        source_grid: the grid of the pixels.
+        grid: the grid of the result.
+        resampling: nearest or bilinear.
+
+    Returns:
+        (rows, columns) of `grid`, float64.
     """
     columns, rows = scale(raster, grid)
     profile = {"driver": "GTiff", "dtype": "float64", "count": 1, "nodata": MISSING}
     with MemoryFile() as memory:
         with memory.open(
-            **profile, crs=raster.crs, transform=place.transform, height=place.height, width=place.width
+            **profile,
+            crs=raster.crs,
+            transform=source_grid.transform,
+            height=source_grid.height,
+            width=source_grid.width,
         ) as made:
             made.write(pixels, 1)
         with (
@@ -344,7 +374,7 @@ def gdal_warp(
 
 
 def scale(raster: WarpRaster, grid: Grid) -> tuple[float, float]:
-    """A grid's pixels per pixel of a raster, across and down; 1 at most, where GDAL's kernel is narrowest."""
+    """Return a grid's pixels per pixel of a raster, across and down, at most 1: GDAL's narrowest kernel."""
     around_middle = grid.window(grid.height // 2 - 1, grid.width // 2 - 1, 3, 3)
     ((first_column, last_column, first_row, last_row),) = raster.reaches([around_middle]).tolist()
     return min(2 / (last_column - first_column), 1.0), min(2 / (last_row - first_row), 1.0)

@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Grid:
-    """A north-up grid of pixels: where every pixel of an array lies. Immutable, hashable."""
+    """A north-up grid of pixels (CRS, affine, shape): the position of every pixel of an array.
+
+    Immutable and hashable.
+    """
 
     epsg: int
-    """Coordinate reference system."""
+    """EPSG code of the coordinate reference system."""
     left: float
     """x of the left edge of the first column, in units of the CRS."""
     top: float
     """y of the top edge of the first row."""
     x_size: float
-    """Width of a pixel, positive."""
+    """Width of a pixel in units of the CRS, positive."""
     y_size: float
-    """Height of a pixel, positive (rows run down)."""
+    """Height of a pixel in units of the CRS, positive (rows run from north to south)."""
     width: int
     """Columns."""
     height: int
@@ -29,7 +32,7 @@ class Grid:
 
     @classmethod
     def from_transform(cls, epsg: int, transform: Affine, width: int, height: int) -> "Grid":
-        """The grid of a raster with this affine transform.
+        """Return the grid of a raster with this affine transform.
 
         Raises:
             ValueError: the transform is rotated or not north-up.
@@ -59,7 +62,7 @@ class Grid:
         return self.height, self.width
 
     def window(self, row: int, column: int, height: int, width: int) -> "Grid":
-        """The part of the grid that starts at [row, column]; it may reach over the grid's edges."""
+        """Return the part of the grid that starts at [row, column]; it may extend beyond the grid."""
         return Grid(
             self.epsg,
             self.left + column * self.x_size,
@@ -71,13 +74,13 @@ class Grid:
         )
 
     def padded(self, pixels: int) -> "Grid":
-        """The same grid with so many more pixels on each side."""
+        """Return the same grid with `pixels` more pixels on each side."""
         return self.window(-pixels, -pixels, self.height + 2 * pixels, self.width + 2 * pixels)
 
 
 @dataclass(frozen=True, eq=False)
 class GridStack:
-    """Grids that differ only in their place."""
+    """Grids that differ only in their position."""
 
     like: Grid
     """One of them: CRS, pixels and shape are those of all."""
@@ -88,7 +91,7 @@ class GridStack:
 
     @classmethod
     def of(cls, grids: Sequence[Grid]) -> "GridStack":
-        """Put grids together, at least one, that are alike in everything but their place."""
+        """Stack one or more grids that differ only in their position."""
         left, top = np.array([(grid.left, grid.top) for grid in grids]).T
         return cls(grids[0], left, top)
 
@@ -96,5 +99,5 @@ class GridStack:
         return len(self.left)
 
     def take(self, members: NDArray[np.intp]) -> "GridStack":
-        """Some of the grids."""
+        """Return some of the grids."""
         return GridStack(self.like, self.left[members], self.top[members])

@@ -1,7 +1,8 @@
 """Reading a GeoTIFF's header from the first bytes of the file.
 
 Formats: TIFF 6.0 and BigTIFF, OGC GeoTIFF 1.1 (requirements on tie points, pixel scale, GeoKeys), and GDAL's
-tag 42113 (no data). Everything that this module doesn't know is refused, so that GDAL can read it instead.
+tag 42113 (no data). Everything that this module does not support is refused, so that GDAL can read it
+instead.
 """
 
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ import tifffile
 from affine import Affine
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.decode import TopDecoder, WholeDecoder, top_decoder, whole_decoder
+from factory_pipeline.cog.decode import FullDecoder, TopDecoder, full_decoder, top_decoder
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.masks import says_which_pixels_count
+from factory_pipeline.cog.masks import find_mask_or_alpha
 from factory_pipeline.positioned_file import PositionedFile
 
 _MODEL_PIXEL_SCALE, _MODEL_TIE_POINT, _MODEL_TRANSFORMATION = 33550, 33922, 34264
@@ -44,7 +45,7 @@ class UnsupportedRasterError(Exception):
 
 
 class MissingBytesError(Exception):
-    """The header goes on where nothing was fetched yet."""
+    """The header continues in bytes that were not fetched yet."""
 
     def __init__(self, start: int, length: int) -> None:
         super().__init__(f"{length} bytes at {start}")
@@ -54,54 +55,67 @@ class MissingBytesError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class RasterLayout:
-    """Where a raster's first band lies: on the ground and in the file. One per file, compared by identity."""
+    """The position of a raster's bands on the ground and in the file.
+
+    One per file, compared by identity.
+    """
 
     href: str
     """Unsigned address."""
     grid: Grid
-    """Every pixel of the raster."""
+    """The grid of all pixels of the raster."""
     dtype: np.dtype
     """Type of a decoded pixel, in native byte order."""
     nodata: float | None
-    """The value that holds no data, None where there is none or the dtype can't hold it."""
+    """The nodata value; None if there is none or the dtype can't represent it."""
     block_height: int
     block_width: int
     block_bytes: int
     """Size of a decoded block, with all the bands that are stored in it."""
+    bands: int
+    """Bands of the raster."""
+    bands_in_block: int
+    """Bands that a block holds: all of them, or one."""
     offsets: NDArray[np.int64]
-    """Position of every block in the file, row by row; 0 where a block is sparse."""
+    """Position of every block in the file, band by band where each has blocks of its own, and row by row; 0
+    where a block is sparse."""
     byte_counts: NDArray[np.int64]
     """Size of every block in bytes; 0 where a block is sparse."""
     file_size: int
-    """Bytes; blocks that reach further are lost."""
-    decode: WholeDecoder
+    """Bytes; blocks beyond it are lost."""
+    decode: FullDecoder
     decode_top: TopDecoder | None
-    """None where a block can only be decoded as a whole."""
+    """None if only full blocks can be decoded."""
     blocks_across: int = field(init=False)
     """Blocks in a row of blocks."""
+    blocks_per_band: int = field(init=False)
+    """Blocks of all rows of blocks."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks_across", -(-self.grid.width // self.block_width))
+        across = -(-self.grid.width // self.block_width)
+        object.__setattr__(self, "blocks_across", across)
+        down = -(-self.grid.height // self.block_height)
+        object.__setattr__(self, "blocks_per_band", across * down)
 
     @property
     def fill(self) -> float:
-        """What a sparse block holds."""
+        """The value of all pixels of a sparse block."""
         return 0 if self.nodata is None else self.nodata
 
 
 class HeaderBytes(PositionedFile):
-    """A file of which only some ranges are known; reading others raises MissingBytesError."""
+    """A file of which only some ranges were fetched; reading others raises MissingBytesError."""
 
     def __init__(self, file_size: int) -> None:
         super().__init__(file_size)
         self._ranges: list[tuple[int, memoryview]] = []
 
     def add(self, start: int, data: memoryview) -> None:
-        """Make a fetched range known."""
+        """Add a fetched range."""
         self._ranges.append((start, data))
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` from the known ranges."""
+        """Fill `buffer` from the fetched ranges and return the number of bytes."""
         length = max(0, min(len(buffer), self.size - self._position))
         if length == 0:
             return 0
@@ -115,7 +129,11 @@ class HeaderBytes(PositionedFile):
 
 
 def parse_header(href: str, header: HeaderBytes) -> RasterLayout:
-    """The layout of a file's first image.
+    """Return the layout of a file's first image.
+
+    Args:
+        href: unsigned address of the file.
+        header: the ranges that were fetched so far.
 
     Raises:
         MissingBytesError: more of the file is needed; add it and call again.
@@ -124,14 +142,14 @@ def parse_header(href: str, header: HeaderBytes) -> RasterLayout:
     header.seek(0)
     try:
         with tifffile.TiffFile(cast(IO[bytes], header), name="header") as tiff:
-            if marks := says_which_pixels_count(tiff):
-                raise UnsupportedRasterError(f"{marks} says which of its pixels hold data")
+            if marks := find_mask_or_alpha(tiff):
+                raise UnsupportedRasterError(f"{marks} defines which of its pixels hold data")
             return _layout(href, tiff.pages.first, header.size)
     except (MissingBytesError, UnsupportedRasterError):
         raise
     except tifffile.TiffFileError as error:
         raise UnsupportedRasterError("it is not a TIFF file") from error
-    except Exception as error:  # a damaged header may lead to anything
+    except Exception as error:  # a damaged header may raise anything
         raise UnsupportedRasterError(f"its header can't be read ({type(error).__name__})") from error
 
 
@@ -141,11 +159,12 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
     grid = Grid.from_transform(_epsg(page), _transform(page), width, height)
     block_height = page.tilelength if page.is_tiled else min(page.rowsperstrip, height)
     block_width = page.tilewidth if page.is_tiled else width
-    samples = page.samplesperpixel if page.planarconfig == _BANDS_TOGETHER else 1
+    bands = page.samplesperpixel
+    samples = bands if page.planarconfig == _BANDS_TOGETHER else 1
     block_bytes = block_height * block_width * dtype.itemsize * samples
     if block_bytes > _LARGEST_BLOCK:
         raise UnsupportedRasterError("it has no internal tiles")
-    count = -(-height // block_height) * -(-width // block_width)
+    count = -(-height // block_height) * -(-width // block_width) * (bands // samples)
     offsets = np.asarray(page.dataoffsets, dtype=np.int64)[:count]
     byte_counts = np.asarray(page.databytecounts, dtype=np.int64)[:count]
     if len(offsets) != count or len(byte_counts) != count:
@@ -159,16 +178,18 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
         block_height,
         block_width,
         block_bytes,
+        bands,
+        samples,
         np.where(sparse, 0, offsets),
         np.where(sparse, 0, byte_counts),
         file_size,
-        whole_decoder(page, dtype),
+        full_decoder(page, dtype),
         top_decoder(page, dtype, block_width, samples),
     )
 
 
 def _check_pixels(page: Any) -> np.dtype:
-    """The type of a decoded pixel."""
+    """Return the dtype of a decoded pixel."""
     if page.compression not in _COMPRESSIONS:
         raise UnsupportedRasterError(f"its compression ({int(page.compression)}) is not supported")
     if page.predictor not in _PREDICTORS or page.fillorder != 1 or page.imagedepth != 1:
@@ -189,13 +210,13 @@ def _check_pixels(page: Any) -> np.dtype:
 
 
 def _transform(page: Any) -> Affine:
-    """Affine transform of pixel corners, as GDAL gives it."""
+    """Return the affine transform of pixel corners, as GDAL reports it."""
     matrix = _tag(page, _MODEL_TRANSFORMATION)
     scale, tie = _tag(page, _MODEL_PIXEL_SCALE), _tag(page, _MODEL_TIE_POINT)
     if scale is not None and tie is not None and len(tie) == 6:
         column, row, _, x, y, _ = tie
         if scale[1] <= 0:
-            raise UnsupportedRasterError("its rows run up")
+            raise UnsupportedRasterError("its rows run from south to north")
         transform = Affine(scale[0], 0, x - column * scale[0], 0, -scale[1], y + row * scale[1])
     elif matrix is not None and len(matrix) == 16:
         transform = Affine(matrix[0], matrix[1], matrix[3], matrix[4], matrix[5], matrix[7])
@@ -223,7 +244,7 @@ def _epsg(page: Any) -> int:
 
 
 def _geo_keys(page: Any) -> dict[int, int]:
-    """The GeoKeys whose value is a short."""
+    """Return the GeoKeys whose value is a short."""
     directory = _tag(page, _GEO_KEY_DIRECTORY) or ()
     entries = [directory[start : start + 4] for start in range(4, len(directory) - 3, 4)]
     return {int(key): int(value) for key, location, _, value in entries if location == 0}

@@ -1,9 +1,9 @@
 """Windows over tiles whose pixels differ in size: the tiles are joined before they are resampled.
 
-Copernicus DEM's columns get wider at 50, 60, 70, 75, 80 and 85 degrees. Where each tile is resampled by
-itself, a bilinear kernel ends at the tile's edge: on a slope that is off by up to half a pixel's rise. So
-every tile's pixels are first continued beyond its edge with those of its neighbours, interpolated at its own
-pixel centres: whatever is linear over the edge stays linear.
+Copernicus DEM's columns get wider at 50, 60, 70, 75, 80 and 85 degrees. If each tile is resampled by itself,
+a bilinear kernel ends at the tile's edge: on a slope the error is up to half a pixel's rise. So every tile is
+first extended beyond its edge by the pixels of its neighbours, interpolated at its own pixel centres:
+whatever is linear across the edge stays linear.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,22 @@ from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.read_plan import group_tiles
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
 from factory_pipeline.cog.resample import Sampling
-from factory_pipeline.cog.source_windows import coarsens
+from factory_pipeline.cog.source_windows import is_coarser_than_source
 
 MARGIN = 4
-"""Pixels around what a window needs: a kernel reaches one pixel over, whose own kernel reaches over the
-neighbour's pixels, and those may be half as wide."""
+"""Pixels around the pixels that a window needs: a kernel reaches one pixel further, whose own kernel reaches
+into the neighbour's pixels, and those may be half as wide.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The pixels that some rasters of one pixel grid hold around a window."""
+    """The pixels around a window of rasters that share one pixel grid."""
 
     grid: Grid
-    """Where they lie; it may reach beyond the rasters."""
+    """Their grid; it may extend beyond the rasters."""
     pixels: ReadWindow
-    """On this grid."""
+    """The pixels on this grid."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Join:
     """How the pixels of each part are read, first choice first."""
 
     def finish(self, answers: Sequence[ReadWindow | ReadFailure]) -> ReadWindow | ReadFailure:
-        """The window from the answers of its parts; a failure where one of them failed."""
+        """Return the window from the results of its parts; a failure if one of them failed."""
         parts = []
         for part, answer in zip(self.parts, answers, strict=True):
             if isinstance(answer, ReadFailure):
@@ -54,7 +55,7 @@ class Join:
 
 
 def plan_join(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> Join | None:
-    """How a window is read whose rasters are to be joined; None where nothing has to be.
+    """Plan how a window is read whose rasters must be joined; return None if there is nothing to join.
 
     Args:
         read: the window.
@@ -70,17 +71,18 @@ def plan_join(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> Join | N
     for group in groups:
         grid = part_around(read.grid, group.grid)
         if grid is not None:
-            parts.append(WindowRead(tuple(layout.href for layout, _, _ in group.tiles), grid))
+            own = tuple(layout.href for layout, _, _ in group.tiles)
+            parts.append(WindowRead(own, grid, band=read.band, nodata=read.nodata))
     return Join(read, parts) if len(parts) > 1 else None
 
 
 def is_coarser(window: Grid, source: Grid) -> bool:
-    """Whether a window's pixels are larger than the source's: there GDAL widens the bilinear kernel."""
-    return bool(coarsens(align(GridStack.of([window]), source), window.shape)[0])
+    """Return whether a window's pixels are larger than the source's: then GDAL widens the bilinear kernel."""
+    return bool(is_coarser_than_source(align(GridStack.of([window]), source), window.shape)[0])
 
 
 def part_around(window: Grid, source: Grid) -> Grid | None:
-    """The pixels of a source that a window's kernels reach, with a margin; None where it lies elsewhere."""
+    """Return the pixels of a source that a window's kernels reach, with a margin; None if there are none."""
     alignment = align(GridStack.of([window]), source)
     if not (np.isfinite(alignment.rows).all() and np.isfinite(alignment.columns).all()):
         return None
@@ -96,13 +98,13 @@ def part_around(window: Grid, source: Grid) -> Grid | None:
 
 
 def join_parts(parts: Sequence[Part], window: Grid) -> ReadWindow:
-    """Resample parts bilinearly as one raster; where several hold data at a pixel the first of them wins."""
+    """Resample parts bilinearly as one raster; the first with data at a pixel wins."""
     dtype = np.result_type(*(part.pixels.values.dtype for part in parts))
     values = np.zeros(window.shape)
     valid = np.zeros(window.shape, np.bool_)
-    numbers = [replace(part, pixels=_as_numbers(part.pixels)) for part in parts]
+    numbers = [replace(part, pixels=_to_numbers(part.pixels)) for part in parts]
     for index, part in enumerate(numbers):
-        continued = _continue(part, numbers[:index] + numbers[index + 1 :])
+        continued = _extend(part, numbers[:index] + numbers[index + 1 :])
         made = _resample(continued, window, Resampling.BILINEAR)
         own = _resample(part, window, Resampling.NEAREST).valid
         fresh = made.valid & own & ~valid
@@ -113,12 +115,12 @@ def join_parts(parts: Sequence[Part], window: Grid) -> ReadWindow:
     return ReadWindow(values.astype(dtype), valid)
 
 
-def _as_numbers(pixels: ReadWindow) -> ReadWindow:
+def _to_numbers(pixels: ReadWindow) -> ReadWindow:
     return ReadWindow(np.where(pixels.valid, pixels.values, 0).astype(np.float64), pixels.valid)
 
 
-def _continue(part: Part, others: Sequence[Part]) -> Part:
-    """The part with the others' pixels where it has none, at its own pixel centres."""
+def _extend(part: Part, others: Sequence[Part]) -> Part:
+    """Return the part, extended by the others' pixels where it has none, at its own pixel centres."""
     values: NDArray[np.generic] = part.pixels.values.copy()
     valid = part.pixels.valid.copy()
     for other in others:
@@ -132,7 +134,7 @@ def _continue(part: Part, others: Sequence[Part]) -> Part:
 
 
 def _resample(part: Part, window: Grid, resampling: Resampling) -> ReadWindow:
-    alignment = _never_coinciding(align(GridStack.of([window]), part.grid))
+    alignment = _drop_coinciding(align(GridStack.of([window]), part.grid))
     rows, columns = part.grid.shape
     everything = np.array([[0, 0, rows, columns]])
     sampling = Sampling(alignment, part.grid.shape, window.shape, resampling, everything)
@@ -140,6 +142,9 @@ def _resample(part: Part, window: Grid, resampling: Resampling) -> ReadWindow:
     return ReadWindow(values[0], valid[0])
 
 
-def _never_coinciding(alignment: Alignment) -> Alignment:
-    """Pixels that coincide would be copied as they are, which needs parts of the window's own shape."""
+def _drop_coinciding(alignment: Alignment) -> Alignment:
+    """Return the alignment without coinciding pixels.
+
+    These would be copied, which requires parts of the window's own shape.
+    """
     return replace(alignment, coincides=np.zeros_like(alignment.coincides))

@@ -1,6 +1,6 @@
-"""Whether a GeoTIFF says by a mask or an alpha band which of its pixels hold data.
+"""Detects masks and alpha bands that define which pixels of a GeoTIFF hold data.
 
-The block engine reads one band; a raster with such a second opinion is left to GDAL, which honours it.
+The block engine reads one band; a raster with a mask or alpha band is left to GDAL, which applies it.
 """
 
 import struct
@@ -12,11 +12,11 @@ _TRANSPARENCY_MASK = 4
 _ALPHA = (1, 2)
 """ExtraSamples: associated and unassociated alpha (TIFF 6.0)."""
 _MOST_IMAGES = 64
-"""Images of a file that are looked at: a raster, its mask, and the overviews of both."""
+"""Largest number of images of a file that are inspected: a raster, its mask, and the overviews of both."""
 
 
-def says_which_pixels_count(tiff: Any) -> str | None:
-    """What a file has beside its nodata value: `a mask` or `an alpha band`; None where it has neither.
+def find_mask_or_alpha(tiff: Any) -> str | None:
+    """Return what a file has beside its nodata value: `a mask` or `an alpha band`; None if it has neither.
 
     Args:
         tiff: an open `tifffile.TiffFile`; only the list of its images is read.
@@ -27,13 +27,13 @@ def says_which_pixels_count(tiff: Any) -> str | None:
 
 
 def side_mask(path: Path) -> Path | None:
-    """The mask that GDAL keeps beside a local raster, where there is one."""
+    """Return the mask file that GDAL writes beside a local raster, if it exists."""
     beside = path.with_name(f"{path.name}.msk")
     return beside if beside.exists() else None
 
 
 def _has_mask(tiff: Any) -> bool:
-    """Walk along the images, of which GDAL marks a mask; tifffile would parse each with all its blocks."""
+    """Walk through the images, as GDAL marks a mask there; tifffile would parse each with all its blocks."""
     form, file, offset = tiff.tiff, tiff.filehandle, tiff.pages.first.offset
     for _ in range(_MOST_IMAGES):
         file.seek(offset)

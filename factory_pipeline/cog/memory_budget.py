@@ -1,4 +1,4 @@
-"""A limit on the bytes that are held at a time."""
+"""A limit on the bytes that are in memory at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 
 class ByteBudget:
-    """At most so many bytes at a time; whoever needs more than there are waits.
+    """At most `limit` bytes at a time; a task that needs more than are free waits.
 
-    What is larger than the whole limit is let through alone, for it would wait for ever.
+    A request larger than the limit runs alone, as it would wait for ever.
     """
 
     def __init__(self, limit: int) -> None:
@@ -18,7 +18,7 @@ class ByteBudget:
 
     @asynccontextmanager
     async def hold(self, size: int) -> AsyncIterator[None]:
-        """Hold so many bytes, once there is room for them, for the time of the block."""
+        """Wait until `size` bytes are free and reserve them for the duration of the block."""
         async with self._freed:
             await self._freed.wait_for(lambda: self._held == 0 or self._held + size <= self._limit)
             self._held += size

@@ -9,7 +9,7 @@ from factory_pipeline.cog.window_stack import PendingPatch, PendingStack
 
 
 def assemble(stack: PendingStack) -> list[ReadWindow | ReadFailure]:
-    """The answers of windows whose blocks are all there, or lost."""
+    """Return the results of windows whose blocks are all decoded, or lost."""
     values, valid = _resample(stack)
     answers: list[ReadWindow | ReadFailure] = [
         ReadWindow(*pixels) for pixels in zip(values, valid, strict=True)
@@ -24,7 +24,7 @@ def _resample(stack: PendingStack) -> Pixels:
     made = [patch.sampling.apply(*mosaic_tiles(patch, stack.dtype)) for patch in stack.patches]
     if len(made) == 1:
         return made[0]
-    shape = len(stack.places), *stack.shape
+    shape = len(stack.positions), *stack.shape
     values: NDArray[np.generic] = np.zeros(shape, stack.dtype)
     valid = np.zeros(shape, np.bool_)
     for others, hold in reversed(made):
@@ -34,7 +34,10 @@ def _resample(stack: PendingStack) -> Pixels:
 
 
 def mosaic_tiles(patch: PendingPatch, dtype: np.dtype) -> tuple[NDArray[np.generic], Mask]:
-    """The tiles of one pixel grid as one array and where they hold data; the first that does so wins."""
+    """Return the tiles of one pixel grid as one array and where they hold data.
+
+    The first that does so wins.
+    """
     first, *others = patch.tiles
     if not others:
         return first.values.astype(dtype, copy=False), first.valid

@@ -1,9 +1,10 @@
-"""Windows by GDAL itself: whatever it can open, and what every other engine must agree with."""
+"""Reading windows by GDAL itself: reads all that GDAL opens, and is the reference for the block engine."""
 
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import rasterio
@@ -19,18 +20,18 @@ from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
 from factory_pipeline.redaction import display, redact
 
 GDAL_OPTIONS = {
-    # GDAL takes a small number for megabytes, rasterio hands it on as bytes: 512 would be half a kilobyte.
+    # GDAL reads a small number as megabytes, rasterio passes it as bytes: 512 would be half a kilobyte.
     "GDAL_CACHEMAX": 256 * 2**20,
     # No listing of the folder and no search for side files: a file is opened with one request.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
     "VSI_CACHE": True,
     "VSI_CACHE_SIZE": 5_000_000,
-    # Answers are kept while a file is open, not longer: else a server that was away once is away for good.
+    # Responses are cached while a file is open, not longer: else a server that was unavailable once stays so.
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": True,
     "GDAL_HTTP_MULTIPLEX": True,
-    # Tries again after 429 and 5xx, doubling the delay.
+    # Retries after 429 and 5xx, doubling the delay.
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
@@ -45,13 +46,13 @@ GDAL_PREFIXES = {
     "file://": "",
 }
 MASKS = {MaskFlags.per_dataset, MaskFlags.alpha}
-"""A raster with one of these flags says by another band than its first which pixels hold data."""
+"""In a raster with one of these flags another band than the first defines which pixels hold data."""
 HTTP_STATUS = re.compile(r"HTTP (?:response|error) code\D*(\d{3})")
 HTTP_BUSY = {408, 425, 429}
 
 
-def as_it_is(href: str) -> str:
-    """The signer of a source that needs no signature."""
+def no_signature(href: str) -> str:
+    """Return the address unchanged: the signer of a source that needs no signature."""
     return href
 
 
@@ -65,16 +66,16 @@ class RasterioReader:
 
     def __init__(
         self,
-        sign: Callable[[str], str] = as_it_is,
+        sign: Callable[[str], str] = no_signature,
         threads: int = 16,
         options: Mapping[str, object] | None = None,
     ) -> None:
-        """Make a reader.
+        """Create a reader.
 
         Args:
-            sign: gives the address to read from for an unsigned one; called once per file and call.
+            sign: returns the signed address of an unsigned one; called once per file and call.
             threads: files read at a time.
-            options: GDAL configuration over GDAL_OPTIONS, such as other timeouts.
+            options: GDAL configuration that overrides GDAL_OPTIONS, such as other timeouts.
         """
         self._sign = sign
         self._threads = threads
@@ -83,49 +84,53 @@ class RasterioReader:
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
         wanted: dict[str, list[int]] = {}
-        for place, read in enumerate(reads):
+        for index, read in enumerate(reads):
             for href in dict.fromkeys(read.hrefs):
-                wanted.setdefault(href, []).append(place)
+                wanted.setdefault(href, []).append(index)
         with ThreadPoolExecutor(self._threads) as pool:
-            answers = pool.map(
-                lambda href: self._cut(href, [reads[place].grid for place in wanted[href]]), wanted
-            )
+            answers = pool.map(lambda href: self._cut(href, [reads[index] for index in wanted[href]]), wanted)
             cuts = {
-                href: dict(zip(places, answer, strict=True))
-                for (href, places), answer in zip(wanted.items(), answers, strict=True)
+                href: dict(zip(indices, answer, strict=True))
+                for (href, indices), answer in zip(wanted.items(), answers, strict=True)
             }
         with rasterio.Env():  # one for all: each warp would set up its own
             return [
-                assemble(read, [cuts[href][place] for href in dict.fromkeys(read.hrefs)])
-                for place, read in enumerate(reads)
+                assemble(read, [cuts[href][index] for href in dict.fromkeys(read.hrefs)])
+                for index, read in enumerate(reads)
             ]
 
-    def _cut(self, href: str, windows: Sequence[Grid]) -> list[Cut | ReadFailure]:
-        """What one file holds of each of the windows."""
+    def _cut(self, href: str, reads: Sequence[WindowRead]) -> list[Cut | ReadFailure]:
+        """Return the part of one file that each of the windows needs."""
+        cuts: dict[int, Cut | ReadFailure] = {}
         try:
             with (
-                rasterio.Env(**{**self._options, **_beside(href)}),
+                rasterio.Env(**{**self._options, **_mask_options(href)}),
                 rasterio.open(gdal_path(self._sign(href))) as dataset,
             ):
-                return cut_windows(dataset, href, windows)
+                for band, nodata in dict.fromkeys((read.band, read.nodata) for read in reads):
+                    indices = [n for n, r in enumerate(reads) if (r.band, r.nodata) == (band, nodata)]
+                    grids = [reads[index].grid for index in indices]
+                    answers = cut_windows(dataset, href, grids, band, nodata)
+                    cuts.update(zip(indices, answers, strict=True))
         except RasterioError as error:
-            return [failure(href, error)] * len(windows)
+            return [failure(href, error)] * len(reads)
         except RasterioUnsupportedError as error:
-            return [ReadFailure(href, f"{display(href)} {error}.", passing=False)] * len(windows)
+            return [ReadFailure(href, f"{display(href)} {error}.", transient=False)] * len(reads)
+        return [cuts[index] for index in range(len(reads))]
 
 
-def _beside(href: str) -> dict[str, object]:
-    """What GDAL must be told to find a mask beside a local raster."""
+def _mask_options(href: str) -> dict[str, object]:
+    """Return the GDAL options that find a mask beside a local raster."""
     path = local_path(href)
     return {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"} if path is not None and side_mask(path) else {}
 
 
 class RasterioUnsupportedError(Exception):
-    """A raster whose pixels have no place on a north-up grid; the message completes "<address> ..."."""
+    """A raster that is not on a north-up grid; the message completes "<address> ..."."""
 
 
 def gdal_path(href: str) -> str:
-    """An address or path as GDAL writes it."""
+    """Return an address or path in GDAL's notation."""
     for prefix, replacement in GDAL_PREFIXES.items():
         if href.startswith(prefix):
             return replacement + href.removeprefix(prefix)
@@ -133,43 +138,63 @@ def gdal_path(href: str) -> str:
 
 
 def cut_windows(
-    dataset: rasterio.DatasetReader, href: str, windows: Sequence[Grid]
+    dataset: rasterio.DatasetReader,
+    href: str,
+    windows: Sequence[Grid],
+    band: int = 1,
+    nodata: float | None = None,
 ) -> list[Cut | ReadFailure]:
-    """Read the part of each window from an open raster, in the order in which its blocks lie."""
+    """Read the part of each window from an open raster, in the order of its blocks in the file.
+
+    Args:
+        dataset: the raster.
+        href: its unsigned address.
+        windows: on any grids.
+        band: counted from 1.
+        nodata: the value without data; None takes the one that the file states.
+
+    Raises:
+        RasterioUnsupportedError: it has no such band, no CRS, or is not north-up.
+    """
+    if band > dataset.count:
+        raise RasterioUnsupportedError(f"has {dataset.count} bands, not {band}")
     raster = describe(dataset)
+    if nodata is not None:
+        raster = replace(raster, nodata=nodata)
     reaches = raster.reaches(windows)
     parts = [raster.source_part(window, reach) for window, reach in zip(windows, reaches, strict=True)]
-    block_rows, block_columns = dataset.block_shapes[0]
+    block_rows, block_columns = dataset.block_shapes[band - 1]
     cuts: dict[int, Cut | ReadFailure] = {}
     wanted: list[tuple[int, tuple[int, int, int, int]]] = []
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         if part is None:
-            nothing = np.zeros((0, 0), dataset.dtypes[0])
-            cuts[place] = Cut(raster, 0, 0, nothing)
+            nothing = np.zeros((0, 0), dataset.dtypes[band - 1])
+            cuts[index] = Cut(raster, 0, 0, nothing)
         else:
-            wanted.append((place, part))
+            wanted.append((index, part))
     wanted.sort(key=lambda entry: (entry[1][0] // block_rows, entry[1][1] // block_columns))
-    is_masked = not MASKS.isdisjoint(dataset.mask_flag_enums[0])
+    is_masked = not MASKS.isdisjoint(dataset.mask_flag_enums[band - 1])
     lost: ReadFailure | None = None
-    for place, (row, column, rows, columns) in wanted:
+    for index, (row, column, rows, columns) in wanted:
         if lost:
-            cuts[place] = lost
+            cuts[index] = lost
             continue
         try:
             window = Window(column, row, columns, rows)
-            values = dataset.read(1, window=window)
-            mask = dataset.read_masks(1, window=window) > 0 if is_masked else None
+            values = dataset.read(band, window=window)
+            mask = dataset.read_masks(band, window=window) > 0 if is_masked else None
         except RasterioError as error:
-            cuts[place] = unread = failure(href, error)
-            # Each further block would wait for the same server again; a broken block spoils only its windows.
-            lost = unread if unread.passing else None
+            cuts[index] = unread = failure(href, error)
+            # Each further block would wait for the same server again; a damaged block affects only its
+            # windows.
+            lost = unread if unread.transient else None
         else:
-            cuts[place] = Cut(raster, row, column, values, mask)
-    return [cuts[place] for place in range(len(windows))]
+            cuts[index] = Cut(raster, row, column, values, mask)
+    return [cuts[index] for index in range(len(windows))]
 
 
 def describe(dataset: rasterio.DatasetReader) -> WarpRaster:
-    """Where the pixels of an open raster lie.
+    """Return the grid and nodata value of an open raster.
 
     Raises:
         UnsupportedRasterError: it has no CRS, or isn't north-up.
@@ -186,7 +211,7 @@ def describe(dataset: rasterio.DatasetReader) -> WarpRaster:
 
 
 def assemble(read: WindowRead, cuts: Sequence[Cut | ReadFailure]) -> ReadWindow | ReadFailure:
-    """The window from what its assets hold; a failure where one of them could not be read."""
+    """Return the window from the parts of its assets; a failure if one of them could not be read."""
     whole: list[Cut] = []
     for cut in cuts:
         if isinstance(cut, ReadFailure):
@@ -196,27 +221,27 @@ def assemble(read: WindowRead, cuts: Sequence[Cut | ReadFailure]) -> ReadWindow 
 
 
 def failure(href: str, error: BaseException) -> ReadFailure:
-    """Say what went wrong without GDAL's text, which holds the signed address."""
+    """Return the failure of a read without GDAL's text, which contains the signed address."""
     text = gdal_text(error)
     if status := HTTP_STATUS.search(text):
         code = int(status[1])
         return ReadFailure(
             href,
-            f"{display(href)} answered with HTTP status {code}.",
-            passing=code in HTTP_BUSY or code >= 500,
+            f"{display(href)} responded with HTTP status {code}.",
+            transient=code in HTTP_BUSY or code >= 500,
             refused=code in REFUSED_STATUS,
         )
     if "CURL error" in text:
-        return ReadFailure(href, f"{display(href)} did not answer.", passing=True)
+        return ReadFailure(href, f"{display(href)} did not respond.", transient=True)
     if "No such file" in text:
-        return ReadFailure(href, f"{display(href)} does not exist.", passing=False)
+        return ReadFailure(href, f"{display(href)} does not exist.", transient=False)
     if "Read error" in text and gdal_path(href).startswith("/vsi"):
-        return ReadFailure(href, f"{display(href)} broke off while it was read.", passing=True)
-    return ReadFailure(href, f"{display(href)} is damaged or no raster.", passing=False)
+        return ReadFailure(href, f"{display(href)} was truncated while it was read.", transient=True)
+    return ReadFailure(href, f"{display(href)} is damaged or is not a raster.", transient=False)
 
 
 def gdal_text(error: BaseException | None) -> str:
-    """The messages of an error and of what caused it."""
+    """Return the messages of an error and of its causes."""
     messages = []
     while error is not None:
         messages.append(str(error))
@@ -225,7 +250,7 @@ def gdal_text(error: BaseException | None) -> str:
 
 
 def without_queries(record: logging.LogRecord) -> bool:
-    """Take queries out of a log record: GDAL's warnings and rasterio's traces hold signed addresses."""
+    """Remove queries from a log record: GDAL's warnings and rasterio's traces contain signed addresses."""
     record.msg = redact(record.getMessage())
     record.args = None
     return True

@@ -1,4 +1,4 @@
-"""From windows to blocks: which pixels of which raster the windows need, and in which blocks they lie."""
+"""From windows to blocks: which pixels of which raster the windows need, and in which blocks they are."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,20 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.reader import Resampling, WindowRead
 from factory_pipeline.cog.resample import Indices, Sampling
-from factory_pipeline.cog.source_windows import Lot, sort_windows
+from factory_pipeline.cog.source_windows import WindowBatch, batch_windows
 from factory_pipeline.cog.window_stack import PendingPatch, PendingStack, TilePixels
 
 _LARGEST_RANGE = 2**20
 _LARGEST_GAP = 1024
-"""Bytes between two blocks that are fetched along; a COG keeps 8 between neighbours."""
+"""Largest gap in bytes between two blocks of one request; in a COG neighbours are 8 bytes apart."""
 _LARGEST_TOP = 0.75
-"""The largest part of a block's rows that is decoded without the others: the decoder of whole blocks is
-faster per row."""
+"""The largest fraction of a block's rows that is decoded without the others: the decoder of full blocks is
+faster per row.
+"""
 _SMALLEST_SAVING = 2**15
-"""Bytes at the end of a block that are worth leaving out."""
+"""Bytes at the end of a block that are worth skipping."""
 _ROOM = 1.1
-"""How much more of a block's bytes than of its rows is fetched: no row is as long as another."""
+"""How much more of a block's bytes than of its rows is fetched, as compressed rows differ in length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,11 @@ class Mosaic:
 
     groups: Sequence[TileGroup]
     dtype: np.dtype
-    """Type that holds the pixels of all of them."""
+    """Type that can represent the pixels of all of them."""
+    band: int
+    """Index of the band that is read of each."""
+    nodata: float | None
+    """The value without data in all of them; None if each file states its own."""
 
 
 BlockUse = tuple[TilePixels, Indices]
@@ -52,27 +57,27 @@ BlockUses = dict[RasterLayout, dict[int, list[BlockUse]]]
 
 @dataclass(frozen=True, eq=False)
 class BlockRun:
-    """Blocks of one raster that lie next to each other in the file and are fetched with one request."""
+    """Blocks of one raster that are next to each other in the file and are fetched with one request."""
 
     layout: RasterLayout
     start: int
     """Position in the file."""
     length: int
-    """Bytes; the last block may be cut short, to what its first rows are expected to take."""
+    """Bytes; the last block may be shortened to the expected size of its first rows."""
     blocks: Mapping[int, list[BlockUse]]
 
     def of_whole(self, block: int) -> "BlockRun":
-        """The run of one of the blocks alone, not cut short."""
+        """Return the run of one of the blocks alone, not shortened."""
         start, length = int(self.layout.offsets[block]), int(self.layout.byte_counts[block])
         return BlockRun(self.layout, start, length, {block: self.blocks[block]})
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done for a list of reads."""
+    """The blocks to fetch and the windows to fill for a list of reads."""
 
     stacks: Sequence[PendingStack]
-    """All windows but those for which the engine can't give what GDAL gives."""
+    """All windows except those for which the engine can't reproduce GDAL's result."""
     uses: BlockUses
 
 
@@ -84,31 +89,32 @@ def plan_reads(reads: Sequence[WindowRead], layouts: Mapping[str, RasterLayout])
         layouts: of each asset, by address.
     """
     grids: dict[Grid, int] = {}
-    wanted: dict[tuple[tuple[str, ...], Resampling], dict[int, int]] = {}
-    for place, read in enumerate(reads):
-        numbers = wanted.setdefault((read.hrefs, read.resampling), {})
-        numbers[place] = grids.setdefault(read.grid, len(grids))
+    wanted: dict[tuple[tuple[str, ...], Resampling, int, float | None], dict[int, int]] = {}
+    for position, read in enumerate(reads):
+        numbers = wanted.setdefault((read.hrefs, read.resampling, read.band, read.nodata), {})
+        numbers[position] = grids.setdefault(read.grid, len(grids))
     windows = list(grids)
-    # Bands of one product have the same pixels and windows: they share the lots, and so their weights.
-    known: dict[tuple[tuple[int, ...], tuple[Grid, ...], Resampling], list[Lot]] = {}
+    # Bands of one product have the same pixels and windows: they share the batches, and so their weights.
+    known: dict[tuple[tuple[int, ...], tuple[Grid, ...], Resampling], list[WindowBatch]] = {}
     stacks: list[PendingStack] = []
     uses: BlockUses = {}
-    for (hrefs, resampling), numbers in wanted.items():
-        mosaic = _mosaic([layouts[href] for href in dict.fromkeys(hrefs)])
+    for (hrefs, resampling, band, nodata), numbers in wanted.items():
+        mosaic = _mosaic([layouts[href] for href in dict.fromkeys(hrefs)], band - 1, nodata)
         key = tuple(numbers.values()), tuple(group.grid for group in mosaic.groups), resampling
         if key not in known:
-            known[key] = sort_windows([windows[number] for number in key[0]], *key[1:])
-        places = np.fromiter(numbers, np.intp)
-        stacks += [_plan_stack(places[lot.members], mosaic, lot, uses) for lot in known[key]]
+            known[key] = batch_windows([windows[number] for number in key[0]], *key[1:])
+        positions = np.fromiter(numbers, np.intp)
+        stacks += [_plan_stack(positions[batch.members], mosaic, batch, uses) for batch in known[key]]
     return Plan(stacks, uses)
 
 
-def _mosaic(layouts: Sequence[RasterLayout]) -> Mosaic:
-    return Mosaic(group_tiles(layouts), np.result_type(*(layout.dtype for layout in layouts)))
+def _mosaic(layouts: Sequence[RasterLayout], band: int, nodata: float | None) -> Mosaic:
+    dtype = np.result_type(*(layout.dtype for layout in layouts))
+    return Mosaic(group_tiles(layouts), dtype, band, nodata)
 
 
 def group_tiles(layouts: Sequence[RasterLayout]) -> list[TileGroup]:
-    """Put rasters that share their pixels together, in the order of each group's first."""
+    """Group rasters that share their pixels; groups are in the order of their first raster."""
     groups: list[list[tuple[RasterLayout, int, int]]] = []
     for layout in layouts:
         for group in groups:
@@ -118,10 +124,10 @@ def group_tiles(layouts: Sequence[RasterLayout]) -> list[TileGroup]:
                 break
         else:
             groups.append([(layout, 0, 0)])
-    return [_bounded(group) for group in groups]
+    return [_bound_tiles(group) for group in groups]
 
 
-def _bounded(tiles: Sequence[tuple[RasterLayout, int, int]]) -> TileGroup:
+def _bound_tiles(tiles: Sequence[tuple[RasterLayout, int, int]]) -> TileGroup:
     top = min(row for _, row, _ in tiles)
     left = min(column for _, _, column in tiles)
     bottom = max(row + layout.grid.height for layout, row, _ in tiles)
@@ -132,11 +138,11 @@ def _bounded(tiles: Sequence[tuple[RasterLayout, int, int]]) -> TileGroup:
     return TileGroup(grid, tuple((layout, row - top, column - left) for layout, row, column in tiles))
 
 
-def _plan_stack(places: Indices, mosaic: Mosaic, lot: Lot, uses: BlockUses) -> PendingStack:
-    stack = PendingStack(places, lot.shape, mosaic.dtype)
-    for group, sampling in zip(mosaic.groups, lot.samplings, strict=True):
+def _plan_stack(positions: Indices, mosaic: Mosaic, batch: WindowBatch, uses: BlockUses) -> PendingStack:
+    stack = PendingStack(positions, batch.shape, mosaic.dtype)
+    for group, sampling in zip(mosaic.groups, batch.samplings, strict=True):
         if sampling is not None:
-            tiles = [_tile_pixels(stack, sampling, *tile) for tile in group.tiles]
+            tiles = [_tile_pixels(stack, sampling, mosaic, *tile) for tile in group.tiles]
             stack.patches.append(PendingPatch(sampling, tiles))
             for tile in tiles:
                 _add_blocks(tile, uses)
@@ -144,11 +150,13 @@ def _plan_stack(places: Indices, mosaic: Mosaic, lot: Lot, uses: BlockUses) -> P
 
 
 def _tile_pixels(
-    stack: PendingStack, sampling: Sampling, layout: RasterLayout, row: int, column: int
+    stack: PendingStack, sampling: Sampling, mosaic: Mosaic, layout: RasterLayout, row: int, column: int
 ) -> TilePixels:
-    """Room for what a raster, whose first pixel is at a row and column of its group, holds of a stack."""
-    values = np.full((len(stack.places), *sampling.counts), layout.fill, layout.dtype)
-    return TilePixels(stack, layout, sampling.parts[:, 0] - row, sampling.parts[:, 1] - column, values)
+    """Allocate the part of a stack in a raster whose first pixel is at a row and column of its group."""
+    values = np.full((len(stack.positions), *sampling.counts), layout.fill, layout.dtype)
+    nodata = layout.nodata if mosaic.nodata is None else mosaic.nodata
+    rows, columns = sampling.parts[:, 0] - row, sampling.parts[:, 1] - column
+    return TilePixels(stack, layout, rows, columns, values, mosaic.band, nodata)
 
 
 def _add_blocks(tile: TilePixels, uses: BlockUses) -> None:
@@ -159,8 +167,10 @@ def _add_blocks(tile: TilePixels, uses: BlockUses) -> None:
 
 
 def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> Iterable[BlockRun]:
-    """Put blocks that are neighbours in the file together, up to 1 MB; a block whose end no window needs is
-    cut short, and so the last of its run."""
+    """Merge blocks that are neighbours in the file into reads of up to 1 MB.
+
+    A block whose end no window needs is shortened, and so is the last of its read.
+    """
     run: dict[int, list[BlockUse]] = {}
     start = end = 0
     for block in sorted(blocks, key=lambda block: (layout.offsets[block], block)):
@@ -182,7 +192,7 @@ def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> 
 
 
 def rows_of_top(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int | None:
-    """How many rows of a block are to be decoded alone; None where the whole block is."""
+    """Return how many rows of a block are decoded alone; None for the full block."""
     if layout.decode_top is None:
         return None
     rows = max(tile.rows_needed(block, members) for tile, members in uses)
@@ -190,7 +200,7 @@ def rows_of_top(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> i
 
 
 def _bytes_needed(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int:
-    """How many of a block's bytes, counted from its first, are expected to hold what its windows need."""
+    """Return how many of a block's bytes, from its first, are expected to contain what its windows need."""
     whole = int(layout.byte_counts[block])
     rows = rows_of_top(layout, block, uses)
     if rows is None:

@@ -1,4 +1,4 @@
-"""Reading windows of raster assets on a grid: the one interface, whatever engine is behind it."""
+"""Reading windows of raster assets on a grid: the interface of all engines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from factory_pipeline.cog.grid import Grid
 
 
 class Resampling(StrEnum):
-    """How a pixel of the window is made from the pixels of the asset."""
+    """How a pixel of the window is computed from the pixels of the asset."""
 
     NEAREST = "nearest"
     BILINEAR = "bilinear"
@@ -20,13 +20,17 @@ class Resampling(StrEnum):
 
 @dataclass(frozen=True)
 class WindowRead:
-    """One window to be read: from which assets, on which grid."""
+    """A window to read: its assets and its grid."""
 
     hrefs: tuple[str, ...]
-    """Unsigned addresses or paths; several are mosaicked, the first that holds data at a pixel wins."""
+    """Unsigned addresses or paths; several are mosaicked, the first with data at a pixel wins."""
     grid: Grid
-    """The window: CRS, position and shape of the array that comes back."""
+    """The window: CRS, position and shape of the array that is returned."""
     resampling: Resampling = Resampling.NEAREST
+    band: int = 1
+    """Band of the assets, counted from 1."""
+    nodata: float | None = None
+    """The stored value without data, where the files do not say it; None takes what each file says."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,19 @@ class ReadFailure:
     """The unsigned address that failed."""
     reason: str
     """One sentence for the reject ledger, without credentials."""
-    passing: bool
-    """True where a later try may succeed (the server is busy or away), False where the asset is at fault."""
-    away: bool = False
-    """True where its server has stopped answering or giving, so that the assets are not at fault."""
+    transient: bool
+    """True if a later attempt may succeed (the server is busy or unavailable), False if the asset is at
+    fault.
+    """
+    unavailable: bool = False
+    """True if its server has stopped responding or refuses everything, so the assets are not at fault."""
     refused: bool = False
-    """True where its server said that there is no such file, or that it may not be read."""
+    """True if its server responded that the file does not exist, or that access is denied."""
 
 
 @dataclass(frozen=True)
 class ReadWindow:
-    """What was read."""
+    """The pixels of a window."""
 
     values: NDArray[np.generic]
     """(rows, columns) of the grid, in the asset's dtype; 0 where no asset holds data."""
@@ -56,7 +62,7 @@ class ReadWindow:
 
 
 class WindowReader(Protocol):
-    """Reads many windows at once, in an order of its own; each asset's pixels are fetched once if it can."""
+    """Reads many windows at once, in any order; an engine fetches each asset's pixels once if it can."""
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""

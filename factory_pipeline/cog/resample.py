@@ -1,9 +1,9 @@
 """Resampling cut pixels onto windows, with the results of GDAL's warp.
 
-What GDAL does (alg/gdalwarpkernel.cpp), and so does this module: a window's pixel has no data where its
-centre lies outside of the source or in a source pixel without data. Bilinear weights of neighbours that are
-outside or hold no data are shared out among the others. Integers are rounded half up. Where the window's
-pixels are larger than the source's, GDAL widens the bilinear kernel; that is not done here.
+As in GDAL (alg/gdalwarpkernel.cpp), a window's pixel has no data if its centre is outside of the source or in
+a source pixel without data. Bilinear weights of neighbours that are outside or hold no data are distributed
+over the others. Integers are rounded half up. If the window's pixels are larger than the source's, GDAL
+widens the bilinear kernel; this module does not.
 """
 
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ from factory_pipeline.cog.alignment import Alignment, Floats
 from factory_pipeline.cog.reader import Resampling
 
 EDGE = 1e-10
-"""GDAL's tolerance for a centre that lies on the edge between two pixels."""
+"""GDAL's tolerance for a centre that is on the edge between two pixels."""
 _LEAST_WEIGHT = 1e-5
 _PIXELS_AT_ONCE = 64 * 32 * 32
-"""Pixels of windows that are resampled at a time, so that their numbers stay in the processor's cache."""
+"""Pixels of windows that are resampled at a time, so that their values stay in the processor's cache."""
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_] | None
@@ -30,7 +30,7 @@ Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """How windows are made from a source; all rasters with the source's grid share it, and its weights.
+    """How windows are resampled from a source; all rasters with the source's grid share it and its weights.
 
     Arrays have the windows along their first axis; all windows need parts of one shape.
     """
@@ -46,18 +46,18 @@ class Sampling:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Rows and columns of a part."""
+        """Return rows and columns of a part."""
         return int(self.parts[0, 2]), int(self.parts[0, 3])
 
     def apply(self, values: NDArray[np.generic], valid: Mask) -> Pixels:
-        """The windows from the pixels of their parts, of which `valid` hold data.
+        """Resample the windows from the pixels of their parts.
 
         Args:
-            values: (windows, rows, columns) of the parts; they may become those of the windows.
-            valid: of the same shape.
+            values: (windows, rows, columns) of the parts; the array may be reused for the result.
+            valid: which of them hold data, of the same shape.
 
         Returns:
-            (windows, rows, columns), twice; values are 0 where there is no data.
+            Values and validity, each (windows, rows, columns); values are 0 where there is no data.
         """
         if self.alignment.coincides[0]:
             return _pixels(values, valid)
@@ -69,7 +69,7 @@ class Sampling:
 
     @cached_property
     def _pieces(self) -> list[tuple[slice, "Sampling"]]:
-        """The same for few windows at a time."""
+        """Return the same in pieces of few windows."""
         at_once = max(1, _PIXELS_AT_ONCE // (self.shape[0] * self.shape[1]))
         pieces = [slice(start, start + at_once) for start in range(0, len(self.parts), at_once)]
         return [
@@ -84,40 +84,43 @@ class Sampling:
 
     @property
     def _rows(self) -> Floats:
-        """Positions of the rows, in a shape that goes with (windows, rows, columns)."""
+        """Positions of the rows, in a shape that broadcasts with (windows, rows, columns)."""
         return self.alignment.rows[:, :, None] if self.alignment.is_separable else self.alignment.rows
 
     @property
     def _columns(self) -> Floats:
-        """Positions of the columns, in a shape that goes with (windows, rows, columns)."""
+        """Positions of the columns, in a shape that broadcasts with (windows, rows, columns)."""
         return self.alignment.columns[:, None, :] if self.alignment.is_separable else self.alignment.columns
 
     @property
     def _firsts(self) -> tuple[Indices, Indices]:
-        """Row and column of each part's first pixel, in shapes that go with (windows, rows, columns)."""
+        """Row and column of each part's first pixel, in shapes that broadcast with (windows, rows, cols)."""
         return self.parts[:, 0, None, None], self.parts[:, 1, None, None]
 
-    def _flat(self, rows: Indices, columns: Indices) -> Indices:
-        """Where pixels of the parts lie in the flattened values of all of them."""
+    def _flatten(self, rows: Indices, columns: Indices) -> Indices:
+        """Return the indices of pixels of the parts in the flattened values of all of them."""
         height, width = self.counts
         first_rows = np.arange(len(self.parts))[:, None, None] * height
         return (first_rows + rows) * width + columns
 
     @cached_property
     def _inside(self) -> Mask:
-        """Which of the windows' centres lie inside of the source."""
+        """Which of the windows' centres are inside of the source."""
         inside = _is_inside(self._rows, self.extent[0]) & _is_inside(self._columns, self.extent[1])
         return None if inside.all() else np.broadcast_to(inside, (len(self.parts), *self.shape))
 
     def _centres(self) -> Indices:
-        """In which pixel of the parts each centre lies; somewhere where it lies outside of the source."""
+        """Return the index of the part's pixel that contains each centre.
+
+        Any index if it is outside of the source.
+        """
         first_rows, first_columns = self._firsts
         rows = _centre_indices(self._rows, first_rows, self.counts[0], self.extent[0])
         columns = _centre_indices(self._columns, first_columns, self.counts[1], self.extent[1])
-        return self._flat(rows, columns)
+        return self._flatten(rows, columns)
 
     def _has_data(self, valid: Mask) -> Mask:
-        """Where a window's pixel has its centre in a pixel that holds data."""
+        """Return where the centre of a window's pixel is in a source pixel that holds data."""
         if valid is None:
             return self._inside
         holds = valid.take(self._centres())
@@ -127,7 +130,7 @@ class Sampling:
         numbers = values.astype(np.float64)
         if valid is not None:
             numbers[~valid] = 0
-        # A neighbour of weight 0 may be NaN in a raster of floats, which would spoil the sum.
+        # A neighbour of weight 0 may be NaN in a raster of floats, which would make the sum NaN.
         if self.alignment.is_separable and values.dtype.kind != "f":
             total, weight = self._weigh_along_axes(numbers, valid)
         else:
@@ -156,10 +159,10 @@ class Sampling:
         return down, across, None if complete.all() else sums
 
     def _weigh_along_axes(self, values: Floats, valid: Mask) -> tuple[Floats, Floats | None]:
-        """Sum of weighted values and sum of weights (None for 1 everywhere).
+        """Return the sum of weighted values and the sum of weights (None for 1 everywhere).
 
-        Two neighbours per axis, not a product of matrices: a BLAS would multiply in threads of its own
-        beside the threads that resample.
+        Two neighbours per axis, not a matrix product: a BLAS would start threads of its own beside the
+        threads that resample.
         """
         down, across, sums = self._taps
         total = _weigh_axes(values, down, across)
@@ -171,8 +174,9 @@ class Sampling:
         return total, sums
 
     def _weigh_neighbours(self, values: Floats, valid: Mask) -> tuple[Floats, Floats]:
-        """Sum of weighted values and sum of weights."""
-        # Neighbours outside of the part lie outside of the source: a ring of pixels without data holds them.
+        """Return the sum of weighted values and the sum of weights."""
+        # Neighbours outside of the part are outside of the source: a ring of pixels without data stands for
+        # them.
         ring = ((0, 0), (1, 1), (1, 1))
         numbers = np.pad(values, ring)
         holds = np.pad(np.ones(values.shape, np.bool_) if valid is None else valid, ring)
@@ -211,7 +215,7 @@ class Taps:
     after: Indices
     """Of the one after it."""
     low: Floats
-    """Weight of the neighbour before; 0 where it lies outside of the part, so outside of the source."""
+    """Weight of the neighbour before; 0 if it is outside of the part, so outside of the source."""
     high: Floats
     """Of the one after it."""
 
@@ -233,12 +237,12 @@ class Taps:
         return cls(np.clip(before, 0, count - 1), np.clip(after, 0, count - 1), low, high)
 
     def take(self, members: Indices) -> "Taps":
-        """The neighbours of some of the windows."""
+        """Return the neighbours of some of the windows."""
         return Taps(self.before[members], self.after[members], self.low[members], self.high[members])
 
 
 def _weigh_axis(values: Floats, taps: Taps) -> Floats:
-    """Interpolate (windows, part pixels, n) to (windows, positions, n): whole rows of n are gathered."""
+    """Interpolate (windows, part pixels, n) to (windows, positions, n): rows of n are gathered at once."""
     windows, count, width = values.shape
     rows = np.ascontiguousarray(values).reshape(windows * count, width)
     starts = np.arange(windows)[:, None] * count
@@ -256,14 +260,14 @@ def _weigh_axes(values: Floats, down: Taps, across: Taps) -> Floats:
 
 
 def _corners(positions: Floats, first: Indices, size: int) -> tuple[Indices, Floats]:
-    """Index in the part of the neighbour before each position, and the weight of the one after it."""
+    """Return the index in the part of the neighbour before each position, and the weight of the one after."""
     held = np.where((positions >= 0) & (positions <= size), positions, first) - 0.5
     before = np.floor(held)
     return before.astype(np.intp) - first, held - before
 
 
 def _pixels(values: NDArray[np.generic], has_data: Mask) -> Pixels:
-    """`values` are fresh: those without data become 0."""
+    """Return `values`, overwritten with 0 where there is no data, and `has_data`."""
     if has_data is None:
         return values, np.broadcast_to(np.True_, values.shape)
     values[~has_data] = 0

@@ -1,4 +1,4 @@
-"""Which pixels of its sources each window needs, and which windows can be made together."""
+"""Which pixels of its sources each window needs, and which windows can be resampled together."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,43 +12,48 @@ from factory_pipeline.cog.reader import Resampling
 from factory_pipeline.cog.resample import EDGE, Indices, Sampling
 
 _LARGEST_LOT = 512
-"""Windows. Larger lots save little; the positions of so many of 32x32 pixels in another CRS take 8 MB."""
+"""Largest number of windows in a batch.
+
+Larger ones save little; their positions in another CRS take 8 MB for 32x32 pixels.
+"""
 _SAME_SIZE = 1 + 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Lot:
-    """Windows that are made together: of every source they need parts of one shape."""
+class WindowBatch:
+    """Windows that are resampled together: they need parts of the same shape of every source."""
 
     members: Indices
-    """Which of the windows these are."""
+    """Indices of the windows."""
     shape: tuple[int, int]
     """Rows and columns of a window."""
     samplings: Sequence[Sampling | None]
-    """How they are made from each source; None where they need nothing of it."""
+    """How they are resampled from each source; None if they need nothing of it."""
 
 
-def sort_windows(windows: Sequence[Grid], sources: Sequence[Grid], resampling: Resampling) -> list[Lot]:
-    """Put windows together that can be made together.
+def batch_windows(
+    windows: Sequence[Grid], sources: Sequence[Grid], resampling: Resampling
+) -> list[WindowBatch]:
+    """Group windows that can be resampled together.
 
-    Left out are those whose pixels are larger than a source's: there GDAL widens its bilinear kernel.
+    Those whose pixels are larger than a source's are left out: there GDAL widens its bilinear kernel.
     """
     kinds: dict[tuple[object, ...], list[int]] = {}
     for number, grid in enumerate(windows):
         kinds.setdefault((grid.epsg, grid.x_size, grid.y_size, grid.shape), []).append(number)
-    lots: list[Lot] = []
+    batches: list[WindowBatch] = []
     for kind in kinds.values():
         for start in range(0, len(kind), _LARGEST_LOT):
             members = np.array(kind[start : start + _LARGEST_LOT])
             stack = GridStack.of([windows[member] for member in members])
-            lots += _lots_of(members, stack, sources, resampling)
-    return lots
+            batches += _batches_of(members, stack, sources, resampling)
+    return batches
 
 
-def _lots_of(
+def _batches_of(
     members: Indices, windows: GridStack, sources: Sequence[Grid], resampling: Resampling
-) -> Iterator[Lot]:
-    """The lots of windows that are alike in CRS, pixels and shape."""
+) -> Iterator[WindowBatch]:
+    """Yield the batches of windows that have the same CRS, pixel size and shape."""
     shape = windows.like.shape
     alignments = [align(windows, source) for source in sources]
     parts = [
@@ -58,7 +63,7 @@ def _lots_of(
     coarse = np.zeros(len(windows), np.bool_)
     if resampling is Resampling.BILINEAR:
         for alignment in alignments:
-            coarse |= coarsens(alignment, shape)
+            coarse |= is_coarser_than_source(alignment, shape)
     needs = [part[:, 2:] for part in parts] + [alignment.coincides[:, None] for alignment in alignments]
     kinds, kind_of = np.unique(np.concatenate(needs, axis=1), axis=0, return_inverse=True)
     for kind in range(len(kinds)):
@@ -68,13 +73,13 @@ def _lots_of(
                 Sampling(alignment.take(chosen), source.shape, shape, resampling, part[chosen])
                 for alignment, source, part in zip(alignments, sources, parts, strict=True)
             ]
-            yield Lot(members[chosen], shape, [it if all(it.counts) else None for it in samplings])
+            yield WindowBatch(members[chosen], shape, [it if all(it.counts) else None for it in samplings])
 
 
 def _needed_parts(
     alignment: Alignment, extent: tuple[int, int], shape: tuple[int, int], resampling: Resampling
 ) -> Indices:
-    """What each window needs: (windows, 4) first row, first column, rows, columns; zeros for nothing.
+    """Return what each window needs: (windows, 4) first row, first column, rows, columns; zeros for nothing.
 
     A window that coincides needs as many pixels as it has, also those outside of the source.
     """
@@ -89,7 +94,7 @@ def _needed_parts(
 
 
 def _needed_spans(positions: Floats, size: int, resampling: Resampling) -> tuple[Indices, Indices]:
-    """First pixel and number of pixels that each window needs along one axis; 0 for none."""
+    """Return the first pixel and number of pixels that each window needs along one axis; 0 for none."""
     each = positions.reshape(len(positions), -1)
     finite = np.isfinite(each)
     low = np.where(finite, each, np.inf).min(axis=1)
@@ -102,12 +107,12 @@ def _needed_spans(positions: Floats, size: int, resampling: Resampling) -> tuple
     return first, np.where(touches, last - first + 1, 0)
 
 
-def coarsens(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where the weights of neighbours are not enough: windows whose pixels are larger than the source's."""
+def is_coarser_than_source(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which windows have larger pixels than the source: there neighbours' weights don't suffice."""
     coarse = np.zeros(len(alignment.rows), np.bool_)
     for positions, count in zip((alignment.rows, alignment.columns), shape, strict=True):
         with np.errstate(invalid="ignore"):  # of points that can't be projected
             spans = np.ptp(positions.reshape(len(positions), -1), axis=1)
-        # The size of a single pixel can't be told from its centre.
+        # The size of a single pixel can't be derived from its centre.
         coarse |= (spans > (count - 1) * _SAME_SIZE) | (count == 1)
     return coarse & ~alignment.coincides

@@ -1,6 +1,6 @@
-"""Windows on their way: what their rasters hold of them, filled block by block.
+"""Windows in progress: the parts that their rasters contribute, filled block by block.
 
-Windows that need parts of one shape go together, as a stack; arrays have them along their first axis.
+Windows that need parts of the same shape form a stack; arrays have them along their first axis.
 """
 
 import itertools
@@ -17,24 +17,30 @@ from factory_pipeline.cog.resample import Indices, Mask, Sampling
 
 @dataclass(frozen=True, eq=False)
 class TilePixels:
-    """What one raster holds of the windows of a stack."""
+    """The parts of the windows of a stack that one raster contributes."""
 
     stack: "PendingStack"
     layout: RasterLayout
     rows: Indices
-    """(windows,) row of each part's first pixel in the raster; parts may reach over the raster's edges."""
+    """(windows,) row of each part's first pixel in the raster; parts may extend beyond the raster."""
     columns: Indices
     """(windows,) column of the same pixel."""
     values: NDArray[np.generic]
     """(windows, rows, columns) of the parts."""
+    band: int
+    """Index of the band."""
+    nodata: float | None
+    """The value without data."""
 
     def needed_blocks(self) -> Iterator[tuple[int, Indices]]:
-        """Every block that is needed and not sparse, and the windows that need it."""
+        """Yield every block that is needed and not sparse, and the windows that need it."""
         layout, (_, height, width) = self.layout, self.values.shape
         rows, in_rows = _blocks_along(self.rows, height, layout.grid.height, layout.block_height)
         columns, in_columns = _blocks_along(self.columns, width, layout.grid.width, layout.block_width)
         needed = in_rows[:, :, None] & in_columns[:, None, :]
         blocks = (rows[:, :, None] * layout.blocks_across + columns[:, None, :])[needed]
+        if layout.bands_in_block == 1:
+            blocks += self.band * layout.blocks_per_band
         order = np.argsort(blocks, kind="stable")
         members = np.nonzero(needed)[0][order]
         numbers, starts = np.unique(blocks[order], return_index=True)
@@ -44,33 +50,41 @@ class TilePixels:
                 yield block, members[start:end]
 
     def rows_needed(self, block: int, members: Indices) -> int:
-        """How many of a block's rows, counted from its first, hold what these windows need."""
+        """Return how many of a block's rows, counted from its first, contain what these windows need."""
         layout = self.layout
         last = min(int(self.rows[members].max()) + self.values.shape[1], layout.grid.height)
-        return min(last - block // layout.blocks_across * layout.block_height, layout.block_height)
+        row = block % layout.blocks_per_band // layout.blocks_across
+        return min(last - row * layout.block_height, layout.block_height)
 
     def take(self, block: int, pixels: NDArray[np.generic], members: Indices) -> None:
-        """Copy what these windows need from a decoded block, of which only their rows need be there."""
+        """Copy what these windows need from a decoded block, of which only their rows need to be decoded.
+
+        Args:
+            block: number of the block.
+            pixels: (rows, columns, bands in a block).
+            members: indices of the windows.
+        """
         layout, (_, height, width) = self.layout, self.values.shape
-        row, column = divmod(block, layout.blocks_across)
-        rows = _shared(self.rows[members], height, layout.grid.height, row, layout.block_height)
-        columns = _shared(self.columns[members], width, layout.grid.width, column, layout.block_width)
+        row, column = divmod(block % layout.blocks_per_band, layout.blocks_across)
+        plane = pixels[:, :, self.band if layout.bands_in_block > 1 else 0]
+        rows = _intersect(self.rows[members], height, layout.grid.height, row, layout.block_height)
+        columns = _intersect(self.columns[members], width, layout.grid.width, column, layout.block_width)
         for member, (to_rows, from_rows), (to_columns, from_columns) in zip(
             members.tolist(), rows, columns, strict=True
         ):
-            self.values[member, to_rows, to_columns] = pixels[from_rows, from_columns]
+            self.values[member, to_rows, to_columns] = plane[from_rows, from_columns]
 
     @property
     def valid(self) -> Mask:
-        """Where the raster holds data; None for everywhere."""
+        """Return where the raster holds data; None for everywhere."""
         layout, (_, height, width) = self.layout, self.values.shape
-        rows = _inside(self.rows, height, layout.grid.height)
-        columns = _inside(self.columns, width, layout.grid.width)
+        rows = _is_inside(self.rows, height, layout.grid.height)
+        columns = _is_inside(self.columns, width, layout.grid.width)
         valid = rows[:, :, None] & columns[:, None, :]
-        if layout.nodata is not None and not np.isnan(layout.nodata):
-            valid = valid & (self.values != layout.nodata)
+        if self.nodata is not None and not np.isnan(self.nodata):
+            valid = valid & (self.values != self.nodata)
         if self.values.dtype.kind == "f":
-            # What is no number is no data, whether or not a tag says so.
+            # NaN is no data, whether or not a tag says so.
             valid = valid & np.isfinite(self.values)
         return None if valid.all() else np.broadcast_to(valid, self.values.shape)
 
@@ -86,23 +100,23 @@ class PendingPatch:
 
 @dataclass(eq=False)
 class PendingStack:
-    """Windows of one shape that are made of parts of one shape."""
+    """Windows of one shape that are resampled from parts of one shape."""
 
-    places: Indices
-    """Of the windows, among the reads."""
+    positions: Indices
+    """Indices of the windows among the reads."""
     shape: tuple[int, int]
     """Rows and columns of a window."""
     dtype: np.dtype
     patches: list[PendingPatch] = field(default_factory=list)
     blocks_missing: int = 0
     failures: dict[int, ReadFailure] = field(default_factory=dict)
-    """Why windows can't be read, by their place in the stack."""
+    """Why windows can't be read, by their index in the stack."""
     answers: list[ReadWindow | ReadFailure] = field(default_factory=list)
     """One per window, once no block is missing."""
 
 
 def _blocks_along(firsts: Indices, count: int, size: int, block: int) -> tuple[Indices, NDArray[np.bool_]]:
-    """Along one axis: numbers of blocks, (windows, most that a window may need), and which each needs.
+    """Return the block numbers along one axis, (windows, most that a window may need), and which each needs.
 
     Args:
         firsts: (windows,) first pixel of each part.
@@ -116,8 +130,10 @@ def _blocks_along(firsts: Indices, count: int, size: int, block: int) -> tuple[I
     return numbers, numbers <= high[:, None]
 
 
-def _shared(firsts: Indices, count: int, size: int, number: int, block: int) -> Iterator[tuple[slice, slice]]:
-    """Along one axis: what each part and a block share, in the pixels of the part and of the block."""
+def _intersect(
+    firsts: Indices, count: int, size: int, number: int, block: int
+) -> Iterator[tuple[slice, slice]]:
+    """Yield what each part and a block share along one axis, in the pixels of the part and of the block."""
     start = number * block
     begins = np.maximum(firsts, start)
     ends = np.minimum(firsts + count, min(start + block, size))
@@ -125,7 +141,7 @@ def _shared(firsts: Indices, count: int, size: int, number: int, block: int) -> 
         yield slice(begin - first, end - first), slice(begin - start, end - start)
 
 
-def _inside(firsts: Indices, count: int, size: int) -> NDArray[np.bool_]:
-    """(windows, count): which pixels of each part the raster has along one axis."""
-    places = firsts[:, None] + np.arange(count)
-    return (places >= 0) & (places < size)
+def _is_inside(firsts: Indices, count: int, size: int) -> NDArray[np.bool_]:
+    """Return which pixels of each part the raster has along one axis, (windows, count)."""
+    positions = firsts[:, None] + np.arange(count)
+    return (positions >= 0) & (positions < size)

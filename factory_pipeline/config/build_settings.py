@@ -1,4 +1,4 @@
-"""The settings of one build: what goes in, what comes out, by which recipe. Kept as `build.yaml`."""
+"""The settings of one build: inputs, outputs and recipe. Stored as `build.yaml`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,14 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from factory_pipeline.config.recipe import Recipe, problems_of
 from factory_pipeline.errors import RecipeError
 from factory_pipeline.storage.atomic import write_text
-from factory_pipeline.storage.layout import BuildFiles, FactoryHome
+from factory_pipeline.storage.build_files import BuildFiles
+from factory_pipeline.storage.layout import FactoryHome
 
 Modality = Literal["S2", "DEM", "LC"]
 """Sentinel-2 reflectances; altitude and slope; land cover as class codes."""
 
 
 class BuildSettings(BaseModel):
-    """What a build was asked for. Every door (command line, web UI, sensors) works from the same settings."""
+    """What a build was requested. Every door (command line, web UI, sensors) works from the same settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +31,7 @@ class BuildSettings(BaseModel):
     """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""
     recipe: Recipe = Recipe()
     catalog_patience_s: float = Field(30.0, gt=0)
-    """How long a catalog that is busy or away is asked again in all, in seconds."""
+    """How long a busy or unavailable catalog is retried in total, in seconds."""
     workers: int = Field(2, ge=1)
     """Batches, and granules, that are worked on at the same time."""
     bytes_in_flight: int = Field(256 * 2**20, ge=2**20)
@@ -45,13 +46,13 @@ class BuildSettings(BaseModel):
     plot_distribution: bool = False
     """Also plot all footprints that passed the filter, not only the subset."""
     onboard: bool = False
-    """Onboard the fused dataset like an upload; takes about as much room again as the dataset."""
+    """Onboard the fused dataset like an upload; needs about as much space again as the dataset."""
     onboard_modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] = ("S2",)
-    """The rasters that a model of the onboarded dataset gets to see."""
+    """The rasters that are inputs of a model of the onboarded dataset."""
 
     @property
     def files(self) -> BuildFiles:
-        """Where the files of this build lie."""
+        """Where the files of this build are."""
         return BuildFiles(self.output)
 
     @property
@@ -67,7 +68,7 @@ class BuildSettings(BaseModel):
         return [split for split in self.recipe.splits if split not in given]
 
     def with_tuning_of(self, home: FactoryHome) -> Self:
-        """The same build with what has no option on the command line but stands in the home's `build.yaml`.
+        """Return the build with the settings of the home's `build.yaml` that have no command line option.
 
         Raises:
             RecipeError: as `load`.

@@ -1,4 +1,4 @@
-"""What an installation lets in: where uploads may come from, and how large they may be."""
+"""Limits of an installation: from where uploads may come, and how large they may be."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -34,7 +34,7 @@ class IntakePolicy(BaseModel):
     deadline_s: float = Field(86_400, gt=0)
     """Longest time that reading one archive from a host may take, its headers or its download, in seconds."""
     retries: int = Field(4, ge=0)
-    """How often a request is tried again, and a broken download taken up."""
+    """How often a request is retried, and an interrupted download is resumed."""
     max_archive_bytes: int = Field(500 * GIB, gt=0)
     """Largest archive."""
     max_unpacked_bytes: int = Field(2000 * GIB, gt=0)
@@ -42,7 +42,7 @@ class IntakePolicy(BaseModel):
     max_ratio: float = Field(100, gt=1)
     """Most bytes unpacked per byte of a compressed archive or member."""
     ratio_floor_bytes: int = Field(64 << 20, ge=0)
-    """Below this many unpacked bytes the ratio is not looked at: a mask of one value compresses well."""
+    """Below this number of unpacked bytes the ratio is not checked: a mask of one value compresses well."""
     max_members: int = Field(1_000_000, gt=0)
     """Most files and folders in an archive."""
     max_pixels: int = Field(10**9, gt=0)
@@ -58,14 +58,16 @@ class IntakePolicy(BaseModel):
 
     @classmethod
     def of_home(cls, home: FactoryHome, *, all_folders: bool = False) -> Self:
-        """The policy of an installation: what `intake.yaml` says, and the inboxes are always allowed folders.
+        """The policy of an installation: what `intake.yaml` says.
+
+        The inboxes, and what is uploaded to the studio, are always allowed folders.
 
         Args:
             home: whose policy it is.
             all_folders: allow every folder, as for a user who names files on the command line.
 
         Raises:
-            RecipeError: `intake.yaml` holds a value that is not allowed.
+            RecipeError: `intake.yaml` contains a value that is not allowed.
         """
         try:
             text = home.intake_file.read_text(encoding="utf-8") if home.intake_file.exists() else ""
@@ -73,11 +75,11 @@ class IntakePolicy(BaseModel):
         except (ValidationError, yaml.YAMLError) as error:
             raise RecipeError(f"The intake policy {home.intake_file} is not valid: {error}.") from error
         inboxes = [Path(inbox) for inbox in policy.inboxes(home) if "://" not in inbox]
-        added = [Path("/")] if all_folders else inboxes
+        added = [Path("/")] if all_folders else [*inboxes, home.studio.drafts]
         return policy.model_copy(update={"folders": (*policy.folders, *added)})
 
     def inboxes(self, home: FactoryHome) -> tuple[str, ...]:
-        """All inboxes, the home's own first; a relative folder starts from the home."""
+        """Return all inboxes, the home's own first; a relative folder starts from the home."""
         named = (
             inbox.rstrip("/") if "://" in inbox else str(home.root / Path(inbox).expanduser())
             for inbox in self.inbox

@@ -1,4 +1,4 @@
-"""What a manifest's keys and words may look like, and the base of its sections."""
+"""Lenient spelling of a manifest's keys and words, and the base class of its sections."""
 
 import re
 import unicodedata
@@ -13,14 +13,14 @@ def fold(text: object) -> str:
     return re.sub(r"[^a-z0-9]+", "_", str(text).lower().replace("&", " and ")).strip("_")
 
 
-def normalized(document: Any) -> Any:
+def normalize_accents(document: Any) -> Any:
     """Plain data whose texts, keys too, have their accents coded as in NFC."""
     if isinstance(document, str):
         return unicodedata.normalize("NFC", document)
     if isinstance(document, Mapping):
-        return {normalized(key): normalized(value) for key, value in document.items()}
+        return {normalize_accents(key): normalize_accents(value) for key, value in document.items()}
     if isinstance(document, list | tuple):
-        return [normalized(value) for value in document]
+        return [normalize_accents(value) for value in document]
     return document
 
 
@@ -48,7 +48,7 @@ class ManifestSection(BaseModel):
         return named
 
 
-def without_blanks(value: Any) -> Any:
+def strip_blanks(value: Any) -> Any:
     """Text without blanks around it; an empty text counts as not given."""
     if isinstance(value, str):
         return value.strip() or None
@@ -56,7 +56,7 @@ def without_blanks(value: Any) -> Any:
 
 
 def as_list(value: Any) -> Any:
-    """One value, or several parted by commas, as a list."""
+    """Return one value, or several parted by commas, as a list."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value

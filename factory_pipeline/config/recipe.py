@@ -5,10 +5,10 @@ import itertools
 import json
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from factory_pipeline.errors import RecipeError
@@ -20,7 +20,10 @@ S2_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11"
 
 
 def problems_of(error: ValidationError) -> str:
-    """All that is wrong with a document, such as `at batch_size: it should be greater than 0; at ...`."""
+    """Return all that is wrong with a document, such as `at batch_size: it should be greater than 0.
+
+    At ...`.
+    """
     return "; ".join(f"at {_place(problem)}: {_reason(problem)}" for problem in error.errors())
 
 
@@ -44,7 +47,7 @@ class Section(BaseModel):
 
 
 class QualityRule(Section):
-    """A footprint is kept where `keep` is true; null and NaN never pass a comparison with a bound."""
+    """A footprint is kept if `keep` is true; null and NaN never pass a comparison with a bound."""
 
     name: str
     """What the counts and the reject ledger call the footprints that fail here."""
@@ -74,7 +77,7 @@ class Footprints(Section):
     rules: tuple[QualityRule, ...] = DEFAULT_RULES
     """Applied in this order; a footprint counts for the first rule that it fails."""
     area: tuple[float, float, float, float] | None = None
-    """West, south, east, north in degrees; None keeps the whole world."""
+    """West, south, east, north in degrees; None keeps all."""
 
 
 class DateRange(Section):
@@ -84,18 +87,57 @@ class DateRange(Section):
     end: date
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _check_order(self) -> Self:
         if self.end < self.start:
             raise ValueError(f"end {self.end} lies before start {self.start}")
         return self
 
 
+class SplitOptions(Section):
+    """What separates the splits beside time."""
+
+    space: Annotated[Literal["off", "blocks"], BeforeValidator(lambda value: value or "off")] = "off"
+    """`blocks` gives each block of the ground to one split: footprints of other splits there are left out, so
+    that no window of one split shares ground with one of another. YAML reads `off` as false."""
+    block_m: float = Field(10_000, gt=0)
+    """Side of a block in metres."""
+    buffer_m: float = Field(0, ge=0)
+    """Least distance in metres between windows of different splits."""
+    shares: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """How much of the ground each split gets, in any unit; none divides it evenly."""
+    seed: int = 42
+
+
+SPACE_BLOCKS = "blocks"
+
+
+BY_DAY, BY_TILE = "day", "tile"
+"""What a subset is even over beside fields: calendar days in UTC, 100 km squares of a UTM zone."""
+
+
 class Subset(Section):
-    """How many footprints of a split are drawn, and from which seed."""
+    """How many footprints of a split are drawn, which, and from which seed."""
 
     dataset_size_max: Annotated[int, Field(ge=1)] | None = None
-    """Footprints per split; None takes all."""
+    """Footprints per split; None uses all."""
     seed: int = 42
+    by: tuple[str, ...] = Field((BY_DAY,), min_length=1)
+    """What the subset is even over: `day`, `tile`, or fields, numbers by their quartiles."""
+    cover: tuple[str, ...] = ()
+    """Fields in which the footprints are to be as different from one another as possible, instead of `by`."""
+
+    @model_validator(mode="after")
+    def _check_cover(self) -> Self:
+        if self.cover and self.by != (BY_DAY,):
+            raise ValueError("cover is instead of by; leave one of the two out")
+        return self
+
+    @property
+    def rule(self) -> str:
+        """What the subset is drawn by, in words; empty for the days."""
+        if self.cover:
+            return f"to cover {', '.join(self.cover)}"
+        return "" if self.by == (BY_DAY,) else f"by {', '.join(self.by)}"
 
 
 class SceneChecks(Section):
@@ -126,7 +168,7 @@ class Sentinel2(Section):
     candidates: int = Field(1, ge=1)
     """How many products are tried, best first, until one passes the scene checks."""
     remove_offset: bool = True
-    """Take away the offset that products of baseline 04.00 and later carry."""
+    """Subtract the offset of products of baseline 04.00 and later."""
     checks: SceneChecks = SceneChecks()
 
 
@@ -146,10 +188,11 @@ class Recipe(Section):
         "train": DateRange(start=date(2020, 1, 1), end=date(2020, 12, 31)),
         "test": DateRange(start=date(2021, 1, 1), end=date(2021, 12, 31)),
     }
+    split: SplitOptions = SplitOptions()
     subset: Subset = Subset()
     batch_size: int = Field(1000, ge=1)
     window_size: int = Field(32, ge=8, multiple_of=2)
-    """Pixels of 10 m; the footprint lies in pixel [window_size/2, window_size/2]."""
+    """Pixels of 10 m; the footprint is in pixel [window_size/2, window_size/2]."""
     footprint_radius: float = Field(12.5, gt=0)
     """Metres."""
     sentinel2: Sentinel2 = Sentinel2()
@@ -165,6 +208,25 @@ class Recipe(Section):
             if start <= end:
                 raise ValueError(f"splits {one} and {other} share the day {start}")
         return self
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> Self:
+        unknown = set(self.split.shares) - set(self.splits)
+        if unknown or (self.split.shares and set(self.splits) - set(self.split.shares)):
+            raise ValueError(
+                f"split.shares names {', '.join(self.split.shares)}, not {', '.join(self.splits)}"
+            )
+        if self.split.space == SPACE_BLOCKS and len(self.splits) > 3:
+            raise ValueError(f"split.space is for three splits at most, not {len(self.splits)}")
+        least = 3 * (self.window_size * 10 + self.split.buffer_m)
+        if self.split.space == SPACE_BLOCKS and self.split.block_m < least:
+            raise ValueError(f"split.block_m is {self.split.block_m:g}; windows need {least:g} m or more")
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """How much of the ground each split gets."""
+        return dict(self.split.shares) or dict.fromkeys(self.splits, 1.0)
 
     @classmethod
     def load(cls, path: Path) -> "Recipe":
@@ -191,7 +253,7 @@ class Recipe(Section):
             raise RecipeError(f"The recipe {where} is not valid {problems_of(error)}.") from error
 
     def with_sizes(self, dataset_size_max: int | None, batch_size: int | None) -> "Recipe":
-        """The same recipe with other sizes; None leaves a size as it is."""
+        """Return the same recipe with other sizes; None leaves a size as it is."""
         sizes: dict[str, Any] = {}
         if dataset_size_max is not None:
             sizes["subset"] = self.subset.model_copy(update={"dataset_size_max": dataset_size_max})
@@ -201,7 +263,15 @@ class Recipe(Section):
 
     def canonical_json(self) -> str:
         """The whole recipe with sorted keys: what is stored in a dataset file and hashed."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        document = self.model_dump(mode="json")
+        if self.split.space == "off":
+            # Datasets of recipes without it stay what they were before there was such a key.
+            del document["split"]
+        # So do those of a subset that is even over the days.
+        for key, default in (("by", [BY_DAY]), ("cover", [])):
+            if document["subset"][key] == default:
+                del document["subset"][key]
+        return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     def digest(self) -> str:
         """SHA-256 of the whole recipe, in hex."""

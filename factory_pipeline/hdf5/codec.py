@@ -26,6 +26,10 @@ def encode_chunk(values: NDArray[np.generic]) -> bytes:
 def decode_chunk(stored: bytes, out: NDArray[np.generic]) -> None:
     """Inflate and unshuffle numbers into `out`, which is contiguous and has the chunk's dtype and shape.
 
+    Args:
+        stored: zlib stream of shuffled bytes.
+        out: is written to.
+
     Raises:
         ValueError: the bytes are no whole zlib stream of this length.
     """
@@ -33,7 +37,7 @@ def decode_chunk(stored: bytes, out: NDArray[np.generic]) -> None:
     try:
         inflated = np.frombuffer(imagecodecs.deflate_decode(stored, out=out.nbytes), flat.dtype)
     except imagecodecs.DeflateError as error:
-        raise ValueError(f"not a whole deflate stream: {error}") from error
+        raise ValueError(f"not a complete deflate stream: {error}") from error
     if inflated.shape != flat.shape:
         raise ValueError(f"{inflated.nbytes} bytes instead of {flat.nbytes}")
     if flat.itemsize > 1:

@@ -2,18 +2,21 @@
 
 import mmap
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
-from factory_pipeline.hdf5.layout import TABLE_CHUNK, ChunkIndex, lay_out
+from factory_pipeline.hdf5.layout import TABLE_CHUNK, ChunkIndex, StoredRecipe, lay_out
 from factory_pipeline.hdf5.opening import open_dataset, schema_differences
+from factory_pipeline.hdf5.recipe_fields import recipe_fields
 from factory_pipeline.hdf5.schema import PROVENANCE, Field, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, read_rows, row_dtype
 from factory_pipeline.storage.atomic import atomic_write
@@ -26,14 +29,15 @@ BATCH = f"{PROVENANCE}/Batch"
 def fuse_datasets(
     paths: Sequence[Path],
     output: Path,
-    recipe: Recipe,
+    recipe: Recipe | DatasetRecipe,
     split: str,
     expected: Sequence[int],
     *,
+    extra: Mapping[str, np.dtype[Any]] | None = None,
     shuffle_seed: int | None = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Write every sample of every batch file to `output`, whole or not at all, and return how many these are.
+    """Write every sample of every batch file to `output`, atomically, and return how many these are.
 
     The same batches in the same order give the same bytes, however the samples are divided into batches.
     Memory does not grow with the dataset.
@@ -44,6 +48,7 @@ def fuse_datasets(
         recipe: stored in the fused file; all batches were extracted by its extraction part.
         split: stored in the fused file; all batches are of it.
         expected: how many samples each batch file must hold, as the plan and the ledger say.
+        extra: columns that are carried along, with their types; of a `DatasetRecipe` alone.
         shuffle_seed: puts the samples in a random order, the same for the same seed; None keeps their order.
         on_batch: told after each batch how many of how many are done.
 
@@ -52,8 +57,8 @@ def fuse_datasets(
         DatasetFileError: a batch file is truncated, of another schema, split or extraction recipe, or does
             not hold the samples that it must. Either error names every offending batch.
     """
-    fields = dataset_fields(recipe.sentinel2.bands, recipe.window_size)
-    _verify(paths, output, recipe, split, expected)
+    fields = _fields(recipe, extra or {})
+    _verify(paths, output, recipe, fields, split, expected)
     total = sum(expected)
     positions: Positions = np.arange(total)
     if shuffle_seed is not None:
@@ -70,6 +75,12 @@ def fuse_datasets(
     return total
 
 
+def _fields(recipe: Recipe | DatasetRecipe, extra: Mapping[str, np.dtype[Any]]) -> Fields:
+    if isinstance(recipe, Recipe):
+        return dataset_fields(recipe.sentinel2.bands, recipe.window_size)
+    return recipe_fields(recipe, extra)
+
+
 def _copy_batch(
     path: Path,
     target: h5py.File,
@@ -79,7 +90,7 @@ def _copy_batch(
 ) -> None:
     """Copy a batch; `positions` says where in the target each of its samples goes."""
     rasters = [field.path for field in fields if field.is_raster]
-    with open_dataset(path) as source, _mapped(path) as stored:
+    with open_dataset(path) as source, _map_file(path) as stored:
         try:
             indexes = [ChunkIndex.of(source[raster]) for raster in rasters]
         except ValueError as error:
@@ -89,15 +100,16 @@ def _copy_batch(
         for sample, position in enumerate(positions.tolist()):
             for (offsets, sizes), raster in zip(places, targets, strict=True):
                 offset = offsets[sample]
-                raster.write_direct_chunk((position, 0, 0, 0), stored[offset : offset + sizes[sample]])
+                corner = (position, *(0 for _ in raster.shape[1:]))
+                raster.write_direct_chunk(corner, stored[offset : offset + sizes[sample]])
         for start in range(0, len(positions), TABLE_CHUNK):
             some = positions[start : start + TABLE_CHUNK]
             put_rows(read_rows(source, fields, start, start + len(some)), some)
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
-    """The bytes of a file: a slice of it costs no system call."""
+def _map_file(path: Path) -> Iterator[mmap.mmap]:
+    """Yield the bytes of a file: a slice of it costs no system call."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stored:
         yield stored
 
@@ -127,7 +139,14 @@ def _row_sink(
     writer.finish()
 
 
-def _verify(paths: Sequence[Path], output: Path, recipe: Recipe, split: str, expected: Sequence[int]) -> None:
+def _verify(
+    paths: Sequence[Path],
+    output: Path,
+    recipe: StoredRecipe,
+    fields: Fields,
+    split: str,
+    expected: Sequence[int],
+) -> None:
     """Look at every batch file before anything is copied, so that one error names all that are not right."""
     missing: list[str] = []
     wrong: list[str] = []
@@ -136,7 +155,7 @@ def _verify(paths: Sequence[Path], output: Path, recipe: Recipe, split: str, exp
             missing.append(path.stem)
             continue
         try:
-            _verify_batch(path, recipe, split, length)
+            _verify_batch(path, recipe, fields, split, length)
         except DatasetFileError as error:
             wrong.append(f"{path.stem}: {error}")
     if missing:
@@ -151,9 +170,8 @@ def _verify(paths: Sequence[Path], output: Path, recipe: Recipe, split: str, exp
         )
 
 
-def _verify_batch(path: Path, recipe: Recipe, split: str, length: int) -> None:
-    """Raise a DatasetFileError that says in what a batch file is not what it must be."""
-    fields = dataset_fields(recipe.sentinel2.bands, recipe.window_size)
+def _verify_batch(path: Path, recipe: StoredRecipe, fields: Fields, split: str, length: int) -> None:
+    """Raise a DatasetFileError that describes how a batch file differs from the plan or the schema."""
     with open_dataset(path) as file:
         if differences := schema_differences(file, fields):
             raise DatasetFileError(f"Its schema differs: {'; '.join(differences)}.")
@@ -164,9 +182,9 @@ def _verify_batch(path: Path, recipe: Recipe, split: str, length: int) -> None:
         rasters = [file[field.path] for field in fields if field.is_raster]
         if len(rasters[0]) != length:
             raise DatasetFileError(
-                f"It holds {len(rasters[0])} samples, but the plan and the ledger say {length}."
+                f"It contains {len(rasters[0])} samples, but the plan and the ledger have {length}."
             )
         if any(raster.id.get_num_chunks() != length for raster in rasters):
             raise DatasetFileError("It lacks chunks of its rasters.")
         if others := set(np.unique(file[BATCH][:])) - {path.stem.encode()}:
-            raise DatasetFileError(f"It holds samples of {b', '.join(sorted(others)).decode()}.")
+            raise DatasetFileError(f"It contains samples of {b', '.join(sorted(others)).decode()}.")

@@ -36,7 +36,7 @@ _FIRST_DAY = date(2018, 1, 1)
 
 
 def fuse_folder(paths: Sequence[Path], outputs: Mapping[str, Path]) -> dict[str, int]:
-    """Fuse dataset files into one file per split; gives the samples by split.
+    """Fuse dataset files into one file per split; return the samples by split.
 
     Files that this software made keep everything, and chunks are copied as they are stored. Of files of
     others, and where both are mixed, the group `data` is taken and stored as ours is: any compression, any
@@ -67,7 +67,7 @@ def fuse_folder(paths: Sequence[Path], outputs: Mapping[str, Path]) -> dict[str,
                 recipes[path] = Recipe.parse(json.loads(file.attrs["recipe"]), where=str(path))
     samples = {}
     for split, members in by_split.items():
-        output = outputs[split] if split in outputs else _beside(outputs, split)
+        output = outputs[split] if split in outputs else _sibling_path(outputs, split)
         if all(own[path] for path in members):
             expected = [lengths[path] for path in members]
             samples[split] = fuse_datasets(members, output, recipes[members[0]], split, expected)
@@ -76,8 +76,8 @@ def fuse_folder(paths: Sequence[Path], outputs: Mapping[str, Path]) -> dict[str,
     return samples
 
 
-def _beside(outputs: Mapping[str, Path], split: str) -> Path:
-    """Where the file of a split goes that a recipe of its own has named."""
+def _sibling_path(outputs: Mapping[str, Path], split: str) -> Path:
+    """Return where the file of a split goes that a recipe of its own has named."""
     name, path = next(iter(outputs.items()))
     return path.with_name(path.name.replace(name, split, 1))
 
@@ -103,7 +103,7 @@ def _refuse_repeated_shots(paths: Sequence[Path]) -> None:
         files = " and ".join(paths[place].name for place in np.unique(origin[every == shot]).tolist())
         named.append(f"{shot} in {files}")
     raise DatasetFileError(
-        f"Nothing was fused: {len(repeated):,} shots stand more than once in the {len(paths)} files in"
+        f"Nothing was fused: {len(repeated):,} shots occur more than once in the {len(paths)} files in"
         f" {paths[0].parent} ({'; '.join(named)}{'; ...' if len(repeated) > NAMED_AT_MOST else ''}). Leave"
         " the files of one build, or of one way of dividing it, in the folder."
     )
@@ -120,7 +120,7 @@ def _split_of(file: h5py.File, path: Path, splits: Sequence[str]) -> str:
         seconds = np.asarray(file[TIMES][:]).reshape(-1).astype(np.float64)
         first, last = (_FIRST_DAY + timedelta(seconds=float(edge)) for edge in (seconds.min(), seconds.max()))
         for split, days in Recipe().splits.items():
-            if _holds(days, first) and _holds(days, last):
+            if _contains_day(days, first) and _contains_day(days, last):
                 return split
     raise DatasetFileError(
         f"The file {path} does not say of which split it is, and its shots are not of one split's days; put"
@@ -128,12 +128,12 @@ def _split_of(file: h5py.File, path: Path, splits: Sequence[str]) -> str:
     )
 
 
-def _holds(days: DateRange, day: date) -> bool:
+def _contains_day(days: DateRange, day: date) -> bool:
     return days.start <= day <= days.end
 
 
 def _fuse_samples(paths: Sequence[Path], output: Path, split: str) -> int:
-    """Write the samples of files of any software to one file, whole or not at all."""
+    """Write the samples of files of any software to one file, atomically."""
     with open_samples(paths[0]) as first:
         bands, window = bands_of(first), first["data/Sentinel-2 L2A"].shape[-1]
     fields = tuple(field for field in dataset_fields(bands, window) if field.group == DATA)

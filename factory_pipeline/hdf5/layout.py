@@ -1,27 +1,49 @@
-"""The frame of a dataset file: groups, datasets, filters, attributes, and where each chunk lies."""
+"""The frame of a dataset file: groups, datasets, filters, attributes, and where each chunk is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.codec import LEVEL
 from factory_pipeline.hdf5.schema import Field
 from factory_pipeline.version import __version__
 
 TABLE_CHUNK = 1024
-"""Rows per chunk of the datasets that are no rasters."""
+"""Rows per chunk of the datasets that are not rasters."""
 FILE_ATTRIBUTES = ("recipe", "recipe_hash", "extraction_hash", "software_version", "split")
 """`extraction_hash` is of the part of the recipe that decides a sample's content; fused files share it."""
 
 
-def lay_out(file: h5py.File, fields: Sequence[Field], length: int, recipe: Recipe | None, split: str) -> None:
+class StoredRecipe(Protocol):
+    """What a file says of the recipe that it was made by."""
+
+    def canonical_json(self) -> str:
+        """Return the whole recipe with sorted keys."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the whole recipe, in hex."""
+
+    def extraction_digest(self) -> str:
+        """Return the SHA-256 of what decides the content of a batch beside its labels, in hex."""
+
+
+def lay_out(
+    file: h5py.File, fields: Sequence[Field], length: int, recipe: StoredRecipe | None, split: str
+) -> None:
     """Make every dataset for `length` samples, still without content, and all attributes.
 
     No clock time is stored, so that the same content gives the same bytes. Samples of others have no recipe.
+
+    Args:
+        file: new and empty.
+        fields: in their order.
+        length: number of samples.
+        recipe: stored with the file.
+        split: likewise.
     """
     if recipe is None:
         file.attrs["software_version"], file.attrs["split"] = __version__, split
@@ -49,16 +71,18 @@ def lay_out(file: h5py.File, fields: Sequence[Field], length: int, recipe: Recip
             dataset.attrs["band_names"] = list(field.band_names)
         if field.nodata is not None:
             dataset.attrs["nodata"] = field.dtype.type(field.nodata)
+        for name, value in field.attributes.items():
+            dataset.attrs[name] = value
 
 
 def chunk_shape(field: Field) -> tuple[int, ...]:
-    """One sample for a raster: it suits random reads and every batch length."""
+    """Return one sample for a raster: it suits random reads and every batch length."""
     return (1 if field.is_raster else TABLE_CHUNK, *field.shape)
 
 
 @dataclass(frozen=True)
 class ChunkIndex:
-    """Where the chunk of each sample of a raster lies in the file."""
+    """Where the chunk of each sample of a raster is in the file."""
 
     offsets: NDArray[np.int64]
     """(N,) bytes from the start of the file."""

@@ -1,5 +1,6 @@
 """Opening a dataset file, and saying in one sentence why it isn't one."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.recipe import S2_BANDS
-from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.errors import DatasetFileError, RecipeError
 from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, chunk_shape
+from factory_pipeline.hdf5.recipe_fields import extra_types_of, recipe_fields
 from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields, encode_text
 
 SENTINEL2 = f"{DATA}/Sentinel-2 L2A"
@@ -40,7 +43,7 @@ def open_samples(path: Path) -> Iterator[h5py.File]:
     """Open a file with samples for reading, whatever made it: the group `data` alone is needed.
 
     Raises:
-        DatasetFileError: the file is missing, truncated, no HDF5 file, can't be read now, or holds no
+        DatasetFileError: the file is missing, truncated, no HDF5 file, can't be read now, or contains no
             samples.
     """
     try:
@@ -54,17 +57,36 @@ def open_samples(path: Path) -> Iterator[h5py.File]:
             ) from error
         raise DatasetFileError(f"The dataset file {path} is truncated or no HDF5 file: {error}.") from error
     with file:
+        if recipe_of(file) is not None:
+            yield file
+            return
         if not isinstance(file.get(SENTINEL2), h5py.Dataset) or file[SENTINEL2].ndim != 4:
             raise DatasetFileError(
-                f"The file {path} is no dataset file: it lacks {SENTINEL2}, of (samples, bands, rows,"
+                f"The file {path} is not a dataset file: it lacks {SENTINEL2}, of (samples, bands, rows,"
                 " columns)."
             )
         yield file
 
 
 def is_own(file: h5py.File) -> bool:
-    """Whether this software made the file: it then has every attribute and dataset of ours."""
+    """Return whether this software made the file: it then has every attribute and dataset of ours."""
     return set(FILE_ATTRIBUTES) <= set(file.attrs)
+
+
+def recipe_of(file: h5py.File) -> DatasetRecipe | None:
+    """Return the recipe of a file with labels and sources of any kind; None for a file of the GEDI dataset.
+
+    Raises:
+        DatasetFileError: the file has such a recipe that can't be read.
+    """
+    stored = file.attrs.get("recipe")
+    document = json.loads(stored) if isinstance(stored, str) and '"labels"' in stored else {}
+    if "labels" not in document:
+        return None
+    try:
+        return DatasetRecipe.parse(document, where=f"of {file.filename}")
+    except RecipeError as error:
+        raise DatasetFileError(f"{file.filename} is of another version of the software. {error}") from error
 
 
 def bands_of(file: h5py.File) -> tuple[str, ...]:
@@ -85,17 +107,28 @@ def bands_of(file: h5py.File) -> tuple[str, ...]:
 
 
 def fields_of(file: h5py.File) -> tuple[Field, ...]:
-    """What a file with this file's bands and window holds; of a file of others the group `data` alone."""
+    """Return what a file with this file's bands and window holds.
+
+    Of a file of others the group `data` alone.
+    """
+    recipe = recipe_of(file)
+    if recipe is not None:
+        return recipe_fields(recipe, extra_types_of(file))
     fields = dataset_fields(bands_of(file), file[SENTINEL2].shape[-1])
     return fields if is_own(file) else tuple(field for field in fields if field.group == DATA)
 
 
 def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
-    """Where the file's datasets differ from the fields, a clause for each; empty where none does."""
+    """Return where the file's datasets differ from the fields, a clause for each; empty where none does.
+
+    Args:
+        file: of ours.
+        fields: that it must have.
+    """
     found: dict[str, h5py.Dataset] = {}
     file.visititems(lambda path, node: found.update({path: node} if isinstance(node, h5py.Dataset) else {}))
     differences = [f"{path} is unknown" for path in sorted(found.keys() - {field.path for field in fields})]
-    length = len(file[SENTINEL2])
+    length = len(file[fields[0].path]) if fields[0].path in file else 0
     for field in fields:
         if field.path not in found:
             differences.append(f"{field.path} is missing")
@@ -104,7 +137,9 @@ def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
         is_like = dataset.dtype, dataset.shape, dataset.chunks
         must_be = field.dtype, (length, *field.shape), chunk_shape(field)
         if is_like != must_be:
-            differences.append(f"{field.path} is {_told(*is_like)}, not {_told(*must_be)}")
+            differences.append(
+                f"{field.path} is {_describe_storage(*is_like)}, not {_describe_storage(*must_be)}"
+            )
         elif dataset.compression != "gzip" or not dataset.shuffle:
             differences.append(f"{field.path} is not shuffled and deflated")
         elif tuple(dataset.attrs.get("band_names", ())) != field.band_names:
@@ -113,9 +148,13 @@ def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
 
 
 def missing_fields(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
-    """Where a file of others lacks a field or has it in another shape, a clause for each.
+    """Return where a file of others lacks a field or has it in another shape, a clause for each.
 
     Its storage, text types and number types may be any; a column of one value may have no axis of its own.
+
+    Args:
+        file: of any origin.
+        fields: that it must have.
     """
     length = len(file[SENTINEL2])
     problems = []
@@ -131,6 +170,12 @@ def missing_fields(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
 def read_values(file: h5py.File, field: Field, start: int, stop: int) -> NDArray[Any]:
     """Read a field of some samples in the dtype and shape of our files, whatever those of the file are.
 
+    Args:
+        file: that has the field.
+        field: with dtype and shape.
+        start: first sample.
+        stop: the sample after the last.
+
     Raises:
         DatasetFileError: a value does not fit: it is never cut or wrapped.
     """
@@ -144,10 +189,10 @@ def read_values(file: h5py.File, field: Field, start: int, stop: int) -> NDArray
         values = stored.astype(field.dtype).reshape(shape)
     if field.dtype.kind in "iu" and not np.array_equal(values, stored.reshape(shape)):
         raise DatasetFileError(
-            f"The file {file.filename} has values in {field.path} that are no {field.dtype}."
+            f"The file {file.filename} has values in {field.path} that are not {field.dtype}."
         )
     return values
 
 
-def _told(dtype: object, shape: tuple[int, ...], chunks: tuple[int, ...] | None) -> str:
+def _describe_storage(dtype: object, shape: tuple[int, ...], chunks: tuple[int, ...] | None) -> str:
     return f"{dtype} {shape} in chunks of {chunks}"

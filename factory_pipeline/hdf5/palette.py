@@ -58,12 +58,17 @@ SMALLEST_CONTRAST = 600
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """The components of `#rrggbb`."""
+    """Return the components of `#rrggbb`."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def ramp(values: NDArray[np.floating], stops: Stops) -> Picture:
-    """Colour numbers; what lies outside the stops takes the colour of the nearest."""
+    """Colour numbers; what is outside the stops takes the colour of the nearest.
+
+    Args:
+        values: (rows, columns).
+        stops: value and colour, by rising value.
+    """
     at = [value for value, _ in stops]
     channels = zip(*(rgb(colour) for _, colour in stops), strict=True)
     return (
@@ -72,7 +77,12 @@ def ramp(values: NDArray[np.floating], stops: Stops) -> Picture:
 
 
 def classes(values: NDArray[np.integer], colours: dict[int, str]) -> Picture:
-    """Colour class codes of one byte; a code without a colour is magenta."""
+    """Colour class codes of one byte; a code without a colour is magenta.
+
+    Args:
+        values: (rows, columns), 0 to 255.
+        colours: `#rrggbb` by code.
+    """
     table = np.array([rgb(colours.get(code, UNKNOWN_COLOUR)) for code in range(256)], np.uint8)
     return table[values.clip(0, 255)]
 
@@ -89,7 +99,12 @@ def true_colour(bands: NDArray[np.uint16]) -> Picture:
 
 
 def terrain(altitude: NDArray[np.float32], pixel: float) -> Picture:
-    """Altitude [m] in terrain colours, shaded by a light from the north-west at 45 degrees."""
+    """Altitude [m] in terrain colours, shaded by a light from the north-west at 45 degrees.
+
+    Args:
+        altitude: (rows, columns) metres.
+        pixel: its side in metres, for the slope.
+    """
     middle = (altitude.min() + altitude.max()) / 2
     relief = max(float(np.ptp(altitude)), SMALLEST_RELIEF)
     colours = ramp((altitude - middle) / relief + 0.5, TERRAIN_STOPS)
@@ -102,7 +117,13 @@ def terrain(altitude: NDArray[np.float32], pixel: float) -> Picture:
 
 
 def label_over(picture: Picture, label: NDArray[np.float32], nodata: float) -> Picture:
-    """The labelled pixels in AGBD colours over a pale grey picture of the scene."""
+    """Return the labelled pixels in AGBD colours over a pale grey picture of the scene.
+
+    Args:
+        picture: (rows, columns, 3).
+        label: (rows, columns) Mg/ha.
+        nodata: value of pixels without a label.
+    """
     grey = picture @ np.array([0.299, 0.587, 0.114])
     pale = np.repeat((185 + grey * 60 / 255)[..., None], 3, axis=-1).round().astype(np.uint8)
     return np.where((label != nodata)[..., None], ramp(label, AGBD_STOPS), pale)

@@ -1,4 +1,4 @@
-"""Reading a dataset file: what it holds, and its samples for training."""
+"""Reading a dataset file: its summary, and its samples for training."""
 
 import operator
 import os
@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.codec import decode_chunk
 from factory_pipeline.hdf5.layout import ChunkIndex
@@ -25,6 +26,7 @@ from factory_pipeline.hdf5.opening import (
     open_dataset,
     open_samples,
     read_values,
+    recipe_of,
     schema_differences,
 )
 from factory_pipeline.hdf5.schema import DATA, Field
@@ -40,7 +42,7 @@ DEFAULT_FIELDS = ("Sentinel-2 L2A", "WorldCover", "CopDEM")
 
 @dataclass(frozen=True)
 class FileSummary:
-    """What a dataset file holds, for a person; `str()` tells it in a few lines."""
+    """A summary of a dataset file, for people; `str()` formats it in a few lines."""
 
     path: Path
     split: str
@@ -119,6 +121,13 @@ def shot_time(seconds: float) -> datetime:
     return GEDI_EPOCH + timedelta(seconds=seconds)
 
 
+def _default_fields(recipe: DatasetRecipe | None) -> Sequence[str]:
+    """What a sample holds if nothing else is asked for: every source, and where it has data."""
+    if recipe is None:
+        return DEFAULT_FIELDS
+    return [name for source in recipe.sources for name in (source, f"{source}_mask")]
+
+
 class FusedDataset:
     """The samples of a dataset file, by index: a map-style dataset as `torch.utils.data.DataLoader` takes it.
 
@@ -126,30 +135,31 @@ class FusedDataset:
 
     Needs no torch. Chunks are read by position and decoded outside HDF5, whose one lock would let only one
     thread read. Workers may be forked or spawned: a fork reads through the same descriptor, which has no
-    position of its own to share; a pickle holds the arguments and opens the file anew.
+    position of its own to share; a pickle contains the arguments and opens the file anew.
     """
 
     def __init__(
         self,
         path: Path | str,
-        fields: Sequence[str] = DEFAULT_FIELDS,
-        label: str = "AGBD Values",
+        fields: Sequence[str] | None = None,
+        label: str | None = None,
         transform: Callable[[Sample], Any] | None = None,
         threads: int = 2,
     ) -> None:
-        """Open a dataset file and look up where its chunks lie.
+        """Open a dataset file and look up where its chunks are.
 
         Args:
             path: a batch file or a fused file.
-            fields: datasets of the group `data`, by their names in the file; keys of a sample.
-            label: the dataset that a sample holds under LABEL.
+            fields: datasets of the group `data`, by their names in the file; keys of a sample. None for
+                DEFAULT_FIELDS, or for the sources and masks of a recipe's file.
+            label: the dataset that a sample holds under LABEL; None for the AGBD, or a recipe's label.
             transform: applied to every sample; what it returns is the sample then.
             threads: decode a batch; 1 is best where each of several workers has but one core.
 
         Raises:
             DatasetFileError: the file is missing, truncated or no dataset file, or lacks a field.
         """
-        self._arguments = (path, tuple(fields), label, transform, threads)
+        self._arguments = (path, None if fields is None else tuple(fields), label, transform, threads)
         self._path = Path(path)
         self._transform = transform
         self._threads = threads
@@ -162,6 +172,9 @@ class FusedDataset:
         self._layers: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         with open_samples(self._path) as file:
             is_ours = is_own(file)
+            recipe = recipe_of(file)
+            fields = fields if fields is not None else _default_fields(recipe)
+            label = label if label is not None else (LABEL if recipe is not None else "AGBD Values")
             known = {
                 field.name: field for field in fields_of(file) if field.path in file and field.group == DATA
             }
@@ -195,7 +208,7 @@ class FusedDataset:
         return self._length
 
     def __getitem__(self, index: int) -> Any:
-        """One sample: arrays by field name and under LABEL, or what `transform` makes of them.
+        """Return one sample: arrays by field name and under LABEL, or what `transform` makes of them.
 
         Raises:
             IndexError: there is no such sample.

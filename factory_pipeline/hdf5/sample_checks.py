@@ -19,7 +19,7 @@ from factory_pipeline.hdf5.schema import (
 )
 
 BORDER = 1e-6
-"""Pixels: a footprint this near to a pixel's border may lie in either pixel."""
+"""Pixels: a footprint this near to a pixel's border may be in either pixel."""
 ALTITUDE_RANGE = (-500.0, 9000.0)
 """Metres."""
 KNOWN_COVER = (WORLDCOVER_NODATA, *WORLDCOVER_CLASSES)
@@ -56,7 +56,7 @@ class BadSamples:
 
 
 def find_bad_samples(samples: Samples) -> list[BadSamples]:
-    """Every check that a sample fails; none where all samples are as they must be."""
+    """Return every check that a sample fails; none where all samples are as they must be."""
     table, middle = samples.table, samples.sentinel2.shape[-1] // 2
     agbd = table["agbd"].to_numpy().astype(np.float32)
     flags = {
@@ -83,13 +83,17 @@ def is_outside_middle(
     codes: NDArray[np.object_],
     middle: int,
 ) -> Flags:
-    """Whether the window's transform puts the footprint outside pixel [middle, middle].
+    """Return whether the window's transform puts the footprint outside pixel [middle, middle].
 
     Args:
-        latitude, longitude: (n,) degrees.
+        latitude: (n,) degrees.
+        longitude: (n,) degrees.
         transforms: (n, 9) affine of each window.
         codes: (n,) such as `EPSG:32640`.
         middle: row and column of the pixel.
+
+    Returns:
+        (n,) bool.
     """
     inside = np.zeros(len(codes), bool)
     for code in np.unique(codes):
@@ -107,34 +111,44 @@ def is_outside_middle(
 
 
 def has_no_scene_class(scl: NDArray[np.uint16]) -> Flags:
-    """Whether a pixel of (n, rows, columns) is of no class of SCL."""
-    return _anywhere(scl >= len(SCL_CLASSES))
+    """Return whether a pixel of (n, rows, columns) is of no class of SCL."""
+    return _any_pixel(scl >= len(SCL_CLASSES))
 
 
 def has_unknown_cover(cover: NDArray[np.uint8]) -> Flags:
-    """Whether a pixel is of no class of WorldCover and not its no data."""
-    return _anywhere(~np.isin(cover, KNOWN_COVER))
+    """Return whether a pixel is of no class of WorldCover and not its no data."""
+    return _any_pixel(~np.isin(cover, KNOWN_COVER))
 
 
 def has_impossible_terrain(copdem: NDArray[np.float32]) -> Flags:
-    """Whether an altitude of (n, 2, rows, columns) is none of the Earth's, or a slope is none."""
+    """Return whether an altitude of (n, 2, rows, columns) is none of the Earth's, or a slope is none."""
     low, high = ALTITUDE_RANGE
     altitude, slope = copdem[:, 0], copdem[:, 1]
-    return _anywhere(~((altitude >= low) & (altitude <= high) & (slope >= 0) & np.isfinite(slope)))
+    return _any_pixel(~((altitude >= low) & (altitude <= high) & (slope >= 0) & np.isfinite(slope)))
 
 
 def has_no_biomass(agbd: NDArray[np.float32], error: NDArray[np.float32]) -> Flags:
-    """Whether the AGBD is not positive and finite, or its error not finite or negative."""
+    """Return whether the AGBD is not positive and finite, or its error not finite or negative.
+
+    Args:
+        agbd: (n,) Mg/ha.
+        error: (n,) its standard error, Mg/ha.
+    """
     return ~((agbd > 0) & np.isfinite(agbd) & (error >= 0) & np.isfinite(error))
 
 
 def has_wrong_label(label: NDArray[np.float32], agbd: NDArray[np.float32]) -> Flags:
-    """Whether (n, rows, columns) is empty at the footprint, or a labelled pixel differs from the AGBD."""
+    """Whether (n, rows, columns) is empty at the footprint, or a labelled pixel differs from the AGBD.
+
+    Args:
+        label: (n, rows, columns) Mg/ha.
+        agbd: (n,) Mg/ha.
+    """
     half = label.shape[-1] // 2
-    differs = _anywhere((label != LABEL_NODATA) & (label != agbd[:, None, None]))
+    differs = _any_pixel((label != LABEL_NODATA) & (label != agbd[:, None, None]))
     return differs | (label[:, half, half] == LABEL_NODATA)
 
 
-def _anywhere(wrong: Flags) -> Flags:
-    """True for each sample with a True pixel."""
+def _any_pixel(wrong: Flags) -> Flags:
+    """Return True for each sample with a True pixel."""
     return np.any(wrong, axis=tuple(range(1, wrong.ndim)))

@@ -1,10 +1,12 @@
-"""What a dataset file holds: the samples that go in, and each dataset of the file as data.
+"""The schema of a dataset file: the samples, and each dataset of the file as data.
 
 The content is decided here and nowhere else: writing, fusing, reading and checking follow `dataset_fields`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +18,7 @@ from factory_pipeline.errors import DatasetFileError
 DATA = "data"
 """The group with what a model is trained on."""
 PROVENANCE = "provenance"
-"""The group that says where each sample came from, exactly."""
+"""The group with the exact provenance of each sample."""
 
 SCL_CLASSES = (
     "NO_DATA",
@@ -120,7 +122,7 @@ class Samples:
         return self.table.height
 
     def where(self, kept: NDArray[np.bool_]) -> "Samples":
-        """Those of the samples for which the flag is True."""
+        """Return those of the samples for which the flag is True."""
         return Samples(
             self.sentinel2[kept],
             self.worldcover[kept],
@@ -131,7 +133,12 @@ class Samples:
 
     @classmethod
     def empty(cls, bands: int, window: int) -> "Samples":
-        """No samples of so many reflectance bands and a window of so many pixels a side."""
+        """No samples of so many reflectance bands and a window of so many pixels a side.
+
+        Args:
+            bands: reflectance bands, without the scene classification.
+            window: rows and columns.
+        """
         return cls(
             sentinel2=np.zeros((0, 1 + bands, window, window), np.uint16),
             worldcover=np.zeros((0, 1, window, window), np.uint8),
@@ -153,13 +160,15 @@ class Field:
     shape: tuple[int, ...]
     """Of one sample; the dataset is (N, *shape)."""
     description: str
-    values: Callable[[Samples], NDArray[np.generic]]
+    values: Callable[[Any], NDArray[np.generic]]
     """Makes the dataset's content from samples."""
     units: tuple[str, ...] = ()
     """One for the dataset, or one per band."""
     band_names: tuple[str, ...] = ()
     """Names along the first axis of a sample."""
     nodata: float | None = None
+    attributes: Mapping[str, Any] = dataclass_field(default_factory=dict)
+    """More attributes of the dataset."""
 
     @property
     def path(self) -> str:
@@ -168,8 +177,8 @@ class Field:
 
     @property
     def is_raster(self) -> bool:
-        """True for (layers, h, w) per sample: stored with one sample per chunk."""
-        return len(self.shape) == 3
+        """True for (..., h, w) of numbers per sample: stored with one sample per chunk."""
+        return len(self.shape) >= 2 and not self.is_text
 
     @property
     def is_text(self) -> bool:
@@ -178,7 +187,7 @@ class Field:
 
 
 def dataset_fields(bands: Sequence[str], window: int) -> tuple[Field, ...]:
-    """Every dataset of a file, in the order in which they are made.
+    """Return every dataset of a file, in the order in which they are made.
 
     Args:
         bands: the reflectance bands in their order, without SCL.
@@ -330,7 +339,15 @@ def text_dtype(length: int) -> np.dtype[np.generic]:
 
 
 def text_field(group: str, name: str, length: int, description: str, column: str) -> Field:
-    """A (N, 1) text dataset made from a column of the table."""
+    """Return a (N, 1) text dataset made from a column of the table.
+
+    Args:
+        group: of the file.
+        name: of the dataset.
+        length: bytes in UTF-8.
+        description: an attribute of the dataset.
+        column: of the table.
+    """
 
     def values(samples: Samples) -> NDArray[np.generic]:
         return encode_text(name, samples.table[column].to_list(), length).reshape(-1, 1)
@@ -346,7 +363,16 @@ def number_field(
     columns: tuple[str, ...],
     units: tuple[str, ...] = (),
 ) -> Field:
-    """A (N, columns) dataset of numbers made from columns of the table."""
+    """Return a (N, columns) dataset of numbers made from columns of the table.
+
+    Args:
+        group: of the file.
+        name: of the dataset.
+        dtype: as stored.
+        description: an attribute of the dataset.
+        columns: of the table, one per column of the dataset.
+        units: of the columns; none if they have none.
+    """
 
     def values(samples: Samples) -> NDArray[np.generic]:
         return np.stack([samples.table[column].to_numpy() for column in columns], axis=1)
@@ -358,6 +384,11 @@ def number_field(
 def encode_text(name: str, texts: Iterable[str], length: int) -> NDArray[np.bytes_]:
     """UTF-8 of fixed length.
 
+    Args:
+        name: of the dataset, for the message.
+        texts: one per sample.
+        length: bytes in UTF-8.
+
     Raises:
         DatasetFileError: a text needs more bytes; it is never cut.
     """
@@ -365,7 +396,8 @@ def encode_text(name: str, texts: Iterable[str], length: int) -> NDArray[np.byte
     for text in encoded:
         if len(text) > length:
             raise DatasetFileError(
-                f"The value {text.decode()!r} of {name} has {len(text)} bytes; the file holds up to {length}."
+                f"The value {text.decode()!r} of {name} has {len(text)} bytes; the file stores up to"
+                f" {length}."
             )
     return np.array(encoded, dtype=f"S{length}")
 

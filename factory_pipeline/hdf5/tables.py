@@ -1,6 +1,6 @@
-"""The rows of a dataset file: everything of a sample that is no raster."""
+"""The rows of a dataset file: all fields of a sample that are not rasters."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import h5py
 import numpy as np
@@ -8,16 +8,20 @@ from numpy.typing import NDArray
 
 from factory_pipeline.hdf5.codec import encode_chunk
 from factory_pipeline.hdf5.layout import TABLE_CHUNK
-from factory_pipeline.hdf5.schema import Field, Samples
+from factory_pipeline.hdf5.schema import Field
 
 
 def row_dtype(fields: Sequence[Field]) -> np.dtype[np.void]:
-    """A structured row with every field that is no raster, each under its path."""
+    """Return a structured row with every field that is not a raster, each under its path."""
     return np.dtype([(field.path, field.dtype, field.shape) for field in fields if not field.is_raster])
 
 
-def rows_of(samples: Samples, fields: Sequence[Field]) -> NDArray[np.void]:
-    """The rows (N,) of samples.
+def rows_of(samples: Sized, fields: Sequence[Field]) -> NDArray[np.void]:
+    """Return the rows (N,) of samples.
+
+    Args:
+        samples: with a column or array per field.
+        fields: that are stored as rows.
 
     Raises:
         DatasetFileError: a text is longer than the file can hold.
@@ -30,7 +34,14 @@ def rows_of(samples: Samples, fields: Sequence[Field]) -> NDArray[np.void]:
 
 
 def read_rows(file: h5py.File, fields: Sequence[Field], start: int, stop: int) -> NDArray[np.void]:
-    """Rows `start` to `stop` of a dataset file."""
+    """Return rows `start` to `stop` of a dataset file.
+
+    Args:
+        file: of ours.
+        fields: that are stored as rows.
+        start: first sample.
+        stop: the sample after the last.
+    """
     dtype = row_dtype(fields)
     rows = np.empty(stop - start, dtype)
     for path in dtype.names or ():

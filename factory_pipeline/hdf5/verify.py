@@ -37,7 +37,7 @@ class Finding:
 
 
 def check_dataset(path: Path) -> list[Finding]:
-    """Every check of a dataset file; only that of the schema, where it fails.
+    """Return every check of a dataset file; only that of the schema, where it fails.
 
     Raises:
         DatasetFileError: the file is missing, truncated, damaged or no dataset file.
@@ -47,7 +47,7 @@ def check_dataset(path: Path) -> list[Finding]:
 
 
 def check_schema(path: Path) -> Finding:
-    """Every dataset is there with its dtype, shape, chunks and bands, and no other is."""
+    """Check that every dataset is there with its dtype, shape, chunks and bands, and no other is."""
     with open_dataset(path) as file:
         fields = fields_of(file)
         differences = schema_differences(file, fields)
@@ -64,25 +64,25 @@ def check_unique_shots(path: Path) -> Finding:
     return Finding(
         "unique_shots",
         not len(twice),
-        f"{len(twice)} shots are there more than once: {_named(twice)}."
+        f"{len(twice)} shots are there more than once: {_list_shots(twice)}."
         if len(twice)
         else f"All {len(shots)} shot numbers differ.",
     )
 
 
 def check_footprint_in_window(path: Path) -> Finding:
-    """The window's transform puts the footprint's exact position into pixel [h/2, w/2]."""
+    """Check that the window's transform puts the footprint's exact position into pixel [h/2, w/2]."""
     with open_dataset(path) as file:
         latitude, longitude = file[f"{PROVENANCE}/Lat Lon"][:].T
         transforms = file[f"{DATA}/Transforms"][:].astype(np.float64)
         codes = file[f"{DATA}/CRS"].asstr()[:, 0]
         middle = fields_of(file)[0].shape[-1] // 2
     wrong = is_outside_middle(latitude, longitude, transforms, codes, middle)
-    return _finding("footprint_in_window", wrong, path)
+    return _make_finding("footprint_in_window", wrong, path)
 
 
 def check_scene_classes(path: Path) -> Finding:
-    """Every SCL pixel is of a class from 0 to 11."""
+    """Check that every SCL pixel is of a class from 0 to 11."""
     return _check_rasters(
         "scene_classes",
         path,
@@ -92,7 +92,7 @@ def check_scene_classes(path: Path) -> Finding:
 
 
 def check_land_cover(path: Path) -> Finding:
-    """Every WorldCover pixel is of a known class or no data."""
+    """Check that every WorldCover pixel is of a known class or no data."""
     return _check_rasters(
         "land_cover", path, ("WorldCover",), lambda batch: has_unknown_cover(batch["WorldCover"])
     )
@@ -104,11 +104,11 @@ def check_terrain(path: Path) -> Finding:
 
 
 def check_biomass(path: Path) -> Finding:
-    """AGBD is positive and finite, its standard error is finite and not negative."""
+    """Check that AGBD is positive and finite, its standard error finite and not negative."""
     with open_dataset(path) as file:
         agbd = file[f"{DATA}/AGBD Values"][:, 0]
         error = file[f"{DATA}/AGBD Standard Error"][:, 0]
-    return _finding("biomass", has_no_biomass(agbd, error), path)
+    return _make_finding("biomass", has_no_biomass(agbd, error), path)
 
 
 def check_label_raster(path: Path) -> Finding:
@@ -138,7 +138,7 @@ def _check_rasters(
 ) -> Finding:
     """Look at rasters block by block; `is_wrong` gives a flag per sample."""
     flags = [is_wrong(batch) for batch in _blocks(path, fields)]
-    return _finding(name, np.concatenate(flags) if flags else np.zeros(0, bool), path)
+    return _make_finding(name, np.concatenate(flags) if flags else np.zeros(0, bool), path)
 
 
 def _blocks(path: Path, fields: tuple[str, ...]) -> Iterator[Sample]:
@@ -147,15 +147,15 @@ def _blocks(path: Path, fields: tuple[str, ...]) -> Iterator[Sample]:
         yield dataset.read_batch(range(start, min(start + BLOCK, len(dataset))))
 
 
-def _finding(name: str, wrong: NDArray[np.bool_], path: Path) -> Finding:
+def _make_finding(name: str, wrong: NDArray[np.bool_], path: Path) -> Finding:
     if not wrong.any():
         return Finding(name, True, f"All {len(wrong)} samples pass.")
     with open_dataset(path) as file:
         shots = file[f"{DATA}/GEDI Shot Number"][:, 0][wrong]
-    told = f"{len(shots)} of {len(wrong)} samples have {COMPLAINTS[name]}: shots {_named(shots)}."
+    told = f"{len(shots)} of {len(wrong)} samples have {COMPLAINTS[name]}: shots {_list_shots(shots)}."
     return Finding(name, False, told)
 
 
-def _named(shots: NDArray[np.int64]) -> str:
+def _list_shots(shots: NDArray[np.int64]) -> str:
     named = ", ".join(map(str, shots[:NAMED_AT_MOST].tolist()))
     return named if len(shots) <= NAMED_AT_MOST else f"{named} and {len(shots) - NAMED_AT_MOST} more"

@@ -1,8 +1,8 @@
 """Statistics of each band over many files.
 
-Every valid pixel counts. Files are read in strips by several threads; their parts are added up in the order
-of the files, so that the result does not depend on the number of threads. Integers of up to 16 bits take one
-pass over the files, 32-bit numbers two, the second for percentiles and histograms.
+Every valid pixel counts. Files are read in strips by several threads; their partial results are combined in
+the order of the files, so that the result does not depend on the number of threads. Integers of up to 16 bits
+require one pass over the files, 32-bit numbers two, the second for percentiles and histograms.
 """
 
 import math
@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.parallel_map import in_order
+from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.imagery.pixels import data_type, strips
 from factory_pipeline.imagery.streaming_quantiles import (
     Counts,
     Moments,
     RadixQuantiles,
-    interpolated,
+    interpolate,
     percentile_ranks,
 )
 
 PERCENTILES = (1.0, 2.0, 5.0, 25.0, 50.0, 75.0, 95.0, 98.0, 99.0)
 HISTOGRAM_RANGE = (0.5, 99.5)
-"""Percentiles between which a histogram is drawn, so that one saturated pixel doesn't flatten it."""
+"""Percentiles that bound the histogram, so that one saturated pixel doesn't flatten it."""
 _PERCENTILES_NEEDED = (*PERCENTILES, *HISTOGRAM_RANGE)
 HISTOGRAM_BINS = 64
 
@@ -54,14 +54,14 @@ class BandStatistics:
     pixels: int
     """Valid pixels."""
     no_data: int
-    """Pixels left out: no data, NaN, infinite."""
+    """Pixels that are ignored: no data, NaN, infinite."""
     mean: float | None
     std: float | None
-    """Of the population (divided by the count), in the units stored in the file."""
+    """Standard deviation of the population (divided by the count), in the units stored in the file."""
     minimum: float | None
     maximum: float | None
     percentiles: dict[str, float]
-    """Linear between two pixels, as numpy's default; keys such as p1 and p50."""
+    """Interpolated linearly between two pixels, as numpy's default; keys such as p1 and p50."""
     histogram: Histogram | None
 
 
@@ -81,17 +81,21 @@ def band_statistics(
     workers: int = 4,
     root: Path = Path(),
 ) -> tuple[list[BandStatistics], list[EmptyBand]]:
-    """Statistics of each band over all files, which must agree in bands and data type.
+    """Compute statistics of each band over all files, which must have the same bands and data type.
 
     Args:
-        files: their paths; a text takes a fraction of the memory of a Path.
-        modality: what the files are of.
+        files: their paths; a text needs a fraction of the memory of a Path.
+        modality: the modality of the files.
         band_names: in the order of the files' bands.
-        workers: files read at once.
+        workers: number of files that are read concurrently.
         root: folder that relative paths start from.
 
+    Returns:
+        The statistics by band, and the bands of single images that have no valid pixel.
+
     Raises:
-        OnboardingError: CHECK_FAILED, there is no file, one can't be read, or one doesn't fit the others.
+        OnboardingError: CHECK_FAILED, there is no file, one can't be read, or one differs from the others in
+            bands or data type.
     """
     if not files:
         raise OnboardingError("CHECK_FAILED", f"No training image is of the modality {modality}.")
@@ -103,14 +107,14 @@ def band_statistics(
     counted = dtype.kind in "iu" and dtype.itemsize <= 2
     quantiles = [] if counted else [RadixQuantiles(dtype, _PERCENTILES_NEEDED) for _ in band_names]
 
-    def tally(path: str | Path) -> list[_Tally]:
+    def counts_of_file(path: str | Path) -> list[_Tally]:
         if counted:
             return _count_values(root / path, len(band_names), dtype)
         return _first_pass(root / path, dtype, quantiles)
 
     totals: list[_Tally] = []
     empty: list[EmptyBand] = []
-    parts = in_order(tally, files, workers)
+    parts = map_in_threads(counts_of_file, files, workers)
     for path, part in zip(files, parts, strict=True):
         empty += [
             EmptyBand(Path(path).name, modality, name)
@@ -119,7 +123,7 @@ def band_statistics(
         ]
         totals = [one + other for one, other in zip(totals, part, strict=True)] if totals else part
     if counted:
-        ready = [_from_counts(total) for total in totals]
+        ready = [_summarize_counts(total) for total in totals]
     else:
         ready = _further_passes(files, root, totals, dtype, quantiles, workers)
     found = [
@@ -171,20 +175,20 @@ _Ready = tuple[Moments, dict[float, float], Histogram | None]
 """Moments, percentiles, histogram."""
 
 
-def _from_counts(total: _Tally) -> _Ready:
+def _summarize_counts(total: _Tally) -> _Ready:
     moments = total.counts.moments()
     if not moments.count:
         return moments, {}, None
     ranks = percentile_ranks(moments.count, _PERCENTILES_NEEDED)
     at = dict(zip(ranks, total.counts.at_ranks(ranks), strict=True))
-    percentiles = {each: interpolated(moments.count, each, at) for each in _PERCENTILES_NEEDED}
+    percentiles = {each: interpolate(moments.count, each, at) for each in _PERCENTILES_NEEDED}
     low, high = (math.floor(percentiles[edge]) for edge in HISTOGRAM_RANGE)
     width = math.ceil((high + 1 - low) / HISTOGRAM_BINS)
     bins = math.ceil((high + 1 - low) / width)
     values = np.arange(total.counts.counts.size) + total.counts.lowest
-    place = (values - low) // width
-    inside = (place >= 0) & (place < bins)
-    binned = np.bincount(place[inside], weights=total.counts.counts[inside], minlength=bins)
+    index = (values - low) // width
+    inside = (index >= 0) & (index < bins)
+    binned = np.bincount(index[inside], weights=total.counts.counts[inside], minlength=bins)
     return (
         moments,
         percentiles,
@@ -192,8 +196,8 @@ def _from_counts(total: _Tally) -> _Ready:
             float(low),
             float(low + width * bins),
             tuple(int(count) for count in binned),
-            int(total.counts.counts[place < 0].sum()),
-            int(total.counts.counts[place >= bins].sum()),
+            int(total.counts.counts[index < 0].sum()),
+            int(total.counts.counts[index >= bins].sum()),
         ),
     )
 
@@ -206,16 +210,21 @@ def _further_passes(
     quantiles: Sequence[RadixQuantiles],
     workers: int,
 ) -> list[_Ready]:
-    """Read all files again until the percentiles are known; the first time fills the histograms too."""
+    """Read all files again until the percentiles are known.
+
+    The first of these passes also fills the histograms.
+    """
     more = [quantile.next_pass() for quantile in quantiles]
     edges = [_edges(quantile, total.moments) for quantile, total in zip(quantiles, totals, strict=True)]
     binned = [np.zeros(HISTOGRAM_BINS + 2, dtype=np.int64) for _ in totals]
-    for part in in_order(lambda path: _second_pass(root / path, dtype, quantiles, edges), files, workers):
+    for part in map_in_threads(
+        lambda path: _second_pass(root / path, dtype, quantiles, edges), files, workers
+    ):
         for bins, found in zip(binned, part, strict=True):
             bins += found
     more = [quantile.next_pass() for quantile in quantiles]
     while any(more):
-        for _ in in_order(lambda path: _count_again(root / path, dtype, quantiles), files, workers):
+        for _ in map_in_threads(lambda path: _count_again(root / path, dtype, quantiles), files, workers):
             pass
         more = [quantile.next_pass() for quantile in quantiles]
     return [
@@ -231,7 +240,7 @@ def _further_passes(
 
 
 def _edges(quantiles: RadixQuantiles, moments: Moments) -> tuple[float, float]:
-    """Where a histogram begins and ends: around two percentiles, as near as the leading digit tells."""
+    """Return the limits of a histogram: around two percentiles, to the precision of the leading digit."""
     if not moments.count:
         return 0.0, 1.0
     first, last = HISTOGRAM_RANGE
@@ -243,7 +252,7 @@ def _edges(quantiles: RadixQuantiles, moments: Moments) -> tuple[float, float]:
 def _second_pass(
     path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles], edges: Sequence[tuple[float, float]]
 ) -> list[NDArray[np.int64]]:
-    """Update the percentiles of each band; gives its bins, with those below and above."""
+    """Update the percentiles of each band; return its bins, including those below and above."""
     bins = [np.zeros(HISTOGRAM_BINS + 2, dtype=np.int64) for _ in quantiles]
     for values, valid in strips(path, len(quantiles), dtype):
         for band, quantile, (low, high) in zip(range(len(bins)), quantiles, edges, strict=True):
@@ -252,9 +261,9 @@ def _second_pass(
                 continue
             quantile.update(kept)
             exact = kept.astype(np.float64)
-            place = np.floor((exact - low) / (high - low) * HISTOGRAM_BINS)
-            place = np.where(exact <= high, np.clip(place, -1, HISTOGRAM_BINS - 1), HISTOGRAM_BINS)
-            bins[band] += np.bincount(place.astype(np.int64) + 1, minlength=HISTOGRAM_BINS + 2)
+            index = np.floor((exact - low) / (high - low) * HISTOGRAM_BINS)
+            index = np.where(exact <= high, np.clip(index, -1, HISTOGRAM_BINS - 1), HISTOGRAM_BINS)
+            bins[band] += np.bincount(index.astype(np.int64) + 1, minlength=HISTOGRAM_BINS + 2)
     return bins
 
 

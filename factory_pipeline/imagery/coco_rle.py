@@ -17,7 +17,7 @@ _DATA_BITS, _MORE, _NEGATIVE = 5, 0x20, 0x10
 
 
 def encode_counts(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Encode a mask, not compressed.
+    """Encode a mask, uncompressed.
 
     Args:
         mask: (height, width).
@@ -44,8 +44,8 @@ def decode_counts(counts: str | Sequence[int], height: int, width: int) -> NDArr
         width: of the mask, in pixels.
 
     Raises:
-        ValueError: the text is cut off or has characters that mean nothing, or the runs have a negative
-            length or are of another size.
+        ValueError: the text is truncated or contains invalid characters, or the runs have a negative length
+            or don't match the size.
     """
     runs = _runs_of_text(counts) if isinstance(counts, str) else list(counts)
     if any(run < 0 for run in runs):
@@ -57,24 +57,27 @@ def decode_counts(counts: str | Sequence[int], height: int, width: int) -> NDArr
 
 
 def mask_to_polygons(mask: NDArray[np.bool_]) -> Any:
-    """The polygons along the edges of a mask's pixels: drawn again, they give exactly the same pixels."""
+    """Return the polygons along the edges of a mask's pixels.
+
+    Burnt again, they reproduce exactly the same pixels.
+    """
     traced = shapes(mask.astype(np.uint8), mask=mask, connectivity=4)
     return shapely.MultiPolygon([shapely.geometry.shape(polygon) for polygon, _ in traced])
 
 
 def _runs_of_text(text: str) -> list[int]:
-    """The runs that a text holds.
+    """Return the runs that a text encodes.
 
-    It has six bits per character: five of a number, the lowest first, and whether more of it follow; the last
-    of them has the sign. From the third run on the number is what a run is longer than the one before the
-    last.
+    Each character has six bits: five of a number, the lowest first, and one that says whether more bits of it
+    follow; the last character has the sign. From the third run on, the number is the difference between a run
+    and the one before the last.
     """
     runs: list[int] = []
     number, bits = 0, 0
     for character in text:
         code = ord(character) - _FIRST_CHARACTER
         if not 0 <= code < 64:
-            raise ValueError(f"the character {character!r} means nothing in it")
+            raise ValueError(f"the character {character!r} is not valid in it")
         number |= (code & (_MORE - 1)) << bits
         bits += _DATA_BITS
         if code & _MORE:
@@ -84,5 +87,5 @@ def _runs_of_text(text: str) -> list[int]:
         runs.append(number + (runs[-2] if len(runs) > 2 else 0))
         number, bits = 0, 0
     if bits:
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     return runs

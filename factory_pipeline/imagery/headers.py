@@ -1,4 +1,4 @@
-"""What the header of an image file says: its size, bands, data type, no data and place on the ground."""
+"""Headers of image files: size, bands, data type, nodata value and georeference."""
 
 import io
 import math
@@ -24,16 +24,20 @@ from factory_pipeline.imagery.orientation import SIDES_SWAPPED, read_orientation
 from factory_pipeline.positioned_file import PositionedFile
 
 DRIVERS = ("GTiff", "PNG", "JPEG")
-"""GDAL drivers that are tried in turn; each recognises its own format. No other driver is used: some open
-addresses and files that an upload names."""
+"""GDAL drivers that are tried in this order; each recognises its own format.
+
+No other driver is used: some open addresses and files that are named inside a file.
+"""
 GDAL_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
 }
-"""Read the file alone, none beside it, and fail where it is cut off: GDAL's fast path for PNG returns unset
-memory for the missing rows without an error, and libjpeg only warns and fills them with grey."""
+"""Read the file alone, without files beside it, and fail if it is truncated: GDAL's fast path for PNG returns
+uninitialised memory for the missing rows without an error, and libjpeg only warns and fills them with
+grey.
+"""
 
 FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "name": pl.String,
@@ -57,25 +61,28 @@ FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "orientation": pl.Int64,
     "error": pl.String,
 }
-"""One row per image or label; the columns after `bytes` are those of Header, null where it can't be read."""
+"""One row per image or label.
+
+The columns after `bytes` are those of Header, null if the header can't be read.
+"""
 
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @dataclass(frozen=True)
 class Role:
-    """What a file is for."""
+    """The role of a file in an upload."""
 
     role: str
     """IMAGE or LABEL."""
     suffix: str
     stem: str
-    """The file's name less the suffix, behind the folders that tell it from others of its name."""
+    """The file's name without the suffix, after the folders that distinguish it from others of its name."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself; all None but `error` where it can't be read."""
+    """The header of a file; all None except `error` if it can't be read."""
 
     format: str | None = None
     """GDAL's name of the format."""
@@ -83,14 +90,14 @@ class Header:
     height: int | None = None
     bands: int | None = None
     dtype: str | None = None
-    """Data type of all bands; the types joined by commas where bands differ."""
+    """Data type of all bands; the types joined by commas if bands differ."""
     image_bytes: int | None = None
     """Bytes of all its pixels once they are decoded."""
     block_bytes: int | None = None
     """Bytes of the pixels that a decoder decodes at once: a strip or tile of a TIFF, else the whole image."""
     nodata: float | None = None
     crs: str | None = None
-    """`EPSG:...`, or WKT where there is no code."""
+    """`EPSG:...`, or WKT if there is no code."""
     epsg: int | None = None
     transform: tuple[float, ...] | None = None
     """a, b, c, d, e, f of the affine map from column and row to the CRS; None without georeference."""
@@ -99,27 +106,33 @@ class Header:
     band_names: tuple[str | None, ...] | None = None
     """Descriptions of the bands."""
     orientation: int | None = None
-    """Of EXIF or TIFF, 2 to 8, where the picture must be turned; size is that of the upright picture."""
+    """Orientation of EXIF or TIFF, 2 to 8, if the picture must be turned.
+
+    The size is that of the upright picture.
+    """
     error: str | None = None
     """Why the header can't be read."""
 
 
 MOST_BYTES = 2**63 - 1
-"""What a column of the table can hold; a header may declare more."""
+"""The largest value of a column of the table; a header may declare more."""
 SMALL_BYTES = 8 << 10
-"""A file up to this size is read whole for its header: that is faster, and rasterio loses some 300 bytes of
-memory with each Python opener, which adds up where there are very many files."""
+"""A file up to this size is read completely for its header: that is faster, and rasterio leaks some 300 bytes
+of memory with each Python opener, which adds up over very many files.
+"""
 NO_IMAGE = Header(error="it is not a readable TIFF, PNG or JPEG")
 NOT_RECOGNISED = "not recognized as being in a supported file format"
-"""What GDAL says where a file is not of the driver's format."""
+"""GDAL's message for a file that is not of the driver's format."""
 GDAL_ERRORS = (RasterioError, ValueError, TypeError)
-"""What opening a file with a broken header raises."""
+"""The errors that opening a file with a broken header raises."""
 
 
 class _Handle(PositionedFile):
-    """A file as GDAL opens it, more than once: it has its own position, and closing it closes nothing.
+    """A handle of a file that GDAL opens more than once.
 
-    An error can't pass through GDAL; it is kept, and GDAL meets the end of the file.
+    It has its own position, and closing it does not close the file.
+
+    An error can't pass through GDAL; it is stored, and GDAL sees the end of the file.
     """
 
     def __init__(self, file: IO[bytes], errors: list[Exception]) -> None:
@@ -139,13 +152,16 @@ class _Handle(PositionedFile):
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """The header of an image, of which no more is read than GDAL asks for.
+    """Read the header of an image, and no more of the file than GDAL requests.
 
     Args:
-        file: seekable.
+        file: binary and seekable.
+
+    Returns:
+        The header; its `error` says why it can't be read.
 
     Raises:
-        OnboardingError: what reading the file raised; an OSError makes a Header with an error instead.
+        OnboardingError: if reading the file raised it; an OSError becomes the `error` of the header instead.
     """
     errors: list[Exception] = []
     header = NO_IMAGE
@@ -161,11 +177,11 @@ def read_header(file: IO[bytes]) -> Header:
 
 
 _one_opener = threading.Lock()
-"""rasterio keeps Python openers in a table of the process that is not made for threads."""
+"""rasterio keeps Python openers in a table of the process that is not thread-safe."""
 
 
 def _read_with(driver: str, file: IO[bytes], errors: list[Exception]) -> Header:
-    """The header as one driver reads it; NO_IMAGE where the file is not of its format."""
+    """Return the header as one driver reads it; NO_IMAGE if the file is not of its format."""
     name = f"{id(file):x}"
     handle = _Handle(file, errors)
     try:
@@ -187,11 +203,11 @@ def _read_with(driver: str, file: IO[bytes], errors: list[Exception]) -> Header:
         ):
             return _header_of(image, handle)
     except GDAL_ERRORS as error:
-        return _broken(error, rf"(/vsi\w+/)?([\w-]+/)?{name}")
+        return _broken_header(error, rf"(/vsi\w+/)?([\w-]+/)?{name}")
 
 
 def open_image(path: Path) -> tuple[Header, rasterio.DatasetReader | None]:
-    """The header of an image of this machine, and the image opened; None where the header can't be read."""
+    """Return the header of a local image, and the opened image; None if the header can't be read."""
     header = NO_IMAGE
     for driver in DRIVERS:
         try:
@@ -199,14 +215,17 @@ def open_image(path: Path) -> tuple[Header, rasterio.DatasetReader | None]:
             with path.open("rb") as file:
                 return _header_of(image, file), image
         except GDAL_ERRORS as error:
-            header = _broken(error, re.escape(str(path)))
+            header = _broken_header(error, re.escape(str(path)))
         if header is not NO_IMAGE:
             break
     return header, None
 
 
-def _broken(error: Exception, name: str) -> Header:
-    """The header of a file that GDAL, which calls it by names of this pattern, can't read."""
+def _broken_header(error: Exception, name: str) -> Header:
+    """Return the header of a file that GDAL can't read.
+
+    `name` is a pattern of its name in GDAL's messages.
+    """
     if NOT_RECOGNISED in str(error):
         return NO_IMAGE
     reason = re.sub(name, "the file", str(error)).strip().rstrip(".")
@@ -241,7 +260,7 @@ def _header_of(image: Any, file: IO[bytes] | _Handle) -> Header:
 
 
 def _block_pixels(image: Any) -> int:
-    """Pixels that are decoded at once, of all bands where the file keeps these together, else of one."""
+    """Return the pixels that are decoded at once: of all bands if they are interleaved, else of one."""
     if image.driver != "GTiff":
         return image.width * image.height
     rows, columns = max(image.block_shapes, key=math.prod)
@@ -267,5 +286,5 @@ def _degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
 
 
 def file_row(name: str, role: Role, size: int, header: Header) -> dict[str, Any]:
-    """A row of FILE_SCHEMA."""
+    """Return a row of FILE_SCHEMA."""
     return {"name": name, "bytes": size, **vars(role), **vars(header)}

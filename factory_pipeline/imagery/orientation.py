@@ -1,6 +1,6 @@
-"""How a picture is to be turned before it is looked at: the orientation of EXIF and TIFF (tag 274).
+"""How a picture must be turned before it is shown: the orientation of EXIF and TIFF (tag 274).
 
-Viewers turn a picture as its orientation says, GDAL does not; a mask is drawn over what a viewer shows.
+Viewers apply the orientation of a picture, GDAL does not; masks are drawn over what a viewer shows.
 """
 
 import io
@@ -21,9 +21,9 @@ MOST_EXIF_BYTES = 1 << 20
 
 
 def read_orientation(image: Any, file: IO[bytes]) -> int | None:
-    """Return the orientation that a file states, 2 to 8; None where it is upright or says nothing.
+    """Return the orientation that a file declares, 2 to 8; None if it is upright or declares none.
 
-    A georeferenced TIFF is placed on the ground as it is stored, whatever its orientation says.
+    The georeference of a TIFF applies to the pixels as stored, so its orientation is ignored then.
 
     Args:
         image: the file as rasterio opened it.
@@ -46,7 +46,7 @@ def turn_upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.ge
     """Return pixels (bands, rows, columns) as a viewer shows them."""
     if orientation in SIDES_SWAPPED:
         pixels = pixels.transpose(0, 2, 1)
-    # What remains is to mirror: left and right, top and bottom, or both.
+    # The rest is mirroring: left and right, top and bottom, or both.
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, :, ::-1]
     if orientation in (3, 4, 7, 8):
@@ -55,7 +55,7 @@ def turn_upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.ge
 
 
 def _tiff_orientation(file: IO[bytes]) -> int | None:
-    """The tag in the first directory of a TIFF or BigTIFF; its value lies in the directory itself."""
+    """Return the tag in the first directory of a TIFF or BigTIFF; its value is in the directory itself."""
     try:
         file.seek(0)
         head = file.read(16)
@@ -76,7 +76,7 @@ def _tiff_orientation(file: IO[bytes]) -> int | None:
 
 
 def _png_exif(file: IO[bytes]) -> bytes | None:
-    """The EXIF of a PNG, where it precedes the pixels."""
+    """Return the EXIF of a PNG, if it precedes the pixels."""
     try:
         position = PNG_SIGNATURE_BYTES
         for _ in range(MOST_TAGS):

@@ -1,169 +1,280 @@
-"""Which images lie on the same ground: footprints, pairs that overlap, and the groups that pairs form."""
+"""Which images cover the same ground: the pairs of footprints that overlap or are near each other.
 
-from collections.abc import Iterable
+Pairs are found without holding all of them: a tree of bounding boxes per band of latitude gives candidates,
+most of which are decided by the boxes around and inside the footprints; only the others are compared as
+polygons.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import polars as pl
 import shapely
 from numpy.typing import NDArray
 
-from factory_pipeline.crs_transformer import crs_transformer
+from factory_pipeline.imagery.footprints import at_pole, footprints
+from factory_pipeline.imagery.local_planes import POLAR_LATITUDE, metres_per_degree, project_to_planes
 
-SHARED_SHARE = 1e-3
-"""Two images overlap where they share more than this part of the smaller one.
+INSET_PIXELS = 0.25
+"""Two images overlap where they share more than twice this in both directions.
 
-Neighbours in a mosaic share an edge, and after the change to degrees a sliver: half a row of a 512-pixel
-image is not an overlap."""
+Neighbours in a mosaic share an edge, and after the change to degrees a sliver: less than half a pixel is not
+an overlap, and a single pixel is."""
+_INSET_SHARE = 1e-6
+"""The same for an image of which only the bounds are known, as a part of its side."""
 
-FOOTPRINT_COLUMNS = ("epsg", "transform", "width", "height", "bounds")
-"""What `footprints` needs of an item."""
-_EQUATOR_M = 6_378_137.0
-_ECCENTRICITY2 = 0.00669437999014
-"""Semi-major axis and squared eccentricity of WGS 84."""
 _SHORTEST_DEGREE_M = 110_500.0
-"""No degree of latitude is shorter."""
-_POLAR_LATITUDE = 80.0
-"""Beyond it, two footprints are compared in a plane around the pole."""
-_POLAR_CAP = 89.0
-"""A footprint that reaches beyond it counts as at the pole, though it may not hold it."""
-_POLAR_RADIUS_M = 6_399_593.6
-"""Radius of curvature of WGS 84 at a pole."""
-_CHUNK = 4096
-"""Footprints looked up at a time, which bounds the memory for candidates."""
+"""Metres of the shortest degree of latitude."""
+_POLAR_SHARED_SHARE = 1e-3
+"""Such footprints overlap where they share more than this part of the smaller one."""
+_LOOKED_UP = 1024
+"""Footprints whose neighbours are looked up at a time, which bounds the memory for candidates."""
+_COMPARED = 1 << 20
+"""Pairs compared at a time."""
+_SAME_PLACE_DEGREES = 1e-7
+"""Footprints whose corners differ by less, which is a centimetre, are one."""
 
 
-def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
-    """The four corners of each image in WGS 84.
+@dataclass(frozen=True)
+class Ground:
+    """The different footprints of some images, and which of them each image has."""
 
-    Args:
-        items: `epsg`, `transform` (a, b, c, d, e, f of the affine map from column and row), `width`,
-            `height`, and `bounds` (west, south, east, north in degrees), which stands in where the others
-            are null.
+    number: NDArray[np.int64]
+    """(images,) position of its footprint; -1 for an image that is not georeferenced."""
+    corners: NDArray[np.float64]
+    """(footprints, 4, 2) longitude and latitude in degrees, the western edge from -180 to 180."""
+    inset: NDArray[np.float64]
+    """(footprints, 4, 2) the same, less INSET_PIXELS at each side."""
 
-    Returns:
-        (items, 4, 2) longitude and latitude in degrees, the longitudes of an image without a jump at 180
-        (they may pass it); NaN for an image that is not georeferenced.
-    """
-    parts = [_footprints(part) for part in items.iter_slices(_CHUNK)]
-    return np.concatenate(parts) if parts else np.empty((0, 4, 2))
+    @classmethod
+    def of(cls, items: pl.DataFrame) -> Self:
+        """Find the footprints of images.
+
+        Args:
+            items: as for `footprints`.
+        """
+        corners = footprints(items)
+        placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
+        corners = corners[placed]
+        polar = at_pole(corners)
+        west = corners[..., 0].min(axis=1)
+        corners[..., 0] -= np.where(polar, 0.0, np.floor((west + 180) / 360) * 360)[:, None]
+        keys = [f"corner {column}" for column in range(8)]
+        rounded = np.round(corners.reshape(-1, 8) / _SAME_PLACE_DEGREES).astype(np.int64)
+        table = pl.DataFrame(rounded, schema=keys)
+        different = table.with_row_index("first").unique(keys, keep="first", maintain_order=True)
+        numbers = table.join(different.with_row_index("number"), on=keys, how="left", maintain_order="left")[
+            "number"
+        ]
+        number = np.full(items.height, -1, dtype=np.int64)
+        number[placed] = numbers.to_numpy()
+        firsts = different["first"].to_numpy()
+        chosen = corners[firsts]
+        sizes = items.select(
+            *(pl.col(side).cast(pl.Float64).fill_null(np.nan) for side in ("width", "height"))
+        ).to_numpy()[placed[firsts]]
+        return cls(number, chosen, np.where(polar[firsts, None, None], chosen, _inset(chosen, sizes)))
+
+    @cached_property
+    def _boxes(self) -> "_Boxes":
+        return _Boxes.of(self.inset)
+
+    def pairs(self, distance_m: float = 0.0) -> Iterator[NDArray[np.int64]]:
+        """Yield every pair of footprints that overlap, or lie less than `distance_m` metres apart.
+
+        Measured in a plane around each pair, by the ellipsoid's radii at its latitude, which is exact enough
+        for images up to some hundred kilometres; near a pole in a plane around it, true to distances from
+        the pole.
+
+        Args:
+            distance_m: 0 for overlap alone.
+
+        Yields:
+            (pairs, 2) positions in `corners`, the lower first; each pair once.
+        """
+        for candidates in self.candidates(distance_m):
+            near = self.are_near(candidates, distance_m)
+            yield np.sort(candidates[near], axis=1)
+
+    def candidates(self, distance_m: float = 0.0) -> Iterator[NDArray[np.int64]]:
+        """Yield the pairs of footprints whose bounds meet: all that `are_near` can be true of.
+
+        Args:
+            distance_m: as for `pairs`.
+
+        Yields:
+            (pairs, 2) positions in `corners`; each pair once.
+        """
+        bounds = _bounds(self.corners if distance_m > 0 else self.inset, distance_m)
+        northward = np.argsort(bounds[:, 1], kind="stable")
+        bounds = bounds[northward]
+        south = np.ascontiguousarray(bounds[:, 1])
+        westmost, eastmost = bounds[:, 0].min(initial=0.0), bounds[:, 2].max(initial=0.0)
+        for start in range(0, len(bounds), _LOOKED_UP):
+            some = bounds[start : start + _LOOKED_UP]
+            # A footprint's partners further south have found it already.
+            end = int(np.searchsorted(south, some[:, 3].max(), side="right"))
+            boxes = shapely.box(*bounds[start:end].T)
+            tree = shapely.STRtree(boxes)
+            for turn in (0.0, 360.0, -360.0):
+                turned = some + np.array([turn, 0.0, turn, 0.0])
+                seen = np.flatnonzero((turned[:, 0] <= eastmost) & (turned[:, 2] >= westmost))
+                if not seen.size:
+                    continue
+                one, other = tree.query(shapely.box(*turned[seen].T) if turn else boxes[seen])
+                one = seen[one]
+                found = one < other
+                if turn:
+                    # Around a pole, bounds meet whichever way they are turned.
+                    first, second = bounds[start + one], bounds[start + other]
+                    found &= (first[:, 0] > second[:, 2]) | (first[:, 2] < second[:, 0])
+                yield from _split_pairs(northward[start + np.stack([one[found], other[found]], axis=1)])
+
+    def are_near(self, pairs: NDArray[np.int64], distance_m: float = 0.0) -> NDArray[np.bool_]:
+        """Return for each pair of footprints whether they overlap, or lie less than `distance_m` apart.
+
+        Args:
+            pairs: (pairs, 2) positions in `corners`.
+            distance_m: as for `pairs`.
+        """
+        near = np.zeros(len(pairs), dtype=np.bool_)
+        for start in range(0, len(pairs), _COMPARED):
+            part = pairs[start : start + _COMPARED]
+            near[start : start + _COMPARED] = self._are_near(part, distance_m)
+        return near
+
+    def _are_near(self, pairs: NDArray[np.int64], distance_m: float) -> NDArray[np.bool_]:
+        boxes = self._boxes if distance_m <= 0 else self._full_boxes
+        corners = self.inset if distance_m <= 0 else self.corners
+        sure, open_ = boxes.compare(pairs, distance_m)
+        if open_.any():
+            one, other = pairs[open_].T
+            sure[open_] = _are_near(corners[one], corners[other], distance_m)
+        return sure
+
+    @cached_property
+    def _full_boxes(self) -> "_Boxes":
+        return _Boxes.of(self.corners)
+
+    def shared_shares(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return for each pair of footprints which part of the smaller one both share, 0 to 1.
+
+        Args:
+            pairs: (pairs, 2) positions in `corners`.
+        """
+        one, other = project_to_planes(self.corners[pairs[:, 0]], self.corners[pairs[:, 1]])
+        smaller = np.minimum(shapely.area(one), shapely.area(other))
+        shared = shapely.area(shapely.intersection(one, other))
+        return np.divide(shared, smaller, out=np.zeros(len(pairs)), where=smaller > 0)
+
+    def largest_shares(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return an upper bound of `shared_shares`, which is much quicker to compute."""
+        return self._full_boxes.largest_shares(pairs)
+
+    def distances(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return for each pair of footprints how far they are apart, in metres."""
+        one, other = project_to_planes(self.corners[pairs[:, 0]], self.corners[pairs[:, 1]])
+        return shapely.distance(one, other)
 
 
-def _footprints(items: pl.DataFrame) -> NDArray[np.float64]:
-    corners = np.full((items.height, 4, 2), np.nan)
-    rows = items.select(FOOTPRINT_COLUMNS).with_row_index("row")
-    exact = rows.filter(pl.col("epsg").is_not_null() & pl.col("transform").is_not_null())
-    for (epsg,), group in exact.group_by("epsg"):
-        affine = _rows_of(group["transform"], 6)
-        width = group["width"].to_numpy().astype(np.float64)
-        height = group["height"].to_numpy().astype(np.float64)
-        columns = np.stack([width * 0, width, width, width * 0], axis=1)
-        lines = np.stack([height * 0, height * 0, height, height], axis=1)
-        x = affine[:, 0:1] * columns + affine[:, 1:2] * lines + affine[:, 2:3]
-        y = affine[:, 3:4] * columns + affine[:, 4:5] * lines + affine[:, 5:6]
-        lon, lat = crs_transformer(epsg, 4326).transform(x, y)
-        corners[group["row"].to_numpy()] = np.stack([lon, lat], axis=-1)
-    boxes = rows.filter(
-        (pl.col("epsg").is_null() | pl.col("transform").is_null()) & pl.col("bounds").is_not_null()
-    )
-    if boxes.height:
-        west, south, east, north = _rows_of(boxes["bounds"], 4).T
-        east = np.where(east < west, east + 360, east)
-        lon = np.stack([west, east, east, west], axis=1)
-        lat = np.stack([north, north, south, south], axis=1)
-        # Bounds all around a pole: the square whose corners lie at their lowest latitude.
-        around = east - west >= 360
-        lon[around] = [-135.0, -45.0, 45.0, 135.0]
-        lat[around] = np.where(np.abs(north) > np.abs(south), south, north)[around, None]
-        corners[boxes["row"].to_numpy()] = np.stack([lon, lat], axis=-1)
-    corners[~np.isfinite(corners).all(axis=(1, 2))] = np.nan
-    first = corners[:, :1, 0]
-    corners[:, :, 0] = first + (corners[:, :, 0] - first + 180) % 360 - 180
-    return corners
+@dataclass(frozen=True)
+class _Boxes:
+    """Boxes around and inside footprints, by which most pairs are decided; all in degrees."""
+
+    around: NDArray[np.float64]
+    """(footprints, 4) west, south, east, north."""
+    inside: NDArray[np.float64]
+    """(footprints, 4) the same; empty (west above east) where there is none that surely lies inside."""
+    area: NDArray[np.float64]
+    polar: NDArray[np.bool_]
+    """(footprints,) True where only polygons around the pole can be compared."""
+
+    @classmethod
+    def of(cls, corners: NDArray[np.float64]) -> Self:
+        ordered = np.sort(corners, axis=1)
+        around = np.concatenate([ordered[:, 0], ordered[:, 3]], axis=1)
+        inside = np.concatenate([ordered[:, 1], ordered[:, 2]], axis=1)
+        inside[~_contains_boxes(corners, inside)] = [np.inf, np.inf, -np.inf, -np.inf]
+        x, y = corners[..., 0], corners[..., 1]
+        after_x, after_y = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
+        area = np.abs((x * after_y - after_x * y).sum(axis=1)) / 2
+        polar = at_pole(corners) | (np.abs(y).max(axis=1, initial=0.0) > POLAR_LATITUDE)
+        return cls(around, inside, area, polar)
+
+    def compare(
+        self, pairs: NDArray[np.int64], distance_m: float
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return for each pair whether it is surely near, and whether only its polygons can tell."""
+        one, other = pairs.T
+        polar = self.polar[one] | self.polar[other]
+        outer = self._gaps(self.around, one, other)
+        inner = self._gaps(self.inside, one, other)
+        if distance_m <= 0:
+            apart, sure = (outer > 0).any(axis=1), (inner <= 0).all(axis=1)
+        else:
+            latitudes = np.concatenate([self.around[one][:, 1::2], self.around[other][:, 1::2]], axis=1)
+            metres = metres_per_degree(np.radians(latitudes.mean(axis=1)))
+            # The scale is not quite that of the plane of the pair.
+            outer_m = np.hypot(*(np.maximum(outer, 0) * metres).T)
+            inner_m = np.hypot(*(np.maximum(inner, 0) * metres).T)
+            apart, sure = outer_m > 1.01 * distance_m, inner_m < 0.99 * distance_m
+        return sure & ~polar, ~sure & ~apart | polar
+
+    def largest_shares(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        one, other = pairs.T
+        shared = np.maximum(-self._gaps(self.around, one, other), 0).prod(axis=1)
+        smaller = np.minimum(self.area[one], self.area[other])
+        shares = np.minimum(np.divide(shared, smaller, out=np.ones(len(pairs)), where=smaller > 0), 1.0)
+        return np.where(self.polar[one] | self.polar[other], 1.0, shares)
+
+    @staticmethod
+    def _gaps(
+        boxes: NDArray[np.float64], one: NDArray[np.int64], other: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return (pairs, 2) how far boxes are apart in longitude and latitude; below zero they share."""
+        first, second = boxes[one], boxes[other]
+        finite = np.isfinite(first[:, 0]) & np.isfinite(second[:, 0])
+        turn = np.subtract(first[:, 0], second[:, 0], out=np.zeros(len(first)), where=finite)
+        second = second + (np.round(turn / 360) * 360)[:, None] * np.array([1.0, 0.0, 1.0, 0.0])
+        return np.maximum(first[:, :2], second[:, :2]) - np.minimum(first[:, 2:], second[:, 2:])
 
 
-def _rows_of(lists: pl.Series, width: int) -> NDArray[np.float64]:
-    return lists.explode().to_numpy().astype(np.float64).reshape(-1, width)
+def _split_pairs(pairs: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(pairs), _COMPARED):
+        yield pairs[start : start + _COMPARED]
 
 
-def at_pole(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each footprint holds a pole, or reaches so near to one that its longitudes mean little.
-
-    Args:
-        corners: (items, 4, 2) longitude and latitude in degrees; False for a footprint of NaN.
-    """
-    lon = corners[:, :, 0]
-    steps = (np.roll(lon, -1, axis=1) - lon + 180) % 360 - 180
-    return (np.abs(steps.sum(axis=1)) > 180) | (np.abs(corners[:, :, 1]).max(axis=1) > _POLAR_CAP)
+def _inset(corners: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut INSET_PIXELS off at each side; where the size in pixels is unknown, next to nothing."""
+    share = np.nan_to_num(INSET_PIXELS / np.maximum(sizes, 1), nan=_INSET_SHARE)
+    upper_left, upper_right, _, lower_left = (corners[:, number] for number in range(4))
+    across = (upper_right - upper_left) * share[:, :1]
+    down = (lower_left - upper_left) * share[:, 1:]
+    return corners + np.stack([across + down, down - across, -across - down, across - down], axis=1)
 
 
-def grounds(corners: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The different footprints, and which of them each image has.
-
-    Args:
-        corners: (items, 4, 2) longitude and latitude in degrees.
-
-    Returns:
-        (items,) number of the footprint, -1 for one of NaN; (footprints, 4, 2).
-    """
-    placed = np.isfinite(corners).all(axis=(1, 2))
-    different, numbers = np.unique(corners[placed].reshape(-1, 8), axis=0, return_inverse=True)
-    ground = np.full(len(corners), -1, dtype=np.int64)
-    ground[placed] = numbers.reshape(-1)
-    return ground, different.reshape(-1, 4, 2)
+def _contains_boxes(corners: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for each footprint, if it is convex, whether its box lies inside it."""
+    turning = np.roll(corners, -1, axis=1) - corners
+    bends = _cross(turning, np.roll(turning, -1, axis=1))
+    side = np.sign(bends[:, :1])
+    held = ((bends * side > 0).all(axis=1)) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    slack = -1e-9 * np.abs(turning).max(axis=(1, 2))[:, None] ** 2
+    for x, y in ((0, 1), (2, 1), (2, 3), (0, 3)):
+        at = np.stack([boxes[:, x], boxes[:, y]], axis=1)[:, None]
+        held &= (_cross(turning, at - corners) * side >= slack).all(axis=1)
+    return held
 
 
-def near_pairs(corners: NDArray[np.float64], distance_m: float = 0.0) -> NDArray[np.int64]:
-    """Every pair of footprints that overlap, or lie less than `distance_m` metres apart.
-
-    Measured in a plane around each pair, by the ellipsoid's radii at its latitude, which is exact enough for
-    images up to some hundred kilometres; near a pole in a plane around it, true to distances from the pole.
-
-    Args:
-        corners: (items, 4, 2) longitude and latitude in degrees; a footprint of NaN is near nothing.
-        distance_m: 0 for overlap alone.
-
-    Returns:
-        (pairs, 2) positions, the lower first, sorted.
-    """
-    places = np.flatnonzero(np.isfinite(corners).all(axis=(1, 2)))
-    if places.size < 2:
-        return np.empty((0, 2), dtype=np.int64)
-    bounds = _bounds(corners[places], distance_m)
-    northward = np.argsort(bounds[:, 1], kind="stable")
-    found = []
-    for start in range(0, places.size, _CHUNK):
-        some = northward[start : start + _CHUNK]
-        # A tree of all of them would take more memory than anything else that is known of a million images.
-        beside = (bounds[:, 1] <= bounds[some, 3].max()) & (bounds[:, 3] >= bounds[some, 1].min())
-        others = np.flatnonzero(beside)
-        tree = shapely.STRtree(shapely.box(*bounds[others].T))
-        for turn in (0.0, 360.0):
-            looked_up = shapely.box(*(bounds[some] + np.array([turn, 0.0, turn, 0.0])).T)
-            one, other = tree.query(looked_up, predicate="intersects")
-            pair = places[np.stack([some[one], others[other]])]
-            pair = pair[:, pair[0] < pair[1]] if not turn else np.sort(pair[:, pair[0] != pair[1]], axis=0)
-            found.append(pair[:, _near(corners[pair[0]], corners[pair[1]], distance_m)])
-    return np.unique(np.concatenate(found, axis=1).T, axis=0)
-
-
-def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
-    """The group of each of `count` members, where `pairs` belong together: the lowest member's number."""
-    parent = list(range(count))
-
-    def root(member: int) -> int:
-        while parent[member] != member:
-            parent[member] = parent[parent[member]]
-            member = parent[member]
-        return member
-
-    for one, other in pairs:
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return np.array([root(member) for member in range(count)], dtype=np.int64)
+def _cross(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
 
 
 def _bounds(corners: NDArray[np.float64], distance_m: float) -> NDArray[np.float64]:
-    """Bounds in degrees that surely intersect where two footprints are near each other."""
+    """Return bounds in degrees that certainly intersect if two footprints are near each other."""
     low, high = corners.min(axis=1), corners.max(axis=1)
     polar = at_pole(corners)
     low[polar, 0], high[polar, 0] = -180.0, 180.0
@@ -171,55 +282,20 @@ def _bounds(corners: NDArray[np.float64], distance_m: float) -> NDArray[np.float
     high[northern, 1], low[polar & ~northern, 1] = 90.0, -90.0
     lat_margin = distance_m / _SHORTEST_DEGREE_M / 2
     steepest = np.maximum(np.abs(low[:, 1]), np.abs(high[:, 1])) + 2 * lat_margin
-    # The other footprint of a pair may lie nearer to the pole, but not by more than the margin.
+    # The other footprint of a pair may be nearer to the pole, but not by more than the margin.
     lon_margin = lat_margin / np.maximum(np.cos(np.radians(steepest)), 1e-3)
     margin = np.stack([lon_margin, np.full_like(lon_margin, lat_margin)], axis=1)
     return np.concatenate([low - margin, high + margin], axis=1)
 
 
-def _near(one: NDArray[np.float64], other: NDArray[np.float64], distance_m: float) -> NDArray[np.bool_]:
-    both = np.concatenate([one, other], axis=1)
-    polar = at_pole(one) | at_pole(other) | (np.abs(both[..., 1]).max(axis=1) > _POLAR_LATITUDE)
-    near = np.zeros(len(one), dtype=np.bool_)
-    for chosen, plane in ((polar, _plane_of_pole), (~polar, _plane_of_pair)):
-        if chosen.any():
-            first, second = plane(one[chosen], other[chosen])
-            smaller = np.minimum(shapely.area(first), shapely.area(second))
-            found = shapely.area(shapely.intersection(first, second)) > SHARED_SHARE * smaller
-            if distance_m > 0:
-                found |= shapely.distance(first, second) < distance_m
-            near[chosen] = found
+def _are_near(one: NDArray[np.float64], other: NDArray[np.float64], distance_m: float) -> NDArray[np.bool_]:
+    first, second = project_to_planes(one, other)
+    if distance_m > 0:
+        return shapely.distance(first, second) < distance_m
+    near = shapely.intersects(first, second)
+    # Around a pole degrees can't be cut off.
+    polar = np.flatnonzero(near & (at_pole(one) | at_pole(other)))
+    smaller = np.minimum(shapely.area(first[polar]), shapely.area(second[polar]))
+    shared = shapely.area(shapely.intersection(first[polar], second[polar]))
+    near[polar] = shared > _POLAR_SHARED_SHARE * smaller
     return near
-
-
-def _plane_of_pole(
-    one: NDArray[np.float64], other: NDArray[np.float64]
-) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """Pairs of footprints as polygons in metres around their pole."""
-    side = np.where(one[..., 1].mean(axis=1, keepdims=True) > 0, 1.0, -1.0)
-
-    def plane(corners: NDArray[np.float64]) -> NDArray[np.object_]:
-        away = np.radians(90 - side * corners[..., 1]) * _POLAR_RADIUS_M
-        angle = np.radians(corners[..., 0])
-        at = np.stack([away * np.cos(angle), away * np.sin(angle)], axis=-1)
-        return shapely.polygons(at)
-
-    return plane(one), plane(other)
-
-
-def _plane_of_pair(
-    one: NDArray[np.float64], other: NDArray[np.float64]
-) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """Pairs of footprints as polygons in metres around each pair."""
-    origin_lon = one[:, :1, 0]
-    turns = np.round((other[:, :1, 0] - origin_lon) / 360) * 360
-    lat = np.radians(np.concatenate([one[..., 1], other[..., 1]], axis=1)).mean(axis=1, keepdims=True)
-    # Radii of curvature of the ellipsoid along the parallel (N cos) and the meridian (M).
-    across = _EQUATOR_M / np.sqrt(1 - _ECCENTRICITY2 * np.sin(lat) ** 2)
-    along = across**3 * (1 - _ECCENTRICITY2) / _EQUATOR_M**2
-
-    def plane(corners: NDArray[np.float64], turn: NDArray[np.float64] | float) -> NDArray[np.object_]:
-        x = np.radians(corners[..., 0] - turn - origin_lon) * across * np.cos(lat)
-        return shapely.polygons(np.stack([x, np.radians(corners[..., 1]) * along], axis=-1))
-
-    return plane(one, 0.0), plane(other, turns)

@@ -1,7 +1,7 @@
-"""Gathering what is found in many files: threads that don't run ahead, tables that grow part by part.
+"""Collecting results from many files: threads with a bounded backlog, tables that are written part by part.
 
-A row as a dictionary takes some ten times the memory that it has in a frame, and a table of all files has no
-place in memory at all: it is written to disk as it grows, and read column by column.
+A row as a dictionary needs some ten times the memory of a row in a frame, and a table of all files may not
+fit into memory: it is written to disk as it grows, and read column by column.
 """
 
 from collections import deque
@@ -24,8 +24,10 @@ _Given = TypeVar("_Given")
 _Found = TypeVar("_Found")
 
 
-def in_order(task: Callable[[_Given], _Found], given: Iterable[_Given], workers: int) -> Iterator[_Found]:
-    """Run a task in threads on each that is given; answers come in order, few of them waiting."""
+def map_in_threads(
+    task: Callable[[_Given], _Found], given: Iterable[_Given], workers: int
+) -> Iterator[_Found]:
+    """Run a task in threads on each argument; yield the results in order, with few of them in memory."""
     waiting: deque[Future[_Found]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for one in given:
@@ -37,7 +39,7 @@ def in_order(task: Callable[[_Given], _Found], given: Iterable[_Given], workers:
 
 
 def frames_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[pl.DataFrame]:
-    """Rows as frames of a schema, a few thousand of them in each; at least one frame."""
+    """Yield rows as frames of a schema, a few thousand rows in each; at least one frame."""
     left = iter(rows)
     part = list(islice(left, ROWS_AT_ONCE))
     while True:
@@ -48,26 +50,26 @@ def frames_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[pl.
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> pl.DataFrame:
-    """Rows as a frame of a schema; a few thousand of them at a time as dictionaries."""
+    """Return rows as one frame of a schema; only a few thousand at a time exist as dictionaries."""
     return pl.concat(frames_of(rows, schema))
 
 
 def write_frames(path: Path, frames: Iterable[pl.DataFrame]) -> None:
-    """Write frames of the same columns one below the other as a Parquet file, whole or not at all."""
+    """Write frames of the same columns, concatenated, as a Parquet file, atomically."""
     with atomic_write(path) as temporary, ParquetBatches(temporary) as file:
         for frame in frames:
             file.append(frame)
 
 
 def rows_in(table: pl.LazyFrame) -> int:
-    """The number of rows of a table."""
+    """Return the number of rows of a table."""
     return int(table.select(pl.len()).collect().item())
 
 
 def slices(table: pl.LazyFrame, key: str) -> Iterator[pl.DataFrame]:
-    """The rows of a table in the order of a column, a few thousand of its values at a time.
+    """Yield the rows of a table in the order of a column, a few thousand of its values at a time.
 
-    Rows of one value come together; what is held beside them is the column alone.
+    Rows of one value are in one frame; beside the frame only the column is in memory.
     """
     values = table.select(pl.col(key).unique().sort()).collect().to_series()
     for start in range(0, len(values), ROWS_AT_ONCE):

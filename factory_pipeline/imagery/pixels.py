@@ -1,4 +1,4 @@
-"""Reading every pixel of a raster in strips, and what is no data in it."""
+"""Reading every pixel of a raster in strips, with its no data."""
 
 import logging
 import re
@@ -17,7 +17,7 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import GDAL_OPTIONS
 
 VALUES_PER_STRIP = 2**22
-"""Pixels times bands read at once: what bounds the memory of one file being read."""
+"""Pixels times bands that are read at once, which bounds the memory per file."""
 
 
 Strip = tuple[NDArray[np.generic], NDArray[np.bool_]]
@@ -27,13 +27,16 @@ Strip = tuple[NDArray[np.generic], NDArray[np.bool_]]
 def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) -> Iterator[Strip]:
     """Read a raster from top to bottom.
 
-    No data is what the file says is no data, per band, and NaN and infinity; TerraTorch leaves out the same.
-    Masks and alpha bands are not applied.
+    No data is the nodata value that the file declares, per band, and NaN and infinity; TerraTorch ignores the
+    same. Masks and alpha bands are not applied.
 
     Args:
         path: a raster that GDAL reads.
-        bands: number of bands that it must have.
-        dtype: data type that it must have.
+        bands: number of bands that it must have, if any.
+        dtype: data type that it must have, if any.
+
+    Yields:
+        Values (bands, rows, columns), and whether each is valid, in the same shape.
 
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be read or has other bands or another data type.
@@ -47,11 +50,11 @@ def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) 
                 raise OnboardingError("CHECK_FAILED", f"{path.name} has the data type {found}, not {dtype}.")
             yield from strips_of(source, path)
     except RasterioError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_error(path, error) from error
 
 
 def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
-    """As `strips`, of a raster that is open already.
+    """As `strips`, for a raster that is open.
 
     Raises:
         OnboardingError: CHECK_FAILED, it can't be read.
@@ -63,15 +66,15 @@ def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
     try:
         for top in range(0, source.height, rows):
             window = Window(0, top, source.width, min(rows, source.height - top))
-            with _strictly(path):
+            with _strict_decoding(path):
                 values = source.read(window=window, out_dtype=found)
             yield values, _valid(values, source.nodatavals)
     except RasterioError as error:
-        raise _damaged(path, _reason(path, error)) from error
+        raise _damage_error(path, _reason(path, error)) from error
 
 
 def data_type(path: Path) -> np.dtype:
-    """The data type that holds all bands of a raster.
+    """Return the data type that can represent all bands of a raster.
 
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be read.
@@ -80,7 +83,7 @@ def data_type(path: Path) -> np.dtype:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
             return np.result_type(*source.dtypes)
     except RasterioError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_error(path, error) from error
 
 
 def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
@@ -100,13 +103,13 @@ def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDA
 
 
 DECODER_LOG = logging.getLogger("rasterio")
-"""Where rasterio passes on GDAL's warnings."""
+"""The logger to which rasterio forwards GDAL's warnings."""
 INCOMPLETE = re.compile(r"premature|corrupt|truncat|not enough|bad code word", re.I)
-"""Warnings of decoders that go on with made-up pixels: JPEG and fax strips of a TIFF raise no error."""
+"""Warnings of decoders that continue with invented pixels: JPEG and fax strips of a TIFF raise no error."""
 
 
 class _Complaints(logging.Handler):
-    """Keeps the warnings of this thread that tell of missing pixels."""
+    """Stores the warnings of this thread about missing pixels."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -119,8 +122,8 @@ class _Complaints(logging.Handler):
 
 
 @contextmanager
-def _strictly(path: Path) -> Iterator[None]:
-    """Raise where a decoder warns that pixels are missing."""
+def _strict_decoding(path: Path) -> Iterator[None]:
+    """Raise an error if a decoder warns that pixels are missing."""
     complaints = _Complaints()
     DECODER_LOG.addHandler(complaints)
     try:
@@ -128,18 +131,18 @@ def _strictly(path: Path) -> Iterator[None]:
     finally:
         DECODER_LOG.removeHandler(complaints)
     if complaints.found:
-        raise _damaged(path, complaints.found[0].removeprefix("CPLE_AppDefined:"))
+        raise _damage_error(path, complaints.found[0].removeprefix("CPLE_AppDefined:"))
 
 
-def _damaged(path: Path, reason: str) -> OnboardingError:
-    return OnboardingError("CHECK_FAILED", f"{path.name} is cut off or damaged: {reason}.")
+def _damage_error(path: Path, reason: str) -> OnboardingError:
+    return OnboardingError("CHECK_FAILED", f"{path.name} is truncated or damaged: {reason}.")
 
 
-def _unreadable(path: Path, error: RasterioError) -> OnboardingError:
+def _unreadable_error(path: Path, error: RasterioError) -> OnboardingError:
     reason = _reason(path, error)
     return OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {reason}.")
 
 
 def _reason(path: Path, error: RasterioError) -> str:
-    # The cause is what GDAL said; the error often says no more than that reading failed.
+    # The cause has GDAL's message; the error itself often says only that reading failed.
     return str(error.__cause__ or error).rstrip(".").replace(str(path), path.name)

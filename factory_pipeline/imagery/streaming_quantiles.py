@@ -1,7 +1,7 @@
-"""Statistics of very many values in little memory: parts are made per file and added up.
+"""Statistics of very many values in little memory: partial results are computed per file and added.
 
 Integers of up to 16 bits are counted by value: everything follows exactly from the counts. Other types keep
-count, mean and sum of squared deviations in float64 (added up as by Chan, Golub and LeVeque, 1983), and their
+count, mean and sum of squared deviations in float64 (combined as by Chan, Golub and LeVeque, 1983), and their
 percentiles are selected by radix, 16 bits of an order-preserving integer key per pass: exact, no sorting.
 """
 
@@ -49,7 +49,7 @@ class Counts:
         return int(self.counts.sum())
 
     def moments(self) -> "Moments":
-        """Mean and deviations, by exact integer arithmetic."""
+        """Compute mean and deviations by exact integer arithmetic."""
         present = np.flatnonzero(self.counts)
         if not present.size:
             return Moments()
@@ -66,7 +66,7 @@ class Counts:
         )
 
     def at_ranks(self, ranks: Sequence[int]) -> list[float]:
-        """The values at these places of the sorted values, the first being 0."""
+        """Return the values at these ranks of the sorted values, the first being 0."""
         upto = np.cumsum(self.counts)
         return [float(self.lowest + int(np.searchsorted(upto, rank, side="right"))) for rank in ranks]
 
@@ -84,14 +84,14 @@ class Moments:
 
     @classmethod
     def of(cls, values: NDArray[np.generic]) -> "Moments":
-        """Of values of any shape and real type."""
+        """Compute them from values of any shape and real type."""
         if not values.size:
             return cls()
         exact = values.ravel().astype(np.float64)
         mean = float(exact.mean())
         lowest, highest = float(exact.min()), float(exact.max())
         exact -= mean
-        # Not a dot product, which a BLAS would compute in threads of its own beside those that read images.
+        # Not a dot product, for which a BLAS would start threads beside those that read images.
         exact *= exact
         return cls(exact.size, mean, float(exact.sum()), lowest, highest)
 
@@ -115,7 +115,7 @@ class Moments:
 
 
 def sort_key(values: NDArray[np.generic]) -> NDArray[np.unsignedinteger]:
-    """Unsigned integers that sort as the values do, with as many bits as the values."""
+    """Return unsigned integers that sort as the values do, with as many bits as the values."""
     bits = 8 * values.dtype.itemsize
     unsigned = np.dtype(f"u{values.dtype.itemsize}")
     if values.dtype.kind == "u":
@@ -129,7 +129,7 @@ def sort_key(values: NDArray[np.generic]) -> NDArray[np.unsignedinteger]:
 
 
 def from_sort_key(key: int, dtype: np.dtype) -> float:
-    """The value of a key that `sort_key` made of this type."""
+    """Return the value of a key that `sort_key` computed for this type."""
     bits = 8 * dtype.itemsize
     top = 1 << (bits - 1)
     if dtype.kind == "u":
@@ -143,8 +143,8 @@ def from_sort_key(key: int, dtype: np.dtype) -> float:
 class RadixQuantiles:
     """Exact percentiles of one band in several passes over its values, one digit of 16 bits per pass.
 
-    Every pass gives all values to `update`, in any parts and order, and ends with `next_pass`. Memory is
-    512 KiB for each leading part of a key that is still looked for, of which there are at most two per
+    In every pass all values go to `update`, in any parts and order, and the pass ends with `next_pass`.
+    Memory is 512 KiB for each prefix of a key that is still searched, of which there are at most two per
     percentile, and as much again for each thread that updates, however many values there are.
     """
 
@@ -161,16 +161,16 @@ class RadixQuantiles:
         self._percentiles = tuple(percentiles)
         self._digits = 8 * dtype.itemsize // DIGIT_BITS
         self._digits_known = 0
-        # Per rank: the leading digits of its key found so far, and the rank among keys that start with them.
+        # Per rank: the leading digits of its key so far, and the rank among keys that start with them.
         self._found: dict[int, tuple[int, int]] = {}
         self._prefixes = np.zeros(1, dtype=np.uint64)
         self._counts = np.zeros((1, DIGITS), dtype=np.int64)
         self._adding = threading.Lock()
 
     def update(self, values: NDArray[np.generic]) -> None:
-        """Take in more values of a pass, of any shape and none NaN; threads may do so at the same time.
+        """Add values of a pass, of any shape and without NaN; threads may do so at the same time.
 
-        Once no pass is left nothing happens.
+        After the last pass nothing happens.
         """
         if not values.size or self._digits_known == self._digits:
             return
@@ -179,7 +179,7 @@ class RadixQuantiles:
             self._counts += counts
 
     def next_pass(self) -> bool:
-        """End a pass; gives whether the values are needed once more."""
+        """End a pass and return whether the values are needed once more."""
         if self._digits_known == self._digits:
             return False
         if not self._digits_known:
@@ -198,12 +198,15 @@ class RadixQuantiles:
         return more
 
     def result(self) -> dict[float, float]:
-        """The percentiles, linear between two values; empty without values. No pass may be left."""
+        """Return the percentiles, linear between two values; empty without values.
+
+        Call it after the last pass.
+        """
         at = {rank: from_sort_key(prefix, self._dtype) for rank, (prefix, _) in self._found.items()}
-        return {each: interpolated(self.count, each, at) for each in self._percentiles if at}
+        return {each: interpolate(self.count, each, at) for each in self._percentiles if at}
 
     def between(self, percentile: float) -> tuple[float, float]:
-        """The least and the greatest that the value at or below a percentile can be, as known so far."""
+        """Return the least and greatest possible value at or below a percentile, from the passes so far."""
         rank = math.floor((self.count - 1) * percentile / 100)
         unknown = DIGIT_BITS * (self._digits - self._digits_known)
         lowest = self._found[rank][0] << unknown
@@ -213,7 +216,7 @@ class RadixQuantiles:
 def count_digits(
     keys: NDArray[np.unsignedinteger], prefixes: NDArray[np.uint64], digits_known: int
 ) -> NDArray[np.int64]:
-    """How often each next digit follows each of the prefixes: (prefixes, DIGITS)."""
+    """Return how often each next digit follows each of the prefixes: (prefixes, DIGITS)."""
     bits = 8 * keys.dtype.itemsize
     shift = bits - DIGIT_BITS * (digits_known + 1)
     digit = ((keys >> keys.dtype.type(shift)) & keys.dtype.type(DIGITS - 1)).astype(np.int64)
@@ -221,24 +224,24 @@ def count_digits(
         return np.bincount(digit, minlength=DIGITS)[None]
     lead = keys >> keys.dtype.type(shift + DIGIT_BITS)
     known = prefixes.astype(keys.dtype)
-    place = np.searchsorted(known, lead)
-    hit = known[np.minimum(place, known.size - 1)] == lead
-    flat = np.bincount(place[hit] * DIGITS + digit[hit], minlength=known.size * DIGITS)
+    position = np.searchsorted(known, lead)
+    hit = known[np.minimum(position, known.size - 1)] == lead
+    flat = np.bincount(position[hit] * DIGITS + digit[hit], minlength=known.size * DIGITS)
     return flat.reshape(known.size, DIGITS)
 
 
 def percentile_ranks(count: int, percentiles: Sequence[float]) -> list[int]:
-    """The ranks that percentiles of `count` values need, for linear interpolation between two."""
+    """Return the ranks that percentiles of `count` values need, for linear interpolation between two."""
     ranks: set[int] = set()
     for percentile in percentiles:
-        place = (count - 1) * percentile / 100
-        ranks.update((math.floor(place), min(math.floor(place) + 1, count - 1)))
+        position = (count - 1) * percentile / 100
+        ranks.update((math.floor(position), min(math.floor(position) + 1, count - 1)))
     return sorted(ranks)
 
 
-def interpolated(count: int, percentile: float, at: Mapping[int, float]) -> float:
-    """A percentile by linear interpolation, as numpy's default: `at` holds the values at the ranks."""
-    place = (count - 1) * percentile / 100
-    below = math.floor(place)
+def interpolate(count: int, percentile: float, at: Mapping[int, float]) -> float:
+    """Interpolate a percentile linearly, as numpy's default; `at` has the values at the ranks."""
+    position = (count - 1) * percentile / 100
+    below = math.floor(position)
     above = min(below + 1, count - 1)
-    return at[below] + (at[above] - at[below]) * (place - below)
+    return at[below] + (at[above] - at[below]) * (position - below)

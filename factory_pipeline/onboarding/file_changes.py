@@ -1,4 +1,4 @@
-"""What is changed in the files of a dataset against those of the archive."""
+"""Changes of the files of a dataset relative to those of the archive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from factory_pipeline.onboarding.checks.band_order import bands_of, order_of
 from factory_pipeline.onboarding.checks.file_roles import IMAGE
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.rewrite_images import (
+    copy_georeference,
     declare_nodata,
     make_upright,
-    put_bands_in_order,
-    take_place,
+    reorder_bands,
     to_cog,
 )
 
@@ -24,19 +24,19 @@ class FileChanges:
     bands: Mapping[str, list[str]]
     """The bands of the images by suffix, in the order that the dataset has."""
     nodata: Mapping[str, float]
-    """Values that are no data beside what the files declare, by suffix of images and labels."""
+    """Nodata values beside those that the files declare, by suffix of images and labels."""
     labels_take_crs: bool
     images_to_cog: bool
 
     @classmethod
     def of(cls, manifest: UploadManifest) -> "FileChanges":
-        """The changes that a manifest whose bands are filled in asks for."""
+        """Return the changes that a manifest requests; its bands must be filled in."""
         return cls(
             bands_of(manifest), nodata_by_suffix(manifest), manifest.label_crs is not None, manifest.to_cog
         )
 
     def touches(self, row: Mapping[str, Any]) -> bool:
-        """Whether a file may be changed; `row` is one of contents.CONTENT_SCHEMA."""
+        """Return whether a file may be changed; `row` is one of file_contents.CONTENT_SCHEMA."""
         is_image = row["role"] == IMAGE
         return bool(
             row["orientation"]
@@ -46,34 +46,34 @@ class FileChanges:
         )
 
     def apply(self, path: Path, row: Mapping[str, Any], image: Mapping[str, Any]) -> None:
-        """Change one file of the dataset. What was changed already stays as it is.
+        """Change one file of the dataset; a change that is already applied is skipped.
 
         Args:
             path: the file in the dataset's folder.
-            row: what was read of it, as for `touches`.
+            row: its contents, as for `touches`.
             image: `crs` and `transform` of the label's image.
 
         Raises:
-            OnboardingError: CHECK_FAILED, the file is of a format that can't hold the change.
+            OnboardingError: CHECK_FAILED, the format of the file does not allow the change.
         """
         suffix = row["suffix"]
         if row["orientation"]:
             make_upright(path)
         if row["role"] == IMAGE and self._order(row):
-            put_bands_in_order(path, self.bands[suffix])
+            reorder_bands(path, self.bands[suffix])
         if suffix in self.nodata:
             declare_nodata(path, self.nodata[suffix], "nodata" if row["role"] == IMAGE else "label_nodata")
         if row["role"] == IMAGE and self.images_to_cog:
             to_cog(path)
         if row["role"] != IMAGE and self.labels_take_crs and row["crs"] is None:
-            take_place(path, image["crs"], image["transform"])
+            copy_georeference(path, image["crs"], image["transform"])
 
     def _order(self, row: Mapping[str, Any]) -> tuple[int, ...] | None:
         return order_of(row["band_names"], self.bands.get(row["suffix"], ()))
 
 
 def nodata_by_suffix(manifest: UploadManifest) -> dict[str, float]:
-    """Return the values of no data that a manifest gives, by suffix of images and labels."""
+    """Return the nodata values of a manifest, by suffix of images and labels."""
     first = manifest.training_data_suffixes[0]
     given = {source.file_suffix or first: source.nodata for source in manifest.data_sources}
     given[manifest.label_suffix] = manifest.label_nodata

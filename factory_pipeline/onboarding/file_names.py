@@ -1,8 +1,8 @@
-"""Names of the files of an onboarded dataset, and the index that keeps what they were called.
+"""Names of the files of an onboarded dataset, and the index with their original names.
 
-TerraTorch takes a file for one of a split if a line of the split file occurs anywhere in its name, and cuts
-a name at its last dot: `tile_1` would also take `tile_10`, and `a.b` would become `a`. So every stem has the
-same width and no dot, and none occurs in the name of another file.
+TerraTorch assigns a file to a split if a line of the split file occurs anywhere in its name, and cuts a name
+at its last dot: `tile_1` would also match `tile_10`, and `a.b` would become `a`. So every stem has the same
+length and no dot, and none occurs in the name of another file.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from factory_pipeline.onboarding.checks.file_roles import ANY, IMAGE, LABEL
 
 STEM_DIGITS = 16
 STEM_START = "x"
-"""Not a hexadecimal digit: a stem can't begin within another."""
+"""Not a hexadecimal digit, so that a stem can't begin within another."""
 
 INDEX_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "stem": pl.String,
@@ -33,17 +33,19 @@ INDEX_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "transform": pl.List(pl.Float64),
     "bounds": pl.List(pl.Float64),
 }
-"""One row per image and label. `sha256` is that of the images in the order of the modalities, the size and
-place those of the first of them."""
+"""One row per image and label.
+
+`sha256` is that of the images in the order of the modalities; size and georeference are those of the first.
+"""
 
 
 def safe_stem(original: str) -> str:
-    """The stem of fixed width for an original stem; it does not depend on the other files of the dataset."""
+    """Return the stem of fixed length for an original stem; it does not depend on the other files."""
     return STEM_START + hashlib.sha256(original.encode()).hexdigest()[:STEM_DIGITS]
 
 
 def safe_suffix(suffix: str) -> str:
-    """A suffix that ends in the same extension and holds no other dot, no blank and no folder."""
+    """Return a suffix that ends with the same extension and contains no other dot, no blank and no folder."""
     if ANY in suffix:
         suffix = f"_{suffix.replace(ANY, '')}"
     base, dot, extension = suffix.rpartition(".")
@@ -53,10 +55,10 @@ def safe_suffix(suffix: str) -> str:
 
 
 def dataset_index(contents: pl.DataFrame, modalities: dict[str, str], label_suffix: str) -> pl.DataFrame:
-    """The pairs of a dataset with the paths that they get.
+    """Build the index: the pairs of a dataset with their paths.
 
     Args:
-        contents: complete pairs, with the columns of headers.FILE_SCHEMA and contents.CONTENT_SCHEMA.
+        contents: complete pairs, with the columns of headers.FILE_SCHEMA and file_contents.CONTENT_SCHEMA.
         modalities: modality tag by suffix, in their order.
         label_suffix: of the labels.
 
@@ -90,7 +92,7 @@ def dataset_index(contents: pl.DataFrame, modalities: dict[str, str], label_suff
 
 
 def _hash_of_all(hashes: Sequence[str | None]) -> str:
-    """The hash of the images of a pair; of one image it is its own."""
+    """Return the hash of the images of a pair; of one image it is its own."""
     known = [one or "" for one in hashes]
     return known[0] if len(known) == 1 else hashlib.sha256("".join(known).encode()).hexdigest()
 
@@ -98,23 +100,23 @@ def _hash_of_all(hashes: Sequence[str | None]) -> str:
 def arrange(
     unpacked: Path, contents: pl.DataFrame, index: pl.DataFrame, modalities: dict[str, str], dataset: Path
 ) -> None:
-    """Put the images and labels of an unpacked archive at their places in the dataset's folder.
+    """Link or copy the images and labels of an unpacked archive to their paths in the dataset's folder.
 
-    Files are linked where the file system can, else copied. What lies at its place already stays as it is: it
-    may have been rewritten there, and a call that was interrupted goes on where it was.
+    Files are linked if the file system supports it, else copied. Existing files are not touched: they may
+    have been rewritten, and so an interrupted call resumes.
 
     Args:
-        unpacked: where the archive was unpacked.
+        unpacked: folder of the unpacked archive.
         contents: as for `dataset_index`.
-        index: what `dataset_index` gave.
+        index: as `dataset_index` returned it.
         modalities: as for `dataset_index`.
         dataset: folder of the dataset's version.
     """
     for name, path in targets(contents, index, modalities).iter_rows():
-        place = dataset / path
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(unpacked / name, place)
+        target = dataset / path
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(unpacked / name, target)
 
 
 def targets(contents: pl.DataFrame, index: pl.DataFrame, modalities: dict[str, str]) -> pl.DataFrame:
@@ -122,7 +124,7 @@ def targets(contents: pl.DataFrame, index: pl.DataFrame, modalities: dict[str, s
 
     Args:
         contents: as for `dataset_index`.
-        index: what `dataset_index` gave.
+        index: as `dataset_index` returned it.
         modalities: as for `dataset_index`.
     """
     tags = pl.DataFrame(
@@ -139,13 +141,13 @@ def targets(contents: pl.DataFrame, index: pl.DataFrame, modalities: dict[str, s
     return pl.concat([moves.select("name", "path"), labelled.select("name", "path")])
 
 
-def _link_or_copy(file: Path, place: Path) -> None:
-    temporary = place.with_name(f".{place.name}.part")
+def _link_or_copy(file: Path, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.part")
     temporary.unlink(missing_ok=True)
     try:
         os.link(file, temporary)
     except OSError:
         shutil.copyfile(file, temporary)
-    temporary.replace(place)
-    # A rename between two links to one file does nothing, also not away with the first.
+    temporary.replace(path)
+    # A rename between two links to one file does nothing, and does not remove the first.
     temporary.unlink(missing_ok=True)

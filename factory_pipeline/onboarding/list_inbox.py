@@ -1,7 +1,7 @@
-"""The inboxes of uploads: which manifests lie there, and whether they are still being written.
+"""The inboxes of uploads: which manifests they contain, and whether these are still being written.
 
-An inbox is a folder or a prefix of an object store. An object is there whole or not at all; still its archive
-may come later than the manifest, so that both kinds are looked at in the same way.
+An inbox is a folder or a prefix of an object store. Objects appear atomically; but the archive may come later
+than the manifest, so that both kinds of inbox are handled in the same way.
 """
 
 import hashlib
@@ -38,28 +38,31 @@ class InboxEntry:
     manifest: str
     """Its path, or its address in an object store."""
     state: str
-    """Changes with the size and times of the manifest, and of its archive where that is a local file; in a
-    store with the ETag and time of both, where the archive lies in the inbox too."""
+    """Changes with the size and times of the manifest, and of its archive if that is a local file.
+
+    In a store with the ETag and time of both, if the archive is in the inbox too.
+    """
     put: float = 0.0
-    """When the manifest or its archive was put there last, in seconds since 1970: whatever time of
-    modification a copied file keeps, this is the time of the copy."""
+    """When the manifest or its archive was last put there, in seconds since 1970: for a copied file this is
+    the time of the copy, whatever its time of modification.
+    """
     host: str = ""
-    """The host or store that must be asked about the archive; empty where all is on this machine."""
+    """The host or store of the archive; empty if all files are local."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What lies in an inbox."""
+    """The contents of an inbox."""
 
     manifests: list[InboxEntry]
-    """By name."""
+    """The manifests by name."""
     strays: list[InboxEntry]
-    """Archives that no manifest of the inbox names; their place stands for a manifest's."""
+    """Archives that no manifest of the inbox refers to; their location takes that of a manifest."""
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What tells whether a file or object is still the same, and since when it has been there."""
+    """What identifies the state of a file or object, and since when it exists."""
 
     state: str
     put: float = 0.0
@@ -69,10 +72,10 @@ MISSING = _Facts("missing")
 
 
 def contents(inbox: Path | str) -> Contents:
-    """The manifests and stray archives in an inbox; none where there is no such folder or prefix.
+    """Return the manifests and stray archives in an inbox; none if the folder or prefix does not exist.
 
     Raises:
-        OnboardingError: SCHEME_NOT_ALLOWED, URL_UNREACHABLE: the inbox is no folder and can't be listed.
+        OnboardingError: SCHEME_NOT_ALLOWED, URL_UNREACHABLE: the inbox is not a folder or can't be listed.
     """
     if is_object(inbox):
         return _contents_of_store(str(inbox).rstrip("/"))
@@ -84,8 +87,8 @@ def contents(inbox: Path | str) -> Contents:
     return _contents_of_folder(Path(inbox))
 
 
-def drops(inbox: Path | str) -> list[InboxEntry]:
-    """The manifests in an inbox, by name; as `contents`."""
+def list_entries(inbox: Path | str) -> list[InboxEntry]:
+    """Return the manifests in an inbox, by name; errors as `contents`."""
     return contents(inbox).manifests
 
 
@@ -97,11 +100,11 @@ def _contents_of_folder(inbox: Path) -> Contents:
             continue
         facts = _facts(path)
         archive = _archive_of(str(path), facts.state)
-        # Whether the file may be read is looked at when it is taken in; here only its size and times are.
+        # Whether the file may be read is checked when it is received; here only its size and times are read.
         is_local = archive is not None and scheme_of(archive) == "file"
-        place = Path(os.path.normpath(str(archive).removeprefix("file://")))
-        named.add(place)
-        of_archive = _facts(place) if is_local else None
+        location = Path(os.path.normpath(str(archive).removeprefix("file://")))
+        named.add(location)
+        of_archive = _facts(location) if is_local else None
         found.append(_drop(str(path), facts, of_archive, "" if archive is None else _host_of(archive)))
     stems = {Path(drop.manifest).stem for drop in found}
     strays = [
@@ -113,7 +116,7 @@ def _contents_of_folder(inbox: Path) -> Contents:
 
 
 def _contents_of_store(prefix: str) -> Contents:
-    here = _listed(prefix)
+    here = _list_objects(prefix)
     manifests = {
         f"{prefix}/{name}": facts
         for name, facts in sorted(here.items())
@@ -125,10 +128,10 @@ def _contents_of_store(prefix: str) -> Contents:
     named = [archive for archive in archives.values() if archive is not None]
     below = _facts_below(prefix, here, named)
     found = [
-        _drop(place, facts, below.get(archives[place] or ""), _host_of(archives[place] or place))
-        for place, facts in manifests.items()
+        _drop(location, facts, below.get(archives[location] or ""), _host_of(archives[location] or location))
+        for location, facts in manifests.items()
     ]
-    stems = {PurePosixPath(place).stem for place in manifests}
+    stems = {PurePosixPath(location).stem for location in manifests}
     strays = [
         _drop(f"{prefix}/{name}", facts, None)
         for name, facts in sorted(here.items())
@@ -142,42 +145,42 @@ def _is_archive(name: str) -> bool:
 
 
 def archive_stem(name: str) -> str:
-    """The name of an archive less its ending."""
+    """Return the name of an archive without its ending."""
     ending = next((ending for ending in ARCHIVE_ENDINGS if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)]
 
 
-def without_manifest(archive: str) -> OnboardingError:
-    """What is said of an archive that lies in an inbox without a manifest."""
+def missing_manifest_error(archive: str) -> OnboardingError:
+    """Return the error of an archive that is in an inbox without a manifest."""
     return OnboardingError(
         NO_MANIFEST,
-        f"The archive {archive} lies in the inbox without a manifest; put {archive_stem(archive)}.yaml beside"
+        f"The archive {archive} is in the inbox without a manifest; put {archive_stem(archive)}.yaml beside"
         " it, which `factory new-manifest` writes.",
     )
 
 
 def _facts_below(prefix: str, here: Mapping[str, _Facts], archives: Iterable[str]) -> dict[str, _Facts]:
-    """The facts of archives that lie below a prefix; each folder of them is listed once."""
+    """Return the facts of archives below a prefix; each of their folders is listed once."""
     facts = {}
     listed = {prefix: here}
     for archive in archives:
         folder, _, name = archive.rpartition("/")
         if folder == prefix or folder.startswith(f"{prefix}/"):
-            listed[folder] = listed[folder] if folder in listed else _listed(folder)
+            listed[folder] = listed[folder] if folder in listed else _list_objects(folder)
             facts[archive] = listed[folder].get(name, MISSING)
     return facts
 
 
-def _listed(prefix: str) -> dict[str, _Facts]:
-    """The facts of each object directly under a prefix, by its name."""
+def _list_objects(prefix: str) -> dict[str, _Facts]:
+    """Return the facts of each object directly under a prefix, by its name."""
     try:
         objects = obstore.list_with_delimiter(open_store(prefix))["objects"]
     except (BaseError, OSError, ValueError):
-        # Without its cause, whose text may hold what the store was asked with.
+        # Without its cause, whose text may contain credentials of the request.
         raise OnboardingError(
             "URL_UNREACHABLE",
-            f"The inbox {display(prefix)} can't be listed: there is no such store, it does not answer, or"
-            " access is refused.",
+            f"The inbox {display(prefix)} can't be listed: the store does not exist, does not respond, or"
+            " access is denied.",
         ) from None
     return {
         found["path"]: _Facts(
@@ -188,16 +191,19 @@ def _listed(prefix: str) -> dict[str, _Facts]:
 
 
 def _archive_of(manifest: str, state: str) -> str | None:
-    """The address of the archive of a manifest; None where the manifest can't be read or is not whole."""
+    """Return the address of the archive of a manifest.
+
+    None if the manifest can't be read or is incomplete.
+    """
     try:
-        return _known_archive(manifest, state)
+        return _identify_archive(manifest, state)
     except OnboardingError:
         return None
 
 
 @lru_cache(maxsize=100_000)
-def _known_archive(manifest: str, _state: str) -> str | None:
-    """The archive of a manifest in this state; what says nothing for good is kept too."""
+def _identify_archive(manifest: str, _state: str) -> str | None:
+    """Return the archive of a manifest in this state; a permanent failure is cached too."""
     try:
         return UploadManifest.load(manifest).dataset_url
     except OnboardingError as error:
@@ -207,7 +213,7 @@ def _known_archive(manifest: str, _state: str) -> str | None:
 
 
 def _host_of(address: str) -> str:
-    """The host or bucket of an address; empty for a file, and where the address names none."""
+    """Return the host or bucket of an address; empty for a file, and if the address has none."""
     if scheme_of(address) == "file":
         return ""
     try:
@@ -216,10 +222,10 @@ def _host_of(address: str) -> str:
         return ""
 
 
-def _drop(place: str, facts: _Facts, of_archive: _Facts | None, host: str = "") -> InboxEntry:
+def _drop(location: str, facts: _Facts, of_archive: _Facts | None, host: str = "") -> InboxEntry:
     of_archive = of_archive or _Facts("")
     state = hashlib.sha256(f"{facts.state}\n{of_archive.state}".encode()).hexdigest()[:16]
-    return InboxEntry(place, state, max(facts.put, of_archive.put), host)
+    return InboxEntry(location, state, max(facts.put, of_archive.put), host)
 
 
 def _facts(path: Path) -> _Facts:
@@ -227,6 +233,6 @@ def _facts(path: Path) -> _Facts:
         about = path.stat()
     except (OSError, ValueError):
         return MISSING
-    # A copy may keep the time of modification, but never the number and the time of change of its inode.
+    # A copy may keep the time of modification, but not the number and the change time of its inode.
     state = f"{about.st_size} {about.st_mtime_ns} {about.st_ino} {about.st_ctime_ns}"
     return _Facts(state, about.st_ctime)

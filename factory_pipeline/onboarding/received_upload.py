@@ -1,4 +1,4 @@
-"""What came in: a manifest and the archive that it names, under a key that stands for the content of both."""
+"""A received upload: a manifest and its archive, under a key that identifies the content of both."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -10,33 +10,40 @@ from factory_pipeline.archives.download import open_source
 from factory_pipeline.archives.extract import archive_identity
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.manifest.location import place_of
+from factory_pipeline.onboarding.manifest.location import absolute_location
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.redaction import display
 from factory_pipeline.storage.atomic import write_text
-from factory_pipeline.storage.layout import FactoryHome, UploadFiles
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.storage.upload_files import UploadFiles
 
 
 @dataclass(frozen=True)
 class ReceivedUpload:
-    """One upload. The address is not kept here, for it may hold a secret: it stays in the user's manifest."""
+    """One upload.
+
+    The address is not stored here, as it may contain a secret: it stays in the user's manifest.
+    """
 
     key: str
     """`name@version`."""
     manifest_file: str
     """Path of the user's manifest, or its address in an object store."""
     identity: str
-    """What tells the content of the archive."""
+    """What identifies the content of the archive."""
     received: str
-    """When it came in (ISO 8601, UTC). Later stages date their files by it, so that a rerun changes none."""
+    """When it was received (ISO 8601, UTC).
+
+    Later stages date their files by it, so that a rerun changes none.
+    """
 
     @property
     def received_at(self) -> datetime:
-        """When it came in."""
+        """When it was received."""
         return datetime.fromisoformat(self.received)
 
     def save(self, path: Path) -> None:
-        """Write the upload whole, as JSON."""
+        """Write the upload as JSON, atomically."""
         write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
@@ -55,50 +62,47 @@ class ReceivedUpload:
 
 @dataclass(frozen=True)
 class ArchiveState:
-    """What is known of an archive before it is taken in."""
+    """The state of an archive before it is received."""
 
     identity: str
-    """What tells its content."""
+    """What identifies its content."""
     bytes: int | None
-    """Its size; None where the host does not say."""
+    """Its size in bytes; None if the host does not say."""
 
 
 def identify(manifest: UploadManifest, policy: IntakePolicy) -> ArchiveState:
-    """What tells the content of a manifest's archive, asked of the place where it lies.
+    """Identify the content of a manifest's archive, by a request to its address.
 
     Raises:
-        OnboardingError: the archive can't be opened, or is none.
+        OnboardingError: the archive can't be opened, or is not an archive.
     """
     with open_source(manifest.dataset_url, policy) as source:
         return ArchiveState(archive_identity(source, policy), source.size)
 
 
-def receive(manifest_file: Path | str, home: FactoryHome, policy: IntakePolicy) -> ReceivedUpload:
-    """Take an upload in: find its key and keep its manifest. The archive is left where it is.
-
-    The same content received again keeps its date; where its manifest now lies elsewhere, that is noted.
-
-    Raises:
-        OnboardingError: MANIFEST_INVALID, or the archive can't be opened.
-    """
-    manifest = UploadManifest.load(manifest_file)
-    return keep(manifest_file, manifest, identify(manifest, policy).identity, home)
-
-
-def keep(
+def store_upload(
     manifest_file: Path | str, manifest: UploadManifest, identity: str, home: FactoryHome
 ) -> ReceivedUpload:
-    """Write down an upload whose archive is known by its identity."""
+    """Store the manifest of an upload under its key. The archive is not copied.
+
+    The same content received again keeps its date; a new location of its manifest is stored.
+
+    Args:
+        manifest_file: a path, or the address of an object in a store.
+        manifest: what that file contains.
+        identity: identifies the content of the archive; from `identify`.
+        home: where the manifest is stored.
+    """
     key = manifest.key(identity)
     files = home.upload(key)
-    place = place_of(manifest_file)
+    location = absolute_location(manifest_file)
     if files.received.exists():
         known = ReceivedUpload.load(files)
-        if known.manifest_file != place:
-            known = replace(known, manifest_file=place)
+        if known.manifest_file != location:
+            known = replace(known, manifest_file=location)
             known.save(files.received)
         return known
-    upload = ReceivedUpload(key, place, identity, datetime.now(UTC).isoformat(timespec="seconds"))
+    upload = ReceivedUpload(key, location, identity, datetime.now(UTC).isoformat(timespec="seconds"))
     document = manifest.model_dump(mode="json", by_alias=True)
     document["dataset_url"] = display(manifest.dataset_url)
     write_text(files.manifest, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
@@ -106,24 +110,24 @@ def keep(
     return upload
 
 
-def kept_manifest(files: UploadFiles) -> UploadManifest:
-    """The manifest of an upload; its address is fit to be shown, not to be opened."""
+def load_manifest(files: UploadFiles) -> UploadManifest:
+    """Return the manifest of an upload; its address has no credentials, so it may be shown but not opened."""
     document = json.loads(files.manifest.read_text(encoding="utf-8"))
     return UploadManifest.parse(document, where=files.root.name)
 
 
 def current_address(upload: ReceivedUpload, files: UploadFiles) -> str:
-    """The address of the archive, read from the user's manifest, which must still say the same.
+    """Return the address of the archive from the user's manifest, which must be unchanged.
 
     Raises:
-        OnboardingError: MANIFEST_INVALID, the manifest is gone or broken; SOURCE_CHANGED, it says
-            something else.
+        OnboardingError: MANIFEST_INVALID, the manifest was removed or is not valid; SOURCE_CHANGED, it has
+            changed.
     """
     manifest = UploadManifest.load(upload.manifest_file)
-    if manifest.canonical_json() != kept_manifest(files).canonical_json():
+    if manifest.canonical_json() != load_manifest(files).canonical_json():
         raise OnboardingError(
             "SOURCE_CHANGED",
-            f"The manifest {upload.manifest_file} was changed since {upload.key} was received;"
+            f"The manifest {upload.manifest_file} has changed since {upload.key} was received;"
             " drop it again.",
         )
     return manifest.dataset_url

@@ -1,4 +1,4 @@
-"""Changing the files of a dataset where a manifest asks for it."""
+"""Changing the files of a dataset as a manifest requests."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from factory_pipeline.storage.atomic import atomic_write
 
 TIFF = (".tif", ".tiff")
 DECLARING = ("GTiff", "PNG")
-"""GDAL's names of the formats whose files can say which value is no data."""
+"""GDAL's names of the formats whose files can declare a nodata value."""
 
 
 LOSSLESS = {"driver": "GTiff", "compress": "deflate", "BIGTIFF": "IF_SAFER"}
@@ -32,24 +32,28 @@ Pixels = NDArray[np.generic]
 
 
 def declare_nodata(path: Path, value: float, key: str = "label_nodata") -> None:
-    """Make a value no data in a file, beside what the file declares.
+    """Make a value no data in a file, beside the one that the file declares.
 
-    A file declares one value: where it declares none, it declares this one, and its pixels stay as they are;
-    where it declares another one, pixels of this value get the declared one. A value that the file's data
-    type can't hold can't occur in it, so nothing is to be done.
+    A file declares one value: if it declares none, this one is declared, and its pixels stay; if it declares
+    another one, pixels of this value get the declared one. A value that the file's data type can't represent
+    can't occur in it, so nothing is done.
 
     Args:
         path: of an image or label.
-        value: what is no data.
+        value: the value that is no data.
         key: of the manifest, for the message.
 
     Raises:
-        OnboardingError: CHECK_FAILED, the file is of a format that can't say it.
+        OnboardingError: CHECK_FAILED, the format of the file can't declare it.
     """
     with rasterio.open(path) as source:
         dtype = np.result_type(*source.dtypes)
         declared = source.nodata
-        if not _holds(dtype, value) or declared == value or (declared is not None and np.isnan(value)):
+        if (
+            not _can_represent(dtype, value)
+            or declared == value
+            or (declared is not None and np.isnan(value))
+        ):
             return
         driver, bands = source.driver, source.count
         occurs = declared is None or any((values == dtype.type(value)).any() for values in _parts(source))
@@ -66,7 +70,7 @@ def declare_nodata(path: Path, value: float, key: str = "label_nodata") -> None:
         )
     if declared is not None:
         instead = dtype.type(declared)
-        _write_again(path, lambda values: np.where(values == dtype.type(value), instead, values))
+        _rewrite(path, lambda values: np.where(values == dtype.type(value), instead, values))
         return
     with atomic_write(path) as temporary:
         # A copy: the file may be a link to the unpacked one.
@@ -75,10 +79,10 @@ def declare_nodata(path: Path, value: float, key: str = "label_nodata") -> None:
             source.nodata = value
 
 
-def take_place(path: Path, crs: str | None, transform: Sequence[float] | None) -> None:
-    """Give a label without a CRS that of its image, and its place where it has none; pixels stay as they are.
+def copy_georeference(path: Path, crs: str | None, transform: Sequence[float] | None) -> None:
+    """Copy the CRS of an image to a label without one, and its transform if the label has none; pixels stay.
 
-    Files of formats that hold neither stay as they are.
+    Files of formats that can store neither are not changed.
     """
     with rasterio.open(path) as label:
         if crs is None or label.driver != "GTiff" or label.crs is not None:
@@ -92,8 +96,8 @@ def take_place(path: Path, crs: str | None, transform: Sequence[float] | None) -
                 label.transform = Affine(*transform)
 
 
-def put_bands_in_order(path: Path, bands: Sequence[str]) -> None:
-    """Put the bands of a TIFF that names them into an order; a file in this order stays as it is.
+def reorder_bands(path: Path, bands: Sequence[str]) -> None:
+    """Bring the bands of a TIFF that names them into an order; a file in this order is not changed.
 
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be rewritten.
@@ -101,14 +105,14 @@ def put_bands_in_order(path: Path, bands: Sequence[str]) -> None:
     with rasterio.open(path) as image:
         order = order_of(image.descriptions, bands)
     if order is not None:
-        _write_again(path, lambda values: values[list(order)], order)
+        _rewrite(path, lambda values: values[list(order)], order)
 
 
 def make_upright(path: Path) -> None:
-    """Turn the pixels of a picture as its orientation says, and drop the orientation.
+    """Turn the pixels of a picture as its orientation says, and remove the orientation.
 
-    A JPEG is written with the highest quality and without subsampling: a value changes by a count or two.
-    Other formats keep their values.
+    A JPEG is written with the highest quality and without subsampling: a value changes by one or two. Other
+    formats keep their values.
 
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be rewritten.
@@ -124,23 +128,23 @@ def make_upright(path: Path) -> None:
         with atomic_write(path) as temporary:
             picture.save(temporary, "JPEG", quality=100, subsampling=0, keep_rgb=True)
         return
-    _write_again(path, lambda values: turn_upright(values, orientation), at_once=True)
+    _rewrite(path, lambda values: turn_upright(values, orientation), at_once=True)
 
 
-def _write_again(
+def _rewrite(
     path: Path,
     change: Callable[[Pixels], Pixels],
     order: Sequence[int] | None = None,
     *,
     at_once: bool = False,
 ) -> None:
-    """Write a TIFF or PNG anew with changed pixels, and with all else that it says of itself.
+    """Rewrite a TIFF or PNG with changed pixels and all of its metadata.
 
     Args:
         path: of the file.
-        change: of pixels (bands, rows, columns); what it does must not depend on how they are divided.
+        change: function of pixels (bands, rows, columns); its result must not depend on how they are divided.
         order: bands of the old file in the order of the new one.
-        at_once: give all pixels to `change` in one piece, which may have other sides then.
+        at_once: pass all pixels to `change` in one piece, whose width and height may change then.
     """
     try:
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES", **GDAL_OPTIONS), rasterio.open(path) as source:
@@ -169,7 +173,7 @@ def _write_again(
 
 
 def _layout(source: rasterio.DatasetReader) -> dict[str, Any]:
-    """How a TIFF is written that replaces another one."""
+    """Return the creation options of a TIFF that replaces another one."""
     rows, columns = source.block_shapes[0]
     tiled = source.profile.get("tiled") and rows % 16 == 0 and columns % 16 == 0
     blocks = {"tiled": True, "blockysize": rows, "blockxsize": columns} if tiled else {}
@@ -193,7 +197,7 @@ def _describe(source: rasterio.DatasetReader, sink: Any, bands: Sequence[int]) -
 
 
 def _windows(source: rasterio.DatasetReader) -> Iterator[Window]:
-    """Rows of whole blocks."""
+    """Yield windows of complete rows of blocks."""
     block = source.block_shapes[0][0]
     rows = max(VALUES_PER_STRIP // (source.count * source.width) // block, 1) * block
     for top in range(0, source.height, rows):
@@ -206,9 +210,9 @@ def _parts(source: rasterio.DatasetReader) -> Iterator[Pixels]:
 
 
 def _declare_in_png(path: Path, value: float, declared: float | None) -> None:
-    """Write a PNG of one band again with the same values and palette and a transparent value: no data.
+    """Rewrite a PNG of one band with the same values and palette and a transparent value: no data.
 
-    Where the file declares another value, pixels of `value` get that.
+    If the file declares another value, pixels of `value` get that.
     """
     with rasterio.Env(**GDAL_OPTIONS):
         with rasterio.open(path) as source:
@@ -228,7 +232,7 @@ def _declare_in_png(path: Path, value: float, declared: float | None) -> None:
 
 
 def to_cog(path: Path) -> None:
-    """Rewrite a TIFF as a Cloud Optimized GeoTIFF with the same pixels; other formats stay as they are.
+    """Rewrite a TIFF as a Cloud Optimized GeoTIFF with the same pixels; other formats are not changed.
 
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be rewritten.
@@ -245,7 +249,7 @@ def to_cog(path: Path) -> None:
         raise OnboardingError("CHECK_FAILED", f"{path.name} can't be written as a COG: {error}.") from error
 
 
-def _holds(dtype: np.dtype, value: float) -> bool:
+def _can_represent(dtype: np.dtype, value: float) -> bool:
     if np.issubdtype(dtype, np.floating):
         return True
     if not np.isfinite(value):

@@ -1,9 +1,9 @@
-"""The upper floor: a module per chapter of the story, thin over the domain."""
+"""Dagster: assets, checks, sensors and schedules, thin over the domain packages."""
 
 import warnings
 
 import dagster as dg
 
-# The parts of Dagster that are used and marked as beta or preview are tested here; users need not hear of it.
+# The beta and preview features of Dagster that are used are tested here, so users need no warning.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)

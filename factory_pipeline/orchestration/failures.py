@@ -1,4 +1,4 @@
-"""Errors that a user can mend are told in one sentence; what may pass by itself is tried again."""
+"""Errors of a step: one sentence for what a user can correct; transient ones are retried."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,32 +12,37 @@ from factory_pipeline.errors import (
     FactoryError,
     GranuleUnavailableError,
     SourceUnavailableError,
-    describe_os_error,
+    VolumeUnavailableError,
+    describe_error,
 )
 
-PASSING_ERRORS = (CatalogUnavailableError, SourceUnavailableError, GranuleUnavailableError)
-"""A service is away or busy: the same work may succeed later."""
-
-
-def plain(error: FactoryError | OSError) -> str:
-    """What went wrong, in one sentence."""
-    return str(error) if isinstance(error, FactoryError) else describe_os_error(error)
+TRANSIENT_ERRORS = (
+    CatalogUnavailableError,
+    SourceUnavailableError,
+    GranuleUnavailableError,
+    VolumeUnavailableError,
+)
+"""A service is unavailable or busy: the same work may succeed later."""
+NO_RETRY = {"dagster/retry_on_asset_or_op_failure": "false"}
+"""Tags of a job whose failed step would fail again; a run whose process was killed is still started again."""
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn what a user can mend into a failed step whose description is one sentence.
+    """Turn errors that a user can correct into a failed step whose description is one sentence.
 
     That is a FactoryError, and what the operating system refuses, such as space on a full disk.
     """
     try:
         yield
     except ArgumentError as error:
-        # The caller of the SDK, here or elsewhere, meets the same error again.
+        # The caller of the SDK, local or remote, gets the same error.
         told = {ARGUMENT_ERROR: dg.MetadataValue.json(error.as_json())}
-        raise dg.Failure(description=plain(error), metadata=told, allow_retries=False) from error
+        raise dg.Failure(description=describe_error(error), metadata=told, allow_retries=False) from error
     except (FactoryError, OSError) as error:
-        raise dg.Failure(description=plain(error), allow_retries=isinstance(error, PASSING_ERRORS)) from error
+        raise dg.Failure(
+            description=describe_error(error), allow_retries=isinstance(error, TRANSIENT_ERRORS)
+        ) from error
 
 
 def stop_where_failed(checks: Iterable[dg.AssetCheckResult]) -> None:

@@ -1,4 +1,4 @@
-"""What a person starts by hand, and what sensors and schedules start."""
+"""Jobs that people, sensors and schedules start."""
 
 import dagster as dg
 
@@ -14,6 +14,14 @@ from factory_pipeline.orchestration.builds.footprints import (
     gedi_footprints,
     quality_footprints,
 )
+from factory_pipeline.orchestration.builds.recipe_dataset import (
+    received_recipe,
+    recipe_collection,
+    recipe_dataset,
+    recipe_labels,
+    recipe_samples,
+)
+from factory_pipeline.orchestration.failures import NO_RETRY
 from factory_pipeline.orchestration.onboarding.training import finetuned_model
 
 build_dataset = dg.define_asset_job(
@@ -44,15 +52,62 @@ onboard_dataset = dg.define_asset_job(
     "onboard_dataset",
     selection=dg.AssetSelection.groups("onboarding"),
     # A broken archive stays broken; a run whose process was killed is started again.
-    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    tags=NO_RETRY,
     description="Onboards one upload: from its archive to a dataset that a model can be trained on.",
 )
 
 finetune_model = dg.define_asset_job(
     "finetune_model",
     selection=dg.AssetSelection.assets(finetuned_model),
-    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    tags=NO_RETRY,
     description="Trains a model on an onboarded dataset by TerraTorch.",
 )
 
-ALL = [build_dataset, extract_batches, fuse_dataset, onboard_dataset, finetune_model]
+import_release = dg.define_asset_job(
+    "import_release",
+    selection=dg.AssetSelection.groups("releases"),
+    # A broken archive stays broken; a run whose process was killed is started again.
+    tags=NO_RETRY,
+    description="Imports one release, an archive of images and GeoJSON labels, as a collection.",
+)
+
+receive_recipe = dg.define_asset_job(
+    "receive_recipe",
+    selection=dg.AssetSelection.assets(received_recipe),
+    tags=NO_RETRY,
+    description="Checks a recipe of the inbox and saves the settings of its build.",
+)
+
+plan_recipe = dg.define_asset_job(
+    "plan_recipe",
+    selection=dg.AssetSelection.assets(recipe_labels),
+    description="Reads the labels of a recipe and plans their batches.",
+)
+
+extract_recipe = dg.define_asset_job(
+    "extract_recipe",
+    selection=dg.AssetSelection.assets(recipe_samples),
+    description="Extracts chosen batches of a recipe's dataset.",
+)
+
+fuse_recipe = dg.define_asset_job(
+    "fuse_recipe",
+    selection=dg.AssetSelection.assets(recipe_dataset, recipe_collection),
+    description=(
+        "Fuses the batches of a recipe's dataset into one file per split, which are a collection of the data"
+        " lake; names what is missing."
+    ),
+)
+
+ALL = [
+    build_dataset,
+    extract_batches,
+    fuse_dataset,
+    onboard_dataset,
+    finetune_model,
+    import_release,
+    receive_recipe,
+    plan_recipe,
+    extract_recipe,
+    fuse_recipe,
+]

@@ -1,4 +1,4 @@
-"""How counts, plots, previews and pages are shown in the web UI."""
+"""Metadata for the web UI: counts, plots, previews and links to pages."""
 
 import base64
 import os
@@ -13,12 +13,12 @@ PAGES = "/pages"
 
 
 def pages_url() -> str:
-    """Where the web UI finds dataset pages and exports, unless FACTORY_PAGES_URL names an address."""
+    """Return where the web UI finds dataset pages and exports, unless FACTORY_PAGES_URL names an address."""
     return os.environ.get("FACTORY_PAGES_URL", "").rstrip("/") or PAGES
 
 
 def counts_table(label: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
-    """A two-column table, in the order of `counts`."""
+    """Return a two-column table, in the order of `counts`."""
     return dg.MetadataValue.table(
         [dg.TableRecord({label: name, "footprints": count}) for name, count in counts.items()],
         schema=dg.TableSchema([dg.TableColumn(label, "string"), dg.TableColumn("footprints", "int")]),
@@ -26,7 +26,7 @@ def counts_table(label: str, counts: Mapping[str, int]) -> dg.TableMetadataValue
 
 
 def text_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> dg.TableMetadataValue:
-    """A table of text; without rows it still shows its columns."""
+    """Return a table of text; without rows it still shows its columns."""
     return dg.MetadataValue.table(
         [dg.TableRecord(dict(row)) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(column, "string") for column in columns]),
@@ -34,13 +34,13 @@ def text_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> dg.
 
 
 def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
-    """A PNG that opens in a dialog; keep it under 100 kB, it is stored with the event."""
+    """Return a PNG that opens in a dialog; keep it under 100 kB, it is stored with the event."""
     encoded = base64.b64encode(png).decode("ascii")
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{encoded})")
 
 
 def rows_table(frame: pl.DataFrame) -> dg.TableMetadataValue:
-    """A small frame as a table, numbers to six digits; without rows it still shows its columns."""
+    """Return a small frame as a table, numbers to six digits; without rows it still shows its columns."""
     kinds: dict[type[pl.DataType], str] = {pl.Int64: "int", pl.UInt32: "int", pl.Float64: "float"}
     return dg.MetadataValue.table(
         [

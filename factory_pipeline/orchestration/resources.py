@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.storage.layout import FactoryHome
@@ -21,17 +22,21 @@ class FactoryResource(dg.ConfigurableResource):
     """Whether uploads may come from any folder, as for a user who names files on the command line."""
 
     def folder(self) -> FactoryHome:
-        """Where everything of this installation lies."""
+        """Return where everything of this installation is."""
         return FactoryHome(Path(self.home).absolute()) if self.home else FactoryHome.from_environment()
 
     def settings(self) -> BuildSettings:
-        """The build that the home works on now."""
+        """Return the build that the home works on now."""
         return BuildSettings.load(self.folder())
 
+    def dataset_settings(self, name: str) -> DatasetSettings:
+        """The settings of the build of a recipe, by the recipe's name."""
+        return DatasetSettings.load(self.folder(), name)
+
     def intake_policy(self) -> IntakePolicy:
-        """Where uploads may come from, and how large they may be."""
+        """Return where uploads may come from, and how large they may be."""
         return IntakePolicy.of_home(self.folder(), all_folders=self.all_folders)
 
     def registry(self) -> Registry:
-        """What the factory remembers; the caller closes it."""
+        """Return what the factory remembers; the caller closes it."""
         return Registry.open(os.environ.get("FACTORY_REGISTRY") or self.folder().registry)

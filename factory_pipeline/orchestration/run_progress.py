@@ -34,23 +34,23 @@ class RunProgress:
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         self._log = context.log
         self._listener = _listeners.get(context.run.run_id)
-        self._told_at = self._logged_at = time.monotonic()
+        self._reported_at = self._logged_at = time.monotonic()
         self._pause = FIRST_LINE_S
 
-    def written(self, done: int, total: int) -> None:
-        """Tell that so many items are written, of how many."""
-        self._tell(done, total, f"{done:,} of {total:,} items written")
+    def report_items(self, done: int, total: int) -> None:
+        """Report that so many items are written, of how many."""
+        self._report(done, total, f"{done:,} of {total:,} items written")
 
-    def written_and_read_back(self, done: int, total: int) -> None:
-        """Tell how far an export is, in which each item counts twice: as it is written, and as it is read."""
+    def report_export(self, done: int, total: int) -> None:
+        """Report how far an export is; each item counts twice, as it is written and as it is read."""
         items = total // 2
         read = f"{max(done - items, 0):,} read back"
-        self._tell(done, total, f"{min(done, items):,} of {items:,} items written, {read}")
+        self._report(done, total, f"{min(done, items):,} of {items:,} items written, {read}")
 
-    def _tell(self, done: int, total: int, said: str) -> None:
+    def _report(self, done: int, total: int, said: str) -> None:
         now, fraction = time.monotonic(), done / max(total, 1)
-        if self._listener is not None and (now - self._told_at > PAUSE_S or done == total):
-            self._told_at = now
+        if self._listener is not None and (now - self._reported_at > PAUSE_S or done == total):
+            self._reported_at = now
             self._listener(fraction)
         if now - self._logged_at > self._pause:
             self._logged_at, self._pause = now, min(2 * self._pause, LONGEST_PAUSE_S)

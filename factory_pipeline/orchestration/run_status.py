@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-from factory_pipeline.orchestration.jobs import onboard_dataset
+from factory_pipeline.orchestration.jobs import import_release, onboard_dataset
 from factory_pipeline.storage.atomic import is_held
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -25,7 +25,7 @@ SECONDS_TO_END = 3.0
 
 
 def keys_of(run: dg.DagsterRun) -> list[str]:
-    """The keys of the partition, or of the batch of uploads, that a run is for."""
+    """Return the keys of the partition, or of the batch of uploads, that a run is for."""
     if PARTITION_TAG in run.tags:
         return [run.tags[PARTITION_TAG]]
     return [key for key in run.tags.get(BATCH_TAG, "").split(",") if key]
@@ -37,13 +37,13 @@ def is_of_batch(run: dg.DagsterRun) -> bool:
 
 
 def is_running(instance: dg.DagsterInstance, key: str) -> bool:
-    """Whether a run on this partition has not ended."""
+    """Return whether a run on this partition has not ended."""
     running = dg.RunsFilter(tags={PARTITION_TAG: key}, statuses=UNFINISHED)
     return bool(instance.get_run_records(running, limit=1))
 
 
 def unfinished_runs(instance: dg.DagsterInstance, key: str | None = None) -> list[dg.RunRecord]:
-    """The runs for partitions and uploads that have not ended; with a key, only those for this one."""
+    """Return the runs for partitions and uploads that have not ended; with a key, only those for this one."""
     records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     found = [(record, keys_of(record.dagster_run)) for record in records]
     return [record for record, keys in found if (key in keys if key is not None else keys)]
@@ -89,7 +89,7 @@ def _seems_dead(instance: dg.DagsterInstance, home: FactoryHome, record: dg.RunR
         return False
     if home.run_lock(run.run_id).exists():
         return True  # It had begun.
-    if not (is_of_batch(run) or run.job_name == onboard_dataset.name):
+    if not (is_of_batch(run) or run.job_name in (onboard_dataset.name, import_release.name)):
         return False  # Runs of other jobs hold no lock.
     if run.status is not dg.DagsterRunStatus.STARTED and _launcher_tells(instance):
         return False
@@ -98,5 +98,5 @@ def _seems_dead(instance: dg.DagsterInstance, home: FactoryHome, record: dg.RunR
 
 
 def _launcher_tells(instance: dg.DagsterInstance) -> bool:
-    """Whether Dagster itself finds out that a launched process never began, as on a cluster."""
+    """Return whether Dagster itself finds out that a launched process never began, as on a cluster."""
     return not instance.is_ephemeral and instance.run_launcher.supports_check_run_worker_health

@@ -1,1 +1,1 @@
-"""Start Dagster runs from a process that may belong to somebody else."""
+"""Starting Dagster runs from a process that may belong to another program."""

@@ -1,7 +1,7 @@
 """Drives a whole build through Dagster: the same assets and the same instance that the web UI shows.
 
 No stock command runs unpartitioned, then partitioned, then unpartitioned assets where the partitions are
-born midway; this module does, with a process per range of batches.
+created midway; this module does, with a process per range of batches.
 """
 
 import math
@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_pipeline.builds.gedi.batches import BatchPlan
@@ -19,7 +20,7 @@ from factory_pipeline.builds.progress import (
     CatalogWait,
     progress_before_plan,
     progress_of_plan,
-    telling,
+    reporting,
 )
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.builds.training_upload import upload_splits
@@ -38,7 +39,17 @@ MOST_BATCHES_PER_RUN = 25
 PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
 EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset")
 FUSE = ("fused_dataset", "gedi_collection", "gedi_upload")
-JOBS = {PREPARE: "build_dataset", EXTRACT: "extract_batches", FUSE: "fuse_dataset"}
+PLAN_RECIPE = ("recipe_labels",)
+EXTRACT_RECIPE = ("recipe_samples",)
+FUSE_RECIPE = ("recipe_dataset", "recipe_collection")
+JOBS = {
+    PREPARE: "build_dataset",
+    EXTRACT: "extract_batches",
+    FUSE: "fuse_dataset",
+    PLAN_RECIPE: "plan_recipe",
+    EXTRACT_RECIPE: "extract_recipe",
+    FUSE_RECIPE: "fuse_recipe",
+}
 """The job that a person would start in the web UI for these assets."""
 DOING = {
     "gedi_footprints": "Reading the granules",
@@ -52,10 +63,14 @@ DOING = {
     "gedi_collection": "Collecting the samples in the data lake",
     "gedi_upload": "Packing the dataset for its onboarding",
     "finetuned_model": "Training the model",
+    "recipe_labels": "Reading the labels",
+    "recipe_samples": "Cutting the windows of a batch",
+    "recipe_dataset": "Fusing the batches",
+    "recipe_collection": "Collecting the samples in the data lake",
 }
-"""What the assets do, in the user's words."""
+"""What the assets do, as the progress line shows it."""
 DRIVER_TAG = "factory/driver"
-"""Says which process drives the build that a run belongs to."""
+"""Tag with the process that drives the build of a run."""
 
 
 def run_build(
@@ -71,25 +86,25 @@ def run_build(
     prepare_home(home)
     settings.save(home)
     stage = "Reading granules, filtering, drawing the subset"
-    with telling(lambda: on_progress(progress_before_plan(stage, settings))):
+    with reporting(lambda: on_progress(progress_before_plan(stage, settings))):
         materialize(home, PREPARE)
     plan = BatchPlan.load(settings.files.batch_plan)
-    with telling(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
+    with reporting(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
         try:
             extract_missing(home, settings, plan)
         except BuildError:
             # The command has to be run again anyway: what was lost to catalog or archive is tried again too.
-            Losses(settings, plan).take_back()
+            Losses(settings, plan).remove_batches()
             raise
-    with telling(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
+    with reporting(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
         materialize(home, FUSE)
     return BuildSummary.load(settings.files.summary)
 
 
 def probe_catalog(settings: BuildSettings, on_progress: Callable[[BuildProgress], None]) -> None:
-    """Ask the catalog once, so that one that is away is told before the granules are read.
+    """Query the catalog once, so that an unavailable one is reported before the granules are read.
 
-    A build that has got answers of its catalog goes on with them, and may not need it at all.
+    A build with cached responses of its catalog continues with them, and may not need it at all.
 
     Raises:
         BuildError: the catalog does not answer for `catalog_patience_s`, or lacks a collection.
@@ -97,15 +112,15 @@ def probe_catalog(settings: BuildSettings, on_progress: Callable[[BuildProgress]
     if any(settings.files.items.glob("*.json")):
         return
     wait = CatalogWait(settings.catalog_patience_s)
-    with telling(lambda: on_progress(progress_before_plan(str(wait), settings))):
+    with reporting(lambda: on_progress(progress_before_plan(str(wait), settings))):
         try:
             open_catalog(settings.catalog, settings.catalog_patience_s, wait.note).probe()
         except CatalogError as error:
-            raise BuildError(f"{error} Nothing was begun.") from error
+            raise BuildError(f"{error} The build did not start.") from error
 
 
 def check_settings(settings: BuildSettings) -> None:
-    """Find out at once, before anything is written, what a build would else meet late.
+    """Check the settings before anything is written, so that errors are reported early.
 
     Raises:
         FactoryError: the catalog is not known, there are no granules where some are needed, the output folder
@@ -116,14 +131,21 @@ def check_settings(settings: BuildSettings) -> None:
         upload_splits(settings.recipe)
     if settings.splits_from_granules:
         list_granules(settings.granules)
+    check_output(settings.output)
+
+
+def check_output(output: Path) -> None:
+    """Make the folder of a build's output.
+
+    Raises:
+        BuildError: it can't be written.
+    """
     try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-        write_text(settings.output / ".writable", "")
-        (settings.output / ".writable").unlink()
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / ".writable", "")
+        (output / ".writable").unlink()
     except OSError as error:
-        raise BuildError(
-            f"The output folder {settings.output} can't be written: {error.strerror}."
-        ) from error
+        raise BuildError(f"The output folder {output} can't be written: {error.strerror}.") from error
 
 
 def _last_stage(settings: BuildSettings) -> str:
@@ -132,22 +154,34 @@ def _last_stage(settings: BuildSettings) -> str:
 
 def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> None:
     """Extract the batches of the plan that have no file, in parallel runs."""
-    ranges = missing_ranges(home, settings, plan)
+    missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
+    ranges = neighbouring_ranges(missing, _registered_batches(home), settings.workers)
+    run_ranges(home, EXTRACT, ranges, settings.workers)
+
+
+def run_ranges(
+    home: FactoryHome, assets: tuple[str, ...], ranges: Sequence[tuple[str, ...]], workers: int
+) -> None:
+    """Materialise assets for ranges of batches, in as many processes as there are workers.
+
+    Raises:
+        BuildError: a step failed, or a process was killed.
+    """
     if not ranges:
         return
-    if min(settings.workers, len(ranges)) == 1:
+    if min(workers, len(ranges)) == 1:
         for batches in ranges:
-            materialize(home, EXTRACT, batches)
+            materialize(home, assets, batches)
         return
-    pool = open_pool(min(settings.workers, len(ranges)))
+    pool = open_pool(min(workers, len(ranges)))
     try:
         runs: list[Future[None]] = [
-            pool.submit(materialize, home, EXTRACT, batches, os.getpid()) for batches in ranges
+            pool.submit(materialize, home, assets, batches, os.getpid()) for batches in ranges
         ]
         wait(runs)
         problems = [str(error) for run in runs if (error := run.exception()) is not None]
     except BaseException:
-        # Nothing half-written stays, so the workers need not end their batches first.
+        # Files are written atomically, so the workers need not finish their batches first.
         for process in list((pool._processes or {}).values()):
             process.kill()
         cancel_own_runs(home)
@@ -155,7 +189,7 @@ def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan)
     finally:
         pool.shutdown(cancel_futures=True)
     if any(isinstance(run.exception(), BrokenProcessPool) for run in runs):
-        raise BuildError("A worker process was killed; run the same command again to go on.")
+        raise BuildError("A worker process was killed; run the same command again to continue.")
     if problems:
         raise BuildError(" ".join(dict.fromkeys(problems)))
 
@@ -173,14 +207,20 @@ def cancel_own_runs(home: FactoryHome) -> None:
             instance.report_run_canceled(run, "The build was interrupted.")
 
 
-def missing_ranges(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> list[tuple[str, ...]]:
-    """The missing batches in runs of neighbours, cut so that every worker has two runs to do or more."""
-    missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
-    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (2 * settings.workers))))
-    place = {key: number for number, key in enumerate(_registered_batches(home))}
-    missing.sort(key=place.__getitem__)
+def neighbouring_ranges(
+    missing: Sequence[str], registered: Sequence[str], workers: int
+) -> list[tuple[str, ...]]:
+    """Return batches in runs of neighbours, cut so that every worker has two runs to do or more.
+
+    Args:
+        missing: keys of the batches.
+        registered: all keys that Dagster knows, in its order.
+        workers: processes that run at the same time.
+    """
+    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (2 * workers))))
+    place = {key: number for number, key in enumerate(registered)}
     ranges: list[tuple[str, ...]] = []
-    for key in missing:
+    for key in sorted(missing, key=place.__getitem__):
         follows = ranges and place[key] == place[ranges[-1][-1]] + 1
         if follows and len(ranges[-1]) < size:
             ranges[-1] += (key,)
@@ -197,9 +237,20 @@ def _registered_batches(home: FactoryHome) -> list[str]:
 
 
 def materialize(
-    home: FactoryHome, assets: tuple[str, ...], batches: Sequence[str] = (), driver: int | None = None
+    home: FactoryHome,
+    assets: tuple[str, ...],
+    batches: Sequence[str] = (),
+    driver: int | None = None,
+    partition: str | None = None,
 ) -> None:
     """Materialise the assets of one of JOBS in this process, for a range of neighbouring batches if any.
+
+    Args:
+        home: where.
+        assets: a key of JOBS.
+        batches: the range, in the order in which Dagster knows the keys.
+        driver: process id of the process that drives the build; this one if it is left out.
+        partition: the one key of assets that have a partition per build.
 
     The run is tagged with the process that drives the build: this one, unless `driver` names another.
 
@@ -211,6 +262,8 @@ def materialize(
     from factory_pipeline.definitions import defs
 
     tags = {DRIVER_TAG: str(driver or os.getpid())}
+    if partition is not None:
+        tags |= {"dagster/partition": partition}
     if batches:
         tags |= {
             "dagster/asset_partition_range_start": batches[0],
@@ -225,11 +278,11 @@ def materialize(
             tags=tags,
         )
     if not result.success:
-        raise BuildError(what_failed(result))
+        raise BuildError(describe_failure(result))
 
 
-def what_failed(result: "dg.ExecuteInProcessResult") -> str:
-    """What the failed steps of a run said, in the user's words."""
+def describe_failure(result: "dg.ExecuteInProcessResult") -> str:
+    """Return what the failed steps of a run said, in the user's words."""
     said = []
     for event in result.all_events:
         if not event.is_step_failure:
@@ -238,12 +291,12 @@ def what_failed(result: "dg.ExecuteInProcessResult") -> str:
         if data.user_failure_data and data.user_failure_data.description:
             said.append(data.user_failure_data.description)
         elif error := data.error:
-            # The first cause is what went wrong; Dagster wraps it in errors of its own.
+            # The first cause is the actual error; Dagster wraps it in errors of its own.
             while error.cause:
                 error = error.cause
             what = DOING.get(str(event.step_key), "A step")
             said.append(
-                f"{what} met an error that nobody foresaw ({' '.join(error.message.split())});"
-                f" the run {result.run_id[:8]} in the web UI shows where, please report it."
+                f"{what} failed with an unexpected error ({' '.join(error.message.split())});"
+                f" the run {result.run_id[:8]} in the web UI has the full log, please report it."
             )
-    return " ".join(said) or "The run failed; its log in the web UI says why."
+    return " ".join(said) or "The run failed; see its log in the web UI."

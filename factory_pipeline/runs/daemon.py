@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,6 +12,7 @@ from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.errors import BuildError
 from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.runs.onboarding import open_registry
+from factory_pipeline.runs.with_parent import command_with_parent
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -23,12 +23,11 @@ ENDED = (UploadStatus.SUCCEEDED, UploadStatus.FAILED)
 
 @contextmanager
 def running_daemon(home: FactoryHome) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the daemon of a home while the block runs; what it says goes to `daemon.log` in the home."""
+    """Run the daemon of a home while the block runs; its output is written to `daemon.log` in the home."""
     prepare_home(home)
-    command = Path(sys.executable).with_name("dagster-daemon")
     with home.daemon_log.open("ab") as log:
         daemon = subprocess.Popen(
-            [command, "run", "-m", "factory_pipeline.definitions"],
+            command_with_parent("dagster._daemon", ["run", "-m", "factory_pipeline.definitions"]),
             env={**os.environ, **environment_of(home)},
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -45,7 +44,7 @@ def running_daemon(home: FactoryHome) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def drop_uploads(folder: Path, home: FactoryHome) -> list[str]:
-    """Copy the archives and manifests of a folder into the inbox; gives the names of the manifests."""
+    """Copy the archives and manifests of a folder into the inbox; return the names of the manifests."""
     manifests = sorted(folder.glob("*.yaml"))
     archives = sorted(path for path in folder.iterdir() if path.suffix != ".yaml")
     # The archives first, so that no manifest waits for what is not there yet.
@@ -80,6 +79,6 @@ def wait_for_uploads(
                 return uploads
             if daemon.poll() is not None or time.monotonic() > until:
                 raise BuildError(
-                    f"The uploads were not onboarded; {home.daemon_log} says what the daemon did."
+                    f"The uploads were not onboarded; {home.daemon_log} has the daemon's output."
                 )
             time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,4 +1,4 @@
-"""The run history of a home: Dagster's own SQLite files, with connections that are kept open.
+"""The run history of a home: Dagster's own SQLite files, with connections that stay open.
 
 Dagster's SQLite storage makes a SQLAlchemy engine and a connection for every single call, some 500 for a
 small upload, and compiles each statement anew; the last connection that is closed writes SQLite's log back
@@ -14,9 +14,9 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import dagster as dg
 import yaml
@@ -25,7 +25,7 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
     _event_logs_directory,
@@ -43,8 +43,8 @@ KEPT_CONNECTIONS = 2
 """Connections that stay open for each file; threads that need more get more for as long as they do."""
 
 
-def _keeping_engine(conn_string: str) -> Engine:
-    """An engine whose connections are used again, by any thread."""
+def _make_engine(conn_string: str) -> Engine:
+    """Return an engine whose connections are used again, by any thread."""
     engine = create_engine(
         conn_string,
         poolclass=QueuePool,
@@ -82,7 +82,7 @@ class _File(NamedTuple):
 
     @classmethod
     def at(cls, path: str) -> Self | None:
-        """The file at a path; None where there is none."""
+        """Return the file at a path; None if there is none."""
         try:
             found = Path(path).stat()
         except FileNotFoundError:
@@ -111,7 +111,7 @@ class EventLog(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "EventLog":
-        """The log that a configuration describes."""
+        """Return the log that a configuration describes."""
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
@@ -144,7 +144,7 @@ class EventLog(SqliteEventLogStorage):
             self._initialized_dbs.discard(shard)
         if found is None:
             self._initialized_dbs.discard(shard)
-        engine = _keeping_engine(self.conn_string_for_shard(shard))
+        engine = _make_engine(self.conn_string_for_shard(shard))
         if shard not in self._initialized_dbs:
             self._make_tables(engine, shard)
             self._initialized_dbs.add(shard)
@@ -175,7 +175,7 @@ class EventLog(SqliteEventLogStorage):
                     EventLog._empty = driver.serialize()
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has a table; one that it has it keeps."""
+        """Return whether the index has a table; one that it has it keeps."""
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
@@ -205,18 +205,46 @@ class EventLog(SqliteEventLogStorage):
         self._close_all()
 
 
+def _has_tables(path: Path) -> bool:
+    """Return whether Dagster has made its tables in a file: it writes the number of its schema last."""
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(path, timeout=SQLITE_BUSY_TIMEOUT_SECONDS)) as connection:
+        found = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        return "alembic_version" in found and bool(
+            connection.execute("SELECT 1 FROM alembic_version").fetchone()
+        )
+
+
 class _OneFile:
     """Keeps the connections of a storage that has one file; goes before Dagster's class."""
 
+    _name: ClassVar[str]
+    """The file's name, without its ending."""
+
     def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Open the file when it is first needed."""
-        self._engine = _keeping_engine(conn_string)
+        self._engine = _make_engine(conn_string)
         self._process = os.getpid()
         super().__init__(conn_string, inst_data)  # type: ignore[call-arg]
 
+    @classmethod
+    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> Self:
+        """Return the storage in a folder; its file is made where there is none.
+
+        Dagster reads all its migrations, some hundred files, to compare each file that it opens with the
+        newest one; then it does nothing where the file names any.
+        """
+        conn_string = create_db_conn_string(base_dir, cls._name)
+        if _has_tables(Path(base_dir) / f"{cls._name}.db"):
+            return cls(conn_string, inst_data)
+        return super().from_local(base_dir, inst_data)  # type: ignore[misc]
+
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection with a transaction that ends with the block."""
+        """Yield a connection with a transaction that ends with the block."""
         if self._process != os.getpid():
             # A forked process must not touch the connections of its parent.
             self._engine.dispose(close=False)
@@ -232,9 +260,13 @@ class _OneFile:
 class RunTable(_OneFile, SqliteRunStorage):
     """Dagster's table of runs."""
 
+    _name = "runs"
+
 
 class ScheduleTable(_OneFile, SqliteScheduleStorage):
     """Dagster's tables of sensors, schedules and their ticks."""
+
+    _name = "schedules"
 
 
 class RunHistory(DagsterSqliteStorage):
@@ -254,7 +286,7 @@ class RunHistory(DagsterSqliteStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "RunHistory":
-        """The storage that a configuration describes."""
+        """Return the storage that a configuration describes."""
         return cls.from_local(inst_data=inst_data, **config_value)
 
 
@@ -268,7 +300,7 @@ class FactoryInstance(dg.DagsterInstance):
 
     @staticmethod
     def config_defaults(base_dir: str) -> Mapping[str, ConfigurableClassData | None]:
-        """What an instance is made of where its `dagster.yaml` does not say.
+        """Return what an instance is made of where its `dagster.yaml` does not say.
 
         Args:
             base_dir: the folder of the instance.

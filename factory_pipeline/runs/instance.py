@@ -2,16 +2,18 @@
 
 A process that calls the SDK belongs to somebody else. Dagster alone would, in that process, read
 DAGSTER_HOME from the environment, call `logging.config.dictConfig` at each run's start (which shuts down
-every logging handler of the process and holds logging's lock), and leave SIGTERM mapped to SIGINT. All runs
-that the factory executes in its caller's process therefore go through this module.
+every logging handler of the process and holds logging's lock), point the process's stdout and stderr at
+files, lose some interrupts, and leave SIGTERM mapped to SIGINT. All runs that the factory executes in its
+caller's process therefore go through this module.
 """
 
 import hashlib
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
@@ -55,6 +58,8 @@ def prepare_home(home: FactoryHome) -> None:
     home.require_folder()
     home.granule_inbox.mkdir(parents=True, exist_ok=True)
     home.upload_inbox.mkdir(parents=True, exist_ok=True)
+    home.spec_inbox.mkdir(parents=True, exist_ok=True)
+    home.recipe_inbox.mkdir(parents=True, exist_ok=True)
     home.dagster.mkdir(parents=True, exist_ok=True)
     instance_file = home.dagster_config
     if not instance_file.exists() or _sha256(instance_file) in SHIPPED_BEFORE:
@@ -79,20 +84,24 @@ def _make_instance(home: FactoryHome) -> None:
 
 
 def environment_of(home: FactoryHome) -> dict[str, str]:
-    """The variables that a process of Dagster's own needs to work in a home."""
+    """Return the variables that a process of Dagster's own needs to work in a home."""
     return {"FACTORY_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
 
 
 @contextmanager
 def open_instance(home: FactoryHome) -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance of a prepared home, whatever the environment names.
+    """Yield the Dagster instance of a prepared home, whatever the environment names.
 
-    Runs on it do not configure the process's logging: handlers that `dagster.yaml` names are for runs that
-    the daemon launches in processes of their own.
+    Runs on it do not configure the process's logging or redirect its output: handlers and compute logs that
+    `dagster.yaml` names are for runs that the daemon launches in processes of their own.
     """
     with instance_in(home.dagster) as instance:
         # Dagster asks for these by `dictConfig`, which closes every handler of the process.
         instance.get_yaml_python_handlers = lambda: []  # type: ignore[method-assign]
+        # The stock manager points the process's own stdout and stderr at a file while a step runs, for all
+        # threads, and starts four processes per step to print them all the same.
+        instance._compute_log_manager = NoOpComputeLogManager()
+        instance._compute_log_manager.register_instance(instance)
         yield instance
 
 
@@ -122,22 +131,18 @@ def execute_job(
         KeyboardInterrupt: the process was interrupted (SIGINT, SIGTERM) in its main thread.
     """
     tags = {**RUN_TAGS, **arguments.pop("tags", {})}
-    with _signal_handlers_kept(), _recorded_as_launched(job, instance):
-        try:
-            return job.execute_in_process(
-                instance=instance,
-                run_config={**NO_CONSOLE, **run_config},
-                raise_on_error=False,
-                tags=tags,
-                **arguments,
-            )
-        except DagsterExecutionInterruptedError:
-            # As everywhere else in Python, not as an error that only Dagster knows.
-            raise KeyboardInterrupt from None
+    with _signal_handlers_kept(), _raise_if_interrupted(), _record_as_launched(job, instance):
+        return job.execute_in_process(
+            instance=instance,
+            run_config={**NO_CONSOLE, **run_config},
+            raise_on_error=False,
+            tags=tags,
+            **arguments,
+        )
 
 
 @contextmanager
-def _recorded_as_launched(job: dg.JobDefinition, instance: dg.DagsterInstance) -> Iterator[None]:
+def _record_as_launched(job: dg.JobDefinition, instance: dg.DagsterInstance) -> Iterator[None]:
     """Record runs with the job's own definition and its origin, which in-process execution leaves out."""
     create = instance.create_run_for_job
     location = ManagedGrpcPythonEnvCodeLocationOrigin(
@@ -153,6 +158,34 @@ def _recorded_as_launched(job: dg.JobDefinition, instance: dg.DagsterInstance) -
         yield
     finally:
         instance.create_run_for_job = create  # type: ignore[method-assign]
+
+
+@contextmanager
+def _raise_if_interrupted() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the end of the block if SIGINT or SIGTERM arrived in it.
+
+    Dagster ends a run at such a signal, but reports it as a failed run, and forgets a signal that arrives
+    between a run's last step and its end. Python writes the number of each signal into the wakeup descriptor,
+    whatever its handler does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received, written = socket.socketpair()
+    with received, written:
+        received.setblocking(False)
+        written.setblocking(False)
+        previous = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        except DagsterExecutionInterruptedError:
+            # As everywhere else in Python, not as an error that only Dagster knows.
+            raise KeyboardInterrupt from None
+        finally:
+            signal.set_wakeup_fd(previous)
+        with suppress(BlockingIOError):
+            if {signal.SIGINT, signal.SIGTERM} & set(received.recv(4096)):
+                raise KeyboardInterrupt
 
 
 @contextmanager

@@ -1,15 +1,16 @@
 """Onboarding by command: the same job and the same instance as the web UI, and what follows an onboarding."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
 
-from factory_pipeline.builds.progress import telling
+from factory_pipeline.builds.progress import reporting
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.ingest.delete import delete_collection_of_upload
 from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
@@ -18,18 +19,19 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import BuildError, OnboardingError, RegistryError
 from factory_pipeline.onboarding.manifest.model import SAFE_LOADER
 from factory_pipeline.onboarding.stages import onboarding_progress
-from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
-from factory_pipeline.orchestration.partitions import DATASETS
+from factory_pipeline.orchestration.partitions import DATASETS, RELEASES
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_status import end_dead_runs, is_of_batch, unfinished_runs
-from factory_pipeline.runs.build import what_failed
+from factory_pipeline.runs.build import describe_failure
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
-from factory_pipeline.storage.layout import FactoryHome, UploadFiles
+from factory_pipeline.runs.upload_run import require_success, run_upload
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.slug import slug
+from factory_pipeline.storage.upload_files import UploadFiles
 
 
 def open_registry(home: FactoryHome) -> Registry:
-    """The registry of a home; the caller closes it."""
+    """Return the registry of a home; the caller closes it."""
     return FactoryResource(home=str(home.root)).registry()
 
 
@@ -58,12 +60,12 @@ def find_upload(registry: Registry, name: str, *, exactly: bool = False) -> Uplo
         raise RegistryError(f"The registry has no upload {name!r}; `factory upload list` lists them all.")
     if exactly and len(found) > 1:
         keys = ", ".join(upload.key for upload in found)
-        raise RegistryError(f"{name} has {len(found)} uploads; name one of them: {keys}.")
+        raise RegistryError(f"{name} has {len(found)} uploads; choose one of them: {keys}.")
     return found[-1]
 
 
 def _dataset_name(upload: Upload) -> str | None:
-    """The dataset's name as the manifest has it; None for a manifest that could not be read."""
+    """Return the dataset's name as the manifest has it; None for a manifest that could not be read."""
     try:
         document = yaml.load(upload.manifest, Loader=SAFE_LOADER)
     except yaml.YAMLError:
@@ -75,16 +77,14 @@ def _dataset_name(upload: Upload) -> str | None:
 def onboard(
     manifest_file: Path | str, home: FactoryHome, on_progress: Callable[[str, float], None] | None = None
 ) -> Upload:
-    """Onboard one upload in this process. What is finished already is not done again.
+    """Onboard one upload in this process; stages that are already finished are skipped.
 
-    The manifest is a path or the address of an object. The archive may lie anywhere on this machine: who
-    calls this may read it anyway.
+    The manifest is a path or the address of an object. The archive may be anywhere on this machine: who calls
+    this may read it anyway.
 
     Raises:
         OnboardingError: it failed; message and code are those of the registry.
     """
-    from factory_pipeline.definitions import defs
-
     prepare_home(home)
     arrival = validate_upload(manifest_file, home, IntakePolicy.of_home(home, all_folders=True))
     with closing(open_registry(home)) as registry:
@@ -92,22 +92,14 @@ def onboard(
         if arrival.error is not None:
             raise arrival.error
         files = home.upload(arrival.key)
-        with open_instance(home) as instance, _watched(files, on_progress):
+        with open_instance(home) as instance, _report_progress(files, on_progress):
             _add_partition(instance, arrival.key)
             _end_dead_runs(instance, home, arrival.key)
-            result = execute_job(
-                defs.resolve_job_def("onboard_dataset"),
-                instance,
-                resources_of(home, all_folders=True),
-                partition_key=arrival.key,
-            )
-            release_run_lock(home, result.run_id)
+            run_upload("onboard_dataset", arrival.key, instance, home)
         upload = registry.upload(arrival.key)
-    if upload.status is not UploadStatus.SUCCEEDED:
-        reason = (
-            upload.reason or f"The onboarding of {upload.key} did not finish; factory upload logs says more."
-        )
-        raise OnboardingError(upload.code or "CHECK_FAILED", reason)
+    require_success(
+        upload, f"The onboarding of {upload.key} did not finish; see its log by factory upload logs."
+    )
     return upload
 
 
@@ -121,7 +113,7 @@ def _add_partition(instance: dg.DagsterInstance, key: str) -> None:
 
 
 def remove(key: str, home: FactoryHome) -> None:
-    """Delete an onboarded dataset: its collection, its files and its partition; a tombstone stays.
+    """Delete an onboarded dataset: its collection, its files and its partition; its key is not reused.
 
     Raises:
         OnboardingError: a run works on it.
@@ -136,7 +128,9 @@ def remove(key: str, home: FactoryHome) -> None:
         delete_collection_of_upload(registry, home, key)
         registry.delete_upload(key)
         home.upload(key).remove()
-        instance.delete_dynamic_partition(DATASETS, key)
+        home.release(key).drop()
+        for partitions in (DATASETS, RELEASES):
+            instance.delete_dynamic_partition(partitions, key)
 
 
 def _end_dead_runs(instance: dg.DagsterInstance, home: FactoryHome, key: str) -> list[dg.DagsterRun]:
@@ -150,7 +144,7 @@ def _end_dead_runs(instance: dg.DagsterInstance, home: FactoryHome, key: str) ->
 
 
 def _is_worked_on(instance: dg.DagsterInstance, home: FactoryHome, key: str) -> bool:
-    """Whether a process onboards an upload; a run that still waits for one is ended."""
+    """Return whether a process onboards an upload; a run that still waits for one is ended."""
     left = _end_dead_runs(instance, home, key)
     for run in left:
         if run.status is dg.DagsterRunStatus.QUEUED:
@@ -158,8 +152,13 @@ def _is_worked_on(instance: dg.DagsterInstance, home: FactoryHome, key: str) -> 
     return any(run.status is not dg.DagsterRunStatus.QUEUED for run in left)
 
 
-def finetune(upload: Upload, home: FactoryHome) -> Path:
+def finetune(upload: Upload, home: FactoryHome, choices: Mapping[str, Any] = {}) -> Path:
     """Train a model on a finished dataset in this process; gives the folder of what was trained.
+
+    Args:
+        upload: that became the dataset.
+        home: that has it.
+        choices: configuration of the asset, as `tuning_config` has it.
 
     Raises:
         OnboardingError: the dataset is not finished, or has no training configuration.
@@ -176,21 +175,32 @@ def finetune(upload: Upload, home: FactoryHome) -> Path:
     prepare_home(home)
     with open_instance(home) as instance:
         result = execute_job(
-            defs.resolve_job_def("finetune_model"), instance, resources_of(home), partition_key=upload.key
+            defs.resolve_job_def(FINETUNE_JOB),
+            instance,
+            {**resources_of(home), **tuning_config(choices)},
+            partition_key=upload.key,
         )
     if not result.success:
-        raise BuildError(what_failed(result))
+        raise BuildError(describe_failure(result))
     return home.training(upload.key)
 
 
+FINETUNE_JOB = "finetune_model"
+
+
+def tuning_config(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run configuration of a training: what differs from the dataset's own configuration."""
+    return {"ops": {"finetuned_model": {"config": dict(choices)}}} if choices else {}
+
+
 def run_log(upload: Upload, home: FactoryHome) -> str:
-    """Everything that the runs of an upload said, oldest first, as text."""
+    """Return the log of all runs of an upload, oldest first, as text."""
     prepare_home(home)
     lines = [f"{upload.key}: {upload.status.value}"]
     if upload.reason:
         lines.append(f"{upload.reason} [{upload.code or 'no code'}]")
     with open_instance(home) as instance:
-        for record in reversed(_runs(instance, upload.key)):
+        for record in reversed(_list_runs(instance, upload.key)):
             run = record.dagster_run
             lines += ["", f"Run {run.run_id}, {run.job_name}: {run.status.value}"]
             lines += [_line(entry) for entry in instance.all_logs(run.run_id) if not _is_plan(entry)]
@@ -207,7 +217,7 @@ def _line(entry: dg.EventLogEntry) -> str:
 
 
 def _is_plan(entry: dg.EventLogEntry) -> bool:
-    """What the run is going to do, told once per asset and check before it begins."""
+    """Return what the run is going to do, told once per asset and check before it begins."""
     planned = (
         dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
         dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
@@ -215,13 +225,15 @@ def _is_plan(entry: dg.EventLogEntry) -> bool:
     return entry.is_dagster_event and entry.dagster_event_type in planned
 
 
-def _runs(instance: dg.DagsterInstance, key: str) -> list[dg.RunRecord]:
-    """The runs of a partition, newest first."""
+def _list_runs(instance: dg.DagsterInstance, key: str) -> list[dg.RunRecord]:
+    """Return the runs of a partition, newest first."""
     return list(instance.get_run_records(dg.RunsFilter(tags={"dagster/partition": key})))
 
 
-def _watched(
+def _report_progress(
     files: UploadFiles, on_progress: Callable[[str, float], None] | None
 ) -> AbstractContextManager[None]:
     """Tell now and then how far the files of an upload are."""
-    return nullcontext() if on_progress is None else telling(lambda: on_progress(*onboarding_progress(files)))
+    return (
+        nullcontext() if on_progress is None else reporting(lambda: on_progress(*onboarding_progress(files)))
+    )

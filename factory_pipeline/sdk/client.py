@@ -4,17 +4,21 @@ Every call that makes something is a Dagster run: on this machine, or on the web
 given.
 """
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
-from factory_pipeline.datasets.augment.config import CATEGORY
-from factory_pipeline.datasets.exports.download import download, folder_name
+from factory_pipeline.datalake.ingest.releases.options import ReleaseOptions
+from factory_pipeline.datalake.ingest.releases.report import ReleaseReport
+from factory_pipeline.datasets.exports.download import (
+    ExportSource,
+    OnBytes,
+    download,
+    download_archive,
+    folder_name,
+)
 from factory_pipeline.datasets.exports.formats import FORMATS, format_named
 from factory_pipeline.datasets.versions.summaries import (
     CollectionSummary,
@@ -22,16 +26,16 @@ from factory_pipeline.datasets.versions.summaries import (
     DatasetSummary,
     VersionSummary,
 )
-from factory_pipeline.datasets.versions.validate_request import validate
-from factory_pipeline.errors import ArgumentError, BuildError, DamagedExportError, RemoteError
+from factory_pipeline.errors import ArgumentError, DamagedExportError
 from factory_pipeline.extras import extras_named
-from factory_pipeline.sdk.backend import Backend, Created, OnProgress
+from factory_pipeline.sdk.backend import Backend, OnProgress, progress_shown
+from factory_pipeline.sdk.version_calls import VersionCalls
 
 log = logging.getLogger(__name__)
 
 
-class DatasetClient:
-    """Makes datasets from collections or from the whole data lake, and brings their exports to you.
+class DatasetClient(VersionCalls):
+    """Creates datasets from collections or from the full data lake, and downloads their exports.
 
     All calls raise `factory_pipeline.errors.FactoryError`; an argument that is not allowed raises its
     `ArgumentError` before any work starts, with the argument's name, its value and what is allowed.
@@ -44,300 +48,16 @@ class DatasetClient:
         home: str | Path | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Talk to the factory of this machine, or to the one that a Dagster web server serves.
+        """Use the factory of this machine, or the one behind a Dagster web server.
 
         Args:
             address: of the web server, such as `http://factory:3000` or `factory:3000`; None works in this
                 process.
             home: the factory home of this machine; None is the one that FACTORY_HOME names, else
                 `./factory_home`.
-            on_progress: is told the progress; None shows it on the terminal.
+            on_progress: called with a step and its progress, 0 to 1; None shows it on the terminal.
         """
-        self._factory = _factory(address, home)
-        self._on_progress = on_progress
-
-    def create_dataset_from_collection(
-        self,
-        dataset_name: str,
-        collection_id: str,
-        split_info: Mapping[str, float],
-        labels: Sequence[str],
-        export_types: Sequence[str] = [],
-        query: str | Mapping[str, Any] = "",
-        filter: Mapping[str, Any] = {},
-        operation_list: Sequence[str] | None = None,
-        augmentation_list: Mapping[str, Any] | None = None,
-    ) -> Created:
-        """Make a dataset of all or some items of a collection; its first version is 1.0.0.
-
-        Args:
-            dataset_name: name of the new dataset: not empty, and not the name of another dataset. Example:
-                `"balloons"`.
-            collection_id: name or id of the collection that items are taken from; `collections` lists them.
-                Example: `"rivers"`.
-            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
-                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
-            labels: labels of the dataset, in the order of its classes; annotations with other labels are
-                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
-            export_types: formats in which the version is exported at once; allowed are those of
-                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
-            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
-                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
-            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
-                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
-                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
-                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
-                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
-            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
-                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
-            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
-                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
-                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
-
-        Returns:
-            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, and how many items of a source version kept their split.
-
-        Raises:
-            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
-            LakeError: files of a collection or of the source version are missing or broken.
-            BuildError: the run failed on this machine, or an export of the version that was made; the
-                message says which.
-            RemoteError: the web server can't be reached, or the run failed there.
-
-        Example:
-            shares = {"train": 60, "test": 20, "validation": 20}
-            client.create_dataset_from_collection("balloons", "rivers", shares, labels=[])
-        """
-        return self._make(
-            dataset_name=dataset_name,
-            collection_id=collection_id,
-            split_info=split_info,
-            labels=labels,
-            export_types=export_types,
-            query=query,
-            filter=filter,
-            operation_list=operation_list,
-            augmentation_list=augmentation_list,
-        )
-
-    def create_dataset_from_datalake(
-        self,
-        dataset_name: str,
-        split_info: Mapping[str, float],
-        labels: Sequence[str],
-        export_types: Sequence[str] = [],
-        item_type: str = "image",
-        query: str | Mapping[str, Any] = "",
-        filter: Mapping[str, Any] = {},
-        operation_list: Sequence[str] | None = None,
-        augmentation_list: Mapping[str, Any] | None = None,
-    ) -> Created:
-        """Make a dataset of items of all collections; its first version is 1.0.0.
-
-        Args:
-            dataset_name: name of the new dataset: not empty, and not the name of another dataset. Example:
-                `"balloons"`.
-            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
-                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
-            labels: labels of the dataset, in the order of its classes; annotations with other labels are
-                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
-            export_types: formats in which the version is exported at once; allowed are those of
-                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
-            item_type: what the query chooses: `"image"` (the default) takes the images that match,
-                `"image_collection"` all images of the collections with an image that matches, `"dataset"`
-                all images of the latest version of each dataset with an image that matches there. Example:
-                `"image_collection"`.
-            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
-                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
-            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
-                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
-                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
-                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
-                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
-            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
-                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
-            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
-                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
-                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
-
-        Returns:
-            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, and how many items of a source version kept their split.
-
-        Raises:
-            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
-            LakeError: files of a collection or of the source version are missing or broken.
-            BuildError: the run failed on this machine, or an export of the version that was made; the
-                message says which.
-            RemoteError: the web server can't be reached, or the run failed there.
-
-        Example:
-            shares = {"train": 60, "test": 20, "validation": 20}
-            client.create_dataset_from_datalake("water", shares, labels=["Water"])
-        """
-        return self._make(
-            dataset_name=dataset_name,
-            item_type=item_type,
-            split_info=split_info,
-            labels=labels,
-            export_types=export_types,
-            query=query,
-            filter=filter,
-            operation_list=operation_list,
-            augmentation_list=augmentation_list,
-        )
-
-    def update_dataset_version_from_collection(
-        self,
-        dataset_version_id: str,
-        collection_id: str | None,
-        split_info: Mapping[str, float],
-        labels: Sequence[str],
-        export_types: Sequence[str] = [],
-        query: str | Mapping[str, Any] = "",
-        filter: Mapping[str, Any] = {},
-        is_new_version_required: bool = False,
-        operation_list: Sequence[str] | None = None,
-        augmentation_list: Mapping[str, Any] | None = None,
-        keep_splits: bool = True,
-    ) -> Created:
-        """Extend a version by items of a collection; the result is its next revision, or a new version.
-
-        Args:
-            dataset_version_id: the source version: its id or at least the first 8 digits of it,
-                `name@1.0.0`, or the dataset's name for its latest version. Example: `"balloons@1.0.0"`.
-            collection_id: name or id of the collection that items are taken from; None takes items of the
-                collections that the source version has items of. Example: `"rivers"`.
-            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
-                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
-            labels: labels of the dataset, in the order of its classes; annotations with other labels are
-                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
-            export_types: formats in which the version is exported at once; allowed are those of
-                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
-            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
-                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
-            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
-                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
-                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
-                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
-                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
-            is_new_version_required: True makes a new version (1.0.4 becomes 1.1.0), False, the default, a
-                revision (1.0.4 becomes 1.0.5).
-            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
-                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
-            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
-                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
-                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
-            keep_splits: True, the default, keeps each item of the source version in its split; False
-                assigns all splits again.
-
-        Returns:
-            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, and how many items of a source version kept their split.
-
-        Raises:
-            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
-            LakeError: files of a collection or of the source version are missing or broken.
-            BuildError: the run failed on this machine, or an export of the version that was made; the
-                message says which.
-            RemoteError: the web server can't be reached, or the run failed there.
-
-        Example:
-            shares = {"train": 60, "test": 20, "validation": 20}
-            client.update_dataset_version_from_collection("balloons@1.0.0", "lakes", shares, [])
-        """
-        within: dict[str, Any] = (
-            {"within_source": True} if collection_id is None else {"collection_id": collection_id}
-        )
-        return self._make(
-            **within,
-            dataset_version_id=dataset_version_id,
-            split_info=split_info,
-            labels=labels,
-            export_types=export_types,
-            query=query,
-            filter=filter,
-            is_new_version_required=is_new_version_required,
-            operation_list=operation_list,
-            augmentation_list=augmentation_list,
-            keep_splits=keep_splits,
-        )
-
-    def update_dataset_version_from_datalake(
-        self,
-        dataset_version_id: str,
-        split_info: Mapping[str, float],
-        labels: Sequence[str],
-        export_types: Sequence[str] = [],
-        item_type: str = "image",
-        query: str | Mapping[str, Any] = "",
-        filter: Mapping[str, Any] = {},
-        is_new_version_required: bool = False,
-        operation_list: Sequence[str] | None = None,
-        augmentation_list: Mapping[str, Any] | None = None,
-        keep_splits: bool = True,
-    ) -> Created:
-        """Extend a version by items of all collections; the result is its next revision, or a new version.
-
-        Args:
-            dataset_version_id: the source version: its id or at least the first 8 digits of it,
-                `name@1.0.0`, or the dataset's name for its latest version. Example: `"balloons@1.0.0"`.
-            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
-                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
-            labels: labels of the dataset, in the order of its classes; annotations with other labels are
-                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
-            export_types: formats in which the version is exported at once; allowed are those of
-                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
-            item_type: what the query chooses: `"image"` (the default) takes the images that match,
-                `"image_collection"` all images of the collections with an image that matches, `"dataset"`
-                all images of the latest version of each dataset with an image that matches there. Example:
-                `"image_collection"`.
-            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
-                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
-            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
-                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
-                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
-                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
-                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
-            is_new_version_required: True makes a new version (1.0.4 becomes 1.1.0), False, the default, a
-                revision (1.0.4 becomes 1.0.5).
-            operation_list: ids of the annotation sources whose annotations are taken; `collections` lists
-                them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
-            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
-                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
-                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
-            keep_splits: True, the default, keeps each item of the source version in its split; False
-                assigns all splits again.
-
-        Returns:
-            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, and how many items of a source version kept their split.
-
-        Raises:
-            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
-            LakeError: files of a collection or of the source version are missing or broken.
-            BuildError: the run failed on this machine, or an export of the version that was made; the
-                message says which.
-            RemoteError: the web server can't be reached, or the run failed there.
-
-        Example:
-            shares = {"train": 60, "test": 20, "validation": 20}
-            client.update_dataset_version_from_datalake("water@1.0.0", shares, labels=[])
-        """
-        return self._make(
-            dataset_version_id=dataset_version_id,
-            item_type=item_type,
-            split_info=split_info,
-            labels=labels,
-            export_types=export_types,
-            query=query,
-            filter=filter,
-            is_new_version_required=is_new_version_required,
-            operation_list=operation_list,
-            augmentation_list=augmentation_list,
-            keep_splits=keep_splits,
-        )
+        super().__init__(_factory(address, home), on_progress)
 
     def download_dataset(
         self,
@@ -348,7 +68,7 @@ class DatasetClient:
     ) -> Path:
         """Download a version in a format to this machine; the export is made first where it does not exist.
 
-        An interrupted download goes on with the same call. Every file is verified, and no file that is not
+        An interrupted download is resumed by the same call. Every file is verified, and no file that is not
         of this download is overwritten.
 
         Args:
@@ -375,36 +95,109 @@ class DatasetClient:
             client.download_dataset("balloons", "COCO", "/data/balloons")
         """
         form = format_named(export_type, argument="export_type")
-        asked_for = _absolute("custom_download_path", custom_download_path)
+        asked_for = _make_absolute("custom_download_path", custom_download_path)
         if not isinstance(is_media_include, bool):
             raise ArgumentError("is_media_include", is_media_include, "it must be True or False")
+
+        def bring(source: ExportSource, on_bytes: OnBytes) -> Path:
+            target = asked_for or Path(folder_name(source)).absolute()
+            return download(source, target, media=is_media_include, on_bytes=on_bytes)
+
+        return self._download(self.describe_version(version_id), form.name, bring)
+
+    def download_release(
+        self, version_id: str, path: str | Path, label_coordinates: str = "geographic"
+    ) -> Path:
+        """Write a version as a release: one tar.gz of GeoTIFF images and GeoJSON labels.
+
+        An interrupted download is resumed by the same call. The archive is verified, and no other file is
+        overwritten.
+
+        Args:
+            version_id: its id or at least the first 8 digits of it, `name@1.0.0`, or the dataset's name for
+                its latest version. Example: `"balloons@1.0.0"`.
+            path: absolute path of the archive. Example: `"/data/balloons-1.0.0.tar.gz"`.
+            label_coordinates: of labels on georeferenced images: `"geographic"` (the default) for longitude
+                and latitude in degrees, or `"pixel"`, which pyveda's readers expect. Example: `"pixel"`.
+
+        Returns:
+            Absolute path of the archive.
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no such version exists.
+            DownloadError: the archive can't be written, is another file, or does not verify.
+            ExportError: a release can't hold the version.
+            BuildError: the run of the export failed on this machine.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            client.download_release("balloons", "/data/balloons-1.0.0.tar.gz")
+        """
+        formats = {"geographic": "Release", "pixel": "Release Pixels"}
+        if label_coordinates not in formats:
+            allowed = "it must be 'geographic' or 'pixel'"
+            raise ArgumentError("label_coordinates", label_coordinates, allowed)
+        target = _make_absolute("path", path)
+        if target is None:
+            raise ArgumentError("path", path, "it must be the absolute path of a file")
         version = self.describe_version(version_id)
-        with _told(self._on_progress) as tell:
+        return self._download(
+            version,
+            formats[label_coordinates],
+            lambda source, on_bytes: download_archive(source, target, on_bytes=on_bytes),
+        )
 
-            def on_bytes(done: int, total: int) -> None:
-                tell(f"Downloading {done / 1e6:,.1f} of {total / 1e6:,.1f} MB", done / max(total, 1))
+    def import_release(
+        self,
+        url: str | Path,
+        name: str | None = None,
+        mltype: str | None = None,
+        label_coordinates: str | None = None,
+        skip_invalid: bool = False,
+    ) -> ReleaseReport:
+        """Import a release, an archive of images and GeoJSON labels, as a collection of the data lake.
 
-            def bring() -> Path:
-                with self._factory.source(version, form.name, tell) as source:
-                    target = asked_for or Path(folder_name(source)).absolute()
-                    return download(source, target, media=is_media_include, on_bytes=on_bytes)
+        The same release again gives the same collection.
 
-            try:
-                return bring()
-            except DamagedExportError as damage:
-                # A factory elsewhere verifies its export when it is asked to make it.
-                log.warning("The %s export is damaged and is made again: %s", form.name, damage)
-                self._factory.export(version, form.name, tell)
-                return bring()
+        Args:
+            url: address of the archive, or its absolute path on the machine of the factory. Example:
+                `"https://example.com/forests-1.0.0.tar.gz"`.
+            name: of the collection; by default the name in the release's meta.json, or that of the archive.
+                Example: `"forests"`.
+            mltype: what labels are for, where meta.json does not say: `"classification"`, `"segmentation"`,
+                `"object_detection"` or `"regression"`; by default inferred from the labels. Example:
+                `"segmentation"`.
+            label_coordinates: what the coordinates of labels are, `"geographic"` or `"pixel"`; by default
+                found out. Example: `"pixel"`.
+            skip_invalid: whether to import without the pairs that can't be read; False by default.
+
+        Returns:
+            What was found and decided, with the name of the collection; `str()` makes a text of it. A factory
+            elsewhere sends at most 50 sentences of each kind.
+
+        Raises:
+            ArgumentError: an argument is not allowed.
+            OnboardingError: the release can't be imported on this machine; the message says why.
+            RemoteError: the web server can't be reached, or the import failed there.
+
+        Example:
+            client.import_release("/data/forests-1.0.0.tar.gz", name="forests").classes
+        """
+        if not isinstance(url, str | Path) or ("://" not in str(url) and not Path(url).is_absolute()):
+            allowed = "it must be an address, or the absolute path of an archive"
+            raise ArgumentError("url", str(url), allowed)
+        options = ReleaseOptions.of(name, mltype, label_coordinates, skip_invalid=skip_invalid)
+        with progress_shown(self._on_progress) as on_progress:
+            return self._factory.import_release(str(url), options, on_progress)
 
     def list_collections(self) -> list[CollectionSummary]:
         """Return the collections of the data lake, with their annotation sources.
 
         Returns:
-            One summary per collection; an empty list where the data lake has none.
+            One summary per collection; an empty list if the data lake has none.
 
         Raises:
-            RemoteError: the web server can't be reached, or it answers with an error.
+            RemoteError: the web server can't be reached, or it responds with an error.
 
         Example:
             [collection.name for collection in client.list_collections()]
@@ -415,10 +208,10 @@ class DatasetClient:
         """Return all datasets with their versions, sorted by name.
 
         Returns:
-            One summary per dataset; an empty list where there is none.
+            One summary per dataset; an empty list if there is none.
 
         Raises:
-            RemoteError: the web server can't be reached, or it answers with an error.
+            RemoteError: the web server can't be reached, or it responds with an error.
 
         Example:
             [dataset.name for dataset in client.list_datasets()]
@@ -435,8 +228,8 @@ class DatasetClient:
             The summary of the dataset.
 
         Raises:
-            ArgumentError: no dataset has this name or id, or several may be meant.
-            RemoteError: the web server can't be reached, or it answers with an error.
+            ArgumentError: no dataset has this name or id, or several match.
+            RemoteError: the web server can't be reached, or it responds with an error.
 
         Example:
             client.describe_dataset("balloons")
@@ -454,8 +247,8 @@ class DatasetClient:
             The summary of the version.
 
         Raises:
-            ArgumentError: no such version exists, or several may be meant.
-            RemoteError: the web server can't be reached, or it answers with an error.
+            ArgumentError: no such version exists, or several match.
+            RemoteError: the web server can't be reached, or it responds with an error.
 
         Example:
             client.describe_version("balloons@1.0.0")
@@ -475,8 +268,8 @@ class DatasetClient:
             The comparison: items, labels and splits that were added, removed or changed.
 
         Raises:
-            ArgumentError: no such version exists, or several may be meant.
-            RemoteError: the web server can't be reached, or it answers with an error.
+            ArgumentError: no such version exists, or several match.
+            RemoteError: the web server can't be reached, or it responds with an error.
 
         Example:
             client.compare_versions("balloons@1.0.0", "balloons@1.1.0")
@@ -488,13 +281,13 @@ class DatasetClient:
         """Delete a version with its exports; its number is not used again.
 
         Args:
-            version_id: its id or at least the first 8 digits of it, or `name@1.0.0`. The name of a dataset
-                is allowed only where it has one version. Example: `"balloons@1.0.0"`.
+            version_id: its id or at least the first 8 digits of it, or `name@1.0.0`. The name of a dataset is
+                allowed only if it has one version. Example: `"balloons@1.0.0"`.
 
         Raises:
-            ArgumentError: no such version exists, or several may be meant.
+            ArgumentError: no such version exists, or several match.
             RegistryError: the version is being read, for example by an export or a download.
-            RemoteError: the web server can't be reached, or it answers with an error.
+            RemoteError: the web server can't be reached, or it responds with an error.
 
         Example:
             client.delete_version("balloons@1.0.0")
@@ -506,7 +299,8 @@ class DatasetClient:
         """Return the names of the formats that a version can be exported in.
 
         Returns:
-            `RAW`, `YOLO Darknet`, `Semantic Segmentation`, `COCO`, `TerraTorch`, `Croissant` and `HDF5`.
+            `RAW`, `YOLO Darknet`, `Semantic Segmentation`, `COCO`, `TerraTorch`, `Croissant`, `HDF5`,
+            `Parquet`, `WebDataset`, `Release` and `Release Pixels`.
 
         Example:
             DatasetClient.list_export_types()
@@ -522,26 +316,26 @@ class DatasetClient:
         """Return what `list_export_types` does; the name of 0.1, for one release."""
         return DatasetClient.list_export_types()
 
-    def _make(self, **arguments: Any) -> Created:
-        request = validate(**arguments, known_export_types=FORMATS)
-        self._factory.check(_as_json(arguments))
-        with _told(self._on_progress) as tell:
-            created = self._factory.create(_as_json(arguments), tell)
-            if request.export_types:
-                version = self.describe_version(created.version_id)
-                for export_type in request.export_types:
-                    self._export_made(version, export_type, tell)
-        return created
+    def _download(
+        self, version: VersionSummary, export_type: str, bring: Callable[[ExportSource, OnBytes], Path]
+    ) -> Path:
+        """Download an export, which is written first if it does not exist or is damaged."""
+        with progress_shown(self._on_progress) as on_progress:
 
-    def _export_made(self, version: VersionSummary, export_type: str, tell: OnProgress) -> None:
-        """Export a version that was made by the same call; a failure says that the version is there."""
-        try:
-            self._factory.export(version, export_type, tell)
-        except (BuildError, RemoteError) as error:
-            raise type(error)(
-                f"{version.dataset} {version.number} was made (version {version.id}), but not its export as"
-                f" {export_type}: {error}"
-            ) from error
+            def on_bytes(done: int, total: int) -> None:
+                on_progress(f"Downloading {done / 1e6:,.1f} of {total / 1e6:,.1f} MB", done / max(total, 1))
+
+            def brought() -> Path:
+                with self._factory.source(version, export_type, on_progress) as source:
+                    return bring(source, on_bytes)
+
+            try:
+                return brought()
+            except DamagedExportError as damage:
+                # A remote factory verifies its export when the export is requested.
+                log.warning("The %s export is damaged and is written again: %s", export_type, damage)
+                self._factory.export(version, export_type, on_progress)
+                return brought()
 
 
 def _factory(address: str | None, home: str | Path | None) -> Backend:
@@ -550,7 +344,7 @@ def _factory(address: str | None, home: str | Path | None) -> Backend:
         from factory_pipeline.sdk.remote import RemoteBackend
 
         if home is not None:
-            raise ArgumentError("home", str(home), "it can't be given together with an address")
+            raise ArgumentError("home", str(home), "it can't be combined with an address")
         return RemoteBackend(address)
     with extras_named():
         from factory_pipeline.sdk.local import LocalBackend
@@ -559,43 +353,15 @@ def _factory(address: str | None, home: str | Path | None) -> Backend:
     return LocalBackend(FactoryHome(Path(home).absolute()) if home else FactoryHome.from_environment())
 
 
-def _as_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call as JSON values, as the configuration of a run holds them."""
-    values = {name: value for name, value in arguments.items() if value is not None}
-    query = values.get("query", "")
-    values["query"] = query if isinstance(query, str) else json.dumps(query, default=_plain)
-    if isinstance(values.get("augmentation_list"), list | tuple):
-        values["augmentation_list"] = {CATEGORY: values["augmentation_list"]}
-    return dict(json.loads(json.dumps(values, default=_plain)))
-
-
-def _plain(value: Any) -> Any:
-    """What JSON does not know: mappings and sets of other kinds, and numbers of numpy."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    return sorted(value) if isinstance(value, Set) else float(value)
-
-
-def _absolute(argument: str, path: object) -> Path | None:
-    """The path that was asked for; None where it is empty."""
+def _make_absolute(argument: str, path: object) -> Path | None:
+    """Return the path that was requested; None if it is empty."""
     if path is None or path == "":
         return None
     if isinstance(path, str | Path) and "\0" in str(path):
-        raise ArgumentError(argument, str(path), "a path can't hold a NUL")
+        raise ArgumentError(argument, str(path), "a path can't contain a NUL")
     if not isinstance(path, str | Path) or not Path(path).is_absolute():
         given = str(path) if isinstance(path, Path) else path
         raise ArgumentError(
             argument, given, "it must be an absolute path, or empty for a folder in the working directory"
         )
     return Path(path)
-
-
-@contextmanager
-def _told(on_progress: OnProgress | None) -> Iterator[OnProgress]:
-    if on_progress is not None:
-        yield on_progress
-        return
-    from factory_pipeline.sdk.progress_bar import ProgressLine
-
-    with ProgressLine() as line:
-        yield line.show

@@ -1,4 +1,4 @@
-"""Runs on a Dagster web server elsewhere, by its GraphQL API: start a job, wait for it, read what it says.
+"""Runs on a remote Dagster web server, by its GraphQL API: start a job, wait for it, read its log.
 
 Schema: https://docs.dagster.io/api/graphql, as the web server of the installed version serves it.
 """
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from factory_pipeline.datasets.versions.read_calls import READ_PATH
+from factory_pipeline.datasets.versions.read_calls import READ_PATH, authorization
 from factory_pipeline.errors import ARGUMENT_ERROR, ArgumentError, RemoteError
 from factory_pipeline.redaction import display
 
@@ -68,7 +68,7 @@ class NoReadsError(Exception):
 
 @dataclass
 class Heard:
-    """What a run has said so far."""
+    """The log of a run so far."""
 
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Text, JSON text, numbers and addresses by label, by asset or step."""
@@ -85,7 +85,7 @@ class DagsterServer:
     """Such as `http://factory:3000`; from `web_address`."""
 
     @property
-    def shown(self) -> str:
+    def shown_address(self) -> str:
         """The address for messages: without a user's name and password."""
         return display(self.address)
 
@@ -98,14 +98,14 @@ class DagsterServer:
         partition: str | None = None,
         on_message: Callable[[str], object] | None = None,
     ) -> Mapping[str, Mapping[str, Any]]:
-        """Start a run and wait until it has ended; gives the metadata of its assets or steps.
+        """Start a run and wait until it has ended; return the metadata of its assets or steps.
 
         Args:
             job: name of the job.
             config: the run's configuration.
             assets: those of the job that are made; empty means all.
             partition: key of the partition.
-            on_message: is told what the run says, line by line.
+            on_message: called with each line of the run's log.
 
         Raises:
             ArgumentError: a step found that an argument is not allowed.
@@ -118,12 +118,12 @@ class DagsterServer:
             found = self._ask(_LOOK, {"run": run_id, "cursor": cursor})
             status = found["runOrError"].get("status")
             if status is None:
-                raise RemoteError(f"{self.shown} has lost the run {run_id}.")
+                raise RemoteError(f"{self.shown_address} no longer has the run {run_id}.")
             events = found["logsForRun"]
             for event in events.get("events", []):
                 _hear(event, heard, on_message)
             cursor = events.get("cursor", cursor)
-            # Events may be written a moment after the status, so that they are asked for once more.
+            # Events may be written a moment after the status, so they are requested once more.
             if status in ENDED and not events.get("hasMore") and not events.get("events"):
                 break
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -134,7 +134,7 @@ class DagsterServer:
         return heard.metadata
 
     def read(self, call: str, arguments: Mapping[str, Any]) -> Any:
-        """The answer to a call that changes nothing, without a run.
+        """Return the answer to a call that changes nothing, without a run.
 
         Raises:
             ArgumentError: an argument is not allowed.
@@ -145,21 +145,26 @@ class DagsterServer:
             answer = requests.post(
                 f"{self.address}{READ_PATH}",
                 json={"call": call, "arguments": arguments},
+                headers=authorization(),
                 timeout=(CONNECT_S, READ_S),
             )
             if answer.status_code in _LACKING or "json" not in answer.headers.get("content-type", ""):
-                raise NoReadsError(f"{self.shown} answers no reads.")
+                raise NoReadsError(f"{self.shown_address} does not support reads.")
             said = answer.json()
         except requests.RequestException as error:
-            raise self._away(error) from None
+            raise self._unavailable_error(error) from None
         if "argument_error" in said:
             raise ArgumentError(**said["argument_error"])
         if "answer" not in said:
-            raise RemoteError(said.get("error") or f"{self.shown} answered {answer.status_code}.")
+            raise RemoteError(
+                said.get("error") or f"{self.shown_address} responded with status {answer.status_code}."
+            )
         return said["answer"]
 
-    def _away(self, error: requests.RequestException) -> RemoteError:
-        return RemoteError(f"No Dagster web server answers at {self.shown} ({type(error).__name__}).")
+    def _unavailable_error(self, error: requests.RequestException) -> RemoteError:
+        return RemoteError(
+            f"No Dagster web server responds at {self.shown_address} ({type(error).__name__})."
+        )
 
     def _launch(
         self, job: str, config: Mapping[str, Any], assets: Sequence[str], partition: str | None
@@ -177,7 +182,7 @@ class DagsterServer:
         answer = self._ask(_LAUNCH, {"params": params})["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
             said = [error["message"] for error in answer.get("errors", [])] or [answer.get("message", "")]
-            raise RemoteError(f"{self.shown} did not start {job}: {' '.join(said)}")
+            raise RemoteError(f"{self.shown_address} did not start {job}: {' '.join(said)}")
         return str(answer["run"]["runId"])
 
     def _home_of(self, job: str) -> tuple[str, str]:
@@ -186,7 +191,7 @@ class DagsterServer:
             if any(pipeline["name"] == job for pipeline in node["pipelines"]):
                 return node["name"], node["location"]["name"]
         raise RemoteError(
-            f"{self.shown} has no job {job}; it must serve factory_pipeline of this version or newer."
+            f"{self.shown_address} has no job {job}; it must serve factory_pipeline of this version or newer."
         )
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,22 +199,25 @@ class DagsterServer:
             answer = requests.post(
                 f"{self.address}/graphql",
                 json={"query": query, "variables": variables},
+                headers=authorization(),
                 timeout=(CONNECT_S, READ_S),
             )
             answer.raise_for_status()
             found = answer.json()
         except requests.RequestException as error:
-            raise self._away(error) from None
+            raise self._unavailable_error(error) from None
         if found.get("errors"):
-            raise RemoteError(f"{self.shown} did not understand: {found['errors'][0]['message']}")
+            raise RemoteError(
+                f"{self.shown_address} did not accept the query: {found['errors'][0]['message']}"
+            )
         return dict(found["data"])
 
 
 def web_address(text: str) -> str:
-    """The address of a web server as a user gives it, with `http://` where no scheme is given.
+    """Return the address of a web server as a user gives it, with `http://` where no scheme is given.
 
     Raises:
-        ArgumentError: it is no address of a web server.
+        ArgumentError: it is not the address of a web server.
     """
     allowed = "it must be the address of the factory's web UI, such as http://factory:3000"
     if not isinstance(text, str):
@@ -243,7 +251,7 @@ def _hear(event: Mapping[str, Any], heard: Heard, on_message: Callable[[str], ob
 
 
 def _values_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The values of metadata by label."""
+    """Return the values of metadata by label."""
     return {
         entry["label"]: next((entry[key] for key in _VALUES if entry.get(key) is not None), None)
         for entry in entries
@@ -251,7 +259,7 @@ def _values_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _why(event: Mapping[str, Any]) -> str:
-    """What a failed step said, in the words of its own error."""
+    """Return what a failed step said, in the words of its own error."""
     if description := (event.get("failureMetadata") or {}).get("description"):
         return str(description)
     error = event.get("error") or {}

@@ -8,18 +8,22 @@ from typing import Any
 import dagster as dg
 from dagster._core.utils import make_new_run_id
 
+from factory_pipeline.datalake.ingest.releases.options import ReleaseOptions
+from factory_pipeline.datalake.ingest.releases.report import ReleaseReport
 from factory_pipeline.datasets.exports.download import ExportSource, FolderExportSource
-from factory_pipeline.datasets.exports.find_damage import damage_of
+from factory_pipeline.datasets.exports.find_damage import find_damage
 from factory_pipeline.datasets.exports.formats import format_named
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.read_api import handle
 from factory_pipeline.datasets.versions.summaries import VersionSummary
 from factory_pipeline.errors import ARGUMENT_ERROR, ArgumentError, BuildError
 from factory_pipeline.orchestration.partitions import VERSIONS
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_progress import OnFraction, listening
-from factory_pipeline.runs.build import what_failed
+from factory_pipeline.runs.build import describe_failure
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
-from factory_pipeline.sdk.backend import Created, OnProgress
+from factory_pipeline.runs.releases import import_release
+from factory_pipeline.sdk.backend import Created, OnProgress, version_config
 from factory_pipeline.storage.layout import FactoryHome
 
 log = logging.getLogger(__name__)
@@ -29,26 +33,26 @@ class LocalBackend:
     """Works in this process and in a factory home of this machine."""
 
     def __init__(self, home: FactoryHome) -> None:
-        """A home that is not there is an error at the first call: there is nothing to read in it."""
+        """Remember the home; if it does not exist, the first call raises an error."""
         self._home = home
 
-    def check(self, arguments: Mapping[str, Any]) -> None:
-        """As `sdk.factory.Factory` says."""
-        self.handle("check", **arguments)
+    def check(self, request: DatasetRequest) -> None:
+        """As `Backend`."""
+        self.handle("check", **request.arguments())
 
-    def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
-        """As `sdk.factory.Factory` says."""
+    def create(self, request: DatasetRequest, on_progress: OnProgress) -> Created:
+        """As `Backend`."""
         self._home.require_existing()
         on_progress("Choosing items", 0.0)
         said = self._run(
             "create_dataset_version",
-            {"ops": {"dataset_version": {"config": arguments}}},
+            version_config(request),
             lambda fraction: on_progress("Writing items", fraction),
         )
-        return Created.told_by(said["dataset_version"])
+        return Created.from_metadata(said["dataset_version"])
 
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
-        """As `sdk.factory.Factory` says."""
+        """As `Backend`."""
         form = format_named(export_type)
         on_progress(f"Writing {form.name}", 0.0)
         self._run(
@@ -63,12 +67,12 @@ class LocalBackend:
     def source(
         self, version: VersionSummary, export_type: str, on_progress: OnProgress
     ) -> Iterator[ExportSource]:
-        """As `sdk.factory.Factory` says; nobody deletes the version inside the block."""
+        """As `Backend`; no process deletes the version inside the block."""
         form = format_named(export_type)
         folder = self._home.version(version.id).export(form.slug)
-        difference = next(damage_of(folder), None) if form.name in version.exports else None
+        difference = next(find_damage(folder), None) if form.name in version.exports else None
         if difference is not None:
-            log.warning("The %s export is damaged and is made again: %s", form.name, difference)
+            log.warning("The %s export is damaged and is written again: %s", form.name, difference)
         if form.name not in version.exports or difference is not None:
             self.export(version, form.name, on_progress)
         with (
@@ -77,8 +81,14 @@ class LocalBackend:
         ):
             yield FolderExportSource(folder)
 
+    def import_release(self, url: str, options: ReleaseOptions, on_progress: OnProgress) -> ReleaseReport:
+        """As `Backend`; the archive may be anywhere on this machine."""
+        self._home.require_folder()
+        on_progress("Importing the release", 0.0)
+        return import_release(url, self._home, options)
+
     def handle(self, call: str, **arguments: Any) -> Any:
-        """As `sdk.factory.Factory` says."""
+        """As `Backend`."""
         self._home.require_existing()
         with closing(FactoryResource(home=str(self._home.root)).registry()) as registry:
             return handle(registry, self._home, call, arguments)
@@ -91,9 +101,9 @@ class LocalBackend:
         assets: Sequence[str] = (),
         partition: str | None = None,
     ) -> dict[str, dict[str, Any]]:
-        """Run a job in this process; gives the metadata of its assets.
+        """Run a job in this process and return the metadata of its assets.
 
-        What the listener raises ends the run and is raised again.
+        An error of the listener ends the run and is raised again.
 
         Raises:
             ArgumentError: a step found that an argument is not allowed.
@@ -126,7 +136,7 @@ class LocalBackend:
         if raised:
             raise raised[0]
         if not result.success:
-            raise _argument_error(result) or BuildError(what_failed(result))
+            raise _argument_error(result) or BuildError(describe_failure(result))
         return {
             event.step_materialization_data.materialization.asset_key.to_user_string(): {
                 label: value.value

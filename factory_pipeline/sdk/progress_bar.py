@@ -1,4 +1,4 @@
-"""Progress on a terminal: a line that moves; elsewhere (a log, a pipe): a line now and then."""
+"""Progress on a terminal as a line that is updated; elsewhere (a log, a pipe) as a line from time to time."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 10.0
 LEAST_FOR_ESTIMATE = 0.02
-"""Share of the footprints that must be done before the time left is told."""
+"""Fraction of the footprints that must be done before the remaining time is shown."""
 
 
 class ProgressLine:
@@ -85,7 +85,7 @@ class BuildLine(ProgressLine):
             return
         begun = f" and {progress.batches_begun} begun" if progress.batches_begun else ""
         remark = (
-            f"{progress.done:,} of {progress.total:,} footprints, "
+            f"{progress.done:,} of {progress.total:,} {progress.unit}, "
             f"{progress.batches_done} of {progress.batches} batches{begun}{self._time_left(progress)}"
         )
         self.show(progress.stage, progress.fraction, remark)

@@ -1,4 +1,4 @@
-"""A factory elsewhere, as the SDK uses it: its Dagster web server starts the same jobs."""
+"""A remote factory for the SDK: its Dagster web server starts the same jobs."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -6,12 +6,17 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from factory_pipeline.datalake.ingest.releases.options import ReleaseOptions
+from factory_pipeline.datalake.ingest.releases.report import ReleaseReport
 from factory_pipeline.datasets.exports.download import ExportSource, HttpExportSource
 from factory_pipeline.datasets.exports.formats import format_named
-from factory_pipeline.datasets.progress_text import fraction_said
+from factory_pipeline.datasets.progress_text import parse_fraction
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.read_calls import READ_CALLS
 from factory_pipeline.datasets.versions.summaries import VersionSummary
-from factory_pipeline.sdk.backend import Created, OnProgress
+from factory_pipeline.errors import ArgumentError
+from factory_pipeline.redaction import display
+from factory_pipeline.sdk.backend import Created, OnProgress, version_config
 from factory_pipeline.sdk.graphql import DagsterServer, NoReadsError, web_address
 
 ONLY_THERE = ("127.0.0.1", "0.0.0.0", "localhost", "::1")
@@ -21,57 +26,90 @@ class RemoteBackend:
     """Works where a Dagster web server is."""
 
     def __init__(self, address: str) -> None:
-        """Nothing is asked of the server yet.
+        """Remember the server without a request.
 
         Raises:
-            ArgumentError: the address is none of a web server.
+            ArgumentError: it is not the address of a web server.
         """
         self._server = DagsterServer(web_address(address))
 
-    def check(self, arguments: Mapping[str, Any]) -> None:
-        """As `sdk.factory.Factory` says; without an endpoint for reads, the run itself checks them."""
+    def check(self, request: DatasetRequest) -> None:
+        """As `Backend` says; without an endpoint for reads, the run itself checks them."""
         with suppress(NoReadsError):
-            self._server.read("check", arguments)
+            self._server.read("check", request.arguments())
 
-    def create(self, arguments: Mapping[str, Any], on_progress: OnProgress) -> Created:
-        """As `sdk.factory.Factory` says."""
+    def create(self, request: DatasetRequest, on_progress: OnProgress) -> Created:
+        """As `Backend` says."""
         said = self._server.run(
             "create_dataset_version",
-            {"ops": {"dataset_version": {"config": arguments}}},
-            on_message=_shown(on_progress, "Choosing items", "Writing items"),
+            version_config(request),
+            on_message=_report_step(on_progress, "Choosing items", "Writing items"),
         )
-        return Created.told_by(said["dataset_version"])
+        return Created.from_metadata(said["dataset_version"])
 
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
-        """As `sdk.factory.Factory` says."""
-        self._exported(version, export_type, on_progress)
+        """As `Backend` says."""
+        self._request_export(version, export_type, on_progress)
 
     @contextmanager
     def source(
         self, version: VersionSummary, export_type: str, on_progress: OnProgress
     ) -> Iterator[ExportSource]:
-        """As `sdk.factory.Factory` says; a finished one is known to the endpoint for reads.
+        """As `Backend` says; a finished one is known to the endpoint for reads.
 
-        Else the run that makes an export, or finds it made, says where it lies.
-        Files come from a plain file server, which holds nothing: a version that is deleted meanwhile ends the
-        download with an error.
+        Else the run that makes an export, or finds it made, says where it is. Files come from a plain file
+        server, which contains nothing: a version that is deleted meanwhile ends the download with an error.
         """
         url = None
         with suppress(NoReadsError):
             url = self._server.read("export", {"version_id": version.id, "export_type": export_type})
         if url is None:
-            url = self._exported(version, export_type, on_progress)["download"]
+            url = self._request_export(version, export_type, on_progress)["download"]
         yield HttpExportSource(seen_from_here(url, self._server.address))
 
+    def import_release(self, url: str, options: ReleaseOptions, on_progress: OnProgress) -> ReleaseReport:
+        """As `Backend`: a run looks at the release and enters it, another one imports it.
+
+        Raises:
+            ArgumentError: the URL holds a secret, which would be kept in the configuration of the run.
+        """
+        if display(url) != url:
+            raise ArgumentError(
+                "url",
+                display(url),
+                "a factory elsewhere keeps the addresses that it is given, so an address must have no user,"
+                " password, query or fragment",
+            )
+        config = {
+            "url": url,
+            "name": options.name,
+            "mltype": options.ml_type and options.ml_type.value,
+            "label_coordinates": options.label_coordinates and options.label_coordinates.value,
+            "skip_invalid": options.skip_invalid,
+        }
+        given = {key: value for key, value in config.items() if value is not None}
+        found = self._server.run(
+            "receive_release",
+            {"ops": {"received_release": {"config": given}}},
+            on_message=_report_step(on_progress, "Looking at the release", "Looking at the release"),
+        )
+        said = self._server.run(
+            "import_release",
+            {},
+            partition=found["received_release"]["release"],
+            on_message=_report_step(on_progress, "Importing the release", "Importing the release"),
+        )
+        return ReleaseReport(**json.loads(said["imported_release"]["report"]))
+
     def handle(self, call: str, **arguments: Any) -> Any:
-        """As `sdk.factory.Factory` says: by the endpoint for reads, else by a run."""
+        """As `Backend` says: by the endpoint for reads, else by a run."""
         if call in READ_CALLS:
             with suppress(NoReadsError):
                 return self._server.read(call, arguments)
         config = {"ops": {"answered_call": {"config": {"name": call, "arguments": arguments}}}}
         return json.loads(self._server.run("call_datasets", config)["answered_call"]["answer"])
 
-    def _exported(
+    def _request_export(
         self, version: VersionSummary, export_type: str, on_progress: OnProgress
     ) -> Mapping[str, Any]:
         form = format_named(export_type)
@@ -80,7 +118,7 @@ class RemoteBackend:
             {},
             assets=[form.asset],
             partition=version.partition,
-            on_message=_shown(on_progress, f"Writing {form.name}", f"Writing {form.name}"),
+            on_message=_report_step(on_progress, f"Writing {form.name}", f"Writing {form.name}"),
         )
         return said[form.asset]
 
@@ -95,8 +133,8 @@ def seen_from_here(url: str, server: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}"))
 
 
-def _shown(on_progress: OnProgress, step: str, counted: str) -> Callable[[str], object]:
-    """Tell that a step begins; gives what is to be told each line of the run's log.
+def _report_step(on_progress: OnProgress, step: str, counted: str) -> Callable[[str], object]:
+    """Report that a step begins; return the function to call with each line of the run's log.
 
     Args:
         on_progress: is told the progress.
@@ -106,7 +144,7 @@ def _shown(on_progress: OnProgress, step: str, counted: str) -> Callable[[str], 
     on_progress(step, 0.0)
 
     def show(message: str) -> None:
-        fraction = fraction_said(message)
+        fraction = parse_fraction(message)
         if fraction is None:
             on_progress(f"{step}: {message}", 0.0)
         else:

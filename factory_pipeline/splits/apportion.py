@@ -8,14 +8,15 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def largest_remainder(count: int, shares: Mapping[Key, float]) -> dict[Key, int]:
-    """Whole numbers that sum to `count` and are in proportion to `shares`, by the largest remainder.
+    """Return integers that sum to `count` in proportion to `shares`, by the largest remainder.
 
-    Each is less than one off its exact part. Shares are taken as they are written in decimals, so that 57 %
-    of 100 is 57, and remainders that are equal on paper are equal here.
+    Each differs from its exact part by less than one. Shares are read as decimals, as they are written, so
+    that 57 % of 100 is 57, and remainders that are equal in decimals are equal here.
 
     Args:
-        count: what is divided.
-        shares: of any sum, none negative. Equal remainders go in their order; a share of zero gets nothing.
+        count: the number to divide.
+        shares: weights of any sum, none negative. Equal remainders are served in their order; a share of zero
+            gets nothing.
 
     Returns:
         The part of each share, in the order of `shares`.
@@ -34,7 +35,7 @@ def largest_remainder(count: int, shares: Mapping[Key, float]) -> dict[Key, int]
     parts = {key: count * share / total for key, share in exact.items()}
     whole = {key: int(part) for key, part in parts.items()}
     missing = count - sum(whole.values())
-    # Sorting is stable, so that equal remainders go in the order of the shares.
+    # Sorting is stable, so that equal remainders keep the order of the shares.
     for key in sorted(parts, key=lambda key: whole[key] - parts[key])[:missing]:
         whole[key] += 1
     return whole

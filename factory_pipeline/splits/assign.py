@@ -1,13 +1,14 @@
-"""Which images train, test and validate: at random, as given by the user, or by place.
+"""Assigning images to train, test and validation: at random, as listed by the user, or by location.
 
-An image keeps its split when others are added. Given what was assigned `earlier`, that stands and the new
-images fill what is missing of each split. Without it, each image has a fixed place between 0 and 1, by a hash
-of the seed and its name, and is assigned by that place, corrected only as far as the exact counts need it.
+An image keeps its split when others are added. Earlier assignments, if passed as `earlier`, are kept and the
+new images fill what is missing of each split. Without them, each image has a fixed position between 0 and 1,
+by a hash of the seed and its name, and is assigned by that position, corrected only as far as the exact
+counts require.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,19 +16,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.overlap import footprints, grounds, groups_of, near_pairs
+from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.splits.apportion import largest_remainder
+from factory_pipeline.splits.balance import Classes, assign_groups
+from factory_pipeline.splits.groups import IDENTICAL, OVERLAPPING, Together, can_fill, group_items
 from factory_pipeline.splits.names import SPLITS, TEST, TRAIN, VALIDATION
-from factory_pipeline.splits.split_rule import GivenSplit, SpatialSplit, SplitRule
+from factory_pipeline.splits.scenes import SCENE, with_scenes
+from factory_pipeline.splits.split_rule import GivenSplit, RandomSplit, SpatialSplit, SplitRule
 from factory_pipeline.storage.atomic import write_text
 
 SPLIT_FILES = {TRAIN: "train_data.txt", TEST: "test_data.txt", VALIDATION: "val_data.txt"}
 """File of each split in `split_files/`: one stem per line."""
-
-_METRES_PER_DEGREE = 111_195.08
-_MGRS_SQUARE_M = 100_000
 
 
 def split_by_rule(
@@ -35,37 +35,72 @@ def split_by_rule(
     rule: SplitRule,
     listed: Mapping[str, Sequence[str]] | None = None,
     earlier: pl.DataFrame | None = None,
+    classes: Classes | None = None,
+    copies: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Split as the manifest asks.
+    """Assign splits as the manifest requests.
 
     Args:
         items: as for `spatial_split`.
         rule: the `splits` of the manifest.
-        listed: names read from the files that a given split names, by split; its lists in the manifest win.
-        earlier: as for `random_split`; an image that a given split names is where it says now.
+        listed: names read from the files that a given split refers to, by split; its lists in the manifest
+            take precedence.
+        earlier: as for `random_split`; an image that a given split lists is in that split.
+        classes: what is to keep its share in every split, where it is not given.
+        copies: pairs of near-identical images, in leakage.COPIES_SCHEMA.
 
     Returns:
         `stem`, `split`, in the order of `items`.
 
     Raises:
-        OnboardingError: SPLIT_INVALID, the images can't be split so.
+        OnboardingError: SPLIT_INVALID, the images can't be split in this way.
     """
     if isinstance(rule, GivenSplit):
         in_manifest = {split: names for split in SPLITS if (names := getattr(rule, split)) is not None}
         named = _full_names(items, {**(listed or {}), **in_manifest})
         if rule.percentages is None:
-            return given_split(items, named)
-        return partly_given_split(items, named, rule.percentages.model_dump(), rule.seed, earlier)
-    percentages = rule.percentages.model_dump()
+            return assign_given(items, named)
+        return assign_partly_given(items, named, rule.percentages.model_dump(), rule.seed, earlier)
+    percentages, items = rule.percentages.model_dump(), with_scenes(items, rule.scene)
+    together = what_joins(rule)
     if isinstance(rule, SpatialSplit):
-        return spatial_split(
-            items, percentages, rule.seed, rule.by.value, rule.buffer_m, rule.block_m, earlier
-        )
-    return random_split(items, percentages, rule.seed, earlier)
+        return spatial_split(items, percentages, rule.seed, together, earlier, classes, copies)
+    if rule.scene is not None:
+        _require_groups(group_items(items, together, copies), percentages, "scene", "")
+    elif rule.overlap == "ignore" or (earlier is None and has_too_few_groups(items, rule, copies)):
+        return random_split(items, percentages, rule.seed, earlier)
+    return random_split(items, percentages, rule.seed, earlier, together, classes, copies)
+
+
+def what_joins(rule: SplitRule) -> Together:
+    """Return what falls to one split together under a rule; what a user gave is not looked at.
+
+    A random split that ignores overlap joins nothing but identical files, and scenes.
+    """
+    if isinstance(rule, GivenSplit):
+        return OVERLAPPING
+    columns = () if rule.scene is None else (SCENE,)
+    if isinstance(rule, SpatialSplit):
+        return replace(together_by_location(rule.by.value, rule.buffer_m, rule.block_m), columns=columns)
+    return Together(overlap=rule.overlap == "group", columns=columns)
+
+
+def has_too_few_groups(items: pl.DataFrame, rule: SplitRule, copies: pl.DataFrame | None = None) -> bool:
+    """Return whether images overlap so much that a random split has to ignore it, or a split would be empty.
+
+    Args:
+        items: as for `random_split`.
+        rule: of the split.
+        copies: as for `random_split`.
+    """
+    if not isinstance(rule, RandomSplit) or rule.overlap == "ignore" or rule.scene is not None:
+        return False
+    filled = sum(count > 0 for count in quotas(items.height, rule.percentages.model_dump()).values())
+    return not can_fill(group_items(items, OVERLAPPING, copies), group_items(items, IDENTICAL), filled)
 
 
 def _full_names(items: pl.DataFrame, named: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Names with their folders, where a name without them is that of one image only."""
+    """Return the names with their folders; a name without folder must be that of one image only."""
     folded = pl.DataFrame({"full": items["original_name"]}).with_columns(
         base=pl.col("full").str.split("/").list.last()
     )
@@ -97,15 +132,21 @@ def random_split(
     percentages: Mapping[str, float],
     seed: int,
     earlier: pl.DataFrame | None = None,
+    together: Together = IDENTICAL,
+    classes: Classes | None = None,
+    copies: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Split at random, to exact counts (largest remainders); images with the same content stay together.
+    """Assign splits at random: what belongs together stays together, and counts are as exact as that allows.
 
     Args:
-        items: one row per image and label: `stem`, `original_name`, `sha256`.
+        items: one row per image and label: `stem`, `original_name`, `sha256`, and what `group_items` needs.
         percentages: of each of SPLITS; a split left out gets nothing. They sum to 100.
-        seed: another seed gives another split.
-        earlier: `original_name`, `sha256`, `split` of the version before. What was assigned then stands, by
-            name, else by content, even where that leaves the counts off the percentages.
+        seed: another seed returns another assignment.
+        earlier: `original_name`, `sha256`, `split` of the version before. These assignments are kept, by
+            name, else by content, even if the counts then differ from the percentages.
+        together: which images fall to one split together; identical ones always do.
+        classes: what is to keep its share in every split.
+        copies: pairs of near-identical images, in leakage.COPIES_SCHEMA.
 
     Returns:
         `stem`, `split`, in the order of `items`.
@@ -113,30 +154,38 @@ def random_split(
     Raises:
         OnboardingError: SPLIT_INVALID, the percentages are not allowed.
     """
-    return _assign(items, _twins(items), percentages, seed, earlier)
+    quotas(items.height, percentages)
+    kept = kept_splits(items, earlier)
+    split = assign_groups(
+        group_items(items, together, copies),
+        draw_numbers(seed, items["original_name"]),
+        percentages,
+        kept,
+        classes,
+    )
+    return items.select("stem").with_columns(pl.coalesce(kept, split).alias("split"))
 
 
 def spatial_split(
     items: pl.DataFrame,
     percentages: Mapping[str, float],
     seed: int,
-    by: Literal["block", "mgrs", "overlap"] = "block",
-    buffer_m: float = 0.0,
-    block_m: float = 10_000.0,
+    together: Together,
     earlier: pl.DataFrame | None = None,
+    classes: Classes | None = None,
+    copies: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Split by place: images that overlap, or lie within `buffer_m` metres, never stand on different sides.
+    """Assign splits by location: images that belong together by their ground share a split.
 
     Args:
-        items: as for `random_split`, with `epsg`, `transform`, `width`, `height`, `bounds`.
+        items: as for `random_split`, with the columns of `imagery.footprints`.
         percentages: as for `random_split`; met as nearly as the groups allow.
-        seed: another seed gives another split.
-        by: `overlap` keeps only images together that are near each other; `block` also all whose centres
-            lie in one block of `block_m` metres; `mgrs` all in one 100 km square of a UTM zone.
-        buffer_m: least distance in metres between images of different splits.
-        block_m: side of a block in metres.
-        earlier: as for `random_split`. Where a new image joins groups of different splits, the split that
-            most of their images had wins.
+        seed: another seed returns another assignment.
+        together: what joins images, as `together_by_location` returns it.
+        earlier: as for `random_split`. If a new image joins groups of different splits, the split of most of
+            their images wins.
+        classes: as for `random_split`.
+        copies: as for `random_split`.
 
     Returns:
         `stem`, `split`, in the order of `items`.
@@ -145,34 +194,49 @@ def spatial_split(
         OnboardingError: SPLIT_INVALID, the percentages are not allowed, no image is georeferenced, or the
             images form fewer groups than there are splits to fill.
     """
-    corners = footprints(items)
-    placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
-    if not placed.size:
+    quotas(items.height, percentages)
+    if not np.isfinite(footprints(items)[:, 0, 0]).any():
         raise OnboardingError(
             "SPLIT_INVALID",
-            "A split by place needs georeferenced images and none is; choose the random split instead.",
+            "A split by location needs georeferenced images and none is; choose the random split instead.",
         )
-    ground, places = grounds(corners)
-    first_on = dict(zip(ground[::-1].tolist(), range(items.height - 1, -1, -1), strict=True))
-    near = [(first_on[one], first_on[other]) for one, other in near_pairs(places, buffer_m).tolist()]
-    pairs = [*_twins(items), *_same_key(placed.tolist(), ground[placed].tolist()), *near]
-    if by != "overlap":
-        centres = corners[placed].mean(axis=1)
-        cells = _blocks(centres, block_m) if by == "block" else _mgrs_squares(centres)
-        pairs += _same_key(placed.tolist(), cells)
-    wanted = sum(share > 0 for share in percentages.values())
-    groups = len(set(groups_of(items.height, pairs).tolist()))
-    if groups < wanted:
+    group = group_items(items, together, copies)
+    _require_groups(group, percentages, "location", "reduce the buffer or the block size, or ")
+    split = assign_groups(
+        group, draw_numbers(seed, items["original_name"]), percentages, kept_splits(items, earlier), classes
+    )
+    return items.select("stem").with_columns(split)
+
+
+def _require_groups(
+    group: NDArray[np.int64], percentages: Mapping[str, float], by: str, what_helps: str
+) -> None:
+    filled = sum(share > 0 for share in percentages.values())
+    groups = len(np.unique(group))
+    if groups < filled:
         raise OnboardingError(
             "SPLIT_INVALID",
-            f"The images form {groups} groups by place and {wanted} splits are to be filled; "
-            "lower the buffer, take smaller blocks or choose the random split.",
+            f"The images form {groups} groups by {by} and {filled} splits are to be filled; "
+            f"{what_helps}choose the random split instead.",
         )
-    return _assign(items, pairs, percentages, seed, earlier)
 
 
-def given_split(items: pl.DataFrame, given: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """Split as the user says.
+def together_by_location(
+    by: Literal["block", "mgrs", "overlap"], buffer_m: float = 0.0, block_m: float = 10_000.0
+) -> Together:
+    """Return what joins images in a split by location.
+
+    Args:
+        by: `overlap` keeps only images together that are near each other; `block` also all whose centres
+            are in one block of `block_m` metres; `mgrs` all in one 100 km square of a UTM zone.
+        buffer_m: least distance in metres between images of different splits.
+        block_m: side of a block in metres.
+    """
+    return Together(True, buffer_m, block_m if by == "block" else None, by == "mgrs")
+
+
+def assign_given(items: pl.DataFrame, given: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Assign splits as the user listed them.
 
     Args:
         items: `stem`, `original_name`.
@@ -182,11 +246,14 @@ def given_split(items: pl.DataFrame, given: Mapping[str, Sequence[str]]) -> pl.D
         `stem`, `split`, in the order of `items`.
 
     Raises:
-        OnboardingError: SPLIT_INVALID, a split is unknown, or an image is named twice, nowhere, or not there.
+        OnboardingError: SPLIT_INVALID, a split is unknown, or an image is listed twice, not listed, or does
+            not exist.
     """
     unknown = [name for name in given if name not in SPLITS]
     if unknown:
-        raise OnboardingError("SPLIT_INVALID", f"The splits are {', '.join(SPLITS)}, not {_listed(unknown)}.")
+        raise OnboardingError(
+            "SPLIT_INVALID", f"The splits are {', '.join(SPLITS)}, not {_format_names(unknown)}."
+        )
     named = pl.DataFrame(
         [(name, split) for split, names in given.items() for name in names],
         schema={"original_name": pl.String, "split": pl.String},
@@ -194,45 +261,47 @@ def given_split(items: pl.DataFrame, given: Mapping[str, Sequence[str]]) -> pl.D
     )
     twice = named.filter(pl.col("original_name").is_duplicated())["original_name"].unique().sort()
     if twice.len():
-        raise OnboardingError("SPLIT_INVALID", f"The splits name these images twice: {_listed(twice)}.")
+        raise OnboardingError("SPLIT_INVALID", f"The splits list these images twice: {_format_names(twice)}.")
     unknown_names = named.join(items, on="original_name", how="anti")["original_name"]
     if unknown_names.len():
         raise OnboardingError(
-            "SPLIT_INVALID", f"The splits name images that aren't there: {_listed(unknown_names)}."
+            "SPLIT_INVALID", f"The splits list images that don't exist: {_format_names(unknown_names)}."
         )
     split = items.select("stem", "original_name").join(
         named, on="original_name", how="left", maintain_order="left"
     )
     left_out = split.filter(pl.col("split").is_null())["original_name"]
     if left_out.len():
-        raise OnboardingError("SPLIT_INVALID", f"The splits leave out these images: {_listed(left_out)}.")
+        raise OnboardingError(
+            "SPLIT_INVALID", f"The splits don't list these images: {_format_names(left_out)}."
+        )
     return split.select("stem", "split")
 
 
-def partly_given_split(
+def assign_partly_given(
     items: pl.DataFrame,
     given: Mapping[str, Sequence[str]],
     percentages: Mapping[str, float],
     seed: int,
     earlier: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Split as the user says, and draw the images that are named nowhere as `random_split` does.
+    """Assign splits as the user listed them, and the images that are not listed as `random_split` does.
 
     Args:
         items: as for `random_split`.
-        given: as for `given_split`.
-        percentages: of the images that are named nowhere.
+        given: as for `assign_given`.
+        percentages: of the images that are not listed.
         seed: as for `random_split`.
-        earlier: as for `random_split`; what was assigned to a split without a share is drawn again.
+        earlier: as for `random_split`; an image of a split without a share is assigned again.
 
     Returns:
         `stem`, `split`, in the order of `items`.
 
     Raises:
-        OnboardingError: as `given_split` and `random_split`.
+        OnboardingError: as `assign_given` and `random_split`.
     """
     named = pl.col("original_name").is_in([name for names in given.values() for name in names])
-    said = given_split(items.filter(named), given)
+    said = assign_given(items.filter(named), given)
     if earlier is not None:
         earlier = earlier.filter(pl.col("split").is_in([name for name in SPLITS if percentages.get(name)]))
     drawn = random_split(items.filter(~named), percentages, seed, earlier)
@@ -240,7 +309,11 @@ def partly_given_split(
 
 
 def quotas(count: int, percentages: Mapping[str, float]) -> dict[str, int]:
-    """How many of `count` images each of SPLITS gets, in proportion to the percentages.
+    """Return how many of `count` images each of SPLITS gets, in proportion to the percentages.
+
+    Args:
+        count: of images.
+        percentages: by split.
 
     Raises:
         OnboardingError: SPLIT_INVALID, a name is unknown, a share is negative, or the sum is not 100.
@@ -255,123 +328,40 @@ def quotas(count: int, percentages: Mapping[str, float]) -> dict[str, int]:
     return largest_remainder(count, shares)
 
 
-def _assign(
-    items: pl.DataFrame,
-    pairs: list[tuple[int, int]],
-    percentages: Mapping[str, float],
-    seed: int,
-    earlier: pl.DataFrame | None,
-) -> pl.DataFrame:
-    """Give each group of images, joined by `pairs`, a split, so that the counts come close to the quotas."""
-    wanted = quotas(items.height, percentages)
-    places = np.fromiter((_place(seed, name) for name in items["original_name"]), np.float64, items.height)
-    # The order has a hash of its own: sorted by place, all images of a split would come one after another.
-    turns = np.fromiter(
-        (_place(seed, f"turn {name}") for name in items["original_name"]), np.float64, items.height
-    )
-    frame = pl.DataFrame(
-        {
-            "group": groups_of(items.height, pairs),
-            "place": places,
-            "turn": turns,
-            "kept": _kept(items, earlier),
-        },
-        schema_overrides={"kept": pl.String},
-    )
-    groups = frame.group_by("group").agg(
-        pl.len().alias("size"),
-        pl.col("place").min(),
-        pl.col("turn").min(),
-        *((pl.col("kept") == split).sum().alias(split) for split in SPLITS),
-    )
-    split_of: dict[int, str] = {}
-    left = dict(wanted)
-    known = pl.max_horizontal(*SPLITS) > 0
-    for row in groups.filter(known).iter_rows(named=True):
-        split_of[row["group"]] = max(SPLITS, key=lambda split: row[split])
-        left[split_of[row["group"]]] -= row["size"]
-    filled = set(split_of.values())
-    new = groups.filter(~known).sort(["size", "turn"], descending=[True, False])
-    for done, row in enumerate(new.iter_rows(named=True)):
-        empty = [split for split in SPLITS if wanted[split] and split not in filled]
-        candidates = empty if len(empty) >= new.height - done else list(SPLITS)
-        chosen = _choose({split: left[split] for split in candidates}, row["size"], row["place"])
-        split_of[row["group"]] = chosen
-        left[chosen] -= row["size"]
-        filled.add(chosen)
-    split = [split_of[group] for group in frame["group"]]
-    return items.select("stem").with_columns(pl.Series("split", split, dtype=pl.String))
+def draw_numbers(seed: int, names: pl.Series) -> NDArray[np.float64]:
+    """Return a number from 0 to 1 for each name, that depends on the seed and the name alone.
+
+    Args:
+        seed: of the rule.
+        names: of images.
+    """
+    return np.fromiter((_draw(seed, name) for name in names), np.float64, len(names))
 
 
-def _choose(left: Mapping[str, int], size: int, place: float) -> str:
-    """The split at `place` among those with room for `size`, each as wide as its room; else the roomiest."""
-    room = {split: count for split, count in left.items() if count >= size}
-    if not room:
-        return max(left, key=lambda split: left[split])
-    mark = place * sum(room.values())
-    for split, count in room.items():
-        if mark < count:
-            return split
-        mark -= count
-    return list(room)[-1]
-
-
-def _place(seed: int, name: str) -> float:
-    """A number from 0 to 1 that depends on the seed and the name alone."""
+def _draw(seed: int, name: str) -> float:
     digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _kept(items: pl.DataFrame, earlier: pl.DataFrame | None) -> list[str | None]:
-    """The earlier split of each image: by name, else by content."""
+def kept_splits(items: pl.DataFrame, earlier: pl.DataFrame | None) -> pl.Series:
+    """Return the earlier split of each image: by name, else by content.
+
+    Args:
+        items: `original_name`, `sha256`.
+        earlier: `original_name`, `sha256`, `split`; None if there was no split.
+    """
+    nothing = [None] * items.height
     if earlier is None:
-        return [None] * items.height
+        return pl.Series("split", nothing, dtype=pl.String)
     by_name = dict(earlier.select("original_name", "split").iter_rows())
     by_content = dict(earlier.select("sha256", "split").iter_rows())
-    return [
+    found = [
         by_name.get(name) or by_content.get(content)
         for name, content in items.select("original_name", "sha256").iter_rows()
     ]
+    return pl.Series("split", found, dtype=pl.String)
 
 
-def _twins(items: pl.DataFrame) -> list[tuple[int, int]]:
-    shared = items.with_row_index("row").filter(pl.col("sha256").is_duplicated())
-    return list(_same_key(shared["row"].to_list(), shared["sha256"].to_list()))
-
-
-def _same_key(members: Sequence[int], keys: Sequence[object]) -> Iterator[tuple[int, int]]:
-    """Pairs that join all members of the same key; a key of None joins nothing."""
-    together: dict[object, list[int]] = {}
-    for member, key in zip(members, keys, strict=True):
-        if key is not None:
-            together.setdefault(key, []).append(member)
-    for group in together.values():
-        yield from pairwise(group)
-
-
-def _blocks(centres: NDArray[np.float64], block_m: float) -> list[object]:
-    """The block of each place: rows of `block_m`, cut into columns as wide as that at the row's middle."""
-    row = np.floor(centres[:, 1] * _METRES_PER_DEGREE / block_m)
-    middle = np.radians(np.clip((row + 0.5) * block_m / _METRES_PER_DEGREE, -89.9, 89.9))
-    lon = (centres[:, 0] + 180) % 360
-    column = np.floor(lon * _METRES_PER_DEGREE * np.cos(middle) / block_m)
-    return list(zip(row.tolist(), column.tolist(), strict=True))
-
-
-def _mgrs_squares(centres: NDArray[np.float64]) -> list[object]:
-    """Zone and 100 km square of each place; all zones are 6 degrees wide here, as only the groups matter."""
-    lon = (centres[:, 0] + 180) % 360
-    zone = np.floor(lon / 6).astype(int) + 1
-    epsg = np.where(centres[:, 1] < 0, 32700, 32600) + zone
-    squares: list[object] = [None] * len(centres)
-    for code in np.unique(epsg):
-        there = np.flatnonzero(epsg == code)
-        x, y = crs_transformer(4326, int(code)).transform(*centres[there].T)
-        for place, east, north in zip(there, x // _MGRS_SQUARE_M, y // _MGRS_SQUARE_M, strict=True):
-            squares[place] = (int(code), int(east), int(north))
-    return squares
-
-
-def _listed(names: Sequence[str] | pl.Series, most: int = 5) -> str:
+def _format_names(names: Sequence[str] | pl.Series, most: int = 5) -> str:
     shown = ", ".join(list(names)[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

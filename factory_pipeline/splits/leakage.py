@@ -1,154 +1,343 @@
-"""Whether a split leaks: overlapping or duplicate images on different sides, and what chance would do.
+"""Whether a split leaks: overlapping, identical or near-identical images in different splits.
 
-Images of one ground and content are counted together, as a kind: a thousand dates of one place are half a
-million pairs, but one kind.
+Images of one footprint and content are counted together, as a kind: a thousand dates of one place are half a
+million pairs, but one kind. The search does not use the groups by which the split was made: it is its proof.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from factory_pipeline.imagery.overlap import footprints, grounds, near_pairs
-from factory_pipeline.splits.names import TRAIN
+from factory_pipeline.imagery.footprints import FOOTPRINT_COLUMNS
+from factory_pipeline.imagery.overlap import Ground
+from factory_pipeline.splits.distance import distance_between
+from factory_pipeline.splits.names import SPLITS, TRAIN
+
+COPIES_SCHEMA = {"stem": pl.String(), "other_stem": pl.String(), "correlation": pl.Float64()}
+"""Columns of pairs of images that show the same, as `near_identical.find_copies` returns them."""
+_MEASURED = 4096
+"""Pairs whose shared area is measured at a time."""
+DUPLICATE, COPY, OVERLAP = "duplicate", "copy", "overlap"
+"""Reasons of a leaking pair: the same bytes, the same picture in other bytes, the same ground."""
 
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What was found; `crossing` is empty where nothing leaks."""
+    """What the search for pairs across splits has found; `crossing` is empty where nothing leaks."""
 
     pairs: int
-    """Pairs of images that overlap or are duplicates, whatever their splits."""
+    """Pairs of images that overlap or are duplicates or copies, whatever their splits."""
     crossing_pairs: int
-    """Those on different sides."""
+    """Those in different splits."""
     crossing: pl.DataFrame
     """The images of such pairs, a row each: `stem`, `split`, one other image of them as `other_stem`,
-    `other_split`, and `reason`, which is overlap or duplicate."""
+    `other_split`, and `reason`: duplicate, copy or overlap."""
     leaking_share: float
-    """Part (0 to 1) of the test and validation images that overlap or duplicate a training image."""
+    """Fraction (0 to 1) of the test and validation images that overlap or duplicate a training image."""
     random_pairs: float
-    """Pairs that a random split with the same counts would leave on different sides, in the mean."""
+    """Pairs that a random split with the same counts would leave in different splits, in the mean."""
     random_leaking_share: float
-    """Part (0 to 1) of the test and validation images that would then leak, in the mean."""
+    """Fraction (0 to 1) of the test and validation images that would then leak, in the mean."""
     images: int
     placed: int
-    """Images that are georeferenced; overlap is looked for among these alone."""
+    """Images that are georeferenced; overlap is searched among these alone."""
+    tested: int = 0
+    """Pairs of footprints whose bounds meet, all of which were compared."""
+    duplicates: int = 0
+    """Images that have the same content as another one."""
+    copies: int | None = None
+    """Pairs of near-identical images; None where no pixels were compared."""
+    largest_overlap: float = 0.0
+    """Largest fraction (0 to 1) of the smaller image that two images of different splits share."""
+    distance_m: float | None = None
+    """Smallest distance in metres between a training image and one of the others; None where unknown."""
+    held_out: int = 0
+    """Test and validation images."""
 
     @property
     def leaks(self) -> bool:
-        """True where a pair stands on different sides."""
+        """True where a pair is in different splits."""
         return self.crossing_pairs > 0
 
+    @property
+    def leaking(self) -> int:
+        """Test and validation images that overlap or duplicate a training image."""
+        return round(self.leaking_share * self.held_out)
 
-def leak_report(items: pl.DataFrame, split: pl.DataFrame, buffer_m: float = 0.0) -> LeakReport:
-    """Look for every pair of images that overlap, lie within `buffer_m`, or have the same content.
 
-    The chances are exact: with n images, of which n_s fall in split s, two images fall on different sides
+def leak_report(
+    items: pl.DataFrame, split: pl.DataFrame, buffer_m: float = 0.0, copies: pl.DataFrame | None = None
+) -> LeakReport:
+    """Search every pair of images that overlap, lie within `buffer_m`, or have the same content.
+
+    The chances are exact: with n images, of which n_s fall in split s, two images fall in different splits
     with probability 1 - sum n_s (n_s - 1) / (n (n - 1)), and a held-out image with d neighbours has none of
     them in training with the hypergeometric probability of drawing d others outside it.
 
     Args:
-        items: `stem`, `sha256` and the columns of `overlap.footprints`.
-        split: `stem`, `split`.
+        items: `stem`, `sha256` (null where unknown) and the columns of `imagery.footprints`.
+        split: `stem`, `split`; an image without a split is left out.
         buffer_m: distance in metres below which two images count as a pair; 0 for overlap alone.
+        copies: pairs of near-identical images, in COPIES_SCHEMA; None where no pixels were compared.
     """
-    ground, places = grounds(footprints(items))
-    frame = (
-        items.select("stem", "sha256")
-        .join(split, on="stem", how="left", maintain_order="left")
-        .with_columns(_kinds(items["sha256"], ground))
+    frame = items.select("stem", "sha256", *FOOTPRINT_COLUMNS).join(
+        split.drop_nulls("split"), on="stem", how="inner", maintain_order="left"
     )
-    related = _related(frame, near_pairs(places, buffer_m))
-    size = frame["kind"].value_counts().sort("kind")["count"].to_numpy().astype(np.int64)
-    by_split = _by_split(frame)
+    ground = Ground.of(frame)
+    kinds = _Kinds.of(frame, ground, copies)
+    found = _Found(kinds)
+    tested = 0
+    shares = _LargestShare(ground)
+    for candidates in ground.candidates(buffer_m):
+        tested += len(candidates)
+        near = candidates[ground.are_near(candidates, buffer_m)]
+        pairs, footprints = kinds.on(near)
+        crossing = found.add(pairs, OVERLAP)
+        shares.look_at(footprints[crossing])
+    on_one = found.add(kinds.on_one_footprint(), OVERLAP)
+    if found.add_each_with_itself() or on_one.any():
+        shares.largest = 1.0
+    for pairs in kinds.of_one_content():
+        # Those that overlap too were counted.
+        apart = ~kinds.are_near(ground, pairs, buffer_m)
+        found.add(pairs[apart], DUPLICATE)
+        found.mark(pairs[~apart], DUPLICATE)
+    if copies is not None:
+        pairs = kinds.copies(frame, copies)
+        known = kinds.are_near(ground, pairs, buffer_m) | kinds.have_one_content(pairs)
+        found.add(pairs[~known], COPY)
+        found.mark(pairs[known], COPY)
 
-    one, other = related["one"].to_numpy(), related["other"].to_numpy()
-    itself = one == other
-    # Each pair is met twice: from either side.
-    twice = int((size[one] * (size[other] - itself)).sum())
-    twice_same = int(sum((held[one] * (held[other] - itself)).sum() for held in by_split.values()))
-    neighbours = np.zeros(size.size, np.int64)
-    np.add.at(neighbours, one, size[other] - itself)
-    training = np.zeros(size.size, np.int64)
-    np.add.at(training, one, by_split.get(TRAIN, np.zeros_like(size))[other])
-
-    kind = frame["kind"].to_numpy()
     held_out = (frame["split"] != TRAIN).to_numpy()
-    counts = np.array([held.sum() for held in by_split.values()], np.float64)
+    counts = np.array([(frame["split"] == name).sum() for name in SPLITS], np.float64)
     total = frame.height
-    same_side = float((counts * (counts - 1)).sum() / (total * (total - 1))) if total > 1 else 1.0
+    same_split = float((counts * (counts - 1)).sum() / (total * (total - 1))) if total > 1 else 1.0
+    leaking = (found.training[kinds.kind] > 0)[held_out]
     return LeakReport(
-        pairs=twice // 2,
-        crossing_pairs=(twice - twice_same) // 2,
-        crossing=_crossing(frame, related),
-        leaking_share=float((training[kind] > 0)[held_out].mean()) if held_out.any() else 0.0,
-        random_pairs=twice / 2 * (1 - same_side),
-        random_leaking_share=_chance(neighbours[kind], total, int((~held_out).sum())),
+        pairs=found.pairs,
+        crossing_pairs=found.crossing_pairs,
+        crossing=found.crossing(frame),
+        leaking_share=float(leaking.mean()) if leaking.size else 0.0,
+        random_pairs=found.pairs * (1 - same_split),
+        random_leaking_share=_chance(found.neighbours[kinds.kind], total, int((~held_out).sum())),
         images=total,
-        placed=int((ground >= 0).sum()),
+        placed=int((ground.number >= 0).sum()),
+        tested=tested,
+        duplicates=int(frame["sha256"].drop_nulls().is_duplicated().sum()),
+        copies=None if copies is None else copies.height,
+        largest_overlap=shares.largest,
+        distance_m=distance_between(ground, held_out),
+        held_out=int(held_out.sum()),
     )
 
 
-def _kinds(sha256: pl.Series, ground: NDArray[np.int64]) -> list[pl.Series]:
-    """`ground` and `content` of each image, null where no other can share them, and its `kind`, from 0."""
-    known = pl.DataFrame(
-        {
-            "ground": pl.Series(ground, dtype=pl.Int64).replace(-1, None),
-            "content": sha256.set(~sha256.is_duplicated(), None),
-        }
-    )
-    alone = pl.col("ground").is_null() & pl.col("content").is_null()
-    keys = known.with_columns(pl.when(alone).then(pl.int_range(pl.len())).alias("alone"))
-    kinds = keys.unique(maintain_order=True).with_row_index("kind")
-    kind = keys.join(kinds, on=keys.columns, how="left", nulls_equal=True, maintain_order="left")["kind"]
-    return [known["ground"], known["content"], kind.cast(pl.Int64)]
+@dataclass(frozen=True)
+class _Kinds:
+    """Images of one footprint and content, counted together."""
+
+    kind: NDArray[np.int64]
+    """(images,) the kind of each image, numbered by its first image."""
+    first: NDArray[np.int64]
+    """(kinds,) the first image of each."""
+    footprint: NDArray[np.int64]
+    """(kinds,) position in `Ground.corners`, or -1."""
+    content: NDArray[np.int64]
+    """(kinds,) a number for each content that occurs more than once, or -1."""
+    by_split: NDArray[np.int64]
+    """(splits, kinds) how many images of each split it has."""
+    order: NDArray[np.int64]
+    """Kinds that have a footprint, ordered by it."""
+    start: NDArray[np.int64]
+    """(footprints + 1,) where those of each footprint start in `order`."""
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, ground: Ground, copies: pl.DataFrame | None) -> "_Kinds":
+        content = frame["sha256"]
+        shared = content.is_duplicated() & content.is_not_null()
+        keys = pl.DataFrame(
+            {
+                "footprint": ground.number,
+                "content": content.set(~shared, None).rank("dense").cast(pl.Int64).fill_null(0) - 1,
+            }
+        )
+        alone = (pl.col("footprint") < 0) & (pl.col("content") < 0)
+        if copies is not None:
+            named = pl.concat([copies["stem"], copies["other_stem"]]).unique()
+            alone |= frame["stem"].is_in(named.implode())
+        keys = keys.with_columns(pl.when(alone).then(pl.int_range(pl.len())).otherwise(-1).alias("alone"))
+        different = keys.with_row_index("first").unique(keys.columns, keep="first", maintain_order=True)
+        kind = keys.join(
+            different.with_row_index("kind"), on=keys.columns, how="left", maintain_order="left"
+        )["kind"].to_numpy()
+        kind = kind.astype(np.int64)
+        footprint = different["footprint"].to_numpy()
+        placed = np.flatnonzero(footprint >= 0)
+        order = placed[np.argsort(footprint[placed], kind="stable")]
+        sides = [(frame["split"] == name).to_numpy() for name in SPLITS]
+        return cls(
+            kind=kind,
+            first=different["first"].to_numpy().astype(np.int64),
+            footprint=footprint,
+            content=different["content"].to_numpy(),
+            by_split=np.array([np.bincount(kind[side], minlength=different.height) for side in sides]),
+            order=order,
+            start=np.searchsorted(footprint[order], np.arange(len(ground.corners) + 1)),
+        )
+
+    def on(self, footprints: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the pairs of kinds on pairs of footprints, and the pair of footprints of each."""
+        counts = np.diff(self.start)[footprints]
+        repeated = np.repeat(np.arange(len(footprints)), counts.prod(axis=1))
+        within = np.arange(len(repeated)) - np.repeat(
+            np.cumsum(counts.prod(axis=1)) - counts.prod(axis=1), counts.prod(axis=1)
+        )
+        one, other = footprints[repeated].T
+        wide = counts[repeated, 1]
+        pairs = np.stack(
+            [self.order[self.start[one] + within // wide], self.order[self.start[other] + within % wide]],
+            axis=1,
+        )
+        return pairs, footprints[repeated]
+
+    def on_one_footprint(self) -> NDArray[np.int64]:
+        """Return the pairs of different kinds that have the same footprint."""
+        several = np.flatnonzero(np.diff(self.start) > 1)
+        pairs, _ = self.on(np.stack([several, several], axis=1))
+        return pairs[pairs[:, 0] < pairs[:, 1]]
+
+    def of_one_content(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the pairs of different kinds that have the same content."""
+        shared = np.flatnonzero(self.content >= 0)
+        ordered = shared[np.argsort(self.content[shared], kind="stable")]
+        numbers = self.content[ordered]
+        ends = np.searchsorted(numbers, numbers, side="right")
+        for start in range(0, len(ordered), 1024):
+            at = np.arange(start, min(start + 1024, len(ordered)))
+            counts = ends[at] - at - 1
+            one = np.repeat(at, counts)
+            offset = np.arange(len(one)) - np.repeat(np.cumsum(counts) - counts, counts)
+            yield np.stack([ordered[one], ordered[one + 1 + offset]], axis=1)
+
+    def copies(self, frame: pl.DataFrame, copies: pl.DataFrame) -> NDArray[np.int64]:
+        """Return the pairs of kinds of near-identical images."""
+        number = frame.select("stem", kind=pl.Series(self.kind))
+        joined = copies.join(number, on="stem").join(
+            number, left_on="other_stem", right_on="stem", suffix="_other"
+        )
+        return joined.select("kind", "kind_other").to_numpy().astype(np.int64).reshape(-1, 2)
+
+    def have_one_content(self, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        one, other = self.content[pairs.T]
+        return (one >= 0) & (one == other)
+
+    def are_near(self, ground: Ground, pairs: NDArray[np.int64], distance_m: float) -> NDArray[np.bool_]:
+        footprints = self.footprint[pairs]
+        near: NDArray[np.bool_] = np.all(footprints >= 0, axis=1)
+        same = footprints[:, 0] == footprints[:, 1]
+        near[near & ~same] = ground.are_near(footprints[near & ~same], distance_m)
+        return near
 
 
-def _related(frame: pl.DataFrame, near: NDArray[np.int64]) -> pl.DataFrame:
-    """Kinds whose images are pairs: `one`, `other`, `reason`; in both directions, and a kind with itself."""
-    kinds = frame.unique("kind").select("kind", "ground", "content")
-    other = kinds.rename({"kind": "other"})
-    one = kinds.rename({"kind": "one"})
-    lying = kinds["ground"].drop_nulls().unique().to_numpy()
-    grounds_of_pairs = np.concatenate([near, near[:, ::-1], np.stack([lying, lying], axis=1)])
-    touching = pl.DataFrame(grounds_of_pairs, schema={"ground": pl.Int64, "other_ground": pl.Int64})
-    duplicates = one.join(other, on="content").select("one", "other", reason=pl.lit("duplicate"))
-    overlaps = (
-        one.join(touching, on="ground")
-        .join(other, left_on="other_ground", right_on="ground")
-        .select("one", "other", reason=pl.lit("overlap"))
-    )
-    return pl.concat([duplicates, overlaps]).unique(["one", "other"], keep="first", maintain_order=True)
+class _Found:
+    """What pairs of kinds add up to."""
+
+    def __init__(self, kinds: _Kinds) -> None:
+        self._kinds = kinds
+        self._size = kinds.by_split.sum(axis=0)
+        count = len(self._size)
+        self.pairs = 0
+        self.crossing_pairs = 0
+        self.neighbours = np.zeros(count, np.int64)
+        self.training = np.zeros(count, np.int64)
+        shape = (len(SPLITS), count)
+        self._partner = {reason: np.full(shape, count, np.int64) for reason in (DUPLICATE, COPY, OVERLAP)}
+        """For the images of each split and kind, the first kind with which they leak."""
+
+    def add(self, pairs: NDArray[np.int64], reason: str) -> NDArray[np.bool_]:
+        """Count pairs of different kinds; returns which of them are in different splits."""
+        one, other = pairs.T
+        size, by_split = self._size, self._kinds.by_split
+        together = size[one] * size[other]
+        same = (by_split[:, one] * by_split[:, other]).sum(axis=0)
+        self.pairs += int(together.sum())
+        self.crossing_pairs += int((together - same).sum())
+        train = by_split[SPLITS.index(TRAIN)]
+        for first, second in ((one, other), (other, one)):
+            np.add.at(self.neighbours, first, size[second])
+            np.add.at(self.training, first, train[second])
+        self.mark(pairs, reason)
+        return together > same
+
+    def mark(self, pairs: NDArray[np.int64], reason: str) -> None:
+        """Note why pairs of kinds leak that are counted already."""
+        one, other = pairs.T
+        for first, second in ((one, other), (other, one)):
+            for partner, held in zip(self._partner[reason], self._kinds.by_split, strict=True):
+                crossing = self._size[second] > held[second]
+                np.minimum.at(partner, first[crossing], second[crossing])
+
+    def add_each_with_itself(self) -> bool:
+        """Count the pairs of images of one kind; returns whether one with a footprint is in two splits."""
+        size, by_split = self._size, self._kinds.by_split
+        together = size * (size - 1) // 2
+        same = (by_split * (by_split - 1) // 2).sum(axis=0)
+        self.pairs += int(together.sum())
+        self.crossing_pairs += int((together - same).sum())
+        self.neighbours += size - 1
+        crossing = together > same
+        train = by_split[SPLITS.index(TRAIN)]
+        self.training[crossing] += train[crossing]
+        contents = self._kinds.content
+        for reason, chosen in ((DUPLICATE, contents >= 0), (OVERLAP, contents < 0)):
+            numbers = np.flatnonzero(crossing & chosen)
+            self.mark(np.stack([numbers, numbers], axis=1), reason)
+        return bool((crossing & (self._kinds.footprint >= 0)).any())
+
+    def crossing(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return a row for each image that has a pair in another split; the other is the first such one."""
+        kinds, count = self._kinds, len(self._size)
+        side = frame["split"].replace_strict({name: index for index, name in enumerate(SPLITS)}).to_numpy()
+        reason = np.full(frame.height, "", dtype=object)
+        partner = np.full(frame.height, count)
+        for name in (OVERLAP, COPY, DUPLICATE):
+            found = self._partner[name][side, kinds.kind]
+            reason[found < count], partner[found < count] = name, found[found < count]
+        leaking = np.flatnonzero(partner < count)
+        first = np.full((len(SPLITS), count), frame.height, np.int64)
+        np.minimum.at(first, (side, kinds.kind), np.arange(frame.height))
+        others = first[:, partner[leaking]]
+        others[side[leaking], np.arange(leaking.size)] = frame.height
+        named = frame.select("stem", "split")
+        other = named[others.min(axis=0)].rename({"stem": "other_stem", "split": "other_split"})
+        return pl.concat([named[leaking], other], how="horizontal").with_columns(
+            pl.Series("reason", reason[leaking], dtype=pl.String)
+        )
 
 
-def _by_split(frame: pl.DataFrame) -> dict[str, NDArray[np.int64]]:
-    """For each split how many images of each kind it holds."""
-    kinds = frame["kind"].n_unique()
-    return {
-        name: np.bincount(part["kind"].to_numpy(), minlength=kinds)
-        for (name,), part in frame.group_by("split", maintain_order=True)
-    }
+class _LargestShare:
+    """The largest part of an image that pairs of footprints share."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.largest = 0.0
+
+    def look_at(self, pairs: NDArray[np.int64]) -> None:
+        """Compare pairs of footprints with the largest so far; few of them must be measured."""
+        bounds = self._ground.largest_shares(pairs)
+        chosen = np.flatnonzero(bounds > self.largest)
+        order = chosen[np.argsort(-bounds[chosen], kind="stable")]
+        for start in range(0, len(order), _MEASURED):
+            part = order[start : start + _MEASURED]
+            if bounds[part[0]] <= self.largest + 1e-6:
+                return
+            self.largest = max(self.largest, float(self._ground.shared_shares(pairs[part]).max()))
 
 
-def _crossing(frame: pl.DataFrame, related: pl.DataFrame) -> pl.DataFrame:
-    """A row for each image that has a pair on another side; the other is the first of the first such kind."""
-    sides = frame.group_by("kind", "split", maintain_order=True).agg(pl.col("stem").first())
-    partners = (
-        sides.select(one="kind", split="split")
-        .join(related, on="one")
-        .join(sides.select(other="kind", other_split="split", other_stem="stem"), on="other")
-        .filter(pl.col("split") != pl.col("other_split"))
-        .sort("one", "split", "reason", "other_stem")
-        .unique(["one", "split"], keep="first", maintain_order=True)
-    )
-    return frame.join(
-        partners, left_on=["kind", "split"], right_on=["one", "split"], maintain_order="left"
-    ).select("stem", "split", "other_stem", "other_split", "reason")
-
-
-def _chance(degrees: np.ndarray, total: int, training: int) -> float:
-    """Mean over all images of the chance that one, held out, has a neighbour in training."""
+def _chance(degrees: NDArray[np.int64], total: int, training: int) -> float:
+    """Return the mean over all images of the chance that one, held out, has a neighbour in training."""
     if training in (0, total):
         return 0.0
     outside = np.arange(total - 1 - training, -1, -1) / np.arange(total - 1, training - 1, -1)

@@ -2,4 +2,4 @@
 
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 SPLITS = (TRAIN, TEST, VALIDATION)
-"""In the order of the percentages 60/20/20."""
+"""Train, test and validation, in the order of the percentages 60/20/20."""

@@ -1,14 +1,15 @@
-"""How a manifest asks for the images to be divided into train, test and validation."""
+"""The rule in a manifest for how the images are divided into train, test and validation."""
 
 import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from factory_pipeline.config.lenient_keys import ManifestSection, as_list, fold
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.splits.scenes import check_pattern
 
 SPLIT_SPELLINGS = {
     "training": "train",
@@ -17,13 +18,13 @@ SPLIT_SPELLINGS = {
     "valid": "validation",
     "validate": "validation",
 }
-"""What users call the three splits."""
+"""The users' names of the three splits."""
 
 
 class Percentages(ManifestSection):
     """Shares of the images; they add up to 100. Shares that add up to 1 are read as fractions.
 
-    Where those that are given add up already, one that is left out is nothing.
+    If those that are given already add up, one that is left out is zero.
     """
 
     other_spellings: ClassVar[Mapping[str, str]] = SPLIT_SPELLINGS
@@ -51,7 +52,7 @@ class Percentages(ManifestSection):
         return document
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_sum(self) -> Self:
         total = self.train + self.test + self.validation
         if not math.isclose(total, 100, abs_tol=1e-6):
             raise ValueError(f"train, test and validation add up to {total:g} percent, not 100")
@@ -61,7 +62,7 @@ class Percentages(ManifestSection):
 
 
 def _number(value: Any) -> Any:
-    """`60`, `"60"` or `"60 %"` as a number, where it is one."""
+    """Return `60`, `"60"` or `"60 %"` as a number, if it is one."""
     if not isinstance(value, str):
         return value
     try:
@@ -75,24 +76,33 @@ FOLDERS = {
     "test_folder": ["test", "testing"],
     "validation_folder": ["val", "valid", "validation"],
 }
-"""What `splits: folders` stands for."""
+"""The rule that `splits: folders` stands for."""
+FOLDER_WORDS = tuple(word for words in FOLDERS.values() for word in words)
+"""The folders that this rule looks for."""
+
+
+ScenePattern = Annotated[str, AfterValidator(check_pattern)]
 
 
 class RandomSplit(ManifestSection):
-    """Each image falls to a split by a draw from the seed and its own name."""
+    """Each image is assigned to a split at random, by the seed and its own name."""
 
     method: Literal["random"] = "random"
     seed: int = 42
     percentages: Percentages = Percentages()
+    overlap: Literal["group", "ignore"] = "group"
+    """Whether images that overlap are in one split, or are drawn like others to exact percentages."""
+    scene: ScenePattern | None = None
+    """Images whose names have the same text in the group of this expression are in one split."""
 
 
 StemsOrFile = Annotated[tuple[str, ...] | None, BeforeValidator(as_list)]
 
 
 class GivenSplit(ManifestSection):
-    """The user says which stem is in which split, by lists or by text files in the archive.
+    """The user lists which stem is in which split, in the manifest or in text files in the archive.
 
-    Images that are named nowhere may be drawn: a benchmark often names its test images alone.
+    Images that are not listed may be assigned at random: a benchmark often lists only its test images.
     """
 
     other_spellings: ClassVar[Mapping[str, str]] = {
@@ -110,17 +120,17 @@ class GivenSplit(ManifestSection):
     test_file: str | None = None
     validation_file: str | None = None
     train_folder: StemsOrFile = None
-    """Folders whose images train: one, or several of which any may be there."""
+    """Folders whose images train: one, or several of which any may exist."""
     test_folder: StemsOrFile = None
     validation_folder: StemsOrFile = None
     percentages: Percentages | None = None
-    """Shares of the images that are named nowhere, drawn as in a random split; None allows no such image."""
+    """Shares of the images that are not listed, assigned as in a random split; None allows no such image."""
     seed: int = 42
-    """Of that draw."""
+    """Seed of that assignment."""
 
     @property
     def folders(self) -> dict[str, tuple[str, ...]]:
-        """The folders of each split that has some."""
+        """Return the folders of each split that has some."""
         named = {name: getattr(self, f"{name}_folder") for name in SPLITS}
         return {name: folders for name, folders in named.items() if folders}
 
@@ -129,12 +139,12 @@ class GivenSplit(ManifestSection):
         for name in SPLITS:
             ways = [key for key in (name, f"{name}_file", f"{name}_folder") if getattr(self, key) is not None]
             if len(ways) > 1:
-                raise ValueError(f"{name} is given twice, by {' and '.join(ways)}")
+                raise ValueError(f"{name} is defined twice, by {' and '.join(ways)}")
         given = (self.train, self.train_file, self.train_folder)
         if not any(given) and self.percentages is None:
             raise ValueError(
-                "train names no image; give a list of stems, a file with one stem per line, a folder, or the"
-                " percentages of the images that are named nowhere"
+                "train lists no image; set a list of stems, a file with one stem per line, a folder, or the"
+                " percentages of the images that are not listed"
             )
         names = [name for part in (self.train, self.test, self.validation) for name in part or ()]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -144,14 +154,14 @@ class GivenSplit(ManifestSection):
 
 
 class SpatialUnit(StrEnum):
-    """What falls to a split as a whole."""
+    """The unit that is assigned to one split."""
 
     BLOCK = "block"
     """A square of the ground."""
     MGRS = "mgrs"
     """A tile of the Military Grid Reference System, as of Sentinel-2."""
     OVERLAP = "overlap"
-    """Images whose footprints touch or lie within the buffer, taken together."""
+    """Groups of images whose footprints touch or are within the buffer."""
 
 
 UNIT_SPELLINGS = {
@@ -165,7 +175,7 @@ UNIT_SPELLINGS = {
 
 
 class SpatialSplit(ManifestSection):
-    """Neighbouring images fall to one split, so that a test image is not beside a training image."""
+    """Neighbouring images are assigned to one split, so that a test image is not beside a training image."""
 
     other_spellings: ClassVar[Mapping[str, str]] = {
         "unit": "by",
@@ -182,6 +192,8 @@ class SpatialSplit(ManifestSection):
     """Side of a block in metres."""
     buffer_m: float = Field(0, ge=0)
     """Footprints nearer than this count as overlapping, in metres."""
+    scene: ScenePattern | None = None
+    """As in a random split."""
     seed: int = 42
     percentages: Percentages = Percentages()
 
@@ -190,10 +202,10 @@ SplitRule = Annotated[RandomSplit | GivenSplit | SpatialSplit, Field(discriminat
 
 
 def read_split_rule(document: Any) -> Any:
-    """The split rule with its method written out, from what users type.
+    """Expand a split rule as users write it to one with an explicit method.
 
-    `random`, `block`, `folders` or `{train: 60, test: 20, val: 20}` are enough; where a method is missing
-    it follows from the keys.
+    `random`, `block`, `folders` or `{train: 60, test: 20, val: 20}` are enough; a missing method is derived
+    from the keys.
     """
     if isinstance(document, str):
         word = fold(document)

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-
-from factory_pipeline.stac.items import Product
+from typing import Protocol, TypeVar
 
 LONGEST_GAP = timedelta(minutes=30)
 """Products of one satellite that are closer in time are of one pass: it passes a place again after 100
@@ -11,13 +10,44 @@ minutes at the earliest, and its tiles follow each other within seconds."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def newest_processings(products: Iterable[Product]) -> list[Product]:
+class Acquired(Protocol):
+    """A product of an acquisition, of whatever collection."""
+
+    @property
+    def id(self) -> str:
+        """Item id."""
+
+    @property
+    def time(self) -> datetime:
+        """When it was taken, in UTC."""
+
+    @property
+    def platform(self) -> str:
+        """The satellite; empty if the item does not have it."""
+
+    @property
+    def grid(self) -> object:
+        """Which tile it is of."""
+
+    @property
+    def baseline(self) -> str:
+        """Processing baseline, such as `05.11`."""
+
+    @property
+    def processed(self) -> datetime | None:
+        """When this processing was made, in UTC; None if the item does not have it."""
+
+
+AnyProduct = TypeVar("AnyProduct", bound=Acquired)
+
+
+def newest_processings(products: Iterable[AnyProduct]) -> list[AnyProduct]:
     """Return the products without those of which a newer processing is there, in the order of their ids.
 
     Two products are processings of one acquisition where satellite, pass and grid are the same.
     """
     products = sorted(products, key=lambda product: product.id)
-    newest: dict[tuple[int, object], Product] = {}
+    newest: dict[tuple[int, object], AnyProduct] = {}
     for number, product in zip(number_acquisitions(products), products, strict=True):
         key = number, product.grid
         if key not in newest or _age(product) > _age(newest[key]):
@@ -25,12 +55,12 @@ def newest_processings(products: Iterable[Product]) -> list[Product]:
     return sorted(newest.values(), key=lambda product: product.id)
 
 
-def number_acquisitions(products: Sequence[Product]) -> list[int]:
+def number_acquisitions(products: Sequence[Acquired]) -> list[int]:
     """Return for each product the number of its acquisition."""
     numbers = [0] * len(products)
     order = sorted(range(len(products)), key=lambda i: (products[i].platform, products[i].time))
     number = -1
-    previous: Product | None = None
+    previous: Acquired | None = None
     for index in order:
         product = products[index]
         if (
@@ -44,7 +74,7 @@ def number_acquisitions(products: Sequence[Product]) -> list[int]:
     return numbers
 
 
-def _age(product: Product) -> tuple[datetime, tuple[int, ...], str]:
+def _age(product: Acquired) -> tuple[datetime, tuple[int, ...], str]:
     """Larger for a newer processing."""
     baseline = tuple(int(part) for part in product.baseline.split(".") if part.isdecimal())
     return product.processed or _NEVER, baseline, product.id

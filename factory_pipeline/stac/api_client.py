@@ -16,13 +16,13 @@ from pystac_client.stac_api_io import StacApiIO
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.redaction import display
 from factory_pipeline.stac.query import ItemQuery
-from factory_pipeline.web_retries import PASSING_STATUS, TIMEOUT_S, OnWait, PatientAdapter
+from factory_pipeline.web_retries import TIMEOUT_S, TRANSIENT_STATUS, OnWait, PatientAdapter
 
 PAGE_SIZE = 250
 
 
 class StacApi:
-    """A STAC API with item search. It is asked for its landing page at the first search, not before."""
+    """A STAC API with item search. Its landing page is requested at the first search, not before."""
 
     def __init__(self, url: str, max_wait_s: float, on_wait: OnWait | None = None) -> None:
         self._on_wait = on_wait
@@ -34,9 +34,11 @@ class StacApi:
         self._known_collections: set[str] = set()
 
     def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
-        """All items of a collection that a query asks for, as the API's JSON, page after page.
+        """Return all items of a collection that a query asks for, as the API's JSON, page after page.
 
-        The cloud cover is left to the caller where the API can't filter by it.
+        Args:
+            collection: its id.
+            query: place and time.
 
         Raises:
             CatalogError: the address is no STAC API with item search, or lacks the collection.
@@ -44,13 +46,10 @@ class StacApi:
         """
         with self._errors_named():
             client = self._connect(collection)
-            can_filter = client.conforms_to(ConformanceClasses.QUERY)
-            below = query.max_cloud_cover if can_filter else None
             found = client.search(
                 collections=[collection],
                 bbox=query.bbox,
                 datetime=query.interval,
-                query=None if below is None else {"eo:cloud_cover": {"lt": below}},
                 limit=PAGE_SIZE,
             )
             return list(found.items_as_dicts())
@@ -61,7 +60,7 @@ class StacApi:
             self._connect(collection)
 
     def _connect(self, collection: str) -> Client:
-        # pgstac answers a search of a collection that it doesn't have with no items, so it is asked first.
+        # pgstac returns no items for a collection that it doesn't have, so the collection is requested first.
         with self._lock:
             if self._client is None:
                 self._client = self._open()
@@ -90,16 +89,16 @@ class StacApi:
         try:
             yield
         except APIError as error:
-            # Not chained: the texts of these errors hold the address as it was asked, credentials included.
+            # Not chained: the texts of these errors contain the requested address, credentials included.
             status = getattr(error, "status_code", None)
             if status is None:
                 raise CatalogUnavailableError(
                     f"The STAC API at {host} could not be reached for {self._max_wait_s:g} s;"
                     " try again later."
                 ) from None
-            if status in PASSING_STATUS:
+            if status in TRANSIENT_STATUS:
                 raise CatalogUnavailableError(
-                    f"The STAC API at {host} kept answering {status} for {self._max_wait_s:g} s;"
+                    f"The STAC API at {host} responded with status {status} for {self._max_wait_s:g} s;"
                     " try again later."
                 ) from None
             raise CatalogError(

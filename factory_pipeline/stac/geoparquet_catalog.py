@@ -68,14 +68,18 @@ class Snapshot:
     def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
         """All items of a collection that a query asks for, as JSON without links and with absolute hrefs.
 
-        The cloud cover is left to the caller where the items have none. Members that are null are left out.
+        Members that are null are left out.
+
+        Args:
+            collection: its id.
+            query: place and time.
 
         Raises:
             CatalogError: there is no such collection, or the file is broken.
             CatalogUnavailableError: the object store does not answer.
         """
         self.check_collection(collection)
-        conditions = [_overlaps(query.bbox), *self._in_time(query), *self._clear(query)]
+        conditions = [_overlaps(query.bbox), *self._filter_time(query)]
         if self.collections:
             conditions.append(pl.col("collection") == collection)
         with _errors_named(self.address):
@@ -97,21 +101,17 @@ class Snapshot:
                 f" it holds: {', '.join(self.collections)}."
             )
 
-    def _in_time(self, query: ItemQuery) -> Iterator[pl.Expr]:
+    def _filter_time(self, query: ItemQuery) -> Iterator[pl.Expr]:
         """Conditions on the item's time: an instant, or a range where `datetime` is null."""
-        # Plain comparisons of columns: with these whole row groups are passed over by their statistics.
+        # Plain comparisons of columns: these let row groups be skipped by their statistics.
         if query.start is not None:
             at_an_instant = self._compared("datetime", "ge", query.start)
-            yield at_an_instant | (
-                self._without_instant() & self._compared("end_datetime", "ge", query.start)
-            )
+            yield at_an_instant | (self._has_no_instant() & self._compared("end_datetime", "ge", query.start))
         if query.end is not None:
             at_an_instant = self._compared("datetime", "le", query.end)
-            yield at_an_instant | (
-                self._without_instant() & self._compared("start_datetime", "le", query.end)
-            )
+            yield at_an_instant | (self._has_no_instant() & self._compared("start_datetime", "le", query.end))
 
-    def _without_instant(self) -> pl.Expr:
+    def _has_no_instant(self) -> pl.Expr:
         return pl.col("datetime").is_null() if "datetime" in self.schema else pl.lit(True)
 
     def _compared(self, column: str, comparison: str, time: datetime) -> pl.Expr:
@@ -123,14 +123,10 @@ class Snapshot:
         limit = pl.lit(in_zone if kind.time_zone else in_zone.replace(tzinfo=None), dtype=kind)
         return pl.col(column).ge(limit) if comparison == "ge" else pl.col(column).le(limit)
 
-    def _clear(self, query: ItemQuery) -> Iterator[pl.Expr]:
-        if query.max_cloud_cover is not None and "eo:cloud_cover" in self.schema:
-            yield pl.col("eo:cloud_cover") < query.max_cloud_cover
-
     def _item(self, row: dict[str, Any], outline: shapely.Geometry) -> dict[str, Any]:
-        members = _plain(row)
+        members = _to_json_value(row)
         assets = {
-            key: {**asset, "href": self._absolute(asset["href"])}
+            key: {**asset, "href": self._make_absolute(asset["href"])}
             for key, asset in members["assets"].items()
             if "href" in asset
         }
@@ -143,8 +139,8 @@ class Snapshot:
             "assets": assets,
         }
 
-    def _absolute(self, href: str) -> str:
-        """An href, which may start from the folder that the snapshot lies in."""
+    def _make_absolute(self, href: str) -> str:
+        """Return an href, which may start from the folder that the snapshot is in."""
         if "://" not in self.address:
             return resolve_href(Path(self.address), href)
         if "://" in href:
@@ -161,21 +157,21 @@ def _check_format(schema: Mapping[str, pl.DataType]) -> None:
     bbox, assets = schema["bbox"], schema["assets"]
     fields = {field.name for field in bbox.fields} if isinstance(bbox, pl.Struct) else set()
     if not fields >= {"xmin", "ymin", "xmax", "ymax"}:
-        raise _FormatError("the column bbox is no struct of xmin, ymin, xmax and ymax")
+        raise _FormatError("the column bbox is not a struct of xmin, ymin, xmax and ymax")
     if not isinstance(assets, pl.Struct) or not all(
         isinstance(field.dtype, pl.Struct | pl.Null) for field in assets.fields
     ):
-        raise _FormatError("the column assets is no struct with a struct for each asset")
+        raise _FormatError("the column assets is not a struct with a struct for each asset")
     times = [name for name in ("datetime", "start_datetime", "end_datetime") if name in schema]
     if not times:
         raise _FormatError("it lacks the column datetime")
     for name in times:
         if not isinstance(schema[name], pl.Datetime | pl.Null):
-            raise _FormatError(f"the column {name} holds no timestamps")
+            raise _FormatError(f"the column {name} contains no timestamps")
 
 
 def _overlaps(box: Box) -> pl.Expr:
-    """Whether an item's bbox touches a box, so that its geometry may."""
+    """Return whether an item's bbox touches a box, so that its geometry may."""
     # Where a bbox was rounded to float32, polars rounds these bounds likewise: what touches is still found.
     west, south, east, north = box
     corner = pl.col("bbox").struct.field
@@ -200,19 +196,19 @@ def _outlines(geometries: pl.Series) -> NDArray[np.object_]:
         ]
         return outlines
     except (TypeError, shapely.errors.ShapelyError) as error:
-        raise _FormatError("the column geometry holds no WKB") from error
+        raise _FormatError("the column geometry contains no WKB") from error
 
 
-def _plain(value: Any) -> Any:
-    """A value of a row as JSON: times as text, without what is null or binary (further geometries)."""
+def _to_json_value(value: Any) -> Any:
+    """Return a value of a row as JSON: times as text, without what is null or binary (further geometries)."""
     if isinstance(value, dict):
         return {
-            key: _plain(member)
+            key: _to_json_value(member)
             for key, member in value.items()
             if member is not None and not isinstance(member, bytes)
         }
     if isinstance(value, list):
-        return [_plain(member) for member in value]
+        return [_to_json_value(member) for member in value]
     if isinstance(value, datetime):
         return rfc3339(value if value.tzinfo else value.replace(tzinfo=UTC))
     return value
@@ -224,12 +220,12 @@ class _FormatError(ValueError):
 
 @contextmanager
 def _errors_named(address: str) -> Iterator[None]:
-    # Not chained where the address is remote: the texts hold it as it was asked, credentials included.
+    # Not chained where the address is remote: the texts contain the requested address, credentials included.
     shown = display(address)
     try:
         yield
     except FileNotFoundError:
-        raise CatalogError(f"There is no STAC snapshot {shown}.") from None
+        raise CatalogError(f"The STAC snapshot {shown} does not exist.") from None
     except PermissionError:
         raise CatalogError(f"The STAC snapshot {shown} may not be read with the present account.") from None
     except OSError as error:
@@ -239,10 +235,10 @@ def _errors_named(address: str) -> Iterator[None]:
             f"The STAC snapshot {shown} could not be reached ({type(error).__name__}); try again later."
         ) from None
     except _FormatError as error:
-        raise CatalogError(f"{shown} is no stac-geoparquet snapshot: {error}.") from None
+        raise CatalogError(f"{shown} is not a stac-geoparquet snapshot: {error}.") from None
     except pl.exceptions.ComputeError:
         raise CatalogError(
-            f"{shown} is no stac-geoparquet snapshot: it is no Parquet file, or broken."
+            f"{shown} is not a stac-geoparquet snapshot: it is not a Parquet file, or damaged."
         ) from None
     except (pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError):
         raise CatalogError(f"The STAC snapshot {shown} has parts whose columns differ.") from None

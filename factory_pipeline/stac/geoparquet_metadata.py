@@ -1,9 +1,9 @@
-"""What the metadata of a table of STAC items says: GeoParquet 1.1 and stac-geoparquet 1.0.
+"""The metadata of a table of STAC items: GeoParquet 1.1 and stac-geoparquet 1.0.
 
 https://github.com/radiantearth/stac-geoparquet-spec and https://geoparquet.org/releases/v1.1.0.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,18 +15,9 @@ ANY_TIME = {
     "start_datetime": datetime(1, 1, 1, tzinfo=UTC),
     "end_datetime": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
 }
-"""Columns of an item without a time: STAC asks for an interval then, and this one holds any time."""
+"""Columns of an item without a time: STAC asks for an interval then, and this one contains any time."""
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 """Fields of the column `bbox`."""
-RASTER_MEDIA_TYPES = {
-    ".tif": "image/tiff; application=geotiff",
-    ".tiff": "image/tiff; application=geotiff",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".jp2": "image/jp2",
-}
-"""Of an asset, by the ending of its file in small letters."""
 
 _GEOMETRY_TYPES = {
     shapely.GeometryType.POLYGON.value: "Polygon",
@@ -41,15 +32,17 @@ def items_metadata(
     bounds: Sequence[float] | None,
     description: str = "",
     times: Sequence[datetime] = (),
+    credits: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Metadata of a Parquet table whose rows are the items of a collection.
 
     Args:
         collection: id of the STAC collection.
         geometry_types: of the footprints, by shapely's numbers.
-        bounds: west, south, east and north of all footprints in degrees; None where no item has one.
+        bounds: west, south, east and north of all footprints in degrees; None if no item has one.
         description: of the collection; its id where it is empty.
         times: of the first and of the last item; empty where they have none.
+        credits: `license`, `providers` and `links` of the collection; None if these are not known.
 
     Returns:
         `geo` and `stac-geoparquet`, to be written as JSON.
@@ -72,10 +65,11 @@ def items_metadata(
         "license": "other",
         "links": [],
         "extent": {
-            # STAC asks for one; where no item is georeferenced, they may lie anywhere.
+            # STAC asks for one; where no item is georeferenced, they may be anywhere.
             "spatial": {"bbox": [list(bounds or _GLOBE)]},
             "temporal": {"interval": [interval]},
         },
+        **(credits or {}),
     }
     # Without `crs` coordinates are longitude and latitude in WGS 84 (OGC:CRS84).
     return {

@@ -1,4 +1,4 @@
-"""The parameters of a STAC item search, checked: what may be asked, and what an item must be to fit."""
+"""Validating the parameters of a STAC item search, and testing whether an item matches."""
 
 import math
 import operator
@@ -25,7 +25,7 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 class BadSearchError(ValueError):
-    """A parameter of a search that is not allowed; the text goes to the client."""
+    """A parameter of a search that is not allowed; the text is sent to the client."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ItemSearch:
         start, end = _interval(given.get("datetime"))
         limit = DEFAULT_LIMIT if given.get("limit") is None else given["limit"]
         if not isinstance(limit, int) or not 1 <= limit <= LARGEST_LIMIT:
-            raise BadSearchError(f"limit must be a whole number of 1..{LARGEST_LIMIT}")
+            raise BadSearchError(f"limit must be an integer of 1..{LARGEST_LIMIT}")
         if not isinstance(given.get("token", ""), str):
             raise BadSearchError("token must be a text")
         return cls(
@@ -76,7 +76,14 @@ class ItemSearch:
         )
 
     def allows(self, collection: str, item: Mapping[str, Any], start: datetime, end: datetime) -> bool:
-        """Whether an item of a collection, whose time is start..end, fits; its geometry aside."""
+        """Return whether an item of a collection, whose time is start..end, fits; its geometry aside.
+
+        Args:
+            collection: its id.
+            item: as JSON.
+            start: of its time (UTC).
+            end: of its time; the same for an instant.
+        """
         properties = item["properties"]
         return (
             (self.collections is None or collection in self.collections)

@@ -13,7 +13,7 @@ import shapely
 import shapely.geometry
 
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.redaction import unsigned
+from factory_pipeline.redaction import remove_signature
 from factory_pipeline.stac.assets import find_assets, public_address
 from factory_pipeline.stac.longitudes import normalize_bbox, normalize_outline
 from factory_pipeline.stac.pixel_offset import (
@@ -45,7 +45,7 @@ _PROPERTIES = (
     *REMOVED_FIELDS,
     *GRID_FIELDS,
 )
-_ASSET_FIELDS = (*GRID_FIELDS, *OFFSET_FIELDS)
+_ASSET_FIELDS = (*GRID_FIELDS, *OFFSET_FIELDS, "nodata")
 UNKNOWN_BASELINE = "unknown"
 """The baseline of a product that states the offset of its pixels and nothing else."""
 
@@ -79,7 +79,7 @@ class Product:
     platform: str = ""
     """The satellite, such as `2A`; empty where the item does not tell."""
     processed: datetime | None = None
-    """When this processing was made, in UTC; None where the item does not tell."""
+    """When this processing was made, in UTC; None if the item does not tell."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ class UnusableItem:
     reason: str
     """What it lacks, in a form to count by."""
     time: datetime | None
-    """First time, in UTC; None where it has none."""
+    """First time, in UTC; None if it has none."""
     cloud_cover: float | None
-    """Percent; None where it has none."""
+    """Percent; None if it has none."""
     outline: shapely.Geometry | None = field(repr=False)
-    """In degrees, normalised; None where it has none."""
+    """In degrees, normalised; None if it has none."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,10 @@ def trim_item(item: Mapping[str, Any], source: LayerSource) -> dict[str, Any]:
     """Return the part of an item that is kept: needed fields, assets by our names, unsigned hrefs.
 
     Geometry and bbox are normalised (see `longitudes`): all that follows knows one way of writing them.
+
+    Args:
+        item: of the catalog.
+        source: with the assets that are needed.
     """
     properties = item.get("properties") or {}
     return {
@@ -147,7 +151,7 @@ def trim_item(item: Mapping[str, Any], source: LayerSource) -> dict[str, Any]:
         "properties": {key: properties[key] for key in _PROPERTIES if key in properties},
         "assets": {
             name: {
-                "href": unsigned(public_address(asset["href"], source)),
+                "href": remove_signature(public_address(asset["href"], source)),
                 **{field: asset[field] for field in _ASSET_FIELDS if field in asset},
             }
             for name, asset in find_assets(item, source).items()
@@ -172,23 +176,34 @@ def _normalized_geometry(geometry: Any) -> Any:
 
 
 def parse_products(items: Iterable[Mapping[str, Any]], bands: Sequence[str]) -> Found:
-    """Trimmed items as products, each id once, in the order of the ids; and those that can't be used."""
-    return Found(*_parse_all(items, lambda item: parse_product(item, bands)))
+    """Trimmed items as products, each id once, in the order of the ids; and those that can't be used.
+
+    Args:
+        items: trimmed.
+        bands: of the recipe, without SCL.
+    """
+    return Found(*parse_all(items, lambda item: parse_product(item, bands)))
 
 
 def parse_tiles(
     items: Iterable[Mapping[str, Any]],
 ) -> tuple[tuple[RasterTile, ...], tuple[UnusableItem, ...]]:
     """Trimmed items with one asset as tiles, in the order of the ids, and those that can't be used."""
-    return _parse_all(items, parse_tile)
+    return parse_all(items, parse_tile)
 
 
 Parsed = TypeVar("Parsed")
 
 
-def _parse_all(
+def parse_all(
     items: Iterable[Mapping[str, Any]], parse: Callable[[Mapping[str, Any]], Parsed]
 ) -> tuple[tuple[Parsed, ...], tuple[UnusableItem, ...]]:
+    """Return what `parse` makes of trimmed items, each id once, in their order; and those that it refuses.
+
+    Args:
+        items: trimmed.
+        parse: makes one value of an item, or raises UnusableItemError.
+    """
     parsed = []
     unusable = []
     by_id = {item["id"]: item for item in items}
@@ -201,17 +216,18 @@ def _parse_all(
 
 
 def _unusable_item(item: Mapping[str, Any], reason: str) -> UnusableItem:
-    """What can be told of an item that can't be used: where and when it is missed."""
+    """Return what can be told of an item that can't be used: where and when it is missed."""
     return UnusableItem(
         str(item["id"]),
         reason,
-        _or_none(lambda: _times(item)[0]),
-        _or_none(lambda: _cloud_cover(item["properties"])),
-        _or_none(lambda: _outline(item)) or _or_none(lambda: shapely.box(*normalize_bbox(item["bbox"]))),
+        _none_if_empty(lambda: _times(item)[0]),
+        _none_if_empty(lambda: _cloud_cover(item["properties"])),
+        _none_if_empty(lambda: _outline(item))
+        or _none_if_empty(lambda: shapely.box(*normalize_bbox(item["bbox"]))),
     )
 
 
-def _or_none(read: Callable[[], Parsed]) -> Parsed | None:
+def _none_if_empty(read: Callable[[], Parsed]) -> Parsed | None:
     try:
         return read()
     except (UnusableItemError, TypeError, ValueError):
@@ -219,7 +235,11 @@ def _or_none(read: Callable[[], Parsed]) -> Parsed | None:
 
 
 def parse_product(item: Mapping[str, Any], bands: Sequence[str]) -> Product:
-    """One trimmed item as a product with these bands and SCL.
+    """Return one trimmed item as a product with these bands and SCL.
+
+    Args:
+        item: trimmed.
+        bands: of the recipe, without SCL.
 
     Raises:
         UnusableItemError: an asset or a field that is needed is missing or can't be read.
@@ -248,12 +268,12 @@ def parse_product(item: Mapping[str, Any], bands: Sequence[str]) -> Product:
         offset=offset,
         outline=_outline(item),
         platform=_platform(properties, name),
-        processed=_processing_time(properties, name, str(item["id"])),
+        processed=processing_time(properties, name, str(item["id"])),
     )
 
 
 def parse_tile(item: Mapping[str, Any]) -> RasterTile:
-    """One trimmed item with one asset as a tile.
+    """Return one trimmed item with one asset as a tile.
 
     Raises:
         UnusableItemError: the asset or a field that is needed is missing or can't be read.
@@ -273,7 +293,7 @@ def parse_tile(item: Mapping[str, Any]) -> RasterTile:
     )
 
 
-def _first(fields: Mapping[str, Any], *keys: str) -> Any:
+def _first_value(fields: Mapping[str, Any], *keys: str) -> Any:
     return next((fields[key] for key in keys if fields.get(key) is not None), None)
 
 
@@ -292,7 +312,7 @@ def _cloud_cover(properties: Mapping[str, Any]) -> float:
 
 
 def _product_name(item: Mapping[str, Any]) -> str:
-    given = _first(item["properties"], "s2:product_uri", "sentinel:product_id")
+    given = _first_value(item["properties"], "s2:product_uri", "sentinel:product_id")
     return str(given if given is not None else item["id"]).removesuffix(".SAFE")
 
 
@@ -305,9 +325,15 @@ def _platform(properties: Mapping[str, Any], name: str) -> str:
     return ""
 
 
-def _processing_time(properties: Mapping[str, Any], name: str, item_id: str) -> datetime | None:
-    """When a product was made: from its fields, else from the end of its name or id."""
-    given = _first(properties, "s2:generation_time", "processing:datetime")
+def processing_time(properties: Mapping[str, Any], name: str, item_id: str) -> datetime | None:
+    """When a product was made: from its fields, else from the end of its name or id.
+
+    Args:
+        properties: of the item.
+        name: of the product, as ESA names it.
+        item_id: is used if the name has no time.
+    """
+    given = _first_value(properties, "s2:generation_time", "processing:datetime")
     in_name = re.search(r"_(\d{8}T\d{6})$", name) or re.search(r"_(\d{8}T\d{6})$", item_id)
     for text in (given, in_name.group(1) if in_name else None):
         try:

@@ -37,11 +37,16 @@ def _normalize_piece(piece: shapely.Geometry) -> shapely.Geometry:
     if east - west > TURN / 2:
         piece = shapely.transform(piece, _unroll)
         west = piece.bounds[0]
-    return _turned(piece, _shift_of(west))
+    return turn(piece, _shift_of(west))
 
 
-def _turned(geometry: shapely.Geometry, degrees: float) -> shapely.Geometry:
-    """The geometry so many degrees further east."""
+def turn(geometry: shapely.Geometry, degrees: float) -> shapely.Geometry:
+    """Return the geometry so many degrees further east.
+
+    Args:
+        geometry: longitude and latitude.
+        degrees: below zero for the west.
+    """
     step = np.array([degrees, 0.0])
     return shapely.transform(geometry, lambda points: points + step) if degrees else geometry
 
@@ -61,7 +66,7 @@ def _shift_of(west: float) -> float:
 def normalize_bbox(bbox: Any) -> Box:
     """Return west, south, east, north of a GeoJSON bbox (4 or 6 numbers); -180 <= west < 180, west <= east.
 
-    A bbox whose west end lies east of its east end crosses the antimeridian (RFC 7946, 5.2).
+    A bbox whose west end is east of its east end crosses the antimeridian (RFC 7946, 5.2).
 
     Raises:
         TypeError: it is no sequence of numbers.
@@ -69,7 +74,7 @@ def normalize_bbox(bbox: Any) -> Box:
     """
     numbers = [float(value) for value in bbox]
     if len(numbers) not in (4, 6) or not np.isfinite(numbers).all():
-        raise ValueError("a bbox holds 4 or 6 numbers")
+        raise ValueError("a bbox has 4 or 6 numbers")
     west, south, east, north = numbers if len(numbers) == 4 else (*numbers[:2], *numbers[3:5])
     if east < west:
         east += TURN
@@ -78,14 +83,24 @@ def normalize_bbox(bbox: Any) -> Box:
 
 
 def touches_box(outlines: NDArray[np.object_], box: Box) -> NDArray[np.bool_]:
-    """Which normalised outlines touch a box of -180..180 degrees."""
+    """Return which normalised outlines touch a box of -180..180 degrees.
+
+    Args:
+        outlines: (n,) polygons.
+        box: west, south, east, north.
+    """
     return touches_area(outlines, shapely.box(*box))
 
 
 def touches_area(outlines: NDArray[np.object_], area: shapely.Geometry) -> NDArray[np.bool_]:
-    """Which normalised outlines touch an area of -180..180 degrees."""
+    """Return which normalised outlines touch an area of -180..180 degrees.
+
+    Args:
+        outlines: (n,) polygons.
+        area: of longitude and latitude.
+    """
     touched = np.asarray(shapely.intersects(outlines, area), dtype=np.bool_)
     beyond = np.flatnonzero(shapely.bounds(outlines).reshape(-1, 4)[:, 2] >= TURN / 2)
     if beyond.size:
-        touched[beyond] |= shapely.intersects(outlines[beyond], _turned(area, TURN))
+        touched[beyond] |= shapely.intersects(outlines[beyond], turn(area, TURN))
     return touched

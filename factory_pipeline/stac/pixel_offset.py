@@ -1,4 +1,4 @@
-"""Which offset the counts of a Sentinel-2 item carry, and who says so."""
+"""The offset of the counts of a Sentinel-2 item, and its source."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ https://sentiwiki.copernicus.eu/web/s2-processing (BOA_ADD_OFFSET = -1000)
 OFFSET_FIELDS = ("raster:bands", "bands", "raster:offset", "raster:scale")
 """Of an asset; `raster:bands` in the raster extension 1, the others in its version 2."""
 REMOVED_FIELDS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
-"""Of an item: whether its publisher took the offset away."""
+"""Property of an item: whether its publisher removed the offset."""
 _DESCRIBES_THE_ORIGINAL = "sentinel-cogs"
 """A bucket whose items repeat the offset of ESA's product in `raster:bands` though the pixels are without it:
 there REMOVED_FIELDS alone tell."""
@@ -34,7 +34,7 @@ def read_offset(item: Mapping[str, Any], bands: Sequence[str], baseline: str | N
     Args:
         item: trimmed, with an asset for each band.
         bands: all have the same offset.
-        baseline: such as `05.11`; None where the item has none.
+        baseline: such as `05.11`; None if the item has none.
 
     Raises:
         UnknownOffsetError: nothing tells, or the bands differ.
@@ -64,7 +64,7 @@ def _offset_of_baseline(baseline: str | None) -> int:
 
 
 def _stated_offset(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> int | None:
-    """Counts that an asset says to carry; None where it says nothing."""
+    """Return the offset that an asset declares, in counts; None if it declares none."""
     if _DESCRIBES_THE_ORIGINAL in _bucket(asset["href"]):
         return None
     for offset, scale in _statements(asset, properties):
@@ -79,7 +79,7 @@ def _stated_offset(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> i
 
 
 def _statements(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """Offset and scale wherever they stand, the nearest to the pixels first."""
+    """Yield offset and scale wherever they are declared, the nearest to the pixels first."""
     for band in asset.get("raster:bands") or []:
         if band.get("offset") is not None:
             yield band["offset"], band.get("scale")
@@ -94,7 +94,7 @@ def _bucket(href: str) -> str:
 
 
 def read_baseline(properties: Mapping[str, Any], name: str) -> str | None:
-    """Return the processing baseline of an item, such as `05.11`; None where it has none.
+    """Return the processing baseline of an item, such as `05.11`; None if it has none.
 
     Args:
         properties: of the item.

@@ -1,8 +1,9 @@
-"""Where rasters are found: a provider is data, a catalog is a provider that can be asked."""
+"""Sources of rasters: a provider is data, a catalog is a provider that can be searched."""
 
 import hashlib
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,8 @@ import pydantic
 import yaml
 from pydantic import ConfigDict
 
-from factory_pipeline.config.recipe import LAYERS
+from factory_pipeline.config.raster_collection import RasterCollection, known_collections, known_providers
+from factory_pipeline.config.recipe import LAYERS, S2_BANDS
 from factory_pipeline.errors import CatalogError
 from factory_pipeline.redaction import display
 from factory_pipeline.stac.api_client import StacApi
@@ -24,6 +26,16 @@ from factory_pipeline.web_retries import OnWait
 
 MAX_WAIT_S = 120.0
 """How long a search is tried again before its catalog counts as unavailable."""
+
+
+@dataclass(frozen=True)
+class Spellings:
+    """By what a raster is recognised whose key is another than expected."""
+
+    names: tuple[str, ...] = ()
+    """What its key, its band's name or its common name may be, in lower case."""
+    single: bool = False
+    """Whether it is the one raster that an item has."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +57,50 @@ class LayerSource:
     """Start of an href -> the HTTPS address at which the same objects are read without an account."""
     recognize: bool = False
     """Whether an asset without the key given here is recognised by its bands' names and the like."""
+    spellings: Mapping[str, Spellings] = field(default_factory=dict)
+    """By our name of a raster: by what it is recognised."""
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """A raster source that a dataset needs: a collection, and the assets of it."""
+
+    collection: RasterCollection
+    assets: tuple[str, ...]
+    """Our names of the assets."""
+
+
+Requests = Mapping[str, SourceRequest]
+"""By the name of the source."""
+
+
+def _gedi_requests() -> Requests:
+    collections = {"sentinel2": "sentinel-2-l2a", "copdem": "cop-dem-glo-30", "worldcover": "esa-worldcover"}
+    return {
+        layer: SourceRequest(known_collections()[collections[layer]], assets)
+        for layer, assets in zip(LAYERS, (("B01", *S2_BANDS, "SCL"), ("data",), ("map",)), strict=True)
+    }
+
+
+GEDI_REQUESTS = _gedi_requests()
+"""The sources of the GEDI dataset, one per layer of LAYERS."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A source for every layer."""
+    """Where every source of a dataset is found."""
 
     name: str
     """How messages call it."""
-    sentinel2: LayerSource
-    copdem: LayerSource
-    worldcover: LayerSource
+    sources: Mapping[str, LayerSource]
+    """By the name of the source; those of the GEDI dataset are LAYERS."""
 
-    def source(self, layer: str) -> LayerSource:
-        """The source of a layer of LAYERS."""
-        sources = {"sentinel2": self.sentinel2, "copdem": self.copdem, "worldcover": self.worldcover}
-        return sources[layer]
+    def source(self, name: str) -> LayerSource:
+        """Return the source of a name."""
+        return self.sources[name]
 
     def digest(self) -> str:
-        """Return what names the items of every layer: addresses, collections, assets; credentials don't."""
-        sources = {layer: self.source(layer) for layer in LAYERS}
+        """Return what names the items of every source: addresses, collections, assets; credentials don't."""
         layers = {
             layer: {
                 "url": display(source.url),
@@ -73,77 +109,84 @@ class Provider:
                 "public_urls": dict(source.public_urls),
                 "recognize": source.recognize,
             }
-            for layer, source in sources.items()
+            for layer, source in self.sources.items()
         }
         return hashlib.sha256(json.dumps(layers, sort_keys=True).encode()).hexdigest()
 
 
-def _planetary_computer_shaped(name: str, url: str, signer: str | None, recognize: bool = True) -> Provider:
-    """A provider with Planetary Computer's collection ids, and its asset keys where nothing else is known."""
-    bands = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "SCL")
-    return Provider(
-        name=name,
-        sentinel2=LayerSource(url, "sentinel-2-l2a", {b: b for b in bands}, signer, recognize=recognize),
-        copdem=LayerSource(url, "cop-dem-glo-30", {"data": "data"}, signer, recognize=recognize),
-        worldcover=LayerSource(url, "esa-worldcover", {"map": "map"}, signer, recognize=recognize),
+def provider_named(name: str, requests: Requests = GEDI_REQUESTS) -> Provider:
+    """Return a known provider with a source for each request.
+
+    Args:
+        name: such as `planetary-computer`.
+        requests: layers and the collections that have them.
+
+    Raises:
+        CatalogError: neither the provider nor the one that stands in for it has a collection.
+    """
+    return Provider(name, {source: _source_at(name, source, request) for source, request in requests.items()})
+
+
+def _source_at(name: str, source: str, request: SourceRequest) -> LayerSource:
+    """Return where a known provider, or the one that stands in for it, has a collection."""
+    provider, collection = known_providers()[name], request.collection
+    entry = collection.providers.get(name)
+    if entry is None:
+        if provider.otherwise is not None:
+            return _source_at(provider.otherwise, source, request)
+        raise CatalogError(
+            f"The provider {name} has no collection {collection.id}, which the source {source} needs;"
+            f" {', '.join(collection.providers) or 'no known provider'} has it."
+        )
+    return LayerSource(
+        provider.url,
+        entry.collection or collection.id,
+        {asset: collection.key_of(asset, name) for asset in request.assets},
+        provider.signer,
+        entry.public_urls,
+        spellings=_spellings(request),
     )
 
 
-PLANETARY_COMPUTER = _planetary_computer_shaped(
-    "planetary-computer",
-    "https://planetarycomputer.microsoft.com/api/stac/v1",
-    "planetary-computer",
-    recognize=False,
-)
+def _unknown_source(url: str, signer: str | None, request: SourceRequest) -> LayerSource:
+    """A source at an address of which nothing is known: with the collection's own id, assets recognised."""
+    collection = request.collection
+    keys = {asset: collection.assets[asset].key or asset for asset in request.assets}
+    return LayerSource(url, collection.id, keys, signer, recognize=True, spellings=_spellings(request))
 
-_EARTH_SEARCH_URL = "https://earth-search.aws.element84.com/v1"
 
-EARTH_SEARCH = Provider(
-    name="earth-search",
-    sentinel2=LayerSource(
-        _EARTH_SEARCH_URL,
-        "sentinel-2-l2a",
-        {
-            "B01": "coastal",
-            "B02": "blue",
-            "B03": "green",
-            "B04": "red",
-            "B05": "rededge1",
-            "B06": "rededge2",
-            "B07": "rededge3",
-            "B08": "nir",
-            "B8A": "nir08",
-            "B09": "nir09",
-            "B11": "swir16",
-            "B12": "swir22",
-            "SCL": "scl",
-        },
-    ),
-    copdem=LayerSource(
-        _EARTH_SEARCH_URL,
-        "cop-dem-glo-30",
-        {"data": "data"},
-        public_urls={"s3://copernicus-dem-30m/": "https://copernicus-dem-30m.s3.eu-central-1.amazonaws.com/"},
-    ),
-    worldcover=PLANETARY_COMPUTER.worldcover,
-)
+def _unknown_provider(name: str, url: str, signer: str | None, requests: Requests) -> Provider:
+    return Provider(
+        name, {source: _unknown_source(url, signer, request) for source, request in requests.items()}
+    )
 
-PROVIDERS = {provider.name: provider for provider in (PLANETARY_COMPUTER, EARTH_SEARCH)}
-"""The providers that are known by name."""
+
+def _spellings(request: SourceRequest) -> Mapping[str, Spellings]:
+    described = request.collection.assets
+    return {name: Spellings(described[name].also, described[name].single) for name in request.assets}
+
+
+PLANETARY_COMPUTER = provider_named("planetary-computer")
+EARTH_SEARCH = provider_named("earth-search")
 
 
 class ItemSource(Protocol):
     """One place that items come from: a STAC API, a static catalog, a snapshot."""
 
     def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
-        """All items of a collection that a query asks for, as JSON."""
+        """Return all items of a collection that a query asks for, as JSON.
+
+        Args:
+            collection: its id.
+            query: place and time.
+        """
 
     def check_collection(self, collection: str) -> None:
-        """Raise CatalogError where there is no such collection."""
+        """Raise CatalogError if the collection does not exist."""
 
 
 class Catalog:
-    """A provider that can be asked. May be shared by threads and sent to other processes."""
+    """A provider that can be searched. May be shared by threads and sent to other processes."""
 
     def __init__(
         self, provider: Provider, max_wait_s: float = MAX_WAIT_S, on_wait: OnWait | None = None
@@ -159,9 +202,11 @@ class Catalog:
         return Catalog, (self.provider, self._max_wait_s)
 
     def search(self, layer: str, query: ItemQuery) -> list[dict[str, Any]]:
-        """All items of a layer that a query asks for, as the catalog's JSON.
+        """Return all items of a layer that a query asks for, as the catalog's JSON.
 
-        A catalog that can't filter by cloud cover also gives the items that are too cloudy.
+        Args:
+            layer: by our name.
+            query: place and time.
 
         Raises:
             CatalogError: the source is no STAC source, or lacks the collection.
@@ -178,19 +223,19 @@ class Catalog:
             CatalogUnavailableError: as `search`; names the host.
         """
         for url, collection in dict.fromkeys(
-            (source.url, source.collection) for source in map(self.provider.source, LAYERS)
+            (source.url, source.collection) for source in self.provider.sources.values()
         ):
             self._open(url).check_collection(collection)
 
     def signer(self, href: str) -> str:
-        """The address to read an unsigned href from; signed where its provider asks for it.
+        """Return the address to read an unsigned href from; signed where its provider asks for it.
 
         What comes back may hold a credential: it is for reading at once, never for storing or printing.
 
         Raises:
             SourceUnavailableError: the signing service does not answer.
         """
-        for name in sorted({self.provider.source(layer).signer or "" for layer in LAYERS} - {""}):
+        for name in sorted({source.signer or "" for source in self.provider.sources.values()} - {""}):
             href = SIGNERS[name](href)
         return href
 
@@ -210,81 +255,96 @@ class Catalog:
 
 
 def open_catalog(
-    name_or_url_or_path: str, max_wait_s: float = MAX_WAIT_S, on_wait: OnWait | None = None
+    name_or_url_or_path: str,
+    max_wait_s: float = MAX_WAIT_S,
+    on_wait: OnWait | None = None,
+    requests: Requests = GEDI_REQUESTS,
 ) -> Catalog:
-    """The catalog that a user names; no request is made yet.
+    """Return the catalog that a user names; no request is made yet.
 
     Args:
-        name_or_url_or_path: a provider of PROVIDERS, or the URL of its API; the URL of another STAC API; a
-            provider file (YAML, see `load_provider`); a folder that holds `catalog.json` or
-            `stac/catalog.json`, or the path of such a file (or of a `collection.json`); or a folder that
-            holds a snapshot of each of Planetary Computer's collections, `<collection>.parquet`. Where the
-            provider is not known, collections have Planetary Computer's ids, and assets are recognised.
+        name_or_url_or_path: a known provider, or the URL of its API; the URL of another STAC API; a provider
+            file (YAML, see `load_provider`); a folder that holds `catalog.json` or `stac/catalog.json`, or
+            the path of such a file (or of a `collection.json`); or a folder that contains a snapshot of each
+            collection, `<collection>.parquet`. Where the provider is not known, collections have the ids of
+            their descriptions, and assets are recognised.
         max_wait_s: how long a search is tried again before the catalog counts as unavailable.
         on_wait: called with the host and the seconds whenever an answer is waited for.
+        requests: the sources that the dataset needs.
 
     Raises:
-        CatalogError: it is none of these, or the provider file is not valid.
+        CatalogError: it is none of these, lacks a collection, or the provider file is not valid.
     """
-    return Catalog(_find_provider(name_or_url_or_path), max_wait_s, on_wait)
+    return Catalog(_find_provider(name_or_url_or_path, requests), max_wait_s, on_wait)
 
 
-def _find_provider(wanted: str) -> Provider:
-    if wanted in PROVIDERS:
-        return PROVIDERS[wanted]
+def _find_provider(wanted: str, requests: Requests) -> Provider:
+    if wanted in known_providers():
+        return provider_named(wanted, requests)
     if wanted.startswith(("http://", "https://")):
-        known = next((p for p in PROVIDERS.values() if _is_address_of(wanted, p)), None)
+        known = next((p for p in known_providers().values() if _is_same_address(wanted, p.url)), None)
         if known is not None:
-            return known
-        host = urlsplit(wanted).hostname
-        at_planetary_computer = host == urlsplit(PLANETARY_COMPUTER.sentinel2.url).hostname
-        signer = "planetary-computer" if at_planetary_computer else None
-        return _planetary_computer_shaped(display(wanted), wanted.rstrip("/"), signer)
+            return provider_named(known.name, requests)
+        planetary_computer = known_providers()["planetary-computer"]
+        is_its_host = urlsplit(wanted).hostname == urlsplit(planetary_computer.url).hostname
+        signer = planetary_computer.signer if is_its_host else None
+        return _unknown_provider(display(wanted), wanted.rstrip("/"), signer, requests)
     path = Path(wanted).expanduser()
     if path.suffix in (".yaml", ".yml"):
-        return load_provider(path)
+        return load_provider(path, requests)
     for file in (path, path / "catalog.json", path / "stac" / "catalog.json"):
         if file.suffix == ".json" and file.is_file():
-            return _planetary_computer_shaped(str(path), str(file.resolve()), None)
-    snapshots = _planetary_computer_snapshots(path)
+            return _unknown_provider(str(path), str(file.resolve()), None, requests)
+    snapshots = _snapshots(path, requests)
     if snapshots is not None:
         return snapshots
     raise CatalogError(
-        f"The catalog {wanted!r} is neither a provider ({', '.join(PROVIDERS)}), the URL of a STAC API,"
-        " a provider file (.yaml), a folder with catalog.json or stac/catalog.json,"
+        f"The catalog {wanted!r} is neither a provider ({', '.join(_provider_names())}), the URL of a STAC"
+        " API, a provider file (.yaml), a folder with catalog.json or stac/catalog.json,"
         " nor a folder with snapshots (sentinel-2-l2a.parquet and so on)."
     )
 
 
-def _is_address_of(url: str, provider: Provider) -> bool:
-    """Whether a URL is that of a provider's API, however it is written."""
-    given, own = urlsplit(url), urlsplit(provider.sentinel2.url)
-    return given.hostname == own.hostname and given.path.strip("/") == own.path.strip("/")
+def _provider_names() -> list[str]:
+    """Return the known providers, those that sign their assets first."""
+    return sorted(known_providers(), key=lambda name: (known_providers()[name].signer is None, name))
 
 
-def _planetary_computer_snapshots(folder: Path) -> Provider | None:
-    """A provider whose sources are the snapshots in a folder; None where the folder holds none."""
-    files = {layer: folder / f"{PLANETARY_COMPUTER.source(layer).collection}.parquet" for layer in LAYERS}
-    missing = [file.name for file in files.values() if not file.exists()]
-    if len(missing) == len(files):
+def _is_same_address(one: str, other: str) -> bool:
+    """Return whether two URLs are those of one API, however they are written."""
+    first, second = urlsplit(one), urlsplit(other)
+    return first.hostname == second.hostname and first.path.strip("/") == second.path.strip("/")
+
+
+def _snapshots(folder: Path, requests: Requests) -> Provider | None:
+    """Return a provider whose sources are the snapshots in a folder; None if the folder contains none."""
+    files = {name: folder / f"{request.collection.id}.parquet" for name, request in requests.items()}
+    missing = sorted({file.name for file in files.values() if not file.exists()})
+    if len(missing) == len({*files.values()}):
         return None
     if missing:
         raise CatalogError(f"The folder {folder} with STAC snapshots lacks {', '.join(missing)}.")
-    sources = {
-        layer: replace(PLANETARY_COMPUTER.source(layer), url=str(file.resolve()), recognize=True)
-        for layer, file in files.items()
-    }
-    return Provider(str(folder), **sources)
+    # The usual snapshots are of Planetary Computer's collections, whose assets are signed.
+    signer = known_providers()["planetary-computer"].signer
+    return Provider(
+        str(folder),
+        {name: _unknown_source(str(file.resolve()), signer, requests[name]) for name, file in files.items()},
+    )
 
 
-def load_provider(path: Path) -> Provider:
+def load_provider(path: Path, requests: Requests = GEDI_REQUESTS) -> Provider:
     """Read a provider of one's own from YAML.
 
-    The file holds `name` and, for each layer, the fields of `Source` or the name of a provider of
-    PROVIDERS whose source is taken. A `url` that is a path starts from the file's folder.
+    The file holds `name` and, for each source (by its name, or by the id of its collection), the fields of
+    `LayerSource` or the name of a known provider whose source is taken. A `url` that is a path starts from
+    the file's folder.
+
+    Args:
+        path: of the file.
+        requests: layers that must have a source.
 
     Raises:
-        CatalogError: the file is missing, is no YAML mapping, or holds a value that is not allowed.
+        CatalogError: the file is missing, is no YAML mapping, or contains a value that is not allowed.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -294,33 +354,38 @@ def load_provider(path: Path) -> Provider:
         raise CatalogError(f"The provider file {path} is not YAML.") from error
     if not isinstance(document, dict):
         raise CatalogError(
-            f"The provider file {path} must hold name and a source for each of {', '.join(LAYERS)}."
+            f"The provider file {path} must hold name and a source for each of {', '.join(requests)}."
         )
     try:
         name = pydantic.TypeAdapter(str).validate_python(document.get("name", path.stem))
-        unknown = document.keys() - {"name", *LAYERS}
+        unknown = document.keys() - {"name", *requests, *known_collections()}
         if unknown:
-            raise CatalogError(f"The provider file {path} holds {min(unknown)!r}, which is no layer.")
-        sources = {layer: _read_source(path, layer, document.get(layer)) for layer in LAYERS}
+            raise CatalogError(f"The provider file {path} contains {min(unknown)!r}, which is not a layer.")
+        sources = {
+            source: _read_source(
+                path, source, document.get(source, document.get(request.collection.id)), request
+            )
+            for source, request in requests.items()
+        }
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "a layer"
         raise CatalogError(f"The provider file {path} is not valid at {place}: {first['msg']}.") from error
-    return Provider(name, **sources)
+    return Provider(name, sources)
 
 
-def _read_source(path: Path, layer: str, given: Any) -> LayerSource:
-    if isinstance(given, str) and given in PROVIDERS:
-        return PROVIDERS[given].source(layer)
+def _read_source(path: Path, name: str, given: Any, request: SourceRequest) -> LayerSource:
+    if isinstance(given, str) and given in known_providers():
+        return _source_at(given, name, request)
     if not isinstance(given, dict):
         raise CatalogError(
-            f"The provider file {path} needs {layer}: a mapping with url, collection and assets, or one of"
-            f" {', '.join(PROVIDERS)}."
+            f"The provider file {path} needs {name}: a mapping with url, collection and assets, or one of"
+            f" {', '.join(_provider_names())}."
         )
-    source = pydantic.TypeAdapter(LayerSource).validate_python(given)
+    source = pydantic.TypeAdapter(LayerSource).validate_python({"spellings": _spellings(request), **given})
     if source.signer is not None and source.signer not in SIGNERS:
         raise CatalogError(
-            f"The provider file {path} names the signer {source.signer!r} for {layer};"
+            f"The provider file {path} names the signer {source.signer!r} for {name};"
             f" known is {', '.join(SIGNERS)}."
         )
     if "://" in source.url:

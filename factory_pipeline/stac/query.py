@@ -1,4 +1,8 @@
-"""What a search for items asks: where, when and below which cloud cover."""
+"""What a search for items asks: where and when.
+
+No search asks for a cloud cover: a catalog would leave out the newest processing of a scene where that is
+cloudier than the one before, and the older would be chosen. The limit holds for the newest processings.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,8 +21,6 @@ class ItemQuery:
     start: datetime | None = None
     """Aware; an item's time, or time range, touches start..end, both included. None: any time."""
     end: datetime | None = None
-    max_cloud_cover: float | None = None
-    """The item's cloud cover is below this, in percent. None: any."""
 
     @property
     def interval(self) -> str | None:
@@ -29,12 +31,12 @@ class ItemQuery:
 
 
 def rfc3339(time: datetime) -> str:
-    """An aware time in UTC, with microseconds only where it has some, ending in Z."""
+    """Return an aware time in UTC, with microseconds only where it has some, ending in Z."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def parse_time(text: str) -> datetime:
-    """An RFC 3339 time, as an aware datetime in UTC; a time without an offset is in UTC.
+    """Return an RFC 3339 time, as an aware datetime in UTC; a time without an offset is in UTC.
 
     Raises:
         ValueError: the text is no such time.

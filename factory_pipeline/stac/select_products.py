@@ -29,8 +29,9 @@ class Choices:
     products: tuple[Product, ...]
     """Those that are chosen at least once, in the order of their ids."""
     frame: pl.DataFrame
-    """shot_number, rank (0 is tried first), product (index into `products`), row, column: the pixel of
-    the product's grid that holds the footprint. Ordered as the footprints, then by rank."""
+    """shot_number, rank (0 is tried first), product (index into `products`), row, column: the pixel of the
+    product's grid that contains the footprint. Ordered as the footprints, then by rank.
+    """
     rejects: pl.DataFrame
     """shot_number, reason, detail: the footprints without a product. The reason is `item_unusable` where the
     catalog has items here that can't be used, else `no_product`."""
@@ -54,9 +55,9 @@ def choose_products(
 ) -> Choices:
     """For every footprint the best products of different acquisitions, at most `rules.candidates`.
 
-    A product is in question if it shows the place (its outline holds the footprint: what a search at
-    the footprint would give), lies within `max_days` of the shot's exact time, has a cloud cover below
-    `max_cloud_cover`, and its 10 m grid holds the whole window, which has the footprint in pixel
+    A product is in question if it shows the place (its outline contains the footprint: what a search at the
+    footprint would give), is within `max_days` of the shot's exact time, has a cloud cover below
+    `max_cloud_cover`, and its 10 m grid contains the whole window, which has the footprint in pixel
     [window_size/2, window_size/2]. They are ordered by cloud cover, then time distance, then id. Of several
     processings of one acquisition the newest alone is in question, and of one acquisition in overlapping
     tiles the best: the same picture is not tried twice.
@@ -111,7 +112,7 @@ _PAIR_SCHEMA = {
 
 
 def _pairs(places: _Places, products: Sequence[Product], rules: Sentinel2, window_size: int) -> pl.DataFrame:
-    """Every footprint with every product that shows it within the time span."""
+    """Return every footprint with every product that shows it within the time span."""
     by_time = np.argsort(places.time, kind="stable")
     sorted_time = places.time[by_time]
     span_s = rules.max_days * SECONDS_PER_DAY
@@ -125,7 +126,7 @@ def _pairs(places: _Places, products: Sequence[Product], rules: Sentinel2, windo
         near, distance_s = near[distance_s <= span_s], distance_s[distance_s <= span_s]
         if not near.size:
             continue
-        shown = _shows(product.outline, places.longitude[near], places.latitude[near])
+        shown = _shows_window(product.outline, places.longitude[near], places.latitude[near])
         near, distance_s = near[shown], distance_s[shown]
         if not near.size:
             continue
@@ -158,7 +159,7 @@ def _pairs(places: _Places, products: Sequence[Product], rules: Sentinel2, windo
     return pl.concat(parts)
 
 
-def _shows(
+def _shows_window(
     outline: shapely.Geometry, longitude: NDArray[np.float64], latitude: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     shapely.prepare(outline)
@@ -232,7 +233,7 @@ def _missed_items(
             taken_s = (item.time - GEDI_EPOCH) / timedelta(seconds=1)
             fits &= np.abs(places.time[footprints] - taken_s) <= span_s
         if item.outline is not None:
-            fits &= _shows(item.outline, places.longitude[footprints], places.latitude[footprints])
+            fits &= _shows_window(item.outline, places.longitude[footprints], places.latitude[footprints])
         for index in np.flatnonzero(fits):
             missed[index].append(item)
     return missed

@@ -28,7 +28,7 @@ def sign_for_planetary_computer(href: str) -> str:
     except requests.RequestException as error:
         host = urlsplit(href).netloc
         raise SourceUnavailableError(
-            f"Planetary Computer gives no token for {host} ({type(error).__name__}); try again later."
+            f"Planetary Computer returned no token for {host} ({type(error).__name__}); try again later."
         ) from None
 
 

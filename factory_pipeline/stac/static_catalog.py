@@ -24,7 +24,7 @@ CHILD, ITEM, ITEMS = "child", "item", "items"
 
 @dataclass(frozen=True)
 class StaticItem:
-    """One item as it lies on disk."""
+    """One item as it is on disk."""
 
     collection: str | None
     """The id of its collection: the one that it names, else the nearest above it; None without either."""
@@ -45,7 +45,7 @@ class StaticItem:
         return str(self.document["id"])
 
     def resolved(self) -> dict[str, Any]:
-        """The item with asset hrefs that are absolute: local paths, or the URLs that they were."""
+        """Return the item with asset hrefs that are absolute: local paths, or the URLs that they were."""
         assets = {
             key: {**asset, "href": resolve_href(self.path, asset["href"])}
             for key, asset in self.document.get("assets", {}).items()
@@ -56,7 +56,7 @@ class StaticItem:
 
 @dataclass(frozen=True)
 class StaticCatalog:
-    """A static catalog, read whole."""
+    """A static catalog, read completely."""
 
     path: Path
     """The `catalog.json`."""
@@ -71,7 +71,7 @@ class StaticCatalog:
 
     @classmethod
     def load(cls, path: Path) -> "StaticCatalog":
-        """Read a `catalog.json` and every document that its links lead to, whatever holds the link.
+        """Read a `catalog.json` and every document that its links lead to, whatever contains the link.
 
         Links may be relative, absolute paths, `file://` URLs, or URLs below the address at which the catalog
         says that it is published (its link `self`): these are read from the folder.
@@ -89,7 +89,7 @@ class StaticCatalog:
         return cls(path, root, dict(sorted(walk.collections.items())), tuple(items), geometries)
 
     def find(self, search: ItemSearch) -> list[StaticItem]:
-        """All items that fit a search, newest first, whatever its limit."""
+        """Return all items that fit a search, newest first, whatever its limit."""
         touches = (
             np.ones(len(self.items), dtype=np.bool_)
             if search.area is None
@@ -104,19 +104,21 @@ class StaticCatalog:
         ]
 
     def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
-        """All items of a collection that a query asks for, with absolute hrefs.
+        """Return all items of a collection that a query asks for, with absolute hrefs.
+
+        Args:
+            collection: its id.
+            query: place and time.
 
         Raises:
-            CatalogError: there is no such collection, or it holds no item at all.
+            CatalogError: there is no such collection, or it contains no item at all.
         """
         self.check_collection(collection)
-        below = query.max_cloud_cover
         search = ItemSearch(
             area=shapely.box(*query.bbox),
             start=query.start,
             end=query.end,
             collections=(collection,),
-            comparisons=() if below is None else (("eo:cloud_cover", "lt", below),),
         )
         return [item.resolved() for item in self.find(search)]
 
@@ -159,7 +161,7 @@ class _Walk:
             if document.get("type") == "Collection":
                 collection = str(document["id"])
                 self.collections[collection] = document
-            for relation, target in self._linked(file, document):
+            for relation, target in self._list_links(file, document):
                 if target not in self._seen:
                     self._seen.add(target)
                     self._enter(target, relation, collection)
@@ -170,7 +172,7 @@ class _Walk:
         if relation == ITEMS or document.get("type") == "FeatureCollection":
             self._add(target, _features(target, document), collection)
         elif "id" not in document:
-            raise CatalogError(f"{target} is no STAC object: it has no id.")
+            raise CatalogError(f"{target} is not a STAC object: it has no id.")
         elif document.get("type") in ("Catalog", "Collection"):
             self._pending.append((target, document, collection))
         elif relation == ITEM or document.get("type") == "Feature":
@@ -183,7 +185,7 @@ class _Walk:
             item = _parse_item(file, document, collection)
             self.items[file, item.id] = item
 
-    def _linked(self, file: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    def _list_links(self, file: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
         for link in document.get("links") or []:
             relation = link.get("rel")
             if relation not in (CHILD, ITEM, ITEMS):
@@ -192,7 +194,7 @@ class _Walk:
                 raise CatalogError(f"{file} has a link ({relation}) without an address.")
             href = resolve_href(file, self._localize(link["href"]))
             if "://" not in href:
-                yield relation, _existing(href)
+                yield relation, _find_existing(href)
             elif relation != ITEMS:
                 # A collection that was copied from an API keeps its link to the API's items beside its own.
                 raise CatalogError(
@@ -203,14 +205,19 @@ class _Walk:
     def _localize(self, href: str) -> str:
         """An address below the one that the catalog says to be published at, as the path in its folder."""
         if self._published and href.startswith(self._published):
-            local = _existing(str(self._folder / href.removeprefix(self._published)))
+            local = _find_existing(str(self._folder / href.removeprefix(self._published)))
             if "://" in href or (local.exists() and not Path(href).exists()):
                 return str(local)
         return href
 
 
 def resolve_href(file: Path, href: str) -> str:
-    """An href that stands in a file, made absolute: a local path, or the URL that it was."""
+    """Return an href that stands in a file, made absolute: a local path, or the URL that it was.
+
+    Args:
+        file: the document with the href.
+        href: relative to it, absolute, or a URL.
+    """
     if href.startswith("file://"):
         return unquote(urlsplit(href).path)
     if "://" in href:
@@ -219,7 +226,10 @@ def resolve_href(file: Path, href: str) -> str:
 
 
 def _published_folder(root: Mapping[str, Any]) -> str | None:
-    """The folder, ending in /, of the address that a catalog has a link `self` to; None without one."""
+    """Return the folder, ending in /, of the address that a catalog has a link `self` to.
+
+    None without one.
+    """
     for link in root.get("links") or []:
         href = link.get("href")
         if link.get("rel") == "self" and isinstance(href, str) and "/" in href:
@@ -227,8 +237,8 @@ def _published_folder(root: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _existing(path: str) -> Path:
-    """A path as it is written, or without URL quoting where only that exists."""
+def _find_existing(path: str) -> Path:
+    """Return a path as it is written, or without URL quoting where only that exists."""
     written = Path(path)
     if "%" in path and not written.exists():
         unquoted = Path(unquote(path))
@@ -239,7 +249,7 @@ def _existing(path: str) -> Path:
 def _features(path: Path, document: Mapping[str, Any]) -> list[dict[str, Any]]:
     features = document.get("features")
     if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
-        raise CatalogError(f"{path} is no feature collection with STAC items.")
+        raise CatalogError(f"{path} is not a feature collection with STAC items.")
     if any(link.get("rel") == "next" for link in document.get("links") or []):
         raise CatalogError(
             f"{path} is one page of several; a catalog in a folder must hold all pages as one collection."
@@ -256,7 +266,7 @@ def _parse_item(path: Path, document: dict[str, Any], above: str | None) -> Stat
             raise KeyError("id")
         return StaticItem(collection, path, document, start, end, outline)
     except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise CatalogError(f"{path} is no STAC item with an id, a geometry and a time.") from error
+        raise CatalogError(f"{path} is not a STAC item with an id, a geometry and a time.") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -267,5 +277,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CatalogError(f"{path} of the STAC catalog is not JSON.") from error
     if not isinstance(document, dict) or not {"id", "features"} & document.keys():
-        raise CatalogError(f"{path} is no STAC object: it has no id.")
+        raise CatalogError(f"{path} is not a STAC object: it has no id.")
     return document

@@ -43,7 +43,7 @@ class FoundTiles:
 
 
 def map_year(year: int) -> int:
-    """The year of the WorldCover map for a shot: 2020 up to 2020, 2021 after."""
+    """Return the year of the WorldCover map for a shot: 2020 up to 2020, 2021 after."""
     return min(max(year, MAP_YEARS[0]), MAP_YEARS[-1])
 
 
@@ -60,32 +60,32 @@ def find_tiles(
         catalog: where to search.
         layer: `copdem` or `worldcover`.
         grids: the windows; all within a few kilometres in size.
-        years: for each window the year of its shot, for WorldCover; None where tiles have no year.
+        years: for each window the year of its shot, for WorldCover; None if tiles have no year.
         cache: a folder that keeps the answers, see `search.find_products`.
 
     Raises:
         CatalogError: the catalog is no STAC source, or lacks the collection.
         CatalogUnavailableError: the catalog does not answer.
     """
-    bounds = _bounds_in_degrees(grids, MARGIN_DEGREES[layer])
+    bounds = bounds_in_degrees(grids, MARGIN_DEGREES[layer])
     map_years = [None] * len(grids) if years is None else [map_year(year) for year in years]
     degrees = [tuple(corners) for corners in np.floor(bounds).astype(np.int64).tolist()]
     searches = {
         _search(layer, cell, year)
         for corners, year in set(zip(degrees, map_years, strict=True))
-        for cell in _cells(*corners)
+        for cell in cells_of(*corners)
     }
     ordered = sorted(searches, key=lambda search: (search.cell, search.period))
     tiles, unusable = parse_tiles(search_all(catalog, ordered, cache))
     touched: list[list[RasterTile]] = [[] for _ in grids]
     for tile in tiles:
-        for index in np.flatnonzero(_touches(tile.bounds, bounds)):
+        for index in np.flatnonzero(_do_touch(tile.bounds, bounds)):
             if map_years[index] in (None, tile.year):
                 touched[index].append(tile)
     missed: list[list[UnusableItem]] = [[] for _ in grids]
     for item in unusable:
         extent = (-180.0, -90.0, 180.0, 90.0) if item.outline is None else item.outline.bounds
-        for index in np.flatnonzero(_touches(extent, bounds)):
+        for index in np.flatnonzero(_do_touch(extent, bounds)):
             same_year = map_years[index] is None or item.time is None or item.time.year == map_years[index]
             if same_year and not _covers(touched[index], bounds[index]):
                 missed[index].append(item)
@@ -100,7 +100,7 @@ def _gap(missed: Sequence[UnusableItem]) -> str:
 
 
 def _covers(tiles: Sequence[RasterTile], window: NDArray[np.float64]) -> bool:
-    """Whether tiles leave no part of a window out."""
+    """Return whether tiles leave no part of a window out."""
     boxes = [
         shapely.box(west + turn, south, east + turn, north)
         for west, south, east, north in (tile.bounds for tile in tiles)
@@ -117,8 +117,15 @@ def _search(layer: str, cell: Cell, year: int | None) -> CellSearch:
     return CellSearch(layer, cell, str(year), ItemQuery(cell.bbox, start, end))
 
 
-def _cells(west: int, south: int, east: int, north: int) -> list[Cell]:
-    """The cells from one to another; east may pass 180."""
+def cells_of(west: int, south: int, east: int, north: int) -> list[Cell]:
+    """Return the cells from one to another; east may pass 180.
+
+    Args:
+        west: whole degrees.
+        south: whole degrees.
+        east: whole degrees.
+        north: whole degrees.
+    """
     return [
         Cell.containing(latitude, longitude)
         for latitude in range(south, north + 1)
@@ -126,8 +133,13 @@ def _cells(west: int, south: int, east: int, north: int) -> list[Cell]:
     ]
 
 
-def _bounds_in_degrees(grids: Sequence[Grid], margin: float) -> Bounds:
-    """The windows' extents, widened by `margin` degrees of latitude, and by as many metres of longitude."""
+def bounds_in_degrees(grids: Sequence[Grid], margin: float) -> Bounds:
+    """The windows' extents, widened by `margin` degrees of latitude, and by as many metres of longitude.
+
+    Args:
+        grids: of the windows, in any CRS.
+        margin: degrees of latitude.
+    """
     bounds = np.empty((len(grids), 4))
     epsg = np.array([grid.epsg for grid in grids], dtype=np.int64)
     edges = np.array([grid.bounds for grid in grids], dtype=np.float64).reshape(-1, 4)
@@ -153,7 +165,7 @@ def _bounds_in_degrees(grids: Sequence[Grid], margin: float) -> Bounds:
     return bounds
 
 
-def _touches(box: Box, bounds: Bounds) -> NDArray[np.bool_]:
+def _do_touch(box: Box, bounds: Bounds) -> NDArray[np.bool_]:
     west, south, east, north = box
     window_west, window_south, window_east, window_north = bounds.T
     in_latitude = (south < window_north) & (north > window_south)

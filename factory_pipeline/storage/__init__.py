@@ -1,1 +1,1 @@
-"""Where everything is kept, and how files are written."""
+"""Paths of all files, and how files are written."""

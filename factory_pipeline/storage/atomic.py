@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import IO
 
 LITTLE_SPACE = 1 << 16
-"""Bytes; with less than this a disk is full for everything that is written here."""
+"""Bytes; with less free space than this a disk is full for all that is written here."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What systems say of a full disk, and of a user who has used up the share of it."""
+"""Errors of a full disk, and of a user's exhausted quota."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` once the block ends without an error.
+    """Yield a temporary path beside `path`; rename it to `path` if the block ends without an error.
 
-    The file is synced before the rename, so that `path` is there whole or isn't there, also after
-    a loss of power. The temporary name starts with a dot and keeps the suffix of `path`.
+    The file is synced before the rename, so that `path` exists complete or not at all, also after a loss of
+    power. The temporary name starts with a dot and keeps the suffix of `path`.
 
     Raises:
-        OSError: ENOSPC, whatever the block raised, where that left no space on the disk: libraries often say
-            only that they could not write.
+        OSError: ENOSPC in place of any error of the block that left no space on the disk: libraries often
+            only say that they could not write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}"
@@ -43,29 +43,29 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def drop_unfinished(path: Path) -> None:
-    """Remove what killed processes left of a file under temporary names; nobody may be writing it now."""
+    """Remove the temporary files of `path` that killed processes left; no process may be writing it."""
     for temporary in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small text file whole."""
+    """Write a small text file atomically (UTF-8)."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def file_lock(lock: Path) -> Iterator[None]:
-    """Run the block in one process at a time: another one with the same lock file waits.
+    """Run the block in one process at a time; another process that locks the same file waits.
 
-    A process that dies gives the lock up.
+    The lock of a process that dies is released.
     """
     with open_locked(lock):
         yield
 
 
 def open_locked(lock: Path) -> IO[str]:
-    """Open a lock file and wait until no other process holds it; closing the file gives the lock up."""
+    """Open a lock file and wait until no other process holds it; closing the file releases the lock."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     file = lock.open("a")
     try:
@@ -77,7 +77,7 @@ def open_locked(lock: Path) -> IO[str]:
 
 
 def is_held(lock: Path) -> bool:
-    """Return whether a living process holds a lock file; False if there is no such file."""
+    """Return whether a running process holds a lock file; False if the file does not exist."""
     try:
         with lock.open("r") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +89,7 @@ def is_held(lock: Path) -> bool:
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether an error, or its cause, came of a full disk; some libraries tell it in words only."""
+    """Return whether an error, or its cause, is a full disk; some libraries say so in words only."""
     for told in filter(None, (error, error.__cause__)):
         if isinstance(told, OSError) and told.errno in FULL:
             return True

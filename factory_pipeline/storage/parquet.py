@@ -11,14 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 BATCH_ROWS = 16_384
-"""Rows of a row group: what is held in memory, and what a query can skip."""
+"""Rows of a row group: the unit that is kept in memory and that a query can skip."""
 
 
 class ParquetBatches:
-    """An open Parquet file that tables are appended to; all have the columns and types of the first."""
+    """An open Parquet file that tables are appended to; all have the columns and types of the first.
+
+    The file appears at its path when the block ends without an error.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Nothing is written before the first table, so there must be one, if without rows."""
+        """Remember the path; append at least one table, which may have no rows."""
         self._path = path
         self._writer: pq.ParquetWriter | None = None
 
@@ -35,7 +38,7 @@ class ParquetBatches:
             self._writer.close()
 
     def append(self, rows: pl.DataFrame | pa.Table) -> None:
-        """Add rows after those that were added before."""
+        """Append the rows of a table."""
         if isinstance(rows, pl.DataFrame):
             table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
         else:

@@ -1,4 +1,4 @@
-"""How tables and the registry name files: relative to the factory home, so that a home can be moved."""
+"""How tables and the registry store paths: relative to the factory home, so that a home can be moved."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from factory_pipeline.storage.layout import FactoryHome
 
 
 def relative_to_home(path: Path, home: FactoryHome) -> str:
-    """The name of a file in tables: relative to the home where it lies in it, else absolute."""
-    place, root = path.absolute(), home.root.absolute()
-    return (place.relative_to(root) if place.is_relative_to(root) else place).as_posix()
+    """Return a path as tables store it: relative to the home if the file is in it, else absolute."""
+    absolute, root = path.absolute(), home.root.absolute()
+    return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
 
 
 def resolve(name: str, home: FactoryHome) -> Path:
-    """The file that `relative_to_home` named."""
+    """Return the path of a file from what `relative_to_home` returned."""
     return home.root / name

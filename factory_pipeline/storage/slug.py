@@ -1,4 +1,4 @@
-"""File names that are made of names."""
+"""File names that are derived from names."""
 
 import hashlib
 import re
@@ -12,19 +12,19 @@ SLUG_DIGITS = 8
 
 
 def slug(name: str) -> str:
-    """Return a name as it may stand in a path or an address: small letters, digits and hyphens.
+    """Return a name as it may occur in a path or an address: lower-case letters, digits and hyphens.
 
-    Names that differ in more than capitals, blanks and punctuation have different slugs: where letters or
-    signs can't be kept (accents, Chinese, emoji, more than 60 letters), a digest of the name follows.
+    Names that differ in more than capitals, blanks and punctuation have different slugs: if letters or signs
+    can't be kept (accents, Chinese, emoji, more than 60 letters), a digest of the name is appended.
     """
     words = "".join(
-        "-" if _separates(letter) else letter for letter in unicodedata.normalize("NFC", name).lower()
+        "-" if _is_separator(letter) else letter for letter in unicodedata.normalize("NFC", name).lower()
     )
     words = re.sub("-+", "-", words).strip("-")
     if words.isascii() and 0 < len(words) <= LONGEST_SLUG:
         return words
     if not words:
-        # Nothing but punctuation distinguishes the name then.
+        # Only punctuation distinguishes the name then.
         words = unicodedata.normalize("NFC", name)
     digest = hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:SLUG_DIGITS]
     letters = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
@@ -32,6 +32,6 @@ def slug(name: str) -> str:
     return f"{kept or 'dataset'}-{digest}"
 
 
-def _separates(letter: str) -> bool:
-    """Whether a character only separates words."""
+def _is_separator(letter: str) -> bool:
+    """Return whether a character only separates words."""
     return not letter.isalnum() if letter.isascii() else unicodedata.category(letter)[0] in "PZ"

@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from factory_pipeline.config.gedi_products import ProductName
 from factory_pipeline.errors import GranuleError
 from factory_pipeline.synthetic.coverage import Sites
 from factory_pipeline.synthetic.dem import dem_tiles, write_dem
+from factory_pipeline.synthetic.gedi_products import write_partner_granules
 from factory_pipeline.synthetic.granules import GEDI_EPOCH, usable_footprints, write_granule
 from factory_pipeline.synthetic.mgrs import tiles_holding, to_utm, utm_epsg
 from factory_pipeline.synthetic.plan import DEMO_PLAN, GRANULE_VISITS, ArchivePlan
+from factory_pipeline.synthetic.releases import make_releases
 from factory_pipeline.synthetic.sentinel2 import (
     HALF_WINDOW,
     ClassFractions,
@@ -45,14 +48,14 @@ DEFAULT_SEED = 22
 """The landscape of the demo."""
 
 Progress = Callable[[str, float], None]
-"""Told what is being made, and which fraction of the whole archive is done."""
+"""Called with what is being made, and the fraction of the archive that is done."""
 
 _Job = tuple[str, Callable[[], Any]]
 
 
 @dataclass(frozen=True)
 class ArchiveSummary:
-    """What an archive holds."""
+    """The contents of an archive."""
 
     root: Path
     granules: int
@@ -87,29 +90,31 @@ def make_archive(
     on_progress: Progress | None = None,
     *,
     plan: ArchivePlan = DEMO_PLAN,
+    gedi_products: Sequence[ProductName] = (),
     workers: int = 2,
 ) -> ArchiveSummary:
-    """Make `granules/*.h5`, `rasters/`, `uploads/` and `stac/catalog.json` under `output`.
+    """Make `granules/*.h5`, `rasters/`, `uploads/`, `releases/` and `stac/catalog.json` under `output`.
 
-    The rasters have full grids, but only the blocks near usable footprints hold data. The same seed, plan
-    and granules give the same bytes.
+    The rasters have full grids, but only the blocks near usable footprints hold data. The same seed, plan and
+    granules give the same bytes.
 
     Args:
         output: the archive's folder; made where it isn't there.
-        granules: a folder of real GEDI L4A granules to copy in, around whose footprints the imagery is
-            made; None makes the granules of `plan`.
+        granules: a folder of real GEDI L4A granules to copy in, around whose footprints the imagery is made;
+            None makes the granules of `plan`.
         seed: decides the landscape and its noise.
         on_progress: told what is being made and the fraction done.
         plan: the overpasses and acquisitions, where no granules are given.
+        gedi_products: granules of L2A, L2B and L4C are made too, of the shots of each granule of L4A.
         workers: processes; with 1 all is done in this one.
 
     Raises:
-        GranuleError: `granules` holds no granule, or none has a footprint that passes the quality rules.
+        GranuleError: `granules` contains no granule, or none has a footprint that passes the quality rules.
     """
-    tell = on_progress or (lambda _stage, _fraction: None)
+    report = on_progress or (lambda _stage, _fraction: None)
     world = World(seed)
     with _pool(workers) as pool:
-        tell("GEDI granules", 0.0)
+        report("GEDI granules", 0.0)
         if granules is None:
             writing = [
                 ("GEDI", partial(write_granule, output / "granules", world, it)) for it in plan.overpasses
@@ -119,6 +124,7 @@ def make_archive(
         else:
             paths = _copy_granules(granules, output / "granules")
             visits = [GRANULE_VISITS[number % len(GRANULE_VISITS)] for number in range(len(paths))]
+        list(_run(pool, [("GEDI", partial(write_partner_granules, path, gedi_products)) for path in paths]))
         groups = list(_groups(paths, visits))
         if not groups:
             raise GranuleError(
@@ -133,20 +139,21 @@ def make_archive(
         fractions: dict[str, ClassFractions] = {}
         for number, (stage, result) in enumerate(_run(pool, jobs)):
             fractions |= result or {}
-            tell(stage, 0.1 + 0.9 * (number + 1) / (len(jobs) + 1))
+            report(stage, 0.1 + 0.9 * (number + 1) / (len(jobs) + 1))
 
     products = sorted((product for group in groups for product in group.products), key=lambda it: it.item_id)
     items: list[Json] = [sentinel2_item(product, fractions[product.item_id]) for product in products]
     items += [dem_item(tile) for tile in dem_tiles(sites)]
     items += [worldcover_item(tile, year) for tile in worldcover_tiles(sites) for year in WORLDCOVER_VERSIONS]
     make_uploads(output / "uploads", seed)
+    make_releases(output / "releases", seed)
     write_catalog(output / "stac", items)
-    tell("STAC catalog", 1.0)
+    report("STAC catalog", 1.0)
 
     files = [path for path in output.rglob("*") if path.is_file()]
     return ArchiveSummary(
         root=output,
-        granules=len(paths),
+        granules=len(paths) * (1 + len(gedi_products)),
         usable_footprints=len(sites),
         sentinel2_products=len(products),
         dem_tiles=len(dem_tiles(sites)),
@@ -165,7 +172,7 @@ def _copy_granules(source: Path, target: Path) -> list[Path]:
 
 
 def _groups(paths: Sequence[Path], visits: Sequence[tuple[Visit, ...]]) -> Iterator[_Group]:
-    """The footprints of each granule by UTM zone, each with its products."""
+    """Yield the footprints of each granule by UTM zone, each with its products."""
     key = 0
     for path, granule_visits in zip(paths, visits, strict=True):
         footprints = usable_footprints(path)
@@ -190,7 +197,7 @@ def _groups(paths: Sequence[Path], visits: Sequence[tuple[Visit, ...]]) -> Itera
 
 
 def _product_jobs(world: World, folder: Path, groups: Sequence[_Group]) -> Iterator[_Job]:
-    """A job per granule and tile: its products share the computed ground."""
+    """Yield a job per granule and tile: its products share the computed ground."""
     for group in groups:
         for tile in sorted({product.tile for product in group.products}):
             products = [product for product in group.products if product.tile == tile]
@@ -210,7 +217,7 @@ def _pool(workers: int) -> AbstractContextManager[Executor | None]:
 
 
 def _run(pool: Executor | None, jobs: Sequence[_Job]) -> Iterator[tuple[str, Any]]:
-    """What is made by each job and its result, in the jobs' order."""
+    """Yield what is made by each job and its result, in the jobs' order."""
     if pool is None:
         yield from ((stage, job()) for stage, job in jobs)
     else:

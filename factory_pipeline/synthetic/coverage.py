@@ -25,11 +25,11 @@ class Sites:
     """Degrees."""
 
     def __getitem__(self, chosen: NDArray[np.bool_]) -> "Sites":
-        """The chosen sites."""
+        """Return the chosen sites."""
         return Sites(self.lon[chosen], self.lat[chosen])
 
     def __len__(self) -> int:
-        """How many."""
+        """Return how many."""
         return len(self.lon)
 
     @property
@@ -46,7 +46,7 @@ def blocks_near(
     margin_x: NDArray[np.float64] | float,
     margin_y: float,
 ) -> list[BlockIndex]:
-    """The blocks of the grid that reach into the margin of a place; x, y in the grid's CRS."""
+    """Return the blocks of the grid that reach into the margin of a place; x, y in the grid's CRS."""
     size_x, size_y = block * grid.x_size, block * grid.y_size
     rows, columns = -(-grid.height // block), -(-grid.width // block)
     first_row = np.floor((grid.top - y - margin_y) / size_y).astype(int)
@@ -67,7 +67,7 @@ def blocks_near(
 def strips(
     grid: Grid, block: int, index: BlockIndex
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """x and y of the centres of a block's pixels, each (rows, block), some rows at a time from the top."""
+    """X and y of the centres of a block's pixels, each (rows, block), some rows at a time from the top."""
     x = grid.left + (index[1] * block + np.arange(block) + 0.5) * grid.x_size
     y = grid.top - (index[0] * block + np.arange(block) + 0.5) * grid.y_size
     step = STRIP_PIXELS // block

@@ -39,7 +39,7 @@ def dem_file(tile: DemTile) -> str:
 
 
 def dem_grid(tile: DemTile) -> Grid:
-    """The tile's pixels: their centres start on the degree, columns are wider towards the poles."""
+    """Return the tile's pixels: their centres start on the degree, columns are wider towards the poles."""
     west, south = tile
     nearest_equator = south if south >= 0 else -south - 1
     spacing = next(seconds for limit, seconds in _COLUMN_SPACING if nearest_equator < limit) / 3600
@@ -48,7 +48,7 @@ def dem_grid(tile: DemTile) -> Grid:
 
 
 def dem_tiles(sites: Sites) -> list[DemTile]:
-    """The tiles within the margin of a site."""
+    """Return the tiles within the margin of a site."""
     margin_x, margin_y = sites.margin_degrees
     tiles: set[DemTile] = set()
     for dx in (-margin_x, margin_x):

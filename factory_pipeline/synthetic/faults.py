@@ -1,4 +1,4 @@
-"""What a server is told to get wrong, and the count of what was asked of it."""
+"""Faults that a server simulates, and counts of its requests."""
 
 import asyncio
 import fnmatch
@@ -21,7 +21,7 @@ COUNTS_PATH = "/_counts"
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong with the requests to some paths."""
+    """The faults of requests to some paths."""
 
     path: str = "*"
     """Glob of the request's path, such as `/stac/search` or `*.tif`."""
@@ -39,14 +39,14 @@ class Faults:
     retry_after_s: int | None = None
     """Seconds that the header Retry-After of such an answer asks for."""
     truncate: bool = False
-    """Announce the whole body, send half of it and close the connection."""
+    """Announce the full body, send half of it and close the connection."""
     reset: bool = False
     """Reset the connection without an answer."""
 
 
 @dataclass
 class PathCount:
-    """What was asked of one path."""
+    """The requests to one path."""
 
     requests: int = 0
     bytes: int = 0
@@ -87,7 +87,7 @@ class FaultyFront:
             await self._app(scope, receive, partial(_send_counted, send, count, fault.truncate))
 
     def connection_class(self) -> type[asyncio.Protocol]:
-        """uvicorn's protocol, with its connections kept by the client's address so that one can be reset."""
+        """Uvicorn's protocol, with its connections kept by the client's address so that one can be reset."""
         connections = self._connections
 
         class Connection(AutoHTTPProtocol):  # type: ignore[valid-type,misc]

@@ -1,4 +1,4 @@
-"""The files of a folder over HTTP: whole, or one range of bytes."""
+"""Serving the files of a folder over HTTP: completely, or one range of bytes."""
 
 import mimetypes
 import os
@@ -24,7 +24,7 @@ class FolderFiles:
         self._root = root.resolve()
 
     async def answer(self, request: Request) -> Response:
-        """The file at the request's path; 404 for what isn't a file below the root."""
+        """Return the file at the request's path; 404 for what isn't a file below the root."""
         path = self._find(request.path_params["path"])
         if path is None:
             return not_found("no such file")
@@ -60,7 +60,7 @@ class FolderFiles:
 
 
 class UnsatisfiableRangeError(ValueError):
-    """A range that holds no byte of the file."""
+    """A range that contains no byte of the file."""
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -69,7 +69,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     None means the whole: no header, or one that is malformed, in another unit or of several ranges.
 
     Raises:
-        UnsatisfiableRangeError: the range holds no byte of the file.
+        UnsatisfiableRangeError: the range contains no byte of the file.
     """
     asked = re.fullmatch(r"bytes=(\d*)-(\d*)", (header or "").replace(" ", ""))
     if not asked or asked.groups() == ("", ""):
@@ -99,5 +99,5 @@ async def _read_in_pieces(path: Path, start: int, length: int) -> AsyncIterator[
 
 
 def not_found(description: str) -> Response:
-    """The answer 404, in the words of a STAC API."""
+    """Return the answer 404, in the words of a STAC API."""
     return JSONResponse({"code": "NotFoundError", "description": description}, status_code=404)

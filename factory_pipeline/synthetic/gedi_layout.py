@@ -18,7 +18,7 @@ BEAMS = {
     "BEAM1000": "Full power beam",
     "BEAM1011": "Full power beam",
 }
-"""Description by group, in the order in which the beams lie across the track."""
+"""Description by group, in the order in which the beams are across the track."""
 
 CHANNELS = dict(zip(BEAMS, (0, 0, 1, 1, 2, 3, 4, 5), strict=True))
 """Detector channel by beam."""

@@ -56,13 +56,13 @@ def write_cog(
 ) -> None:
     """Write a raster of which only `blocks` hold data; the others are sparse (offset 0, byte count 0).
 
-    Each block is (profile.block, profile.block) of the profile's dtype; what lies outside the grid is
-    padding. The order in the file is that of a cloud-optimized GeoTIFF: all directories, then the
-    overviews from the smallest to the largest, then the full resolution.
+    Each block is (profile.block, profile.block) of the profile's dtype; what is outside the grid is padding.
+    The order in the file is that of a cloud-optimized GeoTIFF: all directories, then the overviews from the
+    smallest to the largest, then the full resolution.
     """
     levels = [_Level(grid.height, grid.width, dict(blocks))]
     for _ in range(profile.overviews):
-        levels.append(_half(levels[-1], profile))
+        levels.append(_halve(levels[-1], profile))
     encoded = [{index: _encode(block, profile) for index, block in level.blocks.items()} for level in levels]
     directories = [
         _Directory(_tags(level, grid, profile, is_overview=number > 0)) for number, level in enumerate(levels)
@@ -100,18 +100,18 @@ class _Level:
         return -(-self.height // block), -(-self.width // block)
 
 
-def _half(level: _Level, profile: RasterProfile) -> _Level:
-    """The next overview: each block of it is made of up to four blocks of the level before."""
+def _halve(level: _Level, profile: RasterProfile) -> _Level:
+    """Return the next overview: each block of it is made of up to four blocks of the level before."""
     size = profile.block
     blocks: dict[BlockIndex, NDArray[np.generic]] = {}
     for (row, column), block in level.blocks.items():
         parent = blocks.setdefault((row // 2, column // 2), np.zeros((size, size), dtype=profile.dtype))
         top, left = row % 2 * size // 2, column % 2 * size // 2
-        parent[top : top + size // 2, left : left + size // 2] = _half_block(block, profile)
+        parent[top : top + size // 2, left : left + size // 2] = _halve_block(block, profile)
     return _Level(-(-level.height // 2), -(-level.width // 2), blocks)
 
 
-def _half_block(block: NDArray[np.generic], profile: RasterProfile) -> NDArray[np.generic]:
+def _halve_block(block: NDArray[np.generic], profile: RasterProfile) -> NDArray[np.generic]:
     if profile.downsampling is Downsampling.NEAREST:
         return block[::2, ::2]
     quads = np.stack([block[::2, ::2], block[::2, 1::2], block[1::2, ::2], block[1::2, 1::2]])

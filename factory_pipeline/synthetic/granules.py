@@ -74,7 +74,13 @@ class Overpass:
 
 
 def write_granule(folder: Path, world: World, overpass: Overpass) -> Path:
-    """Write the granule of an overpass with the full layout of the real product."""
+    """Write the granule of an overpass with the full layout of the real product.
+
+    Args:
+        folder: that it is written to.
+        world: the ground.
+        overpass: time and track.
+    """
     path = folder / overpass.file_name
     with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["short_name"] = "GEDI_L4A"
@@ -86,7 +92,7 @@ def write_granule(folder: Path, world: World, overpass: Overpass) -> Path:
 
 
 def usable_footprints(granule: Path) -> pl.DataFrame:
-    """The footprints of a granule that pass the default quality rules: lon, lat, delta_time.
+    """Return the footprints of a granule that pass the default quality rules: lon, lat, delta_time.
 
     Any granule of the product can be read, not only one that was written here.
     """
@@ -112,6 +118,10 @@ def track_azimuth(lat: float, *, ascending: bool) -> float:
 
     The inertial heading follows from the inclination (spherical law of sines); the ground turns away
     eastwards below it.
+
+    Args:
+        lat: degrees.
+        ascending: whether the station flies north.
     """
     eastward = np.clip(np.cos(_ISS_INCLINATION) / np.cos(np.radians(lat)), -1.0, 1.0)
     heading = np.arcsin(eastward)
@@ -121,7 +131,7 @@ def track_azimuth(lat: float, *, ascending: bool) -> float:
 
 
 def _beam_values(world: World, overpass: Overpass, beam: str, number: int) -> Values:
-    """All fields of one beam."""
+    """Return all fields of one beam."""
     rng = np.random.default_rng([world.seed, overpass.orbit, number])
     along = np.concatenate(
         [start + _SHOT_SPACING * np.arange(shots) for start, shots in overpass.segments]
@@ -208,7 +218,7 @@ def _predictors(transformed: NDArray[np.floating]) -> NDArray[np.floating]:
 def _subgroup_values(
     top: Values, cover: NDArray[np.uint8], constant: Callable[[float], NDArray[np.float64]]
 ) -> Values:
-    """The fields of the subgroups; each algorithm setting gives what the selected one gives."""
+    """Return the fields of the subgroups; each algorithm setting gives what the selected one gives."""
     values: Values = {
         f"agbd_prediction/{name}_{{a}}": top[name]
         for name in (

@@ -47,7 +47,7 @@ class MgrsTile:
         return f"{self.zone:02d}{band}{letter}{_ROWS[(self.row + first_row) % 20]}"
 
     def grid(self, resolution: int) -> Grid:
-        """The tile's pixels of 10, 20 or 60 m; its corner is snapped outwards to multiples of 60 m."""
+        """Return the tile's pixels of 10, 20 or 60 m; its corner is snapped outwards to multiples of 60 m."""
         left = math.floor(self.column * SQUARE / 60) * 60
         top = math.ceil((self.row + 1) * SQUARE / 60) * 60
         pixels = TILE_SIZE // resolution
@@ -57,25 +57,43 @@ class MgrsTile:
 def utm_epsg(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int64]:
     """EPSG code of the UTM zone of each place, between 80 S and 84 N.
 
-    The exceptions around Norway and Svalbard are left out: no GEDI footprint lies so far north.
+    The exceptions around Norway and Svalbard are left out: no GEDI footprint is so far north.
+
+    Args:
+        lon: degrees.
+        lat: degrees.
     """
     zone = np.clip(np.floor((lon + 180) / 6).astype(np.int64) + 1, 1, 60)
     return np.where(lat < 0, 32700, 32600) + zone
 
 
 def tiles_holding(epsg: int, x: NDArray[np.float64], y: NDArray[np.float64], margin: float) -> list[MgrsTile]:
-    """The tiles that hold at least one of the places (metres in the zone) with `margin` metres around it."""
+    """The tiles that hold at least one of the places (metres in the zone) with `margin` metres around it.
+
+    Args:
+        epsg: of the zone.
+        x: (n,) metres.
+        y: (n,) metres.
+        margin: metres.
+    """
     tiles: set[MgrsTile] = set()
     for east, north in np.unique(np.stack([x // SQUARE, y // SQUARE], axis=1), axis=0).astype(int):
         for column in (east - 1, east):
             tiles.update(MgrsTile(epsg, int(column), int(row)) for row in (north, north + 1))
-    return sorted(tile for tile in tiles if held_by(tile, x, y, margin).any())
+    return sorted(tile for tile in tiles if is_held(tile, x, y, margin).any())
 
 
-def held_by(
+def is_held(
     tile: MgrsTile, x: NDArray[np.float64], y: NDArray[np.float64], margin: float
 ) -> NDArray[np.bool_]:
-    """True for each place that lies in the tile with `margin` metres around it."""
+    """Return True for each place that is in the tile with `margin` metres around it.
+
+    Args:
+        tile: of a zone.
+        x: (n,) metres in the zone.
+        y: (n,) metres in the zone.
+        margin: metres.
+    """
     left, bottom, right, top = tile.grid(10).bounds
     return (x - margin >= left) & (x + margin <= right) & (y - margin >= bottom) & (y + margin <= top)
 
@@ -83,7 +101,13 @@ def held_by(
 def to_utm(
     epsg: int, lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Easting and northing in metres."""
+    """Easting and northing in metres.
+
+    Args:
+        epsg: of the zone.
+        lon: degrees.
+        lat: degrees.
+    """
     x, y = crs_transformer(4326, epsg).transform(lon, lat)
     return x, y
 
@@ -91,6 +115,12 @@ def to_utm(
 def to_lonlat(
     epsg: int, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Longitude and latitude in degrees."""
+    """Longitude and latitude in degrees.
+
+    Args:
+        epsg: of the zone.
+        x: metres.
+        y: metres.
+    """
     lon, lat = crs_transformer(epsg, 4326).transform(x, y)
     return lon, lat

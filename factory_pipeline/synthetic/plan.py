@@ -1,6 +1,6 @@
 """What the sample archive is made of: overpasses of GEDI and the Sentinel-2 acquisitions around them.
 
-The area lies at 15 E, 48.6 N: there the central meridian of UTM zone 33 is at once the edge between two
+The area is at 15 E, 48.6 N: there the central meridian of UTM zone 33 is at once the edge between two
 Sentinel-2 tiles (with their overlap east of it), two tiles of Copernicus DEM and two of WorldCover.
 """
 

@@ -41,7 +41,12 @@ _SPECTRA = np.array(
 def band_reflectance(
     band: str, fractions: Mapping[EndMember, NDArray[np.float32] | np.float32]
 ) -> NDArray[np.float32]:
-    """Linear mixture of the pure spectra in one band, in counts of 1/10000."""
+    """Linear mixture of the pure spectra in one band, in counts of 1/10000.
+
+    Args:
+        band: such as B04.
+        fractions: of each pure spectrum, 0 to 1, which sum to 1.
+    """
     spectrum = _SPECTRA[:, _BANDS.index(band)]
     total = np.float32(0.0)
     for member, fraction in fractions.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.synthetic.coverage import MARGIN, Sites, blocks_near, strips
 from factory_pipeline.synthetic.geotiff import BlockIndex, Downsampling, RasterProfile, write_cog
-from factory_pipeline.synthetic.mgrs import MgrsTile, held_by, to_lonlat, to_utm
+from factory_pipeline.synthetic.mgrs import MgrsTile, is_held, to_lonlat, to_utm
 from factory_pipeline.synthetic.world import Sky, Surface, World, WorldScene
 
 ASSET_RESOLUTIONS = {
@@ -50,12 +50,12 @@ ClassFractions = dict[int, float]
 
 @dataclass(frozen=True)
 class Visit:
-    """One acquisition, told relative to the overpass of GEDI that it goes with."""
+    """One acquisition, relative to the overpass of GEDI that it belongs to."""
 
     days: float
     """Days after the overpass, negative before it; the time of day is 10:10 local solar time."""
     cloud_cover: float
-    """Percent of the tile, as the item tells."""
+    """Cloud cover in percent of the tile, as in the item."""
     baseline: str = "02.14"
     """Processing baseline; from 04.00 on the counts carry an offset."""
     bank_radius: float | None = None
@@ -139,7 +139,13 @@ class SyntheticProduct:
 
 
 def sensing_time(overpass: datetime, lon: float, days: float) -> datetime:
-    """The time nearest to `days` after the overpass at which it is 10:10 solar time at the longitude."""
+    """The time nearest to `days` after the overpass at which it is 10:10 solar time at the longitude.
+
+    Args:
+        overpass: of GEDI (UTC).
+        lon: degrees.
+        days: after it; below zero before it.
+    """
     target = overpass + timedelta(days=days)
     crossing = timedelta(hours=10 + 10 / 60 - lon / 15)
     midnight = datetime(target.year, target.month, target.day, tzinfo=UTC)
@@ -150,14 +156,20 @@ def sensing_time(overpass: datetime, lon: float, days: float) -> datetime:
 def write_products(
     world: World, folder: Path, products: Sequence[SyntheticProduct], sites: Sites
 ) -> dict[str, ClassFractions]:
-    """Write all assets of products of one tile, filled near those sites that lie in the tile.
+    """Write all assets of products of one tile, filled near those sites that are in the tile.
+
+    Args:
+        world: the ground.
+        folder: of the archive.
+        products: of one tile.
+        sites: places around which pixels are filled.
 
     Returns:
         By item id: the fractions of the SCL classes over the filled blocks.
     """
     tile = products[0].tile
     x, y = to_utm(tile.epsg, sites.lon, sites.lat)
-    held = held_by(tile, x, y, HALF_WINDOW)
+    held = is_held(tile, x, y, HALF_WINDOW)
     fractions: dict[str, ClassFractions] = {}
     for resolution in sorted(set(ASSET_RESOLUTIONS.values())):
         grid = tile.grid(resolution)
@@ -176,12 +188,25 @@ def write_products(
 
 
 def view(world: World, product: SyntheticProduct, surface: Surface) -> WorldScene:
-    """What the product sees of the ground."""
+    """Return what the product sees of the ground.
+
+    Args:
+        world: the ground.
+        product: its time and clouds.
+        surface: the ground at its pixels.
+    """
     return world.scene(surface, product.sky, product.time.timetuple().tm_yday)
 
 
 def counts(world: World, product: SyntheticProduct, band: str, scene: WorldScene) -> NDArray[np.uint16]:
-    """What the product's pixels hold at these places: reflectance in counts, with the baseline's offset."""
+    """What the product's pixels hold at these places: reflectance in counts, with the baseline's offset.
+
+    Args:
+        world: the ground.
+        product: with its baseline.
+        band: such as B04.
+        scene: what is seen of the ground.
+    """
     stepped = np.maximum(np.rint(world.reflectance(scene, band) / COUNT_STEP), 1) * COUNT_STEP
     return (stepped + product.offset).astype(np.uint16)
 

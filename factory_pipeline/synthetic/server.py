@@ -39,9 +39,9 @@ def serve(
     faults: Sequence[Faults] = (),
     latency_s: float = 0.0,
 ) -> None:
-    """Serve a folder on loopback until the process is told to end.
+    """Serve a folder on loopback until the process is asked to end.
 
-    Files lie at their path below `root`; where there is `stac/catalog.json`, `/stac` is a STAC API.
+    Files are at their path below `root`; where there is `stac/catalog.json`, `/stac` is a STAC API.
 
     Args:
         root: the folder.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.config.raster_collection import known_collections
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.synthetic.dem import DemTile, dem_file, dem_grid, dem_name
 from factory_pipeline.synthetic.mgrs import to_lonlat
@@ -30,14 +31,9 @@ WORLDCOVER = "esa-worldcover"
 
 Json = dict[str, Any]
 
-_COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 _EXTENSIONS = "https://stac-extensions.github.io"
 _EO, _SAT, _PROJECTION = (f"{_EXTENSIONS}/{name}/v1.0.0/schema.json" for name in ("eo", "sat", "projection"))
-_TITLES = {
-    SENTINEL2: "Sentinel-2 Level-2A",
-    COPDEM: "Copernicus DEM GLO-30",
-    WORLDCOVER: "ESA WorldCover",
-}
 # Common name, centre wavelength and width at half maximum in micrometres.
 _BANDS: dict[str, tuple[str | None, float, float]] = {
     "B01": ("coastal", 0.443, 0.027),
@@ -69,7 +65,12 @@ _CLOUD_SHARES = {
 
 
 def sentinel2_item(product: SyntheticProduct, class_fractions: ClassFractions) -> Json:
-    """The item of a product; `class_fractions` are the fractions of the SCL classes."""
+    """Return the item of a product; `class_fractions` are the fractions of the SCL classes.
+
+    Args:
+        product: of the archive.
+        class_fractions: of the SCL classes, 0 to 1.
+    """
     corner = product.tile.grid(10)
     cloud_free = 100.0 - product.visit.cloud_cover
     clear_total = sum(class_fractions.get(code, 0.0) for code in _CLASS_PERCENTAGES.values())
@@ -101,11 +102,11 @@ def sentinel2_item(product: SyntheticProduct, class_fractions: ClassFractions) -
     for name, share in _CLOUD_SHARES.items():
         properties[name] = round(share * product.visit.cloud_cover, 6)
     assets = {asset: _sentinel2_asset(product, asset) for asset in sorted(product.assets)}
-    return _item(SENTINEL2, product.item_id, corner, properties, assets, [_EO, _SAT, _PROJECTION])
+    return raster_item(SENTINEL2, product.item_id, corner, properties, assets, [_EO, _SAT, _PROJECTION])
 
 
 def dem_item(tile: DemTile) -> Json:
-    """The item of an elevation tile."""
+    """Return the item of an elevation tile."""
     name, grid = dem_name(tile), dem_grid(tile)
     properties = {
         "gsd": 30,
@@ -117,15 +118,20 @@ def dem_item(tile: DemTile) -> Json:
     }
     asset = {
         "href": _href(COPDEM, dem_file(tile)),
-        "type": _COG_TYPE,
+        "type": COG_TYPE,
         "roles": ["data"],
         "title": name.removeprefix("Copernicus_DSM_COG_10_").removesuffix("_DEM"),
     }
-    return _item(COPDEM, name, grid, properties, {"data": asset}, [_PROJECTION])
+    return raster_item(COPDEM, name, grid, properties, {"data": asset}, [_PROJECTION])
 
 
 def worldcover_item(tile: WorldCoverTile, year: int) -> Json:
-    """The item of a land cover tile; it has a range of dates instead of a date."""
+    """Return the item of a land cover tile; it has a range of dates instead of a date.
+
+    Args:
+        tile: of the map.
+        year: of the map.
+    """
     name, grid, square = worldcover_id(tile, year), worldcover_grid(tile), worldcover_tile_name(tile)
     properties = {
         "datetime": None,
@@ -143,7 +149,7 @@ def worldcover_item(tile: WorldCoverTile, year: int) -> Json:
     }
     asset = {
         "href": _href(WORLDCOVER, worldcover_file(tile, year)),
-        "type": _COG_TYPE,
+        "type": COG_TYPE,
         "roles": ["data"],
         "title": "Land Cover Classes",
         "proj:shape": list(grid.shape),
@@ -158,11 +164,16 @@ def worldcover_item(tile: WorldCoverTile, year: int) -> Json:
         f"{_EXTENSIONS}/{name}/schema.json"
         for name in ("projection/v1.1.0", "grid/v1.1.0", "raster/v1.1.0", "classification/v1.0.0")
     ]
-    return _item(WORLDCOVER, name, grid, properties, {"map": asset}, extensions)
+    return raster_item(WORLDCOVER, name, grid, properties, {"map": asset}, extensions)
 
 
 def write_catalog(folder: Path, items: Sequence[Json]) -> None:
-    """Write items, their collections and, last, catalog.json."""
+    """Write items, their collections and, last, catalog.json.
+
+    Args:
+        folder: of the catalog.
+        items: as JSON.
+    """
     collections = sorted({item["collection"] for item in items})
     for collection in collections:
         members = sorted(
@@ -199,7 +210,7 @@ def _sentinel2_asset(product: SyntheticProduct, asset: str) -> Json:
         "proj:shape": list(grid.shape),
         "proj:transform": _transform(grid),
         "gsd": float(resolution),
-        "type": _COG_TYPE,
+        "type": COG_TYPE,
         "roles": ["data"],
         "title": f"Band {asset[1:].lstrip('0')} - {resolution}m",
     }
@@ -212,9 +223,24 @@ def _sentinel2_asset(product: SyntheticProduct, asset: str) -> Json:
     return fields | {"eo:bands": [band]}
 
 
-def _item(
-    collection: str, name: str, grid: Grid, properties: Json, assets: Json, extensions: list[str]
+def raster_item(
+    collection: str,
+    name: str,
+    grid: Grid,
+    properties: Json,
+    assets: Json,
+    extensions: Sequence[str] = (_PROJECTION,),
 ) -> Json:
+    """Return an item whose outline is that of a grid.
+
+    Args:
+        collection: id of its collection.
+        name: its id.
+        grid: of its ground.
+        properties: of the item.
+        assets: by key.
+        extensions: addresses of the schemas of STAC extensions.
+    """
     ring = _outline(grid)
     lon, lat = [place[0] for place in ring], [place[1] for place in ring]
     links = [
@@ -230,7 +256,7 @@ def _item(
         "id": name,
         "collection": collection,
         "stac_version": "1.0.0",
-        "stac_extensions": extensions,
+        "stac_extensions": list(extensions),
         "bbox": [min(lon), min(lat), max(lon), max(lat)],
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "properties": properties,
@@ -250,8 +276,8 @@ def _collection(name: str, items: Sequence[Json]) -> Json:
     return {
         "type": "Collection",
         "id": name,
-        "title": _TITLES[name],
-        "description": f"{_TITLES[name]}: generated sample.",
+        "title": _title(name),
+        "description": f"{_title(name)}: generated sample.",
         "license": "proprietary",
         "stac_version": "1.0.0",
         "extent": {
@@ -262,6 +288,12 @@ def _collection(name: str, items: Sequence[Json]) -> Json:
     }
 
 
+def _title(collection: str) -> str:
+    """What a catalog calls a collection."""
+    known = known_collections()
+    return known[collection].title if collection in known else collection
+
+
 def _time_range(item: Json) -> tuple[str, str]:
     properties = item["properties"]
     if properties["datetime"] is None:
@@ -270,7 +302,7 @@ def _time_range(item: Json) -> tuple[str, str]:
 
 
 def _outline(grid: Grid) -> list[list[float]]:
-    """The grid's corners in degrees, counter-clockwise and closed."""
+    """Return the grid's corners in degrees, counter-clockwise and closed."""
     left, bottom, right, top = grid.bounds
     x = np.array([left, right, right, left, left])
     y = np.array([bottom, bottom, top, top, bottom])

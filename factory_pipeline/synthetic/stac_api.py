@@ -38,7 +38,7 @@ class CatalogApi:
         self._place = {(item.collection, item.id): place for place, item in enumerate(self._catalog.items)}
 
     def routes(self) -> list[Route]:
-        """The API's addresses below STAC_PATH."""
+        """Return the API's addresses below STAC_PATH."""
         collection = f"{STAC_PATH}/collections/{{collection}}"
         return [
             Route(STAC_PATH, self.landing),
@@ -53,7 +53,7 @@ class CatalogApi:
         ]
 
     async def landing(self, request: Request) -> Response:
-        """The landing page."""
+        """Return the landing page."""
         api = _api_url(request)
         links = [
             {"rel": "self", "href": api},
@@ -67,24 +67,24 @@ class CatalogApi:
         return JSONResponse({**self._catalog.document, "links": links, "conformsTo": CONFORMANCE})
 
     async def conformance(self, _: Request) -> Response:
-        """The conformance classes."""
+        """Return the conformance classes."""
         return JSONResponse({"conformsTo": CONFORMANCE})
 
     async def collections(self, request: Request) -> Response:
-        """All collections."""
+        """Return all collections."""
         api = _api_url(request)
         documents = [self._collection(name, api) for name in self._catalog.collections]
         return JSONResponse({"collections": documents, "links": [{"rel": "root", "href": api}]})
 
     async def collection(self, request: Request) -> Response:
-        """One collection."""
+        """Return one collection."""
         name = request.path_params["collection"]
         if name not in self._catalog.collections:
             return not_found(f"no collection {name}")
         return JSONResponse(self._collection(name, _api_url(request)))
 
     async def collection_items(self, request: Request) -> Response:
-        """The items of one collection, by pages."""
+        """Return the items of one collection, by pages."""
         name = request.path_params["collection"]
         if name not in self._catalog.collections:
             return not_found(f"no collection {name}")
@@ -93,19 +93,19 @@ class CatalogApi:
         return self._page(search, request, partial(_turn_by_get, request))
 
     async def item(self, request: Request) -> Response:
-        """One item."""
+        """Return one item."""
         place = self._place.get((request.path_params["collection"], request.path_params["item"]))
         if place is None:
             return not_found("no such item")
         return JSONResponse(self._item(self._catalog.items[place], request), media_type=GEOJSON)
 
     async def search_by_get(self, request: Request) -> Response:
-        """The items that a search asks for, by pages; its members are in the URL."""
+        """Return the items that a search asks for, by pages; its members are in the URL."""
         search = ItemSearch.parse(_members_of_url(request))
         return self._page(search, request, partial(_turn_by_get, request))
 
     async def search_by_post(self, request: Request) -> Response:
-        """The items that a search asks for, by pages; its members are in the body."""
+        """Return the items that a search asks for, by pages; its members are in the body."""
         try:
             members = json.loads(await request.body())
         except ValueError as error:
@@ -177,7 +177,7 @@ def _api_url(request: Request) -> str:
 
 
 def _members_of_url(request: Request) -> dict[str, Any]:
-    """A search's members as they are in a body; what can't be read is left to be refused there."""
+    """Return a search's members as they are in a body; what can't be read is left to be refused there."""
     members: dict[str, Any] = dict(request.query_params)
     for name in ("ids", "collections"):
         if name in members:
@@ -208,5 +208,10 @@ def _page_url(request: Request) -> str:
 
 
 async def bad_search(_: Request, error: Exception) -> Response:
-    """The answer 400 to a search that can't be read."""
+    """Return the answer 400 to a search that can't be read.
+
+    Args:
+        _: the request.
+        error: whose text is the description.
+    """
     return JSONResponse({"code": "InvalidParameterValue", "description": str(error)}, status_code=400)

@@ -55,7 +55,7 @@ class SampleUpload:
 
 
 def land_cover_mask(surface: Surface) -> NDArray[np.uint8]:
-    """The class of each pixel as uint8; a strip at the edge was left unlabelled."""
+    """Return the class of each pixel as uint8; a strip at the edge was left unlabelled."""
     mask = np.full(surface.cover.shape, NO_LABEL, dtype=np.uint8)
     for value, (_, _, covers) in CLASSES.items():
         mask[np.isin(surface.cover, covers)] = value
@@ -91,7 +91,7 @@ UPLOADS = (
 
 
 def make_uploads(folder: Path, seed: int) -> list[Path]:
-    """Make `<name>.zip` and `<name>.yaml` of each upload; gives the manifests.
+    """Write `<name>.zip` and `<name>.yaml` of each upload; return the manifests.
 
     The same seed gives the same bytes.
 
@@ -113,7 +113,7 @@ def make_uploads(folder: Path, seed: int) -> list[Path]:
 def _write_archive(path: Path, world: World, upload: SampleUpload, first_tile: int) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for tile in range(upload.tiles):
-            left, top, surface = _tile(world, first_tile + tile)
+            left, top, surface = tile_of(world, first_tile + tile)
             scene = world.scene(surface, Sky(key=900, cover=0.0), DAY_OF_YEAR)
             image = np.stack([world.reflectance(scene, band) for band, _ in BANDS]).astype(np.uint16)
             files = {
@@ -126,8 +126,13 @@ def _write_archive(path: Path, world: World, upload: SampleUpload, first_tile: i
                 archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), content, zipfile.ZIP_DEFLATED)
 
 
-def _tile(world: World, number: int) -> tuple[float, float, Surface]:
-    """West and north edge of a tile, and its ground."""
+def tile_of(world: World, number: int) -> tuple[float, float, Surface]:
+    """West and north edge of a tile, and its ground.
+
+    Args:
+        world: the ground.
+        number: of the tile, from 0.
+    """
     left, top = WEST + number % 10 * SPACING, NORTH - number // 10 * SPACING
     offsets = (np.arange(SIDE) + 0.5) * 10
     x, y = np.meshgrid(left + offsets, top - offsets)

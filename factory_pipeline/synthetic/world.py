@@ -114,11 +114,21 @@ class World:
     seed: int
 
     def elevation(self, lon: Places, lat: Places) -> Floats:
-        """Height of the terrain in metres."""
+        """Height of the terrain in metres.
+
+        Args:
+            lon: degrees.
+            lat: degrees.
+        """
         return self._terrain(lon * METRES_PER_DEGREE, lat * METRES_PER_DEGREE)[0]
 
     def surface(self, lon: Places, lat: Places) -> Surface:
-        """The ground at these places (degrees)."""
+        """Return the ground at these places (degrees).
+
+        Args:
+            lon: degrees.
+            lat: degrees.
+        """
         x, y = np.asarray(lon) * METRES_PER_DEGREE, np.asarray(lat) * METRES_PER_DEGREE
         elevation, upland = self._terrain(x, y)
         sunward_rise = (self._terrain(x + 21.0, y - 21.0)[0] - elevation) / 30.0
@@ -128,7 +138,13 @@ class World:
         return Surface(x, y, elevation, self._biomass(x, y, cover, density), cover, parcel, shade)
 
     def worldcover(self, lon: Places, lat: Places, years: Sequence[int]) -> list[NDArray[np.uint8]]:
-        """The land cover as the map of each year shows it: each map confuses other patches."""
+        """Return the land cover as the map of each year shows it: each map confuses other patches.
+
+        Args:
+            lon: degrees.
+            lat: degrees.
+            years: of the maps.
+        """
         x, y = np.asarray(lon) * METRES_PER_DEGREE, np.asarray(lat) * METRES_PER_DEGREE
         true_cover, _ = self._cover(x, y, *self._terrain(x, y), self._parcel(x, y))
         maps = []
@@ -141,7 +157,13 @@ class World:
         return maps
 
     def scene(self, surface: Surface, sky: Sky, day_of_year: int) -> WorldScene:
-        """What an acquisition sees of the ground on that day."""
+        """Return what an acquisition sees of the ground on that day.
+
+        Args:
+            surface: the ground.
+            sky: the clouds.
+            day_of_year: 1 to 366, for the season.
+        """
         green = self._greenness(surface, day_of_year)
         # Where the ray from the morning sun passes the clouds' height.
         shadowing = self._thickness(surface.x + 700.0, surface.y - 500.0, sky) > 0.2
@@ -170,7 +192,12 @@ class World:
         return classes
 
     def reflectance(self, scene: WorldScene, band: str) -> Floats:
-        """Bottom-of-atmosphere reflectance in counts of 1/10000, as seen through the clouds."""
+        """Bottom-of-atmosphere reflectance in counts of 1/10000, as seen through the clouds.
+
+        Args:
+            scene: what is seen of the ground.
+            band: such as B04.
+        """
         surface = scene.surface
         ground = band_reflectance(band, scene.mixture) * surface.shade
         # High stands are darker: their crowns shade one another, in the near infrared less.
@@ -276,7 +303,7 @@ class World:
             scale = 2.0**octave / wavelength
             along = (np.cos(turn) * x + np.sin(turn) * y) * scale
             across = (np.cos(turn) * y - np.sin(turn) * x) * scale
-            total += _interpolated(lattice, along, across) * np.float32(1.2 * 0.5**octave)
+            total += _interpolate(lattice, along, across) * np.float32(1.2 * 0.5**octave)
         return total
 
 
@@ -313,7 +340,7 @@ def _lattice_index(column: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray
     return ((row & (_LATTICE - 1)) << 8) | (column & (_LATTICE - 1))
 
 
-def _interpolated(lattice: Floats, along: Places, across: Places) -> Floats:
+def _interpolate(lattice: Floats, along: Places, across: Places) -> Floats:
     column, row = np.floor(along), np.floor(across)
     u = _fade((along - column).astype(np.float32))
     v = _fade((across - row).astype(np.float32))
@@ -340,6 +367,6 @@ def _smoothstep(low: float, high: float, value: NDArray[np.floating] | float) ->
 
 @cache
 def _cloud_threshold(world: World, cover: float) -> float:
-    """The value above which the cloud field covers this fraction of a large area."""
+    """Return the value above which the cloud field covers this fraction of a large area."""
     x, y = np.random.default_rng(world.seed).uniform(0.0, 1e6, (2, 20_000))
     return float(np.quantile(world._noise("cloud", x, y, 3_500.0, octaves=5), 1.0 - cover))

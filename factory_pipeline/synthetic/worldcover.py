@@ -48,12 +48,22 @@ def worldcover_tile_name(tile: WorldCoverTile) -> str:
 
 
 def worldcover_id(tile: WorldCoverTile, year: int) -> str:
-    """Such as ESA_WorldCover_10m_2020_v100_N00E006."""
+    """Such as ESA_WorldCover_10m_2020_v100_N00E006.
+
+    Args:
+        tile: of the map.
+        year: of the map.
+    """
     return f"ESA_WorldCover_10m_{year}_{WORLDCOVER_VERSIONS[year]}_{worldcover_tile_name(tile)}"
 
 
 def worldcover_file(tile: WorldCoverTile, year: int) -> str:
-    """File name of a tile."""
+    """File name of a tile.
+
+    Args:
+        tile: of the map.
+        year: of the map.
+    """
     return f"{worldcover_id(tile, year)}_Map.tif"
 
 
@@ -64,7 +74,7 @@ def worldcover_grid(tile: WorldCoverTile) -> Grid:
 
 
 def worldcover_tiles(sites: Sites) -> list[WorldCoverTile]:
-    """The tiles within the margin of a site."""
+    """Return the tiles within the margin of a site."""
     margin_x, margin_y = sites.margin_degrees
     tiles: set[WorldCoverTile] = set()
     for dx in (-margin_x, margin_x):
@@ -75,7 +85,14 @@ def worldcover_tiles(sites: Sites) -> list[WorldCoverTile]:
 
 
 def write_worldcover(world: World, folder: Path, tile: WorldCoverTile, sites: Sites) -> None:
-    """Write the maps of both years of a tile, filled near the sites."""
+    """Write the maps of both years of a tile, filled near the sites.
+
+    Args:
+        world: the ground.
+        folder: of the archive.
+        tile: of the map.
+        sites: places around which pixels are filled.
+    """
     grid, size = worldcover_grid(tile), WORLDCOVER_PROFILE.block
     years = tuple(WORLDCOVER_VERSIONS)
     maps: dict[int, dict[BlockIndex, NDArray[np.generic]]] = {year: {} for year in years}

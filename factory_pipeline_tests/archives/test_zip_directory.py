@@ -114,7 +114,7 @@ def test_a_broken_list_is_refused(tmp_path: Path, break_it) -> None:
     with pytest.raises(OnboardingError) as error:
         extract(path, tmp_path / "out", IntakePolicy())
     assert error.value.code == "NOT_AN_ARCHIVE"
-    assert "is broken or cut off" in str(error.value)
+    assert "is corrupt or truncated" in str(error.value)
 
 
 def test_a_list_longer_than_any_honest_one_is_not_read(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
 """Building datasets in tests: the real assets on a real Dagster instance, in a home of the test's own."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import h5py
 import polars as pl
+from click.testing import CliRunner
 
 from factory_pipeline.builds.progress import BuildProgress
 from factory_pipeline.builds.summary import BuildSummary
+from factory_pipeline.cli.main import main
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.runs.build import run_build
 from factory_pipeline.storage.layout import FactoryHome
@@ -23,15 +24,19 @@ def build(home: Path, settings: BuildSettings) -> tuple[BuildSummary, list[Build
     return run_build(FactoryHome(home), settings, told.append), told
 
 
-def factory(*arguments: str | Path, home: Path, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
-    """Run the command line as a user does."""
-    return subprocess.run(
-        [FACTORY, *map(str, arguments)],
-        env={**os.environ, "FACTORY_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
+def factory(*arguments: str | Path, home: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the command line as a user does, but in this process: another one would load everything again."""
+    given = [*map(str, arguments)]
+    with CliRunner().isolation(env={"FACTORY_HOME": str(home)}) as (output, errors, _):
+        try:
+            main(given)
+            exit_code = 0
+        except SystemExit as ended:
+            exit_code = int(ended.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return subprocess.CompletedProcess(
+        given, exit_code, output.getvalue().decode(), errors.getvalue().decode()
     )
 
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from factory_pipeline.builds.gedi.batches import BatchPlan
-from factory_pipeline.builds.lost_footprints import Losses, nothing_accepted
+from factory_pipeline.builds.lost_footprints import Losses, no_sample_error
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import LostFootprintsError
@@ -107,6 +107,6 @@ def test_the_share_is_the_builds(settings: BuildSettings, plan: BatchPlan) -> No
 
 
 def test_an_empty_dataset_is_told_with_its_reasons() -> None:
-    told = str(nothing_accepted(106, {"quality: agbd": 6, "sentinel2: no_product": 100, "copdem: slope": 0}))
+    told = str(no_sample_error(106, {"quality: agbd": 6, "sentinel2: no_product": 100, "copdem: slope": 0}))
     assert "Not one of the 106 footprints" in told
     assert "100 by sentinel2: no_product, 6 by quality: agbd;" in told

@@ -18,7 +18,9 @@ from factory_pipeline.config.recipe import DateRange, Recipe
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.splits.assign import SPLIT_FILES
-from factory_pipeline.storage.layout import BuildFiles, DatasetFiles, FactoryHome
+from factory_pipeline.storage.build_files import BuildFiles
+from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.storage.upload_files import DatasetFiles
 from factory_pipeline_tests.builds.builds import build, factory, shots_in
 from factory_pipeline_tests.onboarding.factory import bytes_below
 

@@ -22,9 +22,12 @@ from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.splits.assign import SPLIT_FILES
 from factory_pipeline.storage.atomic import atomic_write
-from factory_pipeline.storage.layout import DatasetFiles
+from factory_pipeline.storage.upload_files import DatasetFiles
 from factory_pipeline_tests.hdf5.factories import made_samples, part_of
 from factory_pipeline_tests.onboarding.factory import Bench, bytes_below, requested
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 RECIPE = Recipe(name="Biomass", window_size=8)
 
@@ -119,7 +122,7 @@ def test_another_content_is_written_again(tmp_path: Path, changed: str) -> None:
 @pytest.mark.parametrize("name", ["biomass.zip", "biomass.yaml"])
 def test_files_of_somebody_else_are_not_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"mine")
-    with pytest.raises(BuildError, match=re.escape(f"{name} was put there by somebody else")):
+    with pytest.raises(BuildError, match=re.escape(f"{name} was written by another program")):
         upload_into(tmp_path, fused_files(tmp_path))
     assert (tmp_path / name).read_bytes() == b"mine"
     assert {path.name for path in tmp_path.iterdir()} == {name, "train_dataset.h5", "test_dataset.h5"}

@@ -38,5 +38,5 @@ def test_an_empty_dataset_says_why_there_is_no_sheet(tmp_path: Path):
     write_dataset(tmp_path / "empty.h5", made_samples(0), Recipe(), "train")
     ended = inspect(tmp_path / "empty.h5")
     assert ended.exit_code == 0
-    assert "Sheet of chips: none, as the dataset holds no samples." in ended.output
+    assert "Sheet of chips: none, as the dataset contains no samples." in ended.output
     assert not (tmp_path / "empty.png").exists()

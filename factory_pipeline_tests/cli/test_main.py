@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from factory_pipeline import DatasetClient
-from factory_pipeline.cli.dataset import describe_argument_error
 from factory_pipeline.cli.json_output import echo_json
 from factory_pipeline.cli.main import OLD_NAMES, SECTIONS, cli, main
+from factory_pipeline.cli.request_options import describe_argument_error
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import ArgumentError, HomeError
 from factory_pipeline.storage.layout import FactoryHome
@@ -65,7 +65,7 @@ def test_completion_names_the_command_that_the_shell_calls(shell: str) -> None:
 def test_completion_completes_commands() -> None:
     words = {"_FACTORY_COMPLETE": "bash_complete", "COMP_WORDS": "factory upload l", "COMP_CWORD": "2"}
     completed = subprocess.run(
-        [FACTORY], env=words, capture_output=True, text=True, timeout=60, check=False
+        [FACTORY], env=words, capture_output=True, text=True, timeout=120, check=False
     ).stdout.splitlines()
     assert completed == ["plain,list", "plain,logs"]
 
@@ -107,14 +107,14 @@ def test_reading_makes_no_home_and_says_where_it_looked(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FACTORY_HOME", raising=False)
     said = error_of(arguments, capsys)
-    assert said.startswith(f"Error: There is no factory home at {tmp_path / 'factory_home'}: ")
+    assert said.startswith(f"Error: The factory home {tmp_path / 'factory_home'} does not exist: ")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_client_of_a_home_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     client = DatasetClient(home=tmp_path / "typo")
     for call in (client.list_datasets, client.collections, lambda: client.describe_version("a")):
-        with pytest.raises(HomeError, match=r"no factory home at .*typo"):
+        with pytest.raises(HomeError, match=r"The factory home .*typo does not exist"):
             call()
     with pytest.raises(HomeError):
         client.create_dataset_from_datalake("A", {"train": 100, "test": 0, "validation": 0}, ["a"])
@@ -161,7 +161,7 @@ def test_an_error_that_nobody_expected_is_one_sentence_and_a_file(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     said = error_of(["upload", "list"], capsys)
     [log] = tmp_path.iterdir()
-    assert said.startswith("Error: this was not expected: RuntimeError: a fault in the program; ")
+    assert said.startswith("Error: unexpected error: RuntimeError: a fault in the program; ")
     assert str(log) in said
     assert "Traceback" in log.read_text()
 
@@ -177,7 +177,7 @@ def test_output_that_nobody_reads_any_more_is_no_error(tmp_path: Path) -> None:
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     os.close(writing)

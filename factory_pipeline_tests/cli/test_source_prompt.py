@@ -4,7 +4,7 @@ import click
 from click.testing import CliRunner
 
 from factory_pipeline.cli.source_prompt import ask_source
-from factory_pipeline.onboarding.manifest.model import DataSource
+from factory_pipeline.onboarding.manifest.sections import DataSource
 
 
 def asked(*answers: str, suffix: str = "_merged.tif", taken: tuple[str, ...] = ()) -> tuple[DataSource, str]:
@@ -33,7 +33,7 @@ def test_bands_of_no_known_collection_are_named_by_hand() -> None:
         (1, "NIR", 0.5),
     ]
     assert [band.rgb_band for band in source.bands] == ["R", None]
-    assert "'Red' is taken; each must have its own." in shown
+    assert "'Red' is in use; each must be different." in shown
     assert "'0' is not allowed" in shown
 
 
@@ -54,4 +54,4 @@ def test_channels_of_the_collection_stay_where_the_user_says_none() -> None:
 def test_each_source_has_a_tag_of_its_own_proposed_by_its_suffix() -> None:
     source, shown = asked("S1", "", "", "", "1", "VV", "", suffix="_S2.tif", taken=("S1",))
     assert source.modality_tag == "S2"
-    assert "'S1' is taken" in shown
+    assert "'S1' is in use" in shown

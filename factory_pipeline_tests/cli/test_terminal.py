@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from factory_pipeline.cli.terminal import echo, echo_block, prompt
-from factory_pipeline.plain_text import plain
+from factory_pipeline.plain_text import escape_controls
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from factory_pipeline.plain_text import plain
     ],
 )
 def test_characters_that_control_a_terminal_are_written_out(text: str, shown: str) -> None:
-    assert plain(text) == shown
+    assert escape_controls(text) == shown
 
 
 @click.command()

@@ -9,7 +9,7 @@ from rasterio.enums import Resampling as GdalResampling
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import reproject, transform_bounds
+from rasterio.warp import reproject, transform, transform_bounds
 from rasterio.windows import Window
 
 from factory_pipeline.cog.grid import Grid
@@ -22,10 +22,10 @@ MISSING = -(2.0**40)
 def expected(read: WindowRead) -> ReadWindow:
     """The window, computed from mosaics in memory."""
     with rasterio.open(read.hrefs[0]) as dataset:
-        dtype = np.dtype(dataset.dtypes[0])
+        dtype = np.dtype(dataset.dtypes[read.band - 1])
     values, valid = np.zeros(read.grid.shape), np.zeros(read.grid.shape, bool)
     for group in _by_pixel_grid(read.hrefs):
-        pixels = _warp(*_mosaic(group, read.grid), read.grid, read.resampling)
+        pixels = _warp(*_mosaic(group, read), read.grid, read.resampling)
         fresh = (pixels != MISSING) & ~valid
         values[fresh] = pixels[fresh]
         valid |= fresh
@@ -77,7 +77,7 @@ def _warp(
 def _warp_between(
     pixels: np.ndarray, transform: Affine, crs: rasterio.CRS, grid: Grid, resampling: Resampling
 ) -> np.ndarray:
-    """For windows whose pixels are no larger than the raster's."""
+    """For windows whose pixels are about as large as the raster's, or smaller."""
     height, width = pixels.shape
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "float64"}
     with MemoryFile() as memory:
@@ -88,7 +88,8 @@ def _warp_between(
 
 
 def exact_vrt(source: rasterio.DatasetReader, grid: Grid, resampling: Resampling) -> WarpedVRT:
-    """An open raster on a window whose pixels are no larger than its own."""
+    """An open raster on a window whose pixels are about as large as its own, or smaller."""
+    across, down = _kernel(source, grid)
     return WarpedVRT(
         source,
         crs=f"EPSG:{grid.epsg}",
@@ -97,9 +98,19 @@ def exact_vrt(source: rasterio.DatasetReader, grid: Grid, resampling: Resampling
         height=grid.height,
         resampling=GdalResampling[resampling.value],
         tolerance=1e-9,
-        XSCALE=1,
-        YSCALE=1,
+        XSCALE=across,
+        YSCALE=down,
     )
+
+
+def _kernel(source: rasterio.DatasetReader, grid: Grid) -> tuple[float, float]:
+    """Pixels of a window per pixel of a raster, at most 1: less than that where the grids are turned."""
+    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
+    xs = [x + column * grid.x_size for column in (-1, 0, 1) for _ in range(3)]
+    ys = [y + row * grid.y_size for _ in range(3) for row in (-1, 0, 1)]
+    places = np.array(transform(f"EPSG:{grid.epsg}", source.crs, xs, ys))
+    columns, rows = np.array([~source.transform @ tuple(place) for place in places.T]).T
+    return min(2 / np.ptp(columns), 1.0), min(2 / np.ptp(rows), 1.0)
 
 
 def _by_pixel_grid(hrefs: Sequence[str]) -> list[list[rasterio.DatasetReader]]:
@@ -118,7 +129,9 @@ def _by_pixel_grid(hrefs: Sequence[str]) -> list[list[rasterio.DatasetReader]]:
     return groups
 
 
-def _mosaic(group: Sequence[rasterio.DatasetReader], around: Grid) -> tuple[np.ndarray, Affine, rasterio.CRS]:
+def _mosaic(
+    group: Sequence[rasterio.DatasetReader], read: WindowRead
+) -> tuple[np.ndarray, Affine, rasterio.CRS]:
     """The rasters laid together as float64, with MISSING for no data; what is far off is left out."""
     first = group[0]
     corners = [~first.transform @ (dataset.transform.c, dataset.transform.f) for dataset in group]
@@ -129,16 +142,19 @@ def _mosaic(group: Sequence[rasterio.DatasetReader], around: Grid) -> tuple[np.n
         max(row + dataset.height for (row, _), dataset in zip(places, group, strict=True)),
         max(column + dataset.width for (_, column), dataset in zip(places, group, strict=True)),
     ]
-    top, left, bottom, right = _near(edges, first, around)
+    top, left, bottom, right = _near(edges, first, read.grid)
     pixels = np.full((bottom - top, right - left), MISSING)
     for (row, column), dataset in reversed(list(zip(places, group, strict=True))):
         part = Window(left - column, top - row, right - left, bottom - top)
-        band = dataset.read(1, window=part, boundless=True, fill_value=0)
+        band = dataset.read(read.band, window=part, boundless=True, fill_value=0)
         rows, columns = np.mgrid[top - row : bottom - row, left - column : right - column]
         holds = (rows >= 0) & (rows < dataset.height) & (columns >= 0) & (columns < dataset.width)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PendingDeprecationWarning)  # of rasterio's own arithmetic
-            holds &= dataset.read_masks(1, window=part, boundless=True) > 0
+            if read.nodata is None:
+                holds &= dataset.read_masks(read.band, window=part, boundless=True) > 0
+            else:
+                holds &= band != read.nodata
         holds &= np.isfinite(band)
         pixels[holds] = band[holds]
     return pixels, first.transform @ Affine.translation(left, top), first.crs

@@ -1,6 +1,7 @@
 """Windows read by the block engine are what GDAL's warp gives."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from pyproj import Transformer
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
+from factory_pipeline.cog.read_plan import plan_reads
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
 from factory_pipeline_tests.cog.agreement import assert_readers_agree
 from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, layout_of, random_values, write_raster
 from factory_pipeline_tests.cog.oracle import assert_same, expected
+from factory_pipeline_tests.examples import up_to
 
 SECOND = 1 / 3600
 BOTH = list(Resampling)
@@ -74,7 +77,7 @@ windows = st.builds(
 
 
 @pytest.mark.integration
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(12), deadline=None)
 @given(raster=rasters(), grids=st.lists(windows, min_size=1, max_size=4))
 def test_any_window_of_any_raster(
     tmp_path_factory: pytest.TempPathFactory, raster: tuple[np.ndarray, dict[str, Any]], grids: list[Grid]
@@ -83,8 +86,31 @@ def test_any_window_of_any_raster(
     path = write_raster(tmp_path_factory.mktemp("raster") / "raster.tif", values, **options)
 
     reads = [WindowRead((path,), grid, resampling) for grid in grids for resampling in BOTH]
+    reads += [replace(read, band=options["count"], nodata=5) for read in reads]
     check(reads)
     assert_readers_agree(reads)
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_bands_of_one_raster_are_fetched_once(tmp_path: Path, interleave: str) -> None:
+    values = random_values((64, 64), "int16")
+    path = write_raster(tmp_path / "raster.tif", values, count=4, interleave=interleave)
+    reads = [WindowRead((path,), grid_at(200, 200, 20), Resampling.NEAREST, band) for band in (1, 2, 3, 4)]
+    check(reads)
+
+    layout, _ = layout_of(path)
+    uses = plan_reads(reads, {path: layout}).uses
+    assert len(uses[layout]) == {"pixel": 4, "band": 16}[interleave]
+
+
+def test_a_band_that_a_raster_lacks(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "raster.tif", random_values((64, 64)), count=2)
+    read = WindowRead((path,), grid_at(0, 0, 20), band=3)
+    for reader in (BlockReader(), RasterioReader()):
+        (answer,) = reader.read([read])
+        assert isinstance(answer, ReadFailure)
+        assert not answer.transient
+        assert "has 2 bands, not 3" in answer.reason
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -280,7 +306,7 @@ def test_damaged_block_fails_only_its_windows(tmp_path: Path) -> None:
 
     answers = BlockReader().read([bad, good])
 
-    assert answers[0] == ReadFailure(path, f"{path} can't be read: its block 3 is damaged.", passing=False)
+    assert answers[0] == ReadFailure(path, f"{path} can't be read: its block 3 is damaged.", transient=False)
     assert_same(answers[1], good, wanted)
 
 
@@ -294,7 +320,7 @@ def test_file_that_is_cut_off_fails_only_where_it_ends(tmp_path: Path) -> None:
 
     assert_same(answers[0], good, wanted)
     reason = "the file ends before its block 3"
-    assert answers[1] == ReadFailure(path, f"{path} can't be read: {reason}.", passing=False)
+    assert answers[1] == ReadFailure(path, f"{path} can't be read: {reason}.", transient=False)
 
 
 def test_missing_file_fails_only_its_windows(tmp_path: Path) -> None:
@@ -304,7 +330,8 @@ def test_missing_file_fails_only_its_windows(tmp_path: Path) -> None:
 
     answers = BlockReader().read([*reads, WindowRead((path, missing), grid_at(0, 0))])
 
-    failure = ReadFailure(missing, f"{missing} can't be read: it isn't there.", passing=False, refused=True)
+    reason = f"{missing} can't be read: it does not exist."
+    failure = ReadFailure(missing, reason, transient=False, refused=True)
     assert answers[0] == answers[2] == failure
     assert_same(answers[1], reads[1])
 
@@ -332,5 +359,5 @@ def test_without_a_fallback_such_windows_fail(tmp_path: Path) -> None:
     (answer,) = BlockReader().read([WindowRead((odd,), grid_at(0, 0))])
 
     assert answer == ReadFailure(
-        odd, f"{odd} can't be read: its compression (34925) is not supported.", passing=False
+        odd, f"{odd} can't be read: its compression (34925) is not supported.", transient=False
     )

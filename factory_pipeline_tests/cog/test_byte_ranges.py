@@ -63,7 +63,7 @@ def test_refusal_shows_no_signature(server: tuple[str, type[SignedFiles]]) -> No
     with pytest.raises(SourceError) as refused:
         fetch(source, f"{server[0]}/a.tif")
 
-    assert not refused.value.passing
+    assert not refused.value.transient
     assert "SECRET" not in str(refused.value)
 
 
@@ -97,9 +97,9 @@ def test_answer_that_is_short_is_asked_for_again(server: tuple[str, type[SignedF
 
     source = ByteSource(lambda href: f"{href}?sig=a%2Fb%3D%26c", HASTY)
     handler.short_answers = 3
-    with pytest.raises(SourceError, match=r"less than was asked for \(3 tries\)") as short:
+    with pytest.raises(SourceError, match=r"less than was requested \(3 attempts\)") as short:
         fetch(source, f"{url}/a.tif")
-    assert short.value.passing
+    assert short.value.transient
 
 
 def test_local_addresses(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_local_file_that_ends_too_early_stays_so(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match="shorter") as short:
         fetch(ByteSource(None, HASTY), str(path))
-    assert not short.value.passing
+    assert not short.value.transient
 
 
 def test_bucket_is_read_from_the_endpoint_of_the_environment(
@@ -140,4 +140,4 @@ def test_store_that_cant_be_opened_is_not_tried_again(href: str, monkeypatch: py
 
     with pytest.raises(SourceError, match="can't be opened") as refused:
         fetch(ByteSource(None, HASTY), href)
-    assert not refused.value.passing
+    assert not refused.value.transient

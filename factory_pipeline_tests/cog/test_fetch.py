@@ -71,7 +71,7 @@ def needed_blocks(reads: list[WindowRead]) -> list[tuple[str, int]]:
 def test_every_block_is_fetched_once(folder: Path) -> None:
     blocks = needed_blocks(reads_from(str(folder)))
     unique = sum(int(layout_of(path)[0].byte_counts[block]) for path, block in blocks)
-    reader = BlockReader(patience=HASTY)
+    reader = BlockReader(retry_policy=HASTY)
 
     with SampleServer(folder) as server:
         assert_as_local(reader.read(reads_from(server.url)), folder)
@@ -100,7 +100,7 @@ def test_every_block_is_fetched_once(folder: Path) -> None:
 )
 def test_faults_that_pass_leave_no_trace(folder: Path, fault: Faults) -> None:
     with SampleServer(folder, faults=[fault]) as server:
-        assert_as_local(BlockReader(patience=HASTY).read(reads_from(server.url)), folder)
+        assert_as_local(BlockReader(retry_policy=HASTY).read(reads_from(server.url)), folder)
 
 
 def test_all_faults_at_once_leave_no_trace_in_a_build(small_archive: Path) -> None:
@@ -112,10 +112,10 @@ def test_all_faults_at_once_leave_no_trace_in_a_build(small_archive: Path) -> No
         Faults(path="*.tif", fraction=0.05, seed=4, delay_s=1.0),
     ]
     with SampleServer(small_archive) as server:
-        undisturbed = BlockReader(patience=HASTY).read(sample_reads(small_archive, server.url, every=8))
+        undisturbed = BlockReader(retry_policy=HASTY).read(sample_reads(small_archive, server.url, every=8))
         requests = sum(count.requests for count in server.counts().values())
     with SampleServer(small_archive, faults=faults) as server:
-        disturbed = BlockReader(patience=HASTY).read(sample_reads(small_archive, server.url, every=8))
+        disturbed = BlockReader(retry_policy=HASTY).read(sample_reads(small_archive, server.url, every=8))
         assert sum(count.requests for count in server.counts().values()) > 1.1 * requests
 
     for one, other in zip(undisturbed, disturbed, strict=True):
@@ -126,39 +126,39 @@ def test_all_faults_at_once_leave_no_trace_in_a_build(small_archive: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason", "passing"),
+    ("fault", "reason", "transient"),
     [
-        (Faults(path="/1.tif", status=503), "its server answered with status 503 (2 tries)", True),
+        (Faults(path="/1.tif", status=503), "its server answered with status 503 (2 attempts)", True),
         (
             Faults(path="/1.tif", truncate=True),
-            "the connection to its server failed or stalled (2 tries)",
+            "the connection to its server failed or stalled (2 attempts)",
             True,
         ),
-        (Faults(path="/1.tif", status=404), "it isn't there", False),
+        (Faults(path="/1.tif", status=404), "it does not exist", False),
         (Faults(path="/1.tif", status=403), "its server does not let us read it", False),
         (Faults(path="/1.tif", status=400), "its server answered with status 400", False),
     ],
     ids=["503", "truncated", "404", "403", "400"],
 )
 def test_faults_that_stay_fail_only_the_windows_of_their_file(
-    folder: Path, fault: Faults, reason: str, passing: bool
+    folder: Path, fault: Faults, reason: str, transient: bool
 ) -> None:
     with SampleServer(folder, faults=[fault]) as server:
         reads = reads_from(server.url, 9)
-        answers = BlockReader(patience=ONCE).read(reads)
+        answers = BlockReader(retry_policy=ONCE).read(reads)
         href = f"{server.url}/1.tif"
 
-    refused = reason in ("it isn't there", "its server does not let us read it")
-    failure = ReadFailure(href, f"{href} can't be read: {reason}.", passing, refused=refused)
+    refused = reason in ("it does not exist", "its server does not let us read it")
+    failure = ReadFailure(href, f"{href} can't be read: {reason}.", transient, refused=refused)
     assert answers[1::3] == [failure] * 3
     assert all(isinstance(answer, ReadWindow) for answer in answers[::3] + answers[2::3])
 
 
 def test_server_that_is_not_there_fails_for_a_passing_reason() -> None:
-    (answer,) = BlockReader(patience=ONCE).read(reads_from("http://127.0.0.1:9", 1))
+    (answer,) = BlockReader(retry_policy=ONCE).read(reads_from("http://127.0.0.1:9", 1))
 
     assert isinstance(answer, ReadFailure)
-    assert answer.passing
+    assert answer.transient
 
 
 @pytest.mark.parametrize(
@@ -168,38 +168,38 @@ def test_a_server_that_goes_away_in_the_middle_is_told_from_files_that_never_com
     folder: Path, fault: Faults
 ) -> None:
     with SampleServer(folder, faults=[fault]) as server:
-        answers = BlockReader(patience=ONCE).read(reads_from(server.url))
+        answers = BlockReader(retry_policy=ONCE).read(reads_from(server.url))
         # 8 answers, and a try or two for each of at most 64 requests and for what came before.
         assert sum(count.requests for count in server.counts().values()) < 8 + 64 * 2 * (2 + 3)
 
     failures = [answer for answer in answers if isinstance(answer, ReadFailure)]
     assert failures
-    assert all(failure.away and failure.passing for failure in failures)
-    assert all("its server has stopped answering." in failure.reason for failure in failures)
+    assert all(failure.unavailable and failure.transient for failure in failures)
+    assert all("its server has stopped responding." in failure.reason for failure in failures)
 
 
 def test_a_server_that_comes_back_loses_nothing(folder: Path) -> None:
     """It is away for longer than any request is tried again, but for the last try."""
-    reader = BlockReader(patience=ONCE, requests_in_flight=1)
+    reader = BlockReader(retry_policy=ONCE, requests_in_flight=1)
     with SampleServer(folder, faults=[Faults(path="/1.tif", after=2, times=2, status=503)]) as server:
         assert_as_local(reader.read(reads_from(server.url)), folder)
 
 
 def test_a_server_that_was_away_is_asked_again_by_the_next_batch(folder: Path) -> None:
-    reader = BlockReader(patience=ONCE, requests_in_flight=1)
+    reader = BlockReader(retry_policy=ONCE, requests_in_flight=1)
     with SampleServer(folder, faults=[Faults(after=4, times=5, reset=True)]) as server:
         first = reader.read(reads_from(server.url))
-        assert any(isinstance(answer, ReadFailure) and answer.away for answer in first)
+        assert any(isinstance(answer, ReadFailure) and answer.unavailable for answer in first)
         assert_as_local(reader.read(reads_from(server.url)), folder)
 
 
 def test_a_server_that_asks_for_an_hour_is_away(folder: Path) -> None:
-    reader = BlockReader(patience=ONCE)
+    reader = BlockReader(retry_policy=ONCE)
     fault = Faults(path="/1.tif", after=1, status=503, retry_after_s=3600)
     with SampleServer(folder, faults=[fault]) as server:
         answers = reader.read(reads_from(server.url))
     failures = [answer for answer in answers if isinstance(answer, ReadFailure)]
-    assert any(failure.away and "asks to be left alone" in failure.reason for failure in failures)
+    assert any(failure.unavailable and "asks to wait" in failure.reason for failure in failures)
 
 
 def test_a_server_that_refuses_what_it_sent_before_counts_as_away(folder: Path) -> None:
@@ -215,8 +215,8 @@ def test_a_server_that_refuses_what_it_sent_before_counts_as_away(folder: Path) 
         pytest.raises(SourceError, match="refuses what it sent before") as told,
     ):
         asyncio.run(fetch_both(server.url))
-    assert told.value.passing
-    assert told.value.away
+    assert told.value.transient
+    assert told.value.unavailable
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -224,7 +224,7 @@ def test_a_server_that_refuses_all_in_the_middle_is_away_until_it_gives_again(
     folder: Path, status: int
 ) -> None:
     """As archives do that lock out who asks much, or whose tokens have ended."""
-    reader = BlockReader(patience=ONCE, requests_in_flight=4)
+    reader = BlockReader(retry_policy=ONCE, requests_in_flight=4)
     fault = Faults(after=8, times=12, status=status)
     with SampleServer(folder, faults=[fault]) as server:
         first = reader.read(reads_from(server.url))
@@ -233,11 +233,11 @@ def test_a_server_that_refuses_all_in_the_middle_is_away_until_it_gives_again(
             answers = reader.read(reads_from(server.url))
             if all(isinstance(answer, ReadWindow) for answer in answers):
                 break
-            assert any(isinstance(answer, ReadFailure) and answer.away for answer in answers)
+            assert any(isinstance(answer, ReadFailure) and answer.unavailable for answer in answers)
         assert_as_local(answers, folder)
     failures = [answer for answer in first if isinstance(answer, ReadFailure)]
     assert failures
-    assert all(failure.away and failure.passing for failure in failures)
+    assert all(failure.unavailable and failure.transient for failure in failures)
     assert "its server refuses what it sent before." in failures[0].reason
     # Whoever refuses is left alone.
     assert asked < 8 + 4 * 3

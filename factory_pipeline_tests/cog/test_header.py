@@ -22,7 +22,7 @@ def decoded(layout: RasterLayout) -> np.ndarray:
     for block, (offset, size) in enumerate(zip(layout.offsets, layout.byte_counts, strict=True)):
         if size:
             row, column = divmod(block, layout.blocks_across)
-            pixels = layout.decode(content[offset : offset + size], block)
+            pixels = layout.decode(content[offset : offset + size], block)[:, :, 0]
             place = band[row * layout.block_height :, column * layout.block_width :]
             place = place[: layout.block_height, : layout.block_width]
             place[:] = pixels[: place.shape[0], : place.shape[1]]

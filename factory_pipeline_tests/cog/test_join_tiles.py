@@ -15,6 +15,8 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadWindow, Resampling, WindowRead, WindowReader
 
+pytestmark = pytest.mark.integration  # takes seconds
+
 SECOND = 1 / 3600
 PIXELS = 240
 READERS: list[Callable[[], WindowReader]] = [BlockReader, RasterioReader]

@@ -11,6 +11,7 @@ from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.reader import ReadWindow, WindowRead
 from factory_pipeline_tests.cog.scales import BLOCK, MEGABYTE, Scales, reads_of_every_block, weigh
+from factory_pipeline_tests.examples import up_to
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_request_that_is_larger_than_the_limit_is_made_alone(scales: Scales, rea
     assert scales.peak <= MEGABYTE + 2 * BLOCK * BLOCK
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(30), deadline=None)
 @given(limit=st.integers(1, 20), sizes=st.lists(st.integers(1, 30), max_size=20))
 def test_budget_is_kept_and_everyone_is_served(limit: int, sizes: list[int]) -> None:
     held: list[int] = []

@@ -45,7 +45,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def read(address: str) -> list[ReadWindow | ReadFailure]:
     places = [(0, 0), (250, 250), (700, 120), (1400, 1460)]
     grids = [Grid(UTM, LEFT + 10 * x, TOP - 10 * y, 10, 10, 32, 32) for x, y in places]
-    return BlockReader(patience=HASTY).read([WindowRead((address,), grid) for grid in grids])
+    return BlockReader(retry_policy=HASTY).read([WindowRead((address,), grid) for grid in grids])
 
 
 def assert_as_on_disk(address: str, raster: Path) -> None:
@@ -72,7 +72,7 @@ def test_private_raster_without_credentials_is_told_as_such(store: Store, raster
     with store.environment(with_credentials=False):
         answers = read(address)
     reason = f"{address} can't be read: its server does not let us read it."
-    assert answers == [ReadFailure(address, reason, passing=False, refused=True)] * 4
+    assert answers == [ReadFailure(address, reason, transient=False, refused=True)] * 4
 
 
 @pytest.mark.parametrize("store", ["az", "gs"], indirect=True)
@@ -83,7 +83,7 @@ def test_wrong_key_is_refused_and_not_shown(store: Store, raster: Path) -> None:
     with other.environment(with_credentials=True):
         answers = read(address)
     reason = f"{address} can't be read: its server does not let us read it."
-    assert answers == [ReadFailure(address, reason, passing=False, refused=True)] * 4
+    assert answers == [ReadFailure(address, reason, transient=False, refused=True)] * 4
 
 
 def test_names_may_hold_what_means_something_in_other_addresses(
@@ -108,4 +108,4 @@ def test_a_store_without_any_settings_says_what_is_missing(
         ):
             [answer, *_] = read(address)
     assert isinstance(answer, ReadFailure)
-    assert "the environment has none that can be had" in answer.reason
+    assert "the environment has none that are valid" in answer.reason

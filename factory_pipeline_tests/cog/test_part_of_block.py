@@ -13,6 +13,7 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
 from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, layout_of, random_values, write_raster
+from factory_pipeline_tests.examples import up_to
 
 BLOCK = 512
 HEADER = 32768
@@ -105,7 +106,7 @@ def profiles(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(profile=profiles(), rows=st.integers(1, 48), block=st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(25), deadline=None)
 def test_first_rows_are_those_of_the_whole_block(
     tmp_path_factory: pytest.TempPathFactory, profile: dict[str, Any], rows: int, block: int
 ) -> None:

@@ -22,6 +22,7 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
 from factory_pipeline_tests.cog.oracle import exact_vrt, warped
+from factory_pipeline_tests.examples import up_to
 
 UTM = 32640
 PRODUCT = Grid(UTM, 600000, 4000020, 10, 10, 480, 480)
@@ -72,7 +73,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[str, ND
     return bands
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=up_to(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     row=st.integers(0, 448),
     column=st.integers(0, 448),
@@ -325,7 +326,7 @@ def test_an_asset_that_cannot_be_read_fails_its_own_windows(product, tmp_path):
             copy.write(file.read(1), 1)
     bad = {
         str(tmp_path / "missing.tif"): "does not exist",
-        str(garbage): "no raster",
+        str(garbage): "is not a raster",
         nowhere: "no coordinate reference system",
         str(rotated): "north-up",
     }
@@ -336,7 +337,7 @@ def test_an_asset_that_cannot_be_read_fails_its_own_windows(product, tmp_path):
         assert isinstance(failure, ReadFailure)
         assert failure.href == href
         assert reason in failure.reason
-        assert not failure.passing
+        assert not failure.transient
     assert isinstance(last, ReadWindow)
 
 
@@ -355,7 +356,7 @@ def test_a_broken_block_fails_only_the_windows_on_it(tmp_path):
     reads = [WindowRead((str(path),), PRODUCT.window(row, 0, 32, 32)) for row in (440, 0)]
     below, above = RasterioReader().read(reads)
     assert isinstance(below, ReadFailure)
-    assert not below.passing
+    assert not below.transient
     assert isinstance(above, ReadWindow)
     np.testing.assert_array_equal(above.values, values[:32, :32])
 
@@ -369,7 +370,7 @@ class Archive(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), ArchiveHandler)
         self.data = data
         self.requests: list[str] = []
-        self.away: dict[str, int] = {}
+        self.unavailable: dict[str, int] = {}
         """Path -> requests that are answered with 503 before it works."""
 
     def url(self, path: str) -> str:
@@ -387,8 +388,8 @@ class ArchiveHandler(http.server.BaseHTTPRequestHandler):
         self.server.requests.append(self.path)
         name = self.path.partition("?")[0].removeprefix("/").removesuffix(".tif")
         status = int(name) if name.isdigit() else 206
-        if self.server.away.get(name, 0) > 0:
-            self.server.away[name] -= 1
+        if self.server.unavailable.get(name, 0) > 0:
+            self.server.unavailable[name] -= 1
             status = 503
         data, start, end = self.server.data, 0, len(self.server.data)
         if asked := self.headers.get("Range"):
@@ -435,16 +436,16 @@ def test_a_remote_asset_is_signed_and_read(archive, product):
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("name", "passing"),
+    ("name", "transient"),
     [("404", False), ("403", False), ("410", False), ("429", True), ("503", True), ("broken-off", True)],
 )
-def test_a_status_says_whether_a_later_try_may_succeed(archive, name, passing, caplog):
+def test_a_status_says_whether_a_later_try_may_succeed(archive, name, transient, caplog):
     href = archive.url(f"{name}.tif")
     window = PRODUCT.window(440, 440, 32, 32)
     with caplog.at_level(logging.DEBUG):
         (answer,) = hasty().read([WindowRead((href,), window)])
     assert isinstance(answer, ReadFailure)
-    assert answer.passing == passing
+    assert answer.transient == transient
     assert answer.href == href
     assert href in answer.reason
     assert name == "broken-off" or name in answer.reason
@@ -455,18 +456,18 @@ def test_a_status_says_whether_a_later_try_may_succeed(archive, name, passing, c
 def test_a_server_that_is_not_there_may_come_back():
     (answer,) = hasty().read([WindowRead(("http://127.0.0.1:1/x.tif",), PRODUCT.window(0, 0, 32, 32))])
     assert answer == ReadFailure(
-        "http://127.0.0.1:1/x.tif", "http://127.0.0.1:1/x.tif did not answer.", passing=True
+        "http://127.0.0.1:1/x.tif", "http://127.0.0.1:1/x.tif did not respond.", transient=True
     )
 
 
 @pytest.mark.integration
 def test_a_server_that_was_away_is_asked_again_by_a_later_read(archive):
-    archive.away["later"] = 20
+    archive.unavailable["later"] = 20
     read = WindowRead((archive.url("later.tif"),), PRODUCT.window(0, 0, 32, 32))
     (first,) = hasty().read([read])
     assert isinstance(first, ReadFailure)
-    assert first.passing
-    archive.away["later"] = 1
+    assert first.transient
+    archive.unavailable["later"] = 1
     (second,) = hasty(GDAL_HTTP_MAX_RETRY=3).read([read])
     assert isinstance(second, ReadWindow)
 

@@ -1,7 +1,13 @@
 import pytest
 from pydantic import ValidationError
 
-from factory_pipeline.config.lenient_keys import ManifestSection, as_list, fold, normalized, without_blanks
+from factory_pipeline.config.lenient_keys import (
+    ManifestSection,
+    as_list,
+    fold,
+    normalize_accents,
+    strip_blanks,
+)
 
 
 class Section(ManifestSection):
@@ -29,12 +35,12 @@ def test_words_are_compared_without_blanks_and_capitals() -> None:
 
 
 def test_accents_are_coded_alike_at_any_depth() -> None:
-    assert normalized({"e\u0301": ["e\u0301", 1, ("e\u0301",)]}) == {"é": ["é", 1, ["é"]]}
+    assert normalize_accents({"e\u0301": ["e\u0301", 1, ("e\u0301",)]}) == {"é": ["é", 1, ["é"]]}
 
 
 def test_texts_and_lists() -> None:
-    assert without_blanks("  a ") == "a"
-    assert without_blanks("  ") is None
-    assert without_blanks(3) == 3
+    assert strip_blanks("  a ") == "a"
+    assert strip_blanks("  ") is None
+    assert strip_blanks(3) == 3
     assert as_list("a, b ,,c") == ["a", "b", "c"]
     assert as_list(["a, b"]) == ["a, b"]

@@ -15,7 +15,11 @@ from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.schema import Samples
 from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.hdf5.factories import made_samples, named_batch, part_of
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 SMALL = Recipe(window_size=8)
 
@@ -42,7 +46,7 @@ def fuse(paths: Sequence[Path], expected: Sequence[int], **options) -> Path:
 
 
 @pytest.mark.integration
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=up_to(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cuts=st.lists(st.integers(0, 9), max_size=4))
 def test_any_division_into_batches_gives_the_bytes_of_one(
     cuts: list[int], tmp_path_factory: pytest.TempPathFactory
@@ -115,19 +119,19 @@ def test_truncated_and_foreign_files_are_named(three_batches: list[Path]) -> Non
     three_batches[0].write_bytes(three_batches[0].read_bytes()[:-100])
     with h5py.File(three_batches[1], "w") as foreign:
         foreign["values"] = [1, 2, 3]
-    with pytest.raises(DatasetFileError, match=r"train-00000.*truncated.*train-00001.*no dataset file"):
+    with pytest.raises(DatasetFileError, match=r"train-00000.*truncated.*train-00001.*not a dataset file"):
         fuse(three_batches, [3, 0, 2])
     assert not (three_batches[0].parent / "train_dataset.h5").exists()
 
 
 def test_a_count_that_the_ledger_contradicts(three_batches: list[Path]) -> None:
-    with pytest.raises(DatasetFileError, match=r"train-00002: It holds 2 samples, but .* say 7"):
+    with pytest.raises(DatasetFileError, match=r"train-00002: It contains 2 samples, but .* have 7"):
         fuse(three_batches, [3, 0, 7])
 
 
 def test_a_file_under_the_name_of_another_batch(three_batches: list[Path]) -> None:
     three_batches[2].write_bytes(three_batches[0].read_bytes())
-    with pytest.raises(DatasetFileError, match="train-00002: It holds samples of train-00000"):
+    with pytest.raises(DatasetFileError, match="train-00002: It contains samples of train-00000"):
         fuse(three_batches, [3, 0, 3])
 
 

@@ -17,6 +17,9 @@ from factory_pipeline.hdf5.schema import DATA, Samples, dataset_fields
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline_tests.hdf5.factories import made_samples, part_of
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 FIELDS = [field for field in dataset_fields(S2_BANDS, 32) if field.group == DATA]
 LAYERS = ("Sentinel-2 L2A", "WorldCover", "CopDEM", "AGBD Raster")
 
@@ -51,7 +54,7 @@ def test_batches_that_share_shots_are_refused_and_the_shots_counted(tmp_path: Pa
     folder.mkdir()
     write_dataset(folder / "train-00000-0a1b2c3d.h5", made, Recipe(), "train")
     write_dataset(folder / "train-00000-ffffffff.h5", part_of(made, 0, 4), Recipe(batch_size=4), "train")
-    with pytest.raises(DatasetFileError, match="4 shots stand more than once in the 2 files") as refusal:
+    with pytest.raises(DatasetFileError, match="4 shots occur more than once in the 2 files") as refusal:
         fuse_folder(folder, tmp_path / "out")
     first = made.table["shot_number"][0]
     assert f"{first} in train-00000-0a1b2c3d.h5 and train-00000-ffffffff.h5" in str(refusal.value)
@@ -61,11 +64,11 @@ def test_batches_that_share_shots_are_refused_and_the_shots_counted(tmp_path: Pa
 def test_a_shot_of_both_splits_or_twice_in_a_file_is_refused(tmp_path: Path, made: Samples):
     foreign_file(tmp_path / "a" / "train_1.h5", part_of(made, 0, 3))
     foreign_file(tmp_path / "a" / "test_1.h5", part_of(made, 2, 5))
-    with pytest.raises(DatasetFileError, match="1 shots stand more than once"):
+    with pytest.raises(DatasetFileError, match="1 shots occur more than once"):
         fuse_folder(tmp_path / "a", tmp_path / "out")
     with h5py.File(foreign_file(tmp_path / "b" / "train_1.h5", part_of(made, 0, 3)), "r+") as file:
         file["data/GEDI Shot Number"][1] = file["data/GEDI Shot Number"][0]
-    with pytest.raises(DatasetFileError, match="1 shots stand more than once"):
+    with pytest.raises(DatasetFileError, match="1 shots occur more than once"):
         fuse_folder(tmp_path / "b", tmp_path / "out")
 
 
@@ -135,7 +138,7 @@ def test_values_that_do_not_fit_are_refused_not_wrapped(tmp_path: Path, made: Sa
         bands[0, 1] = -5
         del file["data/Sentinel-2 L2A"]
         file["data/Sentinel-2 L2A"] = bands
-    with pytest.raises(DatasetFileError, match="values in data/Sentinel-2 L2A that are no uint16"):
+    with pytest.raises(DatasetFileError, match="values in data/Sentinel-2 L2A that are not uint16"):
         fuse_folder(tmp_path, tmp_path / "out")
 
 

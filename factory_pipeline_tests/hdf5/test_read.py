@@ -16,6 +16,7 @@ from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.read import FusedDataset, describe, open_dataset
 from factory_pipeline.hdf5.schema import Samples
 from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.hdf5.factories import made_samples
 
 
@@ -32,7 +33,7 @@ def test_a_sample_is_what_h5py_reads(written: Path) -> None:
                 np.testing.assert_array_equal(values, file["data"][name][index])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=up_to(20), deadline=None)
 @given(indices=st.lists(st.integers(-12, 11), max_size=20), threads=st.integers(1, 3))
 def test_a_batch_is_the_samples_in_the_order_asked_for(
     written: Path, indices: list[int], threads: int

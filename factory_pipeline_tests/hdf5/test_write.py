@@ -134,7 +134,7 @@ def test_bright_pixels_stay_bright(samples: Samples, tmp_path: Path) -> None:
 
 def test_a_text_that_does_not_fit_is_an_error_and_leaves_nothing(samples: Samples, tmp_path: Path) -> None:
     table = samples.table.with_columns(dem_tiles=pl.lit("Ä" * 129))
-    with pytest.raises(DatasetFileError, match="CopDEM Tile Name has 258 bytes; the file holds up to 256"):
+    with pytest.raises(DatasetFileError, match="CopDEM Tile Name has 258 bytes; the file stores up to 256"):
         write_dataset(tmp_path / "batch.h5", replace(samples, table=table), Recipe(), "train")
     assert list(tmp_path.iterdir()) == []
 

@@ -64,8 +64,8 @@ def test_polygons_of_a_mask_drawn_again_are_the_same_pixels(mask: np.ndarray) ->
     [
         ([1, 2], "its runs have 3 pixels, not 2 x 3"),
         ([7, -1], "negative length"),
-        ("o", "it is cut off"),
-        ("é", "the character 'é' means nothing"),
+        ("o", "it is truncated"),
+        ("é", "the character 'é' is not valid"),
     ],
 )
 def test_broken_runs_are_told(counts: list[int] | str, message: str) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from factory_pipeline.imagery import parallel_map
-from factory_pipeline.imagery.parallel_map import frame_of, frames_of, in_order, slices, write_frames
+from factory_pipeline.imagery.parallel_map import frame_of, frames_of, map_in_threads, slices, write_frames
 
 
 def test_answers_come_in_order_and_few_of_them_wait() -> None:
@@ -18,7 +18,7 @@ def test_answers_come_in_order_and_few_of_them_wait() -> None:
             ahead.append(number - taken)
             yield number
 
-    for place, answer in enumerate(in_order(lambda number: number * 2, numbers(), workers=3)):
+    for place, answer in enumerate(map_in_threads(lambda number: number * 2, numbers(), workers=3)):
         assert answer == 2 * place
         taken += 1
     assert taken == 100
@@ -26,7 +26,7 @@ def test_answers_come_in_order_and_few_of_them_wait() -> None:
 
 
 def test_an_error_of_a_task_is_raised_in_its_turn() -> None:
-    answers = in_order(lambda number: 1 // number, [2, 1, 0, 1], workers=2)
+    answers = map_in_threads(lambda number: 1 // number, [2, 1, 0, 1], workers=2)
     assert [next(answers), next(answers)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(answers)

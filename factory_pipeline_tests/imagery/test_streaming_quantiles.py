@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from factory_pipeline.imagery.streaming_quantiles import RadixQuantiles, from_sort_key, sort_key
+from factory_pipeline_tests.examples import up_to
 
 PERCENTILES = (0.0, 0.5, 25.0, 50.0, 97.5, 100.0)
 DTYPES = [np.float32, np.float64, np.int32, np.uint32, np.int64, np.uint16]
@@ -34,7 +35,7 @@ def percentiles_of(parts: list[np.ndarray], dtype: type) -> tuple[RadixQuantiles
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(15), deadline=None)
 def test_percentiles_of_parts_are_those_of_numpy(dtype: type, data: st.DataObject) -> None:
     part = hnp.arrays(dtype, st.integers(0, 40), elements=elements(dtype), fill=st.nothing())
     parts = data.draw(st.lists(part, min_size=1, max_size=4).filter(lambda parts: any(map(len, parts))))
@@ -54,7 +55,7 @@ def test_percentiles_of_parts_are_those_of_numpy(dtype: type, data: st.DataObjec
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=up_to(10), deadline=None)
 def test_keys_sort_as_the_values_do_and_give_them_back(dtype: type, data: st.DataObject) -> None:
     kind = np.dtype(dtype)
     finite: dict[str, Any] = {"allow_nan": False, "allow_infinity": False} if kind.kind == "f" else {}

@@ -11,9 +11,12 @@ import dagster as dg
 import yaml
 
 from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
-from factory_pipeline.datalake.registry.records import Upload
+from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.definitions import defs
+from factory_pipeline.onboarding.onboarding import Onboarding
+from factory_pipeline.onboarding.stages import STAGES
 from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
 from factory_pipeline.orchestration.onboarding.sensors import new_uploads
 from factory_pipeline.orchestration.partitions import DATASETS
@@ -77,10 +80,31 @@ class Bench:
         release_run_lock(self.home, result.run_id)
         return result
 
+    def create_run(self, job: str, state: str = "STARTED", **tags: str) -> dg.DagsterRun:
+        """A run of a job in a state that no process of this test is behind."""
+        return self.instance.create_run_for_job(
+            job_def=defs.resolve_job_def(job), tags=tags, status=dg.DagsterRunStatus(state)
+        )
+
     def onboard(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> str:
         """Drop, take in and run an upload, which must succeed; gives its key."""
         key = self.take_in(self.drop(name, pairs(10) if files is None else files, **changes))
         assert self.run(key).success, self.upload(key).reason
+        return key
+
+    def prepare(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> str:
+        """As `onboard`, but without Dagster, in a third of its time: for tests of what comes after it."""
+        return self.prepare_dropped(self.drop(name, pairs(10) if files is None else files, **changes))
+
+    def prepare_dropped(self, manifest: Path) -> str:
+        """Take in an upload and run its stages one after the other; gives its key."""
+        key = self.take_in(manifest)
+        onboarding = Onboarding(key, self.home, IntakePolicy.of_home(self.home))
+        for stage in STAGES:
+            stage.run(onboarding)
+        with closing(self.factory.registry()) as registry:
+            collect_upload(registry, self.home, key)
+            registry.set_status(key, UploadStatus.SUCCEEDED)
         return key
 
     def upload(self, key: str) -> Upload:

@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from factory_pipeline.datalake.registry.records import UploadStatus
-from factory_pipeline.definitions import defs
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.orchestration import run_status
 from factory_pipeline.orchestration.onboarding import abandoned, sensors
 from factory_pipeline.orchestration.onboarding.abandoned import MOST_DEATHS, abandoned_uploads
@@ -48,9 +47,7 @@ def tick(bench: Bench) -> dg.SensorResult:
 
 def started(bench: Bench, **tags: str) -> dg.DagsterRun:
     """A run that has begun, of a process that is not there."""
-    run = bench.instance.create_run_for_job(
-        job_def=defs.resolve_job_def("onboard_dataset"), tags=tags, status=dg.DagsterRunStatus.STARTED
-    )
+    run = bench.create_run("onboard_dataset", **tags)
     with file_lock(bench.home.run_lock(run.run_id)):
         pass
     return run
@@ -138,11 +135,7 @@ def test_a_run_that_has_just_been_launched_is_given_time(
     bench: Bench, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = bench.take_in(bench.drop("rivers", pairs(2)))
-    run = bench.instance.create_run_for_job(
-        job_def=defs.resolve_job_def("onboard_dataset"),
-        tags={PARTITION_TAG: key},
-        status=dg.DagsterRunStatus(state),
-    )
+    run = bench.create_run("onboard_dataset", state, **{PARTITION_TAG: key})
     assert not requested(tick(bench))
     assert status(bench, run) is dg.DagsterRunStatus(state)
     monkeypatch.setattr(run_status, "SECONDS_TO_BEGIN", 0.0)
@@ -151,11 +144,7 @@ def test_a_run_that_has_just_been_launched_is_given_time(
 
 def test_runs_that_hold_no_lock_are_left_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_status, "SECONDS_TO_BEGIN", 0.0)
-    run = bench.instance.create_run_for_job(
-        job_def=defs.resolve_job_def("finetune_model"),
-        tags={PARTITION_TAG: "rivers@00000000"},
-        status=dg.DagsterRunStatus.STARTED,
-    )
+    run = bench.create_run("finetune_model", **{PARTITION_TAG: "rivers@00000000"})
     tick(bench)
     assert status(bench, run) is dg.DagsterRunStatus.STARTED
 

@@ -22,7 +22,7 @@ from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, sca
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.checks.pairing import pixel_checks
 from factory_pipeline.onboarding.checks.prescan import prescan
-from factory_pipeline.onboarding.manifest.model import LabelCategory
+from factory_pipeline.onboarding.manifest.sections import LabelCategory
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.onboarding.factory import Bench
@@ -62,7 +62,7 @@ def test_sen1floods11(tmp_path: Path) -> None:
     rows = scan_contents(tmp_path / "out", Suffixes(IMAGES, LABEL), IntakePolicy())
     contents = frame_of(rows, CONTENT_SCHEMA).lazy()
     (failed,) = [check for check in pixel_checks(contents, CATEGORIES) if not check.passed]
-    assert failed.message.startswith("Files that hold values that no label category names: -1 (the")
+    assert failed.message.startswith("Files that contain values without a label category: -1 (the")
     assert all(check.passed for check in pixel_checks(contents, CATEGORIES, label_nodata=-1))
 
 
@@ -85,7 +85,7 @@ def chips(path: Path) -> Iterator[tuple[str, bytes, NDArray[np.generic]]]:
 @needs_real_data
 def test_sen1floods11_in_chips_becomes_a_dataset(bench: Bench) -> None:
     cut = [chip for path in sorted(FOLDER.glob("*.tif")) for chip in chips(path)]
-    key = bench.onboard(
+    key = bench.prepare(
         "sen1floods11",
         {name: content for name, content, _ in cut},
         training_data_suffixes=list(IMAGES),

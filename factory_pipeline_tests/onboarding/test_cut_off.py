@@ -92,7 +92,7 @@ def assert_refused(path: Path) -> None:
     with path.open("rb") as file:
         if read_header(file).error is not None:
             return
-    with pytest.raises(OnboardingError, match=rf"{path.name} is cut off or damaged: .+\."):
+    with pytest.raises(OnboardingError, match=rf"{path.name} is truncated or damaged: .+\."):
         read_all(path)
 
 
@@ -145,7 +145,7 @@ def test_one_cut_png_among_five_is_named_and_no_statistic_is_made(tmp_path: Path
     assert headers_readable(files).passed
     check = pixels_readable(files)
     assert check.files == ("3_rgb.png",)
-    assert "3_rgb.png is cut off or damaged" in check.message
+    assert "3_rgb.png is truncated or damaged" in check.message
     broken = files.filter(pl.col("read_error").is_not_null()).collect()
     assert broken["values"].to_list() == [None]
 

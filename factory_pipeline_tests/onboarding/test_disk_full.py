@@ -2,7 +2,6 @@
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from factory_pipeline.storage.atomic import atomic_write, disk_is_full
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import Bench, bytes_below
 from factory_pipeline_tests.onboarding.uploads import geotiff
+from factory_pipeline_tests.small_disk import mount_small_disk
 
 pytestmark = pytest.mark.integration
 
@@ -24,11 +24,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MB; skips where this user may not mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mount_small_disk(folder, "8m"):
+        yield folder
 
 
 def files() -> dict[str, bytes]:
@@ -46,7 +43,7 @@ def test_a_disk_that_fills_up_at_any_stage_is_told_and_a_rerun_goes_on(
     with dg.DagsterInstance.ephemeral() as instance:
         free = Bench(FactoryHome(tmp_path / "home"), instance)
         undisturbed = bytes_below(
-            free.home.upload(free.onboard("rivers", files(), to_cog=True)).finished.root
+            free.home.upload(free.prepare("rivers", files(), to_cog=True)).finished.root
         )
 
         # A registry on the full disk could tell nothing.

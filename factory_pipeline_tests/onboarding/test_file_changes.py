@@ -24,19 +24,19 @@ from factory_pipeline.onboarding.checks.manifest_checks import (
 from factory_pipeline.onboarding.checks.outstanding_values import (
     EXTREMES,
     extremes_of,
-    joined,
+    merge_extremes,
     no_value_stands_out,
 )
 from factory_pipeline.onboarding.checks.pairing import crs_equal
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.rewrite_images import (
+    copy_georeference,
     declare_nodata,
     make_upright,
-    put_bands_in_order,
-    take_place,
+    reorder_bands,
 )
-from factory_pipeline.onboarding.stages import Onboarding
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, local, mask, pairs, zip_of
 
@@ -121,14 +121,14 @@ def test_photographs_and_masks_as_viewers_show_them_fit(bench: Bench) -> None:
         drawn = io.BytesIO()
         Image.fromarray((upright[..., 0] > 100).astype(np.uint8)).save(drawn, "PNG")
         files[f"{number}_mask.png"] = drawn.getvalue()
-    key = bench.onboard("photos", files, training_data_suffixes=["_photo.jpg"], label_suffix="_mask.png")
+    key = bench.prepare("photos", files, training_data_suffixes=["_photo.jpg"], label_suffix="_mask.png")
     root = bench.home.upload(key).finished.root
     for row in pl.read_parquet(root / "items.parquet").iter_rows(named=True):
         image, label = read(root / row["image_path_image"]), read(root / row["label_path"])
         assert image.shape[1:] == label.shape[1:] == (24, 16) == tuple(row["proj:shape"])
         assert np.array_equal(image[0] > 100, label[0] == 1)
     notes = bench.home.upload(key).prescan.read_text()
-    assert "are to be turned: 5" in notes
+    assert "must be turned: 5" in notes
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def mixed_up(first: int = 6, second: int = 4, **changed: bytes) -> dict[str, byt
 
 
 def test_files_with_other_orders_of_named_bands_are_put_into_one(bench: Bench) -> None:
-    key = bench.onboard("mixed", mixed_up())
+    key = bench.prepare("mixed", mixed_up())
     root = bench.home.upload(key).finished.root
     for path in pl.read_parquet(root / "items.parquet")["image_path_image"]:
         with rasterio.open(root / path) as image:
             assert image.descriptions == ("B2", "B3", "B4")
             assert (image.read().mean(axis=(1, 2)) // 100).tolist() == [2, 3, 4]
             assert image.crs.to_epsg() == 32632
-    assert "The bands of 4 files are put into the order" in bench.home.upload(key).prescan.read_text()
+    assert "The bands of 4 files are brought into the order" in bench.home.upload(key).prescan.read_text()
 
 
 def test_the_manifest_decides_the_order_where_it_has_the_names_of_the_files(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_reordered_file_keeps_what_it_says_of_itself(tmp_path: Path) -> None:
         image.update_tags(1, kind="red")
         image.write_mask(np.eye(16, dtype=bool))
     before = read(path)
-    put_bands_in_order(path, ["B2", "B4"])
+    reorder_bands(path, ["B2", "B4"])
     with rasterio.open(path) as image:
         assert np.array_equal(image.read(), before[::-1])
         assert (image.descriptions, image.scales, image.nodata) == (("B2", "B4"), (0.25, 0.5), 7)
@@ -235,7 +235,7 @@ def test_labels_with_two_values_of_no_data_train_on_neither(bench: Bench) -> Non
         values[0, 4] = np.arange(8) + number
         files[f"{number}_mask.tif"] = geotiff(values, nodata=-9999)
         files[f"{number}_merged.tif"] = pairs(number + 1)[f"images/tile_{number}_merged.tif"]
-    key = bench.onboard("tracks", files, purpose="Regression", label_categories=[], label_nodata=-1)
+    key = bench.prepare("tracks", files, purpose="Regression", label_categories=[], label_nodata=-1)
     folder = bench.home.upload(key)
     label = pl.read_json(folder.finished.training_params)["label"].struct.unnest()
     assert label["minimum"][0] >= 0
@@ -257,12 +257,12 @@ def test_no_data_of_a_data_source_is_declared_and_an_undeclared_one_is_noted(ben
     checks = {check.check_name: check for check in bench.run(noted).get_asset_check_evaluations()}
     said = checks["no_value_stands_out"]
     assert not said.passed
-    assert "The value -9999 stands out" in said.description
+    assert "The value -9999 is far from all others" in said.description
     assert "(bands 0, 1; the first is 0)" in said.description
-    assert "give it as nodata of their data source" in said.description
+    assert "set it as nodata of their data source" in said.description
     onboarding = Onboarding(noted, bench.home, IntakePolicy.of_home(bench.home))
-    assert any("The value -9999 stands out" in remark for remark in onboarding.remarks())
-    given = bench.onboard("given", files, data_sources=[{"nodata": -9999}])
+    assert any("The value -9999 is far from all others" in remark for remark in onboarding.remarks())
+    given = bench.prepare("given", files, data_sources=[{"nodata": -9999}])
     means = {}
     for key in (noted, given):
         bands_found = pl.read_json(bench.home.upload(key).finished.training_params)["bands"].explode()
@@ -295,7 +295,7 @@ def test_a_label_takes_crs_and_place_of_its_image(tmp_path: Path) -> None:
     path = tmp_path / "label.tif"
     path.write_bytes(mask(0, 1, crs=None))
     before = read(path)
-    take_place(path, "EPSG:32632", [10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0])
+    copy_georeference(path, "EPSG:32632", [10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0])
     with rasterio.open(path) as label:
         assert (label.crs.to_epsg(), label.transform.c, label.transform.f) == (32632, 500_000, 5_000_000)
         assert np.array_equal(label.read(), before)
@@ -303,7 +303,7 @@ def test_a_label_takes_crs_and_place_of_its_image(tmp_path: Path) -> None:
 
 def test_labels_without_crs_are_onboarded_with_the_key(bench: Bench) -> None:
     files = {**pairs(10), "labels/tile_1_mask.tif": mask(0, 1, crs=None)}
-    key = bench.onboard("placeless", files, label_crs="image")
+    key = bench.prepare("placeless", files, label_crs="image")
     folder = bench.home.upload(key).finished
     for path in pl.read_parquet(folder.items)["label_path"]:
         with rasterio.open(folder.root / path) as label:
@@ -352,18 +352,18 @@ def standing_out(label: bool, *values: float, dtype: str = "int16") -> str:
 )
 def test_a_value_that_stands_out_is_noted(values: tuple[float, ...], dtype: str, value: str) -> None:
     said = standing_out(False, *values, dtype=dtype)
-    assert said.startswith(f"The value {value} stands out") if value else not said
+    assert said.startswith(f"The value {value} is far from all others") if value else not said
 
 
 def test_labels_of_a_regression_name_the_key_that_mends_them() -> None:
-    assert "give it as label_nodata" in standing_out(True, -9999, -9999, 4.5, 80, dtype="float32")
+    assert "set it as label_nodata" in standing_out(True, -9999, -9999, 4.5, 80, dtype="float32")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 5, 8])
 def test_extremes_of_parts_are_those_of_all(cut: int) -> None:
     values = np.array([-9999, 3, -9999, -2, 9999, 9999, 8, 9999], np.float32)
     whole = extremes_of(values)
-    assert joined(extremes_of(values[:cut]), extremes_of(values[cut:])) == whole
+    assert merge_extremes(extremes_of(values[:cut]), extremes_of(values[cut:])) == whole
     assert whole is not None
     assert (whole.lowest, whole.lowest_pixels, whole.next_lowest) == (-9999, 2, -2)
     assert (whole.highest, whole.highest_pixels, whole.next_highest) == (9999, 3, 8)

@@ -11,13 +11,14 @@ from factory_pipeline.imagery.parallel_map import frame_of
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.file_names import arrange, dataset_index, safe_stem, safe_suffix
+from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask, written, zip_of
 
 SUFFIXES = Suffixes(("_s1.tif", ".s2.tif"), "_mask.tif")
 MODALITIES = {"_s1.tif": "S1", ".s2.tif": "S2"}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=up_to(50), deadline=None)
 @given(
     st.lists(st.text(max_size=8), min_size=2, max_size=5, unique=True),
     st.sampled_from(["_x.tif", ".a.b.tif"]),

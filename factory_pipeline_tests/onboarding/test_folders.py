@@ -101,7 +101,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("image", LAYOUTS)
 def test_equal_names_in_folders_of_splits_are_onboarded(bench: Bench, image: str) -> None:
     label, image_suffix, label_suffix = LAYOUTS[image]
-    key = bench.onboard(
+    key = bench.prepare(
         "rivers",
         in_folders(image, label),
         training_data_suffixes=[image_suffix],

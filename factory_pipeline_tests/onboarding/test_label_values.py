@@ -57,3 +57,14 @@ def test_endings_are_counted_and_suggested(tmp_path: Path) -> None:
     assert suggested_suffixes(endings) == ("_merged.tif", "_mask.tif")
     assert suggested_suffixes({"_S2.tif": 3, "_S1.tif": 3, ".png": 3}) == ("", "")
     assert suggested_suffixes({}) == ("", "")
+
+
+def test_a_modality_may_have_a_digit_but_a_number_is_no_ending(tmp_path: Path) -> None:
+    def endings(*names: str) -> dict[str, int]:
+        archive = zip_of(tmp_path / "a.zip", dict.fromkeys(names, b"x"))
+        return file_endings(str(archive), local(tmp_path))
+
+    sentinel = endings("t_0_s2.tif", "t_1_s2.tif", "t_0_mask.tif", "t_1_mask.tif")
+    assert suggested_suffixes(sentinel) == ("_s2.tif", "_mask.tif")
+    assert endings("a_tile1.tif", "a_tile2.tif") == {".tif": 2}
+    assert endings("a_s2.tif", "b_s2.tif", "c.tif") == {".tif": 3}

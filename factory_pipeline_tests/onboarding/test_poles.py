@@ -9,11 +9,12 @@ import shapely
 from pyproj import Transformer
 
 from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
+from factory_pipeline.imagery.footprints import at_pole, footprints
 from factory_pipeline.imagery.geometries import bounds_of, geometries
-from factory_pipeline.imagery.overlap import at_pole, footprints, near_pairs
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.onboarding.page.charts import footprint_map
 from factory_pipeline.onboarding.products.stac_items import write_items
-from factory_pipeline.splits.assign import spatial_split
+from factory_pipeline.splits.assign import spatial_split, together_by_location
 from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline_tests.onboarding.curated import items_frame, square
 
@@ -67,7 +68,9 @@ def test_overlap_at_poles_is_that_of_the_squares(epsg: int) -> None:
         if shapely.area(shapely.intersection(squares[one], squares[other])) > 20
     ]
     assert len(expected) == 8
-    assert [tuple(pair) for pair in near_pairs(footprints(polar(epsg))).tolist()] == expected
+    ground = Ground.of(polar(epsg))
+    assert ground.number.tolist() == list(range(len(PLACES)))
+    assert sorted(tuple(pair) for part in ground.pairs() for pair in part.tolist()) == expected
 
 
 @pytest.mark.parametrize("epsg", [NORTH, SOUTH])
@@ -75,8 +78,11 @@ def test_datasets_at_poles_are_split_checked_drawn_and_written(tmp_path: Path, e
     items = items_frame(
         [square(x * KM, y * KM, 100 * KM, epsg) for x in (-250, -50, 150) for y in (-250, -50, 150)]
     )
-    split = spatial_split(items, SHARES, 0, "mgrs")
-    assert leak_report(items, spatial_split(items, SHARES, 0, "block", block_m=1e5)).pairs == 0
+    split = spatial_split(items, SHARES, 0, together_by_location("mgrs"))
+    assert (
+        leak_report(items, spatial_split(items, SHARES, 0, together_by_location("block", block_m=1e5))).pairs
+        == 0
+    )
     drawn = footprint_map(items.lazy(), split)
     assert drawn is not None
     assert len(drawn.footprints) == 9
@@ -94,7 +100,7 @@ def test_bounds_alone_around_a_pole_are_a_footprint() -> None:
     corners = footprints(items)
     shapes = geometries(corners)
     assert shapely.contains_xy(shapes, [10, 10], [89.5, -89.5]).all()
-    assert near_pairs(corners).shape == (0, 2)
+    assert not sum(map(len, Ground.of(items).pairs()))
 
 
 def test_a_footprint_across_180_degrees_is_in_two_parts_and_its_bounds_go_from_west_to_east() -> None:

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page
-from factory_pipeline.onboarding.split_notes import SplitNotes, split_notes, taken_instead
-from factory_pipeline.splits.leakage import leak_report
+from factory_pipeline.onboarding.split_notes import SplitNotes, replacement_splits, split_notes
+from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square
-from factory_pipeline_tests.onboarding.test_page import UPDATED, page_of
+from factory_pipeline_tests.onboarding.page.test_render import UPDATED, page_of
 
 SIDE = 100.0
 
@@ -19,7 +19,7 @@ def notes_of(rows: list[dict[str, object]], sides: str, is_trained: bool = True)
     items = items_frame(rows)
     words = {"a": "train", "t": "test", "v": "validation"}
     split = items.select("stem").with_columns(pl.Series("split", [words[side] for side in sides], pl.String))
-    return split_notes(leak_report(items, split), split, is_trained)
+    return split_notes(SplitRecord.of(items, split, {}, promises_zero=False), split, is_trained)
 
 
 def test_pairs_are_counted_as_pairs() -> None:
@@ -34,8 +34,8 @@ def test_images_without_place_are_not_said_to_be_free_of_leaks() -> None:
     notes = notes_of([{}] * 5, "aaatv")
     assert not notes.leaks
     assert notes.found == "No two files are identical."
-    assert notes.limits[0] == "Not checked: overlap, for no image is georeferenced."
-    assert "encoded again, shifted" in notes.limits[-1]
+    assert notes.limits[0] == "Not checked: overlap, as no image is georeferenced."
+    assert "re-encoded, shifted" in notes.limits[-1]
     some = notes_of([{}, {}, square(0, 0, SIDE), square(5000, 0, SIDE), {}], "aaatv")
     assert "Not checked: overlap of 3 of 5 images, which are not georeferenced." in some.limits
 
@@ -43,7 +43,7 @@ def test_images_without_place_are_not_said_to_be_free_of_leaks() -> None:
 def test_tiles_that_touch_count_as_apart_and_that_is_said() -> None:
     notes = notes_of([square(number * SIDE, 0, SIDE) for number in range(5)], "aaatv")
     assert notes.found == "No two images overlap, and no two files are identical."
-    assert any("touch" in sentence and "count as apart" in sentence for sentence in notes.limits)
+    assert any("touch" in sentence and "count as separate" in sentence for sentence in notes.limits)
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_what_is_reused_for_an_empty_split_is_said(sides: str, said: list[tuple[
     notes = notes_of([{}] * len(sides), sides)
     assert len(notes.reused) == len(said)
     for sentence, (empty, other) in zip(notes.reused, said, strict=True):
-        assert sentence.startswith(f"The {empty} split is empty: terratorch.yaml takes the {other} images")
+        assert sentence.startswith(f"The {empty} split is empty: terratorch.yaml uses the {other} images")
     assert all("terratorch" not in sentence for sentence in notes_of([{}] * len(sides), sides, False).reused)
 
 
 def test_a_training_needs_all_splits() -> None:
-    assert taken_instead({"train", "test", "validation"}) == {}
-    assert taken_instead({"train", "validation"}) == {"test": "validation"}
+    assert replacement_splits({"train", "test", "validation"}) == {}
+    assert replacement_splits({"train", "validation"}) == {"test": "validation"}
 
 
 def test_the_page_says_what_was_not_checked_and_never_that_nothing_can_leak(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_the_page_says_what_was_not_checked_and_never_that_nothing_can_leak(tmp_
     assert "no split can leak" not in text
     assert "note good" not in text
     assert "Not checked: whether other files show the same" in text
-    assert "The validation split is empty: terratorch.yaml takes the test images instead" in text
+    assert "The validation split is empty: terratorch.yaml uses the test images instead" in text
 
 
 def test_the_page_counts_pairs(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_page_counts_pairs(tmp_path: Path) -> None:
     assert isinstance(page, DatasetPage)
     assert page.status is Status.SUCCEEDED
     assert page.updated == UPDATED
-    assert page.leaks is not None
-    assert page.leaks.pairs == 15
-    assert f"{page.leaks.crossing_pairs} of 15 pairs" in render_page(page)
-    assert page.leaks.crossing_pairs <= 15 < page.leaks.crossing.height + 10
+    assert page.record is not None
+    assert page.record.leaks.pairs == 15
+    assert f"{page.record.leaks.crossing_pairs} of 15 pairs" in render_page(page)
+    assert page.record.leaks.crossing_pairs <= 15 < page.record.leaks.crossing.height + 10

@@ -11,9 +11,9 @@ import yaml
 
 from factory_pipeline.archives.download import open_source
 from factory_pipeline.archives.extract import archive_identity
+from factory_pipeline.datalake.ingest.intake import validate_upload
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.received_upload import receive
-from factory_pipeline.onboarding.stages import Onboarding
+from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.archives.servers import host, whole
 from factory_pipeline_tests.onboarding.factory import MANIFEST
@@ -55,7 +55,7 @@ def test_what_was_changed_since_it_was_received_is_noticed_after_the_download(tm
     with served(contents) as url:
         manifest = tmp_path / "a.yaml"
         manifest.write_text(yaml.safe_dump({**MANIFEST, "dataset_url": f"{url}/a.tar"}))
-        key = receive(manifest, home, OPEN).key
+        key = validate_upload(manifest, home, OPEN).key
         contents[0] = content[:-1] + b"x"
         with pytest.raises(OnboardingError) as error:
             Onboarding(key, home, OPEN).prescan()
@@ -73,7 +73,7 @@ def test_a_broken_download_is_called_by_its_address(tmp_path: Path, content: byt
     with served([content]) as url:
         manifest = tmp_path / "a.yaml"
         manifest.write_text(yaml.safe_dump({**MANIFEST, "dataset_url": f"{url}/a.tar?sig=secret"}))
-        key = receive(manifest, home, OPEN).key
+        key = validate_upload(manifest, home, OPEN).key
         with pytest.raises(OnboardingError) as error:
             Onboarding(key, home, OPEN).prescan()
         assert error.value.code == "NOT_AN_ARCHIVE"

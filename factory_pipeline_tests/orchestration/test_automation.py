@@ -11,7 +11,7 @@ import pytest
 
 from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.gedi.batches import BatchPlan
-from factory_pipeline.cli.main import _watched as cli_watched
+from factory_pipeline.cli.ui import describe_watched
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.definitions import defs
@@ -141,7 +141,7 @@ def test_missing_batches_start_by_themselves_and_only_those(
     assert later.total_requested == 0
 
 
-def test_the_fuse_starts_once_the_plan_is_complete(
+def test_the_fuse_starts_once_the_plan_is_complete_and_names_what_is_missing_before(
     instance: dg.DagsterInstance, factory: FactoryResource, settings: BuildSettings
 ):
     def tick() -> dg.RunRequest | dg.SkipReason:
@@ -151,6 +151,11 @@ def test_the_fuse_starts_once_the_plan_is_complete(
     assert materialize(instance, factory, PREPARE).success
     keys = BatchPlan.load(settings.files.batch_plan).keys
     assert instance.get_dynamic_partitions(BATCHES) == keys
+    result = materialize(instance, factory, FUSE)
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    description = failure.step_failure_data.user_failure_data.description
+    assert all(key in description for key in keys)
     assert materialize(instance, factory, EXTRACT, tuple(keys[:-1])).success
     assert isinstance(tick(), dg.SkipReason)
     assert materialize(instance, factory, EXTRACT, (keys[-1],)).success
@@ -158,18 +163,6 @@ def test_the_fuse_starts_once_the_plan_is_complete(
     assert isinstance(request, dg.RunRequest)
     assert materialize(instance, factory, FUSE).success
     assert isinstance(tick(), dg.SkipReason)
-
-
-def test_a_fuse_of_an_incomplete_plan_names_what_is_missing(
-    instance: dg.DagsterInstance, factory: FactoryResource, settings: BuildSettings
-):
-    assert materialize(instance, factory, PREPARE).success
-    keys = BatchPlan.load(settings.files.batch_plan).keys
-    result = materialize(instance, factory, FUSE)
-    assert not result.success
-    [failure] = [event for event in result.all_events if event.is_step_failure]
-    description = failure.step_failure_data.user_failure_data.description
-    assert all(key in description for key in keys)
 
 
 def test_a_batch_whose_samples_fail_a_check_is_not_made(
@@ -217,9 +210,14 @@ def test_the_lineage_is_one_graph() -> None:
     def parents_of(name: str) -> set[str]:
         return {key.to_user_string() for key in parents[dg.AssetKey(name)]}
 
-    assert parents_of("dataset_version") == {"gedi_collection", "onboarded_dataset"}
+    assert parents_of("dataset_version") == {
+        *("gedi_collection", "recipe_collection", "onboarded_dataset", "imported_release", "field_dataset")
+    }
     assert parents_of("uploaded_archive") == {"upload_inbox"}
     assert parents_of("upload_inbox") == {"gedi_upload"}
+    assert parents_of("recipe_collection") == {"recipe_dataset"}
+    assert parents_of("recipe_dataset") == {"recipe_samples"}
+    assert parents_of("recipe_samples") == {"recipe_labels"}
     assert parents_of("coco_export") == {"dataset_version"}
 
 
@@ -248,8 +246,8 @@ def test_the_inbox_is_watched_whatever_the_build_reads(
     assert isinstance(answer, dg.SkipReason)
     shown = f"Watched: the folder {source}, the folder {home.granule_inbox}."
     assert shown in str(answer.skip_message)
-    assert cli_watched(home)[0] == shown.replace("Watched:", "Watched for granules:").rstrip(".")
-    assert str(home.upload_inbox) in cli_watched(home)[1]
+    assert describe_watched(home)[0] == shown.replace("Watched:", "Watched for granules:").rstrip(".")
+    assert str(home.upload_inbox) in describe_watched(home)[1]
 
     shutil.copy(others[0], source)
     shutil.copy(others[0], home.granule_inbox)

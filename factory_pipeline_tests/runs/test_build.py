@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,9 +20,11 @@ import polars as pl
 import pytest
 from pyproj import Transformer
 
+from factory_pipeline.builds.chips.rejected_chip import read_rejected_chip
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.progress import BuildProgress
 from factory_pipeline.builds.summary import BuildSummary
+from factory_pipeline.cli.errors import INTERRUPTED
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import DateRange, Footprints, Recipe, Sentinel2, Subset
 from factory_pipeline.definitions import defs
@@ -40,6 +43,7 @@ from factory_pipeline_tests.builds.builds import (
     shots_in_files_and_ledger,
 )
 from factory_pipeline_tests.builds.gedi.factories import NAME_2021, beam, write_granule
+from factory_pipeline_tests.web.studio.visitor import Visitor, studio_of_home
 
 RECIPE = Recipe(batch_size=20)
 FEW = RECIPE.model_copy(update={"subset": Subset(dataset_size_max=3)})
@@ -94,6 +98,25 @@ def test_both_splits_are_built_and_every_footprint_is_accounted_for(built: Built
         assert built.settings.files.subset_plot(split).exists()
         assert built.settings.files.combined_csv(split).exists()
     assert shots_in_files_and_ledger(built.settings) == all_shots(built.archive)
+
+
+def test_the_studio_shows_the_build_and_reads_the_chip_of_a_footprint_again(built: Built) -> None:
+    studio = studio_of_home(FactoryHome(built.home))
+    with closing(studio.registry):
+        page = Visitor(studio).page("/builds")
+    assert 'aria-label="Footprints by day: Drawn ' in page
+    assert page.count('<svg class="map"') == 1
+    recipe = built.settings.recipe
+    with h5py.File(built.settings.files.fused("train")) as file:
+        shot = int(file["data/GEDI Shot Number"][0, 0])
+        product = file["data/Sentinel-2 Product Name"].asstr()[0, 0]
+        places = [1 + recipe.sentinel2.bands.index(band) for band in ("B04", "B03", "B02")]
+        expected = file["data/Sentinel-2 L2A"][0][places]
+    chip = read_rejected_chip(built.settings, shot)
+    assert chip is not None
+    assert chip.product == product
+    np.testing.assert_array_equal(chip.counts, expected)
+    assert read_rejected_chip(built.settings, 1) is None, "the plan does not have it"
 
 
 def test_every_batch_is_worked_on_whatever_their_number(built: Built):
@@ -180,17 +203,14 @@ def test_no_product_in_the_time_window_gives_no_dataset_but_reasons(built: Built
     assert sorted(pl.read_parquet(settings.files.rejects)["shot_number"]) == all_shots(built.archive)
 
 
-def test_the_subset_has_exactly_the_size_that_was_asked_for(built: Built, tmp_path: Path):
-    recipe = RECIPE.model_copy(update={"subset": Subset(dataset_size_max=7)})
-    summary, _ = build(tmp_path / "home", settings_for(built.archive, tmp_path / "out", recipe=recipe))
-    assert summary.planned == 14
-
-
-def test_a_split_can_be_a_range_of_days_of_ones_own(built: Built, tmp_path: Path):
+def test_a_split_can_be_a_range_of_days_and_its_subset_has_exactly_the_size_that_was_asked_for(
+    built: Built, tmp_path: Path
+):
     splits = {"all_years": DateRange(start=date(2019, 1, 1), end=date(2023, 12, 31))}
     recipe = RECIPE.model_copy(update={"splits": splits, "subset": Subset(dataset_size_max=5)})
     settings = settings_for(built.archive, tmp_path / "out", recipe=recipe)
     summary, _ = build(tmp_path / "home", settings)
+    assert summary.planned == 5
     assert list(summary.samples) == ["all_years"]
     assert len(shots_in(settings.files.fused("all_years"))) == summary.samples["all_years"]
 
@@ -254,17 +274,6 @@ def test_an_empty_folder_is_told_in_one_sentence(tmp_path: Path, small_archive: 
     assert "Traceback" not in ended.stderr
 
 
-def test_a_catalog_that_is_busy_and_recovers_changes_nothing(built: Built, tmp_path: Path):
-    faults = [
-        Faults(path="/stac/search", times=1, status=429, retry_after_s=1),
-        Faults(path="/stac/search", times=2, status=503),
-    ]
-    with SampleServer(built.archive, faults=faults) as busy:
-        settings = settings_for(built.archive, tmp_path / "out", catalog=busy.stac_url)
-        build(tmp_path / "home", settings)
-    assert samples_below(settings.output) == samples_below(built.settings.output)
-
-
 def test_an_archive_that_refuses_in_the_middle_stops_the_build_and_loses_nothing(
     built: Built, tmp_path: Path
 ):
@@ -284,7 +293,9 @@ def test_an_archive_that_refuses_in_the_middle_stops_the_build_and_loses_nothing
     assert samples_below(settings.output) == samples_below(built.settings.output)
 
 
-def test_a_catalog_that_stays_away_stops_the_build_and_nothing_is_lost(built: Built, tmp_path: Path):
+def test_a_catalog_that_stays_away_stops_the_build_and_one_that_is_busy_changes_nothing(
+    built: Built, tmp_path: Path
+):
     with SampleServer(built.archive) as gone:
         url = gone.stac_url
     settings = settings_for(built.archive, tmp_path / "out", catalog=url, catalog_patience_s=1.0)
@@ -301,35 +312,57 @@ def test_a_catalog_that_stays_away_stops_the_build_and_nothing_is_lost(built: Bu
     summary, _ = build(tmp_path / "home", settings)
     assert summary.changed == "", "the catalog that was away decided nothing"
     assert samples_below(settings.output) == samples_below(built.settings.output)
-    served = settings.model_copy(update={"catalog": built.settings.catalog})
-    summary, _ = build(tmp_path / "home", served)
+    faults = [
+        Faults(path="/stac/search", times=1, status=429, retry_after_s=1),
+        Faults(path="/stac/search", times=2, status=503),
+    ]
+    with SampleServer(built.archive, faults=faults) as busy:
+        served = settings.model_copy(update={"catalog": busy.stac_url})
+        summary, _ = build(tmp_path / "home", served)
     assert f"The catalog is {served.catalog} now, {built.archive} before." in summary.changed
     assert "0 are kept" in summary.changed
+    assert samples_below(settings.output) == samples_below(built.settings.output)
 
 
-def test_a_killed_build_goes_on_and_gives_the_same_bytes(built: Built, tmp_path: Path):
+def test_an_interrupted_and_then_killed_build_goes_on_and_gives_the_same_bytes(built: Built, tmp_path: Path):
+    batches = tmp_path / "out" / "batches"
     slow = SampleServer(built.archive, latency_s=0.05, own_process=True)
     command = [FACTORY, "create-dataset", "--input", built.archive / "granules", "--output", tmp_path / "out"]
-    with slow:
+    command += ["--batch-size", "20", "--num-processors", "1", "--catalog"]
+
+    def end_after_a_batch(by: signal.Signals) -> tuple[int, str, dict[str, bytes]]:
+        """Start the command, end it by a signal after one more batch; its exit code, message and batches."""
+        before = set(batches.glob("[!.]*.h5"))
         process = subprocess.Popen(
-            [*map(str, command), "--catalog", slow.stac_url, "--batch-size", "20", "--num-processors", "1"],
+            [*map(str, command), slow.stac_url],
             env={**os.environ, "FACTORY_HOME": str(tmp_path / "home")},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
+            text=True,
         )
-        deadline = time.monotonic() + 120
-        while not list((tmp_path / "out" / "batches").glob("[!.]*.h5")):
+        deadline = time.monotonic() + 240
+        while set(batches.glob("[!.]*.h5")) == before:
             assert time.monotonic() < deadline
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()[1]
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        finished = files_below(tmp_path / "out" / "batches")
-        assert 0 < len(finished) < len(files_below(built.settings.files.batches))
+        # A terminal sends the signal of Ctrl-C to the command and all its workers.
+        os.killpg(process.pid, by)
+        message = process.communicate(timeout=120)[1]
+        return process.returncode, message, files_below(batches)
+
+    with slow:
+        exit_code, message, interrupted = end_after_a_batch(signal.SIGINT)
+        assert exit_code == 130
+        assert message.strip().splitlines()[-1:] == [INTERRUPTED]
+        assert "Traceback" not in message
+        exit_code, _, killed = end_after_a_batch(signal.SIGKILL)
+        assert exit_code == -signal.SIGKILL
+        assert killed.items() > interrupted.items()
+        assert 0 < len(killed) < len(files_below(built.settings.files.batches))
         settings = settings_for(built.archive, tmp_path / "out", catalog=slow.stac_url)
         build(tmp_path / "home", settings)
-    assert files_below(tmp_path / "out" / "batches").items() >= finished.items()
+    assert files_below(batches).items() >= killed.items()
     assert samples_below(settings.output) == samples_below(built.settings.output)
 
 

@@ -223,7 +223,7 @@ def test_who_follows_a_run_sees_each_event_while_its_file_is_open(made: FactoryH
         )
         for number in range(3):
             report(writer, run_id, str(number))
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while str(number) not in seen and time.monotonic() < until:
                 time.sleep(0.01)
             assert seen == ["first", "0", "1", "2"][: number + 2]

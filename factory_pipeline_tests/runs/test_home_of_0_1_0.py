@@ -29,7 +29,7 @@ ARCHIVED = Path(__file__).with_name("home_0_1_0.tar.xz")
 def home(tmp_path: Path) -> FactoryHome:
     """The home as version 0.1.0 left it, moved to another folder."""
     with tarfile.open(ARCHIVED) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)
     return FactoryHome(tmp_path / "factory_home")
 
 

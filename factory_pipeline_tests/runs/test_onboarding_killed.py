@@ -11,8 +11,9 @@ import rasterio
 import rasterio.shutil
 
 from factory_pipeline.config.intake_policy import IntakePolicy
-from factory_pipeline.onboarding.received_upload import receive
-from factory_pipeline.onboarding.stages import STAGES, Onboarding
+from factory_pipeline.datalake.ingest.intake import validate_upload
+from factory_pipeline.onboarding.onboarding import Onboarding
+from factory_pipeline.onboarding.stages import STAGES
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import MANIFEST, bytes_below
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
@@ -50,7 +51,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path: Path) -> N
     zip_of(home.upload_inbox / "a.zip", pairs(16))
     manifest = home.upload_inbox / "a.yaml"
     manifest.write_text(str({**MANIFEST, "dataset_url": "a.zip", "to_cog": True}))
-    key = receive(manifest, home, IntakePolicy.of_home(home)).key
+    key = validate_upload(manifest, home, IntakePolicy.of_home(home)).key
     files = home.upload(key)
     received = {path.name: path.read_bytes() for path in (files.received, files.manifest)}
     all_stages(key, home)
@@ -86,7 +87,7 @@ def test_rewriting_goes_on_with_the_image_at_which_it_was_interrupted(
     manifest = home.upload_inbox / "a.yaml"
     manifest.write_text(str({**MANIFEST, "dataset_url": "a.zip", "to_cog": True}))
     policy = IntakePolicy.of_home(home)
-    onboarding = Onboarding(receive(manifest, home, policy).key, home, policy)
+    onboarding = Onboarding(validate_upload(manifest, home, policy).key, home, policy)
     whole, rewritten = rasterio.shutil.copy, []
 
     def copy(source: Path, *arguments: object, **options: object) -> None:
@@ -119,14 +120,14 @@ def test_a_stage_whose_files_are_gone_is_done_again(tmp_path: Path, gone: str) -
     manifest = home.upload_inbox / "a.yaml"
     manifest.write_text(str({**MANIFEST, "dataset_url": "a.zip"}))
     onboarding = Onboarding(
-        receive(manifest, home, IntakePolicy.of_home(home)).key, home, IntakePolicy.of_home(home)
+        validate_upload(manifest, home, IntakePolicy.of_home(home)).key, home, IntakePolicy.of_home(home)
     )
     onboarding.arrange()
-    onboarding.divide()
+    onboarding.assign_splits()
     before = bytes_below(onboarding.files.unfinished.root)
     path = getattr(onboarding.files, gone)
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     again = Onboarding(onboarding.key, home, onboarding.policy)
     again.arrange()
-    again.divide()
+    again.assign_splits()
     assert bytes_below(onboarding.files.unfinished.root) == before

@@ -14,8 +14,10 @@ import h5py
 import mlcroissant
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import rasterio
+import webdataset
 import yaml
 from affine import Affine
 from datumaro import AnnotationType, Dataset
@@ -32,6 +34,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.datasets.exports.release_reader import read_release
 from factory_pipeline_tests.datasets.exports.test_terratorch import found
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff
@@ -167,7 +170,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
             {"index": place, "band_name": name, "RGB_band": name[0].upper()}
             for place, name in enumerate(("red", "green", "blue"))
         ]
-        key = bench.onboard("places", upload(), data_sources=[{"bands": bands}])
+        key = bench.prepare("places", upload(), data_sources=[{"bands": bands}])
         with closing(bench.factory.registry()) as registry:
             collection = collect_upload(registry, home, key)
             operations = annotate(registry, home, collection, folder)
@@ -181,6 +184,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
             ["COCO"],
             operation_list=operations,
             augmentation_list=AUGMENTATIONS,
+            overlap="ignore",  # the percentages are then exact, which the tests count on
         )
         yield Made(client, version.version_id, numbers_of(items))
 
@@ -405,6 +409,37 @@ def test_croissant_is_read_by_mlcroissant(made: Made, tmp_path: Path) -> None:
     made.see_names(names)
 
 
+@pytest.mark.parametrize("export_type", ["Release", "Release Pixels"])
+def test_release_and_release_pixels_are_read_by_tarfile(made: Made, export_type: str, tmp_path: Path) -> None:
+    folder = downloaded(made, export_type, tmp_path)
+    release = read_release(folder / "places-1.0.0.tar.gz")
+    splits = {each["id"]: each["properties"]["split"] for each in release.bounds}
+    made.see_names({split: [name for name in splits if splits[name] == split] for split in SPLIT})
+    assert (release.meta["classes"], release.meta["mlType"]) == (LABELS, "segmentation")
+    for name, chip in release.chips.items():
+        made.see_placed(chip.transform, chip.crs, name)
+        to_degrees = Transformer.from_crs(32632, 4326, always_xy=True)
+        corner = to_degrees.transform(*(chip.transform @ (WIDTH, HEIGHT)))
+        np.testing.assert_allclose(chip.geometry["coordinates"][0][2], corner, atol=1e-9)
+        if name not in made.numbers:
+            continue
+        number = made.number_of(name)
+        np.testing.assert_array_equal(chip.pixels, pixels_of(number))
+        there = {"House": has_house(number), "Field": has_field(number), "Lake": has_lake(number)}
+        assert {label: bool(shapes) for label, shapes in chip.label.items()} == there
+        if has_field(number):
+            (field,) = chip.label["Field"]
+            ring = np.array(field["coordinates"][0])
+            if export_type == "Release":
+                ring = np.stack(
+                    ~chip.transform @ Transformer.from_crs(4326, 32632, always_xy=True).transform(*ring.T),
+                    axis=1,
+                )
+            for corner in FIELD:
+                assert np.abs(ring - corner).sum(axis=1).min() < 1e-5
+            assert len(field["coordinates"]) == 2
+
+
 def test_hdf5_is_read_by_h5py(made: Made, tmp_path: Path) -> None:
     folder = downloaded(made, "HDF5", tmp_path)
     names = {}
@@ -419,4 +454,49 @@ def test_hdf5_is_read_by_h5py(made: Made, tmp_path: Path) -> None:
                 made.see_classes(file["masks"][row, 0], name)
                 if name in made.numbers:
                     np.testing.assert_array_equal(images[row], pixels_of(made.numbers[name]))
+    made.see_names(names)
+
+
+def test_parquet_is_read_by_pyarrow(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "Parquet", tmp_path)
+    names = {}
+    for split in SPLIT:
+        table = pq.read_table(folder / f"{split}.parquet")
+        assert json.loads(table.schema.metadata[b"labels"]) == VALUES
+        names[split] = table.column("name").to_pylist()
+        (column,) = (name for name in table.column_names if name.startswith("images/"))
+        assert json.loads(table.schema.field(column).metadata[b"bands"]) == ["red", "green", "blue"]
+        images = table.column(column).combine_chunks().to_numpy_ndarray()
+        masks = table.column("masks").combine_chunks().to_numpy_ndarray()
+        for row, name in enumerate(names[split]):
+            placed = Affine(*table.column("transform")[row].as_py())
+            made.see_placed(placed, table.column("crs")[row].as_py(), name)
+            made.see_classes(masks[row, 0], name)
+            if name in made.numbers:
+                np.testing.assert_array_equal(images[row], pixels_of(made.numbers[name]))
+    made.see_names(names)
+
+
+def test_webdataset_is_read_by_its_library(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "WebDataset", tmp_path)
+    index = json.loads((folder / "index.json").read_text())
+    assert index["labels"] == VALUES
+    [(modality, bands)] = index["bands"].items()
+    assert bands == ["red", "green", "blue"]
+    names: dict[str, list[str]] = {}
+    for split, shards in index["splits"].items():
+        sizes = [shard["samples"] for shard in shards]
+        assert max(sizes) - min(sizes) <= 1
+        urls = [str(folder / shard["file"]) for shard in shards]
+        dataset = webdataset.WebDataset(urls, shardshuffle=False, empty_check=False).decode()
+        for sample in dataset:
+            record = sample["json"]
+            name = record["name"]
+            names.setdefault(split, []).append(name)
+            made.see_placed(Affine(*record["transform"]), record["crs"], name)
+            if "mask.npy" in sample:
+                made.see_classes(sample["mask.npy"][0], name)
+            if name in made.numbers:
+                image = sample[f"{modality.replace('.', '_').lower()}.npy"]
+                np.testing.assert_array_equal(image, pixels_of(made.numbers[name]))
     made.see_names(names)

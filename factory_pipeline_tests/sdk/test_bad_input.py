@@ -3,9 +3,8 @@
 import errno
 import os
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +15,6 @@ import pytest
 
 from factory_pipeline import DatasetClient
 from factory_pipeline.cli.main import main
-from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datasets.exports import coco
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.errors import ArgumentError, DownloadError, FactoryError
@@ -25,6 +23,7 @@ from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.datasets.augment.requests import RANGES, SWITCHES
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask
+from factory_pipeline_tests.small_disk import mount_small_disk
 
 SPLIT = {"train": 60, "test": 20, "validation": 20}
 USUAL: dict[str, Any] = {
@@ -61,7 +60,7 @@ def refused(home: Path, **changes: Any) -> str:
         ),
         (
             {"split_info": SPLIT | {"val": 0}},
-            "split_info.val is 0; the keys are train, test, validation alone.",
+            "split_info.val is 0; the only keys are train, test, validation.",
         ),
         (
             {"split_info": {"train": -10, "test": 100, "validation": 10}},
@@ -71,7 +70,7 @@ def refused(home: Path, **changes: Any) -> str:
         ({"split_info": SPLIT | {"train": float("nan")}}, "split_info.train is nan; it must be a number"),
         ({"split_info": [60, 20, 20]}, "split_info is [60, 20, 20]; it must be a mapping"),
         ({"labels": "Water"}, "labels is 'Water'; it must be a list, such as ['Water']."),
-        ({"labels": ["Water", "Water"]}, "labels[1] is 'Water'; it is in the list already; name it once."),
+        ({"labels": ["Water", "Water"]}, "labels[1] is 'Water'; it occurs twice; remove one."),
         ({"labels": ["Water", 3]}, "labels[1] is 3; it must be a text that is not empty."),
         ({"labels": None}, "labels is None; it must be a list"),
         ({"export_types": "RAW"}, "export_types is 'RAW'; it must be a list of any of 'RAW', 'YOLO Darknet'"),
@@ -84,7 +83,7 @@ def refused(home: Path, **changes: Any) -> str:
         ({"filter": {"annotation_types": ["rough"]}}, "filter.annotation_types[0] is 'rough'"),
         (
             {"filter": {"from_date": "2024-02-01", "to_date": "2024-01-01"}},
-            "filter.to_date is '2024-01-01'; the last time is not before from_date",
+            "filter.to_date is '2024-01-01'; it must not be before from_date",
         ),
         ({"filter": {"bbox": [0, 0, 10]}}, "filter.bbox is [0, 0, 10]"),
         ({"query": "metadata.agbd >"}, "query is 'metadata.agbd >'"),
@@ -112,7 +111,7 @@ def told_of_values(home: Path, augmentation: str, property_: str, values: Any) -
     entry = {"id": augmentation, "properties": [{"id": property_, "values": values}]}
     message = refused(home, augmentation_list={"IMAGE_LEVEL": [entry]})
     place = "augmentation_list.IMAGE_LEVEL[0].properties[0].values"
-    assert message.startswith(f"{place} is {values!r}; it must be a list of ")
+    assert message.startswith(f"{place} is {values!r}; it must be a list ")
     return message
 
 
@@ -136,7 +135,7 @@ def test_ranges_of_augmentations_are_kept(
 @pytest.mark.parametrize(("operation", "name"), SWITCHES)
 def test_switches_of_augmentations_are_true_or_false(tmp_path: Path, operation: str, name: str) -> None:
     for values in (True, [1], ["True"], [], [True, False], None):
-        assert "True or False alone" in told_of_values(tmp_path / "home", operation, name, values)
+        assert "only True or False" in told_of_values(tmp_path / "home", operation, name, values)
 
 
 def test_what_the_other_calls_do_not_allow(tmp_path: Path) -> None:
@@ -170,10 +169,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
         files[f"{number}_mask.tif"] = geotiff(np.resize(np.array([0, 1], np.uint8), (1, 64, 64)))
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
-        keys = [bench.onboard("tiles", files), bench.onboard("others", others())]
-        with closing(bench.factory.registry()) as registry:
-            for key in keys:
-                collect_upload(registry, home, key)
+        bench.prepare("tiles", files)
+        bench.prepare("others", others())
         yield home
 
 
@@ -193,14 +190,16 @@ def client(home: FactoryHome) -> DatasetClient:
 def version_id(client: DatasetClient) -> str:
     """A version that tests may export but must not delete."""
     tiles = collection_named(client, "tiles")
-    return client.create_dataset_from_collection("Own", tiles, SPLIT, ["Water"]).version_id
+    return client.create_dataset_from_collection("Own", tiles, SPLIT, ["Water"], overlap="ignore").version_id
 
 
 @pytest.fixture(scope="module")
 def unexported(client: DatasetClient) -> str:
     """A version that each test writes in another format."""
     tiles = collection_named(client, "tiles")
-    return client.create_dataset_from_collection("Large", tiles, SPLIT, ["Water"]).version_id
+    return client.create_dataset_from_collection(
+        "Large", tiles, SPLIT, ["Water"], overlap="ignore"
+    ).version_id
 
 
 def collection_named(client: DatasetClient, name: str) -> str:
@@ -229,7 +228,7 @@ def test_ids_that_are_none_are_named(client: DatasetClient, home: FactoryHome, v
             lambda: client.compare_versions(version_id, "v"),
             lambda: client.delete_version("v"),
         ],
-        "dataset is 'Ow'; there is no dataset of this name or id; there are 'Own'": [
+        "dataset is 'Ow'; there is no dataset of this name or id; datasets are 'Own'": [
             lambda: client.describe_dataset("Ow")
         ],
         "version_id is 'Own@1.0.1'; .* such as 'Own@1.0.0'": [lambda: client.describe_version("Own@1.0.1")],
@@ -267,15 +266,16 @@ def test_values_that_json_lacks_mean_what_they_say(client: DatasetClient) -> Non
         ("Water",),
         {"RAW"},
         query=None,
+        overlap="ignore",
         filter={"bbox": np.array([-180, -90, 180, 90]).tolist()},
         operation_list=set(operations),
         augmentation_list=({"id": "HUE", "properties": [{"id": "HUE_DEGREES", "values": [np.int64(5), 9]}]},),
     )
     version = client.describe_version(made.version_id)
     assert (version.items, version.exports) == (11, ("RAW",))
-    assert version.request["augmentation_list"] == [
-        {"id": "HUE", "properties": [{"id": "HUE_DEGREES", "values": [5.0, 9.0]}]}
-    ]
+    assert version.request["augmentation_list"] == {
+        "IMAGE_LEVEL": [{"id": "HUE", "properties": [{"id": "HUE_DEGREES", "values": [5.0, 9.0]}]}]
+    }
     client.delete_version(made.version_id)
 
 
@@ -303,7 +303,7 @@ def test_a_version_is_not_deleted_while_it_is_downloaded(
 
 def test_a_download_that_fails_holds_nothing(client: DatasetClient, version_id: str, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
-    with pytest.raises(DownloadError, match="is not empty and no download of this export"):
+    with pytest.raises(DownloadError, match="is not empty and not a download of this export"):
         client.download_dataset(version_id, "RAW", tmp_path)
 
 
@@ -329,7 +329,7 @@ def test_a_version_on_its_way_out_is_not_read(
     client: DatasetClient, home: FactoryHome, tmp_path: Path
 ) -> None:
     made = client.create_dataset_from_collection(
-        "Leaving", collection_named(client, "tiles"), SPLIT, ["Water"], ["RAW"]
+        "Leaving", collection_named(client, "tiles"), SPLIT, ["Water"], ["RAW"], overlap="ignore"
     )
     with (
         closing(FactoryResource(home=str(home.root)).registry()) as registry,
@@ -348,19 +348,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 kB, which is less than the images have; skips where this user may not mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    with mounted(disk, "64k"):
+    with mount_small_disk(disk, "64k"):
         yield disk
-
-
-@contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a small disk")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("export_type", ["RAW", "TerraTorch", "HDF5"])
@@ -369,7 +358,7 @@ def test_a_disk_that_fills_up_during_an_export_is_told_and_the_export_can_be_mad
 ) -> None:
     exports = home.version(unexported).export("raw").parent
     exports.mkdir(exist_ok=True)
-    with mounted(exports, "64k"):
+    with mount_small_disk(exports, "64k"):
         with pytest.raises(FactoryError, match=rf"{export_type} export of Large 1\.0\.0 found no space left"):
             client.download_dataset(unexported, export_type, tmp_path / "out")
         assert list(exports.iterdir()) == []
@@ -387,7 +376,9 @@ def test_a_disk_that_fills_up_while_a_manifest_is_written_leaves_no_version(
     before = remains(home)
     monkeypatch.setattr("factory_pipeline.datasets.versions.create.write_manifest", full)
     with pytest.raises(FactoryError, match="No space left on device"):
-        client.create_dataset_from_collection("Wrong", collection_named(client, "tiles"), SPLIT, ["Water"])
+        client.create_dataset_from_collection(
+            "Wrong", collection_named(client, "tiles"), SPLIT, ["Water"], overlap="ignore"
+        )
     assert remains(home) == before
 
 
@@ -426,19 +417,28 @@ def test_commands_say_what_is_wrong(command: Command, home: FactoryHome, tmp_pat
     before = remains(home)
     (tmp_path / "list.yaml").write_text("- id: HUE\n  properties: [{id: HUE_DEGREES, values: [0, 51]}]\n")
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "circle.geojson").write_text('{"type": "Circle"}')
     made = ("create", "x", "--label", "Water")
     for arguments, message in {
-        ("create", "x"): "Missing option '--label'",
         (*made, "--split", "train:60"): "--split is 'train:60'; write it like train=60,test=20",
         (*made, "--split", "train=60,test=20"): "Error: --split is",
         (*made, "--collection", ""): "Error: --collection is ''; it must be a text that is not empty.",
-        (*made, "--collection", "c", "--item-type", "dataset"): "--item-type is for the whole lake",
+        (
+            *made,
+            "--collection",
+            "c",
+            "--item-type",
+            "dataset",
+        ): "--item-type is 'dataset'; of given collections",
         (*made, "--operation", "o", "--no-annotations"): "exclude each other",
         (*made, "--from-date", "soon"): "Error: --from-date is 'soon'",
         (*made, "--bbox", "1,2,3,x"): "--bbox is '1,2,3,x'; write it like",
+        (*made, "--geometry", tmp_path / "broken.json"): "broken.json is not JSON",
+        (*made, "--geometry", tmp_path / "circle.geojson"): "Error: --geometry is {'type': 'Circle'}",
+        ("update", "x", "--item-type", "dataset"): "Error: --item-type is 'dataset'; of given collections",
         (*made, "--export", "VOC"): "Error: --export is 'VOC'; it must be one of 'RAW'",
         (*made, "--augment", tmp_path / "list.yaml"): "values is [0, 51]; it must be a list of two numbers",
-        (*made, "--augment", tmp_path / "broken.json"): "broken.json is no JSON",
+        (*made, "--augment", tmp_path / "broken.json"): "broken.json is not JSON",
     }.items():
         status, printed, told = command(*arguments)
         assert status in (1, 2)

@@ -4,9 +4,10 @@ import logging
 import os
 import random
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import pytest
 from factory_pipeline import DatasetClient
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe, Subset
-from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.errors import ArgumentError, FactoryError
 from factory_pipeline.runs.build import run_build
 from factory_pipeline.runs.onboarding import onboard
@@ -33,9 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> FactoryHome:
     home = FactoryHome(tmp_path_factory.mktemp("caller") / "home")
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
-        key = bench.onboard("tiles")
-        with closing(bench.factory.registry()) as registry:
-            collect_upload(registry, home, key)
+        bench.prepare("tiles")
     return home
 
 
@@ -73,7 +71,28 @@ def process_state() -> dict[str, Any]:
         "environment": dict(os.environ),
         "working directory": Path.cwd(),
         "random state": random.getstate(),
+        "wakeup descriptor of signals": wakeup_descriptor(),
     }
+
+
+def wakeup_descriptor() -> int:
+    descriptor = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(descriptor)
+    return descriptor
+
+
+class OutputWatch(threading.Thread):
+    """Looks all the time where stdout and stderr of this process lead."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.targets: set[tuple[int, int]] = set()
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Look until `ended` is set."""
+        while not self.ended.wait(0.005):
+            self.targets.add((os.fstat(1).st_ino, os.fstat(2).st_ino))
 
 
 @contextmanager
@@ -83,13 +102,18 @@ def unchanged() -> Iterator[None]:
     logging.getLogger().addHandler(handler)
     previous = signal.signal(signal.SIGTERM, callers_signal_handler)
     before = process_state()
+    output = OutputWatch()
+    output.start()
     try:
         yield
         assert process_state() == before
+        assert output.targets == {(os.fstat(1).st_ino, os.fstat(2).st_ino)}
         assert not handler.closed
         # `logging.config` empties this list and shuts everything in it down.
         assert any(reference() is handler for reference in logging._handlerList)
     finally:
+        output.ended.set()
+        output.join()
         logging.getLogger().removeHandler(handler)
         signal.signal(signal.SIGTERM, previous)
 

@@ -14,10 +14,9 @@ from click.testing import CliRunner
 
 from factory_pipeline import DatasetClient
 from factory_pipeline.cli.main import cli
-from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datasets.exports import raw
 from factory_pipeline.datasets.exports.formats import FORMATS
-from factory_pipeline.datasets.progress_text import fraction_said
+from factory_pipeline.datasets.progress_text import parse_fraction
 from factory_pipeline.errors import ArgumentError, DownloadError, ExportError, FactoryError
 from factory_pipeline.orchestration import run_progress
 from factory_pipeline.orchestration.datasets.sensors import requested_exports
@@ -41,9 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactoryHome]:
     home = FactoryHome(tmp_path_factory.mktemp("sdk") / "home")
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
-        key = bench.onboard("tiles")
-        with closing(bench.factory.registry()) as registry:
-            collect_upload(registry, home, key)
+        bench.prepare("tiles")
         yield home
 
 
@@ -65,20 +62,22 @@ def test_the_calls_have_the_names_parameters_and_defaults_of_their_page() -> Non
 
     needed, shared = inspect.Parameter.empty, {"export_types": [], "query": "", "filter": {}}
     last = {"operation_list": None, "augmentation_list": None}
+    splits = {"overlap": "group", "balance": [], "group_by": [], "require_all_labels": False}
+    given = {**splits, "use_given_splits": False}
     base = {"split_info": needed, "labels": needed}
     assert told("create_dataset_from_collection") == {
-        "dataset_name": needed, "collection_id": needed, **base, **shared, **last,
+        "dataset_name": needed, "collection_id": needed, **base, **shared, **last, **given,
     }  # fmt: skip
     assert told("create_dataset_from_datalake") == {
-        "dataset_name": needed, **base, "item_type": "image", **shared, **last,
+        "dataset_name": needed, **base, "item_type": "image", **shared, **last, **given,
     }  # fmt: skip
     assert told("update_dataset_version_from_collection") == {
         "dataset_version_id": needed, "collection_id": needed, **base, **shared,
-        "is_new_version_required": False, **last, "keep_splits": True,
+        "is_new_version_required": False, **last, "keep_splits": True, **splits,
     }  # fmt: skip
     assert told("update_dataset_version_from_datalake") == {
         "dataset_version_id": needed, **base, "item_type": "image", **shared,
-        "is_new_version_required": False, **last, "keep_splits": True,
+        "is_new_version_required": False, **last, "keep_splits": True, **splits,
     }  # fmt: skip
     assert told("download_dataset") == {
         "version_id": needed, "export_type": needed, "custom_download_path": "", "is_media_include": True,
@@ -143,7 +142,7 @@ def test_a_damaged_export_is_made_again_and_downloaded(
     (home.version(version_id).export("raw") / "labels.json").write_text("{}")
     again = client.download_dataset(version_id, "RAW", tmp_path / "again")
     assert (again / "export.json").read_bytes() == (first / "export.json").read_bytes()
-    assert "The RAW export is damaged and is made again: labels.json has 2 bytes" in caplog.text
+    assert "The RAW export is damaged and is written again: labels.json has 2 bytes" in caplog.text
 
 
 def test_an_update_is_a_revision_or_a_new_version(client: DatasetClient, collection: str) -> None:
@@ -192,7 +191,7 @@ def test_a_deleted_version_is_gone(client: DatasetClient, collection: str, home:
     [
         ({"dataset_name": "  "}, "dataset_name is '  '"),
         ({"split_info": {"train": 60, "test": 20}}, "validation is missing"),
-        ({"split_info": {"train": 60, "test": 20, "validation": 21}}, "sum to 100, and these to 101"),
+        ({"split_info": {"train": 60, "test": 20, "validation": 21}}, "sum to 100, not to 101"),
         ({"labels": "Water"}, "labels is 'Water'; it must be a list"),
         ({"export_types": ["VOC"]}, "'VOC'; it must be one of 'RAW', 'YOLO Darknet'"),
         ({"filter": {"from_date": "soon"}}, "filter.from_date"),
@@ -256,7 +255,7 @@ def test_an_argument_that_stops_being_right_while_a_run_begins_is_told_as_one(
 
 def test_a_name_that_is_taken_is_said(client: DatasetClient, collection: str) -> None:
     version_named(client, collection, "All formats")
-    with pytest.raises(ArgumentError, match="dataset_name is 'All formats'; this name is taken"):
+    with pytest.raises(ArgumentError, match="dataset_name is 'All formats'; this name is in use"):
         client.create_dataset_from_collection("All formats", collection, SPLIT, ["Water"])
 
 
@@ -334,8 +333,10 @@ def test_the_command_line_does_the_same(
     assert version.id in made.stdout
     assert "By hand" in command("list", home=home)
     assert "6 train, 2 test, 2 validation" in command("show", version.id, home=home)
-    got = command("download", version.id, "RAW", "--output", str(tmp_path / "out"), home=home)
-    assert got.strip() == str(tmp_path / "out")
+    out = str(tmp_path / "out")
+    assert command("download", version.id, "RAW", "--output", out, home=home).strip() == out
+    again = json.loads(command("download", version.id, "RAW", "--output", out, "--json", home=home))
+    assert again == {"folder": out, "export_type": "RAW", "media": True}
     wrong = factory("dataset", "create", "x", "--label", "a", "--split", "train=1", home=home.root)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("Error: --split is")
@@ -344,8 +345,11 @@ def test_the_command_line_does_the_same(
 
 
 def test_an_update_by_command_stays_with_its_collections_and_tells_the_splits(
-    client: DatasetClient, collection: str, home: FactoryHome
+    client: DatasetClient, collection: str, home: FactoryHome, tmp_path: Path
 ) -> None:
+    corners = [[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]
+    world = tmp_path / "world.geojson"
+    world.write_text(json.dumps({"type": "Polygon", "coordinates": [corners]}))
     everything = ("--label", "Water", "--split", "train=100,test=0,validation=0")
     made = json.loads(command("create", "Kept", "--collection", "tiles", *everything, "--json", home=home))
     assert made["request"]["collection_id"] == collection
@@ -355,13 +359,17 @@ def test_an_update_by_command_stays_with_its_collections_and_tells_the_splits(
     assert "10 of 10 items of the source version kept their split" in said
     assert "100 / 0 / 0 %, asked for 60 / 30 / 10 %" in said
     anew = command(
-        "update", "Kept@1.0.0", "--divide-anew", *everything[:2], "--split", "train=60,test=30,validation=10",
-        "--json", home=home,
+        "update", "Kept@1.0.0", "--divide-anew", "--split", "train=60,test=30,validation=10",
+        "--geometry", str(world), "--json", home=home,
     )  # fmt: skip
     told = json.loads(anew)
     assert told["splits"] == told["division"]["splits"] == {"train": 6, "test": 3, "validation": 1}
     assert told["request"]["within_source"] is True
-    with pytest.raises(ArgumentError, match=r"several versions, so name one: 'Kept@1\.0\.0', 'Kept@1\.0\.1'"):
+    assert told["request"]["filter"] == {"geometry": json.loads(world.read_text())}
+    assert told["request"]["labels"] == ["Land", "Water"], "all labels, where none is named"
+    with pytest.raises(
+        ArgumentError, match=r"several versions, so choose one: 'Kept@1\.0\.0', 'Kept@1\.0\.1'"
+    ):
         client.delete_version("Kept")
 
 
@@ -394,13 +402,13 @@ def test_a_run_says_in_its_log_how_far_it_is(monkeypatch: pytest.MonkeyPatch) ->
 
     @dg.asset
     def counted(context: dg.AssetExecutionContext) -> None:
-        RunProgress(context).written_and_read_back(30, 40)
+        RunProgress(context).report_export(30, 40)
 
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize([counted], instance=instance)
         lines = [entry.user_message for entry in instance.all_logs(run.run_id)]
     assert "75% done: 20 of 20 items written, 10 read back." in lines
-    assert [found for found in map(fraction_said, lines) if found is not None] == [0.75]
+    assert [found for found in map(parse_fraction, lines) if found is not None] == [0.75]
 
 
 def test_a_version_is_an_asset_with_its_counts(
@@ -410,6 +418,14 @@ def test_a_version_is_an_asset_with_its_counts(
     with open_instance(home) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("dataset_version"))
         exported = instance.get_materialized_partitions(dg.AssetKey("raw_export"))
+        [check] = instance.get_event_records(
+            dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION), limit=1
+        )
+    evaluation = check.event_log_entry.dagster_event.event_specific_data
+    record = json.loads(home.version(made.version_id).splits.read_text())
+    assert evaluation.check_name == "splits_share_no_ground"
+    assert evaluation.passed is not bool(record["crossing_pairs"])
+    assert evaluation.metadata["splits.json"].value == record
     assert event.asset_materialization.metadata["version id"].value == made.version_id
     assert any(key.endswith(made.version_id) for key in exported)
     assert pl.read_parquet(home.version(made.version_id).manifest).height == 10

@@ -10,7 +10,7 @@ from factory_pipeline.sdk.client import DatasetClient
 
 ALIASES = ("collections", "export_types")
 """The names of 0.1, which refer to the call that they stand for."""
-CALLS = [name for name in vars(DatasetClient) if not name.startswith("_") and name not in ALIASES]
+CALLS = [name for name in dir(DatasetClient) if not name.startswith("_") and name not in ALIASES]
 SECTION = re.compile(r"^(Args|Returns|Raises|Example):\n((?:[ ]{4}.*\n?|\n)+)", re.MULTILINE)
 
 

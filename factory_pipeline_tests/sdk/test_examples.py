@@ -36,7 +36,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Datas
     home = FactoryHome(folder / "home")
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
-        key = bench.onboard("party", photos(), data_sources=SOURCES)
+        key = bench.prepare("party", photos(), data_sources=SOURCES)
         with closing(bench.factory.registry()) as registry:
             collection = collect_upload(registry, home, key)
             add_annotations(

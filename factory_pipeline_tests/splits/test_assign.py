@@ -1,5 +1,7 @@
 """Splits: exact counts, stability, groups that stay together, and the proof that nothing leaks."""
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,19 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.overlap import footprints, groups_of, near_pairs
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.assign import (
-    given_split,
-    partly_given_split,
+    assign_given,
+    assign_partly_given,
     quotas,
     random_split,
     spatial_split,
     split_by_rule,
+    together_by_location,
     write_split_files,
 )
+from factory_pipeline.splits.connected_groups import group_numbers
 from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.splits.split_rule import GivenSplit, Percentages, RandomSplit, SpatialSplit
+from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.onboarding.curated import items_frame, square
 
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
@@ -29,6 +34,17 @@ IN_PLACE = 5_000_000
 
 def _counts(split: pl.DataFrame) -> dict[str, int]:
     return {name: split.filter(pl.col("split") == name).height for name in SPLITS}
+
+
+def near_pairs(items: pl.DataFrame, distance_m: float = 0.0) -> list[tuple[int, int]]:
+    """Every pair of images that overlap or are nearer than that."""
+    ground = Ground.of(items)
+    found = [(one, other) for part in ground.pairs(distance_m) for one, other in part.tolist()]
+    assert len(found) == len(set(found)), "each pair once"
+    on = {number: np.flatnonzero(ground.number == number).tolist() for number in range(len(ground.corners))}
+    different = [pair for a, b in found for pair in itertools.product(on[a], on[b])]
+    same = [pair for images in on.values() for pair in itertools.combinations(images, 2)]
+    return sorted((min(pair), max(pair)) for pair in different + same)
 
 
 def _named(count: int, start: int = 0) -> pl.DataFrame:
@@ -40,7 +56,7 @@ def _earlier(items: pl.DataFrame, split: pl.DataFrame) -> pl.DataFrame:
 
 
 @given(count=st.integers(0, 500), shares=st.tuples(st.integers(0, 100), st.integers(0, 100)))
-@settings(max_examples=60)
+@settings(max_examples=up_to(30))
 def test_quotas_sum_up_and_are_less_than_one_off(count: int, shares: tuple[int, int]) -> None:
     low, high = sorted(shares)
     percentages = {"train": low, "test": high - low, "validation": 100 - high}
@@ -70,7 +86,7 @@ def test_percentages_must_sum_to_100(percentages: dict[str, float]) -> None:
 
 
 @given(count=st.integers(1, 120), seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(12), deadline=None)
 def test_a_random_split_is_exact_and_does_not_depend_on_the_order(count: int, seed: int) -> None:
     items = _named(count)
     split = random_split(items, SHARES, seed)
@@ -85,7 +101,7 @@ def test_another_seed_is_another_split() -> None:
 
 
 @given(before=st.integers(1, 80), added=st.integers(0, 60), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(12), deadline=None)
 def test_images_keep_their_split_when_others_are_added(before: int, added: int, seed: int) -> None:
     first = _named(before)
     earlier = _earlier(first, random_split(first, SHARES, seed))
@@ -116,7 +132,7 @@ def test_without_an_earlier_split_few_images_move() -> None:
 
 
 @given(contents=st.lists(st.integers(0, 12), min_size=1, max_size=60), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(12), deadline=None)
 def test_duplicates_stay_together(contents: list[int], seed: int) -> None:
     items = items_frame([{"sha256": f"{content:064x}"} for content in contents])
     split = random_split(items, SHARES, seed)
@@ -127,7 +143,7 @@ def test_duplicates_stay_together(contents: list[int], seed: int) -> None:
 
 def test_a_given_split_is_taken_as_it_is() -> None:
     items = _named(4)
-    split = given_split(
+    split = assign_given(
         items, {"train": ["image 0", "image 3"], "test": ["image 2"], "validation": ["image 1"]}
     )
     assert split["split"].to_list() == ["train", "validation", "test", "train"]
@@ -136,15 +152,15 @@ def test_a_given_split_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("given_names", "message"),
     [
-        ({"train": ["image 0"]}, "leave out these images: image 1"),
+        ({"train": ["image 0"]}, "don't list these images: image 1"),
         ({"train": ["image 0", "image 1"], "test": ["image 1"]}, "twice: image 1"),
-        ({"train": ["image 0", "image 1", "image 9"]}, "aren't there: image 9"),
+        ({"train": ["image 0", "image 1", "image 9"]}, "don't exist: image 9"),
         ({"learn": ["image 0", "image 1"]}, "not learn"),
     ],
 )
 def test_a_given_split_names_every_image_once(given_names: dict[str, list[str]], message: str) -> None:
     with pytest.raises(OnboardingError, match=message):
-        given_split(_named(2), given_names)
+        assign_given(_named(2), given_names)
 
 
 DRAWN = {"train": 75.0, "test": 0.0, "validation": 25.0}
@@ -155,7 +171,7 @@ DRAWN = {"train": 75.0, "test": 0.0, "validation": 25.0}
     others=st.tuples(st.integers(1, 60), st.integers(0, 60)),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(12), deadline=None)
 def test_images_that_no_list_names_are_drawn_and_keep_their_split(
     tests: tuple[int, int], others: tuple[int, int], seed: int
 ) -> None:
@@ -179,7 +195,7 @@ def test_images_that_no_list_names_are_drawn_and_keep_their_split(
 def test_an_image_that_a_list_names_now_leaves_its_earlier_split() -> None:
     items = _named(4)
     earlier = items.select("original_name", "sha256", split=pl.lit("test"))
-    split = partly_given_split(items, {"validation": ["image 3"]}, DRAWN, 0, earlier)
+    split = assign_partly_given(items, {"validation": ["image 3"]}, DRAWN, 0, earlier)
     assert split["split"].to_list().count("validation") == 2
     assert split["split"][3] == "validation"
     assert "test" not in split["split"]
@@ -189,7 +205,9 @@ def test_the_rule_of_the_manifest_decides() -> None:
     items = items_frame([square(500_000 + 200 * n, IN_PLACE, 100) for n in range(10)])
     assert split_by_rule(items, RandomSplit(seed=3)).equals(random_split(items, SHARES, 3))
     spatial = SpatialSplit(by="overlap", buffer_m=10, seed=3)
-    assert split_by_rule(items, spatial).equals(spatial_split(items, SHARES, 3, "overlap", 10))
+    assert split_by_rule(items, spatial).equals(
+        spatial_split(items, SHARES, 3, together_by_location("overlap", 10))
+    )
     lists = GivenSplit(train=("image 0",), test_file="test.txt")
     rest = [f"image {n}" for n in range(1, 10)]
     assert _counts(split_by_rule(items, lists, listed={"test": rest})) == {
@@ -215,7 +233,7 @@ places = st.lists(
 
 
 @given(places=places, buffer_m=st.sampled_from([0.0, 30.0, 230.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=up_to(20), deadline=None)
 def test_near_pairs_are_those_of_a_plain_search(places: list[tuple[int, int, int]], buffer_m: float) -> None:
     items = items_frame([square(500_000 + 50 * x, IN_PLACE + 50 * y, side) for x, y, side in places])
     boxes = [shapely.box(50 * x, 50 * y, 50 * x + side, 50 * y + side) for x, y, side in places]
@@ -226,7 +244,7 @@ def test_near_pairs_are_those_of_a_plain_search(places: list[tuple[int, int, int
             shared = boxes[one].intersection(boxes[other]).area
             if shared > 0 or apart < buffer_m:
                 expected.add((one, other))
-    assert set(map(tuple, near_pairs(footprints(items), buffer_m).tolist())) == expected
+    assert set(near_pairs(items, buffer_m)) == expected
 
 
 @given(
@@ -235,7 +253,7 @@ def test_near_pairs_are_those_of_a_plain_search(places: list[tuple[int, int, int
     buffer_m=st.sampled_from([0.0, 100.0]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=up_to(20), deadline=None)
 def test_no_group_crosses_a_spatial_split(
     places: list[tuple[int, int, int]], by: str, buffer_m: float, seed: int
 ) -> None:
@@ -243,14 +261,14 @@ def test_no_group_crosses_a_spatial_split(
     rows = [square(500_000 + 50 * x, IN_PLACE + 50 * y, side) for x, y, side in places]
     rows += [square(500_000, IN_PLACE + far, 100) for far in (200_000, 400_000)]
     items = items_frame(rows)
-    split = spatial_split(items, SHARES, seed, by, buffer_m, block_m=2000)
+    split = spatial_split(items, SHARES, seed, together_by_location(by, buffer_m, block_m=2000))
     report = leak_report(items, split, buffer_m)
     assert not report.leaks
     assert report.leaking_share == 0
     assert min(_counts(split).values()) > 0
     shuffled = items.sample(fraction=1, shuffle=True, seed=seed)
     assert (
-        spatial_split(shuffled, SHARES, seed, by, buffer_m, block_m=2000)
+        spatial_split(shuffled, SHARES, seed, together_by_location(by, buffer_m, block_m=2000))
         .sort("stem")
         .equals(split.sort("stem"))
     )
@@ -259,7 +277,7 @@ def test_no_group_crosses_a_spatial_split(
 def test_blocks_hold_neighbours_together_that_do_not_touch() -> None:
     places = [(x, y) for x in range(12) for y in range(12)]
     items = items_frame([square(500_000 + 1000 * x, IN_PLACE + 1000 * y, 500) for x, y in places])
-    split = spatial_split(items, SHARES, 0, "block", block_m=3000)
+    split = spatial_split(items, SHARES, 0, together_by_location("block", block_m=3000))
     table = dict(zip(places, split["split"], strict=True))
     neighbours = [table[x, y] == table[x + 1, y] for x, y in places if x < 11]
     assert np.mean(neighbours) > 0.6, "at random it would be 0.44"
@@ -268,12 +286,12 @@ def test_blocks_hold_neighbours_together_that_do_not_touch() -> None:
 
 def test_a_spatial_split_keeps_earlier_images_and_takes_new_neighbours_in() -> None:
     first = items_frame([square(500_000 + 1000 * n, IN_PLACE, 500) for n in range(20)])
-    earlier = _earlier(first, spatial_split(first, SHARES, 0, "overlap"))
+    earlier = _earlier(first, spatial_split(first, SHARES, 0, together_by_location("overlap")))
     beside = items_frame(
         [square(500_200 + 1000 * n, IN_PLACE, 500) | {"original_name": f"new {n}"} for n in range(20)]
     ).with_columns(pl.format("t{}", "stem").alias("stem"))
     grown = pl.concat([first, beside])
-    split = _earlier(grown, spatial_split(grown, SHARES, 5, "overlap", earlier=earlier))
+    split = _earlier(grown, spatial_split(grown, SHARES, 5, together_by_location("overlap"), earlier=earlier))
     assert split.head(20)["split"].equals(earlier["split"])
     assert split.tail(20)["split"].equals(earlier["split"])
 
@@ -282,9 +300,8 @@ def test_neighbours_in_a_mosaic_touch_but_do_not_overlap() -> None:
     items = items_frame(
         [square(500_000 + 5120 * x, IN_PLACE + 5120 * y, 5120) for x in range(4) for y in range(4)]
     )
-    corners = footprints(items)
-    assert len(near_pairs(corners)) == 0
-    assert len(near_pairs(corners, 10)) == 4 * 3 * 2 + 3 * 3 * 2
+    assert len(near_pairs(items)) == 0
+    assert len(near_pairs(items, 10)) == 4 * 3 * 2 + 3 * 3 * 2
 
 
 def test_images_on_both_sides_of_the_antimeridian_overlap() -> None:
@@ -296,28 +313,30 @@ def test_images_on_both_sides_of_the_antimeridian_overlap() -> None:
             {"bounds": [0.0, 10.0, 0.01, 10.02]},
         ]
     )
-    assert near_pairs(footprints(items)).tolist() == [[0, 1], [0, 2]]
-    assert near_pairs(footprints(items), 1500).tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert near_pairs(items) == [(0, 1), (0, 2)]
+    assert near_pairs(items, 1500) == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_overlap_is_found_across_utm_zones() -> None:
     east_of_33 = square(733_000, 5_000_000, 5000, epsg=32633)
     west_of_34 = items_frame([east_of_33, square(262_000, 5_000_000, 5000, epsg=32634), {}])
-    corners = footprints(west_of_34)
-    assert np.isnan(corners[2]).all()
-    assert near_pairs(corners).tolist() == [[0, 1]]
+    assert Ground.of(west_of_34).number.tolist() == [0, 1, -1]
+    assert near_pairs(west_of_34) == [(0, 1)]
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([{} for _ in range(5)], "none is"),
-        ([square(500_000 + 10 * n, IN_PLACE, 500) for n in range(5)], "form 1 groups by place and 3 splits"),
+        (
+            [square(500_000 + 10 * n, IN_PLACE, 500) for n in range(5)],
+            "form 1 groups by location and 3 splits",
+        ),
     ],
 )
 def test_a_spatial_split_that_cannot_be_says_what_to_do(rows: list[dict], message: str) -> None:
     with pytest.raises(OnboardingError, match=message):
-        spatial_split(items_frame(rows), SHARES, 0, "overlap")
+        spatial_split(items_frame(rows), SHARES, 0, together_by_location("overlap"))
 
 
 @given(
@@ -325,10 +344,10 @@ def test_a_spatial_split_that_cannot_be_says_what_to_do(rows: list[dict], messag
         lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))
     )
 )
-@settings(max_examples=40)
+@settings(max_examples=up_to(20))
 def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, int]]]) -> None:
     count, pairs = case
-    groups = groups_of(count, pairs)
+    groups = group_numbers(count, [np.array(pairs, dtype=np.int64).reshape(-1, 2)])
     reach = np.eye(count, dtype=bool)
     for one, other in pairs:
         reach[one, other] = reach[other, one] = True
@@ -345,7 +364,7 @@ def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, in
     ),
     buffer_m=st.sampled_from([0.0, 60.0]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(30), deadline=None)
 def test_the_leak_report_is_that_of_a_plain_search(
     rows: list[tuple[int | None, int, str]], buffer_m: float
 ) -> None:
@@ -394,7 +413,7 @@ def test_many_images_of_one_place_are_quick_to_split_and_to_check() -> None:
     """Taken one by one they would be 150 million pairs."""
     rows = [square(500_000 + 9000 * (n % 3), IN_PLACE, 100) for n in range(30_000)]
     items = items_frame(rows)
-    split = spatial_split(items, SHARES, 0, "overlap")
+    split = spatial_split(items, SHARES, 0, together_by_location("overlap"))
     assert not leak_report(items, split).leaks
     random = leak_report(items, random_split(items, SHARES, 0))
     assert random.pairs == 3 * 10_000 * 9_999 // 2
@@ -429,3 +448,15 @@ def test_the_leak_report_names_pairs_and_tells_what_chance_would_do() -> None:
     assert report.random_leaking_share == pytest.approx(
         np.mean([draw.leaking_share for draw in draws]), abs=0.08
     )
+
+
+@pytest.mark.parametrize("size", [8, 32, 512, 10_980])
+def test_overlap_by_one_pixel_is_found_and_by_an_edge_is_none(size: int) -> None:
+    def image(column: int, row: int) -> dict[str, object]:
+        transform = [10.0, 0.0, 500_000.0 + 10 * column, 0.0, -10.0, IN_PLACE - 10.0 * row]
+        return {"epsg": 32633, "transform": transform, "width": size, "height": size}
+
+    corner, edge = (size - 1, size - 1), (size, 0)
+    assert near_pairs(items_frame([image(0, 0), image(*corner)])) == [(0, 1)]
+    assert near_pairs(items_frame([image(0, 0), image(*edge)])) == []
+    assert near_pairs(items_frame([image(0, 0), image(size - 1, 0)])) == [(0, 1)]

@@ -32,7 +32,10 @@ def sentinel2_item(
     """A product whose outline is all of its grid, if no other is given."""
     outline = outline_of(grid) if outline is None else outline
     twenty = Grid(grid.epsg, grid.left, grid.top, 20, 20, grid.width // 2, grid.height // 2)
-    grids = {band: twenty if band in ("SCL", "B11") else grid for band in PLANETARY_COMPUTER.sentinel2.assets}
+    grids = {
+        band: twenty if band in ("SCL", "B11") else grid
+        for band in PLANETARY_COMPUTER.source("sentinel2").assets
+    }
     assets = {
         band: {
             "href": f"../../../s2/{name}/{band}.tif",
@@ -114,7 +117,11 @@ def _item(
 def write_catalog(root: Path, items: Iterable[Item]) -> Path:
     """Write `stac/catalog.json` with the three collections below `root`; gives `root` back."""
     items = list(items)
-    sources = (PLANETARY_COMPUTER.sentinel2, PLANETARY_COMPUTER.copdem, PLANETARY_COMPUTER.worldcover)
+    sources = (
+        PLANETARY_COMPUTER.source("sentinel2"),
+        PLANETARY_COMPUTER.source("copdem"),
+        PLANETARY_COMPUTER.source("worldcover"),
+    )
     collections = [source.collection for source in sources]
     for collection in collections:
         own = [item for item in items if item["collection"] == collection]

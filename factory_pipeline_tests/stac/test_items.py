@@ -26,7 +26,7 @@ from factory_pipeline.stac.providers import EARTH_SEARCH, PLANETARY_COMPUTER, La
 from factory_pipeline_tests.stac.small_stac import Item, sentinel2_item, worldcover_item
 
 GRID = Grid(32631, 300_000, 5_700_000, 10, 10, 10_980, 10_980)
-SENTINEL2 = PLANETARY_COMPUTER.sentinel2
+SENTINEL2 = PLANETARY_COMPUTER.source("sentinel2")
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_outline_across_the_antimeridian_is_one_piece(item: Item) -> None:
 def test_tile_is_as_large_as_its_raster_not_as_its_land() -> None:
     item = worldcover_item(0, 6, 2021)
     item["bbox"] = [6.2, 0.0, 9.0, 2.8]
-    tile = parse_tile(trim_item(item, PLANETARY_COMPUTER.worldcover))
+    tile = parse_tile(trim_item(item, PLANETARY_COMPUTER.source("worldcover")))
     assert tile.bounds == pytest.approx((6, 0, 9, 3), abs=1e-9)
     assert (tile.name, tile.year) == ("ESA_WorldCover_10m_2021_v200_N00E006", 2021)
 
@@ -165,7 +165,7 @@ def test_tile_without_projection_fields_has_the_bounds_of_its_bbox() -> None:
     for field in ("proj:shape", "proj:transform"):
         del item["properties"][field]
     item["bbox"] = [6, 0, 10.0, 9, 3, 500.0]
-    trimmed = trim_item(item, PLANETARY_COMPUTER.worldcover)
+    trimmed = trim_item(item, PLANETARY_COMPUTER.source("worldcover"))
     assert parse_tile(trimmed).bounds == (6, 0, 9, 3)
     tiles, unusable = parse_tiles([{**trimmed, "bbox": None}, {**trimmed, "id": "x", "assets": {}}])
     assert tiles == ()
@@ -208,7 +208,7 @@ def test_real_items_of_planetary_computer(real_items: Path) -> None:
 
 def test_real_items_of_earth_search(real_items: Path) -> None:
     items = list(_items_of(real_items, "earth*search*.json", "sentinel-2-l2a"))
-    found = parse_products([trim_item(item, EARTH_SEARCH.sentinel2) for item in items], S2_BANDS)
+    found = parse_products([trim_item(item, EARTH_SEARCH.source("sentinel2")) for item in items], S2_BANDS)
     by_id = {product.id: product for product in found.products}
     product = by_id["S2A_13TDE_20231008_0_L2A"]
     assert product.name == "S2A_MSIL2A_20231008T175231_N0509_R141_T13TDE_20231008T233154"
@@ -228,7 +228,7 @@ def test_real_item_of_the_older_earth_search(real_items: Path) -> None:
 
 def test_real_tiles(real_items: Path) -> None:
     dem, unusable = parse_tiles(
-        trim_item(item, PLANETARY_COMPUTER.copdem)
+        trim_item(item, PLANETARY_COMPUTER.source("copdem"))
         for pattern in ("pc__*.json", "*pc.json", "stactools*item.json")
         for item in _items_of(real_items, pattern, "cop-dem-glo-30")
     )
@@ -238,7 +238,7 @@ def test_real_tiles(real_items: Path) -> None:
         (-115.00020833, 53.00013889, -114.00020833, 54.00013889)
     )
     maps, unusable = parse_tiles(
-        trim_item(item, PLANETARY_COMPUTER.worldcover)
+        trim_item(item, PLANETARY_COMPUTER.source("worldcover"))
         for pattern in ("pc__*.json", "ESA*.json")
         for item in _items_of(real_items, pattern, "esa-worldcover")
     )
@@ -252,7 +252,7 @@ def test_real_tiles(real_items: Path) -> None:
 
 def test_real_dem_of_earth_search_is_read_without_an_account(real_items: Path) -> None:
     (item,) = _items_of(real_items, "earth-search__cop*.json", "cop-dem-glo-30")
-    tile = parse_tile(trim_item(item, EARTH_SEARCH.copdem))
+    tile = parse_tile(trim_item(item, EARTH_SEARCH.source("copdem")))
     assert tile.href == (
         "https://copernicus-dem-30m.s3.eu-central-1.amazonaws.com/"
         "Copernicus_DSM_COG_10_S90_00_W180_00_DEM/Copernicus_DSM_COG_10_S90_00_W180_00_DEM.tif"

@@ -24,7 +24,7 @@ def offset_of(baseline: str | None, stated: dict[str, Any], **properties: Any) -
     item["properties"] |= {"s2:processing_baseline": baseline, **properties}
     for asset in item["assets"].values():
         asset |= stated
-    product = parse_product(trim_item(item, PLANETARY_COMPUTER.sentinel2), S2_BANDS)
+    product = parse_product(trim_item(item, PLANETARY_COMPUTER.source("sentinel2")), S2_BANDS)
     assert product.baseline == (baseline or UNKNOWN_BASELINE)
     return product.offset
 
@@ -75,12 +75,14 @@ def test_bands_that_differ() -> None:
     item["assets"]["B02"] |= V1
     item["assets"]["B03"] |= V1_NONE
     with pytest.raises(UnusableItemError, match="bands that state different offsets"):
-        parse_product(trim_item(item, PLANETARY_COMPUTER.sentinel2), S2_BANDS)
+        parse_product(trim_item(item, PLANETARY_COMPUTER.source("sentinel2")), S2_BANDS)
 
 
 def test_bucket_whose_items_describe_the_original() -> None:
     item = sentinel2_item("product", "2020-06-01T10:40:31Z", 12.5, GRID, baseline="02.14")
-    item["assets"] = {EARTH_SEARCH.sentinel2.assets[band]: asset for band, asset in item["assets"].items()}
+    item["assets"] = {
+        EARTH_SEARCH.source("sentinel2").assets[band]: asset for band, asset in item["assets"].items()
+    }
     for key, asset in item["assets"].items():
         asset |= V1 | {"href": f"https://sentinel-cogs.s3.us-west-2.amazonaws.com/31/U/CT/{key}.tif"}
-    assert parse_product(trim_item(item, EARTH_SEARCH.sentinel2), S2_BANDS).offset == 0
+    assert parse_product(trim_item(item, EARTH_SEARCH.source("sentinel2")), S2_BANDS).offset == 0

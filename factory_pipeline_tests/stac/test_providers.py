@@ -11,7 +11,7 @@ import requests
 
 from factory_pipeline.config.recipe import LAYERS, S2_BANDS
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError, SourceUnavailableError
-from factory_pipeline.redaction import unsigned
+from factory_pipeline.redaction import remove_signature
 from factory_pipeline.stac.providers import EARTH_SEARCH, PLANETARY_COMPUTER, Provider, open_catalog
 from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline_tests.stac.small_stac import copdem_item, write_catalog
@@ -22,13 +22,13 @@ ELSEWHERE = "https://sentinel-cogs.s3.us-west-2.amazonaws.com/31/U/CT/B02.tif"
 
 @pytest.mark.parametrize("provider", [PLANETARY_COMPUTER, EARTH_SEARCH])
 def test_known_providers_have_every_band(provider: Provider) -> None:
-    assert open_catalog(provider.name).provider is provider
-    assert {"SCL", *S2_BANDS} <= provider.sentinel2.assets.keys()
+    assert open_catalog(provider.name).provider == provider
+    assert {"SCL", *S2_BANDS} <= provider.source("sentinel2").assets.keys()
 
 
 def test_earth_search_takes_worldcover_from_planetary_computer() -> None:
-    assert EARTH_SEARCH.worldcover is PLANETARY_COMPUTER.worldcover
-    assert EARTH_SEARCH.sentinel2.assets["B8A"] == "nir08"
+    assert EARTH_SEARCH.source("worldcover") == PLANETARY_COMPUTER.source("worldcover")
+    assert EARTH_SEARCH.source("sentinel2").assets["B8A"] == "nir08"
 
 
 def test_api_by_url_has_the_ids_and_keys_of_planetary_computer() -> None:
@@ -40,7 +40,10 @@ def test_api_by_url_has_the_ids_and_keys_of_planetary_computer() -> None:
 
 
 def test_planetary_computer_by_url_is_signed() -> None:
-    assert open_catalog(PLANETARY_COMPUTER.sentinel2.url).provider.sentinel2.signer == "planetary-computer"
+    assert (
+        open_catalog(PLANETARY_COMPUTER.source("sentinel2").url).provider.source("sentinel2").signer
+        == "planetary-computer"
+    )
 
 
 def test_credentials_of_an_address_are_never_shown() -> None:
@@ -88,10 +91,10 @@ def test_provider_file(tmp_path: Path) -> None:
     path.write_text(OWN)
     provider = open_catalog(str(path)).provider
     assert provider.name == "own"
-    assert provider.sentinel2.assets == {"B02": "B02_10m", "SCL": "SCL_20m"}
-    assert provider.sentinel2.signer is None
-    assert provider.copdem.url == str(tmp_path / "catalog" / "catalog.json")
-    assert provider.worldcover is PLANETARY_COMPUTER.worldcover
+    assert provider.source("sentinel2").assets == {"B02": "B02_10m", "SCL": "SCL_20m"}
+    assert provider.source("sentinel2").signer is None
+    assert provider.source("copdem").url == str(tmp_path / "catalog" / "catalog.json")
+    assert provider.source("worldcover") == PLANETARY_COMPUTER.source("worldcover")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_provider_file(tmp_path: Path) -> None:
         ("collection: s2", "collection: s2\n  signer: mine", "names the signer 'mine' for sentinel2"),
         ("worldcover: planetary-computer", "", "needs worldcover"),
         ("worldcover: planetary-computer", "worldcover: mine", "needs worldcover"),
-        ("name: own", "name: own\nlandsat: {}", "'landsat', which is no layer"),
+        ("name: own", "name: own\nlandsat: {}", "'landsat', which is not a layer"),
         (OWN, "- a", "must hold name and a source"),
         (OWN, "{", "is not YAML"),
     ],
@@ -142,7 +145,7 @@ def test_blobs_of_planetary_computer_are_signed_when_they_are_read() -> None:
         assert catalog.signer(BLOB) == f"{BLOB}?st=1&se=2&sig=3"
         assert catalog.signer(ELSEWHERE) == ELSEWHERE
         assert catalog.signer("/data/B02.tif") == "/data/B02.tif"
-        assert unsigned(catalog.signer(BLOB)) == BLOB
+        assert remove_signature(catalog.signer(BLOB)) == BLOB
 
 
 def test_other_catalogs_are_read_unsigned() -> None:
@@ -154,6 +157,6 @@ def test_signing_service_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -
         raise requests.ConnectionError("https://service/token?secret")
 
     monkeypatch.setattr(requests.Session, "get", refuse)
-    with pytest.raises(SourceUnavailableError, match="gives no token for sentinel2l2a01") as raised:
+    with pytest.raises(SourceUnavailableError, match="returned no token for sentinel2l2a01") as raised:
         open_catalog("planetary-computer").signer(BLOB)
     assert "secret" not in str(raised.value)

@@ -18,6 +18,7 @@ from factory_pipeline.stac.items import Product, UnusableItem
 from factory_pipeline.stac.projection import to_degrees
 from factory_pipeline.stac.search_cache import GEDI_EPOCH
 from factory_pipeline.stac.select_products import choose_products
+from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.stac.small_stac import outline_of
 
 DAY = 86_400.0
@@ -284,7 +285,7 @@ some_places = st.lists(
 
 
 @pytest.mark.integration
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(drawn=some_products, places=some_places, candidates=st.integers(1, 4), size=st.sampled_from([8, 32]))
 def test_join_follows_the_rule(drawn: list, places: list, candidates: int, size: int) -> None:
     products = [

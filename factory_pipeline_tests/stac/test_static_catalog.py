@@ -49,9 +49,9 @@ def test_missing_item(root: Path) -> None:
     ("text", "says"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no STAC object"),
-        ("{}", "is no STAC object"),
-        ('{"id": "x"}', "is no STAC item"),
+        ("[]", "is not a STAC object"),
+        ("{}", "is not a STAC object"),
+        ('{"id": "x"}', "is not a STAC item"),
     ],
 )
 def test_file_that_is_no_item(root: Path, text: str, says: str) -> None:
@@ -73,12 +73,14 @@ def test_file_that_is_no_item(root: Path, text: str, says: str) -> None:
 def test_item_without_place_or_time(root: Path, field: str, value: Any) -> None:
     item = json.loads((root / ITEM).read_text())
     (root / ITEM).write_text(json.dumps({**item, field: value}))
-    with pytest.raises(CatalogError, match="is no STAC item with an id, a geometry and a time"):
+    with pytest.raises(CatalogError, match="is not a STAC item with an id, a geometry and a time"):
         load(root)
 
 
 def test_link_to_another_host(root: Path) -> None:
     top = {"id": "top", "links": [{"rel": "child", "href": "https://stac.example/catalog.json"}]}
     (root / "stac" / "catalog.json").write_text(json.dumps(top))
-    with pytest.raises(CatalogError, match="may link to local files only"):
+    with pytest.raises(CatalogError, match="may link to local files only") as refusal:
         load(root)
+    assert "stac/catalog.json links to https://stac.example/catalog.json" in str(refusal.value)
+    assert "download what it links to, or give the URL of a STAC API" in str(refusal.value)

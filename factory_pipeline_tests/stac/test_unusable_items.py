@@ -8,7 +8,7 @@ import polars as pl
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.summary import BuildSummary, count_unusable_items
 from factory_pipeline.storage.atomic import write_text
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.storage.build_files import BuildFiles
 
 
 def test_items_of_several_batches_are_counted_once(tmp_path: Path) -> None:

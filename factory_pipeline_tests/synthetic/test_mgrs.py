@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_pipeline.synthetic.mgrs import MgrsTile, held_by, tiles_holding, to_utm, utm_epsg
+from factory_pipeline.synthetic.mgrs import MgrsTile, is_held, tiles_holding, to_utm, utm_epsg
+from factory_pipeline_tests.examples import up_to
 
 
 @pytest.mark.parametrize(
@@ -26,14 +27,14 @@ def test_square_is_named_as_in_the_military_grid(lon, lat, name):
     assert MgrsTile(epsg, int(x[0] // 100_000), int(y[0] // 100_000)).name == name
 
 
-@settings(max_examples=50)
+@settings(max_examples=up_to(50))
 @given(lon=st.floats(-180, 179.99), lat=st.floats(-55, 55))
 def test_every_place_is_held_with_its_window_by_some_tile(lon, lat):
     (epsg,) = utm_epsg(np.array([lon]), np.array([lat])).tolist()
     x, y = to_utm(epsg, np.array([lon]), np.array([lat]))
     tiles = tiles_holding(epsg, x, y, 170.0)
     assert 1 <= len(tiles) <= 4
-    assert all(held_by(tile, x, y, 170.0).all() for tile in tiles)
+    assert all(is_held(tile, x, y, 170.0).all() for tile in tiles)
 
 
 def test_neighbours_overlap_by_nearly_ten_kilometres():

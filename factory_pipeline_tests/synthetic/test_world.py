@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from factory_pipeline.config.recipe import S2_BANDS
 from factory_pipeline.synthetic.world import Cover, SceneClass, Sky, World
+from factory_pipeline_tests.examples import up_to
 
 WORLD = World(22)
 
@@ -14,7 +15,7 @@ def area(kilometres=8.0, pixels=120, lon=15.03, lat=48.61):
     return np.meshgrid(lon + offsets / np.cos(np.radians(lat)), lat - offsets)
 
 
-@settings(max_examples=25)
+@settings(max_examples=up_to(25))
 @given(lon=st.floats(-179, 179), lat=st.floats(-55, 55))
 def test_a_place_looks_the_same_alone_and_among_others(lon, lat):
     others = np.random.default_rng(1).uniform(-50, 50, (2, 7))

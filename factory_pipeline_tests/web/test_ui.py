@@ -38,7 +38,7 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(taken: int, free: i
         assert refused.returncode == 1
         assert refused.stderr.splitlines() == [
             f"Error: The web UI can't use port {taken} of 127.0.0.1: Address already in use; choose another"
-            " one with --port (dataset pages take the next one, or --pages-port)."
+            " one with --port (the studio takes the next one, or --pages-port)."
         ]
     assert not home.exists()
 

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA as REJECT_SCHEMA
 from factory_pipeline.storage.atomic import atomic_write
 
 
@@ -25,7 +24,7 @@ class ChipStack:
     """The footprints that this stage dropped, in REJECT_SCHEMA."""
 
     def save(self, path: Path) -> None:
-        """Write everything to one uncompressed npz file, whole or not at all."""
+        """Write everything to one uncompressed npz file, atomically."""
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             arrays = {"_table": _to_bytes(self.table), "_rejects": _to_bytes(self.rejects), **self.arrays}
             np.savez(file, allow_pickle=False, **arrays)

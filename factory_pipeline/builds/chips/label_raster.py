@@ -14,20 +14,22 @@ Axis = NDArray[np.float64]
 def burn_footprints(
     x: Axis, y: Axis, values: NDArray[np.float32], left: Axis, top: Axis, radius: float, size: int
 ) -> NDArray[np.float32]:
-    """Burn each footprint, a disc, on its own window: every pixel that it touches.
+    """Burn each footprint, a disc, into its own window: every pixel that it touches.
 
-    A pixel is touched where the distance from the disc's centre to the square of the pixel is not larger
-    than the radius.
+    A pixel is touched if the distance from the disc's centre to the square of the pixel is not larger than
+    the radius.
 
     Args:
-        x, y: (n,) centres in the CRS of the windows [m].
-        values: (n,) what is burnt.
-        left, top: (n,) the windows' corners [m].
+        x: (n,) eastings of the centres in the CRS of the windows [m].
+        y: (n,) northings of the centres [m].
+        values: (n,) the value to burn, float32.
+        left: (n,) western edges of the windows [m].
+        top: (n,) northern edges of the windows [m].
         radius: of the footprints [m].
-        size: pixels a side of the windows.
+        size: width and height of the windows [pixels].
 
     Returns:
-        (n, 1, size, size); LABEL_NODATA in pixels that are not touched.
+        (n, 1, size, size) float32; LABEL_NODATA in pixels that are not touched.
     """
     across = distance_to_pixels((x - left) / PIXEL_SIZE, size)[:, None, :]
     down = distance_to_pixels((top - y) / PIXEL_SIZE, size)[:, :, None]
@@ -37,13 +39,26 @@ def burn_footprints(
 
 
 def distance_to_pixels(place: Axis, size: int) -> Axis:
-    """How far each pixel of an axis lies from a place on it: (n, size), in pixels; 0 for its own pixel."""
+    """Return how far each pixel of an axis is from a place on it: (n, size), in pixels.
+
+    0 for its own pixel.
+
+    Args:
+        place: (n,) positions, in pixels.
+        size: of the window, in pixels.
+    """
     start = np.arange(size)
     return np.maximum(np.maximum(start - place[:, None], place[:, None] - (start + 1)), 0)
 
 
 def project(longitude: Axis, latitude: Axis, epsg: NDArray[np.int32]) -> tuple[Axis, Axis]:
-    """x and y of places in degrees (WGS 84), each in a CRS of its own."""
+    """X and y of places in degrees (WGS 84), each in a CRS of its own.
+
+    Args:
+        longitude: (n,) degrees.
+        latitude: (n,) degrees.
+        epsg: (n,) codes of the CRSs.
+    """
     x, y = np.empty(len(epsg)), np.empty(len(epsg))
     for code in np.unique(epsg):
         same = epsg == code
@@ -53,7 +68,7 @@ def project(longitude: Axis, latitude: Axis, epsg: NDArray[np.int32]) -> tuple[A
 
 
 def label_raster(samples: pl.DataFrame, radius: float, size: int) -> NDArray[np.float32]:
-    """The label of each sample, (n, 1, size, size) [Mg/ha].
+    """Return the label of each sample, (n, 1, size, size) [Mg/ha].
 
     Args:
         samples: `lon_lowestmode`, `lat_lowestmode`, `agbd`; `epsg`, `left`, `top` of the window.

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from factory_pipeline.builds.chips.chip_stack import ChipStack
-from factory_pipeline.builds.chips.reading import stacked
+from factory_pipeline.builds.chips.reading import stack_windows
 from factory_pipeline.builds.chips.tiled_layers import TiledLayer
 from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.cog.reader import Resampling, WindowReader
@@ -43,7 +43,7 @@ def extract_landcover(
     layer = TiledLayer(STAGE, Resampling.NEAREST, NO_WORLDCOVER)
     grids = window_grids(windows, recipe.window_size)
     found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader, gaps)
-    cover, valid = stacked([window.pixels for window in found], recipe.window_size)
+    cover, valid = stack_windows([window.pixels for window in found], recipe.window_size)
     has_data = np.logical_or.reduce(valid, axis=(1, 2))
     for window, is_there in zip(found, has_data.tolist(), strict=True):
         if is_there:

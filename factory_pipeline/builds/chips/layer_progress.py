@@ -1,4 +1,4 @@
-"""How far a layer of a batch is, told to other processes by a small file."""
+"""The progress of a layer of a batch, reported to other processes by a small file."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class LayerProgress:
     ) -> None:
         self._path.unlink(missing_ok=True)
 
-    def tell(self, fraction: float) -> None:
+    def report(self, fraction: float) -> None:
         """Note that the present call of the reader is done to this fraction (0 to 1); 1 ends it."""
         share = self._shares[0] if self._shares else 0.0
         now = time.monotonic()
@@ -49,7 +49,7 @@ class LayerProgress:
 
 
 def read_progress(path: Path) -> float:
-    """What `LayerProgress` noted last, 0 to 1; 0 where there is no note."""
+    """Return what `LayerProgress` noted last, 0 to 1; 0 if there is none."""
     try:
         return min(max(float(path.read_text(encoding="ascii")), 0.0), 1.0)
     except (OSError, ValueError):

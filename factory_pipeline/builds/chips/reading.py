@@ -1,4 +1,4 @@
-"""Reading the windows of a batch from archives that may be away."""
+"""Reading the windows of a batch from archives that may be unavailable."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,19 +16,27 @@ UNREADABLE = "asset_unreadable"
 def read_windows(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
     """Read windows of a batch.
 
+    Args:
+        reader: of the archive.
+        reads: any number; results are in their order.
+
     Raises:
         SourceUnavailableError: a server stopped answering: the batch is to be tried again, for what is lost
             is not the fault of its assets.
     """
     answers = reader.read(reads)
     for answer in answers:
-        if isinstance(answer, ReadFailure) and answer.away:
+        if isinstance(answer, ReadFailure) and answer.unavailable:
             raise SourceUnavailableError(f"{answer.reason.rstrip('.')}; try again later.")
     return answers
 
 
 def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
     """Read the windows of a whole batch.
+
+    Args:
+        reader: of the archive.
+        reads: all of the batch, so that it shows if nothing at all can be read.
 
     Raises:
         SourceUnavailableError: as `read_windows`; or not one could be read, all for reasons that pass
@@ -40,11 +48,11 @@ def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWi
     if not failures or len(failures) < len(answers):
         return answers
     none = f"None of the {len(answers)} windows of the batch could be read"
-    if all(failure.passing for failure in failures):
+    if all(failure.transient for failure in failures):
         raise SourceUnavailableError(f"{none}; try again later. The first: {failures[0].reason}")
     # One raster may be missing or private; that all are says that access is what is missing.
     refused_rasters = {failure.href for failure in failures if failure.refused}
-    if all(failure.refused or failure.passing for failure in failures) and len(refused_rasters) > 1:
+    if all(failure.refused or failure.transient for failure in failures) and len(refused_rasters) > 1:
         raise SourceUnavailableError(
             f"{none}: all {len(refused_rasters)} rasters are refused. Check the catalog's addresses and your"
             f" credentials, then run the same command again. The first: {failures[0].reason}"
@@ -52,8 +60,15 @@ def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWi
     return answers
 
 
-def stacked(windows: Sequence[ReadWindow], size: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Values of windows and where they hold data: (windows, size, size), twice; of float64 where none is."""
+def stack_windows(windows: Sequence[ReadWindow], size: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return values of windows and where they hold data: (windows, size, size), twice.
+
+    Of float64 where none is.
+
+    Args:
+        windows: of one size.
+        size: rows and columns.
+    """
     values = np.array([window.values for window in windows])
     valid = np.array([window.valid for window in windows], np.bool_)
     return values.reshape(-1, size, size), valid.reshape(-1, size, size)

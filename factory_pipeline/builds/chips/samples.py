@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from factory_pipeline.builds.chips.chip_stack import ChipStack
 from factory_pipeline.builds.chips.label_raster import label_raster
 from factory_pipeline.builds.chips.windows import window_grids
-from factory_pipeline.builds.gedi.granules import parse_granule_name
+from factory_pipeline.builds.gedi.granule_names import parse_granule_name
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, reject_frame
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.sample_checks import find_bad_samples
@@ -29,16 +29,19 @@ def assemble_samples(
     """Join the layers of a batch; a footprint is a sample if it has a chip in each of them.
 
     Args:
-        footprints: the batch as planned, with `batch`; samples come in this order.
-        sentinel2, terrain, landcover: the chips of this batch.
+        footprints: the batch as planned, with the column `batch`; the samples keep this order.
+        sentinel2: the Sentinel-2 chips of this batch.
+        terrain: its chips of Copernicus DEM.
+        landcover: its chips of WorldCover.
         recipe: window size, footprint radius.
 
     Returns:
-        The samples, and the footprints that any layer dropped in REJECT_SCHEMA, once each, with the
-        reason of the first layer that did. Together they are the batch.
+        The samples, and the footprints that a layer dropped in REJECT_SCHEMA, once each, with the reason of
+        the first layer that did. Together they are the batch.
 
     Raises:
-        ValueError: they are not, so the chips are of another batch or a layer lost a footprint.
+        ValueError: together they are not the batch: the chips are of another batch, or a layer lost a
+            footprint.
     """
     rejects = join_rejects(footprints, [sentinel2, terrain, landcover])
     joined = (
@@ -63,7 +66,7 @@ def assemble_samples(
 
 
 def drop_bad_samples(samples: Samples, rejects: pl.DataFrame) -> tuple[Samples, pl.DataFrame]:
-    """Reject every sample that fails a check, before it stands in a file.
+    """Reject every sample that fails a check, before it is written to a file.
 
     Args:
         samples: of a batch.
@@ -86,7 +89,7 @@ def drop_bad_samples(samples: Samples, rejects: pl.DataFrame) -> tuple[Samples, 
 
 
 def join_rejects(footprints: pl.DataFrame, stacks: list[ChipStack]) -> pl.DataFrame:
-    """What any layer dropped, in the footprints' order, once each."""
+    """Return what any layer dropped, in the footprints' order, once each."""
     rejects = pl.concat([stack.rejects for stack in stacks]).unique(
         "shot_number", keep="first", maintain_order=True
     )
@@ -95,18 +98,18 @@ def join_rejects(footprints: pl.DataFrame, stacks: list[ChipStack]) -> pl.DataFr
 
 
 def numbered(stack: ChipStack, layer: str) -> pl.DataFrame:
-    """The table of a layer with the place of each chip in a column of the layer's name."""
+    """Return the table of a layer with the place of each chip in a column of the layer's name."""
     table = stack.table.with_row_index(layer)
     return table.rename({name: f"{layer}_{name}" for name in ("tile_names", "item_ids") if name in table})
 
 
 def taken(stack: ChipStack, name: str, places: pl.Series) -> NDArray[Any]:
-    """The chips at these places, in their order."""
+    """Return the chips at these places, in their order."""
     return stack.arrays[name][places.to_numpy().astype(np.int64)]
 
 
 def sample_table(joined: pl.DataFrame, window_size: int) -> pl.DataFrame:
-    """What is known of each sample, in TABLE_SCHEMA."""
+    """Return what is known of each sample, in TABLE_SCHEMA."""
     transforms = [[*grid.transform] for grid in window_grids(joined, window_size)]
     return (
         joined.with_columns(

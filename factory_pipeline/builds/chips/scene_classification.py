@@ -1,4 +1,4 @@
-"""What a window's scene classification says: fractions of its classes, and whether the window will do.
+"""The scene classification of a window: fractions of its classes, and whether the window is accepted.
 
 Classes: ESA, Sentinel-2 products specification document, scene classification (SCL).
 """
@@ -25,7 +25,7 @@ FRACTIONS_DTYPE = pl.Array(pl.Float64(), len(SCL_CLASSES))
 
 
 def compute_scl_stats(scl: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The fraction of each window in each scene class.
+    """Return the fraction of each window in each scene class.
 
     Args:
         scl: (windows, rows, columns), class codes. A code that is no class counts for none.
@@ -37,7 +37,7 @@ def compute_scl_stats(scl: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def count_classes(scl: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How many pixels of each window are of each scene class: (windows, 12)."""
+    """Return how many pixels of each window are of each scene class: (windows, 12)."""
     windows, codes = len(scl), np.iinfo(np.uint8).max + 1
     own_codes = scl + codes * np.arange(windows)[:, None, None]
     counts = np.bincount(own_codes.ravel(), minlength=windows * codes).reshape(windows, codes)
@@ -67,7 +67,7 @@ def failed_checks(scl: NDArray[np.uint8], checks: SceneChecks) -> list[str | Non
 
 
 def describe_check(reason: str, fractions: NDArray[np.float64], checks: SceneChecks) -> str:
-    """Why one window failed a check, for a person.
+    """Return why one window failed a check, for a person.
 
     Args:
         reason: from `failed_checks`.

@@ -89,7 +89,13 @@ class Queue:
         return [self.left[shot].popleft() for shot in shot_numbers if self.left[shot]]
 
     def record_rejection(self, candidate: Candidate, reason: str, detail: str) -> None:
-        """Note why a candidate is not taken."""
+        """Note why a candidate is not taken.
+
+        Args:
+            candidate: a product for a footprint.
+            reason: one of those in `reject_ledger`.
+            detail: for people, with the numbers that were compared.
+        """
         self.misses.setdefault(candidate.shot_number, []).append(
             Rejection(reason, f"{candidate.product.name}: {detail}")
         )
@@ -130,7 +136,7 @@ def extract_sentinel2(
         chips |= fresh
         waiting = [scene.candidate.shot_number for scene in scenes]
         waiting = [shot for shot in waiting if shot not in fresh]
-        # What is asked for now are second choices: that all of them fail says nothing about the archive.
+        # What is requested now are second choices: that all of them fail says nothing about the archive.
         read = read_next
     taken = [chips[shot] for shot in footprints["shot_number"] if shot in chips]
     dropped = [shot for shot in footprints["shot_number"] if shot in queue.misses and shot not in chips]
@@ -141,12 +147,17 @@ def extract_sentinel2(
     return ChipStack(
         chip_table([scene for scene, _ in taken], recipe.sentinel2),
         {"sentinel2": values},
-        pl.concat([missing_products(choices), missed(dropped, queue)]),
+        pl.concat([missing_products(choices), list_missed(dropped, queue)]),
     )
 
 
 def queue_candidates(choices: Choices, window_size: int) -> Queue:
-    """The candidates of every footprint that has one, in the order in which they are tried."""
+    """Return the candidates of every footprint that has one, in the order in which they are tried.
+
+    Args:
+        choices: candidates of each footprint, the best first.
+        window_size: rows and columns of a chip.
+    """
     left: dict[int, deque[Candidate]] = {}
     columns = choices.frame.select("shot_number", "product", "row", "column")
     for shot, index, row, column in columns.iter_rows():
@@ -159,11 +170,19 @@ def queue_candidates(choices: Choices, window_size: int) -> Queue:
 def pass_scenes(
     queue: Queue, shot_numbers: Sequence[int], read_first: Read, read_next: Read, rules: Sentinel2
 ) -> list[ProductScene]:
-    """For each footprint the first of its candidates whose scene passes, if there is one."""
+    """For each footprint the first of its candidates whose scene passes, if there is one.
+
+    Args:
+        queue: is left without the candidates that were tried.
+        shot_numbers: footprints.
+        read_first: reads the first candidate of all: an archive that has none of them is away.
+        read_next: reads second choices, which may all fail.
+        rules: of the recipe.
+    """
     passed: list[ProductScene] = []
     undecided, read = list(shot_numbers), read_first
     while candidates := queue.next_of(undecided):
-        fine = good_scenes(queue, read_scenes(queue, candidates, read), rules)
+        fine = select_good_scenes(queue, read_scenes(queue, candidates, read), rules)
         passed += fine
         decided = {scene.candidate.shot_number for scene in fine}
         undecided = [shot for shot in undecided if shot not in decided]
@@ -172,7 +191,13 @@ def pass_scenes(
 
 
 def read_scenes(queue: Queue, candidates: Sequence[Candidate], read: Read) -> list[ProductScene]:
-    """The scene classification of every candidate; without those that can't be read."""
+    """Return the scene classification of every candidate; without those that can't be read.
+
+    Args:
+        queue: where those that can't be read are noted.
+        candidates: one per footprint.
+        read: reads windows.
+    """
     answers = read(
         [
             WindowRead((candidate.product.hrefs["SCL"],), candidate.window, Resampling.NEAREST)
@@ -192,8 +217,14 @@ def read_scenes(queue: Queue, candidates: Sequence[Candidate], read: Read) -> li
     return [ProductScene(*each) for each in zip(found, scl, compute_scl_stats(scl), strict=True)]
 
 
-def good_scenes(queue: Queue, scenes: Sequence[ProductScene], rules: Sentinel2) -> list[ProductScene]:
-    """The scenes that pass every check."""
+def select_good_scenes(queue: Queue, scenes: Sequence[ProductScene], rules: Sentinel2) -> list[ProductScene]:
+    """Return the scenes that pass every check.
+
+    Args:
+        queue: where the reasons of the others are noted.
+        scenes: scene classifications.
+        rules: of the recipe.
+    """
     if not scenes:
         return []
     good = []
@@ -210,7 +241,14 @@ def good_scenes(queue: Queue, scenes: Sequence[ProductScene], rules: Sentinel2) 
 def read_bands(
     queue: Queue, scenes: Sequence[ProductScene], read: Read, rules: Sentinel2
 ) -> dict[int, tuple[ProductScene, list[ReadWindow]]]:
-    """The bands of every scene, by shot; without those of which one can't be read."""
+    """Return the bands of every scene, by shot; without those of which one can't be read.
+
+    Args:
+        queue: where those that can't be read are noted.
+        scenes: that passed.
+        read: reads windows.
+        rules: of the recipe.
+    """
     answers = read(
         [
             WindowRead((scene.candidate.product.hrefs[band],), scene.candidate.window, Resampling.BILINEAR)
@@ -235,7 +273,14 @@ def read_bands(
 def fill_chip(
     chip: NDArray[np.uint16], scene: ProductScene, bands: Sequence[ReadWindow], rules: Sentinel2
 ) -> None:
-    """Put the scene classification and the counts of the bands into a chip, (1 + bands, rows, columns)."""
+    """Put the scene classification and the counts of the bands into a chip, (1 + bands, rows, columns).
+
+    Args:
+        chip: (1 + bands, rows, columns), written to.
+        scene: its classification.
+        bands: in the order of the recipe.
+        rules: of the recipe.
+    """
     chip[0] = scene.scl
     for place, band in enumerate(bands, start=1):
         chip[place] = as_counts(band.values)
@@ -244,14 +289,24 @@ def fill_chip(
 
 
 def offset_to_remove(product: Product, rules: Sentinel2) -> int:
-    """Counts that are taken away from a product's bands."""
+    """Return the counts to subtract from a product's bands.
+
+    Args:
+        product: its baseline and what its metadata say of the offset.
+        rules: of the recipe.
+    """
     return product.offset if rules.remove_offset else 0
 
 
 def bands_at_floor(product: Product, bands: Sequence[ReadWindow], rules: Sentinel2) -> str:
-    """A sentence on the bands that are at the lowest count nearly everywhere; empty where none is.
+    """Return a sentence on the bands that are at the lowest count nearly everywhere; empty where none is.
 
     Such a band says nothing about the ground: most likely an offset is removed that the pixels do not carry.
+
+    Args:
+        product: named in the sentence.
+        bands: counts as stored, in the order of the recipe.
+        rules: of the recipe.
     """
     offset = offset_to_remove(product, rules)
     shares = {
@@ -266,7 +321,12 @@ def bands_at_floor(product: Product, bands: Sequence[ReadWindow], rules: Sentine
 
 
 def chip_table(scenes: Sequence[ProductScene], rules: Sentinel2) -> pl.DataFrame:
-    """What is known of each chip, in TABLE_SCHEMA."""
+    """Return what is known of each chip, in TABLE_SCHEMA.
+
+    Args:
+        scenes: that became chips, in their order.
+        rules: of the recipe.
+    """
     rows = [
         (
             scene.candidate.shot_number,
@@ -290,12 +350,17 @@ def chip_table(scenes: Sequence[ProductScene], rules: Sentinel2) -> pl.DataFrame
 
 
 def missing_products(choices: Choices) -> pl.DataFrame:
-    """The footprints without a product, as rows of the ledger."""
+    """Return the footprints without a product, as rows of the ledger."""
     return choices.rejects.with_columns(stage=pl.lit(STAGE)).select(REJECT_SCHEMA.keys())
 
 
-def missed(shot_numbers: Sequence[int], queue: Queue) -> pl.DataFrame:
-    """The footprints whose candidates all failed, as rows of the ledger."""
+def list_missed(shot_numbers: Sequence[int], queue: Queue) -> pl.DataFrame:
+    """Return the footprints whose candidates all failed, as rows of the ledger.
+
+    Args:
+        shot_numbers: footprints that had a candidate.
+        queue: with the reasons.
+    """
     rows = [
         (shot, STAGE, queue.misses[shot][0].reason, " ".join(miss.detail for miss in queue.misses[shot]))
         for shot in shot_numbers

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.builds.chips.chip_stack import ChipStack
-from factory_pipeline.builds.chips.reading import stacked
+from factory_pipeline.builds.chips.reading import stack_windows
 from factory_pipeline.builds.chips.tiled_layers import TiledLayer
 from factory_pipeline.builds.chips.windows import PIXEL_SIZE, footprint_pixels, window_grids
 from factory_pipeline.cog.reader import Resampling, WindowReader
@@ -50,7 +50,7 @@ def extract_terrain(
     layer = TiledLayer(STAGE, Resampling.BILINEAR, NO_DEM)
     grids = [grid.padded(1) for grid in window_grids(windows, recipe.window_size)]
     found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader, gaps)
-    altitude, valid = stacked([window.pixels for window in found], recipe.window_size + 2)
+    altitude, valid = stack_windows([window.pixels for window in found], recipe.window_size + 2)
     altitude = altitude.astype(np.float32)
     # A void that no tag declares (-32767, -9999, NaN), or that was interpolated with one, is no altitude.
     low, high = ALTITUDE_RANGE

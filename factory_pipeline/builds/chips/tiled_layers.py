@@ -43,7 +43,13 @@ class TiledLayer:
     dropped: list[tuple[int, str, str, str]] = field(default_factory=list)
 
     def drop(self, shot_number: int, reason: str, detail: str) -> None:
-        """Note why a footprint has no chip."""
+        """Note why a footprint has no chip.
+
+        Args:
+            shot_number: of the footprint.
+            reason: one of those in `reject_ledger`.
+            detail: for people.
+        """
         self.dropped.append((shot_number, self.stage, reason, detail))
 
     def read(

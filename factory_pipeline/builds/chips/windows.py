@@ -9,12 +9,24 @@ PIXEL_SIZE = 10.0
 
 
 def window_at(product_grid: Grid, row: int, column: int, size: int) -> Grid:
-    """The window that has the footprint, in pixel [row, column] of the product, in [size/2, size/2]."""
+    """The window that has the footprint, in pixel [row, column] of the product, in [size/2, size/2].
+
+    Args:
+        product_grid: of the product.
+        row: of the pixel with the footprint.
+        column: of the pixel with the footprint.
+        size: rows and columns of the window, in pixels.
+    """
     return product_grid.window(row - size // 2, column - size // 2, size, size)
 
 
 def window_grids(windows: pl.DataFrame, size: int) -> list[Grid]:
-    """The windows of a table of Sentinel-2 chips: `epsg`, `left`, `top`."""
+    """Return the windows of a table of Sentinel-2 chips: `epsg`, `left`, `top`.
+
+    Args:
+        windows: `epsg`, `left`, `top` (metres in that CRS).
+        size: rows and columns, in pixels.
+    """
     return [
         Grid(epsg, left, top, PIXEL_SIZE, PIXEL_SIZE, size, size)
         for epsg, left, top in windows.select("epsg", "left", "top").iter_rows()
@@ -22,6 +34,6 @@ def window_grids(windows: pl.DataFrame, size: int) -> list[Grid]:
 
 
 def footprint_pixels(size: int) -> tuple[slice, slice]:
-    """Rows and columns of the 4x4 pixels at the footprint: [14:18, 14:18] of a window of 32."""
+    """Return rows and columns of the 4x4 pixels at the footprint: [14:18, 14:18] of a window of 32."""
     around = slice(size // 2 - 2, size // 2 + 2)
     return around, around

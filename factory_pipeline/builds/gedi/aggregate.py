@@ -7,8 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
+from typing import TypeVar
 
 from factory_pipeline.builds.gedi.footprint_parquet import write_footprints
 from factory_pipeline.builds.gedi.granule_manifest import (
@@ -19,12 +18,12 @@ from factory_pipeline.builds.gedi.granule_manifest import (
     load_source_state,
     save_manifest,
 )
+from factory_pipeline.builds.gedi.granule_names import parse_granule_name
 from factory_pipeline.builds.gedi.granules import (
     FOOTPRINT_SCHEMA,
     GranuleFile,
     list_granules,
     list_source,
-    parse_granule_name,
     read_granule,
 )
 from factory_pipeline.builds.gedi.object_store import is_url
@@ -34,6 +33,7 @@ from factory_pipeline.worker_pool import open_pool
 
 WORTH_A_PROCESS = 256 << 20
 """Bytes of local granules that are read (at 100 to 200 MB/s) while a process starts and imports (1 s)."""
+_T = TypeVar("_T")
 PAUSES_S = (0.5, 2.0, 5.0)
 """Between the tries to read a granule that can't be read for a reason that may pass."""
 SAVE_EVERY = 100
@@ -42,10 +42,10 @@ SAVE_EVERY = 100
 
 @dataclass(frozen=True)
 class Aggregation:
-    """What the store of footprints holds after an aggregation, ordered by granule name."""
+    """What the store of footprints contains after an aggregation, ordered by granule name."""
 
     files: tuple[Path, ...]
-    """The Parquet files, one per granule that was read; columns as `read_granule` gives them."""
+    """The Parquet files, one per granule that was read; columns as `read_granule` returns them."""
     granules: Mapping[str, int]
     """Footprints by granule file name."""
     set_aside: Mapping[str, str]
@@ -61,7 +61,7 @@ class Aggregation:
     ignored: Mapping[str, str]
     """What looks like a granule in the source and is not read: its path and why."""
     read: tuple[str, ...]
-    """The granules that were opened by this very aggregation; the others were known."""
+    """The granules that were opened by this aggregation; the others had been read before."""
 
     @property
     def footprints(self) -> int:
@@ -80,25 +80,24 @@ def aggregate_granules(
 ) -> Aggregation:
     """Read what is new in a folder or object-store prefix of granules into the folder `store`.
 
-    So is what lies in the folder `inbox`, if there is such a folder.
+    So is what is in the folder `inbox`, if there is such a folder.
 
-    A granule is read again only when its size or its time of modification (ETag) changed, when its
-    Parquet file is missing, when a field is asked for that it was not read with, or when it could not
-    be reached. What may be a passing fault is tried again a few times and never remembered. A granule that
-    can't be used is set aside with its reason; the others go on. The footprints of a granule that has left
-    the source stay: they are known. Of several productions of one granule the newest that can be used
-    replaces the others.
+    A granule is read again only when its size or its time of modification (ETag) changed, when its Parquet
+    file is missing, when a field is requested that it was not read with, or when it could not be reached.
+    What may be a passing fault is tried again a few times and never remembered. A granule that can't be used
+    is set aside with its reason; the others go on. The footprints of a granule that has left the source stay:
+    they are known. Of several productions of one granule the newest that can be used replaces the others.
 
     Granules are read by `workers` processes (default: one per core), since HDF5 works behind a lock, or by as
-    many threads where there is too little to read; a worker holds one granule in memory. `on_granule` is told
-    one sentence for each granule that was read. A granule that lacks one of the fields `needed` is set aside;
-    None needs all that are asked for.
+    many threads where there is too little to read; a worker contains one granule in memory. `on_granule` is
+    told one sentence for each granule that was read. A granule that lacks one of the fields `needed` is set
+    aside; None needs all that are requested.
 
     Raises:
-        GranuleError: there is no such source, it holds no granule, or a reading process died.
+        GranuleError: there is no such source, it contains no granule, or a reading process died.
         GranuleUnavailableError: the object store can't be listed.
     """
-    asked = _asked(extra_fields)
+    asked = _extra_columns(extra_fields)
     listing = list_source(source, inbox)
     listed = listing.granules
     records = load_manifest(store)
@@ -116,18 +115,18 @@ def aggregate_granules(
     finally:
         save_manifest(store, records, state)
     read = tuple(granule.name for granule in pending)
-    return _summary(records, state, asked, _needed(needed, asked), store, read)
+    return _summary(records, state, asked, _needed_columns(needed, asked), store, read)
 
 
 def unread_granules(
     source: str, store: Path, extra_fields: Sequence[str] = (), inbox: Path | None = None
 ) -> list[GranuleFile]:
-    """The granules that an aggregation would read now, ordered by name.
+    """Return the granules that an aggregation would read now, ordered by name.
 
     Raises:
         GranuleError, GranuleUnavailableError: as `aggregate_granules`.
     """
-    asked = _asked(extra_fields)
+    asked = _extra_columns(extra_fields)
     records = load_manifest(store)
     listed = list_granules(source, inbox)
     return [granule for granule in listed if not _is_known(granule, records, asked, store)]
@@ -136,23 +135,23 @@ def unread_granules(
 def read_aggregation(
     store: Path, extra_fields: Sequence[str] = (), needed: Collection[str] | None = None
 ) -> Aggregation:
-    """What earlier aggregations put into the folder `store`; opens no granule.
+    """Return what earlier aggregations put into the folder `store`; opens no granule.
 
     `extra_fields` and `needed` are as for `aggregate_granules`.
 
     Raises:
         GranuleError: the manifest can't be read.
     """
-    asked = _asked(extra_fields)
+    asked = _extra_columns(extra_fields)
     state = load_source_state(store)
-    return _summary(load_manifest(store), state, asked, _needed(needed, asked), store, ())
+    return _summary(load_manifest(store), state, asked, _needed_columns(needed, asked), store, ())
 
 
-def _asked(extra_fields: Sequence[str]) -> tuple[str, ...]:
+def _extra_columns(extra_fields: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in extra_fields if name not in FOOTPRINT_SCHEMA))
 
 
-def _needed(needed: Collection[str] | None, asked: tuple[str, ...]) -> frozenset[str]:
+def _needed_columns(needed: Collection[str] | None, asked: tuple[str, ...]) -> frozenset[str]:
     return frozenset((*FOOTPRINT_SCHEMA, *asked) if needed is None else needed)
 
 
@@ -205,7 +204,7 @@ def _read_into(granule: GranuleFile, asked: tuple[str, ...], store: Path) -> Gra
     """Read one granule into its Parquet file; runs in a worker."""
     target = _parquet_of(granule.name, store)
     try:
-        footprints = _read_patiently(granule, asked)
+        footprints = retry_read(lambda: read_granule(granule, asked))
     except GranuleError as error:
         target.unlink(missing_ok=True)
         is_transient = isinstance(error, GranuleUnavailableError)
@@ -220,18 +219,18 @@ def _read_into(granule: GranuleFile, asked: tuple[str, ...], store: Path) -> Gra
     )
 
 
-def _read_patiently(granule: GranuleFile, asked: tuple[str, ...]) -> pl.DataFrame:
+def retry_read(read: Callable[[], _T]) -> _T:
     """Read a granule, again after each of PAUSES_S where the fault may pass.
 
     Raises:
-        GranuleError: as `read_granule`.
+        GranuleError: as `read`.
     """
     for pause in PAUSES_S:
         try:
-            return read_granule(granule, asked)
+            return read()
         except GranuleUnavailableError:
             time.sleep(pause)
-    return read_granule(granule, asked)
+    return read()
 
 
 def _outcome(granule: GranuleFile, record: GranuleRecord) -> str:
@@ -260,7 +259,7 @@ def _summary(
             reasons[name] = f"The field {lacking[0]} is missing in the granule {name}, and a rule needs it."
         else:
             rows[name] = record.rows
-    replaced = _replaced(rows)
+    replaced = _find_replaced(rows)
     rows = {name: count for name, count in rows.items() if name not in replaced}
     return Aggregation(
         files=tuple(_parquet_of(name, store) for name in rows),
@@ -275,7 +274,7 @@ def _summary(
     )
 
 
-def _replaced(names: Iterable[str]) -> dict[str, str]:
+def _find_replaced(names: Iterable[str]) -> dict[str, str]:
     """Older productions of granules, each with the newest."""
     productions: dict[tuple[int, int, int], list[str]] = {}
     for name in names:

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA
+from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.storage.atomic import atomic_write
 
@@ -35,7 +35,7 @@ _CONTENT = {
 
 @dataclass(frozen=True)
 class CatalogKey:
-    """Which catalog decides, with footprints and recipe, what a batch holds."""
+    """The catalog, which determines with footprints and recipe the content of a batch."""
 
     name: str = ""
     """How messages call it."""
@@ -44,7 +44,7 @@ class CatalogKey:
 
 
 @dataclass(frozen=True)
-class BatchPlan:
+class BatchPlan(PlanKeys):
     """All batches of a build."""
 
     splits: tuple[str, ...]
@@ -55,25 +55,12 @@ class BatchPlan:
     catalog: CatalogKey = CatalogKey()
     """The catalog that the batches are extracted from."""
     seed: int | None = None
-    """The seed that the subset was drawn with; None where that is not known."""
+    """The seed of the subset; None if it is not known."""
+    drawn_by: str = ""
+    """What the subset is even over, or covers, as its recipe says it; empty for the days."""
     change: str = ""
     """What is another than in the plan before this one, and what that means for its batches; empty where
-    catalog and seed are the same."""
-
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """Footprints of each batch, by key, in the order of the plan."""
-        counts = self.table.group_by("batch", maintain_order=True).agg(size=pl.len())
-        return dict(zip(counts["batch"], counts["size"], strict=True))
-
-    @property
-    def keys(self) -> list[str]:
-        """The keys of all batches, in the order of the plan."""
-        return list(self.sizes)
-
-    def keys_of(self, split: str) -> list[str]:
-        """The keys of a split's batches, in the order in which they are fused."""
-        return [key for key in self.sizes if split_of(key) == split]
+    catalog, seed and what the subset is drawn by are the same."""
 
     @property
     def footprints(self) -> int:
@@ -91,15 +78,15 @@ class BatchPlan:
         return hashlib.sha256("\n".join(self.keys).encode()).hexdigest()
 
     def shots(self, split: str) -> pl.Series:
-        """The shot numbers of a split, in the order of the plan."""
+        """Return the shot numbers of a split, in the order of the plan."""
         return self.table.filter(pl.col("split") == split)["shot_number"]
 
     def batch(self, key: str) -> pl.DataFrame:
-        """The footprints of one batch, in their order; empty for a key that is not in the plan."""
+        """Return the footprints of one batch, in their order; empty for a key that is not in the plan."""
         return self.table.filter(pl.col("batch") == key)
 
     def save(self, path: Path) -> None:
-        """Write the plan to one Parquet file, whole."""
+        """Write the plan to one Parquet file, atomically."""
         with atomic_write(path) as temporary:
             self.table.write_parquet(
                 temporary,
@@ -109,6 +96,7 @@ class BatchPlan:
                     "splits": json.dumps(self.splits),
                     "catalog": json.dumps([self.catalog.name, self.catalog.digest]),
                     "seed": json.dumps(self.seed),
+                    "drawn_by": self.drawn_by,
                     "change": self.change,
                 },
             )
@@ -122,17 +110,18 @@ class BatchPlan:
             pl.read_parquet(path),
             CatalogKey(*json.loads(stored.get("catalog", '["", ""]'))),
             json.loads(stored.get("seed", "null")),
+            stored.get("drawn_by", ""),
             stored.get("change", ""),
         )
 
 
-def split_of(key: str) -> str:
-    """The split that a batch key belongs to."""
-    return key.rsplit("-", 2)[0]
-
-
 def read_batch(path: Path, key: str) -> pl.DataFrame:
-    """The footprints of one batch of a saved plan, in their order, without reading the others."""
+    """Return the footprints of one batch of a saved plan, in their order, without reading the others.
+
+    Args:
+        path: of the plan (Parquet).
+        key: of the batch.
+    """
     return pl.scan_parquet(path).filter(pl.col("batch") == key).collect()
 
 
@@ -144,15 +133,15 @@ def plan_batches(
 ) -> BatchPlan:
     """Divide the subset of each split into batches of `recipe.batch_size` footprints; the last may be short.
 
-    A batch is near in space and time: footprints are ordered by 1-degree cell along a Morton curve and
-    within the cell by time. Shots of one pass then lie side by side and choose the same product. (In a
-    simulated year over 16 cells this order fetched at most 8 % more raster blocks than any could at
-    least, and opened fewer products than orders by time, by period or by finer cells.)
+    A batch is near in space and time: footprints are ordered by 1-degree cell along a Morton curve and within
+    the cell by time. Shots of one pass then are side by side and choose the same product. (In a simulated
+    year over 16 cells this order fetched at most 8 % more raster blocks than any could at least, and opened
+    fewer products than orders by time, by period or by finer cells.)
 
     A key such as `train-00017-1f3a5c7e` ends in a digest of the batch's footprints, of what the recipe says
-    about extraction, and of the catalog. A batch of the `earlier` plan is kept as it is where the
-    digest of its footprints, as they are in the subset now, is still the one in its key; else it is
-    dissolved. All other footprints form new batches, numbered after the greatest number that is kept.
+    about extraction, and of the catalog. A batch of the `earlier` plan is kept as it is where the digest of
+    its footprints, as they are in the subset now, is still the one in its key; else it is dissolved. All
+    other footprints form new batches, numbered after the greatest number that is kept.
 
     Args:
         subset_by_split: footprints in FOOTPRINT_SCHEMA (and other columns of any name), each shot once.
@@ -172,17 +161,22 @@ def plan_batches(
         first_number = 1 + max((_number_of(key) for key in kept["batch"].unique()), default=-1)
         parts += [kept, _new_batches(fresh, split, recipe.batch_size, what, first_number)]
     empty = pl.DataFrame(schema={**FOOTPRINT_SCHEMA, **PLAN_COLUMNS})
-    plan = BatchPlan(tuple(subset_by_split), _stack([empty, *parts]), catalog, recipe.subset.seed)
+    plan = BatchPlan(
+        tuple(subset_by_split), _stack([empty, *parts]), catalog, recipe.subset.seed, recipe.subset.rule
+    )
     return replace(plan, change=_change(plan, earlier)) if earlier else plan
 
 
 def _change(plan: BatchPlan, earlier: BatchPlan) -> str:
-    """What a user has changed that the earlier batches depend on, and how many of them stay."""
+    """Return what a user has changed that the earlier batches depend on, and how many of them stay."""
     changed = []
     if plan.catalog.digest != earlier.catalog.digest:
         changed.append(f"The catalog is {plan.catalog.name} now, {earlier.catalog.name or 'another'} before.")
     if earlier.seed not in (None, plan.seed):
         changed.append(f"The seed of the subset is {plan.seed} now, {earlier.seed} before.")
+    if plan.drawn_by != earlier.drawn_by:
+        before = earlier.drawn_by or "by day"
+        changed.append(f"The subset is drawn {plan.drawn_by or 'by day'} now, {before} before.")
     if not changed:
         return ""
     stay = len(set(plan.keys) & set(earlier.keys))
@@ -204,9 +198,9 @@ def _stack(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _kept_batches(subset: pl.DataFrame, split: str, what: str, earlier: BatchPlan | None) -> pl.DataFrame:
-    """The batches of an earlier plan that still hold, with the footprints' present values."""
+    """Return the batches of an earlier plan that still hold, with the footprints' present values."""
     if earlier is None:
-        return _labelled(subset.clear(), split, "")
+        return _label(subset.clear(), split, "")
     planned = earlier.table.filter(pl.col("split") == split).select("shot_number", *PLAN_COLUMNS)
     present = subset.join(planned, on="shot_number", maintain_order="right")
     kept = [
@@ -214,7 +208,7 @@ def _kept_batches(subset: pl.DataFrame, split: str, what: str, earlier: BatchPla
         for (key,), batch in present.group_by("batch", maintain_order=True)
         if str(key).endswith("-" + batch_digest(batch, what))
     ]
-    return pl.concat(kept) if kept else _labelled(subset.clear(), split, "")
+    return pl.concat(kept) if kept else _label(subset.clear(), split, "")
 
 
 def _new_batches(fresh: pl.DataFrame, split: str, size: int, what: str, first_number: int) -> pl.DataFrame:
@@ -222,14 +216,14 @@ def _new_batches(fresh: pl.DataFrame, split: str, size: int, what: str, first_nu
         "cell", morton_cells(fresh["lat_lowestmode"].to_numpy(), fresh["lon_lowestmode"].to_numpy())
     )
     ordered = fresh.with_columns(cells).sort("cell", "delta_time", "shot_number").drop("cell")
-    batches = [_labelled(ordered.clear(), split, "")]
+    batches = [_label(ordered.clear(), split, "")]
     for number, members in enumerate(ordered.iter_slices(size), start=first_number):
         key = f"{split}-{number:05d}-{batch_digest(members, what)}"
-        batches.append(_labelled(members, split, key))
+        batches.append(_label(members, split, key))
     return pl.concat(batches)
 
 
-def _labelled(footprints: pl.DataFrame, split: str, key: str) -> pl.DataFrame:
+def _label(footprints: pl.DataFrame, split: str, key: str) -> pl.DataFrame:
     return footprints.with_columns(
         split=pl.lit(split), batch=pl.lit(key), position=pl.int_range(pl.len(), dtype=pl.Int32)
     )
@@ -254,7 +248,12 @@ def batch_digest(footprints: pl.DataFrame, what: str) -> str:
 
 
 def morton_cells(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """The place of each point's 1-degree cell on a Morton (Z-order) curve over the globe (Morton 1966)."""
+    """The place of each point's 1-degree cell on a Morton (Z-order) curve over the globe (Morton 1966).
+
+    Args:
+        latitude: (n,) degrees.
+        longitude: (n,) degrees.
+    """
     column = np.floor(longitude + 180).astype(np.uint32)
     row = np.floor(latitude + 90).astype(np.uint32)
     place = np.zeros(column.shape, dtype=np.uint32)

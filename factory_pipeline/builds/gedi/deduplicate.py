@@ -1,4 +1,4 @@
-"""Shots that stand in more than one granule, found without holding all shots in memory."""
+"""Finding shots that are in more than one granule, without all shots in memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 class FirstShots:
     """Tells, file by file, which shots no earlier file had; remembers only what a later file might repeat.
 
-    A shot number starts with the orbit, so that granules of different orbits have ranges of shot
-    numbers that lie apart. A file's shots are forgotten after the last file whose range overlaps.
+    A shot number starts with the orbit, so that granules of different orbits have ranges of shot numbers that
+    are apart. A file's shots are forgotten after the last file whose range overlaps.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -21,7 +21,12 @@ class FirstShots:
         self._kept: dict[int, NDArray[np.int64]] = {}
 
     def mark(self, position: int, shots: pl.Series) -> pl.Series:
-        """True for each shot of the file at `position` that neither it nor an earlier file had before."""
+        """True for each shot of the file at `position` that neither it nor an earlier file had before.
+
+        Args:
+            position: of the file, in the order in which files count.
+            shots: its shot numbers.
+        """
         numbers = shots.to_numpy()
         first = shots.is_first_distinct().to_numpy().copy()
         for earlier in self._kept.values():

@@ -19,7 +19,12 @@ _LIMITS = {"delta_time": (0.0, 3e9), "lat_lowestmode": (-90.0, 90.0), "lon_lowes
 
 
 def write_footprints_csv(footprints: pl.DataFrame, path: Path) -> None:
-    """Write a table of footprints whole; numbers keep all their digits."""
+    """Write a table of footprints atomically; numbers keep all their digits.
+
+    Args:
+        footprints: FOOTPRINT_SCHEMA and extra fields.
+        path: of the file.
+    """
     with atomic_write(path) as temporary:
         footprints.write_csv(temporary)
 
@@ -29,6 +34,11 @@ def write_shuffled_csv(parquet: Path, path: Path, seed: int) -> None:
 
     Large tables are shuffled part by part: each part is a range of the random keys, so that the order
     is the same however many parts there are.
+
+    Args:
+        parquet: footprints, of any length.
+        path: of the CSV.
+        seed: of the recipe.
     """
     rows = pl.scan_parquet(parquet).select(pl.len()).collect().item()
     parts = max(1, -(-rows // ROWS_IN_MEMORY))
@@ -60,8 +70,8 @@ def read_footprints_csv(path: Path) -> pl.DataFrame:
     A column that is not in REQUIRED_COLUMNS may be missing or have empty values; these are null.
 
     Raises:
-        FootprintTableError: the file can't be read, lacks a column, holds a value of another type,
-            an empty value, coordinates or times out of range, or a shot number twice.
+        FootprintTableError: the file can't be read, lacks a column, contains a value of another type, an
+            empty value, coordinates or times out of range, or a shot number twice.
     """
     try:
         columns = pl.scan_csv(path).collect_schema().names()

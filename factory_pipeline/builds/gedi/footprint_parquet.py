@@ -20,11 +20,15 @@ def write_footprints(path: Path, footprints: pl.DataFrame) -> None:
 
     The columns come back from `pl.read_parquet` with their dtypes, in the same order, without those of dtype
     Null: Parquet would give them back as numbers.
+
+    Args:
+        path: of the file.
+        footprints: FOOTPRINT_SCHEMA and extra fields.
     """
     footprints = footprints.select(column for column in footprints if column.dtype != pl.Null)
     table = footprints.drop(_NAMES).to_arrow(compat_level=pl.CompatLevel.oldest())
     for name in _NAMES:
-        table = table.append_column(name, _indexed(footprints[name]))
+        table = table.append_column(name, _encode_names(footprints[name]))
     encodings = {field.name: _encoding(field.type) for field in table.schema if field.name not in _NAMES}
     pq.write_table(
         table.select(footprints.columns),
@@ -44,8 +48,8 @@ def _encoding(dtype: pa.DataType) -> str:
     return "DELTA_BINARY_PACKED" if pa.types.is_integer(dtype) else "PLAIN"
 
 
-def _indexed(names: pl.Series) -> pa.DictionaryArray:
-    """A column of names that change a few times, as an index and the list of names."""
+def _encode_names(names: pl.Series) -> pa.DictionaryArray:
+    """Return a column of names that change a few times, as an index and the list of names."""
     runs = names.rle().struct.unnest()
     unique, places = np.unique(runs["value"].to_numpy(), return_inverse=True)
     index = np.repeat(places.astype(np.int32), runs["len"].to_numpy())

@@ -1,4 +1,4 @@
-"""What the aggregation knows about each granule: read or set aside, and in which state of the file."""
+"""The aggregation's record of each granule: read or skipped, and the state of its file."""
 
 import json
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ class GranuleRecord:
     extra_fields: tuple[str, ...]
     """Fields that were read beside those of FOOTPRINT_SCHEMA."""
     rows: int | None = None
-    """Footprints; None where the granule was set aside."""
+    """Number of footprints; None if the granule was skipped."""
     reason: str | None = None
-    """Why it was set aside: one sentence."""
+    """Why it was skipped, as one sentence."""
     missing: tuple[str, ...] = ()
-    """Fields that were asked for and that the granule lacks in some beam; they are null."""
+    """Fields that were requested and that the granule lacks in some beam; they are null."""
     reader: int = 1
     """READER of the software that read it."""
 
     def describes(self, granule: GranuleFile) -> bool:
-        """Whether the file is still the one that was read."""
+        """Return whether the file is still the one that was read."""
         return (self.size, self.version) == (granule.size, granule.version)
 
     @property
@@ -44,10 +44,10 @@ class GranuleRecord:
         return self.rows is None and not self.version
 
     def has_fields(self, extra_fields: tuple[str, ...]) -> bool:
-        """Whether the record answers for these fields.
+        """Return whether the record answers for these fields.
 
-        What was read may have more fields; a granule that was set aside may lack one that is not asked
-        for any more, so it is read again when other fields are asked for.
+        What was read may have more fields; a granule that was set aside may lack one that is not asked for
+        any more, so it is read again when other fields are requested.
         """
         asked, known = set(extra_fields), set(self.extra_fields)
         return asked <= known if self.rows is not None else asked == known
@@ -64,12 +64,12 @@ class SourceState:
 
 
 def manifest_path(store: Path) -> Path:
-    """Where the manifest of a store of footprints lies."""
+    """Return where the manifest of a store of footprints is."""
     return store / "manifest.json"
 
 
 def load_manifest(store: Path) -> dict[str, GranuleRecord]:
-    """The records by granule file name; none where nothing was aggregated yet.
+    """Return the records by granule file name; none where nothing was aggregated yet.
 
     Raises:
         GranuleError: the manifest can't be read or is not one of this format.
@@ -109,7 +109,13 @@ def _load(store: Path) -> tuple[dict[str, GranuleRecord], SourceState]:
 
 
 def save_manifest(store: Path, records: Mapping[str, GranuleRecord], state: SourceState) -> None:
-    """Write the manifest whole, ordered by name."""
+    """Write the manifest atomically, ordered by name.
+
+    Args:
+        store: the folder of an aggregation.
+        records: by the granule's name.
+        state: of the source when it was listed.
+    """
     granules = {name: asdict(records[name]) for name in sorted(records)}
     document = {
         "format": FORMAT,

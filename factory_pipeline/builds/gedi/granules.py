@@ -1,4 +1,4 @@
-"""GEDI L4A granules: their names, where they lie, and the footprints that they hold.
+"""GEDI granules: where they are, and the footprints that those of L4A hold.
 
 Format: GEDI L4A Footprint Level Aboveground Biomass Density, Version 2 (doi:10.3334/ORNLDAAC/2056).
 """
@@ -18,11 +18,9 @@ import obstore.exceptions
 import polars as pl
 
 from factory_pipeline.builds.gedi import object_store
+from factory_pipeline.builds.gedi.granule_names import L4A, granule_stem, parse_granule_name, pattern_of
 from factory_pipeline.builds.gedi.hdf5_columns import read_column
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
-
-GRANULE_PATTERN = "GEDI04_A_YYYYDDDHHMMSS_O*_*_T*_02_*_*_V*.h5"
-"""How a granule is named; YYYYDDDHHMMSS is the start of its acquisition in UTC."""
 
 GEDI_EPOCH = datetime(2018, 1, 1, tzinfo=UTC)
 """What `delta_time` counts seconds from."""
@@ -47,57 +45,8 @@ asks for beside these follow, in the granule's own dtypes."""
 REQUIRED_FIELDS = ("shot_number", "delta_time", "lat_lowestmode", "lon_lowestmode", "agbd", "agbd_se")
 """What every granule must hold; other fields are null where a granule lacks them."""
 
-FIELD_PRESETS: dict[str, dict[str, str]] = {
-    "002": {},
-    "003": {
-        "l2_quality_flag": "l2a_quality_flag_rel3",
-        "l4_quality_flag": "l4a_quality_flag_rel3",
-    },
-}
-"""By the version in a granule's name: what a field of FOOTPRINT_SCHEMA is called in the beams, where that is
-another name. A version that is not listed is read by the preset of the newest."""
-
-_SUFFIX = re.compile(r"\.(h5|hdf5)", re.IGNORECASE)
-_NAME = re.compile(
-    r"GEDI04_A_(?P<year>\d{4})(?P<day>\d{3})(?P<time>\d{6})_O(?P<orbit>\d+)_(?P<part>\d+)_T(?P<track>\d+)"
-    r"_02_(?P<software>[^_]+)_(?P<production>[^_]+)_V(?P<version>.+?)"
-)
 _BEAM = re.compile(r"BEAM[01]{4}")
 _SECONDS_PER_DAY = 86_400
-
-
-@dataclass(frozen=True)
-class GranuleName:
-    """What the name of a granule says."""
-
-    acquired: datetime
-    """Start of the acquisition (UTC): up to an hour and more before a shot's exact time."""
-    orbit: int
-    part: int
-    """Sub-orbit granule, 1 to 4."""
-    track: int
-    """Reference ground track."""
-    version: str
-    """What follows `_V`, such as `002`."""
-    software: str
-    """Version of the processing software, such as `002`."""
-    production: str
-    """Number of the production, such as `01`."""
-
-    @property
-    def acquisition(self) -> tuple[int, int, int]:
-        """What all productions of one granule share: orbit, sub-orbit granule, track."""
-        return self.orbit, self.part, self.track
-
-    @property
-    def rank(self) -> tuple[tuple[int, str], ...]:
-        """Orders the productions of one granule: the newest has the greatest."""
-        return tuple(_numbered(text) for text in (self.version, self.software, self.production))
-
-
-def _numbered(text: str) -> tuple[int, str]:
-    digits = re.match(r"\d+", text)
-    return int(digits[0]) if digits else -1, text
 
 
 @dataclass(frozen=True)
@@ -105,7 +54,7 @@ class GranuleFile:
     """A granule that was found but not opened yet."""
 
     source: str
-    """The folder or object-store prefix that it lies in."""
+    """The folder or object-store prefix that it is in."""
     name: str
     """File name."""
     size: int
@@ -115,62 +64,24 @@ class GranuleFile:
 
 
 def exact_time(delta_time: float) -> datetime:
-    """The time (UTC, to the microsecond) of a shot's `delta_time`, in seconds since GEDI_EPOCH.
+    """Return the time (UTC, to the microsecond) of a shot's `delta_time`, in seconds since GEDI_EPOCH.
 
     Raises:
-        ValueError, OverflowError: `delta_time` is not finite or lies outside the years 1 to 9999.
+        ValueError, OverflowError: `delta_time` is not finite or is outside the years 1 to 9999.
     """
     return GEDI_EPOCH + timedelta(seconds=delta_time)
 
 
 def calendar_day(delta_time: pl.Expr) -> pl.Expr:
-    """The calendar day (Date, UTC) of each `delta_time`; null where that is not finite."""
+    """Return the calendar day (Date, UTC) of each `delta_time`; null where that is not finite."""
     seconds = delta_time.floor().cast(pl.Int64, strict=False)
     days_to_epoch = (GEDI_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)).days
     return (seconds // _SECONDS_PER_DAY + days_to_epoch).cast(pl.Int32, strict=False).cast(pl.Date)
 
 
-def parse_granule_name(name: str) -> GranuleName:
-    """Read a granule's name, given with or without `.h5`.
-
-    Raises:
-        GranuleError: the name does not follow GRANULE_PATTERN.
-    """
-    parts = _NAME.fullmatch(granule_stem(name))
-    if parts is None:
-        raise GranuleError(f"The file {name} is not named like a GEDI L4A granule, {GRANULE_PATTERN}.")
-    return GranuleName(
-        acquired=_acquired(name, parts),
-        orbit=int(parts["orbit"]),
-        part=int(parts["part"]),
-        track=int(parts["track"]),
-        version=parts["version"],
-        software=parts["software"],
-        production=parts["production"],
-    )
-
-
-def granule_stem(name: str) -> str:
-    """Return a granule's name without `.h5` or `.hdf5`, however that is spelt."""
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and _SUFFIX.fullmatch(f".{suffix}") else name
-
-
-def _acquired(name: str, parts: re.Match[str]) -> datetime:
-    try:
-        time = datetime.strptime(parts["year"] + parts["day"] + parts["time"], "%Y%j%H%M%S")
-        if time.year != int(parts["year"]):
-            raise ValueError("strptime takes day 366 of a common year for the first of January")
-    except ValueError as error:
-        raise GranuleError(
-            f"The name of granule {name} holds no time of the form YYYYDDDHHMMSS; expected {GRANULE_PATTERN}."
-        ) from error
-    return time.replace(tzinfo=UTC)
-
-
 @dataclass(frozen=True)
 class Listing:
-    """What a source of granules holds."""
+    """The contents of a source of granules."""
 
     granules: tuple[GranuleFile, ...]
     """Ordered by name."""
@@ -178,14 +89,14 @@ class Listing:
     """What is not read: a path in the source, and why."""
 
 
-def list_source(source: str, inbox: Path | None = None) -> Listing:
-    """List every `.h5` or `.hdf5` file that lies directly in a folder or under an object-store prefix.
+def list_source(source: str, inbox: Path | None = None, pattern: str = pattern_of(L4A)) -> Listing:
+    """List every `.h5` or `.hdf5` file that is directly in a folder or under an object-store prefix.
 
-    `source` is a path, or a URL that obstore knows (`s3://`, `gs://`, `az://`, `https://` of a WebDAV
-    server, `file://`); credentials come from the environment. A file with another name than
-    GRANULE_PATTERN is listed too, so that it can be set aside with its reason. Granules in sub-folders are
-    not read; they are named in `ignored`. An inbox is a further folder, which may be missing or empty; of
-    granules of one name that of the source counts.
+    `source` is a path, or a URL that obstore knows (`s3://`, `gs://`, `az://`, `https://` of a WebDAV server,
+    `file://`); credentials come from the environment. A file with another name than `pattern` is listed
+    too, so that it can be set aside with its reason. Granules in sub-folders are not read; they are named in
+    `ignored`. An inbox is a further folder, which may be missing or empty; of granules of one name that of
+    the source counts.
 
     Raises:
         GranuleError: there is no such folder, or neither it nor the inbox holds such a file.
@@ -208,7 +119,7 @@ def list_source(source: str, inbox: Path | None = None) -> Listing:
     if not found:
         below = f" Its sub-folders do ({next(iter(ignored))}): name one of them." if ignored else ""
         raise GranuleError(
-            f"{object_store.display(source)} holds no granule (a file named {GRANULE_PATTERN}).{below}"
+            f"{object_store.display(source)} holds no granule (a file named {pattern}).{below}"
         )
     return Listing(tuple(sorted(found, key=lambda granule: granule.name)), ignored)
 
@@ -254,47 +165,71 @@ IN_SUBFOLDER = "sub-folders are not read; name it as the input to read it"
 
 
 def is_granule_file(name: str) -> bool:
-    """Whether a file may be a granule by its ending."""
+    """Return whether a file may be a granule by its ending."""
     return granule_stem(name) != name and not name.startswith(".")
 
 
 def read_granule(granule: GranuleFile, extra_fields: Sequence[str] = ()) -> pl.DataFrame:
-    """All footprints of a granule, beam after beam, in FOOTPRINT_SCHEMA and then the extra fields.
+    """Return all footprints of a granule, beam after beam, in FOOTPRINT_SCHEMA and then the extra fields.
 
-    Only the fields that are asked for are read. An extra field is named by its path in the beam group,
-    such as `sensitivity` or `land_cover_data/landsat_treecover`, and so is its column. Fields that have
-    other names in the granule's version are read by FIELD_PRESETS. A field that is not in REQUIRED_FIELDS is
-    null where a beam lacks it; no other value is ever null.
+    Only the fields that are requested are read. An extra field is named by its path in the beam group, such
+    as `sensitivity` or `land_cover_data/landsat_treecover`, and so is its column. Fields that have other
+    names in the granule's version are read by these. A field that is not in REQUIRED_FIELDS is null
+    where a beam lacks it; no other value is ever null.
 
     Raises:
-        GranuleError: the name is not a granule's, the file is no HDF5 or truncated, there is no beam,
-            or a beam lacks a required field, has fields of unequal lengths or values that don't fit.
+        GranuleError: the name is not a granule's, the file is no HDF5 or truncated, there is no beam, or a
+            beam lacks a required field, has fields of unequal lengths or values that don't fit.
         GranuleUnavailableError: the file can't be reached now; a later try may succeed.
     """
-    preset = field_preset(parse_granule_name(granule.name).version)
+    version = parse_granule_name(granule.name).version
     fields = {name: dtype for name, dtype in FOOTPRINT_SCHEMA.items() if name not in ("granule", "beam")}
     own_dtype = {name: None for name in extra_fields if name not in FOOTPRINT_SCHEMA}
-    with _open(granule) as file:
-        names = sorted(name for name in file if _BEAM.fullmatch(name))
-        if not names:
-            raise GranuleError(f"The granule {granule.name} holds no beam (a group BEAMxxxx).")
-        beams = [_read_beam(file, name, granule, {**fields, **own_dtype}, preset) for name in names]
+    with open_granule(granule) as file:
+        beams = [
+            _read_beam(file, name, granule, {**fields, **own_dtype}, version)
+            for name in beams_of(file, granule.name)
+        ]
     is_alike = all(beam.schema == beams[0].schema for beam in beams)
     return pl.concat(beams, how="vertical" if is_alike else "vertical_relaxed")
 
 
-def field_preset(version: str) -> Mapping[str, str]:
-    """Return the names of fields in granules of a version."""
-    return FIELD_PRESETS.get(version, FIELD_PRESETS[max(FIELD_PRESETS)])
+def beams_of(file: h5py.File, name: str) -> list[str]:
+    """Return the groups of the beams of a granule, in the order of their names.
+
+    Raises:
+        GranuleError: there is none.
+    """
+    names = sorted(group for group in file if _BEAM.fullmatch(group))
+    if not names:
+        raise GranuleError(f"The granule {name} holds no beam (a group BEAMxxxx).")
+    return names
 
 
 @contextmanager
-def _open(granule: GranuleFile) -> Iterator[h5py.File]:
+def open_granule(granule: GranuleFile) -> Iterator[h5py.File]:
+    """Open a granule; what fails while it is read is an error of the granule too.
+
+    Raises:
+        GranuleError: the file is no HDF5, truncated or damaged.
+        GranuleUnavailableError: the file can't be reached now; a later try may succeed.
+    """
     if granule.size == 0:
         raise GranuleError(f"The granule {granule.name} is empty (0 bytes).")
+    with granule_errors(granule), h5py.File(_open_source(granule), "r") as file:
+        yield file
+
+
+@contextmanager
+def granule_errors(granule: GranuleFile) -> Iterator[None]:
+    """Turn what fails while a granule is read into an error that names it.
+
+    Raises:
+        GranuleError: the file is no HDF5, truncated or damaged.
+        GranuleUnavailableError: the file can't be reached now; a later try may succeed.
+    """
     try:
-        with h5py.File(_openable(granule), "r") as file:
-            yield file
+        yield
     except obstore.exceptions.BaseError as error:
         raise GranuleUnavailableError(
             f"The granule {granule.name} can't be fetched: {object_store.describe(error)}."
@@ -327,14 +262,14 @@ def transient_errno(error: BaseException) -> int | None:
     return number if number and number not in _OF_THE_CONTENT else None
 
 
-def _openable(granule: GranuleFile) -> Path | object_store.RangeFile:
+def _open_source(granule: GranuleFile) -> Path | object_store.RangeFile:
     if object_store.is_url(granule.source):
         return object_store.RangeFile(granule.source, granule.name, granule.size)
     return Path(granule.source) / granule.name
 
 
 def _why_unreadable(granule: GranuleFile, message: str) -> str:
-    """HDF5 has no error codes in h5py, so that its words must tell the two common cases apart."""
+    """h5py has no HDF5 error codes, so the two common cases are distinguished by their texts."""
     if "file signature not found" in message:
         return f"The granule {granule.name} is not an HDF5 file."
     if "truncated file" in message:
@@ -347,13 +282,13 @@ def _read_beam(
     beam: str,
     granule: GranuleFile,
     fields: dict[str, type[pl.DataType] | None],
-    preset: Mapping[str, str],
+    version: str,
 ) -> pl.DataFrame:
     where = f"{beam} of granule {granule.name}"
     group = file[beam]
     columns: dict[str, pl.Series] = {}
     for field, dtype in fields.items():
-        name = preset.get(field, field)
+        name = L4A.field_in(field, version)
         # Some releases keep the earlier name.
         name = name if name in group else field
         if name in group or field in REQUIRED_FIELDS:

@@ -13,7 +13,7 @@ _SHUFFLE, _DEFLATE = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
 
 
 def read_column(dataset: h5py.Dataset) -> NDArray[np.generic]:
-    """All values of a dataset of one dimension, as `dataset[:]` gives them.
+    """Return all values of a dataset of one dimension, as `dataset[:]` gives them.
 
     Raises:
         OSError, RuntimeError: HDF5 can't read it.
@@ -24,9 +24,9 @@ def read_column(dataset: h5py.Dataset) -> NDArray[np.generic]:
     if filters not in ([_DEFLATE], [_SHUFFLE, _DEFLATE]):
         return dataset[:]
     try:
-        return _inflated(dataset, shuffled=_SHUFFLE in filters and dataset.dtype.itemsize > 1)
+        return _inflate(dataset, shuffled=_SHUFFLE in filters and dataset.dtype.itemsize > 1)
     except (OSError, RuntimeError, ValueError):
-        # A chunk that was never written, or is damaged: HDF5 knows what stands there, or how to call it.
+        # A chunk that was never written, or is damaged: HDF5 returns its fill value, or the error.
         return dataset[:]
 
 
@@ -35,8 +35,8 @@ def _filters(dataset: h5py.Dataset) -> list[int]:
     return [creation.get_filter(place)[0] for place in range(creation.get_nfilters())]
 
 
-def _inflated(dataset: h5py.Dataset, *, shuffled: bool) -> NDArray[np.generic]:
-    """The chunks one after another; the last one may be longer than what is left.
+def _inflate(dataset: h5py.Dataset, *, shuffled: bool) -> NDArray[np.generic]:
+    """Return the chunks one after another; the last one may be longer than what is left.
 
     Raises:
         OSError, RuntimeError: a chunk is not there or damaged.

@@ -23,24 +23,24 @@ CACHED_BLOCKS = 64
 
 
 def is_url(source: str) -> bool:
-    """Whether a source of granules is an object-store prefix and not a folder."""
+    """Return whether a source of granules is an object-store prefix and not a folder."""
     return "://" in source
 
 
 def display(source: str) -> str:
-    """A source as it may be shown: without user, password and query, which may carry credentials."""
+    """Return a source as it may be shown: without user, password and query, which may carry credentials."""
     if not is_url(source):
         return f"The folder {source}"
     return f"The object-store prefix {redaction.display(source)}"
 
 
 def describe(error: Exception) -> str:
-    """The first line of an error of the object store, without the addresses in it."""
+    """Return the first line of an error of the object store, without the addresses in it."""
     return redaction.hide_addresses(str(error).partition("\n")[0]).rstrip(".")
 
 
 def list_objects(source: str) -> tuple[Sequence["ObjectMeta"], Sequence[str]]:
-    """Return the objects that lie directly under an object-store prefix, and the prefixes below it.
+    """Return the objects that are directly under an object-store prefix, and the prefixes below it.
 
     Raises:
         GranuleUnavailableError: the URL is of no known kind, or the store does not answer or refuses.

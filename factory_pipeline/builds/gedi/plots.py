@@ -1,4 +1,4 @@
-"""Pictures of footprints: where they lie, when they were measured, and how much biomass they hold."""
+"""Pictures of footprints: where they are, when they were measured, and how much biomass they hold."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -55,7 +55,7 @@ _STYLE: Any = {
 
 
 def plot_distribution(footprints: pl.DataFrame, path: Path, title: str) -> None:
-    """Draw a map, the time line and the biomass of footprints into one PNG, written whole.
+    """Draw a map, the time line and the biomass of footprints into one PNG, atomically.
 
     Works from no footprint to tens of millions; the same footprints give the same bytes.
 
@@ -84,7 +84,7 @@ def plot_distribution(footprints: pl.DataFrame, path: Path, title: str) -> None:
 def _headline(figure: Figure, title: str, count: int, days: pl.Series) -> None:
     facts = _count(count, "footprint")
     if days.len():
-        first, last = _ends(days)
+        first, last = _first_and_last(days)
         spell = f"{first} to {last}" if first < last else f"{first}"
         facts += f"  ·  {spell}  ·  {_count(days.n_unique(), 'day')} with footprints"
     figure.text(0.016, 0.962, title, fontsize=16, fontweight="bold", va="center")
@@ -191,7 +191,7 @@ def _draw_time(axes: Axes, days: pl.Series) -> None:
         axes.set_title("When")
         _say_nothing(axes)
         return
-    first, last = _ends(days)
+    first, last = _first_and_last(days)
     by_month = (last - first).days > DAYS_ONE_BY_ONE
     axes.set_title(f"When: footprints per {'month' if by_month else 'day'} (UTC)")
     margin = timedelta(days=max(0, SHORTEST_TIME_LINE - (last - first).days) // 2)
@@ -209,13 +209,13 @@ def _draw_time(axes: Axes, days: pl.Series) -> None:
     axes.grid(axis="x", visible=False)
 
 
-def _ends(days: pl.Series) -> tuple[date, date]:
+def _first_and_last(days: pl.Series) -> tuple[date, date]:
     ordered = days.sort()
     return ordered[0], ordered[-1]
 
 
 def _edges(first: date, last: date, by_month: bool) -> list[date]:
-    """The first day of every bin, and the day after the last bin."""
+    """Return the first day of every bin, and the day after the last bin."""
     if by_month:
         months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month + 1)
         return [date(month // 12, month % 12 + 1, 1) for month in months]
@@ -248,7 +248,7 @@ def _draw_biomass(axes: Axes, agbd: NDArray[np.float32]) -> None:
 
 
 def _degrees(letters: str) -> Any:
-    """A tick label such as `57.5° W`; `letters` are those for negative and positive degrees."""
+    """Return a tick label such as `57.5° W`; `letters` are those for negative and positive degrees."""
 
     def label(value: float, _position: int) -> str:
         letter = "" if round(value, 6) == 0 else f" {letters[int(value > 0)]}"

@@ -14,11 +14,11 @@ from factory_pipeline.builds.gedi import unusable_footprints
 from factory_pipeline.builds.gedi.deduplicate import FirstShots
 from factory_pipeline.builds.gedi.footprint_csv import write_shuffled_csv
 from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA, calendar_day
-from factory_pipeline.builds.gedi.rules import CheckedRule, check_rules, without_nan
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, reject_frame
+from factory_pipeline.builds.rules import CheckedRule, check_rules, without_nan
 from factory_pipeline.config.recipe import Footprints, Recipe
 from factory_pipeline.storage.atomic import atomic_write
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.storage.build_files import BuildFiles
 
 OUTSIDE_AREA = "outside_area"
 DUPLICATE_SHOT = "duplicate_shot"
@@ -41,14 +41,19 @@ class QualityCounts:
 def filter_footprints(files: Sequence[Path], recipe: Recipe, build: BuildFiles) -> QualityCounts:
     """Apply a recipe's rules, area and splits to the Parquet files of an aggregation.
 
-    Writes the footprints of each split as Parquet (in the order of `files`) and as CSV (shuffled, from
-    the recipe's seed), and a row in the reject ledger for each footprint that is dropped. A footprint
-    counts for the first rule that it fails; null and NaN in a field pass no rule. Whatever the rules are, a
-    footprint without a place, a time or a biomass is dropped as `no_place`, `no_time` or `no_biomass`. Of a
-    shot that passes more than once the first in the order of `files` is kept. The split is decided by the
-    calendar day (UTC) of the exact time. One file at a time is held in memory.
+    Writes the footprints of each split as Parquet (in the order of `files`) and as CSV (shuffled, from the
+    recipe's seed), and a row in the reject ledger for each footprint that is dropped. A footprint counts for
+    the first rule that it fails; null and NaN in a field pass no rule. Whatever the rules are, a footprint
+    without a place, a time or a biomass is dropped as `no_place`, `no_time` or `no_biomass`. Of a shot that
+    passes more than once the first in the order of `files` is kept. The split is decided by the calendar day
+    (UTC) of the exact time. One file at a time is held in memory.
 
-    `files` are those of an Aggregation that was asked for the recipe's extra fields.
+    `files` are those of an Aggregation that was requested the recipe's extra fields.
+
+    Args:
+        files: Parquet, in the order in which footprints count.
+        recipe: rules, area, splits and seed.
+        build: where the results are written.
 
     Raises:
         RecipeError: a rule can't be parsed, names an unknown column, or fails on the values.
@@ -122,7 +127,7 @@ class _Sieve:
     first_shots: FirstShots
 
     def sift(self, position: int, footprints: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-        """The footprints of one file that pass, and the rejects of each rule."""
+        """Return the footprints of one file that pass, and the rejects of each rule."""
         rejects = []
         for rule in self.rules:
             passes = rule.passes(without_nan(footprints))
@@ -133,20 +138,20 @@ class _Sieve:
         footprints, without = unusable_footprints.part_unusable(footprints, "quality")
         rejects.append(without)
         if self.footprints.area is not None:
-            inside = footprints.select(_inside(self.footprints.area).fill_null(False)).to_series()
-            rejects.append(_rejected(footprints, inside, OUTSIDE_AREA, "lies outside the recipe's area"))
+            inside = footprints.select(_is_inside(self.footprints.area).fill_null(False)).to_series()
+            rejects.append(_reject(footprints, inside, OUTSIDE_AREA, "lies outside the recipe's area"))
             footprints = footprints.filter(inside)
         first = self.first_shots.mark(position, footprints["shot_number"])
-        rejects.append(_rejected(footprints, first, DUPLICATE_SHOT, "the same shot was already kept"))
+        rejects.append(_reject(footprints, first, DUPLICATE_SHOT, "the same shot was already kept"))
         return footprints.filter(first), rejects
 
 
-def _rejected(footprints: pl.DataFrame, passes: pl.Series, reason: str, detail: str) -> pl.DataFrame:
+def _reject(footprints: pl.DataFrame, passes: pl.Series, reason: str, detail: str) -> pl.DataFrame:
     return reject_frame(footprints["shot_number"].filter(~passes), "quality", reason, detail)
 
 
-def _inside(area: tuple[float, float, float, float]) -> pl.Expr:
-    """Whether a footprint lies in the area; west greater than east means across the antimeridian."""
+def _is_inside(area: tuple[float, float, float, float]) -> pl.Expr:
+    """Return whether a footprint is in the area; west greater than east means across the antimeridian."""
     west, south, east, north = area
     longitude, latitude = pl.col("lon_lowestmode"), pl.col("lat_lowestmode")
     if west <= east:
@@ -157,7 +162,7 @@ def _inside(area: tuple[float, float, float, float]) -> pl.Expr:
 
 
 def _split(passed: pl.DataFrame, recipe: Recipe) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """The footprints of each split, and the rejects that fall into none."""
+    """Return the footprints of each split, and the rejects that fall into none."""
     days = passed.select(day=calendar_day(pl.col("delta_time"))).to_series()
     members = {}
     homeless = pl.repeat(True, passed.height, eager=True)
@@ -170,7 +175,7 @@ def _split(passed: pl.DataFrame, recipe: Recipe) -> tuple[dict[str, pl.DataFrame
 
 
 class _ParquetTable:
-    """A Parquet file that grows by a row group per append and appears whole when the stack closes."""
+    """A Parquet file that grows by a row group per append and appears when the stack closes."""
 
     def __init__(self, stack: ExitStack, path: Path, schema: pl.Schema) -> None:
         temporary = stack.enter_context(atomic_write(path))

@@ -42,11 +42,11 @@ def part_unusable(footprints: pl.DataFrame, stage: str) -> tuple[pl.DataFrame, p
     """
     rejects = [pl.DataFrame(schema=REJECT_SCHEMA)]
     for reason, (is_there, names, needed) in _NEEDED.items():
-        # polars holds NaN for greater than any number; a comparison with null is null.
+        # polars orders NaN above all numbers; a comparison with null is null.
         has_it = footprints.select((is_there & ~_is_nan(names)).fill_null(False).alias("has_it")).to_series()
         dropped = footprints.filter(~has_it)
         if dropped.height:
-            values = [part for name in names for part in (pl.lit(f", {name} is "), _shown(name))]
+            values = [part for name in names for part in (pl.lit(f", {name} is "), _format_value(name))]
             details = pl.concat_str(pl.lit(f"A sample needs {needed}"), *values)
             rejects.append(
                 reject_frame(dropped["shot_number"], stage, reason, dropped.select(details).to_series())
@@ -59,5 +59,5 @@ def _is_nan(names: tuple[str, ...]) -> pl.Expr:
     return pl.any_horizontal(pl.col(name).is_nan() for name in names)
 
 
-def _shown(name: str) -> pl.Expr:
+def _format_value(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.String).fill_null("missing")

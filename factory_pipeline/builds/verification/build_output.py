@@ -17,14 +17,14 @@ from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.stac.items import Product, RasterTile, parse_products, parse_tiles
 from factory_pipeline.stac.signing import sign_for_planetary_computer
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.storage.build_files import BuildFiles
 
 Places = list[tuple[Path, int]]
 """Samples: the file, and the index in it."""
 
 
 def is_build_output(folder: Path) -> bool:
-    """Whether a folder is the output of a build."""
+    """Return whether a folder is the output of a build."""
     return BuildFiles(folder).batch_plan.is_file()
 
 
@@ -61,7 +61,7 @@ def _dataset_files(files: BuildFiles) -> list[Path]:
 
 
 def _samples_of(paths: list[Path]) -> tuple[Places, dict[Path, Recipe]]:
-    """Every sample of the files, and the recipe that stands in each file."""
+    """Return every sample of the files, and the recipe that stands in each file."""
     places: Places = []
     recipes = {}
     for path in paths:
@@ -74,7 +74,10 @@ def _samples_of(paths: list[Path]) -> tuple[Places, dict[Path, Recipe]]:
 def _load_sources(
     files: BuildFiles, recipes: Mapping[Path, Recipe], paths: list[Path]
 ) -> dict[Path, Sources]:
-    """What the samples of each file were made of; the searches' answers are those that the build kept."""
+    """Return what the samples of each file were made of.
+
+    The searches' answers are those that the build kept.
+    """
     items = _kept_items(files)
     tiles: dict[str, dict[str, RasterTile]] = {
         layer: {tile.id: tile for tile in parse_tiles(items[layer])[0]} for layer in ("copdem", "worldcover")
@@ -94,7 +97,7 @@ def _load_sources(
 
 
 def _kept_items(files: BuildFiles) -> dict[str, list[dict[str, Any]]]:
-    """The items of every search of the build, by layer."""
+    """Return the items of every search of the build, by layer."""
     items: dict[str, list[dict[str, Any]]] = {layer: [] for layer in LAYERS}
     for path in sorted(files.items.rglob("*.json")):
         layer = path.name.partition("_")[0]

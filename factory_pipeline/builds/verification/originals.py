@@ -62,7 +62,7 @@ class Target:
 
 
 class Originals:
-    """Opens the original rasters; `sign` turns an address that is kept into one that can be read."""
+    """Opens the original rasters; `sign` returns the readable address of a stored one."""
 
     def __init__(self, sign: Callable[[str], str]) -> None:
         self._sign = sign
@@ -70,6 +70,11 @@ class Originals:
 
     def read_band(self, href: str, target: Target, resampling: Resampling) -> NDArray[np.generic]:
         """Read one raster on a window: copied where the pixels are the same, else resampled by GDAL.
+
+        Args:
+            href: of the raster.
+            target: the window.
+            resampling: where the grids differ.
 
         Returns:
             (size, size), in the raster's dtype.
@@ -82,11 +87,11 @@ class Originals:
             if offset is not None:
                 row, column = offset
                 return np.asarray(dataset.read(1, window=Window(column, row, target.size, target.size)))
-            with _warped(dataset, target, resampling) as warped:
+            with _warp(dataset, target, resampling) as warped:
                 return np.asarray(warped.read(1))
 
     def pixel_grid(self, href: str) -> PixelGrid:
-        """Return where the pixels of a raster lie; it is opened once.
+        """Return where the pixels of a raster are; it is opened once.
 
         Raises:
             OriginalUnreadableError: it can't be read.
@@ -98,6 +103,10 @@ class Originals:
 
     def read_classes(self, hrefs: Sequence[str], target: Target) -> NDArray[np.uint8]:
         """Read tiles of classes on a window, by nearest; the first tile with data at a pixel counts.
+
+        Args:
+            hrefs: in the order in which tiles count.
+            target: the window.
 
         Returns:
             (size, size); 0 where no tile has data.
@@ -116,6 +125,10 @@ class Originals:
 
         Tiles of one pixel grid are put together before they are resampled. Where tiles of several pixel
         grids meet, what stands at the seam depends on how they are joined: those pixels are left out.
+
+        Args:
+            hrefs: of tiles.
+            target: the window.
 
         Returns:
             (size, size) metres, and True where they can be compared.
@@ -160,8 +173,8 @@ def _pixel_offset(dataset: rasterio.DatasetReader, target: Target) -> tuple[int,
     return (round(row), round(column)) if is_inside else None
 
 
-def _warped(dataset: rasterio.DatasetReader, target: Target, resampling: Resampling) -> WarpedVRT:
-    """A raster on the window's grid: positions are exact, and the kernel is not widened."""
+def _warp(dataset: rasterio.DatasetReader, target: Target, resampling: Resampling) -> WarpedVRT:
+    """Return a raster on the window's grid: positions are exact, and the kernel is not widened."""
     return WarpedVRT(
         dataset,
         crs=f"EPSG:{target.epsg}",
@@ -181,7 +194,7 @@ def _altitude_of_group(tiles: Sequence[rasterio.DatasetReader], target: Target, 
     Args:
         tiles: open, at least one.
         target: the window.
-        apart: leave out what lies within two pixels of the end of the tiles.
+        apart: leave out what is within two pixels of the end of the tiles.
     """
     first = tiles[0]
     west, south, east, north = transform_bounds(
@@ -193,7 +206,7 @@ def _altitude_of_group(tiles: Sequence[rasterio.DatasetReader], target: Target, 
     columns, rows = int(np.ceil(right)) + _MARGIN - column, int(np.ceil(bottom)) + _MARGIN - row
     joined = np.full((rows, columns), _MISSING)
     for tile in reversed(tiles):
-        # Where this tile's first pixel lies in the grid of the first one.
+        # Where this tile's first pixel is in the grid of the first one.
         shift = ~first.transform @ (tile.transform.c, tile.transform.f)
         part = Window(column - round(shift[0]), row - round(shift[1]), columns, rows)
         values = tile.read(1, window=part, boundless=True, fill_value=_MISSING).astype(np.float64)
@@ -221,12 +234,12 @@ def _altitude_of_group(tiles: Sequence[rasterio.DatasetReader], target: Target, 
 def _warp_array(
     values: Floats, transform: Affine, crs: rasterio.CRS, target: Target, resampling: Resampling
 ) -> Floats:
-    """Resample an array in memory; NaN where it holds nothing."""
+    """Resample an array in memory; NaN where it contains nothing."""
     height, width = values.shape
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "float64"}
     with MemoryFile() as memory:
         with memory.open(**profile, crs=crs, transform=transform, nodata=_MISSING) as made:
             made.write(values, 1)
-        with memory.open() as source, _warped(source, target, resampling) as warped:
+        with memory.open() as source, _warp(source, target, resampling) as warped:
             found = np.asarray(warped.read(1), np.float64)
     return np.where(found == _MISSING, np.nan, found)

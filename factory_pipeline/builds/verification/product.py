@@ -84,7 +84,7 @@ def product_differences(
 
 
 def _holds_window(product: Product, shot: Shot, size: int) -> bool:
-    """Whether a product shows the footprint and its grid holds the whole window."""
+    """Return whether a product shows the footprint and its grid contains the whole window."""
     shows = any(
         shapely.intersects_xy(product.outline, shot.longitude + turn, shot.latitude)
         for turn in (-360, 0, 360)

@@ -12,7 +12,7 @@ class VerifiedSubject:
     name: str
     """How a person finds it, such as `train_dataset.h5 sample 3 (shot 65150500200000001)`."""
     differences: tuple[str, ...] = ()
-    """A sentence for each difference; empty where there is none."""
+    """A sentence for each difference; empty if there is none."""
     unreadable: tuple[str, ...] = ()
     """A sentence for each original that could not be read, so that nothing can be said about it."""
 

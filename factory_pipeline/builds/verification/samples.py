@@ -1,4 +1,4 @@
-"""One sample of a dataset file against its originals: every raster, the label, what is told of it."""
+"""Comparing one sample of a dataset file with its originals: rasters, label, properties."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ALTITUDE_TOLERANCE = 0.01
 SLOPE_TOLERANCE = 0.05
 """Percent."""
 PIXEL_BORDER = 1e-6
-"""Pixels: a footprint this near to a pixel's border may lie in either pixel."""
+"""Pixels: a footprint this near to a pixel's border may be in either pixel."""
 RADIUS_BORDER = 1e-3
 """Metres: a pixel this near to the footprint's edge may be touched or not."""
 LABEL_NODATA = -9999
@@ -48,13 +48,18 @@ class Sources:
 
 @dataclass(frozen=True)
 class StoredSample:
-    """One sample as a dataset file holds it: arrays and texts by their path in the file."""
+    """One sample as stored in a dataset file: arrays and texts by their path in the file."""
 
     values: Mapping[str, NDArray[Any]]
 
     @classmethod
     def read(cls, file: h5py.File, index: int) -> "StoredSample":
-        """Read everything that the file holds of one sample, by h5py alone."""
+        """Read one sample of the file completely, by h5py alone.
+
+        Args:
+            file: a dataset file of ours.
+            index: of the sample.
+        """
         paths: list[str] = []
         file.visititems(lambda path, node: paths.append(path) if isinstance(node, h5py.Dataset) else None)
         return cls({path: np.asarray(file[path][index]) for path in paths})
@@ -83,6 +88,10 @@ class StoredSample:
 
 def compare_sample(sample: StoredSample, sources: Sources) -> tuple[list[str], list[str]]:
     """Compare one sample with everything that it was made of.
+
+    Args:
+        sample: as stored.
+        sources: catalog items and rasters, read by other code than the build's.
 
     Returns:
         A sentence for each difference, and one for each original that can't be read.
@@ -115,7 +124,7 @@ def compare_sample(sample: StoredSample, sources: Sources) -> tuple[list[str], l
 
 
 def _compare_facts(sample: StoredSample, footprint: Mapping[str, Any]) -> Iterator[str]:
-    """What is told of the footprint, with the batch plan."""
+    """Compare the properties of the footprint with the batch plan."""
     granule = footprint["granule"]
     acquired = datetime.strptime(granule.split("_")[2], "%Y%j%H%M%S").replace(tzinfo=UTC)
     for path, right in {
@@ -126,37 +135,39 @@ def _compare_facts(sample: StoredSample, footprint: Mapping[str, Any]) -> Iterat
         "data/GEDI Acquisition Time": f"{acquired:%Y-%m-%dT%H:%M:%SZ}",
         "data/GEDI Delta Time": repr(footprint["delta_time"]),
     }.items():
-        yield from _differs(path, sample.text(path), right)
+        yield from _compare_value(path, sample.text(path), right)
     places = [footprint["lat_lowestmode"], footprint["lon_lowestmode"]]
-    yield from _differs("provenance/Lat Lon", sample.values["provenance/Lat Lon"].tolist(), places)
+    yield from _compare_value("provenance/Lat Lon", sample.values["provenance/Lat Lon"].tolist(), places)
     for name, right in {
         "GEDI Lat Lon": places,
         "AGBD Values": [footprint["agbd"]],
         "AGBD Standard Error": [footprint["agbd_se"]],
     }.items():
-        yield from _differs(f"data/{name}", sample.array(name).tolist(), np.array(right, np.float32).tolist())
+        yield from _compare_value(
+            f"data/{name}", sample.array(name).tolist(), np.array(right, np.float32).tolist()
+        )
 
 
 def _compare_product(sample: StoredSample, product: Product, shot: Shot, sources: Sources) -> Iterator[str]:
-    """The choice of the product, and what is told of it."""
+    """Compare the choice of the product, and its description."""
     yield from product_differences(product, sources.products.values(), shot, sources.recipe)
-    yield from _differs(
+    yield from _compare_value(
         "data/Sentinel-2 Product Name", sample.text("data/Sentinel-2 Product Name"), product.name
     )
     baseline = "provenance/Sentinel-2 Baseline"
-    yield from _differs(baseline, sample.text(baseline), product.baseline)
+    yield from _compare_value(baseline, sample.text(baseline), product.baseline)
     removed = "provenance/Sentinel-2 Offset Removed"
     right = product.offset if sources.recipe.sentinel2.remove_offset else 0
-    yield from _differs(removed, sample.values[removed].tolist(), [right])
+    yield from _compare_value(removed, sample.values[removed].tolist(), [right])
 
 
 def _compare_window(sample: StoredSample, product: Product, shot: Shot, sources: Sources) -> Iterator[str]:
-    """The window: on the pixels of the product, with the footprint in its middle pixel."""
+    """Compare the window: on the pixels of the product, with the footprint in its middle pixel."""
     target, size = sample.target, sources.recipe.window_size
     ten_metres = next((band for band in ("B02", "B03", "B04", "B08") if band in product.hrefs), None)
     if ten_metres is not None:
         epsg, transform = sources.originals.pixel_grid(product.hrefs[ten_metres])
-        yield from _differs("data/CRS", sample.text("data/CRS"), f"EPSG:{epsg}")
+        yield from _compare_value("data/CRS", sample.text("data/CRS"), f"EPSG:{epsg}")
         column, row = ~transform @ (target.transform.c, target.transform.f)
         if (
             max(abs(column - round(column)), abs(row - round(row))) > 1e-3
@@ -192,11 +203,11 @@ def _compare_bands(sample: StoredSample, product: Product, sources: Sources) -> 
 
 
 def _compare_scene_statistics(sample: StoredSample) -> Iterator[str]:
-    """The fractions of the scene classes, with the sample's own scene classes."""
+    """Compare the fractions of the scene classes, with the sample's own scene classes."""
     scl = sample.array("Sentinel-2 L2A")[0]
     stored = [float(fraction) for fraction in sample.array("S2 SCL Stats")[:, 1].tolist()]
     right = [float((scl == code).sum() / scl.size) for code in range(len(stored))]
-    yield from _differs("data/S2 SCL Stats", stored, right)
+    yield from _compare_value("data/S2 SCL Stats", stored, right)
 
 
 def _compare_terrain(sample: StoredSample, sources: Sources) -> Iterator[str]:
@@ -247,7 +258,7 @@ def _compare_land_cover(sample: StoredSample, shot: Shot, sources: Sources) -> I
 
 
 def _compare_label(sample: StoredSample, shot: Shot, agbd: float, radius: float) -> Iterator[str]:
-    """The label raster: the footprint's biomass in every pixel that its disc touches."""
+    """Compare the label raster: the footprint's biomass in every pixel that its disc touches."""
     target = sample.target
     middle = shapely.Point(shot.project(target.epsg))
     rows, columns = np.mgrid[: target.size, : target.size]
@@ -262,16 +273,16 @@ def _compare_label(sample: StoredSample, shot: Shot, agbd: float, radius: float)
 def _tiles(
     sample: StoredSample, ids: str, names: str, known: Mapping[str, RasterTile]
 ) -> tuple[list[RasterTile], list[str]]:
-    """The tiles that a sample names, and what is wrong with the names."""
+    """Return the tiles that a sample names, and what is wrong with the names."""
     given = sample.text(ids).split(";")
     problems = [f"{ids}: {item} is none that the searches found." for item in given if item not in known]
     if problems:
         return [], problems
     tiles = [known[item] for item in given]
-    return tiles, list(_differs(names, sample.text(names), ";".join(tile.name for tile in tiles)))
+    return tiles, list(_compare_value(names, sample.text(names), ";".join(tile.name for tile in tiles)))
 
 
-def _differs(path: str, stored: object, right: object) -> Iterator[str]:
+def _compare_value(path: str, stored: object, right: object) -> Iterator[str]:
     if stored != right:
         yield f"{path} is {stored!r}, but must be {right!r}."
 
@@ -284,7 +295,7 @@ def _pixels_differ(
     unit: str,
     known: NDArray[np.bool_] | None = None,
 ) -> Iterator[str]:
-    """Say where a layer differs by more than the tolerance; only `known` pixels are compared."""
+    """Describe where a layer differs by more than the tolerance; only `known` pixels are compared."""
     apart = np.abs(stored.astype(np.float64) - right.astype(np.float64))
     # A NaN on one side only is a difference.
     wrong = ~(apart <= tolerance) & ~(np.isnan(stored) & np.isnan(right))

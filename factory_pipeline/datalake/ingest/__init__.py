@@ -1,1 +1,1 @@
-"""The doors by which collections and annotations enter the data lake."""
+"""How collections and annotations enter the data lake: uploads, builds, annotation files."""

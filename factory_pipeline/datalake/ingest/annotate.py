@@ -1,4 +1,4 @@
-"""Adding annotations to the items of a collection: an operation with an id, by people or by a model."""
+"""Adding annotations by people or by a model to the items of a collection, as one operation with an id."""
 
 import os
 import re
@@ -29,7 +29,7 @@ DOCUMENTS = (".geojson", ".json")
 
 
 class AnnotationFormat(StrEnum):
-    """What annotations come in."""
+    """Formats of annotations."""
 
     GEOJSON = "geojson"
     COCO = "coco"
@@ -44,7 +44,7 @@ def add_annotations(
     path: Path,
     **options: Any,
 ) -> Operation:
-    """Add annotations to items that a collection has; as `annotate`, without its report."""
+    """Add annotations to the items of a collection and return the operation; see `annotate`."""
     return annotate(registry, home, collection_id, source, path, **options)[0]
 
 
@@ -61,43 +61,44 @@ def annotate(
     name_ending: str = "",
     match: str | None = None,
 ) -> tuple[Operation, AnnotationReport]:
-    """Add annotations to items that a collection has; they are one operation.
+    """Add annotations to the items of a collection, as one operation.
 
-    The same annotations of the same source again are the same operation. Nothing refers to the given files
+    The same annotations of the same source again are the same operation. The input files are not needed
     afterwards.
 
     Args:
-        registry: knows the collection.
-        home: holds its tables.
-        collection_id: of a living collection.
+        registry: contains the collection.
+        home: contains its tables.
+        collection_id: of a collection that is not deleted.
         source: who annotated: `human` or `machine`.
         path: a GeoJSON file, a COCO file, or a folder of masks; see `geojson`, `coco` and `masks`.
-        format: what it is; None finds out.
-        label_property: which property of GeoJSON features is the label.
+        format: of the annotations; None detects it.
+        label_property: property of GeoJSON features that is the label.
         label_map: the name of each value of masks, or a file with it.
-        name_ending: what follows the names of items in the names of images or masks.
+        name_ending: text after the names of items in the names of images or masks.
         match: a regular expression that finds the name of the item in the name of an image or mask: its first
-            group, else all that it matches.
+            group, else the full match.
 
     Returns:
-        The operation, and what became of the annotations that were given.
+        The operation, and a report on which annotations were added.
 
     Raises:
         ArgumentError: source, format or match is not allowed.
-        LakeError: the annotations are broken or do not fit the items; nothing is left then.
-        RegistryError: there is no such living collection.
+        LakeError: the annotations are not valid or do not fit the items; nothing is stored then.
+        RegistryError: the collection does not exist or is deleted.
     """
-    by = _one_of(AnnotationSource, source, "source")
-    kind = None if format is None else _one_of(AnnotationFormat, format, "format")
+    by = _parse_choice(AnnotationSource, source, "source")
+    kind = None if format is None else _parse_choice(AnnotationFormat, format, "format")
     pattern = _pattern(match)
     collection = registry.collection(collection_id)
     if collection.deleted_at is not None:
-        raise RegistryError(f"The collection {collection_id} is deleted; only a living one can be annotated.")
+        raise RegistryError(f"The collection {collection_id} is deleted, so it can't be annotated.")
     if kind is AnnotationFormat.MASKS or (kind is None and path.is_dir()):
         return _add_masks(registry, home, collection, by, path, label_map, name_ending, pattern)
     if kind is None and path.suffix.lower() not in DOCUMENTS:
         raise LakeError(
-            f"What {path.name} is can't be told from its name; allowed are {' and '.join(DOCUMENTS)} (GeoJSON"
+            f"The format of {path.name} can't be derived from its name; allowed are"
+            f" {' and '.join(DOCUMENTS)} (GeoJSON"
             " or COCO), and a folder of masks."
         )
     document, items = read_json(path), resolve(collection.items_path, home)
@@ -118,7 +119,7 @@ def _pattern(match: str | None) -> re.Pattern[str] | None:
     try:
         return None if match is None else re.compile(match)
     except re.error as error:
-        raise ArgumentError("match", match, f"it is no regular expression: {error}") from None
+        raise ArgumentError("match", match, f"it is not a regular expression: {error}") from None
 
 
 def _add_masks(
@@ -132,31 +133,34 @@ def _add_masks(
     match: re.Pattern[str] | None,
 ) -> tuple[Operation, AnnotationReport]:
     if not folder.is_dir():
-        raise LakeError(f"{folder} is no folder; masks are given as a folder of rasters.")
+        raise LakeError(f"{folder} is not a folder; masks must be a folder of rasters.")
     files = home.collection(collection.name, collection.content_hash)
     with _scratch(files.root) as copies:
         items = resolve(collection.items_path, home)
         read = read_masks(folder, items, copies, label_map, name_ending, match)
         annotations = read.frame
-        place = files.masks(annotations_hash(annotations, source))
-        known = place.exists()
+        stored_masks = files.masks(annotations_hash(annotations, source))
+        known = stored_masks.exists()
         if not known:
             os.sync()
-            copies.rename(place)
+            copies.rename(stored_masks)
     try:
-        kept = pl.lit(f"{relative_to_home(place, home)}/") + pl.col("raster").struct.field("path")
+        kept = pl.lit(f"{relative_to_home(stored_masks, home)}/") + pl.col("raster").struct.field("path")
         raster = pl.col("raster").struct.with_fields(kept.alias("path"))
         operation = add_operation(registry, home, collection, source, annotations.with_columns(raster))
     except BaseException:
         if not known:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(stored_masks, ignore_errors=True)
         raise
     return operation, _report(operation, read)
 
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder in a folder for as long as the block lasts, unless the block moves it."""
+    """Yield a temporary folder in a folder.
+
+    It is removed at the end of the block unless the block moves it.
+    """
     scratch = folder / f".{uuid.uuid4().hex}.part"
     scratch.mkdir(parents=True)
     try:
@@ -165,7 +169,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _one_of(kind: Any, value: Any, argument: str) -> Any:
+def _parse_choice(kind: Any, value: Any, argument: str) -> Any:
     try:
         return kind(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is drawn on an image, as rows of annotations: cut at its edges, in pixels from the upper left."""
+"""Shapes clipped at the edges of an image, as rows of annotations in pixels from the upper left corner."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from factory_pipeline.datalake.tables.schemas import AnnotationType
 Row = dict[str, Any]
 """`type`, `bbox` and `rings` of ANNOTATION_SCHEMA."""
 SLIVER = 1e-3
-"""Pixels of area or length that a part must have: less is where a drawing touches the edge of an image."""
+"""Least area or length of a part in pixels: less occurs where a shape only touches the edge of an image."""
 
 
 def rectangle(bbox: Sequence[float], image: tuple[int, int]) -> list[Row]:
-    """The part of a rectangle (x, y, width, height) on an image (width, height).
+    """Clip a rectangle (x, y, width, height) to an image (width, height).
 
-    None where it lies outside or has no area.
+    The result is empty if it is outside or has no area.
     """
     x, y, width, height = map(float, bbox)
     left, top = max(x, 0.0), max(y, 0.0)
@@ -28,7 +28,7 @@ def rectangle(bbox: Sequence[float], image: tuple[int, int]) -> list[Row]:
 
 
 def polygons(geometry: Any, image: tuple[int, int]) -> list[Row]:
-    """The polygons on an image (width, height), one row per part; one that crosses itself is mended."""
+    """Clip polygons to an image (width, height), one row per part; self-intersecting ones are repaired."""
     if not shapely.is_valid(geometry):
         geometry = shapely.make_valid(geometry)
     return [
@@ -39,7 +39,7 @@ def polygons(geometry: Any, image: tuple[int, int]) -> list[Row]:
 
 
 def lines(geometry: Any, image: tuple[int, int]) -> list[Row]:
-    """The lines on an image (width, height), one row per part."""
+    """Clip lines to an image (width, height), one row per part."""
     cut = _cut(geometry, image)
     if cut is not geometry and cut.geom_type == "MultiLineString":
         cut = shapely.line_merge(cut)

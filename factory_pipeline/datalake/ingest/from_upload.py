@@ -1,4 +1,4 @@
-"""An onboarded upload as a collection: its images are the items, its labels one operation by people."""
+"""An onboarded upload as a collection: its images are the items, its labels are one operation by people."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import polars as pl
 from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
 from factory_pipeline.datalake.ingest.match_items import ORIGINAL_NAME
 from factory_pipeline.datalake.ingest.operations import add_written_operation
-from factory_pipeline.datalake.ingest.read_raster import nodata_of, of_each
+from factory_pipeline.datalake.ingest.read_raster import map_files, nodata_of
 from factory_pipeline.datalake.ingest.upload_labels import label_annotations, measured_quantity
 from factory_pipeline.datalake.registry.records import AnnotationSource, Collection, CollectionSource
 from factory_pipeline.datalake.registry.registry import Registry
@@ -23,14 +23,16 @@ from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL
 from factory_pipeline.onboarding.checks.prescan import prefill
 from factory_pipeline.onboarding.checks.prescan_files import load_report
 from factory_pipeline.onboarding.file_changes import FileChanges
-from factory_pipeline.onboarding.manifest.model import DataSource, UploadManifest
-from factory_pipeline.onboarding.received_upload import kept_manifest
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.manifest.sections import DataSource
+from factory_pipeline.onboarding.received_upload import load_manifest
 from factory_pipeline.storage.checksum import sha256_of
-from factory_pipeline.storage.layout import FactoryHome, UploadFiles
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import relative_to_home, resolve
+from factory_pipeline.storage.upload_files import UploadFiles
 
 BY = AnnotationSource.HUMAN
-"""Who is taken to have drawn the labels of an upload."""
+"""The annotation source that is assumed for the labels of an upload."""
 ORIGINAL = "original_name"
 PICTURES = ("PNG", "JPEG")
 """Formats whose first bands are red, green and blue."""
@@ -40,32 +42,35 @@ def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collectio
     """Register an onboarded upload as a collection of its name, and its labels as an operation.
 
     Segmentation has a mask per class and label, Regression a raster of values, Classification a rectangle
-    around the whole image per class of its label; Generic has masks where the manifest names categories, else
+    around the full image per class of its label; Generic has masks if the manifest has categories, else
     rasters. The same upload again is the same collection.
 
     Args:
-        registry: where it is registered.
-        home: holds the upload.
+        registry: the registry that it is added to.
+        home: contains the upload.
         key: `name@version`.
 
     Raises:
-        LakeError: the upload is not onboarded to its end.
+        LakeError: the onboarding of the upload is not finished.
     """
     files = home.upload(key)
     if not files.finished.root.exists():
-        raise LakeError(f"The upload {key} is not onboarded to its end; onboard it, then it is a collection.")
-    # One process at a time works on an upload, so what lies there is what a killed one left.
+        raise LakeError(
+            f"The upload {key} is not onboarded completely; finish its onboarding to register it as a"
+            " collection."
+        )
+    # One process at a time works on an upload, so existing files were left by a killed process.
     folder = home.collections / f".{key}.part"
     shutil.rmtree(folder, ignore_errors=True)
     try:
         written = _write(folder, files, home, key)
-        place = home.collection(written.name, written.items_hash)
-        place.root.mkdir(parents=True, exist_ok=True)
-        written.items.replace(place.items)
+        stored = home.collection(written.name, written.items_hash)
+        stored.root.mkdir(parents=True, exist_ok=True)
+        written.items.replace(stored.items)
         collection = registry.add_collection(
             written.name,
             CollectionSource.UPLOAD,
-            items_path=relative_to_home(place.items, home),
+            items_path=relative_to_home(stored.items, home),
             item_count=written.item_count,
             content_hash=written.items_hash,
         )
@@ -80,7 +85,7 @@ def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collectio
 
 @dataclass(frozen=True)
 class _Written:
-    """The tables of a collection before they have the places that their content decides."""
+    """The tables of a collection before they are moved to the paths that depend on their content."""
 
     name: str
     items: Path
@@ -93,7 +98,7 @@ class _Written:
 
 def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Written:
     """Write the tables, a few thousand images at a time."""
-    manifest = prefill(load_report(files), kept_manifest(files))
+    manifest = prefill(load_report(files), load_manifest(files))
     name = key.partition("@")[0]
     contents = pl.scan_parquet(files.contents).rename({"stem": ORIGINAL})
     split = pl.read_parquet(files.split)
@@ -134,9 +139,9 @@ def _rasters(
     manifest: UploadManifest,
     home: FactoryHome,
 ) -> pl.DataFrame:
-    """A row per image and label of some pairs: what the onboarding read of it, and where it lies.
+    """Return a row per image and label of some pairs: its contents from the onboarding, and its path.
 
-    Columns are those of contents.CONTENT_SCHEMA, with `stem` as in the index, `modality_tag` and `path`
+    Columns are those of file_contents.CONTENT_SCHEMA, with `stem` as in the index, `modality_tag` and `path`
     relative to the home.
     """
     suffixes = {tag: suffix for suffix, tag in manifest.modalities.items()}
@@ -152,19 +157,19 @@ def _rasters(
     read = contents.filter(pl.col(ORIGINAL).is_in(index[ORIGINAL].implode())).collect()
     rasters = placed.join(read, on=[ORIGINAL, "suffix"], maintain_order="left")
     rasters = rasters.with_columns(path=pl.lit(f"{folder}/") + pl.col("path"))
-    return _as_they_lie(rasters, manifest, home)
+    return _update_rewritten(rasters, manifest, home)
 
 
-def _as_they_lie(rasters: pl.DataFrame, manifest: UploadManifest, home: FactoryHome) -> pl.DataFrame:
-    """Hash and no data of the files that were rewritten after the onboarding had read them."""
+def _update_rewritten(rasters: pl.DataFrame, manifest: UploadManifest, home: FactoryHome) -> pl.DataFrame:
+    """Update hash and nodata value of files that were rewritten after the onboarding had read them."""
     changes = FileChanges.of(manifest)
     changed = rasters.filter([changes.touches(row) for row in rasters.iter_rows(named=True)])
     paths = [resolve(path, home) for path in changed["path"]]
     facts = pl.DataFrame(
         {
             "path": changed["path"],
-            "sha256": list(of_each(sha256_of, paths)),
-            "nodata": list(of_each(nodata_of, paths)),
+            "sha256": list(map_files(sha256_of, paths)),
+            "nodata": list(map_files(nodata_of, paths)),
         },
         schema={"path": pl.String, "sha256": pl.String, "nodata": pl.Float64},
     )
@@ -196,7 +201,7 @@ def _items(
 
 
 def _media(manifest: UploadManifest, images: pl.DataFrame) -> pl.DataFrame:
-    """The media of each stem, in the order of the manifest's modalities."""
+    """Return the media of each stem, in the order of the manifest's modalities."""
     sources = pl.DataFrame(
         [
             {
@@ -228,6 +233,6 @@ def _media(manifest: UploadManifest, images: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rgb(source: DataSource) -> list[int] | None:
-    """Positions of red, green and blue; None where not all three are named."""
+    """Return the positions of red, green and blue; None if not all three are named."""
     named: Mapping[str, int] = {band.rgb_band: band.index for band in source.bands if band.rgb_band}
     return [named[color] for color in "RGB"] if len(named) == 3 else None

@@ -1,22 +1,22 @@
-"""Where the images of a collection lie: footprint and bounds in longitude and latitude of WGS 84."""
+"""Footprints and bounds of the images of a collection, in longitude and latitude of WGS 84."""
 
 import numpy as np
 import polars as pl
 import shapely
 
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA
+from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.imagery.geometries import geometries
-from factory_pipeline.imagery.overlap import footprints
 
 
 def footprint_columns(placed: pl.DataFrame) -> pl.DataFrame:
-    """The columns `geometry` and `bbox` of items, null where an image is not georeferenced.
+    """Return the columns `geometry` and `bbox` of items, null if an image is not georeferenced.
 
-    A footprint across 180 degrees is in two parts, one on either side, and its `bbox` reaches from -180 to
-    180: queries compare the numbers.
+    A footprint across 180 degrees has two parts, one on either side, and its `bbox` extends from -180 to 180,
+    because queries compare the numbers.
 
     Args:
-        placed: as for `onboarding.overlap.footprints`.
+        placed: as for `imagery.footprints`.
     """
     corners = footprints(placed)
     there = np.isfinite(corners).all(axis=(1, 2))

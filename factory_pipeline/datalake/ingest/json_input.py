@@ -1,4 +1,4 @@
-"""What the documents that hold annotations have in common: JSON, labels, confidences, attributes."""
+"""Parsing that all annotation documents share: JSON, confidences, attributes."""
 
 import json
 import math
@@ -11,23 +11,23 @@ from factory_pipeline.errors import LakeError
 
 
 def read_json(path: Path) -> Any:
-    """A JSON document.
+    """Read a JSON document.
 
     Raises:
-        LakeError: it can't be read, or is no JSON.
+        LakeError: it can't be read, or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise LakeError(f"The file {path} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise LakeError(f"The file {path.name} is not UTF-8 text, so it is no JSON.") from error
+        raise LakeError(f"The file {path.name} is not UTF-8 text, so it is not JSON.") from error
     except ValueError as error:
         raise LakeError(f"The file {path.name} is not JSON: {error}.") from error
 
 
 def confidence(value: Any, where: str) -> float | None:
-    """A confidence from 0 to 1, or None.
+    """Return a confidence from 0 to 1, or None.
 
     Raises:
         BadAnnotationError: it is something else.
@@ -40,7 +40,7 @@ def confidence(value: Any, where: str) -> float | None:
 
 
 def numbers(values: Any, count: int | None = None) -> bool:
-    """Whether this is a list of so many finite numbers."""
+    """Return whether this is a list of `count` finite numbers; of any number without a count."""
     return (
         isinstance(values, list)
         and count in (None, len(values))
@@ -49,5 +49,5 @@ def numbers(values: Any, count: int | None = None) -> bool:
 
 
 def json_object(values: Mapping[str, Any]) -> str:
-    """A JSON object as annotations hold it: the same values are the same text."""
+    """Encode a JSON object canonically: equal values become the same text."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

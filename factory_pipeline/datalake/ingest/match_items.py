@@ -1,4 +1,4 @@
-"""The items of a collection as annotation files name them: by id, by original name, or by file."""
+"""Finding the items of a collection by the names in annotation files: id, original name, or file."""
 
 import re
 import unicodedata
@@ -14,14 +14,14 @@ from factory_pipeline.datalake.tables.schemas import METADATA_PREFIX
 from factory_pipeline.errors import LakeError
 
 ORIGINAL_NAME = f"{METADATA_PREFIX}original_name"
-"""What an image was called before it entered the factory, without its suffix."""
+"""The name of an image before it was onboarded, without its suffix."""
 ITEMS_AT_ONCE = 65_536
 PLACE = ("id", "width", "height", "proj:code", "proj:transform")
 
 
 @dataclass(frozen=True)
 class Item:
-    """What must be known of an image to draw on it."""
+    """The properties of an image that drawing on it needs."""
 
     id: str
     width: int
@@ -35,54 +35,54 @@ class Item:
         return self.crs is not None and self.transform is not None
 
 
-def items_named(
+def find_named_items(
     path: Path, names: Iterable[str], what: str, name_ending: str = "", match: re.Pattern[str] | None = None
 ) -> dict[str, Item]:
-    """The item that each name means; names that mean none are left out.
+    """Find the item of each name; names without an item are not in the result.
 
-    A name is an item's id, its original name, or the name of one of its raster files as it was or as it is
-    now; the last ending of a name does not count. Paths are compared as a whole first, then without their
-    first folders, down to the last part. A name without folders also means the item whose original name ends
-    in it.
+    A name is an item's id, its original name, or the original or current name of one of its raster files; the
+    last extension of a name is ignored. The full path is compared first, then the path without its first
+    folders, down to the last part. A name without folders also matches the item whose original name ends with
+    it.
 
     Args:
         path: the items of the collection.
-        names: as annotation files give them.
+        names: as they are in annotation files.
         what: the annotation file, for the messages.
-        name_ending: what follows the name of the item in every name, such as `_pred`.
-        match: finds the name of the item in every name: its first group, else all that it matches. Names in
-            which it finds nothing mean no item.
+        name_ending: text after the name of the item in every name, such as `_pred`.
+        match: finds the name of the item in every name: its first group, else the full match. Names without a
+            match have no item.
 
     Raises:
-        LakeError: no name means an item, one means several, or several of different folders mean one.
+        LakeError: no name has an item, one has several, or several in different folders have the same.
     """
     asked = list(dict.fromkeys(names))
     sought = {name: _candidates(name, name_ending, match) for name in asked}
     items = scan_items(path)
-    tables = _by_name(items, {one for levels in sought.values() for level in levels for one in level})
-    tails = _by_tail(items, {one for levels in sought.values() for one in (levels or [[]])[0]})
+    tables = _index_by_name(items, {one for levels in sought.values() for level in levels for one in level})
+    tails = _index_by_tail(items, {one for levels in sought.values() for one in (levels or [[]])[0]})
     found: dict[str, Item] = {}
     for name in asked:
-        meant = _meant(sought[name], tables, tails)
+        meant = _resolve_name(sought[name], tables, tails)
         if len(meant) > 1:
             raise LakeError(
-                f"The name {name!r} in {what} means several items:"
-                f" {', '.join(item.id for item in meant)}; give the id of one."
+                f"The name {name!r} in {what} matches several items:"
+                f" {', '.join(item.id for item in meant)}; use the id of one."
             )
         if meant:
             found[name] = meant[0]
-    _see_that_folders_agree(found, what)
+    _assert_folders_agree(found, what)
     if asked and not found:
         raise LakeError(
             f"None of the {len(asked)} images in {what}, such as {asked[0]!r}, is an item of the collection,"
-            f" whose items have names such as {_example(path)!r}; if a tool put something before or behind"
+            f" whose items have names such as {_example(path)!r}; if a tool added text before or after"
             " their names, a regular expression can find the names (--match)."
         )
     return found
 
 
 def item_batches(path: Path) -> Iterator[tuple[list[Item], pl.Series]]:
-    """The items of a collection that have a geometry, with it as WKB, some at a time."""
+    """Yield the items of a collection that have a geometry, with it as WKB, in batches."""
     table = scan_items(path).select(*PLACE, "geometry")
     for start in range(0, table.select(pl.len()).collect().item(), ITEMS_AT_ONCE):
         rows = table.slice(start, ITEMS_AT_ONCE).collect().drop_nulls("geometry")
@@ -90,7 +90,7 @@ def item_batches(path: Path) -> Iterator[tuple[list[Item], pl.Series]]:
 
 
 def _candidates(name: str, ending: str, match: re.Pattern[str] | None) -> list[list[str]]:
-    """What a name may stand for: as a whole, then without its first folder, and so on to its last part."""
+    """Return what a name may match: the full path, then without its first folder, down to its last part."""
     whole = unicodedata.normalize("NFC", name)
     if match is not None:
         hit = match.search(whole)
@@ -106,10 +106,10 @@ def _candidates(name: str, ending: str, match: re.Pattern[str] | None) -> list[l
     return levels
 
 
-def _meant(
+def _resolve_name(
     levels: list[list[str]], tables: list[dict[str, list[Item]]], tails: dict[str, list[Item]]
 ) -> list[Item]:
-    """The items that a name means: the longest path first, ids before original names before files."""
+    """Return the items of a name: the longest path first, ids before original names before files."""
     for number, level in enumerate(levels):
         for table in [*tables, *([tails] if number == 0 else [])]:
             for one in level:
@@ -118,26 +118,26 @@ def _meant(
     return []
 
 
-def _see_that_folders_agree(found: Mapping[str, Item], what: str) -> None:
-    """See that no two names of different folders mean one item: one of them would be another image."""
+def _assert_folders_agree(found: Mapping[str, Item], what: str) -> None:
+    """Raise an error if two names in different folders match one item: one of them would be another image."""
     first: dict[str, str] = {}
     for name, item in found.items():
         other = first.setdefault(item.id, name)
         folders = [PurePosixPath(each.replace("\\", "/")).parent for each in (name, other)]
         if folders[0] != folders[1]:
             raise LakeError(
-                f"The names {other!r} and {name!r} in {what} both mean the item {item.id}, though their"
-                " folders differ; leave out the one that is another image, or give ids of items as names."
+                f"The names {other!r} and {name!r} in {what} both match the item {item.id}, though their"
+                " folders differ; remove the one that is another image, or use ids of items as names."
             )
 
 
-def _by_name(items: pl.LazyFrame, wanted: set[str]) -> list[dict[str, list[Item]]]:
-    """Items by what they may be called: by id, by original name, by their files."""
-    return [_by_key(keyed, wanted) for keyed in _keyed(items)]
+def _index_by_name(items: pl.LazyFrame, wanted: set[str]) -> list[dict[str, list[Item]]]:
+    """Return items by their possible names: by id, by original name, by their files."""
+    return [_index_by_key(keyed, wanted) for keyed in _list_keys(items)]
 
 
-def _by_tail(items: pl.LazyFrame, wanted: set[str]) -> dict[str, list[Item]]:
-    """Items by the ends of original names with folders, as far as they are wanted."""
+def _index_by_tail(items: pl.LazyFrame, wanted: set[str]) -> dict[str, list[Item]]:
+    """Return items by the ends of original names with folders, as far as they are requested."""
     found: dict[str, list[Item]] = {}
     if ORIGINAL_NAME not in items.collect_schema().names() or not wanted:
         return found
@@ -152,8 +152,8 @@ def _by_tail(items: pl.LazyFrame, wanted: set[str]) -> dict[str, list[Item]]:
     return found
 
 
-def _keyed(items: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
-    """Items by what they may be called (`key`): first by id, then by original name, last by their files."""
+def _list_keys(items: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    """Yield items by their possible names (`key`): by id, then by original name, last by their files."""
     yield items.select(*PLACE, key="id")
     named = ORIGINAL_NAME in items.collect_schema().names()
     original = pl.col(ORIGINAL_NAME) if named else pl.lit(None, pl.String)
@@ -167,14 +167,14 @@ def _keyed(items: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
         .explode("file")
         .drop_nulls("file")
         .with_columns(stem=stem)
-        # A file is called by the id and what followed the original name.
+        # The name of a file is the id and the text after the original name.
         .with_columns(key=pl.concat_list("stem", pl.col("original") + stem.str.strip_prefix(pl.col("id"))))
         .explode("key")
         .select(*PLACE, "key")
     )
 
 
-def _by_key(keyed: pl.LazyFrame, wanted: set[str]) -> dict[str, list[Item]]:
+def _index_by_key(keyed: pl.LazyFrame, wanted: set[str]) -> dict[str, list[Item]]:
     found: dict[str, list[Item]] = {}
     rows = keyed.filter(pl.col("key").is_in(list(wanted))).unique(["key", "id"], maintain_order=True)
     for key, *place in rows.select("key", *PLACE).collect().iter_rows():
@@ -183,7 +183,7 @@ def _by_key(keyed: pl.LazyFrame, wanted: set[str]) -> dict[str, list[Item]]:
 
 
 def _example(path: Path) -> str:
-    """A name that an item has."""
+    """Return the name of an item, as an example."""
     rows = scan_items(path).head(1).collect()
     return str(rows[ORIGINAL_NAME if ORIGINAL_NAME in rows.columns else "id"].first())
 

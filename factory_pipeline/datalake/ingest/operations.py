@@ -1,4 +1,4 @@
-"""Writing down annotations where the registry finds them: as a table of their collection, under an id."""
+"""Storing annotations as a table of their collection, registered as an operation with an id."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +25,9 @@ def add_operation(
     The same annotations by the same source again are the same operation.
 
     Raises:
-        RegistryError: the collection is deleted; nothing is left then.
+        RegistryError: the collection is deleted; nothing is stored then.
     """
-    path = _place(home, collection, annotations_hash(annotations, source))
+    path = _table_path(home, collection, annotations_hash(annotations, source))
     with _unlink_on_error(path):
         write_annotations(path, annotations)
         return registry.add_operation(collection.id, source, path=relative_to_home(path, home))
@@ -41,24 +41,24 @@ def add_written_operation(
     table: Path,
     content_hash: str,
 ) -> Operation:
-    """As `add_operation`, of annotations in a table within the home, which is moved to its place.
+    """As `add_operation`, for annotations in a table within the home, which is moved to its path.
 
     Raises:
         RegistryError: as `add_operation`.
     """
-    path = _place(home, collection, content_hash)
+    path = _table_path(home, collection, content_hash)
     with _unlink_on_error(path):
         table.replace(path)
         return registry.add_operation(collection.id, source, path=relative_to_home(path, home))
 
 
-def _place(home: FactoryHome, collection: Collection, content_hash: str) -> Path:
+def _table_path(home: FactoryHome, collection: Collection, content_hash: str) -> Path:
     return home.collection(collection.name, collection.content_hash).annotations(content_hash)
 
 
 @contextmanager
 def _unlink_on_error(path: Path) -> Iterator[None]:
-    """Remove a table that the block writes and fails to register, unless it was there before."""
+    """Remove a table that the block writes and fails to register, unless it existed before."""
     known = path.exists()
     try:
         yield

@@ -9,7 +9,7 @@ import shapely
 
 from factory_pipeline.datalake.ingest import clip_shapes
 from factory_pipeline.datalake.ingest.json_input import confidence, json_object, numbers
-from factory_pipeline.datalake.ingest.match_items import Item, items_named
+from factory_pipeline.datalake.ingest.match_items import Item, find_named_items
 from factory_pipeline.datalake.ingest.report import MOST_NAMED, BadAnnotationError, LeftOut, ReadAnnotations
 from factory_pipeline.datalake.tables.annotations import annotation_frame
 from factory_pipeline.datalake.tables.schemas import CROWD, GROUP
@@ -17,34 +17,35 @@ from factory_pipeline.errors import LakeError
 from factory_pipeline.imagery.coco_rle import decode_counts, mask_to_polygons
 
 LISTS = ("images", "annotations", "categories")
-OUTSIDE = "lies outside of its image"
+OUTSIDE = "is outside of its image"
 
 
 def read_coco(
     document: Any, name: str, items: Path, name_ending: str = "", match: re.Pattern[str] | None = None
 ) -> ReadAnnotations:
-    """The annotations of a COCO file, on the items that its images name.
+    """Read the annotations of a COCO file, on the items that its images name.
 
-    A segmentation wins over the box beside it: a polygon per part, a mask as polygons along its pixels. Parts
-    of one annotation have the same `group` in their metadata. The confidence is `score`; `attributes` are
-    kept, and the ids of the file and `iscrowd` as metadata. An annotation that can't be taken is left out and
-    counted.
+    A segmentation takes precedence over the box beside it: a polygon per part, a mask as polygons along its
+    pixels. Parts of one annotation have the same `group` in their metadata. The confidence is `score`;
+    `attributes` are stored, and the ids of the file and `iscrowd` as metadata. An annotation that is not
+    valid is skipped and counted.
 
     Args:
-        document: it has images, annotations and categories.
+        document: the parsed JSON, with images, annotations and categories.
         name: of the file, for messages.
         items: the items of the collection.
-        name_ending: what follows the names of the items in the names of the files.
+        name_ending: text after the names of the items in the names of the files.
         match: finds the names of the items in the names of the files.
 
     Raises:
-        LakeError: the document is broken or does not fit the items, or nothing of it is left.
+        LakeError: the document is not valid or does not fit the items, or no annotation is left.
     """
     if not isinstance(document, Mapping) or not all(isinstance(document.get(key), list) for key in LISTS):
-        raise LakeError(f"The file {name} is no COCO file: it must have the lists {', '.join(LISTS)}.")
-    images = _by_id(document["images"], "images", "file_name", name)
+        raise LakeError(f"The file {name} is not a COCO file: it must have the lists {', '.join(LISTS)}.")
+    images = _index_by_id(document["images"], "images", "file_name", name)
     labels = {
-        id: one["name"] for id, one in _by_id(document["categories"], "categories", "name", name).items()
+        id: one["name"]
+        for id, one in _index_by_id(document["categories"], "categories", "name", name).items()
     }
     left_out, used = LeftOut(), list[tuple[int, Mapping[str, Any], Mapping[str, Any]]]()
     for number, given in enumerate(document["annotations"], 1):
@@ -53,13 +54,13 @@ def read_coco(
         except BadAnnotationError as error:
             left_out.add_error(error)
     named = [image["file_name"] for _, _, image in used] or [image["file_name"] for image in images.values()]
-    found = items_named(items, named, name, name_ending, match)
+    found = find_named_items(items, named, name, name_ending, match)
     rows: list[dict[str, Any]] = []
     for number, given, image in used:
-        which = _which(given, number, name)
+        which = _name_annotation(given, number, name)
         item = found.get(image["file_name"])
         if item is None:
-            left_out.add(which, "is of an image that is no item of the collection")
+            left_out.add(which, "is of an image that is not an item of the collection")
             continue
         _check_size(image, item, name)
         try:
@@ -68,15 +69,15 @@ def read_coco(
             left_out.add_error(error)
     if not rows:
         raise LakeError(
-            f"The file {name} has no annotations that lie on an item of the collection{left_out.clause()}."
+            f"The file {name} has no annotations on an item of the collection{left_out.clause()}."
         )
     unmatched = [one for one in dict.fromkeys(named) if one not in found]
     frame = annotation_frame(rows).sort("item", maintain_order=True)
     return ReadAnnotations(frame, len(found), unmatched, left_out)
 
 
-def _by_id(listed: list[Any], kind: str, text: str, name: str) -> dict[Any, Mapping[str, Any]]:
-    """Images or categories by id; each has a text under a key."""
+def _index_by_id(listed: list[Any], kind: str, text: str, name: str) -> dict[Any, Mapping[str, Any]]:
+    """Return images or categories by id; each has a text under a key."""
     found: dict[Any, Mapping[str, Any]] = {}
     twice: dict[Any, list[str]] = {}
     for one in listed:
@@ -93,22 +94,23 @@ def _by_id(listed: list[Any], kind: str, text: str, name: str) -> dict[Any, Mapp
         ]
         more = f" and {len(twice) - MOST_NAMED} more" if len(twice) > MOST_NAMED else ""
         raise LakeError(
-            f"The file {name} has several {kind} of the same id: {', '.join(told)}{more}; give each an id of"
-            " its own, for it can't be known which of them annotations mean."
+            f"The file {name} has several {kind} of the same id: {', '.join(told)}{more}; set for each an id"
+            " of"
+            " its own, because annotations can't be assigned to them."
         )
     return found
 
 
-def _which(given: Any, number: int, name: str) -> str:
-    """An annotation as messages call it."""
+def _name_annotation(given: Any, number: int, name: str) -> str:
+    """Return an annotation as messages name it."""
     id = given.get("id") if isinstance(given, Mapping) else None
     return f"The annotation {f'number {number}' if id is None else id} of {name}"
 
 
 def _image(given: Any, number: int, images: Mapping[Any, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    which = _which(given, number, name)
+    which = _name_annotation(given, number, name)
     if not isinstance(given, Mapping):
-        raise BadAnnotationError(which, "is no object")
+        raise BadAnnotationError(which, "is not an object")
     image_id = given.get("image_id")
     if not isinstance(image_id, int | str) or image_id not in images:
         raise BadAnnotationError(which, f"is of the image {image_id!r}, which the file lacks")
@@ -137,9 +139,9 @@ def _rows(
         raise BadAnnotationError(where, f"is of the category {category!r}, which the file lacks")
     attributes = given.get("attributes") or {}
     if not isinstance(attributes, Mapping):
-        raise BadAnnotationError(where, "has attributes that are no object")
+        raise BadAnnotationError(where, "has attributes that are not an object")
     score = confidence(given.get("score"), where)
-    parts = _drawn(given, item, where, left_out)
+    parts = _shapes(given, item, where, left_out)
     metadata = {key: given[key] for key in ("id", CROWD) if key in given}
     if len(parts) > 1:
         metadata[GROUP] = number
@@ -153,16 +155,16 @@ def _rows(
     return [said | row for row in parts]
 
 
-def _drawn(given: Mapping[str, Any], item: Item, where: str, left_out: LeftOut) -> list[clip_shapes.Row]:
-    """What is drawn on an item, one row per part.
+def _shapes(given: Mapping[str, Any], item: Item, where: str, left_out: LeftOut) -> list[clip_shapes.Row]:
+    """Return the shapes on an item, one row per part.
 
     Raises:
-        BadAnnotationError: nothing is.
+        BadAnnotationError: there are none.
     """
     size = (item.width, item.height)
     segmentation: Any = given.get("segmentation")
     if isinstance(segmentation, Mapping):
-        rows = clip_shapes.polygons(_traced(segmentation, item, where), size)
+        rows = clip_shapes.polygons(_trace_mask(segmentation, item, where), size)
         if not rows:
             raise BadAnnotationError(where, "has a mask without pixels")
         return rows
@@ -184,7 +186,7 @@ def _drawn(given: Mapping[str, Any], item: Item, where: str, left_out: LeftOut) 
 def _polygons(
     parts: list[Any], size: tuple[int, int], where: str, left_out: LeftOut
 ) -> list[clip_shapes.Row]:
-    """The parts of a segmentation; those that are no polygons are left out and counted."""
+    """Return the parts of a segmentation; those that are not polygons are skipped and counted."""
     rows: list[clip_shapes.Row] = []
     bad: list[BadAnnotationError] = []
     for part in parts:
@@ -198,19 +200,19 @@ def _polygons(
     if not rows:
         raise bad[0] if bad else BadAnnotationError(where, OUTSIDE)
     for left in bad:
-        left_out.add(left.which, f"{left.reason}; its other parts are taken")
+        left_out.add(left.which, f"{left.reason}; its other parts are used")
     return rows
 
 
 def _ring(part: Any, where: str) -> list[tuple[float, float]]:
     if not numbers(part) or len(part) < 6 or len(part) % 2:
         raise BadAnnotationError(
-            where, "has a polygon that is no list of three or more points x, y, x, y, ..."
+            where, "has a polygon that is not a list of three or more points x, y, x, y, ..."
         )
     return list(zip(part[::2], part[1::2], strict=True))
 
 
-def _traced(segmentation: Mapping[str, Any], item: Item, where: str) -> Any:
+def _trace_mask(segmentation: Mapping[str, Any], item: Item, where: str) -> Any:
     size: Any = segmentation.get("size")
     counts: Any = segmentation.get("counts")
     if size != [item.height, item.width]:
@@ -220,7 +222,7 @@ def _traced(segmentation: Mapping[str, Any], item: Item, where: str) -> Any:
             f" {[item.height, item.width]}",
         )
     if not isinstance(counts, str) and not (numbers(counts) and all(isinstance(c, int) for c in counts)):
-        raise BadAnnotationError(where, "has a mask whose counts are neither a text nor whole numbers")
+        raise BadAnnotationError(where, "has a mask whose counts are neither a text nor integers")
     try:
         return mask_to_polygons(decode_counts(counts, item.height, item.width))
     except ValueError as error:

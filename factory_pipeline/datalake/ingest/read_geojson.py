@@ -15,7 +15,7 @@ from pyproj.exceptions import CRSError
 
 from factory_pipeline.datalake.ingest import clip_shapes
 from factory_pipeline.datalake.ingest.json_input import confidence, json_object
-from factory_pipeline.datalake.ingest.match_items import Item, item_batches, items_named
+from factory_pipeline.datalake.ingest.match_items import Item, find_named_items, item_batches
 from factory_pipeline.datalake.ingest.report import BadAnnotationError, LeftOut, ReadAnnotations
 from factory_pipeline.datalake.ingest.reproject import degrees_of, geometry_to_pixels, padded_bounds
 from factory_pipeline.datalake.tables.annotations import annotation_frame
@@ -28,32 +28,32 @@ LONGITUDE_LATITUDE = "OGC:CRS84"
 ITEM_PROPERTIES = ("item", "image")
 CONFIDENCE = "confidence"
 MOST_LONGITUDE, MOST_LATITUDE = 360.0, 90.0
-"""Degrees; longitudes may go on beyond 180."""
+"""Bounds in degrees; longitudes may continue beyond 180."""
 PLACE_OF_NAMED = (
-    "coordinates on a georeferenced image are longitude and latitude, or those of the CRS that the file names"
+    "coordinates on a georeferenced image are longitude and latitude, or those of the CRS in the file"
 )
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One drawing with what is said of it."""
+    """One shape with its label and properties."""
 
     number: int
     """Its position in the file, from 1."""
 
     where: str
-    """Which one it is, for messages."""
+    """Its name in messages."""
     geometry: Any
     """Polygons or lines in two dimensions."""
     label: str
     confidence: float | None
     item: str | None
-    """Name of the image that it belongs to; None for all on which it lies."""
+    """Name of the image that it belongs to; None for all images that it intersects."""
     metadata: Mapping[str, Any]
     attributes: Mapping[str, Any]
 
     def on(self, item: Item, geometry: Any) -> list[dict[str, Any]]:
-        """Rows of ANNOTATION_SCHEMA for what of it lies on an image, given in its pixels."""
+        """Return rows of ANNOTATION_SCHEMA for its part on an image, whose geometry is in pixels."""
         draw = clip_shapes.polygons if self.geometry.geom_type in POLYGONS else clip_shapes.lines
         parts = draw(geometry, (item.width, item.height))
         metadata = {**self.metadata, GROUP: self.number} if len(parts) > 1 else self.metadata
@@ -75,30 +75,30 @@ def read_geojson(
     name_ending: str = "",
     match: re.Pattern[str] | None = None,
 ) -> ReadAnnotations:
-    """The annotations of a GeoJSON file, laid onto the items of a collection.
+    """Read the annotations of a GeoJSON file and place them on the items of a collection.
 
-    A feature lies on every georeferenced item that it intersects; one with the property `item` or `image`
-    only on the item of that name, in pixels where that is not georeferenced. What remains of its properties
-    besides label and `confidence` are the attributes. Parts of one feature on an item have the same `group`
-    in their metadata. A feature that can't be taken is left out and counted.
+    A feature belongs to every georeferenced item that it intersects; one with the property `item` or `image`
+    only to the item of that name, in pixels if that is not georeferenced. Its other properties besides label
+    and `confidence` are the attributes. Parts of one feature on an item have the same `group` in their
+    metadata. A feature that is not valid is skipped and counted.
 
     Args:
-        document: a FeatureCollection or a Feature, in longitude and latitude or in the CRS that it names.
+        document: a FeatureCollection or a Feature, in longitude and latitude or in the CRS that it declares.
         name: of the file, for messages.
         items: the items of the collection.
-        label_property: which property is the label; numbers are labels too.
-        name_ending: what follows the names of the items in `item` or `image`.
+        label_property: the property that is the label; numbers are labels too.
+        name_ending: text after the names of the items in `item` or `image`.
         match: finds the names of the items in `item` or `image`.
 
     Raises:
-        LakeError: the document is broken, no feature can be taken, or nothing lies on an item.
+        LakeError: the document or all features are not valid, or no feature is on an item.
     """
     crs, left_out = _crs_of(document, name), LeftOut()
     features = _features(document, name, label_property, left_out)
     free = [feature for feature in features if feature.item is None]
     if crs == LONGITUDE_LATITUDE:
-        free = _in_degrees(free, name, items, left_out)
-    rows, found, unmatched = _on_named(
+        free = _select_degrees(free, name, items, left_out)
+    rows, found, unmatched = _match_named(
         [feature for feature in features if feature.item is not None],
         crs,
         items,
@@ -107,20 +107,20 @@ def read_geojson(
         name_ending,
         match,
     )
-    on_ground = _on_ground(free, crs, items, left_out)
+    on_ground = _match_ground(free, crs, items, left_out)
     if not rows and not on_ground:
         given = len(features) + sum(left_out.counts.values()) if not features else len(features)
         raise LakeError(
-            f"None of the {given} features of {name} lies on an item of the collection; those"
-            " of images without a place on the Earth need the property 'item'"
-            f"{_exchanged(free, crs, items)}{left_out.clause()}."
+            f"None of the {given} features of {name} is on an item of the collection; those"
+            " of images without georeference need the property 'item'"
+            f"{_hint_exchanged(free, crs, items)}{left_out.clause()}."
         )
     frame = annotation_frame(rows + on_ground).sort("item", maintain_order=True)
     matched = found | set(frame["item"].to_list())
     return ReadAnnotations(frame, len(matched), unmatched, left_out)
 
 
-def _on_named(
+def _match_named(
     named: list[Feature],
     crs: str,
     items: Path,
@@ -129,31 +129,31 @@ def _on_named(
     name_ending: str,
     match: re.Pattern[str] | None,
 ) -> tuple[list[dict[str, Any]], set[str], list[str]]:
-    """Rows of features that name an image, the ids of their items, and names that are none."""
+    """Return rows of features that name an image, the ids of their items, and names without an item."""
     names = [str(feature.item) for feature in named]
-    found = items_named(items, names, name, name_ending, match)
+    found = find_named_items(items, names, name, name_ending, match)
     rows = []
     for feature in named:
         item = found.get(str(feature.item))
         if item is None:
-            left_out.add(feature.where, f"names the image {feature.item!r}, which is no item")
+            left_out.add(feature.where, f"names the image {feature.item!r}, which is not an item")
             continue
         geometry = (
             geometry_to_pixels(feature.geometry, crs, item) if item.is_georeferenced else feature.geometry
         )
         there = feature.on(item, geometry)
         if not there:
-            left_out.add(feature.where, f"does not lie on the image that it names; {PLACE_OF_NAMED}")
+            left_out.add(feature.where, f"is not on the image that it names; {PLACE_OF_NAMED}")
         rows += there
     unmatched = [each for each in dict.fromkeys(names) if each not in found]
     return rows, {item.id for item in found.values()}, unmatched
 
 
-def _in_degrees(free: list[Feature], name: str, items: Path, left_out: LeftOut) -> list[Feature]:
-    """The features whose coordinates can be longitude and latitude.
+def _select_degrees(free: list[Feature], name: str, items: Path, left_out: LeftOut) -> list[Feature]:
+    """Return the features whose coordinates can be longitude and latitude.
 
     Raises:
-        LakeError: those of none can, as in a file of a projected CRS that does not name it.
+        LakeError: there are none, as in a file of a projected CRS that does not declare it.
     """
     bounds = np.array([shapely.bounds(feature.geometry) for feature in free]).reshape(-1, 4)
     x, y = np.abs(bounds[:, ::2]).max(axis=1), np.abs(bounds[:, 1::2]).max(axis=1)
@@ -165,32 +165,33 @@ def _in_degrees(free: list[Feature], name: str, items: Path, left_out: LeftOut) 
         )
         such = f", such as the {codes} of the items" if codes else ""
         raise LakeError(
-            f"The coordinates in {name}, such as ({at[0]:g}, {at[1]:g}), are no longitude and latitude, which"
-            f" GeoJSON without a 'crs' member has; they are probably metres of a projected CRS{such}: name"
+            f"The coordinates in {name}, such as ({at[0]:g}, {at[1]:g}), are not longitude and latitude,"
+            " which"
+            f" GeoJSON without a 'crs' member has; they are probably metres of a projected CRS{such}: declare"
             " it in a 'crs' member, or convert the file to longitude and latitude (EPSG:4326)."
         )
     for feature, is_one in zip(free, fits, strict=True):
         if not is_one:
-            left_out.add(feature.where, "has coordinates that are no longitude and latitude")
+            left_out.add(feature.where, "has coordinates that are not longitude and latitude")
     return [feature for feature, is_one in zip(free, fits, strict=True) if is_one]
 
 
-def _exchanged(free: list[Feature], crs: str, items: Path) -> str:
-    """Say if features would lie on items with their coordinates exchanged; empty if they would not."""
+def _hint_exchanged(free: list[Feature], crs: str, items: Path) -> str:
+    """Return a hint if features would be on items with their coordinates exchanged; else an empty text."""
     turned = [
         replace(feature, geometry=shapely.transform(feature.geometry, lambda at: at[:, ::-1]))
         for feature in free
     ]
     if crs == LONGITUDE_LATITUDE:
         turned = [each for each in turned if np.abs(shapely.get_coordinates(each.geometry)[:, 1]).max() <= 90]
-    if not turned or not _on_ground(turned, crs, items, LeftOut()):
+    if not turned or not _match_ground(turned, crs, items, LeftOut()):
         return ""
     return (
         "; with the two coordinates of each point exchanged they would, and longitude or easting comes first"
     )
 
 
-def _on_ground(free: list[Feature], crs: str, items: Path, left_out: LeftOut) -> list[dict[str, Any]]:
+def _match_ground(free: list[Feature], crs: str, items: Path, left_out: LeftOut) -> list[dict[str, Any]]:
     boxes = [
         (number, shapely.box(*bounds))
         for number, feature in enumerate(free)
@@ -212,12 +213,12 @@ def _on_ground(free: list[Feature], crs: str, items: Path, left_out: LeftOut) ->
                 rows += there
     for number, feature in enumerate(free):
         if number not in lying:
-            left_out.add(feature.where, "lies on no item")
+            left_out.add(feature.where, "is not on any item")
     return rows
 
 
 def _crs_of(document: Any, name: str) -> str:
-    """The CRS that the file names in the way of the GeoJSON of 2008, else longitude and latitude."""
+    """Return the CRS that the file declares as in GeoJSON of 2008, else that of longitude and latitude."""
     member = document.get("crs") if isinstance(document, Mapping) else None
     if member is None:
         return LONGITUDE_LATITUDE
@@ -226,7 +227,7 @@ def _crs_of(document: Any, name: str) -> str:
         CRS.from_user_input(name)
     except (TypeError, KeyError, CRSError) as error:
         raise LakeError(
-            f"The file {name} has the CRS {member!r}, which is not known; allowed are names such as"
+            f"The file {name} has the CRS {member!r}, which is not supported; allowed are names such as"
             " 'urn:ogc:def:crs:EPSG::32633'."
         ) from error
     return str(name)
@@ -238,7 +239,7 @@ def _features(document: Any, name: str, label_property: str, left_out: LeftOut) 
     if kind == "FeatureCollection":
         features = document.get("features")
     if not isinstance(features, list):
-        raise LakeError(f"The file {name} is no GeoJSON: it must be a FeatureCollection or a Feature.")
+        raise LakeError(f"The file {name} is not GeoJSON: it must be a FeatureCollection or a Feature.")
     if not features:
         raise LakeError(f"The file {name} has no features.")
     found = []
@@ -248,16 +249,16 @@ def _features(document: Any, name: str, label_property: str, left_out: LeftOut) 
         except BadAnnotationError as error:
             left_out.add_error(error)
     if not found:
-        raise LakeError(f"No feature of {name} can be taken{left_out.clause()}.")
+        raise LakeError(f"No feature of {name} is valid{left_out.clause()}.")
     return found
 
 
 def _feature(given: Any, number: int, where: str, label_property: str) -> Feature:
     if not isinstance(given, Mapping) or given.get("type") != "Feature":
-        raise BadAnnotationError(where, "is no GeoJSON Feature")
+        raise BadAnnotationError(where, "is not a GeoJSON Feature")
     properties = given.get("properties") or {}
     if not isinstance(properties, Mapping):
-        raise BadAnnotationError(where, "has properties that are no object")
+        raise BadAnnotationError(where, "has properties that are not an object")
     properties = dict(properties)
     label = _label(properties.pop(label_property, None))
     if not label:
@@ -265,7 +266,7 @@ def _feature(given: Any, number: int, where: str, label_property: str) -> Featur
         raise BadAnnotationError(
             where,
             f"has no label in the property {label_property!r}; its other properties are {known}:"
-            " name the one that is the label by label_property",
+            " set label_property to the one that is the label",
         )
     item = next((properties.pop(name) for name in ITEM_PROPERTIES if properties.get(name) is not None), None)
     return Feature(
@@ -281,7 +282,10 @@ def _feature(given: Any, number: int, where: str, label_property: str) -> Featur
 
 
 def _label(value: Any) -> str:
-    """A label as text: the number 1.0 is "1", as tables of floating point write it; empty if it is none."""
+    """Return a label as text: the number 1.0 is "1", as floating point tables write it.
+
+    Empty if it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     if isinstance(value, float):
@@ -309,7 +313,7 @@ def _geometry(given: Any, where: str) -> Any:
         IndexError,
         AttributeError,
     ) as error:
-        raise BadAnnotationError(where, f"has coordinates that make no {kind}: {error}") from error
+        raise BadAnnotationError(where, f"has coordinates that are not a {kind}: {error}") from error
     if geometry.is_empty or not np.isfinite(shapely.get_coordinates(geometry)).all():
-        raise BadAnnotationError(where, f"has coordinates that make no {kind}")
+        raise BadAnnotationError(where, f"has coordinates that are not a {kind}")
     return geometry

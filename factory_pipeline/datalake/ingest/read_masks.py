@@ -1,4 +1,4 @@
-"""Annotations from masks: a folder of rasters of class values, each called like its image."""
+"""Annotations from masks: a folder of rasters of class values, each with the name of its image."""
 
 import re
 import shutil
@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from factory_pipeline.datalake.ingest.match_items import Item, items_named
-from factory_pipeline.datalake.ingest.read_raster import of_each, values_in
+from factory_pipeline.datalake.ingest.match_items import Item, find_named_items
+from factory_pipeline.datalake.ingest.read_raster import map_files, values_in
 from factory_pipeline.datalake.ingest.report import LeftOut, ReadAnnotations
 from factory_pipeline.datalake.tables.annotations import annotation_frame
 from factory_pipeline.datalake.tables.schemas import AnnotationType
@@ -27,7 +27,7 @@ LabelMap = Mapping[Any, Any]
 
 @dataclass(frozen=True)
 class _Mask:
-    """What a mask holds."""
+    """The contents of a mask."""
 
     header: Header
     values: list[float]
@@ -42,20 +42,20 @@ def read_masks(
     name_ending: str = "",
     match: re.Pattern[str] | None = None,
 ) -> ReadAnnotations:
-    """The annotations of the masks in a folder, of which copies are made: the folder may vanish later.
+    """Read the annotations of the masks in a folder, and copy the masks: the folder may be removed later.
 
     Args:
-        folder: GeoTIFFs or PNGs of one band, each as large as the item that it is called like; folders in it
-            count too.
+        folder: GeoTIFFs or PNGs of one band, each with the name and size of its item; subfolders are read
+            too.
         items: the items of the collection.
-        copies: an empty folder; a copy is called by the id of its item.
-        label_map: the name of each value, or a JSON or YAML file with it; None takes `label_map.json` or
-            `label_map.yaml` of the folder. A value whose name is null is left out, such as a background.
-        name_ending: what follows the names of the items in the names of the masks, such as `_pred`.
+        copies: an empty folder; the name of a copy is the id of its item.
+        label_map: the name of each value, or a JSON or YAML file with it; None uses `label_map.json` or
+            `label_map.yaml` of the folder. A value whose name is null is ignored, such as a background.
+        name_ending: text after the names of the items in the names of the masks, such as `_pred`.
         match: finds the names of the items in the paths of the masks below the folder.
 
     Returns:
-        What was read; paths of rasters are names in `copies`.
+        The annotations; paths of rasters are names in `copies`.
 
     Raises:
         LakeError: the masks do not fit the items, or a value has no name.
@@ -63,23 +63,23 @@ def read_masks(
     names = _names(folder, label_map)
     masks = _masks_in(folder)
     given = {path.relative_to(folder).as_posix(): path for path in masks}
-    found = items_named(items, given, folder.name, name_ending, match)
+    found = find_named_items(items, given, folder.name, name_ending, match)
     meant = {given[name]: item for name, item in found.items()}
-    copied = _copied(meant, copies)
-    read = of_each(_read, copied.values())
+    copied = _copy_masks(meant, copies)
+    read = map_files(_read, copied.values())
     rows = [
         row
         for (path, copy), mask in zip(copied.items(), read, strict=True)
         for row in _rows(path, meant[path], mask, copy.name, names)
     ]
     if not rows:
-        raise LakeError(f"The masks in {folder} hold no value with a name.")
+        raise LakeError(f"The masks in {folder} contain no value with a name.")
     frame = annotation_frame(rows).sort("item", maintain_order=True)
     return ReadAnnotations(frame, len(found), [name for name in given if name not in found], LeftOut())
 
 
-def _copied(masks: Mapping[Path, Item], folder: Path) -> dict[Path, Path]:
-    """Copies of masks, called by their items."""
+def _copy_masks(masks: Mapping[Path, Item], folder: Path) -> dict[Path, Path]:
+    """Copy masks under the names of their items."""
     copies: dict[Path, Path] = {}
     taken: dict[str, Path] = {}
     for path, meant in masks.items():
@@ -106,8 +106,8 @@ def _rows(
 ) -> list[dict[str, Any]]:
     header = mask.header
     if header.error is not None or header.bands != 1:
-        what = header.error or f"it has {header.bands} bands, and a mask has one"
-        raise LakeError(f"The mask {path.name} can't be taken: {what}.")
+        what = header.error or f"it has {header.bands} bands, and a mask must have one"
+        raise LakeError(f"The mask {path.name} can't be used: {what}.")
     if (header.width, header.height) != (item.width, item.height):
         raise LakeError(
             f"The mask {path.name} is {header.width} x {header.height} pixels, but the item {item.id} is"
@@ -116,8 +116,9 @@ def _rows(
     unnamed = [value for value in mask.values if value not in names]
     if unnamed:
         raise LakeError(
-            f"The mask {path.name} holds the value {unnamed[0]:g}, which has no name in the label_map (null"
-            " leaves a value out)."
+            f"The mask {path.name} contains the value {unnamed[0]:g}, which has no name in the label_map"
+            " (null"
+            " ignores a value)."
         )
     return [
         {
@@ -144,21 +145,21 @@ def _masks_in(folder: Path) -> list[Path]:
     )
     if lossy := [path for path in files if path.suffix.lower() in LOSSY]:
         raise LakeError(
-            f"The mask {lossy[0].name} is a JPEG, which changes values; allowed are {', '.join(EXACT)}."
+            f"The mask {lossy[0].name} is a JPEG, which alters values; allowed are {', '.join(EXACT)}."
         )
     masks = [path for path in files if path.suffix.lower() in EXACT]
     if not masks:
-        raise LakeError(f"The folder {folder} holds no masks; allowed are {', '.join(EXACT)}.")
+        raise LakeError(f"The folder {folder} contains no masks; allowed are {', '.join(EXACT)}.")
     return masks
 
 
 def _names(folder: Path, given: LabelMap | Path | None) -> dict[int, str | None]:
-    """The name of each value."""
+    """Return the name of each value."""
     if given is None:
         there = [folder / name for name in LABEL_MAPS if (folder / name).is_file()]
         if not there:
             raise LakeError(
-                f"The folder {folder} has no {LABEL_MAPS[0]}; give the name of each value there or by"
+                f"The folder {folder} has no {LABEL_MAPS[0]}; set the name of each value there or by"
                 " label_map, such as {1: 'Water'}."
             )
         given = there[0]
@@ -186,7 +187,7 @@ def _value(value: Any, where: str) -> int:
             raise ValueError
         return int(value)
     except (TypeError, ValueError):
-        raise LakeError(f"{where} has the value {value!r}; the values of masks are whole numbers.") from None
+        raise LakeError(f"{where} has the value {value!r}; the values of masks must be integers.") from None
 
 
 def _name(name: Any, value: Any, where: str) -> str | None:

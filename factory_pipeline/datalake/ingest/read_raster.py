@@ -1,4 +1,4 @@
-"""What is read of a raster file on its way in: its values, what is no data in it."""
+"""Reading values and nodata values of raster files that enter the data lake."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +13,13 @@ from factory_pipeline.errors import LakeError, OnboardingError
 from factory_pipeline.imagery.pixels import strips
 
 WORKERS = 4
-"""Files read at once."""
+"""Number of files that are read concurrently."""
 
 _Found = TypeVar("_Found")
 
 
 def nodata_of(path: Path) -> float | None:
-    """What the first band of a raster declares as no data.
+    """Return the nodata value that the first band of a raster declares.
 
     Raises:
         LakeError: the file can't be read.
@@ -32,7 +32,7 @@ def nodata_of(path: Path) -> float | None:
 
 
 def values_in(path: Path) -> list[float]:
-    """The different values of a raster in ascending order, no data left out; it is read in strips.
+    """Return the distinct values of a raster in ascending order, without no data; it is read in strips.
 
     Raises:
         LakeError: the file can't be read.
@@ -46,7 +46,7 @@ def values_in(path: Path) -> list[float]:
     return sorted(values)
 
 
-def of_each(task: Callable[[Path], _Found], paths: Iterable[Path]) -> Iterator[_Found]:
-    """What a task finds in each file, in their order, several read at once."""
+def map_files(task: Callable[[Path], _Found], paths: Iterable[Path]) -> Iterator[_Found]:
+    """Yield the result of a task for each file, in their order; several files are read concurrently."""
     with ThreadPoolExecutor(WORKERS) as pool:
         yield from pool.map(task, paths)

@@ -1,4 +1,4 @@
-"""What became of annotations that were given: which images are items, what was left out, and why."""
+"""The report on added annotations: which images are items, which annotations were skipped, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ import polars as pl
 from factory_pipeline.errors import LakeError
 
 MOST_NAMED = 5
-"""Images and reasons that a message lists."""
+"""Largest number of images and reasons in a message."""
 
 
 class BadAnnotationError(LakeError):
-    """An annotation that can't be taken; the others of its file can."""
+    """An annotation that is not valid; the others of its file are still added."""
 
     def __init__(self, which: str, reason: str) -> None:
-        """Say in one sentence which annotation it is, and what is wrong with it.
+        """Compose the sentence.
 
         Args:
-            which: such as `The annotation 5 of boxes.json`, the beginning of the sentence.
-            reason: the rest of it, without which annotation it is.
+            which: the annotation, such as `The annotation 5 of boxes.json`, as the start of the sentence.
+            reason: what is wrong with it, as the rest of the sentence.
         """
         super().__init__(f"{which} {reason}.")
         self.which = which
@@ -29,10 +29,10 @@ class BadAnnotationError(LakeError):
 
 @dataclass
 class LeftOut:
-    """The annotations of a file that were left out, by reason."""
+    """The annotations of a file that were skipped, by reason."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    """By reason, which is the end of a sentence about an annotation."""
+    """Number by reason, which is the end of a sentence about an annotation."""
     first: dict[str, str] = field(default_factory=dict)
     """The first annotation of each reason."""
 
@@ -42,13 +42,13 @@ class LeftOut:
         self.first.setdefault(reason, which)
 
     def add_error(self, error: BadAnnotationError) -> None:
-        """Count an annotation that can't be taken."""
+        """Count an annotation that is not valid."""
         self.add(error.which, error.reason)
 
     def clause(self) -> str:
-        """Return what was left out and why, to follow a sentence; empty where nothing was."""
+        """Return what was skipped and why, to follow a sentence; empty if nothing was."""
         told = [
-            f"{_lowered(self.first[reason])} {reason}" + (f" ({count:,} such)" if count > 1 else "")
+            f"{_lower_first(self.first[reason])} {reason}" + (f" ({count:,} such)" if count > 1 else "")
             for reason, count in list(self.counts.items())[:MOST_NAMED]
         ]
         return f"; {'; '.join(told)}" if told else ""
@@ -56,29 +56,29 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class ReadAnnotations:
-    """What was read of a file or folder of annotations."""
+    """The annotations of a file or folder."""
 
     frame: pl.DataFrame
     """In ANNOTATION_SCHEMA."""
     matched: int
-    """Images or masks that are items."""
+    """Number of images or masks that are items."""
     unmatched: Sequence[str]
-    """Names of the others."""
+    """Names of images or masks that are not items."""
     left_out: LeftOut
 
 
 @dataclass(frozen=True)
 class AnnotationReport:
-    """What became of annotations that were given; `str()` tells it to a person."""
+    """The report on added annotations; `str()` formats it for people."""
 
     operation: str
     """Id of the operation."""
     matched: int
-    """Images that the annotations name, or lie on, and that are items."""
+    """Number of items that the annotations name or are on."""
     unmatched: tuple[str, ...]
-    """Names of images that are no items."""
+    """Names of images that are not items."""
     annotations: int
-    """Annotations that the operation has; parts of one object count once."""
+    """Number of annotations of the operation; parts of one object count once."""
     left_out: LeftOut
 
     def to_json(self) -> dict[str, Any]:
@@ -105,11 +105,11 @@ class AnnotationReport:
         lines = [f"Operation {self.operation}", images]
         lines.append(f"Annotations  {self.annotations:,} added, {sum(dropped.values()):,} dropped")
         lines += [
-            f"  {count:,} x {_lowered(self.left_out.first[reason])} {reason}"
+            f"  {count:,} x {_lower_first(self.left_out.first[reason])} {reason}"
             for reason, count in dropped.items()
         ]
         return "\n".join(lines)
 
 
-def _lowered(sentence: str) -> str:
+def _lower_first(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]

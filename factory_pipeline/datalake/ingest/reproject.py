@@ -1,34 +1,34 @@
-"""Laying geometries of one CRS onto images of another."""
+"""Converting geometries of one CRS to pixels of images in another."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS
 
-from factory_pipeline.crs_transformer import crs_transformer
+from factory_pipeline.crs_transformer import crs_transformer, is_geographic
 from factory_pipeline.datalake.ingest.match_items import Item
+from factory_pipeline.imagery.map_points import map_points
 
 MARGIN = 0.1
-"""Of an image's size: how far around it a geometry is kept before it is laid on it, so that what is far away,
-and may have no place in the image's CRS, plays no part."""
+"""Fraction of an image's size: the margin to which a geometry is clipped before it is projected, so that
+distant parts, which may not be projectable to the image's CRS, have no effect.
+"""
 EDGE_POINTS = 8
-"""Points on each side of an image that its surroundings are drawn through."""
+"""Points on each side of an image that define its surroundings."""
 TOLERANCE = 0.1
-"""Pixels by which a straight edge may miss the curve that it becomes in the image's CRS."""
+"""Largest distance in pixels of a straight edge from the curve that it becomes in the image's CRS."""
 MOST_HALVINGS = 12
 DIGITS = 6
-"""Of a pixel: less is what transformations there and back differ by."""
+"""Fraction of a pixel: smaller differences are rounding errors of transformations there and back."""
 
 
 def geometry_to_pixels(geometry: Any, crs: str, item: Item) -> Any:
-    """A geometry in pixels of an image; empty where it lies elsewhere.
+    """Convert a geometry to pixels of an image; empty if they don't intersect.
 
-    Edges that are straight in one CRS and not in the other get points in between.
+    Edges that are straight in one CRS and not in the other get additional points.
 
     Args:
         geometry: polygons or lines; x is longitude or easting.
@@ -40,11 +40,11 @@ def geometry_to_pixels(geometry: Any, crs: str, item: Item) -> Any:
         if not shapely.is_valid(geometry):
             geometry = shapely.make_valid(geometry)
         geometry = shapely.intersection(geometry, near)
-    return _each_line(geometry, lambda points: _densify(points, crs, item))
+    return _map_lines(geometry, lambda points: _densify(points, crs, item))
 
 
 def degrees_of(geometry: Any, crs: str) -> list[tuple[float, float, float, float]]:
-    """Bounds of a geometry in degrees (west, south, east, north); two where it crosses 180 degrees."""
+    """Return bounds of a geometry in degrees (west, south, east, north); two if it crosses 180 degrees."""
     bounds = shapely.bounds(geometry).tolist()
     west, south, east, north = crs_transformer(crs, "OGC:CRS84").transform_bounds(*bounds)
     if west > east:
@@ -53,26 +53,22 @@ def degrees_of(geometry: Any, crs: str) -> list[tuple[float, float, float, float
 
 
 def padded_bounds(geometries: NDArray[Any]) -> NDArray[Any]:
-    """Boxes around the geometries of items and a little more: their sides are seldom straight in degrees."""
+    """Return padded bounding boxes of the geometries of items: sides are seldom straight in degrees."""
     west, south, east, north = shapely.bounds(geometries).T
     wide, high = MARGIN * (east - west), MARGIN * (north - south)
     return shapely.box(west - wide, south - high, east + wide, north + high)
 
 
-@lru_cache(maxsize=64)
-def _is_geographic(crs: str) -> bool:
-    return bool(CRS.from_user_input(crs).is_geographic)
-
-
 def _buffered_extent(item: Item, crs: str) -> Any:
-    """The ground around an image, in a CRS; on both sides of 180 degrees where it crosses that."""
+    """Return the extent around an image, in a CRS; on both sides of 180 degrees if it crosses that."""
     low, high = -MARGIN, 1 + MARGIN
     steps = np.linspace(low, high, EDGE_POINTS)
     first, last = np.full_like(steps, low), np.full_like(steps, high)
     columns = np.concatenate([steps, last, steps[::-1], first]) * item.width
     rows = np.concatenate([first, steps, last, steps[::-1]]) * item.height
-    x, y = crs_transformer(item.crs or "", crs).transform(*_mapped(item.transform or (), columns, rows))
-    if not _is_geographic(crs):
+    outline = map_points(item.transform or (), np.stack([columns, rows], axis=1))
+    x, y = crs_transformer(item.crs or "", crs).transform(*outline.T)
+    if not is_geographic(crs):
         return shapely.Polygon(np.stack([x, y], axis=1))
     x = x[0] + (x - x[0] + 180) % 360 - 180
     turns = [turn for turn in (-360, 0, 360) if x.min() + turn < 180 and x.max() + turn > -180]
@@ -80,11 +76,11 @@ def _buffered_extent(item: Item, crs: str) -> Any:
 
 
 def _densify(points: NDArray[np.float64], crs: str, item: Item) -> NDArray[np.float64]:
-    """Points of a line in pixels, with as many in between as it needs."""
-    to_item, to_pixels = crs_transformer(crs, item.crs or ""), tuple(~Affine(*(item.transform or ())))
+    """Return the points of a line in pixels, with as many additional points as needed."""
+    to_item, to_pixels = crs_transformer(crs, item.crs or ""), ~Affine(*(item.transform or ())[:6])
 
     def pixels(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.stack(_mapped(to_pixels, *to_item.transform(at[:, 0], at[:, 1])), axis=1)
+        return map_points(to_pixels, np.stack(to_item.transform(at[:, 0], at[:, 1]), axis=1))
 
     found = pixels(points)
     for _ in range(MOST_HALVINGS):
@@ -97,17 +93,10 @@ def _densify(points: NDArray[np.float64], crs: str, item: Item) -> NDArray[np.fl
     return found.round(DIGITS)
 
 
-def _mapped(
-    transform: Sequence[float], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    a, b, c, d, e, f = transform[:6]
-    return a * x + b * y + c, d * x + e * y + f
-
-
-def _each_line(geometry: Any, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Any:
-    """A geometry of the lines and rings that a change makes of its own."""
+def _map_lines(geometry: Any, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Any:
+    """Return a geometry with a function applied to each of its lines and rings."""
     if hasattr(geometry, "geoms"):
-        return shapely.GeometryCollection([_each_line(part, change) for part in geometry.geoms])
+        return shapely.GeometryCollection([_map_lines(part, change) for part in geometry.geoms])
     if geometry.is_empty or geometry.geom_type not in ("Polygon", "LineString"):
         return shapely.GeometryCollection()
     if geometry.geom_type == "LineString":

@@ -1,4 +1,4 @@
-"""What the label rasters of an upload say of its images, by the purpose of the upload."""
+"""The annotations in the label rasters of an upload, by the purpose of the upload."""
 
 import polars as pl
 
@@ -11,24 +11,24 @@ from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 
 UNNAMED = "label"
-"""What was measured, where nobody says."""
+"""Name of the measured quantity if neither manifest nor files have one."""
 
 
 def label_annotations(
     manifest: UploadManifest, labels: pl.DataFrame, home: FactoryHome, measured: str
 ) -> pl.DataFrame:
-    """The annotations that labels are, ordered by item and class.
+    """Return the annotations of labels, ordered by item and class.
 
     Args:
         manifest: of the upload.
         labels: a row per label: `stem`, `path` relative to the home, `width`, `height`, `nodata`, `sha256`,
-            and `values` as the onboarding found them.
-        home: holds the labels.
-        measured: what the rasters of values hold; see `measured_quantity`.
+            and `values` as the onboarding read them.
+        home: contains the labels.
+        measured: the quantity in rasters of values; see `measured_quantity`.
 
     Returns:
         A frame in ANNOTATION_SCHEMA: a mask per class that occurs, for Classification a rectangle around the
-        whole image instead, and where there are no classes a raster of values per label that has any.
+            full image instead, and without classes a raster of values per label that has any.
     """
     has_classes = manifest.purpose in (Purpose.SEGMENTATION, Purpose.CLASSIFICATION) or (
         manifest.purpose is Purpose.GENERIC and bool(manifest.label_categories)
@@ -62,7 +62,7 @@ def label_annotations(
 
 
 def measured_quantity(manifest: UploadManifest, labels: pl.LazyFrame) -> str:
-    """What the labels measure: the only category of the manifest, else what the files call their band.
+    """Return the quantity of the labels: the only category of the manifest, else the band name in the files.
 
     Args:
         manifest: of the upload.
@@ -76,7 +76,7 @@ def measured_quantity(manifest: UploadManifest, labels: pl.LazyFrame) -> str:
 
 
 def _classes(manifest: UploadManifest, labels: pl.DataFrame, home: FactoryHome) -> pl.DataFrame:
-    """A row per label and class in it, with `value` and `label`."""
+    """Return a row per label and class in it, with `value` and `label`."""
     found = labels.with_columns(_all_values(labels, home)).explode("values").drop_nulls("values")
     if manifest.label_nodata is not None:
         found = found.filter(pl.col("values") != manifest.label_nodata)
@@ -89,13 +89,16 @@ def _classes(manifest: UploadManifest, labels: pl.DataFrame, home: FactoryHome) 
 
 
 def _measurements(labels: pl.DataFrame, measured: str) -> pl.DataFrame:
-    """A row per label that holds any value, with `label` and without `value`."""
+    """Return a row per label that contains any value, with `label` and without `value`."""
     holding = labels.filter(pl.col("values").list.len() > 0)
     return holding.with_columns(value=pl.lit(None, pl.Int64), label=pl.lit(measured, pl.String))
 
 
 def _all_values(labels: pl.DataFrame, home: FactoryHome) -> pl.Series:
-    """The values of each label; those of which the onboarding kept only the lowest are read again."""
+    """Return the values of each label.
+
+    Those of which the onboarding stored only the lowest are read again.
+    """
     paths: list[str] = labels["path"].to_list()
     kept: list[list[float]] = labels["values"].to_list()
     read = [

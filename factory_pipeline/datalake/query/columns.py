@@ -1,4 +1,4 @@
-"""The properties of a query as columns of the tables that are asked."""
+"""The properties of a query as columns of the tables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,41 +15,44 @@ _TO_END_OF_DAY = timedelta(days=1, microseconds=-1)
 
 @dataclass(frozen=True)
 class Column:
-    """Values to compare."""
+    """A column of values that can be compared."""
 
     expression: pl.Expr
     kind: ValueKind | None
-    """None where they are of no kind that can be compared."""
+    """Kind of the values; None if they can't be compared."""
     dtype: pl.DataType
-    """Of one value."""
+    """Data type of one value."""
     holds_lists: bool = False
-    """Each row has a list of values; a condition is met by a list when it is met by one of them."""
+    """True if each row has a list of values; a list meets a condition if one of its values does."""
 
     @property
     def present(self) -> pl.Expr:
-        """Whether there is a value, and a number that is one."""
+        """Return whether there is a value, and it is not NaN."""
         return self.any(lambda one: one.expression.is_not_null() & one.is_number())
 
     def is_number(self) -> pl.Expr:
-        """False for a NaN, which polars puts above all numbers."""
+        """Return False for NaN, which polars orders above all numbers."""
         return self.expression.is_not_nan() if self.dtype.is_float() else pl.lit(True)
 
     def any(self, condition: Callable[["Column"], pl.Expr]) -> pl.Expr:
-        """Whether the value, or one of the values of a list, meets a condition; null where there is none."""
+        """Return whether the value, or one of the values of a list, meets a condition.
+
+        Null if there is none.
+        """
         if not self.holds_lists:
             return condition(self)
-        one = replace(self, expression=_plain(pl.element(), self.dtype), holds_lists=False)
+        one = replace(self, expression=_to_plain(pl.element(), self.dtype), holds_lists=False)
         return self.expression.list.eval(condition(one)).list.any()
 
     @property
     def ends(self) -> tuple[pl.Expr, pl.Expr]:
-        """First and last moment of a time: a day has two, a moment is its own."""
+        """Return first and last moment of a time: a day has two, a moment has one."""
         start = self.expression.cast(ITEM_SCHEMA["datetime"]) if self.dtype == pl.Date() else self.expression
         return start, start + _TO_END_OF_DAY if self.dtype == pl.Date() else start
 
 
 def item_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
-    """A property of items; None where the table has none of this name.
+    """Return a property of items; None if the table has none of this name.
 
     `metadata.a.b` is a column of this name, or the field b of the structs in `metadata.a`.
     """
@@ -65,26 +68,27 @@ def item_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
 
 
 def annotation_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
-    """A property of annotations; None where the table has none of this name."""
+    """Return a property of annotations; None if the table has none of this name."""
     for prefix in OBJECT_PREFIXES:
         if name.startswith(prefix):
             holder = prefix.removeprefix(ANNOTATION_PREFIX).rstrip(".")
-            key = name.removeprefix(prefix).replace("\\", "\\\\").replace('"', '\\"')
-            value = pl.col(holder).str.json_path_match(f'$["{key}"]')
+            # In single quotes: an escaped double quote is more than the parser of such paths can read.
+            key = name.removeprefix(prefix).replace("\\", "\\\\").replace("'", "\\'")
+            value = pl.col(holder).str.json_path_match(f"$['{key}']")
             return Column(value, ValueKind.JSON, pl.String()) if holder in schema else None
     return item_column(name.removeprefix(ANNOTATION_PREFIX), schema)
 
 
 def column(expression: pl.Expr, dtype: pl.DataType) -> Column:
-    """Values of any dtype, each in one of the dtypes that are compared."""
+    """Convert values of any dtype to one of the dtypes that can be compared."""
     if isinstance(dtype, pl.Array):
         expression, dtype = expression.arr.to_list(), pl.List(dtype.inner)
     if isinstance(dtype, pl.List):
         return Column(expression, _kind(_instance(dtype.inner)), _instance(dtype.inner), holds_lists=True)
-    return Column(_plain(expression, dtype), _kind(dtype), dtype)
+    return Column(_to_plain(expression, dtype), _kind(dtype), dtype)
 
 
-def _plain(expression: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def _to_plain(expression: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Enum | pl.Categorical):
         return expression.cast(pl.String)
     if isinstance(dtype, pl.Decimal):

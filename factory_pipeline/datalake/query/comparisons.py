@@ -1,4 +1,4 @@
-"""Conditions on columns as polars expressions; null, as false, where a row has no value."""
+"""Conditions on columns as polars expressions; null, which counts as false, if a row has no value."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Value = str | int | float | bool | dict[str, Any]
 """A value in CQL2 JSON."""
 NEVER = pl.lit(False)
 EXACT = 2**53
-"""From here on, not every whole number is one of the floats."""
+"""From here on, floats can't represent every integer."""
 _LARGEST = 2**64
 _TEXTS = (ValueKind.TEXT, ValueKind.JSON)
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -26,43 +26,43 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def compared(operation: str, asked: Column, value: Value) -> pl.Expr:
-    """Whether a property stands so to a value; what can't be compared, as a number with a word, does not.
+def compare_value(operation: str, asked: Column, value: Value) -> pl.Expr:
+    """Compare a property with a value; False if they can't be compared, such as a number with a word.
 
     Args:
-        operation: one of = < <= > >= or a temporal one but `t_disjoint`.
+        operation: one of = < <= > >= or a temporal one except `t_disjoint`.
         asked: the property.
         value: in CQL2 JSON. Against a day, < is before its start and <= up to its end.
     """
-    return asked.any(lambda one: _one_compared(operation, one, value))
+    return asked.any(lambda one: _compare_one(operation, one, value))
 
 
 def between(asked: Column, low: Value, high: Value) -> pl.Expr:
-    """Whether a value lies between two others, or is one of them."""
-    return asked.any(lambda one: _one_compared(">=", one, low) & _one_compared("<=", one, high))
+    """Return whether a value is between two others, or is one of them."""
+    return asked.any(lambda one: _compare_one(">=", one, low) & _compare_one("<=", one, high))
 
 
 def one_of(asked: Column, values: Sequence[Value]) -> pl.Expr:
-    """Whether a value is one of many."""
-    listed = _as_list(asked, values)
+    """Return whether a value is one of many."""
+    listed = _to_list(asked, values)
     if listed is not None:
         return asked.any(lambda one: one.expression.is_in(listed.implode()))
-    return joined(operator.or_, [compared("=", asked, value) for value in values])
+    return combine(operator.or_, [compare_value("=", asked, value) for value in values])
 
 
 def like(asked: Column, pattern: str) -> pl.Expr:
-    """Whether a text fits a pattern: % is any characters, _ is one, each itself behind a backslash."""
+    """Return whether a text matches a pattern: % is any characters, _ is one, a backslash escapes them."""
     if asked.kind not in _TEXTS:
         return NEVER
-    expected = _as_regex(pattern)
+    expected = _to_regex(pattern)
     return asked.any(lambda one: one.expression.str.contains(expected))
 
 
-def compared_columns(operation: str, left: Column, right: Column) -> pl.Expr:
-    """Whether two properties, neither of them lists, stand so to each other."""
+def compare_columns(operation: str, left: Column, right: Column) -> pl.Expr:
+    """Compare two properties, neither of which is a list."""
     one, other = left.expression, right.expression
     if left.kind is ValueKind.TIME and right.kind is ValueKind.TIME:
-        return _in_time(operation, left.ends, right.ends)
+        return _relate_times(operation, left.ends, right.ends)
     if left.kind is ValueKind.NUMBER or right.kind is ValueKind.NUMBER:
         found = _COMPARE[operation](as_number(left), as_number(right))
         return found & left.is_number() & right.is_number()
@@ -74,7 +74,7 @@ def compared_columns(operation: str, left: Column, right: Column) -> pl.Expr:
 
 
 def as_number(asked: Column) -> pl.Expr:
-    """The number in a column; null where it has none."""
+    """Return the number in a column; null if it has none."""
     if asked.kind is ValueKind.NUMBER:
         return asked.expression
     if asked.kind not in _TEXTS:
@@ -83,23 +83,23 @@ def as_number(asked: Column) -> pl.Expr:
     return pl.when(written).then(asked.expression.cast(pl.Float64, strict=False))
 
 
-def joined(operation: Callable[[Any, Any], Any], parts: Sequence[pl.Expr]) -> pl.Expr:
-    """All parts by `and` or `or`, as a shallow tree: polars follows an expression on the stack."""
+def combine(operation: Callable[[Any, Any], Any], parts: Sequence[pl.Expr]) -> pl.Expr:
+    """Combine all parts by `and` or `or`, as a shallow tree: polars recurses over an expression."""
     if not parts:
         return NEVER
     if len(parts) == 1:
         return parts[0]
     half = len(parts) // 2
-    return operation(joined(operation, parts[:half]), joined(operation, parts[half:]))
+    return operation(combine(operation, parts[:half]), combine(operation, parts[half:]))
 
 
-def _one_compared(operation: str, one: Column, value: Value) -> pl.Expr:
+def _compare_one(operation: str, one: Column, value: Value) -> pl.Expr:
     if one.kind is ValueKind.TIME:
         time = span(value)
         if time is None:
             return NEVER
         start, end = (None if moment is None else pl.lit(moment) for moment in (time.start, time.end))
-        return _in_time(operation, one.ends, (start, end))
+        return _relate_times(operation, one.ends, (start, end))
     if operation not in _COMPARE or isinstance(value, dict):
         return NEVER
     if one.kind is ValueKind.NUMBER:
@@ -115,7 +115,7 @@ def _number_compared(operation: str, one: Column, value: str | float) -> pl.Expr
     if asked is None or isinstance(asked, bool):
         return NEVER
     found = _COMPARE[operation](one.expression, asked if abs(asked) < _LARGEST else float(asked))
-    # Only upwards, so that the statistics of Parquet files still serve all other comparisons.
+    # Only upwards, so that the statistics of Parquet files can still be used for all other comparisons.
     return found & one.is_number() if operation.startswith(">") and one.dtype.is_float() else found
 
 
@@ -129,17 +129,19 @@ def _text_compared(operation: str, one: Column, value: str | float) -> pl.Expr:
     return _COMPARE[operation](as_number(one), float(value))
 
 
-def _in_time(
+def _relate_times(
     operation: str,
     asked: tuple[pl.Expr, pl.Expr],
     other: tuple[pl.Expr | None, pl.Expr | None],
 ) -> pl.Expr:
-    """As Allen's relations are in CQL2; a day or an interval is from its first to its last moment.
+    """Compare times by Allen's relations as in CQL2.
+
+    A day or an interval is from its first to its last moment.
 
     Args:
-        operation: of a comparison, or a temporal one but `t_disjoint`.
+        operation: a comparison, or a temporal one except `t_disjoint`.
         asked: first and last moment of a property.
-        other: of what it is compared with; None is open.
+        other: first and last moment of the value; None is open.
     """
     (first, last), (start, end) = asked, other
     bounds: list[tuple[pl.Expr, str, pl.Expr | None]]
@@ -162,14 +164,14 @@ def _in_time(
             bounds = [(first, "<=", end), (last, ">=", start)]
     if operation in ("t_during", "t_intersects"):
         met = [_COMPARE[how](moment, bound) for moment, how, bound in bounds if bound is not None]
-        return joined(operator.and_, met or [first.is_not_null()])
+        return combine(operator.and_, met or [first.is_not_null()])
     if any(bound is None for _, _, bound in bounds):
         return NEVER
-    return joined(operator.and_, [_COMPARE[how](moment, bound) for moment, how, bound in bounds])
+    return combine(operator.and_, [_COMPARE[how](moment, bound) for moment, how, bound in bounds])
 
 
-def _as_list(asked: Column, values: Sequence[Value]) -> pl.Series | None:
-    """The values in the dtype of the property, where equality is nothing but that."""
+def _to_list(asked: Column, values: Sequence[Value]) -> pl.Series | None:
+    """Return the values in the dtype of the property, if a plain test of equality is exact for them."""
     if asked.kind is ValueKind.TEXT and not any(isinstance(value, bool) for value in values):
         return pl.Series([str(value) for value in values if not isinstance(value, dict)], dtype=pl.String)
     if asked.kind is not ValueKind.NUMBER or isinstance(asked.dtype, pl.Decimal):
@@ -182,7 +184,7 @@ def _as_list(asked: Column, values: Sequence[Value]) -> pl.Series | None:
     return pl.Series(whole, dtype=pl.Int128).cast(asked.dtype, strict=False).drop_nulls()
 
 
-def _as_regex(pattern: str) -> str:
+def _to_regex(pattern: str) -> str:
     parts, characters = [], iter(pattern)
     for character in characters:
         if character == "\\":

@@ -1,4 +1,4 @@
-"""A query over given tables: conditions on items, and on which annotations they have."""
+"""Compiling a query for given tables: conditions on items, and on their annotations."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +12,15 @@ from factory_pipeline.datalake.query.comparisons import (
     NEVER,
     as_number,
     between,
-    compared,
-    compared_columns,
-    joined,
+    combine,
+    compare_columns,
+    compare_value,
     like,
     one_of,
 )
-from factory_pipeline.datalake.query.operands import names_property, properties_of, said
+from factory_pipeline.datalake.query.operands import describe_operand, has_property, properties_of
 from factory_pipeline.datalake.query.queryables import ValueKind, is_of_annotation
-from factory_pipeline.datalake.query.spatial import RELATIONS, boxes_meet, meets, parse_place
+from factory_pipeline.datalake.query.spatial import RELATIONS, boxes_meet, meets, parse_area
 from factory_pipeline.errors import ArgumentError
 
 Schema = Mapping[str, pl.DataType]
@@ -32,7 +32,7 @@ class ItemPredicate:
 
     predicate: pl.Expr
     near: pl.Expr | None = None
-    """Cheaper, and true wherever the predicate is."""
+    """A cheaper condition that is true wherever the predicate is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class AnnotationPredicate:
     """The item has an annotation that meets a condition."""
 
     predicate: pl.Expr
-    """On the row of an annotation."""
+    """Condition on the row of an annotation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class AnyOf:
 
 @dataclass(frozen=True, eq=False)
 class Not:
-    """The part is not met: it is false, or can't be told as the item lacks the property."""
+    """The part is not met: it is false, or unknown because the item lacks the property."""
 
     part: "Tree"
 
@@ -67,29 +67,29 @@ class Not:
 Tree = ItemPredicate | AnnotationPredicate | AllOf | AnyOf | Not
 
 _ABSENCES = {"<>": "=", "t_disjoint": "t_intersects"}
-"""What holds where there is a value, and none for which the other holds."""
+"""Negations: each is true if there is a value for which the other is not."""
 _CALCULATE: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
 
 @dataclass(frozen=True)
 class TreeBuilder:
-    """Makes trees for tables of these schemas."""
+    """Builds trees for tables of these schemas."""
 
     items: Schema
     annotations: Schema | None
-    """None where there are no annotations at all."""
+    """None if there are no annotations at all."""
 
     def build(self, node: Mapping[str, Any]) -> Tree:
-        """The tree of a condition as `check.checked` gives it.
+        """Build the tree of a condition that `validate.normalize_condition` returned.
 
         Raises:
-            ArgumentError: two properties are compared, and one of them holds lists.
+            ArgumentError: two properties are compared, and one of them contains lists.
         """
         operation, arguments = node["op"], node["args"]
         if operation == "and":
             return AllOf(tuple(self.build(part) for part in arguments))
         if operation == "or":
-            return _any_of([self.build(part) for part in arguments])
+            return _combine_or([self.build(part) for part in arguments])
         if operation == "not":
             return Not(self.build(arguments[0]))
         if operation in RELATIONS:
@@ -99,22 +99,22 @@ class TreeBuilder:
             return Not(ItemPredicate(NEVER)) if operation == "isNull" else ItemPredicate(NEVER)
         found = AnnotationPredicate if is_of_annotations else ItemPredicate
         if operation == "isNull":
-            return Not(found(self._present(arguments)))
+            return Not(found(self._require_present(arguments)))
         if operation in _ABSENCES:
             other = self._predicate(_ABSENCES[operation], arguments)
-            return AllOf((found(self._present(arguments)), Not(found(other))))
+            return AllOf((found(self._require_present(arguments)), Not(found(other))))
         return found(self._predicate(operation, arguments))
 
     def _place(self, operation: str, literal: Mapping[str, Any]) -> Tree:
         if not {"bbox", "geometry"} <= self.items.keys():
             return ItemPredicate(NEVER)
-        place, box = parse_place(literal), pl.col("bbox")
-        near = None if operation == "s_disjoint" else boxes_meet(place, box)
-        return ItemPredicate(meets(operation, place, box, pl.col("geometry")), near)
+        area, box = parse_area(literal), pl.col("bbox")
+        near = None if operation == "s_disjoint" else boxes_meet(area, box)
+        return ItemPredicate(meets(operation, area, box, pl.col("geometry")), near)
 
-    def _present(self, arguments: Sequence[Any]) -> pl.Expr:
-        columns = [self._column(one) for one in arguments if names_property(one)]
-        return joined(operator.and_, [column.present if column else NEVER for column in columns])
+    def _require_present(self, arguments: Sequence[Any]) -> pl.Expr:
+        columns = [self._column(one) for one in arguments if has_property(one)]
+        return combine(operator.and_, [column.present if column else NEVER for column in columns])
 
     def _predicate(self, operation: str, arguments: Sequence[Any]) -> pl.Expr:
         asked = self._column(arguments[0])
@@ -127,16 +127,18 @@ class TreeBuilder:
                 return between(asked, _value(arguments[1]), _value(arguments[2]))
             case "like":
                 return like(asked, _value(arguments[1]))
-        if not names_property(arguments[1]):
-            return compared(operation, asked, _value(arguments[1]))
+        if not has_property(arguments[1]):
+            return compare_value(operation, asked, _value(arguments[1]))
         other = self._column(arguments[1])
         if other is None:
             return NEVER
         for side, column in zip(arguments, (asked, other), strict=True):
             if column.holds_lists:
-                message = f"{said(side)} holds lists, and a list can be compared with a value alone"
-                raise ArgumentError("query", said(side), message)
-        return compared_columns(operation, asked, other)
+                message = (
+                    f"{describe_operand(side)} contains lists, and a list can only be compared with a value"
+                )
+                raise ArgumentError("query", describe_operand(side), message)
+        return compare_columns(operation, asked, other)
 
     def _column(self, operand: Mapping[str, Any]) -> Column | None:
         match operand:
@@ -145,7 +147,7 @@ class TreeBuilder:
             case {"property": name}:
                 return item_column(name, self.items)
             case {"op": "casei", "args": [inner]}:
-                return _lower(self._column(inner))
+                return _lower_case(self._column(inner))
         left, right = (self._number(part) for part in operand["args"])
         if operand["op"] == "/":
             value = pl.when(right != 0).then(left / right)
@@ -154,8 +156,8 @@ class TreeBuilder:
         return Column(value, ValueKind.NUMBER, pl.Float64())
 
     def _number(self, operand: Any) -> pl.Expr:
-        """A side of a calculation, which is made with floats; null where there is no number."""
-        if not names_property(operand):
+        """Return an operand of a calculation, as float; null if there is no number."""
+        if not has_property(operand):
             return pl.lit(float(operand))
         column = self._column(operand)
         if column is None or column.holds_lists:
@@ -164,7 +166,7 @@ class TreeBuilder:
 
 
 def has_annotations(tree: Tree) -> bool:
-    """Whether it asks for annotations."""
+    """Return whether a tree has a condition on annotations."""
     match tree:
         case AnnotationPredicate():
             return True
@@ -175,18 +177,18 @@ def has_annotations(tree: Tree) -> bool:
     return False
 
 
-def _any_of(parts: list[Tree]) -> Tree:
-    """That one annotation is there, or another, is that one is there which is either."""
+def _combine_or(parts: list[Tree]) -> Tree:
+    """Combine parts by `or`: conditions on one annotation each become one condition on an annotation."""
     found = [part.predicate for part in parts if isinstance(part, AnnotationPredicate)]
     others = [part for part in parts if not isinstance(part, AnnotationPredicate)]
     if not found:
         return AnyOf(tuple(others))
-    exists = AnnotationPredicate(joined(operator.or_, found))
+    exists = AnnotationPredicate(combine(operator.or_, found))
     return AnyOf((exists, *others)) if others else exists
 
 
-def _lower(column: Column | None) -> Column | None:
-    """Texts without the difference of upper and lower case; there is none in other values."""
+def _lower_case(column: Column | None) -> Column | None:
+    """Return texts in lower case; other values stay as they are."""
     if column is None or column.kind not in (ValueKind.TEXT, ValueKind.JSON):
         return column
     if column.holds_lists:

@@ -1,4 +1,4 @@
-"""The items that a query and a filter choose, as a lazy table."""
+"""The items that match a query and a filter, as a lazy table."""
 
 import operator
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from factory_pipeline.datalake.query.comparisons import joined
+from factory_pipeline.datalake.query.comparisons import combine
 from factory_pipeline.datalake.query.compile import (
     AllOf,
     AnnotationPredicate,
@@ -27,17 +27,17 @@ def matching_items(
     query: str | Mapping[str, Any],
     filter: Mapping[str, Any],
 ) -> pl.LazyFrame:
-    """The items that match, in their order; nothing is read before the result is collected.
+    """Return the items that match, in their order; nothing is read before the result is collected.
 
-    A condition on annotations holds for an item that has one that meets it; two conditions joined by `and`
-    may be met by two of its annotations. A condition on a property that an item lacks does not hold, so that
-    `not` of it does.
+    A condition on annotations is true for an item if one of its annotations meets it; two conditions combined
+    by `and` may be met by two of its annotations. A condition on a property that an item lacks is false, so
+    its `not` is true.
 
     Args:
-        items: ITEM_SCHEMA with columns `metadata.<name>` of any dtype, and `collection` where there is more
-            than one.
-        annotations: ANNOTATION_SCHEMA with `operation` and `source`, and `collection` as the items; None
-            where there are none.
+        items: ITEM_SCHEMA with columns `metadata.<name>` of any dtype, and `collection` if there is more than
+            one.
+        annotations: ANNOTATION_SCHEMA with `operation` and `source`, and `collection` as the items; None if
+            there are none.
         query: as for `parse_query`.
         filter: as for `validate_filter`.
 
@@ -60,13 +60,13 @@ def matching_items(
     if annotations is None or annotation_schema is None:
         return found
     keys = ["collection"] if "collection" in item_schema and "collection" in annotation_schema else []
-    return _with_annotations(found, annotations, [part for part in parts if has_annotations(part)], keys)
+    return _match_annotations(found, annotations, [part for part in parts if has_annotations(part)], keys)
 
 
-def _with_annotations(
+def _match_annotations(
     items: pl.LazyFrame, annotations: pl.LazyFrame, parts: list[Tree], keys: list[str]
 ) -> pl.LazyFrame:
-    """The items that meet conditions on their annotations; `keys` are joined by besides the item's id."""
+    """Return the items that meet conditions on their annotations, joined by `keys` and the item's id."""
     of_items, of_annotations = [*keys, "id"], [*keys, "item"]
     several = []
     for part in parts:
@@ -83,7 +83,7 @@ def _with_annotations(
         )
     if not several:
         return items
-    names = {one: f"annotation {place}" for place, one in enumerate(_found(several))}
+    names = {one: f"annotation {index}" for index, one in enumerate(_find_predicates(several))}
     met = (
         annotations.select(*of_annotations, *(one.predicate.alias(name) for one, name in names.items()))
         .filter(pl.any_horizontal(*names.values()))
@@ -95,7 +95,7 @@ def _with_annotations(
 
 
 def _conjuncts(tree: Tree) -> Iterator[Tree]:
-    """The parts that must all be met."""
+    """Yield the parts that must all be met."""
     if not isinstance(tree, AllOf):
         yield tree
         return
@@ -103,28 +103,28 @@ def _conjuncts(tree: Tree) -> Iterator[Tree]:
         yield from _conjuncts(part)
 
 
-def _found(parts: list[Tree]) -> Iterator[AnnotationPredicate]:
-    """All conditions on annotations."""
+def _find_predicates(parts: list[Tree]) -> Iterator[AnnotationPredicate]:
+    """Yield all conditions on annotations."""
     for part in parts:
         match part:
             case AnnotationPredicate():
                 yield part
             case AllOf(inner) | AnyOf(inner):
-                yield from _found(list(inner))
+                yield from _find_predicates(list(inner))
             case Not(one):
-                yield from _found([one])
+                yield from _find_predicates([one])
 
 
 def _expression(tree: Tree, names: Mapping[AnnotationPredicate, str]) -> pl.Expr:
-    """A tree as an expression; `names` are the columns that say whether an item has such an annotation."""
+    """Return a tree as an expression; `names` are columns that say whether an item has such an annotation."""
     match tree:
         case ItemPredicate(predicate):
             return predicate
         case AnnotationPredicate():
             return pl.col(names[tree])
         case AllOf(parts):
-            return joined(operator.and_, [_expression(part, names) for part in parts])
+            return combine(operator.and_, [_expression(part, names) for part in parts])
         case AnyOf(parts):
-            return joined(operator.or_, [_expression(part, names) for part in parts])
+            return combine(operator.or_, [_expression(part, names) for part in parts])
         case Not(part):
             return ~_expression(part, names).fill_null(False)

@@ -1,4 +1,4 @@
-"""The sides of a condition in CQL2 JSON: properties, values, and what is made of them."""
+"""The operands of a condition in CQL2 JSON: properties, values, functions and calculations."""
 
 import re
 import sys
@@ -37,14 +37,14 @@ _NUMBERS = (None, ValueKind.NUMBER, ValueKind.JSON)
 
 
 class QueryError(Exception):
-    """Something in a query that is wrong."""
+    """A part of a query that is not valid."""
 
     def __init__(self, path: str, part: Any, allowed: str) -> None:
-        """Keep the place.
+        """Store the position.
 
         Args:
             path: keys that lead to it, such as `.args[0]`.
-            part: what stands there.
+            part: the part that is not valid.
             allowed: what is wrong and what is allowed, as the end of a sentence.
         """
         super().__init__(allowed)
@@ -53,18 +53,23 @@ class QueryError(Exception):
         self.allowed = allowed
 
 
-def checked_operand(node: Any, path: str, depth: int = 0) -> Any:
-    """A side of a condition in one way of writing.
+def normalize_operand(node: Any, path: str, depth: int = 0) -> Any:
+    """Normalize an operand of a condition.
+
+    Args:
+        node: the operand as parsed JSON.
+        path: position of the operand in the query, for messages.
+        depth: how many calculations it is nested in.
 
     Raises:
-        QueryError: it is none, or none that can be answered.
+        QueryError: it is not an operand, or not one that is supported.
     """
     if isinstance(node, str | bool):
         return node
     if isinstance(node, int | float):
         return _number(node, path)
     if node is None:
-        raise QueryError(path, node, "null is no value; `is null` asks whether a property is there")
+        raise QueryError(path, node, "null is not a value; `is null` tests whether a property is missing")
     if not isinstance(node, Mapping):
         raise QueryError(path, node, "a property or a value is expected")
     if "property" in node:
@@ -77,7 +82,7 @@ def checked_operand(node: Any, path: str, depth: int = 0) -> Any:
 
 
 def properties_of(operand: Any) -> list[str]:
-    """Names of the properties in a side of a condition."""
+    """Return the names of the properties in an operand."""
     match operand:
         case {"property": name}:
             return [name]
@@ -86,20 +91,20 @@ def properties_of(operand: Any) -> list[str]:
     return []
 
 
-def names_property(operand: Any) -> bool:
-    """Whether a property is in it, so that it is not the same for all items."""
+def has_property(operand: Any) -> bool:
+    """Return whether an operand contains a property, so that it is not the same for all items."""
     return bool(properties_of(operand))
 
 
 def require_one_table(operands: Sequence[Any], path: str) -> None:
-    """A condition is about an item, or about one of its annotations.
+    """Require that all properties of a condition are of an item, or all of an annotation.
 
     Raises:
-        QueryError: the operands have no property, or some of both.
+        QueryError: the operands have no property, or properties of both.
     """
     properties = [name for operand in operands for name in properties_of(operand)]
     if not properties:
-        message = f"a condition needs a property; there are {PROPERTIES}"
+        message = f"a condition needs a property; allowed are {PROPERTIES}"
         raise QueryError(path, list(operands), message)
     if len({is_of_annotation(name) for name in properties}) > 1:
         named = " and ".join(f"`{name}`" for name in properties)
@@ -108,7 +113,7 @@ def require_one_table(operands: Sequence[Any], path: str) -> None:
 
 
 def kind_of(operand: Any) -> ValueKind | None:
-    """What a side with a property is; None where only the tables know, and for a value."""
+    """Return the kind of an operand with a property; None if only the tables define it, and for a value."""
     match operand:
         case {"property": name}:
             return known_kind(name)
@@ -120,7 +125,7 @@ def kind_of(operand: Any) -> ValueKind | None:
 
 
 def require_fitting(asked: Any, value: Any, path: str) -> None:
-    """A value that can be compared with a property.
+    """Require that a value can be compared with a property.
 
     Raises:
         QueryError: the property's values are known to be of another kind.
@@ -129,20 +134,23 @@ def require_fitting(asked: Any, value: Any, path: str) -> None:
     is_time = isinstance(value, Mapping) and "op" not in value
     if kind is ValueKind.TIME and span(value) is None:
         message = (
-            f"{said(value)} is no time such as {EXAMPLES}; in CQL2 text it is written DATE('2024-01-31')"
+            f"{describe_operand(value)} is not a time such as {EXAMPLES}; in CQL2 text it is written"
+            " DATE('2024-01-31')"
         )
         raise QueryError(path, value, message)
     if kind is ValueKind.NUMBER and not _is_number(value):
-        message = f"{said(asked)} is a number, and {said(value)} is none"
+        message = f"{describe_operand(asked)} is a number, and {describe_operand(value)} is not"
         if isinstance(value, str) and is_property(value):
             message += f"; to compare it with that property, write ({value})"
         raise QueryError(path, value, message)
     if kind in (ValueKind.TEXT, ValueKind.JSON) and is_time:
-        raise QueryError(path, value, f"{said(asked)} is {kind}, and {said(value)} a time")
+        raise QueryError(
+            path, value, f"{describe_operand(asked)} is {kind}, and {describe_operand(value)} a time"
+        )
 
 
 def number(text: str) -> int | float | None:
-    """The number that a text is, as JSON writes numbers; None where it is none, or none that is finite."""
+    """Parse a text as a number in JSON; None if it is not a number, or not finite."""
     found = re.fullmatch(NUMBER, text)
     if found is None or not isfinite(float(text)):
         return None
@@ -150,7 +158,7 @@ def number(text: str) -> int | float | None:
 
 
 def span(literal: Any) -> Span | None:
-    """The time that a value is; None where it is none.
+    """Return the time of a value; None if it is not a time.
 
     Args:
         literal: a text, number or boolean, or `{"date": ...}`, `{"timestamp": ...}`, `{"interval": [...]}`.
@@ -170,15 +178,15 @@ def span(literal: Any) -> Span | None:
     return None
 
 
-def said(operand: Any) -> str:
-    """A side of a condition in a message."""
+def describe_operand(operand: Any) -> str:
+    """Return an operand as messages show it."""
     match operand:
         case {"property": name}:
             return f"`{name}`"
         case {"op": "casei", "args": [inner]}:
-            return f"casei({said(inner)})"
+            return f"casei({describe_operand(inner)})"
         case {"op": operation, "args": [left, right]}:
-            return f"{said(left)} {operation} {said(right)}"
+            return f"{describe_operand(left)} {operation} {describe_operand(right)}"
         case str() | bool() | int() | float():
             return repr(operand)
         case {"date": text} | {"timestamp": text} | {"interval": text}:
@@ -188,7 +196,7 @@ def said(operand: Any) -> str:
 
 def _number(value: int | float, path: str) -> int | float:
     if not abs(value) <= sys.float_info.max:
-        raise QueryError(path, value, f"a number lies within +-{sys.float_info.max:.1e}")
+        raise QueryError(path, value, f"a number must be within +-{sys.float_info.max:.1e}")
     return int(value) if value == int(value) else value
 
 
@@ -196,8 +204,8 @@ def _property(node: Mapping[str, Any], path: str) -> dict[str, Any]:
     name = node["property"]
     if not isinstance(name, str) or not is_property(name):
         prefix = ANNOTATION_PREFIX if f"{ANNOTATION_PREFIX}{name}" in ANNOTATION_KINDS else METADATA_PREFIX
-        guess = f"perhaps {prefix}{name} is meant, or '{name}' in quotes"
-        message = f"`{name}` is no property; there are {PROPERTIES} ({guess})"
+        guess = f"did you mean {prefix}{name}, or '{name}' in quotes?"
+        message = f"`{name}` is not a property; allowed are {PROPERTIES} ({guess})"
         raise QueryError(path, name, message)
     return {"property": name}
 
@@ -205,7 +213,7 @@ def _property(node: Mapping[str, Any], path: str) -> dict[str, Any]:
 def _function(node: Mapping[str, Any], path: str, depth: int) -> dict[str, Any]:
     operation, arguments = str(node["op"]).lower(), node.get("args")
     if operation not in FUNCTIONS:
-        message = f"`{node['op']}` is not known here; there are {', '.join(FUNCTIONS)}"
+        message = f"`{node['op']}` is not supported; allowed are {', '.join(FUNCTIONS)}"
         raise QueryError(f"{path}.op", node["op"], message)
     if depth > DEEPEST:
         raise QueryError(path, node, f"a calculation may be nested {DEEPEST} levels deep")
@@ -215,20 +223,25 @@ def _function(node: Mapping[str, Any], path: str, depth: int) -> dict[str, Any]:
             f"{path}.args", arguments, f"`{operation}` takes {count} argument{'s' * (count > 1)}"
         )
     parts = [
-        checked_operand(part, f"{path}.args[{place}]", depth + 1) for place, part in enumerate(arguments)
+        normalize_operand(part, f"{path}.args[{index}]", depth + 1) for index, part in enumerate(arguments)
     ]
     function = {"op": operation, "args": parts}
     if operation == "casei":
         [part] = parts
         if not isinstance(part, str) and ("property" not in part or kind_of(part) not in _TEXTS):
-            raise QueryError(path, part, "`casei` takes a text or a property that holds one")
+            raise QueryError(path, part, "`casei` takes a text or a property that contains one")
         return function
-    if not names_property(function):
-        message = f"{said(function)} calculates without a property; a date is written DATE('2024-01-31')"
+    if not has_property(function):
+        message = (
+            f"{describe_operand(function)} is a calculation without a property; a date is written"
+            " DATE('2024-01-31')"
+        )
         raise QueryError(path, function, message)
     for part in parts:
-        if kind_of(part) not in _NUMBERS or not (names_property(part) or _is_number(part)):
-            raise QueryError(path, part, f"{said(part)} is no number, so nothing can be calculated with it")
+        if kind_of(part) not in _NUMBERS or not (has_property(part) or _is_number(part)):
+            raise QueryError(
+                path, part, f"{describe_operand(part)} is not a number, so nothing can be calculated with it"
+            )
     return function
 
 
@@ -238,9 +251,9 @@ def _time(node: Mapping[str, Any], path: str) -> dict[str, Any]:
         allowed = {
             "date": "a date is a day such as 2024-01-31",
             "timestamp": "a timestamp is a moment such as 2024-01-31T10:00:00Z",
-            "interval": f"an interval is two of {EXAMPLES}, the later one last, or `..` for an open end",
+            "interval": f"an interval is two of {EXAMPLES}, the later one second, or `..` for an open end",
         }
-        raise QueryError(path, node[key], f"{said(node)} can't be read; {allowed[key]}")
+        raise QueryError(path, node[key], f"{describe_operand(node)} can't be read; {allowed[key]}")
     return dict(node)
 
 

@@ -1,4 +1,4 @@
-"""A query in any of its forms as CQL2 JSON: the short form, CQL2 text, CQL2 JSON."""
+"""Parsing a query in any of its forms to CQL2 JSON: the short form, CQL2 text, CQL2 JSON."""
 
 import json
 from collections.abc import Mapping
@@ -6,59 +6,61 @@ from typing import Any
 
 from factory_pipeline.datalake.query.operands import QueryError
 from factory_pipeline.datalake.query.parse_text import TextError, parse_text
-from factory_pipeline.datalake.query.validate import checked
+from factory_pipeline.datalake.query.validate import normalize_condition
 from factory_pipeline.errors import ArgumentError
 
 _SHOWN = 120
-"""Characters of a query that a message quotes."""
+"""Largest number of characters of a query that a message quotes."""
 
 
 def parse_query(query: str | Mapping[str, Any]) -> dict[str, Any]:
-    """A query as CQL2 JSON; `{}` where it asks for nothing.
+    """Parse a query to CQL2 JSON; `{}` if it has no condition.
 
     Args:
-        query: text whose conditions are in the short form or in CQL2 (as `text.parse_text` reads it), or CQL2
-            JSON as text or mapping.
+        query: text whose conditions are in the short form or in CQL2 (as `parse_text` reads it), or CQL2 JSON
+            as text or mapping.
 
     Raises:
-        ArgumentError: the query can't be read or answered; the message names the place.
+        ArgumentError: the query is not valid or not supported; the message has the position.
     """
     if isinstance(query, Mapping):
-        return _from_json(query, query)
+        return _parse_json(query, query)
     if not isinstance(query, str):
-        raise ArgumentError("query", query, "a query is text or CQL2 JSON")
+        raise ArgumentError("query", query, "a query must be text or CQL2 JSON")
     text = query.strip()
     if not text:
         return {}
     if text.startswith("{"):
-        return _from_json(_decoded(text), text)
+        return _parse_json(_decode_json(text), text)
     try:
-        return checked(parse_text(text))
+        return normalize_condition(parse_text(text))
     except TextError as error:
-        message = f"{error}; a text with keywords, signs or parentheses in it stands in quotes"
-        raise ArgumentError("query", _shown(text), message) from error
+        message = f"{error}; a text with keywords, signs or parentheses in it must be in quotes"
+        raise ArgumentError("query", _shorten(text), message) from error
     except QueryError as error:
-        raise ArgumentError("query", _shown(text), error.allowed) from error
+        raise ArgumentError("query", _shorten(text), error.allowed) from error
 
 
-def _from_json(document: Any, query: Any) -> dict[str, Any]:
+def _parse_json(document: Any, query: Any) -> dict[str, Any]:
     if not document:
         return {}
     try:
-        return checked(document)
+        return normalize_condition(document)
     except QueryError as error:
-        place = f"at {error.path.lstrip('.')}, " if error.path else ""
+        position = f"at {error.path.lstrip('.')}, " if error.path else ""
         part = query if isinstance(query, str) else error.part
-        raise ArgumentError("query", _shown(part), f"{place}{error.allowed}") from error
+        raise ArgumentError("query", _shorten(part), f"{position}{error.allowed}") from error
 
 
-def _decoded(text: str) -> Any:
+def _decode_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ArgumentError("query", _shown(text), f"it begins as JSON and is none: {error}") from error
+        raise ArgumentError(
+            "query", _shorten(text), f"it begins as JSON and is not valid: {error}"
+        ) from error
 
 
-def _shown(part: Any) -> Any:
+def _shorten(part: Any) -> Any:
     shown = part if isinstance(part, str) else repr(part)
     return part if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

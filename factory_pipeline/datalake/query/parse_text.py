@@ -1,4 +1,4 @@
-"""A query as text: conditions in the short form or in CQL2, joined by `and`, `or` and `not`.
+"""Parsing a query as text: conditions in the short form or in CQL2, combined by `and`, `or` and `not`.
 
 The grammar, in which keywords are of any case:
 
@@ -32,34 +32,34 @@ _JOINT = re.compile(
     r"""'(?:[^']|'')*'|"[^"]*"|[()]|(?<![\w.:])(?:and|or|between)(?![\w.:])""",
     re.IGNORECASE,
 )
-"""Where a condition in CQL2 may end, and what must be skipped to see it."""
+"""Where a condition in CQL2 may end, and what must be skipped to find it."""
 _NAME = re.compile(r"[^\W\d][\w.:]*")
 _CALCULATION = re.compile(r"[-+*/%^]+")
 _KEYWORDS = ("and", "or", "not")
 
 
 class TextError(Exception):
-    """The text is no query."""
+    """The text is not a query."""
 
-    def __init__(self, place: int, expected: str) -> None:
-        """Say where and what.
+    def __init__(self, position: int, expected: str) -> None:
+        """Compose the message.
 
         Args:
-            place: position in the text, counted from 0.
-            expected: what should stand there, as a sentence's start.
+            position: in the text, counted from 0.
+            expected: what is expected there, as the start of a sentence.
         """
-        super().__init__(f"{expected} at character {place + 1}")
-        self.place = place
+        super().__init__(f"{expected} at character {position + 1}")
+        self.position = position
 
 
 def parse_text(text: str) -> dict[str, Any]:
-    """The query in CQL2 JSON.
+    """Parse a query to CQL2 JSON.
 
-    In the short form what is compared with a property is a value, where CQL2 takes a word without quotes for
-    a property; so a condition is read as CQL2 only where the short form can't read it.
+    In the short form a word without quotes after a comparison is a value, in CQL2 it is a property; so a
+    condition is read as CQL2 only if it is not valid in the short form.
 
     Raises:
-        TextError: the text is no query.
+        TextError: the text is not a query.
     """
     reader = _Reader(text)
     query = reader.either(0)
@@ -69,38 +69,40 @@ def parse_text(text: str) -> dict[str, Any]:
 
 
 class _Reader:
-    """The text from the token that is next."""
+    """A reader of the text, at its next token."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self.go_to(0)
 
-    def go_to(self, place: int) -> None:
-        """Make the token from there on the next."""
-        token = _TOKEN.match(self._text, place)
+    def go_to(self, position: int) -> None:
+        """Make the token at a position the next one."""
+        token = _TOKEN.match(self._text, position)
         assert token is not None
         self._after = token.end()
         self.kind = token.lastgroup or "end"
         self.token = token[self.kind]
-        self.place = token.start(self.kind)
+        self.position = token.start(self.kind)
 
     def step(self) -> None:
-        """Go on to the token after the next."""
+        """Move to the token after the next."""
         self.go_to(self._after)
 
     def expected(self, what: str) -> TextError:
-        return TextError(self.place, what)
+        return TextError(self.position, what)
 
     def is_keyword(self, *words: str) -> bool:
         return self.kind == "word" and self.token.lower() in words
 
     def either(self, depth: int) -> dict[str, Any]:
-        return self._joined("or", self.both, depth)
+        return self._parse_joined("or", self.both, depth)
 
     def both(self, depth: int) -> dict[str, Any]:
-        return self._joined("and", self.negated, depth)
+        return self._parse_joined("and", self.negated, depth)
 
-    def _joined(self, keyword: str, part: Callable[[int], dict[str, Any]], depth: int) -> dict[str, Any]:
+    def _parse_joined(
+        self, keyword: str, part: Callable[[int], dict[str, Any]], depth: int
+    ) -> dict[str, Any]:
         parts = [part(depth)]
         while self.is_keyword(keyword):
             self.step()
@@ -109,13 +111,13 @@ class _Reader:
 
     def negated(self, depth: int) -> dict[str, Any]:
         if depth > DEEPEST:
-            raise self.expected(f"at most {DEEPEST} levels of nesting are read; there are more")
+            raise self.expected(f"at most {DEEPEST} levels of nesting are allowed; there are more")
         if self.is_keyword("not"):
             self.step()
             return {"op": "not", "args": [self.negated(depth + 1)]}
-        start = self.place
+        start = self.position
         try:
-            found = self._group(depth) if self.token == "(" else self._short_condition()
+            found = self._group(depth) if self.token == "(" else self._parse_short_condition()
             if not (self.kind == "end" or self.token == ")" or self.is_keyword("and", "or")):
                 raise self.expected("`and`, `or` or the end is expected")
         except TextError as error:
@@ -130,7 +132,7 @@ class _Reader:
         self.step()
         return inner
 
-    def _short_condition(self) -> dict[str, Any]:
+    def _parse_short_condition(self) -> dict[str, Any]:
         name = self._property()
         if self.kind != "comparison":
             raise self.expected(f"one of = != < <= > >= is expected after `{name}`")
@@ -140,7 +142,7 @@ class _Reader:
 
     def _property(self) -> str:
         if self.kind == "quoted" and self.token[0] == '"':
-            name = _unquoted(self.token)
+            name = _unquote(self.token)
         elif self.kind == "word" and _NAME.fullmatch(self.token) and not self.is_keyword(*_KEYWORDS):
             name = self.token
         else:
@@ -150,30 +152,33 @@ class _Reader:
 
     def _value(self) -> str | float | bool:
         if self.kind == "quoted":
-            value = _unquoted(self.token)
+            value = _unquote(self.token)
             self.step()
             return value
         if self.kind == "stray":
-            raise self.expected("a quote is opened and never closed")
-        start = end = self.place
+            raise self.expected("a quote is opened and not closed")
+        start = end = self.position
         while self.kind == "word" and not self.is_keyword(*_KEYWORDS):
             if _CALCULATION.fullmatch(self.token):
                 raise self.expected("a value without calculation, or one in quotes, is expected")
-            end = self.place + len(self.token)
+            end = self.position + len(self.token)
             self.step()
         if start == end:
             raise self.expected("a value is expected")
         return _bare(self._text[start:end], start)
 
     def _cql2_condition(self, start: int, short: TextError) -> dict[str, Any]:
-        """The condition that starts there in CQL2; of two errors, that which came further is raised."""
+        """Return the condition in CQL2 at a position.
+
+        Of two errors, the one further in the text is raised.
+        """
         end = self._condition_end(start)
         try:
             condition = parse_cql2_condition(self._text[start:end])
         except Cql2TextError as error:
-            if start + error.place <= short.place:
+            if start + error.position <= short.position:
                 raise short from error
-            raise TextError(start + error.place, str(error)) from error
+            raise TextError(start + error.position, str(error)) from error
         if condition is None:
             raise short
         self.go_to(end)
@@ -198,16 +203,16 @@ class _Reader:
         return len(self._text)
 
 
-def _bare(text: str, place: int) -> str | float | bool:
-    """What a value without quotes is; a property of metadata or annotations leads to CQL2, as does null."""
+def _bare(text: str, position: int) -> str | float | bool:
+    """Parse a value without quotes; a property of metadata or annotations is left to CQL2, as is null."""
     if text.lower() == "null" or ("." in text and is_property(text)):
-        raise TextError(place, "a value is expected")
+        raise TextError(position, "a value is expected")
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     found = number(text)
     return text if found is None else found
 
 
-def _unquoted(token: str) -> str:
+def _unquote(token: str) -> str:
     quote = token[0]
     return token[1:-1].replace(2 * quote, quote)

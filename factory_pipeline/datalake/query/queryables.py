@@ -1,4 +1,4 @@
-"""The properties that a query can name, and what is known of each before any table is read."""
+"""The properties that a query can use, and their kinds that are known before any table is read."""
 
 from enum import StrEnum
 
@@ -6,11 +6,11 @@ from factory_pipeline.datalake.tables.schemas import METADATA_PREFIX
 
 ANNOTATION_PREFIX = "annotation."
 OBJECT_PREFIXES = ("annotation.attributes.", "annotation.metadata.")
-"""Behind these follows a key of the JSON object that an annotation carries."""
+"""Prefixes of keys in the JSON objects of an annotation."""
 
 
 class ValueKind(StrEnum):
-    """What the values of a property are, as a sentence for users names it."""
+    """The kind of a property's values, as messages name it."""
 
     TEXT = "a text"
     NUMBER = "a number"
@@ -40,23 +40,26 @@ ANNOTATION_KINDS = {
 PROPERTIES = ", ".join(
     [*ITEM_KINDS, f"{METADATA_PREFIX}<name>", *ANNOTATION_KINDS, *(f"{key}<name>" for key in OBJECT_PREFIXES)]
 )
-"""All of them, for messages and the documentation."""
+"""All properties, for messages and the documentation."""
 
 
 def is_property(name: str) -> bool:
-    """Whether an item can have a property of this name; `metadata.<name>` exists for every name."""
+    """Return whether an item can have a property of this name.
+
+    `metadata.<name>` is allowed for every name.
+    """
     if name in ITEM_KINDS or name in ANNOTATION_KINDS:
         return True
     return any(name.startswith(key) and name != key for key in (METADATA_PREFIX, *OBJECT_PREFIXES))
 
 
 def is_of_annotation(name: str) -> bool:
-    """Whether annotations have the property, rather than items."""
+    """Return whether annotations have the property, rather than items."""
     return name.startswith(ANNOTATION_PREFIX)
 
 
 def known_kind(name: str) -> ValueKind | None:
-    """What the property's values are; None for metadata, of which only the tables know."""
+    """Return the kind of a property's values; None for metadata, which only the tables define."""
     if name.startswith(OBJECT_PREFIXES):
         return ValueKind.JSON
     return ITEM_KINDS.get(name) or ANNOTATION_KINDS.get(name)

@@ -1,4 +1,4 @@
-"""Times in a query: a moment, a whole day, or the span between two of them, in UTC."""
+"""Times in a query: a moment, a full day, or the span between two of them, in UTC."""
 
 import re
 from dataclasses import dataclass
@@ -12,32 +12,32 @@ OPEN = ".."
 
 @dataclass(frozen=True)
 class Span:
-    """From `start` to `end`, both included, aware and in UTC; None where it has no such end."""
+    """From `start` to `end`, both included, aware and in UTC; None for an open end."""
 
     start: datetime | None
     end: datetime | None
 
 
 def parse_date(text: str) -> Span:
-    """A day such as 2024-01-31, from its first to its last microsecond.
+    """Parse a day such as 2024-01-31, as the span from its first to its last microsecond.
 
     Raises:
-        ValueError: no such day.
+        ValueError: the text is not a day.
     """
     if not _DATE.fullmatch(text):
-        raise ValueError(f"{text!r} is no date such as 2024-01-31")
+        raise ValueError(f"{text!r} is not a date such as 2024-01-31")
     start = datetime.fromisoformat(text).replace(tzinfo=UTC)
     return Span(start, start + (timedelta(days=1) - timedelta.resolution))
 
 
 def parse_timestamp(text: str) -> Span:
-    """A moment in ISO 8601, date and time; without an offset it is in UTC.
+    """Parse a moment in ISO 8601, date and time; without an offset it is in UTC.
 
     Raises:
-        ValueError: no such moment.
+        ValueError: the text is not a moment.
     """
     if not _TIME.fullmatch(text):
-        raise ValueError(f"{text!r} is no time such as 2024-01-31T10:00:00Z")
+        raise ValueError(f"{text!r} is not a time such as 2024-01-31T10:00:00Z")
     moment = datetime.fromisoformat(text)
     try:
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -47,16 +47,16 @@ def parse_timestamp(text: str) -> Span:
 
 
 def parse_time(text: str) -> Span:
-    """A day or a moment.
+    """Parse a day or a moment.
 
     Raises:
-        ValueError: neither.
+        ValueError: the text is neither.
     """
     return parse_date(text) if _DATE.fullmatch(text) else parse_timestamp(text)
 
 
 def parse_interval(start: str, end: str) -> Span:
-    """From the start of one day or moment to the end of another; `..` leaves an end open.
+    """Return the span from the start of one day or moment to the end of another; `..` is an open end.
 
     Raises:
         ValueError: one of them can't be read, or the end is before the start.

@@ -1,4 +1,4 @@
-"""Collections: the items that entered the factory together, and the annotations made on them."""
+"""Collections: items that were registered together, and their annotations."""
 
 import uuid
 from datetime import UTC, datetime
@@ -30,9 +30,9 @@ class Collections(Database):
     def add_collection(
         self, name: str, source: CollectionSource, *, items_path: str, item_count: int, content_hash: str
     ) -> Collection:
-        """Take in the items of a build, an upload or a release.
+        """Register the items of a build, an upload or a release.
 
-        A living collection of the same name, source and content is given instead of a second one.
+        If a collection of the same name, source and content exists, it is returned instead.
         """
         collection = Collection(
             id=uuid.uuid4().hex,
@@ -48,20 +48,20 @@ class Collections(Database):
             with self._change() as connection:
                 connection.execute(collections.insert().values(vars(collection)))
         except IntegrityError:
-            return self._same_content(collection)
+            return self._find_same_content(collection)
         return collection
 
     def collection(self, collection_id: str) -> Collection:
-        """The collection of this id, deleted or not.
+        """Return the collection with this id, deleted or not.
 
         Raises:
-            RegistryError: no such collection.
+            RegistryError: there is no collection with this id.
         """
         with self._read() as connection:
-            return _found(connection, collection_id)
+            return _find_record(connection, collection_id)
 
     def collections(self, *, with_deleted: bool = False) -> list[Collection]:
-        """All collections in the order in which they came."""
+        """Return all collections in the order of their registration."""
         query = sa.select(collections).order_by(collections.c.created, collections.c.id)
         if not with_deleted:
             query = query.where(collections.c.deleted_at.is_(None))
@@ -69,10 +69,11 @@ class Collections(Database):
             return [Collection(**row._mapping) for row in connection.execute(query)]
 
     def delete_collection(self, collection_id: str) -> None:
-        """Leave a tombstone of a collection. Its files are the caller's to remove, after this.
+        """Mark a collection as deleted. The caller must remove its files afterwards.
 
         Raises:
-            RegistryError: no such living collection, or a version of a dataset has items of it.
+            RegistryError: the collection does not exist or is deleted, or a version of a dataset contains
+                items of it.
         """
         with self._change() as connection:
             lock_living_collection(connection, collection_id)
@@ -89,7 +90,8 @@ class Collections(Database):
             if users:
                 named = ", ".join(f"{name!r} {a}.{b}.{c}" for name, a, b, c in users)
                 raise RegistryError(
-                    f"The collection {collection_id} can't be deleted while versions have its items: {named}."
+                    f"The collection {collection_id} can't be deleted while versions contain its items:"
+                    f" {named}."
                 )
             connection.execute(
                 collections.update()
@@ -98,12 +100,12 @@ class Collections(Database):
             )
 
     def add_operation(self, collection_id: str, source: AnnotationSource, *, path: str) -> Operation:
-        """Take in annotations (a Parquet file) of a collection's items.
+        """Register annotations (a Parquet file) of a collection's items.
 
-        An operation of the same source and file is given instead of a second one.
+        If an operation of the same source and file exists, it is returned instead.
 
         Raises:
-            RegistryError: no such living collection.
+            RegistryError: the collection does not exist or is deleted.
         """
         operation = Operation(
             id=uuid.uuid4().hex,
@@ -113,7 +115,7 @@ class Collections(Database):
             created=datetime.now(UTC),
         )
         with self._change() as connection:
-            # The lock keeps another one from adding the same at the same time.
+            # The lock prevents another process from adding the same at the same time.
             lock_living_collection(connection, collection_id)
             there = connection.execute(
                 sa.select(operations).where(
@@ -128,7 +130,7 @@ class Collections(Database):
         return operation
 
     def operations(self, collection_id: str) -> list[Operation]:
-        """The annotations of a collection's items in the order in which they came."""
+        """Return the annotations of a collection's items in the order of their registration."""
         query = (
             sa.select(operations)
             .where(operations.c.collection_id == collection_id)
@@ -137,7 +139,7 @@ class Collections(Database):
         with self._read() as connection:
             return [Operation(**row._mapping) for row in connection.execute(query)]
 
-    def _same_content(self, collection: Collection) -> Collection:
+    def _find_same_content(self, collection: Collection) -> Collection:
         query = sa.select(collections).where(
             collections.c.name == collection.name,
             collections.c.source == collection.source,
@@ -149,18 +151,18 @@ class Collections(Database):
 
 
 def lock_living_collection(connection: sa.Connection, collection_id: str) -> None:
-    """Keep a collection from being deleted until the transaction ends.
+    """Prevent the deletion of a collection until the transaction ends.
 
     Raises:
-        RegistryError: no such collection, or it is deleted.
+        RegistryError: the collection does not exist, or is deleted.
     """
     connection.execute(sa.select(collections.c.id).where(collections.c.id == collection_id).with_for_update())
-    if _found(connection, collection_id).deleted_at is not None:
-        raise RegistryError(f"The collection {collection_id} is deleted; only a living one can be used.")
+    if _find_record(connection, collection_id).deleted_at is not None:
+        raise RegistryError(f"The collection {collection_id} is deleted, so it can't be used.")
 
 
-def _found(connection: sa.Connection, collection_id: str) -> Collection:
+def _find_record(connection: sa.Connection, collection_id: str) -> Collection:
     row = connection.execute(sa.select(collections).where(collections.c.id == collection_id)).first()
     if row is None:
-        raise RegistryError(f"The registry has no collection {collection_id!r}; give the id of a listed one.")
+        raise RegistryError(f"The registry has no collection {collection_id!r}; use the id of a listed one.")
     return Collection(**row._mapping)

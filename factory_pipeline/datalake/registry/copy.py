@@ -14,20 +14,20 @@ ROWS_AT_ONCE = 1000
 
 
 class MovableRegistry(Database):
-    """A registry whose rows can be copied as they are."""
+    """A registry whose rows can be copied unchanged."""
 
     def copy_to(self, target: "MovableRegistry") -> None:
-        """Copy everything but leases into an empty registry, all or nothing.
+        """Copy everything except leases into an empty registry, in one transaction.
 
         Raises:
-            RegistryError: a version or an export is being written, or the target holds something.
+            RegistryError: a version or an export is being written, or the target is not empty.
         """
         with self._read() as source, target._change() as empty:
             for table in metadata.sorted_tables:
                 if empty.execute(sa.select(sa.literal(1)).select_from(table)).first():
                     raise RegistryError(
-                        f"The registry {display(empty.engine.url)} has {table.name} already; "
-                        "give an empty database."
+                        f"The registry {display(empty.engine.url)} already has {table.name}; "
+                        "use an empty database."
                     )
             _assert_no_writers(source)
             for table in metadata.sorted_tables:
@@ -36,9 +36,9 @@ class MovableRegistry(Database):
 
 
 def copy_registry(source: str | Path, target: str | Path) -> None:
-    """Copy a registry into an empty database; the source stays as it is.
+    """Copy a registry into an empty database; the source is not changed.
 
-    Files are named relative to the factory home, so they need not move.
+    Paths are relative to the factory home, so files need not move.
 
     Args:
         source: path or URL of a registry.
@@ -49,7 +49,7 @@ def copy_registry(source: str | Path, target: str | Path) -> None:
     """
     url = registry_url(source)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise RegistryError(f"There is no registry {display(url)} to copy; give the path of the one in use.")
+        raise RegistryError(f"The registry {display(url)} does not exist; use the path of the one in use.")
     opened, empty = MovableRegistry.open(source), MovableRegistry.open(target)
     try:
         opened.copy_to(empty)
@@ -59,7 +59,7 @@ def copy_registry(source: str | Path, target: str | Path) -> None:
 
 
 def _assert_no_writers(source: sa.Connection) -> None:
-    """See that nobody writes, whose files would then belong to neither registry."""
+    """Raise an error if a process writes, as its files would then belong to neither registry."""
     for table, state in ((versions, VersionState.WRITING), (exports, ExportState.WRITING)):
         if source.execute(sa.select(table.c.id).where(table.c.state == state)).first():
             raise RegistryError(

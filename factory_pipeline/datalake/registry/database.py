@@ -10,7 +10,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from factory_pipeline.datalake.registry.migrate import upgrade
+from factory_pipeline.datalake.registry.migrate import is_newest, upgrade
 from factory_pipeline.datalake.registry.url import display, registry_url
 from factory_pipeline.errors import RegistryError
 from factory_pipeline.extras import extras_named
@@ -24,43 +24,62 @@ class Database:
     """An open registry database at the newest schema; safe to share between threads."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        """Wrap an engine whose database is at the newest schema; users call `open`."""
+        """Wrap an engine whose database has the newest schema; use `open` instead."""
         self._engine = engine
 
     @classmethod
     def open(cls, where: str | Path) -> Self:
-        """Open the registry at a path (SQLite) or at a URL, making and upgrading it where needed.
+        """Open the registry at a path (SQLite) or at a URL; create or upgrade it if necessary.
 
-        SQLite keeps a write-ahead log beside the file, so the file must lie on a local disk.
+        SQLite writes a write-ahead log beside the file, so the file must be on a local disk.
 
         Raises:
-            RegistryError: the address is not allowed, the database can't be reached, or it was made by
-                a newer version of this program.
+            RegistryError: the address is not allowed, the database can't be reached, or it was made by a
+                newer version of this program.
         """
         engine = _engine(where)
-        with _plainly(engine.url):
+        with _database_errors(engine.url):
             upgrade(engine)
         return cls(engine)
 
+    @staticmethod
+    def is_migrated(where: str | Path) -> tuple[bool, str]:
+        """Return whether a database has this version's tables, and its address without secrets.
+
+        Nothing is created or upgraded.
+
+        Args:
+            where: as of `open`.
+
+        Raises:
+            RegistryError: as of `open`.
+        """
+        engine = _engine(where)
+        try:
+            with _database_errors(engine.url), engine.connect() as connection:
+                return is_newest(connection), display(engine.url)
+        finally:
+            engine.dispose()
+
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._engine.dispose()
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the database."""
-        with _plainly(self._engine.url), self._engine.connect() as connection, connection.begin():
+        with _database_errors(self._engine.url), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def _change(self) -> Iterator[sa.Connection]:
-        """A transaction that is taken over as a whole at its end, or not at all after an error.
+        """Yield a transaction that is committed at its end, or rolled back after an error.
 
-        On SQLite it waits for every other change; on PostgreSQL the rows that a decision rests on must be
+        On SQLite it waits for every other change; on PostgreSQL the rows that a decision depends on must be
         locked by `with_for_update`.
         """
         with (
-            _plainly(self._engine.url),
+            _database_errors(self._engine.url),
             self._engine.connect() as connection,
             connection.execution_options(changes=True).begin(),
         ):
@@ -68,7 +87,7 @@ class Database:
 
 
 @contextmanager
-def _plainly(url: sa.URL) -> Iterator[None]:
+def _database_errors(url: sa.URL) -> Iterator[None]:
     """Turn the database's own failures into one sentence without the password."""
     try:
         yield
@@ -91,7 +110,7 @@ def _engine(where: str | Path) -> sa.Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RegistryError(
-            f"The folder {path.parent} can't be made for the registry: {error.strerror}."
+            f"The folder {path.parent} can't be created for the registry: {error.strerror}."
         ) from error
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_S})
     sa.event.listen(engine, "connect", _prepare_sqlite)
@@ -100,13 +119,16 @@ def _engine(where: str | Path) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin by _begin_sqlite, not by the driver's guess
+    connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     _use_log(connection)
 
 
 def _use_log(connection: sqlite3.Connection) -> None:
-    """Keep a write-ahead log. Of several that turn it on for a new file at once, SQLite refuses all but one
-    without waiting, whatever its timeout."""
+    """Switch a new file to a write-ahead log.
+
+    If several connections switch it at once, SQLite refuses all but one without waiting, whatever its
+    timeout.
+    """
     last = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
@@ -121,7 +143,7 @@ def _use_log(connection: sqlite3.Connection) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
-    # A revision may copy a table and drop the old one, whose rows others refer to.
+    # A revision may copy a table and drop the old one, to whose rows other tables refer.
     connection.exec_driver_sql(f"PRAGMA foreign_keys = {'OFF' if options.get('upgrades') else 'ON'}")
-    # A change takes the write lock at once: taken later, after a read, it would fail instead of waiting.
+    # A change acquires the write lock at once: later, after a read, it would fail instead of waiting.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("changes") else "BEGIN")

@@ -1,12 +1,13 @@
 """Datasets and their versions.
 
-A version is born `writing`: its writer makes the files, then `finish_version` makes it `ready` in one step.
-What a writer left that died or failed is never seen as ready, and is cleared when the next version begins.
-A ready version is immutable until it is deleted, which waits for no one: it is refused while someone reads.
+A version starts in the state `writing`: its writer writes the files, then `finish_version` makes it `ready`
+in one step. A version whose writer died or failed never becomes ready, and is removed when the next version
+begins. A ready version is immutable until it is deleted; deletion does not wait, it is refused while a
+process reads.
 
-A dataset lives as long as one of its versions; with the last one its name is free again.
+A dataset exists as long as one of its versions; after the last one its name can be used again.
 
-Locks are taken in one order everywhere, dataset before version, so that no two changes wait for each other.
+Locks are acquired in one order everywhere, dataset before version, so that there are no deadlocks.
 """
 
 import uuid
@@ -20,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from factory_pipeline.datalake.registry.collections import lock_living_collection
 from factory_pipeline.datalake.registry.lease_holders import shown
-from factory_pipeline.datalake.registry.leases import LEASE, Leases, live_leases, take_lease, until
+from factory_pipeline.datalake.registry.leases import LEASE, Leases, begin_lease, live_leases, until
 from factory_pipeline.datalake.registry.records import Dataset, LeaseKind, Version, VersionState
 from factory_pipeline.datalake.registry.schema import datasets, exports, leases, version_collections, versions
 from factory_pipeline.errors import RegistryError
@@ -33,17 +34,17 @@ class Datasets(Leases):
 
     @contextmanager
     def create_dataset(self, name: str, spec: Mapping[str, Any]) -> Iterator[Version]:
-        """Write version 1.0.0 of a new dataset: make its files in the block and call `finish_version` there.
+        """Write version 1.0.0 of a new dataset: write its files in the block and call `finish_version` there.
 
-        A block that fails leaves neither version nor dataset. `spec` is what was asked for, as JSON values.
+        A block that fails leaves neither version nor dataset. `spec` is the request, as JSON values.
 
         Raises:
-            RegistryError: the name is empty or taken, or the block ended without `finish_version`.
+            RegistryError: the name is empty or in use, or the block ended without `finish_version`.
         """
         if not name.strip():
             raise RegistryError(f"The dataset name {name!r} is not allowed; it must not be empty.")
         dataset = Dataset(id=uuid.uuid4().hex, name=name.strip(), created=datetime.now(UTC), deleted_at=None)
-        version = _newborn(dataset.id, FIRST_NUMBER, None, spec)
+        version = _make_record(dataset.id, FIRST_NUMBER, None, spec)
         self._clear_abandoned()
         try:
             with self._change() as connection:
@@ -51,17 +52,17 @@ class Datasets(Leases):
                 lease_id = _insert(connection, version)
         except IntegrityError:
             raise self._name_taken(dataset.name) from None
-        with self._written(version, lease_id):
+        with self._require_finished(version, lease_id):
             yield version
 
     @contextmanager
     def new_version(
         self, source_version_id: str, spec: Mapping[str, Any], *, revision: bool
     ) -> Iterator[Version]:
-        """Write the next version, made from a ready one: as in `create_dataset`.
+        """Write the next version, based on a ready one, as in `create_dataset`.
 
         From 1.0.4, a revision is the next free 1.0.x, and a new version the next free 1.x.0. Numbers of
-        deleted versions are not given again. A block that fails leaves nothing.
+        deleted versions are not reused. A block that fails leaves nothing.
 
         Raises:
             RegistryError: the source is not a ready version, or the block ended without `finish_version`.
@@ -70,24 +71,26 @@ class Datasets(Leases):
         with self._change() as connection:
             source = lock_ready_version(connection, source_version_id)
             number = _next_number(connection, source, revision)
-            version = _newborn(source.dataset_id, number, source.id, spec)
+            version = _make_record(source.dataset_id, number, source.id, spec)
             lease_id = _insert(connection, version)
-        with self._written(version, lease_id):
+        with self._require_finished(version, lease_id):
             yield version
 
     def finish_version(
         self, version_id: str, *, manifest_path: str, content_hash: str, collections: Iterable[str] = ()
     ) -> Version:
-        """Make a version ready, now that its files are written.
+        """Make a version ready after its files were written.
 
-        Name the files by the version's id: only the id is never given again after a writer that died.
-        `collections` are the ids of those whose files it points to: they can't be deleted before it.
+        File names must contain the version's id: only the id is never reused after a writer died.
+        `collections` are the ids of the collections whose files the version refers to: they can't be deleted
+        before it.
 
         Raises:
-            RegistryError: the version is not being written, its writer was given up, or a collection is gone.
+            RegistryError: the version is not being written, its writer's lease has expired, or a collection
+                is deleted.
         """
         with self._change() as connection:
-            version = _locked(connection, version_id)
+            version = _lock_version(connection, version_id)
             if version.state is not VersionState.WRITING:
                 raise RegistryError(
                     f"Version {version_id} ({version.number}) is {version.state} and can't be finished; "
@@ -104,33 +107,34 @@ class Datasets(Leases):
                 .values(state=VersionState.READY, manifest_path=manifest_path, content_hash=content_hash)
             )
             connection.execute(leases.delete().where(leases.c.version_id == version_id))
-            return _found(connection, version_id)
+            return _find_record(connection, version_id)
 
     @contextmanager
     def reading(self, version_id: str) -> Iterator[Version]:
-        """A ready version that can't be deleted inside the block.
+        """Yield a ready version that can't be deleted inside the block.
 
         Raises:
-            RegistryError: no such version, or it is not ready.
+            RegistryError: the version does not exist, or is not ready.
         """
         with self._change() as connection:
             version = lock_ready_version(connection, version_id)
-            lease_id = take_lease(connection, version_id, LeaseKind.READ)
-        with self._kept(lease_id):
+            lease_id = begin_lease(connection, version_id, LeaseKind.READ)
+        with self._keep_lease(lease_id):
             yield version
 
     @contextmanager
     def deleting(self, version_id: str) -> Iterator[Version]:
-        """A version whose files, and those of its exports, are to be removed inside the block.
+        """Yield a version whose files, and those of its exports, must be removed inside the block.
 
-        Nobody can begin to read it from here on. A block that fails leaves it `deleting`, and can be
-        entered again. At the end its exports are forgotten, and its dataset too if no version is left.
+        No process can begin to read it from now on. If the block fails the version stays `deleting`, and the
+        call can be repeated. At the end its exports are removed from the registry, and its dataset too if no
+        version is left.
 
         Raises:
-            RegistryError: no such version, or it is being written, being read or deleted already.
+            RegistryError: the version does not exist, is being written or read, or is already deleted.
         """
         with self._change() as connection:
-            version = _locked(connection, version_id)
+            version = _lock_version(connection, version_id)
             if version.state not in (VersionState.READY, VersionState.DELETING):
                 raise RegistryError(
                     f"Version {version_id} ({version.number}) is {version.state} and can't be deleted; "
@@ -147,7 +151,7 @@ class Datasets(Leases):
             )
         yield version
         with self._change() as connection:
-            version = _locked(connection, version_id)
+            version = _lock_version(connection, version_id)
             connection.execute(exports.delete().where(exports.c.version_id == version_id))
             connection.execute(leases.delete().where(leases.c.version_id == version_id))
             connection.execute(
@@ -156,10 +160,10 @@ class Datasets(Leases):
             _retire_if_empty(connection, version.dataset_id)
 
     def dataset(self, name_or_id: str) -> Dataset:
-        """The dataset of this id, deleted or not, or the living one of this name.
+        """Return the dataset with this id, deleted or not, or the existing one with this name.
 
         Raises:
-            RegistryError: no such dataset.
+            RegistryError: there is no such dataset.
         """
         by_name = sa.and_(datasets.c.name == name_or_id, datasets.c.deleted_at.is_(None))
         query = (
@@ -171,40 +175,40 @@ class Datasets(Leases):
             row = connection.execute(query).first()
         if row is None:
             raise RegistryError(
-                f"The registry has no dataset {name_or_id!r}; give the name or id of a listed one."
+                f"The registry has no dataset {name_or_id!r}; use the name or id of a listed one."
             )
         return Dataset(**row._mapping)
 
     def datasets(self) -> list[Dataset]:
-        """The living datasets by name."""
+        """Return the existing datasets by name."""
         with self._read() as connection:
             living = connection.execute(sa.select(datasets).where(datasets.c.deleted_at.is_(None)))
             # Sorted here: PostgreSQL orders text by its own locale.
             return sorted((Dataset(**row._mapping) for row in living), key=lambda dataset: dataset.name)
 
     def version(self, version_id: str) -> Version:
-        """The version of this id, whatever its state.
+        """Return the version with this id, whatever its state.
 
         Raises:
-            RegistryError: no such version.
+            RegistryError: there is no version with this id.
         """
         with self._read() as connection:
-            return _found(connection, version_id)
+            return _find_record(connection, version_id)
 
     def version_ids(self) -> set[str]:
-        """The ids of all versions of all datasets, whatever their state."""
+        """Return the ids of all versions of all datasets, whatever their state."""
         with self._read() as connection:
             return set(connection.execute(sa.select(versions.c.id)).scalars())
 
     def version_collections(self, version_id: str) -> list[str]:
-        """The ids of the collections whose files a version points to, as `finish_version` was told."""
+        """Return the ids of the collections whose files a version refers to; see `finish_version`."""
         table = version_collections
         query = sa.select(table.c.collection_id).where(table.c.version_id == version_id)
         with self._read() as connection:
             return sorted(connection.execute(query).scalars())
 
     def versions(self, dataset_id: str, *, with_deleted: bool = False) -> list[Version]:
-        """The versions of a dataset by number; the ready ones, and those on their way in or out."""
+        """Return the versions of a dataset by number: the ready ones, and those being written or deleted."""
         query = (
             sa.select(versions)
             .where(versions.c.dataset_id == dataset_id)
@@ -216,17 +220,17 @@ class Datasets(Leases):
             return [Version(**row._mapping) for row in connection.execute(query)]
 
     @contextmanager
-    def _written(self, version: Version, lease_id: str) -> Iterator[None]:
+    def _require_finished(self, version: Version, lease_id: str) -> Iterator[None]:
         """Withdraw the version unless the block finishes it."""
         try:
-            with self._kept(lease_id):
+            with self._keep_lease(lease_id):
                 yield
         except BaseException:
             self._withdraw(version)
             raise
         if self._withdraw(version):
             raise RegistryError(
-                f"Version {version.number} of dataset {version.dataset_id} was withdrawn, for it was not "
+                f"Version {version.number} of dataset {version.dataset_id} was withdrawn because it was not "
                 "finished; finish_version must be called before its block ends."
             )
 
@@ -235,7 +239,7 @@ class Datasets(Leases):
             return _forget_unfinished(connection, version)
 
     def _clear_abandoned(self) -> None:
-        """Forget what writers that died left behind."""
+        """Remove the unfinished versions of writers that died."""
         query = (
             sa.select(versions)
             .where(versions.c.state == VersionState.WRITING)
@@ -250,7 +254,7 @@ class Datasets(Leases):
                     _forget_unfinished(connection, version)
 
     def _name_taken(self, name: str) -> RegistryError:
-        first = f"The dataset name {name!r} is taken"
+        first = f"The dataset name {name!r} is in use"
         with self._read() as connection:
             writers = connection.execute(
                 sa.select(versions.c.id)
@@ -262,18 +266,18 @@ class Datasets(Leases):
         if writing:
             return RegistryError(
                 f"{first}: {shown(writing[0].holder)} is writing it (its name is free at {until(writing[0])} "
-                "if that died before its first version was ready); give another name."
+                "if that died before its first version was ready); use another name."
             )
-        return RegistryError(f"{first}; give another name, or make a new version of that dataset.")
+        return RegistryError(f"{first}; use another name, or create a new version of that dataset.")
 
 
 def lock_ready_version(connection: sa.Connection, version_id: str) -> Version:
-    """A ready version that nobody else changes until the transaction ends.
+    """Return a ready version that no other transaction can change until this one ends.
 
     Raises:
-        RegistryError: no such version, or it is not ready.
+        RegistryError: the version does not exist, or is not ready.
     """
-    version = _locked(connection, version_id)
+    version = _lock_version(connection, version_id)
     if version.state is not VersionState.READY:
         raise RegistryError(
             f"Version {version_id} ({version.number}) is {version.state}; only a ready version can be used."
@@ -281,26 +285,26 @@ def lock_ready_version(connection: sa.Connection, version_id: str) -> Version:
     return version
 
 
-def _locked(connection: sa.Connection, version_id: str) -> Version:
-    """A version and its dataset, locked in this order."""
-    dataset_id = _found(connection, version_id).dataset_id
+def _lock_version(connection: sa.Connection, version_id: str) -> Version:
+    """Lock a dataset and its version, in this order, and return the version."""
+    dataset_id = _find_record(connection, version_id).dataset_id
     connection.execute(sa.select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update())
     connection.execute(sa.select(versions.c.id).where(versions.c.id == version_id).with_for_update())
-    return _found(connection, version_id)
+    return _find_record(connection, version_id)
 
 
-def _found(connection: sa.Connection, version_id: str) -> Version:
+def _find_record(connection: sa.Connection, version_id: str) -> Version:
     row = connection.execute(sa.select(versions).where(versions.c.id == version_id)).first()
     if row is None:
         raise RegistryError(
-            f"The registry has no dataset version {version_id!r}; give the id of a listed one (one that was "
+            f"The registry has no dataset version {version_id!r}; use the id of a listed one (one that was "
             "being written is withdrawn when its writer gives no sign of life for "
             f"{LEASE.total_seconds() / 60:g} minutes)."
         )
     return Version(**row._mapping)
 
 
-def _newborn(
+def _make_record(
     dataset_id: str, number: tuple[int, int, int], source_id: str | None, spec: Mapping[str, Any]
 ) -> Version:
     major, minor, patch = number
@@ -321,11 +325,11 @@ def _newborn(
 
 def _insert(connection: sa.Connection, version: Version) -> str:
     connection.execute(versions.insert().values(vars(version)))
-    return take_lease(connection, version.id, LeaseKind.WRITE)
+    return begin_lease(connection, version.id, LeaseKind.WRITE)
 
 
 def _next_number(connection: sa.Connection, source: Version, revision: bool) -> tuple[int, int, int]:
-    """The number after the highest one ever given; the dataset must be locked."""
+    """Return the number after the highest one ever used; the dataset must be locked."""
     line = (versions.c.dataset_id == source.dataset_id, versions.c.major == source.major)
     if revision:
         query = sa.select(sa.func.max(versions.c.patch)).where(*line, versions.c.minor == source.minor)
@@ -349,7 +353,7 @@ def _forget_unfinished(connection: sa.Connection, version: Version) -> bool:
 
 
 def _retire_if_empty(connection: sa.Connection, dataset_id: str) -> None:
-    """Remove a dataset that never had a version; leave a tombstone of one whose versions are all deleted."""
+    """Remove a dataset that never had a version; mark one whose versions are all deleted as deleted."""
     states = connection.execute(
         sa.select(versions.c.state).where(versions.c.dataset_id == dataset_id)
     ).scalars()

@@ -1,4 +1,4 @@
-"""Exports: which version is written out in which format, and where."""
+"""Exports: which version is exported in which format, and its path."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from factory_pipeline.datalake.registry.datasets import lock_ready_version
 from factory_pipeline.datalake.registry.lease_holders import shown
-from factory_pipeline.datalake.registry.leases import Leases, live_leases, take_lease, until
+from factory_pipeline.datalake.registry.leases import Leases, begin_lease, live_leases, until
 from factory_pipeline.datalake.registry.records import Export, ExportState, LeaseKind
 from factory_pipeline.datalake.registry.schema import exports as table
 from factory_pipeline.errors import RegistryError
@@ -22,35 +22,35 @@ class Exports(Leases):
     def exporting(
         self, version_id: str, export_type: str, *, replaces: str | None = None
     ) -> Iterator[Export]:
-        """Write a version out: make the files in the block and call `finish_export` there.
+        """Export a version: write the files in the block and call `finish_export` there.
 
-        The version can't be deleted inside the block. A block that fails, or a writer that dies, leaves
-        no export.
+        The version can't be deleted inside the block. A block that fails, or a writer that dies, leaves no
+        export.
 
         Args:
             version_id: of a ready version.
             export_type: name of the format.
-            replaces: id of a ready export that is damaged and is made again; it is forgotten first.
+            replaces: id of a ready export that is damaged and is written again; it is removed first.
 
         Raises:
-            RegistryError: the version is not ready, the export is there or being written by another, or the
-                block ended without `finish_export`.
+            RegistryError: the version is not ready, the export exists or is being written by another process,
+                or the block ended without `finish_export`.
         """
         with self._change() as connection:
             version = lock_ready_version(connection, version_id)
-            _make_room(connection, version_id, export_type, replaces)
+            _remove_replaced(connection, version_id, export_type, replaces)
             export = Export(
                 id=uuid.uuid4().hex,
                 version_id=version.id,
                 type=export_type,
                 state=ExportState.WRITING,
-                lease_id=take_lease(connection, version_id, LeaseKind.READ),
+                lease_id=begin_lease(connection, version_id, LeaseKind.READ),
                 path=None,
                 content_hash=None,
                 created=datetime.now(UTC),
             )
             connection.execute(table.insert().values(vars(export)))
-        with self._kept(str(export.lease_id)):
+        with self._keep_lease(str(export.lease_id)):
             try:
                 yield export
             except BaseException:
@@ -58,15 +58,15 @@ class Exports(Leases):
                 raise
             if self._withdraw_export(export):
                 raise RegistryError(
-                    f"The {export_type} export of version {version_id} was withdrawn, for it was not "
+                    f"The {export_type} export of version {version_id} was withdrawn because it was not "
                     "finished; finish_export must be called before its block ends."
                 )
 
     def finish_export(self, export_id: str, *, path: str, content_hash: str) -> Export:
-        """Make an export ready, now that its files are written.
+        """Make an export ready after its files were written.
 
         Raises:
-            RegistryError: the export is not being written, or its writer was given up.
+            RegistryError: the export is not being written, or its writer's lease has expired.
         """
         with self._change() as connection:
             finished = connection.execute(
@@ -76,16 +76,18 @@ class Exports(Leases):
             )
             if finished.rowcount != 1:
                 raise RegistryError(f"The export {export_id} is not being written, so it can't be finished.")
-            return _found(connection, export_id)
+            return _find_record(connection, export_id)
 
     def delete_export(self, export_id: str) -> Export:
-        """Forget a ready export, so that it can be made again; its files are the caller's to remove.
+        """Remove a ready export from the registry, so that it can be written again.
+
+        The caller must remove its files.
 
         Raises:
-            RegistryError: no such ready export, or its version is being read.
+            RegistryError: there is no such ready export, or its version is being read.
         """
         with self._change() as connection:
-            export = _found(connection, export_id)
+            export = _find_record(connection, export_id)
             lock_ready_version(connection, export.version_id)
             readers = live_leases(connection, export.version_id)
             if readers:
@@ -97,7 +99,7 @@ class Exports(Leases):
         return export
 
     def exports(self, version_id: str) -> list[Export]:
-        """The exports of a version by format, ready or being written."""
+        """Return the exports of a version by format, ready or being written."""
         with self._read() as connection:
             found = connection.execute(sa.select(table).where(table.c.version_id == version_id))
             return sorted((Export(**row._mapping) for row in found), key=lambda export: export.type)
@@ -110,22 +112,24 @@ class Exports(Leases):
             return gone.rowcount == 1
 
 
-def _found(connection: sa.Connection, export_id: str) -> Export:
+def _find_record(connection: sa.Connection, export_id: str) -> Export:
     row = connection.execute(sa.select(table).where(table.c.id == export_id)).first()
     if row is None:
-        raise RegistryError(f"The registry has no export {export_id!r}; give the id of a listed one.")
+        raise RegistryError(f"The registry has no export {export_id!r}; use the id of a listed one.")
     return Export(**row._mapping)
 
 
-def _make_room(connection: sa.Connection, version_id: str, export_type: str, replaces: str | None) -> None:
-    """Forget an export that a dead writer left, or that is to be replaced; the version must be locked."""
+def _remove_replaced(
+    connection: sa.Connection, version_id: str, export_type: str, replaces: str | None
+) -> None:
+    """Remove an export that a dead writer left, or that is replaced; the version must be locked."""
     query = sa.select(table).where(table.c.version_id == version_id, table.c.type == export_type)
     row = connection.execute(query).first()
     if row is None:
         return
     if row.state is ExportState.READY and row.id != replaces:
         raise RegistryError(
-            f"Version {version_id} is exported as {export_type} already, at {row.path}; use that export."
+            f"Version {version_id} is already exported as {export_type}, at {row.path}; use that export."
         )
     for lease in live_leases(connection, version_id):
         if lease.id == row.lease_id:

@@ -1,8 +1,8 @@
 """Processes that hold leases, named so that others of the same machine can tell whether one has died.
 
-A process id alone is given again, so a name also has what identifies the process: the boot of the machine,
-the namespace of process ids (of a container), and when the process started. Where a system does not tell
-these, as outside of Linux, or where the holder runs on another machine, only its lease tells that it died.
+Process ids are reused, so a name also identifies the process by the boot of the machine, the namespace of
+process ids (of a container), and the start time of the process. If a system does not provide these, as
+outside of Linux, or if the holder runs on another machine, its death is only known when its lease expires.
 """
 
 import os
@@ -11,23 +11,23 @@ from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _ENDED = ("Z", "X")
-"""States of processes that have ended and that nobody has waited for yet."""
+"""States of processes that have ended and whose parent has not waited for them yet."""
 
 
 def this_process() -> str:
-    """Return the name of this process: `host:process id`, and `:identity` where the system tells one."""
+    """Return the name of this process: `host:process id`, and `:identity` if the system provides one."""
     host, pid = socket.gethostname(), os.getpid()
     identity = _identity(pid)
     return f"{host}:{pid}" if identity is None else f"{host}:{pid}:{identity}"
 
 
 def shown(holder: str) -> str:
-    """Return the part of a holder's name that tells a person something: `host:process id`."""
+    """Return the part of a holder's name that is meaningful to people: `host:process id`."""
     return ":".join(holder.split(":")[:2])
 
 
 def is_known_dead(holder: str) -> bool:
-    """Return whether a holder certainly has ended: a process of this machine that does not run any more."""
+    """Return whether a holder has certainly ended: a process of this machine that no longer runs."""
     host, _, rest = holder.partition(":")
     pid, _, identity = rest.partition(":")
     here = _identity(os.getpid())
@@ -43,7 +43,7 @@ def _identity(pid: int) -> str | None:
     try:
         boot = _BOOT.read_text(encoding="ascii").strip().replace("-", "")
         namespace = Path("/proc/self/ns/pid").stat().st_ino
-        # The name of the program, in parentheses, may hold anything; what follows it are plain fields.
+        # The name of the program, in parentheses, may contain anything; the fields after it are simple.
         fields = (
             Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         )

@@ -1,7 +1,7 @@
-"""Leases: who reads or writes a version now, so that nobody deletes it under them.
+"""Leases: which process reads or writes a version now, so that it is not deleted meanwhile.
 
-A lease runs out by itself when its holder dies; while the holder lives, a thread moves its end on. The lease
-of a process of this machine that is known to have died counts no more.
+A lease expires by itself when its holder dies; while the holder runs, a thread extends it. The lease of a
+process of this machine that has certainly died is ignored.
 """
 
 import threading
@@ -19,17 +19,17 @@ from factory_pipeline.datalake.registry.schema import leases as table
 from factory_pipeline.errors import RegistryError
 
 LEASE = timedelta(minutes=2)
-"""How long after its last sign of life a holder counts as dead."""
+"""Time after its last sign of life when a holder counts as dead."""
 RENEWAL = timedelta(seconds=20)
-"""How often a holder gives a sign of life."""
+"""Interval of a holder's signs of life."""
 
 
 class Leases(Database):
-    """Leases that live as long as their holder's work."""
+    """Leases that last as long as their holder's work."""
 
     @contextmanager
-    def _kept(self, lease_id: str) -> Iterator[None]:
-        """Renew a lease in the background, and give it up at the end."""
+    def _keep_lease(self, lease_id: str) -> Iterator[None]:
+        """Renew a lease in the background, and release it at the end of the block."""
         ended = threading.Event()
         renewal = threading.Thread(target=self._renew, args=(lease_id, ended), daemon=True)
         renewal.start()
@@ -43,14 +43,15 @@ class Leases(Database):
 
     def _renew(self, lease_id: str, ended: threading.Event) -> None:
         while not ended.wait(RENEWAL.total_seconds()):
-            # A database that is away for a moment is back before the lease runs out, or the lease is lost.
+            # A database that is unavailable for a moment is back before the lease expires, or the lease is
+            # lost.
             with suppress(RegistryError), self._change() as connection:
                 expires = datetime.now(UTC) + LEASE
                 connection.execute(table.update().where(table.c.id == lease_id).values(expires=expires))
 
 
-def take_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> str:
-    """Begin a lease of this process on a version; its id."""
+def begin_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> str:
+    """Begin a lease of this process on a version and return its id."""
     now = datetime.now(UTC)
     connection.execute(table.delete().where(table.c.version_id == version_id, table.c.expires <= now))
     lease = Lease(
@@ -65,7 +66,7 @@ def take_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> s
 
 
 def live_leases(connection: sa.Connection, version_id: str) -> list[Lease]:
-    """The leases on a version whose holders may be alive, the longest first."""
+    """Return the leases on a version whose holders may be alive, the longest first."""
     query = (
         sa.select(table)
         .where(table.c.version_id == version_id, table.c.expires > datetime.now(UTC))
@@ -76,5 +77,5 @@ def live_leases(connection: sa.Connection, version_id: str) -> list[Lease]:
 
 
 def until(lease: Lease) -> str:
-    """When a lease runs out if its holder died, for a message."""
+    """Return when a lease expires if its holder died, for a message."""
     return f"{lease.expires:%H:%M:%S} UTC"

@@ -1,6 +1,7 @@
-"""Bring a registry database to the newest schema; safe when several processes do it at once."""
+"""Upgrading a registry database to the newest schema; safe if several processes do it at once."""
 
 import threading
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,9 +15,9 @@ from factory_pipeline.errors import RegistryError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 ADVISORY_LOCK = 4_702_111_234_432_150_116
-"""Any number that no other program takes on the same PostgreSQL database."""
+"""The number of an advisory lock that no other program uses on the same PostgreSQL database."""
 
-# Alembic keeps the running migration in a module's variable.
+# Alembic stores the running migration in a module's variable.
 _one_thread = threading.Lock()
 
 
@@ -24,10 +25,10 @@ def upgrade(engine: sa.Engine) -> None:
     """Run the revisions that the database lacks, all in one transaction.
 
     Raises:
-        RegistryError: the database has a revision that this program does not know.
+        RegistryError: the database has a revision that is unknown to this version.
     """
     with engine.connect() as connection, connection.begin():
-        if _is_newest(connection):
+        if is_newest(connection):
             return
     with _one_thread, engine.connect() as connection, connection.execution_options(changes=True).begin():
         if connection.dialect.name == "postgresql":
@@ -36,19 +37,30 @@ def upgrade(engine: sa.Engine) -> None:
 
 
 def alembic_config(connection: sa.Connection) -> Config:
-    """Alembic on this connection, inside its running transaction."""
+    """Return the configuration of Alembic on this connection, inside its running transaction."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 
-def _is_newest(connection: sa.Connection) -> bool:
-    script = ScriptDirectory(str(MIGRATIONS))
+def is_newest(connection: sa.Connection) -> bool:
+    """Return whether the database has this version's tables.
+
+    Raises:
+        RegistryError: the database has a revision that this program does not know.
+    """
+    newest, known = _revisions()
     revision = MigrationContext.configure(connection).get_current_revision()
-    known = {step.revision for step in script.walk_revisions()}
     if revision is not None and revision not in known:
         raise RegistryError(
             f"The registry {display(connection.engine.url)} was made by a newer "
             f"version of factory-pipeline (revision {revision}); upgrade factory-pipeline to open it."
         )
-    return revision == script.get_current_head()
+    return revision == newest
+
+
+@cache
+def _revisions() -> tuple[str | None, frozenset[str]]:
+    """Return the newest revision and all of them; Alembic imports their files each time that it is asked."""
+    script = ScriptDirectory(str(MIGRATIONS))
+    return script.get_current_head(), frozenset(step.revision for step in script.walk_revisions())

@@ -1,4 +1,4 @@
-"""What the registry hands out: one frozen record per row."""
+"""The records that the registry returns: one frozen dataclass per row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class UploadStatus(StrEnum):
-    """How far an upload has come."""
+    """The state of an upload."""
 
     PENDING = "Pending"
     ONBOARDING = "Onboarding"
@@ -17,22 +17,24 @@ class UploadStatus(StrEnum):
 
 
 class CollectionSource(StrEnum):
-    """By which door a collection entered the factory."""
+    """How a collection entered the factory."""
 
     GEDI = "gedi"
+    RECIPE = "recipe"
     UPLOAD = "upload"
     RELEASE = "release"
+    PAIRS = "pairs"
 
 
 class AnnotationSource(StrEnum):
-    """Who annotated."""
+    """Who made annotations: people or a model."""
 
     HUMAN = "human"
     MACHINE = "machine"
 
 
 class VersionState(StrEnum):
-    """The life of a version; only a ready one is read."""
+    """The state of a version; only a ready one can be read."""
 
     WRITING = "writing"
     READY = "ready"
@@ -41,14 +43,14 @@ class VersionState(StrEnum):
 
 
 class ExportState(StrEnum):
-    """Whether the files of an export are all there."""
+    """Whether the files of an export are complete."""
 
     WRITING = "writing"
     READY = "ready"
 
 
 class LeaseKind(StrEnum):
-    """What the holder of a lease does with a version."""
+    """Whether the holder of a lease reads or writes a version."""
 
     READ = "read"
     WRITE = "write"
@@ -56,7 +58,7 @@ class LeaseKind(StrEnum):
 
 @dataclass(frozen=True)
 class Upload:
-    """A manifest that entered the factory; the key names its content."""
+    """A manifest that was registered; the key identifies its content."""
 
     key: str
     """`name@sha8`."""
@@ -65,7 +67,7 @@ class Upload:
     """YAML."""
     status: UploadStatus
     reason: str | None
-    """Why it failed, in the user's words."""
+    """Why it failed, as a sentence for the user."""
     code: str | None
     """The error code of the failure."""
     run_id: str | None
@@ -73,14 +75,14 @@ class Upload:
     created: datetime
     updated: datetime
     deleted_at: datetime | None
-    """None while it lives; a deleted upload stays as a tombstone."""
+    """None unless it is deleted; the record of a deleted upload stays."""
 
 
 def corrected_failures(uploads: Sequence[Upload]) -> frozenset[str]:
-    """Keys of the failed uploads of which one that came in later, under the same name, succeeded.
+    """Return keys of the failed uploads for which a later one of the same name succeeded.
 
     Args:
-        uploads: in the order in which they came in.
+        uploads: in the order of their registration.
     """
     corrected, succeeded = set(), set()
     for upload in reversed(uploads):
@@ -93,7 +95,7 @@ def corrected_failures(uploads: Sequence[Upload]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Collection:
-    """Items that entered the factory together."""
+    """Items that were registered together."""
 
     id: str
     name: str
@@ -121,7 +123,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named line of versions."""
+    """A named sequence of versions."""
 
     id: str
     name: str
@@ -139,10 +141,10 @@ class Version:
     minor: int
     patch: int
     source_version_id: str | None
-    """The version that it was made from; None for the first one."""
+    """The version that it is based on; None for the first one."""
     state: VersionState
     spec: dict[str, Any]
-    """What was asked for: split_info, labels, query, filter, operations, augmentations."""
+    """The request: split_info, labels, query, filter, operations, augmentations."""
     manifest_path: str | None
     """The Parquet file of its items; None until it is ready."""
     content_hash: str | None
@@ -157,19 +159,19 @@ class Version:
 
 @dataclass(frozen=True)
 class Lease:
-    """Someone reads or writes a version until `expires`, which is moved on while the work lasts."""
+    """A process reads or writes a version until `expires`, which is extended while the work lasts."""
 
     id: str
     version_id: str
     kind: LeaseKind
     holder: str
-    """As `holders.this_process` names it."""
+    """As `lease_holders.this_process` names it."""
     expires: datetime
 
 
 @dataclass(frozen=True)
 class Export:
-    """A version written out in one format."""
+    """A version exported in one format."""
 
     id: str
     version_id: str

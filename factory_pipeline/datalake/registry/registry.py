@@ -1,4 +1,4 @@
-"""The registry as the rest of the factory sees it."""
+"""The registry as the other packages use it."""
 
 from factory_pipeline.datalake.registry.collections import Collections
 from factory_pipeline.datalake.registry.datasets import Datasets
@@ -7,7 +7,9 @@ from factory_pipeline.datalake.registry.uploads import Uploads
 
 
 class Registry(Uploads, Collections, Datasets, Exports):
-    """Everything that the factory remembers, open: `Registry.open(FactoryHome.from_environment().registry)`.
+    """The open registry of uploads, collections, datasets and versions.
+
+    `Registry.open(FactoryHome.from_environment().registry)` opens it.
 
     All calls are safe between threads and between processes.
     """

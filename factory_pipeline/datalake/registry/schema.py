@@ -1,4 +1,4 @@
-"""The tables of the registry: only what changes; items and manifests of versions are Parquet files.
+"""The tables of the registry: only mutable state; items and manifests of versions are Parquet files.
 
 A change here needs a revision in `migrations/versions`.
 """
@@ -20,30 +20,30 @@ from factory_pipeline.datalake.registry.records import (
 
 
 class Instant(sa.TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps no time zone, so it is put back on reading."""
+    """A moment in UTC; SQLite stores no time zone, so it is restored on reading."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Store in UTC."""
+        """Convert to UTC for storage."""
         return value.astimezone(UTC) if value is not None else None
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Give with its time zone."""
+        """Return the value with its time zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _one_of(kind: type[StrEnum]) -> sa.Enum:
-    """Text that is one of the values of `kind`."""
+def _enum_type(kind: type[StrEnum]) -> sa.Enum:
+    """Return the column type of texts that are values of `kind`."""
     return sa.Enum(
         kind, native_enum=False, length=20, values_callable=lambda values: [value.value for value in values]
     )
 
 
-def _living_only(column: str) -> dict[str, Any]:
+def _where_living(column: str) -> dict[str, Any]:
     condition = sa.text(f"{column} IS NULL")
     return {"sqlite_where": condition, "postgresql_where": condition}
 
@@ -63,7 +63,7 @@ uploads = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, index=True),
     sa.Column("manifest", sa.Text, nullable=False),
-    sa.Column("status", _one_of(UploadStatus), nullable=False),
+    sa.Column("status", _enum_type(UploadStatus), nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("code", sa.Text),
     sa.Column("run_id", sa.Text),
@@ -77,7 +77,7 @@ collections = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("source", _one_of(CollectionSource), nullable=False),
+    sa.Column("source", _enum_type(CollectionSource), nullable=False),
     sa.Column("items_path", sa.Text, nullable=False),
     sa.Column("item_count", sa.BigInteger, nullable=False),
     sa.Column("content_hash", sa.Text, nullable=False),
@@ -89,7 +89,7 @@ collections = sa.Table(
         "source",
         "content_hash",
         unique=True,
-        **_living_only("deleted_at"),
+        **_where_living("deleted_at"),
     ),
 )
 
@@ -98,7 +98,7 @@ operations = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("collection_id", sa.ForeignKey("collections.id"), nullable=False, index=True),
-    sa.Column("source", _one_of(AnnotationSource), nullable=False),
+    sa.Column("source", _enum_type(AnnotationSource), nullable=False),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("created", Instant, nullable=False),
     sa.UniqueConstraint("collection_id", "source", "path"),
@@ -111,7 +111,7 @@ datasets = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("created", Instant, nullable=False),
     sa.Column("deleted_at", Instant),
-    sa.Index("uq_datasets_living_name", "name", unique=True, **_living_only("deleted_at")),
+    sa.Index("uq_datasets_living_name", "name", unique=True, **_where_living("deleted_at")),
 )
 
 versions = sa.Table(
@@ -123,7 +123,7 @@ versions = sa.Table(
     sa.Column("minor", sa.Integer, nullable=False),
     sa.Column("patch", sa.Integer, nullable=False),
     sa.Column("source_version_id", sa.ForeignKey("versions.id")),
-    sa.Column("state", _one_of(VersionState), nullable=False),
+    sa.Column("state", _enum_type(VersionState), nullable=False),
     sa.Column("spec", sa.JSON, nullable=False),
     sa.Column("manifest_path", sa.Text),
     sa.Column("content_hash", sa.Text),
@@ -143,7 +143,7 @@ leases = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("version_id", sa.ForeignKey("versions.id"), nullable=False, index=True),
-    sa.Column("kind", _one_of(LeaseKind), nullable=False),
+    sa.Column("kind", _enum_type(LeaseKind), nullable=False),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("expires", Instant, nullable=False),
 )
@@ -154,7 +154,7 @@ exports = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("version_id", sa.ForeignKey("versions.id"), nullable=False),
     sa.Column("type", sa.Text, nullable=False),
-    sa.Column("state", _one_of(ExportState), nullable=False),
+    sa.Column("state", _enum_type(ExportState), nullable=False),
     sa.Column("lease_id", sa.Text),
     sa.Column("path", sa.Text),
     sa.Column("content_hash", sa.Text),

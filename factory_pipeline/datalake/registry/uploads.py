@@ -1,4 +1,4 @@
-"""Uploads: every manifest that came in, how far it has come, and what was deleted."""
+"""Uploads: every manifest that was registered, its status, and whether it was deleted."""
 
 import re
 from datetime import UTC, datetime
@@ -17,10 +17,10 @@ class Uploads(Database):
     """The uploads of a registry."""
 
     def register_upload(self, key: str, manifest: str) -> bool:
-        """Take in a manifest (YAML text) as Pending; True where the key `name@sha8` is new.
+        """Register a manifest (YAML text) as Pending; return True if the key `name@sha8` is new.
 
-        A key that is there already, living or deleted, changes nothing and gives False: the manifest that
-        still lies in the inbox must not bring a deleted upload back. `restore_upload` does.
+        A key that exists, deleted or not, changes nothing and returns False: a manifest that is still in the
+        inbox must not restore a deleted upload. `restore_upload` does.
 
         Raises:
             RegistryError: the key is not of the form `name@sha8`.
@@ -34,7 +34,7 @@ class Uploads(Database):
         row = {
             "key": key,
             "name": matched["name"],
-            "manifest": _storable(manifest),
+            "manifest": _escape_text(manifest),
             "status": UploadStatus.PENDING,
             "created": now,
             "updated": now,
@@ -55,30 +55,30 @@ class Uploads(Database):
         code: str | None = None,
         run_id: str | None = None,
     ) -> bool:
-        """Say how far an upload has come; True where this changed the upload.
+        """Set the status of an upload; return True if this changed the upload.
 
-        A deleted upload stays as it is. So does one that another run has taken over: an end (Succeeded,
-        Failed) told by `run_id` after a later run said Onboarding or Succeeded is old news.
+        A deleted upload is not changed. Nor is one that another run has taken over: an end (Succeeded,
+        Failed) reported by `run_id` after a later run reported Onboarding or Succeeded is outdated.
 
         Raises:
-            RegistryError: no such key, a failure without a reason, or a reason without a failure.
+            RegistryError: the key does not exist, a failure has no reason, or another status has one.
         """
         status = UploadStatus(status)
         if (status is UploadStatus.FAILED) != bool(reason):
             raise RegistryError(
-                f"The status {status} of upload {key} was given "
+                f"The status {status} of upload {key} was set "
                 f"{'with' if reason else 'without'} a reason; Failed needs one, and no other status has one."
             )
         with self._change() as connection:
-            upload = _locked(connection, key)
-            if upload.deleted_at is not None or _is_old_news(upload, status, run_id):
+            upload = _lock_upload(connection, key)
+            if upload.deleted_at is not None or _is_outdated(upload, status, run_id):
                 return False
             connection.execute(
                 table.update()
                 .where(table.c.key == key)
                 .values(
                     status=status,
-                    reason=_storable(reason) if reason else None,
+                    reason=_escape_text(reason) if reason else None,
                     code=code,
                     run_id=run_id,
                     updated=datetime.now(UTC),
@@ -87,10 +87,12 @@ class Uploads(Database):
         return True
 
     def upload(self, name_or_key: str) -> Upload:
-        """The upload of this key, deleted or not; of a name, the living one that was registered last.
+        """Return the upload with this key, deleted or not.
+
+        For a name, the existing one that was registered last.
 
         Raises:
-            RegistryError: no such upload.
+            RegistryError: there is no such upload.
         """
         with self._read() as connection:
             row = connection.execute(sa.select(table).where(table.c.key == name_or_key)).first()
@@ -101,11 +103,11 @@ class Uploads(Database):
                     .order_by(table.c.created.desc(), table.c.key)
                 ).first()
         if row is None:
-            raise _unknown(name_or_key)
+            raise _unknown_upload_error(name_or_key)
         return Upload(**row._mapping)
 
     def uploads(self, *, with_deleted: bool = False) -> list[Upload]:
-        """All uploads in the order in which they were registered."""
+        """Return all uploads in the order of their registration."""
         query = sa.select(table).order_by(table.c.created, table.c.key)
         if not with_deleted:
             query = query.where(table.c.deleted_at.is_(None))
@@ -113,26 +115,26 @@ class Uploads(Database):
             return [Upload(**row._mapping) for row in connection.execute(query)]
 
     def delete_upload(self, key: str) -> bool:
-        """Leave a tombstone of an upload; True where it lived. Its files are the caller's to remove.
+        """Mark an upload as deleted; return True if it was not. The caller must remove its files.
 
         Raises:
-            RegistryError: no such key.
+            RegistryError: the key does not exist.
         """
         with self._change() as connection:
-            if _locked(connection, key).deleted_at is not None:
+            if _lock_upload(connection, key).deleted_at is not None:
                 return False
             now = datetime.now(UTC)
             connection.execute(table.update().where(table.c.key == key).values(deleted_at=now, updated=now))
         return True
 
     def restore_upload(self, key: str) -> bool:
-        """Make a deleted upload Pending again, as if it were new; True where it was deleted.
+        """Make a deleted upload Pending again, as if it were new; return True if it was deleted.
 
         Raises:
-            RegistryError: no such key.
+            RegistryError: the key does not exist.
         """
         with self._change() as connection:
-            if _locked(connection, key).deleted_at is None:
+            if _lock_upload(connection, key).deleted_at is None:
                 return False
             now = datetime.now(UTC)
             connection.execute(
@@ -151,24 +153,24 @@ class Uploads(Database):
         return True
 
 
-def _locked(connection: sa.Connection, key: str) -> Upload:
+def _lock_upload(connection: sa.Connection, key: str) -> Upload:
     row = connection.execute(sa.select(table).where(table.c.key == key).with_for_update()).first()
     if row is None:
-        raise _unknown(key)
+        raise _unknown_upload_error(key)
     return Upload(**row._mapping)
 
 
-def _is_old_news(upload: Upload, status: UploadStatus, run_id: str | None) -> bool:
+def _is_outdated(upload: Upload, status: UploadStatus, run_id: str | None) -> bool:
     ends = status in (UploadStatus.SUCCEEDED, UploadStatus.FAILED)
     taken_over = upload.status in (UploadStatus.ONBOARDING, UploadStatus.SUCCEEDED)
     known = run_id is not None and upload.run_id is not None
     return ends and taken_over and known and run_id != upload.run_id
 
 
-def _storable(text: str) -> str:
-    """Write out what a database can't hold as text: names of files need not be Unicode."""
+def _escape_text(text: str) -> str:
+    """Escape what a database can't store as text: names of files need not be Unicode."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
-def _unknown(name_or_key: str) -> RegistryError:
+def _unknown_upload_error(name_or_key: str) -> RegistryError:
     return RegistryError(f"The registry has no upload {name_or_key!r}; `factory upload list` lists them all.")

@@ -1,4 +1,4 @@
-"""Where a registry lies: a path, or the URL of an SQLite file or a PostgreSQL database."""
+"""The location of a registry: a path, or the URL of an SQLite file or a PostgreSQL database."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ ALLOWED = "allowed are a path and URLs such as postgresql://user@host/database"
 
 
 def registry_url(where: str | Path) -> sa.URL:
-    """The database URL, with its driver, of what a user names.
+    """Return the database URL, with its driver, of a path or URL.
 
     Raises:
-        RegistryError: it is no URL, or one of another kind of database.
+        RegistryError: it is not a URL, or one of another kind of database.
     """
     if isinstance(where, Path) or "://" not in where:
         return sa.URL.create("sqlite", database=str(Path(where).absolute()))
@@ -30,13 +30,13 @@ def registry_url(where: str | Path) -> sa.URL:
         return url.set(drivername="postgresql+psycopg")
     if backend == "sqlite":
         if url.database in (None, "", ":memory:"):
-            raise RegistryError(f"The registry can't lie in memory, where it would be lost; {ALLOWED}.")
+            raise RegistryError(f"The registry can't be in memory, where it would be lost; {ALLOWED}.")
         return url.set(drivername="sqlite")
-    raise RegistryError(f"The registry can't lie in a database of the kind {backend!r}; {ALLOWED}.")
+    raise RegistryError(f"The registry can't be in a database of the kind {backend!r}; {ALLOWED}.")
 
 
 def display(url: sa.URL) -> str:
-    """The address without user, password and options, any of which may be a secret."""
+    """Return the address without user, password and options, any of which may be a secret."""
     if url.get_backend_name() == "sqlite":
         return url.database or "memory"
     return f"{url.get_backend_name()}://{url.host or ''}/{url.database or ''}"

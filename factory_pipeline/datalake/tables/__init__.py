@@ -1,1 +1,1 @@
-"""The data lake: items of all collections, their annotations, and the samples that exports are made of."""
+"""The tables of the data lake: items of all collections and their annotations."""

@@ -1,4 +1,4 @@
-"""What identifies rows by their content: SHA-256 over one canonical line of JSON per row."""
+"""The identity of rows by content: SHA-256 over one canonical line of JSON per row."""
 
 import hashlib
 import json
@@ -16,28 +16,30 @@ class RowsHash:
     """
 
     def __init__(self, kind: str) -> None:
-        """Nothing hashed yet; rows of another kind, such as those of another annotator, hash differently."""
+        """Start without rows; rows of another kind, such as those of another annotator, hash differently."""
         self._digest = hashlib.sha256(f"{kind}\n".encode())
 
     def update(self, rows: pl.DataFrame) -> None:
-        """Take in more rows."""
+        """Add rows."""
         for row in rows.iter_rows(named=True):
-            line = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+            line = json.dumps(
+                row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_to_json_value
+            )
             self._digest.update(f"{line}\n".encode())
 
     def hexdigest(self) -> str:
-        """SHA-256 in hex of all rows so far."""
+        """Return the SHA-256 of all rows so far, in hex."""
         return self._digest.hexdigest()
 
 
 def content_hash(rows: pl.DataFrame, kind: str) -> str:
-    """SHA-256 in hex of a table of a kind; see RowsHash."""
+    """Return the SHA-256 of a table of a kind, in hex; see RowsHash."""
     found = RowsHash(kind)
     found.update(rows)
     return found.hexdigest()
 
 
-def _plain(value: Any) -> str:
+def _to_json_value(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):

@@ -4,7 +4,7 @@ Items are rows, their properties columns, the footprint is WKB in WGS 84 with a 
 https://github.com/radiantearth/stac-geoparquet-spec and https://geoparquet.org/releases/v1.1.0.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,20 +19,19 @@ from factory_pipeline.errors import LakeError
 from factory_pipeline.stac.geoparquet_metadata import (
     ANY_TIME,
     PROJECTION,
-    RASTER_MEDIA_TYPES,
     STAC_VERSION,
     items_metadata,
 )
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.media_types import MEDIA_TYPES, UNKNOWN
 from factory_pipeline.storage.parquet import ParquetBatches
 
 TO_HOME = "../../"
-"""From the folder of a collection to the factory home, which paths of media are relative to."""
+"""From the folder of a collection to the factory home: paths of media are relative to the home."""
 DERIVED = ("geometry", "bbox")
-"""Computed from the other columns, in digits that the version of PROJ decides."""
+"""Computed from the other columns; the last digits depend on the version of PROJ."""
 
 _LINK = pl.Struct({"href": pl.String(), "rel": pl.String(), "type": pl.String()})
-_MEDIA_TYPES = RASTER_MEDIA_TYPES | {".h5": "application/x-hdf5"}
 _WKT_COLUMN = "proj:wkt2"
 _CODE = r"^[A-Za-z0-9]+:[A-Za-z0-9]+$"
 
@@ -40,47 +39,61 @@ _CODE = r"^[A-Za-z0-9]+:[A-Za-z0-9]+$"
 class ItemBatches:
     """An open table of items that rows are appended to."""
 
-    def __init__(self, file: ParquetBatches, collection: str, modalities: Sequence[str], dated: bool) -> None:
+    def __init__(
+        self,
+        file: ParquetBatches,
+        collection: str,
+        modalities: Sequence[str],
+        dated: bool,
+        credits: Mapping[str, Any] | None = None,
+    ) -> None:
         self._file = file
         self._collection = collection
         self._modalities = modalities
         self._dated = dated
+        self._credits = credits
         self._extent = _Extent()
 
     def append(self, items: pl.DataFrame) -> None:
-        """Add rows in ITEM_SCHEMA with their metadata, whose columns are those of the first rows."""
+        """Append rows in ITEM_SCHEMA with their metadata, whose columns are those of the first rows."""
         self._extent.add(items)
-        self._file.append(_as_stac(items, self._collection, self._modalities, self._dated))
+        self._file.append(_to_stac(items, self._collection, self._modalities, self._dated))
 
     def finish(self) -> None:
-        """Describe the whole table; no rows may follow."""
-        self._file.describe(self._extent.metadata(self._collection))
+        """Write the metadata of the table; no rows may follow."""
+        self._file.describe(self._extent.metadata(self._collection, self._credits))
 
 
 @contextmanager
 def items_writer(
-    path: Path, *, collection: str, modalities: Sequence[str], dated: bool
+    path: Path,
+    *,
+    collection: str,
+    modalities: Sequence[str],
+    dated: bool,
+    credits: Mapping[str, Any] | None = None,
 ) -> Iterator[ItemBatches]:
-    """Write a table of items batch by batch, whole or not at all; at least one batch must come.
+    """Write a table of items batch by batch, atomically; append at least one batch.
 
     Args:
         path: of the table, in the folder of the collection.
         collection: its name, which is the id of the STAC collection.
         modalities: of the media of all items, in their order.
         dated: whether all items have a time.
+        credits: as for `stac.geoparquet_metadata.items_metadata`.
     """
     with atomic_write(path) as temporary, ParquetBatches(temporary) as file:
-        batches = ItemBatches(file, collection, modalities, dated)
+        batches = ItemBatches(file, collection, modalities, dated, credits)
         yield batches
         batches.finish()
 
 
 def write_items_table(path: Path, items: pl.DataFrame, *, collection: str) -> None:
-    """Write items, in ITEM_SCHEMA with their metadata, whole or not at all.
+    """Write items, in ITEM_SCHEMA with their metadata, atomically.
 
     Args:
         path: of the table, in the folder of the collection.
-        items: ordered as they are to lie there.
+        items: in the order of the table.
         collection: its name, which is the id of the STAC collection.
     """
     tags = items["media"].explode().struct.field("modality").drop_nulls()
@@ -91,42 +104,42 @@ def write_items_table(path: Path, items: pl.DataFrame, *, collection: str) -> No
 
 
 def scan_items(path: Path) -> pl.LazyFrame:
-    """The items of a collection, lazily: ITEM_SCHEMA and their metadata.
+    """Return the items of a collection as a lazy table: ITEM_SCHEMA and their metadata.
 
     Raises:
         LakeError: the file is missing.
     """
     if not path.exists():
-        raise LakeError(f"The items {path} are missing; the collection that they belong to is broken.")
+        raise LakeError(f"The items {path} are missing; their collection is damaged.")
     table = pl.scan_parquet(path)
     metadata = [name for name in table.collect_schema().names() if name.startswith(METADATA_PREFIX)]
     return table.with_columns(pl.coalesce("proj:code", _WKT_COLUMN)).select([*ITEM_SCHEMA, *metadata])
 
 
 class ItemsHash:
-    """What identifies a collection: SHA-256 of every item, what is derived from others left out."""
+    """The identity of a collection: SHA-256 of every item, without columns that are derived from others."""
 
     def __init__(self) -> None:
-        """No item yet."""
+        """Start without items."""
         self._rows = RowsHash("items")
 
     def update(self, items: pl.DataFrame) -> None:
-        """Take in more items; how they are divided does not matter."""
+        """Add items; the result does not depend on their division into batches."""
         self._rows.update(items.drop(DERIVED))
 
     def hexdigest(self) -> str:
-        """In hex, of all items so far."""
+        """Return the hash of all items so far, in hex."""
         return self._rows.hexdigest()
 
 
 def items_hash(items: pl.DataFrame) -> str:
-    """The ItemsHash of a whole table."""
+    """Return the ItemsHash of a table."""
     found = ItemsHash()
     found.update(items)
     return found.hexdigest()
 
 
-def _as_stac(items: pl.DataFrame, collection: str, modalities: Sequence[str], dated: bool) -> pl.DataFrame:
+def _to_stac(items: pl.DataFrame, collection: str, modalities: Sequence[str], dated: bool) -> pl.DataFrame:
     metadata = [
         pl.col(name).cast(pl.String) if dtype == pl.Null else pl.col(name)
         for name, dtype in items.schema.items()
@@ -159,13 +172,13 @@ def _as_stac(items: pl.DataFrame, collection: str, modalities: Sequence[str], da
 
 
 def _asset(modality: str) -> pl.Expr:
-    """The raster of a modality as a STAC asset; null where an item lacks it."""
+    """Return the raster of a modality as a STAC asset; null if an item lacks it."""
     is_it = pl.element().struct.field("modality") == modality
     path = pl.col("media").list.eval(pl.element().filter(is_it).struct.field("path")).list.first()
     ending = path.str.to_lowercase().str.extract(r"(\.[^./]+)$")
     asset = pl.struct(
         pl.when(path.str.starts_with("/")).then(path).otherwise(TO_HOME + path).alias("href"),
-        ending.replace_strict(_MEDIA_TYPES, default="application/octet-stream").alias("type"),
+        ending.replace_strict(MEDIA_TYPES, default=UNKNOWN).alias("type"),
         pl.lit(modality).alias("title"),
         pl.lit(["data"]).alias("roles"),
     )
@@ -173,7 +186,7 @@ def _asset(modality: str) -> pl.Expr:
 
 
 class _Extent:
-    """Where and when the items of a table lie."""
+    """The extent of the items of a table in space and time."""
 
     def __init__(self) -> None:
         self._kinds: set[int] = set()
@@ -181,7 +194,7 @@ class _Extent:
         self._times: list[datetime] = []
 
     def add(self, items: pl.DataFrame) -> None:
-        """Take in more items."""
+        """Add items."""
         times: list[datetime] = items["datetime"].drop_nulls().unique().to_list()
         self._times = [edge(found) for edge in (min, max) if (found := self._times + times)]
         placed = items.drop_nulls("geometry")
@@ -193,6 +206,6 @@ class _Extent:
         box = self._bounds or [west, south, east, north]
         self._bounds = [min(box[0], west), min(box[1], south), max(box[2], east), max(box[3], north)]
 
-    def metadata(self, collection: str) -> dict[str, Any]:
-        """What the table says of itself and of its collection."""
-        return items_metadata(collection, self._kinds, self._bounds, times=self._times)
+    def metadata(self, collection: str, credits: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the metadata of the table and of its collection."""
+        return items_metadata(collection, self._kinds, self._bounds, times=self._times, credits=credits)

@@ -6,7 +6,7 @@ import polars as pl
 
 
 class AnnotationType(StrEnum):
-    """What an annotation says of an image."""
+    """The type of an annotation."""
 
     RECTANGLE = "rectangle"
     POLYGON = "polygon"
@@ -30,10 +30,13 @@ MEDIA = pl.Struct(
         "sha256": pl.String(),
     }
 )
-"""One raster of an item. `path` is relative to the factory home, or absolute where it lies elsewhere. A
-raster file has no `member` and no `row`; in an HDF5 file the raster is `file[member][row]`, bands first.
-`rgb` holds the positions of red, green and blue in `bands`, counted from 0, or is null. `sha256` is that of
-the raster file, or of the stored chunk."""
+"""One raster of an item.
+
+`path` is relative to the factory home, or absolute if it is elsewhere. A raster file has no `member` and no
+`row`; in an HDF5 file the raster is `file[member][row]`, bands first. `rgb` contains the positions of red,
+green and blue in `bands`, counted from 0, or is null. `sha256` is that of the raster file, or of the stored
+chunks of the row, in the order of their offsets.
+"""
 
 LABEL_RASTER = pl.Struct(
     {
@@ -45,8 +48,7 @@ LABEL_RASTER = pl.Struct(
         "sha256": pl.String(),
     }
 )
-"""Where a mask or a raster of measured values lies, as in MEDIA; `value` is the class of a mask, else
-null."""
+"""The raster of a mask or of measured values, as in MEDIA; `value` is the class of a mask, else null."""
 
 ITEM_SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -60,11 +62,14 @@ ITEM_SCHEMA: dict[str, pl.DataType] = {
     "proj:transform": pl.List(pl.Float64()),
     "media": pl.List(MEDIA),
 }
-"""Columns of a table of items, one row per image; others follow, each a property of the metadata by its own
-name behind METADATA_PREFIX. `id` is unique in its collection. `geometry` is WKB in WGS 84, `bbox` its bounds;
-both are null where the image is not georeferenced. `split` is the one that it came with, or null.
-`proj:code` is such as EPSG:32640, or the WKT of a CRS that has no code; null where there is none.
-`proj:transform` is a, b, c, d, e, f of the affine map from column and row; null where there is none."""
+"""Columns of a table of items, one row per image.
+
+Others follow, one per property of the metadata, named METADATA_PREFIX and its name. `id` is unique in its
+collection. `geometry` is WKB in WGS 84, `bbox` its bounds; both are null if the image is not georeferenced.
+`split` is the original split, or null. `proj:code` is such as EPSG:32640, or the WKT of a CRS that has no
+code; null if there is none. `proj:transform` is a, b, c, d, e, f of the affine map from column and row; null
+if there is none.
+"""
 
 METADATA_PREFIX = "metadata."
 
@@ -72,7 +77,9 @@ GROUP = "group"
 """Key in the metadata of annotations: those of one item and operation with the same value are parts of one
 object, such as a building behind a tree."""
 CROWD = "iscrowd"
-"""Key in the metadata of annotations: 1 where one stands for many objects that nobody told apart (COCO)."""
+"""Key in the metadata of annotations: 1 if one annotation stands for many objects that are not separated
+(COCO).
+"""
 
 ANNOTATION_SCHEMA: dict[str, pl.DataType] = {
     "item": pl.String(),
@@ -98,7 +105,7 @@ SOURCED_ANNOTATION = pl.Struct(
         **{name: dtype for name, dtype in ANNOTATION_SCHEMA.items() if name != "item"},
     }
 )
-"""An annotation in a manifest: the id of its operation and who annotated (`human`, `machine`)."""
+"""An annotation in a manifest: the id of its operation and its source (`human`, `machine`)."""
 
 MANIFEST_SCHEMA: dict[str, pl.DataType] = {
     "name": pl.String(),

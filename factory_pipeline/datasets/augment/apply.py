@@ -1,4 +1,4 @@
-"""The augmented copies of samples: drawn from the version's seed, the same on every run."""
+"""Augmented copies of samples: random by the version's seed, the same on every run."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from factory_pipeline.datasets.augment.config import OPERATIONS, SWITCH, Augment
 from factory_pipeline.datasets.model.sample import Sample
 
 Drawn = Mapping[str, Any]
-"""The parameters of a copy, by property; of a crop its window too."""
+"""The parameters of a copy, by property; for a crop also its window."""
 
 SUFFIXES: Mapping[str, str] = {
     "FLIP_HORIZONTAL": "flip_horizontal",
@@ -34,9 +34,9 @@ SUFFIXES: Mapping[str, str] = {
     "SHEAR": "shear",
     "CROP": "crop",
 }
-"""What the name of a copy ends in, behind a hyphen: by property where that is True, else by operation."""
+"""Endings of the names of copies, after a hyphen: by property if that is True, else by operation."""
 NEEDS_COLOURS = frozenset({"GRAYSCALE", "HUE", "SATURATION"})
-"""Operations on red, green and blue: a sample in which these are not known gets no copy."""
+"""Operations on red, green and blue: a sample without known colour bands gets no copy."""
 
 _SWITCHED: Mapping[str, Callable[[Sample], Sample]] = {
     "FLIP_HORIZONTAL": geometric.flip_horizontal,
@@ -57,7 +57,7 @@ _BY_ONE_NUMBER: Mapping[str, Callable[[Sample, float], Sample]] = {
 
 @dataclass(frozen=True)
 class _Plan:
-    """A copy that is to be made, once."""
+    """A copy that will be made."""
 
     sample: Sample
     suffix: str
@@ -77,10 +77,10 @@ class _Plan:
 
 
 def copies(sample: Sample, augmentations: Sequence[Augmentation], seed: str) -> Iterator[Sample]:
-    """The augmented copies of a sample, made one by one as they are asked for.
+    """Yield the augmented copies of a sample, made one by one.
 
-    Each is drawn from the seed, the name of the sample and the id of the operation alone, so it does not
-    change with the other augmentations or samples. All modalities of a sample are changed alike.
+    Each depends only on the seed, the name of the sample and the id of the operation, so it does not change
+    with the other augmentations or samples. All modalities of a sample are changed in the same way.
 
     Args:
         sample: an original.
@@ -88,8 +88,8 @@ def copies(sample: Sample, augmentations: Sequence[Augmentation], seed: str) -> 
         seed: of the version.
 
     Returns:
-        A copy for each property that is True, and one for each augmentation with ranges. Their metadata have
-        `augmentation` (the id) and `parameters` (what was drawn) too.
+        A copy for each property that is True, and one for each augmentation with ranges. Their metadata also
+        have `augmentation` (the id) and `parameters` (the random values).
     """
     return (plan.made() for plan in _plans(sample, augmentations, seed))
 
@@ -97,15 +97,15 @@ def copies(sample: Sample, augmentations: Sequence[Augmentation], seed: str) -> 
 def with_copies(
     samples: Iterable[Sample], augmentations: Sequence[Augmentation], seed: str, threads: int
 ) -> Iterator[Sample]:
-    """Samples, each followed by its augmented copies as of `copies`, which threads make ahead.
+    """Yield samples, each followed by its augmented copies from `copies`, which threads make ahead.
 
-    In memory are twice as many copies as threads at most, and the samples that they are made of.
+    At most twice as many copies as threads are in memory, and their original samples.
     """
     waiting: deque[Future[Sample]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for sample in samples:
-            for make in _makers(sample, augmentations, seed):
+            for make in _copy_functions(sample, augmentations, seed):
                 waiting.append(pool.submit(make))
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
@@ -116,7 +116,7 @@ def with_copies(
 
 
 def copies_per_sample(augmentations: Sequence[Augmentation], has_rgb: bool = True) -> int:
-    """How many copies `copies` makes of a sample.
+    """Return how many copies `copies` makes of a sample.
 
     Args:
         augmentations: that are applied.
@@ -126,10 +126,10 @@ def copies_per_sample(augmentations: Sequence[Augmentation], has_rgb: bool = Tru
     return sum(len(each.properties) if _is_switched(each) else 1 for each in made)
 
 
-def _makers(
+def _copy_functions(
     sample: Sample, augmentations: Sequence[Augmentation], seed: str
 ) -> Iterator[Callable[[], Sample]]:
-    """What gives the sample, and what gives each copy of it."""
+    """Yield functions that return the sample and each copy of it."""
     yield lambda: sample
     for plan in _plans(sample, augmentations, seed):
         yield plan.made
@@ -147,10 +147,10 @@ def _plans(sample: Sample, augmentations: Sequence[Augmentation], seed: str) -> 
                 make = partial(_SWITCHED[each.id], sample)
                 yield _Plan(sample, SUFFIXES[each.id], augmentation.id, {each.id: True}, make)
         elif has_rgb or augmentation.id not in NEEDS_COLOURS:
-            yield _drawn_plan(sample, augmentation, seed)
+            yield _draw_plan(sample, augmentation, seed)
 
 
-def _drawn_plan(sample: Sample, augmentation: Augmentation, seed: str) -> _Plan:
+def _draw_plan(sample: Sample, augmentation: Augmentation, seed: str) -> _Plan:
     operation = augmentation.id
     rng = _generator(seed, sample.name, operation)
     drawn: dict[str, Any] = {}
@@ -178,7 +178,7 @@ def _generator(seed: str, name: str, operation: str) -> np.random.Generator:
 
 
 def _window(sample: Sample, percent: float, rng: np.random.Generator) -> dict[str, int]:
-    """A window whose sides are shorter than the image's by a percentage, at a random place."""
+    """Return a window whose sides are shorter than the image's by a percentage, at a random position."""
     height, width = (max(1, round(side * (100 - percent) / 100)) for side in sample.size)
     row, column = (
         int(rng.integers(0, side - kept, endpoint=True))

@@ -25,51 +25,51 @@ Pixels = NDArray[Any]
 def flip_horizontal(sample: Sample) -> Sample:
     """Exchange left and right."""
     width = sample.size[1]
-    return _rearranged(sample, lambda pixels: pixels[:, :, ::-1], Affine(-1, 0, width, 0, 1, 0))
+    return _move_pixels(sample, lambda pixels: pixels[:, :, ::-1], Affine(-1, 0, width, 0, 1, 0))
 
 
 def flip_vertical(sample: Sample) -> Sample:
     """Exchange top and bottom."""
     height = sample.size[0]
-    return _rearranged(sample, lambda pixels: pixels[:, ::-1, :], Affine(1, 0, 0, 0, -1, height))
+    return _move_pixels(sample, lambda pixels: pixels[:, ::-1, :], Affine(1, 0, 0, 0, -1, height))
 
 
 def turn_clockwise(sample: Sample) -> Sample:
     """Turn by 90 degrees to the right; height and width change places."""
     height = sample.size[0]
-    return _rearranged(sample, lambda pixels: np.rot90(pixels, -1, (1, 2)), Affine(0, -1, height, 1, 0, 0))
+    return _move_pixels(sample, lambda pixels: np.rot90(pixels, -1, (1, 2)), Affine(0, -1, height, 1, 0, 0))
 
 
 def turn_counter_clockwise(sample: Sample) -> Sample:
     """Turn by 90 degrees to the left; height and width change places."""
     width = sample.size[1]
-    return _rearranged(sample, lambda pixels: np.rot90(pixels, 1, (1, 2)), Affine(0, 1, 0, -1, 0, width))
+    return _move_pixels(sample, lambda pixels: np.rot90(pixels, 1, (1, 2)), Affine(0, 1, 0, -1, 0, width))
 
 
 def turn_upside_down(sample: Sample) -> Sample:
     """Turn by 180 degrees."""
     height, width = sample.size
-    return _rearranged(sample, lambda pixels: pixels[:, ::-1, ::-1], Affine(-1, 0, width, 0, -1, height))
+    return _move_pixels(sample, lambda pixels: pixels[:, ::-1, ::-1], Affine(-1, 0, width, 0, -1, height))
 
 
 def crop(sample: Sample, row: int, column: int, height: int, width: int) -> Sample:
-    """Cut out a window, given by its upper left pixel and its size; it is not enlarged again."""
+    """Cut out a window, defined by its upper left pixel and its size; it is not resized."""
     rows, columns = slice(row, row + height), slice(column, column + width)
-    return _rearranged(sample, lambda pixels: pixels[:, rows, columns], Affine.translation(-column, -row))
+    return _move_pixels(sample, lambda pixels: pixels[:, rows, columns], Affine.translation(-column, -row))
 
 
 def rotate(sample: Sample, degrees: float) -> Sample:
-    """Rotate about the centre, counter-clockwise where `degrees` is positive; the size stays."""
+    """Rotate about the centre, counter-clockwise if `degrees` is positive; the size stays."""
     height, width = sample.size
-    # Affine counts angles from x to y, which is clockwise where y goes down.
-    return _resampled(sample, Affine.rotation(-degrees, (width / 2, height / 2)))
+    # Affine counts angles from x to y, which is clockwise because y goes down.
+    return _resample(sample, Affine.rotation(-degrees, (width / 2, height / 2)))
 
 
 def shear(sample: Sample, horizontal: float, vertical: float) -> Sample:
     """Shear about the centre, along the rows and then along the columns; size and areas stay.
 
     Args:
-        sample: what is sheared.
+        sample: the sample to shear.
         horizontal: degrees; positive moves the lower rows to the right.
         vertical: degrees; positive moves the right columns down.
     """
@@ -77,11 +77,11 @@ def shear(sample: Sample, horizontal: float, vertical: float) -> Sample:
     centre = Affine.translation(width / 2, height / 2)
     along_rows = Affine(1, math.tan(math.radians(horizontal)), 0, 0, 1, 0)
     along_columns = Affine(1, 0, 0, math.tan(math.radians(vertical)), 1, 0)
-    return _resampled(sample, centre @ along_columns @ along_rows @ ~centre)
+    return _resample(sample, centre @ along_columns @ along_rows @ ~centre)
 
 
-def _rearranged(sample: Sample, take: Callable[[Pixels], Pixels], affine: Affine) -> Sample:
-    """Move pixels as they are, without interpolation."""
+def _move_pixels(sample: Sample, take: Callable[[Pixels], Pixels], affine: Affine) -> Sample:
+    """Move pixels without interpolation."""
 
     def taken(raster: SampleRaster) -> SampleRaster:
         return replace(raster, values=np.ascontiguousarray(take(raster.values)))
@@ -89,11 +89,11 @@ def _rearranged(sample: Sample, take: Callable[[Pixels], Pixels], affine: Affine
     images = {modality: taken(raster) for modality, raster in sample.images.items()}
     mask = None if sample.mask is None else taken(sample.mask)
     target = None if sample.target is None else taken(sample.target)
-    return _moved(replace(sample, images=images, mask=mask, target=target), sample, affine)
+    return _move_geometry(replace(sample, images=images, mask=mask, target=target), sample, affine)
 
 
-def _resampled(sample: Sample, affine: Affine) -> Sample:
-    """Interpolate images, take the nearest pixel of codes and labels; the size stays."""
+def _resample(sample: Sample, affine: Affine) -> Sample:
+    """Interpolate images, use the nearest pixel for codes and labels; the size stays."""
     resampler = Resampler(affine, sample.size)
     images = {tag: resampler.image(tag, raster, _fill(raster)) for tag, raster in sample.images.items()}
     mask, target = sample.mask, sample.target
@@ -103,10 +103,10 @@ def _resampled(sample: Sample, affine: Affine) -> Sample:
         mask=None if mask is None else resampler.nearest(mask, _fill(mask)),
         target=None if target is None else resampler.nearest(target, _fill_of_target(target)),
     )
-    return _moved(resampled, sample, affine)
+    return _move_geometry(resampled, sample, affine)
 
 
-def _moved(copy: Sample, sample: Sample, affine: Affine) -> Sample:
+def _move_geometry(copy: Sample, sample: Sample, affine: Affine) -> Sample:
     """Move shapes and geotransform of a copy whose rasters are moved already."""
     transform = sample.transform
     if transform is not None:
@@ -117,11 +117,11 @@ def _moved(copy: Sample, sample: Sample, affine: Affine) -> Sample:
 
 
 def _fill(raster: SampleRaster) -> Any:
-    """What pixels from outside the image are: nodata, or 0 where there is none."""
+    """Return the value of pixels from outside the image: nodata, or 0 if there is none."""
     nodata = nodata_in(raster)
     return 0 if nodata is None else nodata
 
 
 def _fill_of_target(raster: SampleRaster) -> Any:
-    """As `_fill`, but NaN where it can be: 0 would be a measured value."""
+    """As `_fill`, but NaN if the dtype allows it: 0 would be a measured value."""
     return np.nan if nodata_in(raster) is None and raster.values.dtype.kind == "f" else _fill(raster)

@@ -1,4 +1,4 @@
-"""Pixels of bands of any dtype: which hold data, which are measured, and storing what was computed."""
+"""Pixels of bands of any dtype: which hold data, which are measured, and storing computed values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.datasets.model.sample import SampleRaster
+from factory_pipeline.imagery.class_codes import holds_codes
 
 Band = NDArray[Any]
 """(height, width) in the raster's dtype."""
@@ -14,23 +15,17 @@ Floats = NDArray[np.float64]
 Valid = NDArray[np.bool_]
 """Where a band holds data."""
 
-CLASS_CODES = frozenset(
-    {"scl", "land cover", "landcover", "worldcover", "lulc", "qa60", "qa_pixel", "fmask", "clm"}
-)
-"""Names of bands or modalities, in small letters, whose pixels are codes: Sentinel-2's scene classes, land
-cover, quality flags. Half of a code has no meaning."""
 _LEAST_WEIGHT = 1e-9
 
 
 def measured_bands(modality: str, raster: SampleRaster) -> NDArray[np.bool_]:
-    """Which bands hold measured real numbers, not codes of classes, as their names tell."""
+    """Return which bands hold measured real numbers, not codes of classes, according to their names."""
     is_real = raster.values.dtype.kind in "iuf"
-    codes = [{modality.lower(), name.lower()} & CLASS_CODES for name in raster.bands]
-    return np.array([is_real and not each for each in codes], np.bool_)
+    return np.array([is_real and not holds_codes(modality, name) for name in raster.bands], np.bool_)
 
 
 def nodata_in(raster: SampleRaster) -> Any:
-    """The nodata value in the raster's dtype; None where there is none that the dtype holds."""
+    """Return the nodata value in the raster's dtype; None if there is none that the dtype can represent."""
     dtype, nodata = raster.values.dtype, raster.nodata
     if nodata is None:
         return None
@@ -44,25 +39,25 @@ def nodata_in(raster: SampleRaster) -> Any:
 
 
 def valid_pixels(band: Band, nodata: Any) -> Valid:
-    """Where a band (or several) has a finite value that isn't nodata."""
+    """Return where a band (or several) has a finite value that isn't nodata."""
     valid = np.isfinite(band)
     return valid if nodata is None else valid & (band != nodata)
 
 
 def store(computed: Floats, into: Band, valid: Valid, nodata: Any) -> None:
-    """Write computed values into a band where they are valid; the others keep what they have.
+    """Write computed values into a band where they are valid; the others stay.
 
-    Integers are rounded half up, as GDAL does; what the dtype can't hold becomes the nearest that it can. A
-    value that would be nodata becomes its neighbour.
+    Integers are rounded half up, as GDAL does; values outside of the dtype's range are clipped. A value that
+    would be nodata becomes its neighbour.
     """
     values = as_dtype(computed[valid], into.dtype)
     if nodata is not None:
-        values[values == nodata] = _beside(nodata)
+        values[values == nodata] = _next_value(nodata)
     into[valid] = values
 
 
 def as_dtype(computed: Floats, dtype: np.dtype) -> NDArray[Any]:
-    """Computed values in a dtype: rounded half up for integers, and within what it holds."""
+    """Convert computed values to a dtype: rounded half up for integers, and clipped to its range."""
     if dtype.kind not in "iu":
         limits = np.finfo(dtype)
         return np.clip(computed, float(limits.min), float(limits.max)).astype(dtype)
@@ -72,20 +67,20 @@ def as_dtype(computed: Floats, dtype: np.dtype) -> NDArray[Any]:
 
 
 class NormalisedFilter:
-    """A linear filter of bands that gives pixels without data, or outside, no weight.
+    """A linear filter of bands in which pixels without data, or outside, have no weight.
 
-    What it gives is the weighted mean of those that have data (normalised convolution: H. Knutsson, C.-F.
-    Westin, 1993), so they neither mix with nodata nor fade towards it. Where there are none it gives 0.
+    The result is the weighted mean of pixels with data (normalised convolution: H. Knutsson, C.-F. Westin,
+    1993), so they neither mix with nodata nor fade towards it. Without any the result is 0.
     """
 
     def __init__(self, linear: Callable[[Floats], Floats]) -> None:
-        """Take a filter that counts what is outside as 0."""
+        """Wrap a filter that treats pixels outside as 0."""
         self._linear = linear
         self._valid: Valid | None = None
         self._weights: Floats = np.empty(0)
 
     def __call__(self, band: Band, valid: Valid) -> Floats:
-        """Filter a band; bands that are valid in the same pixels share their weights."""
+        """Filter a band; bands that are valid in the same pixels share the weights."""
         if self._valid is None or not np.array_equal(valid, self._valid):
             self._valid = valid
             self._weights = self._linear(valid.astype(np.float64))
@@ -93,8 +88,8 @@ class NormalisedFilter:
         return np.divide(sums, self._weights, out=np.zeros_like(sums), where=self._weights > _LEAST_WEIGHT)
 
 
-def _beside(nodata: Any) -> Any:
-    """The next greater value of the dtype, or the next smaller one of the greatest."""
+def _next_value(nodata: Any) -> Any:
+    """Return the next greater value of the dtype, or the next smaller one of the greatest."""
     dtype = nodata.dtype
     if dtype.kind not in "iu":
         up = np.finfo(dtype).max

@@ -1,14 +1,14 @@
-"""Operations that change the values of pixels and leave them where they are.
+"""Operations that change the values of pixels, not their positions.
 
-Pixels without data stay as they are and lend nothing to others; no pixel with data becomes one without. Bands
-of class codes, such as Sentinel-2's SCL, stay too. Labels are not touched.
+Pixels without data do not change and do not affect others; no pixel with data becomes one without. Bands of
+class codes, such as Sentinel-2's SCL, do not change either. Labels are not touched.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from factory_pipeline.datasets.augment.pixels import (
     Band,
@@ -25,7 +25,7 @@ from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luminance (ITU-R BT.601)."""
 USUAL_SPAN = (2.0, 98.0)
-"""Percentiles of a band between which its usual values lie; a few saturated pixels don't widen it."""
+"""Percentiles of a band that bound its usual values; a few saturated pixels don't widen this range."""
 
 _BandChange = Callable[[Band, Valid], Floats]
 _ColourChange = Callable[[Floats, float], Floats]
@@ -36,7 +36,7 @@ def blur(sample: Sample, radius: float) -> Sample:
     """Blur by a Gaussian; `radius` is its standard deviation in pixels, as in Pillow."""
     changed = {}
     for modality, raster in sample.images.items():
-        gaussian = NormalisedFilter(lambda band: ndimage.gaussian_filter(band, radius, mode="constant"))
+        gaussian = NormalisedFilter(lambda band: scipy.ndimage.gaussian_filter(band, radius, mode="constant"))
         changed[modality] = _band_by_band(modality, raster, gaussian)
     return replace(sample, images=changed)
 
@@ -45,7 +45,7 @@ def brighten(sample: Sample, percent: float) -> Sample:
     """Add a percentage of its range to each band.
 
     The range is 255 for 8 bits, else the distance between the percentiles USUAL_SPAN of the band. A band
-    without negative values gets none.
+    without negative values does not get any.
     """
 
     def brighter(band: Band, valid: Valid) -> Floats:
@@ -55,21 +55,21 @@ def brighten(sample: Sample, percent: float) -> Sample:
         changed = band.astype(np.float64) + percent / 100 * reach
         return np.maximum(changed, 0.0) if held.min() >= 0 else changed
 
-    return _with_bands(sample, brighter)
+    return _change_bands(sample, brighter)
 
 
 def add_noise(sample: Sample, percent: float, noise: np.random.Generator) -> Sample:
     """Replace a percentage of the pixels by random ones.
 
-    Each pixel is chosen with this probability, in all bands and modalities at once. What it gets in a band is
-    drawn uniformly from between the least and the greatest value there.
+    Each pixel is chosen with this probability, in all bands and modalities at once. Its new value in a band
+    is uniform between the least and the greatest value there.
     """
     chosen = noise.random(sample.size) < percent / 100
 
     def noisy(band: Band, valid: Valid) -> Floats:
         held = band[valid].astype(np.float64)
         low, high = held.min(), held.max()
-        # Every integer of the range is as likely as the others, the outer ones too.
+        # Every integer of the range is equally likely, also the outer ones.
         margin = 0.5 if band.dtype.kind in "iu" else 0.0
         share = noise.random(np.count_nonzero(chosen))
         changed = band.astype(np.float64)
@@ -77,11 +77,11 @@ def add_noise(sample: Sample, percent: float, noise: np.random.Generator) -> Sam
         changed[chosen] = np.clip(drawn, low, high)
         return changed
 
-    return _with_bands(sample, noisy)
+    return _change_bands(sample, noisy)
 
 
 def turn_grey(sample: Sample, percent: float) -> Sample:
-    """Mix red, green and blue with their luminance: 0 leaves them as they are, 100 makes them grey."""
+    """Mix red, green and blue with their luminance: 0 changes nothing, 100 makes them grey."""
 
     def greyer(colours: Floats, _: float) -> Floats:
         red, green, blue = (weight * band for weight, band in zip(LUMINANCE, colours, strict=True))
@@ -115,17 +115,17 @@ def saturate(sample: Sample, percent: float) -> Sample:
 
 
 def has_colours(images: Mapping[str, SampleRaster]) -> bool:
-    """Whether the red, green and blue bands of any modality are known."""
+    """Return whether the red, green and blue bands of any modality are known."""
     return any(raster.rgb is not None for raster in images.values())
 
 
-def _with_bands(sample: Sample, change: _BandChange) -> Sample:
+def _change_bands(sample: Sample, change: _BandChange) -> Sample:
     images = {tag: _band_by_band(tag, raster, change) for tag, raster in sample.images.items()}
     return replace(sample, images=images)
 
 
 def _band_by_band(modality: str, raster: SampleRaster, change: _BandChange) -> SampleRaster:
-    """Change the bands of measured values that hold any."""
+    """Change the bands of measured values that contain data."""
     nodata = nodata_in(raster)
     values = raster.values.copy()
     for position in np.flatnonzero(measured_bands(modality, raster)):
@@ -136,15 +136,15 @@ def _band_by_band(modality: str, raster: SampleRaster, change: _BandChange) -> S
 
 
 def _with_colours(sample: Sample, change: _ColourChange) -> Sample:
-    images = {tag: _coloured(raster, change) for tag, raster in sample.images.items()}
+    images = {tag: _change_colours(raster, change) for tag, raster in sample.images.items()}
     return replace(sample, images=images)
 
 
-def _coloured(raster: SampleRaster, change: _ColourChange) -> SampleRaster:
+def _change_colours(raster: SampleRaster, change: _ColourChange) -> SampleRaster:
     """Change the colours of pixels that are valid in red, green and blue.
 
-    HSV is that of any range: hue and saturation don't depend on the value of white, and black is 0, or the
-    least value where there are negative ones.
+    HSV works for any range: hue and saturation don't depend on the value of white, and black is 0, or the
+    least value if there are negative ones.
     """
     if raster.rgb is None:
         return raster
@@ -163,7 +163,7 @@ def _coloured(raster: SampleRaster, change: _ColourChange) -> SampleRaster:
 
 
 def _sixths(colours: Floats, high: Floats, chroma: Floats) -> Floats:
-    """The hue, in sixths of the circle from red; 0 for greys."""
+    """Return the hue, in sixths of the circle from red; 0 for greys."""
     red, green, blue = colours
     divisor = np.where(chroma > 0, chroma, 1.0)
     return np.select(

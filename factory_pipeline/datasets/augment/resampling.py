@@ -1,12 +1,12 @@
-"""Pixels of an image taken to other places by an affine: the nearest ones, or bilinear between them."""
+"""Resampling an image by an affine: nearest or bilinear."""
 
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy
 from affine import Affine
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from factory_pipeline.datasets.augment.pixels import (
     Floats,
@@ -20,10 +20,13 @@ from factory_pipeline.datasets.model.sample import SampleRaster
 
 
 class Resampler:
-    """Where each pixel of a copy lies in its image, which is as large; all rasters of a sample share it."""
+    """The position of each pixel of a copy in its image, which has the same size.
+
+    All rasters of a sample share it.
+    """
 
     def __init__(self, affine: Affine, size: tuple[int, int]) -> None:
-        """Find the pixels.
+        """Compute the positions.
 
         Args:
             affine: from pixels of the image to those of the copy, counted from the upper left corner.
@@ -40,33 +43,33 @@ class Resampler:
         self._columns = np.where(self._inside, columns, 0).astype(np.int32)
 
     def nearest(self, raster: SampleRaster, fill: Any) -> SampleRaster:
-        """The pixel that each lies in, as it is; `fill` outside the image."""
-        return replace(raster, values=self._nearest(raster.values, fill))
+        """Return the nearest pixels unchanged; `fill` outside the image."""
+        return replace(raster, values=self._take_nearest(raster.values, fill))
 
     def image(self, modality: str, raster: SampleRaster, fill: Any) -> SampleRaster:
-        """Measured bands bilinear, of pixels with data alone; codes of classes nearest.
+        """Return measured bands bilinear, from pixels with data only; codes of classes nearest.
 
-        A pixel has data where the one that it lies in has, as in GDAL's warp.
+        A pixel has data if the source pixel at its centre has, as in GDAL's warp.
         """
         nodata = nodata_in(raster)
-        values = self._nearest(raster.values, fill)
+        values = self._take_nearest(raster.values, fill)
         bilinear = NormalisedFilter(self._bilinear)
         for position in np.flatnonzero(measured_bands(modality, raster)):
             band = raster.values[position]
             valid = valid_pixels(band, nodata)
-            store(bilinear(band, valid), values[position], self._nearest(valid, False), nodata)
+            store(bilinear(band, valid), values[position], self._take_nearest(valid, False), nodata)
         return replace(raster, values=values)
 
-    def _nearest(self, values: NDArray[Any], fill: Any) -> NDArray[Any]:
-        """(..., height, width)"""
+    def _take_nearest(self, values: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """Return the values at the nearest pixels, (..., height, width); `fill` outside the source."""
         taken = values[..., self._rows, self._columns]
         taken[..., ~self._inside] = fill
         return taken
 
     def _bilinear(self, band: Floats) -> Floats:
-        """scipy counts rows and columns from the centre of the first pixel."""
+        """Interpolate a band; scipy counts rows and columns from the centre of the first pixel."""
         a, b, c, d, e, f = self._inverse[:6]
-        return ndimage.affine_transform(
+        return scipy.ndimage.affine_transform(
             band,
             np.array([[e, d], [b, a]]),
             (f + (d + e - 1) / 2, c + (a + b - 1) / 2),

@@ -1,4 +1,4 @@
-"""Shapes moved with their image: transformed, cut at its edges, dropped where they have left it."""
+"""Moving shapes with their image: transformed, clipped at its edges, dropped if they are outside."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from factory_pipeline.datalake.tables.schemas import AnnotationType
 from factory_pipeline.datasets.model.sample import Shape
+from factory_pipeline.imagery.map_points import map_points
 
 SLIVER = 1e-3
-"""Pixels of area or length that a part must have: less is where a shape touches the edge of an image."""
+"""Least area or length of a part in pixels: less occurs where a shape only touches the edge of an image."""
 
 Points = NDArray[Any]
 """(points, 2) of x, y."""
@@ -27,8 +28,8 @@ def move_shapes(shapes: Sequence[Shape], affine: Affine, before: Size, after: Si
     """Move shapes from an image to a copy of it.
 
     A shape that stays in the image keeps its points; of one that is cut apart, each part is a shape. A
-    rectangle becomes the bounds of what is seen of it. What lay outside the image before is not seen in the
-    copy either, for there are no pixels of it.
+    rectangle becomes the bounds of its visible part. Parts that were outside the image before are not visible
+    in the copy either, as they have no pixels.
 
     Args:
         shapes: in pixels of the image.
@@ -37,23 +38,17 @@ def move_shapes(shapes: Sequence[Shape], affine: Affine, before: Size, after: Si
         after: size of the copy.
     """
     height, width = before
-    corners = _mapped(affine, _corners(0, 0, width, height))
+    corners = map_points(affine, _corners(0, 0, width, height))
     seen = shapely.intersection(shapely.Polygon(corners), shapely.box(0, 0, after[1], after[0]))
     shapely.prepare(seen)
     return tuple(moved for shape in shapes for moved in _move(shape, affine, seen))
 
 
-def _mapped(affine: Affine, points: Points) -> Points:
-    """Points (n, 2) of x, y mapped by an affine."""
-    x, y = points.T
-    return np.column_stack([affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f])
-
-
 def _move(shape: Shape, affine: Affine, seen: shapely.Polygon) -> list[Shape]:
     is_box = shape.type is AnnotationType.RECTANGLE
     rings = (_corners(*shape.bbox),) if is_box else shape.rings
-    rings = tuple(_mapped(affine, np.asarray(ring, np.float64)) for ring in rings)
-    # What is seen is convex, so a shape lies in it if its points do.
+    rings = tuple(map_points(affine, np.asarray(ring, np.float64)) for ring in rings)
+    # The visible area is convex, so a shape is in it if its points are.
     if rings and all(shapely.intersects_xy(seen, *ring.T).all() for ring in rings):
         return [replace(shape, bbox=_bounds(rings[0]), rings=() if is_box else rings)]
     parts = (_cut_line if shape.type is AnnotationType.LINE else _cut_polygon)(rings, seen)
@@ -63,7 +58,7 @@ def _move(shape: Shape, affine: Affine, seen: shapely.Polygon) -> list[Shape]:
 
 
 def _cut_polygon(rings: Rings, seen: shapely.Polygon) -> list[Rings]:
-    """The rings of each part; one that crosses itself is taken by the even-odd rule, as it is drawn."""
+    """Return the rings of each part; a self-intersecting one follows the even-odd rule, as it is drawn."""
     if not rings or len(rings[0]) < 3:
         return []
     drawn = shapely.Polygon(rings[0], [ring for ring in rings[1:] if len(ring) >= 3])
@@ -73,23 +68,23 @@ def _cut_polygon(rings: Rings, seen: shapely.Polygon) -> list[Rings]:
     kept = [part for part in parts if part.geom_type == "Polygon" and part.area >= SLIVER]
     return [
         tuple(shapely.get_coordinates(ring)[:-1] for ring in (part.exterior, *part.interiors))
-        for part in _in_reading_order(kept)
+        for part in _sort_for_reading(kept)
     ]
 
 
 def _cut_line(rings: Rings, seen: shapely.Polygon) -> list[Rings]:
-    """The points of each part, in the direction of the line."""
+    """Return the points of each part, in the direction of the line."""
     if not rings or len(rings[0]) < 2:
         return []
     cut = shapely.get_parts(shapely.intersection(shapely.LineString(rings[0]), seen))
     pieces = [part for part in cut if part.geom_type == "LineString" and not part.is_empty]
-    # Where a line crosses itself it was cut too.
+    # A line that crosses itself was cut there too.
     parts = shapely.get_parts(shapely.line_merge(shapely.MultiLineString(pieces), directed=True))
     kept = [part for part in parts if part.length >= SLIVER]
-    return [(shapely.get_coordinates(part),) for part in _in_reading_order(kept)]
+    return [(shapely.get_coordinates(part),) for part in _sort_for_reading(kept)]
 
 
-def _in_reading_order(parts: list[Any]) -> list[Any]:
+def _sort_for_reading(parts: list[Any]) -> list[Any]:
     return sorted(parts, key=lambda part: (part.bounds[1], part.bounds[0], part.wkb))
 
 

@@ -1,6 +1,6 @@
-"""Annotations that are drawn, cut to the image: boxes for detection, polygons for segmentation.
+"""Shapes clipped to the image: boxes for detection, polygons for segmentation.
 
-Pixels count from the upper left corner of the image, so the whole image is (0, 0, width, height).
+Pixels count from the upper left corner of the image, so the full image is (0, 0, width, height).
 """
 
 import shapely
@@ -14,12 +14,12 @@ Box = tuple[float, float, float, float]
 
 
 def has_area(shape: Shape) -> bool:
-    """Whether a shape is a rectangle or a polygon, not a line."""
+    """Return whether a shape is a rectangle or a polygon, not a line."""
     return shape.type in (AnnotationType.RECTANGLE, AnnotationType.POLYGON)
 
 
 def box_in_image(shape: Shape, height: int, width: int) -> Box | None:
-    """The part of a shape's bounds that lies in the image, or None if that has no area."""
+    """Return the part of a shape's bounds in the image, or None if that has no area."""
     x, y, w, h = shape.bbox
     left, top = max(x, 0.0), max(y, 0.0)
     right, bottom = min(x + w, float(width)), min(y + h, float(height))
@@ -29,7 +29,7 @@ def box_in_image(shape: Shape, height: int, width: int) -> Box | None:
 
 
 def outline(shape: Shape) -> Polygon | None:
-    """A rectangle or polygon as it was drawn; None if it has no area to draw."""
+    """Return a rectangle or polygon as it was drawn; None if it has no area."""
     if shape.type is AnnotationType.RECTANGLE:
         x, y, w, h = shape.bbox
         return shapely.box(x, y, x + w, y + h)
@@ -39,10 +39,10 @@ def outline(shape: Shape) -> Polygon | None:
 
 
 def polygons_in_image(shape: Shape, height: int, width: int) -> list[Polygon]:
-    """The parts of a polygon that lie in the image, in reading order of their bounds.
+    """Return the parts of a polygon in the image, in reading order of their bounds.
 
-    A polygon that lies in the image keeps its points as they are. One that crosses itself is taken by the
-    even-odd rule, as it is drawn.
+    A polygon inside the image keeps its points. A self-intersecting one follows the even-odd rule, as it is
+    drawn.
     """
     drawn = outline(shape)
     if drawn is None:

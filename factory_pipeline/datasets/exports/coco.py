@@ -1,7 +1,7 @@
 """COCO: images and instances by split, one JSON per split (https://cocodataset.org/#format-data).
 
-A rectangle has a box and no segmentation. A polygon is written by its points; one with holes, for which COCO
-polygons have no place, by the runs of its pixels. The pixels of one class in a mask are any number of
+A rectangle has a box and no segmentation. A polygon is written by its points; one with holes, which COCO
+polygons can't represent, by the runs of its pixels. The pixels of one class in a mask are any number of
 objects, which COCO calls a crowd.
 """
 
@@ -20,7 +20,7 @@ from shapely import Polygon, union_all
 from factory_pipeline.datalake.tables.schemas import AnnotationType
 from factory_pipeline.datasets.exports.clip_annotations import box_in_image, has_area, polygons_in_image
 from factory_pipeline.datasets.exports.clip_annotations import outline as _outline_of
-from factory_pipeline.datasets.exports.group_shapes import objects_of
+from factory_pipeline.datasets.exports.group_shapes import group_shapes
 from factory_pipeline.datasets.exports.json_stream import ListReader, ListWriter, Record, read_around
 from factory_pipeline.datasets.exports.media import check_image, image_suffix, main_modality, write_image
 from factory_pipeline.datasets.model.sample import Sample, Shape
@@ -48,14 +48,14 @@ def check(version: VersionContent, folder: Path) -> None:
 
 
 def is_media(path: PurePosixPath) -> bool:
-    """What lies in `images/`."""
+    """Return whether a file is in `images/`."""
     return path.parts[0] == IMAGES
 
 
 def _write_split(version: VersionContent, split: str, records: "_Records", folder: Path) -> None:
     with (
         _instances(folder, split).open("w", encoding="ascii", newline="\n") as out,
-        # What comes second in the file waits on the disk: it may be larger than memory.
+        # The second list of the file is buffered on disk: it may be larger than memory.
         TemporaryFile("w+", dir=folder, encoding="ascii", newline="\n") as waiting,
     ):
         head = "".join(f'"{key}": {json.dumps(value)},\n' for key, value in _head(version).items())
@@ -78,7 +78,7 @@ def _write_split(version: VersionContent, split: str, records: "_Records", folde
 def _check_split(version: VersionContent, split: str, records: "_Records", folder: Path) -> None:
     path = _instances(folder, split)
     if read_around(path) != {**_head(version), "images": [], "annotations": []}:
-        raise ExportError(f"{path.name} was not read back with the categories of the version.")
+        raise ExportError(f"{path.name} differs from the categories of the version when it is read back.")
     images, annotations = ListReader(path, "images"), ListReader(path, "annotations")
     for sample in version.samples(split):
         image = images.expect(records.image(sample), sample.name)
@@ -95,7 +95,7 @@ def _check_runs(read: Record, sample: Sample) -> None:
     if read["iscrowd"] and (
         not isinstance(runs, dict) or decode_counts(runs["counts"], *runs["size"]).sum() != read["area"]
     ):
-        raise ExportError(f"The mask of {sample.name} was not read back with all its pixels.")
+        raise ExportError(f"The mask of {sample.name} differs in pixels when it is read back.")
 
 
 def _instances(folder: Path, split: str) -> Path:
@@ -112,7 +112,7 @@ def _head(version: VersionContent) -> Record:
 
 
 class _Records:
-    """What the JSON files say of the samples; ids count on from split to split."""
+    """The records of the JSON files; ids continue from split to split."""
 
     def __init__(self, version: VersionContent) -> None:
         self._version = version
@@ -134,10 +134,10 @@ class _Records:
         return record
 
     def annotations(self, sample: Sample, image: int) -> Iterator[Record]:
-        for parts in objects_of(sample):
+        for parts in group_shapes(sample):
             found = _instance([part for part in parts if has_area(part)], *sample.size)
             if found is not None:
-                yield self._annotation(image, parts[0].label, found) | _said_of(parts[0])
+                yield self._annotation(image, parts[0].label, found) | _extra_fields(parts[0])
         if sample.mask is not None:
             for label, value in self._values.items():
                 pixels = sample.mask.values[0] == value
@@ -150,8 +150,10 @@ class _Records:
 
 
 def _instance(shapes: list[Shape], height: int, width: int) -> Record | None:
-    """Box, area and segmentation of an object in the image, a rectangle or parts that are polygons; None if
-    it has no area there."""
+    """Return box, area and segmentation of an object in the image; None if it has no area there.
+
+    The object is a rectangle or one or more parts that are polygons.
+    """
     if any(shape.is_crowd for shape in shapes):
         return _crowd_of(shapes, height, width)
     if len(shapes) == 1 and shapes[0].type is AnnotationType.RECTANGLE:
@@ -166,7 +168,7 @@ def _instance(shapes: list[Shape], height: int, width: int) -> Record | None:
     (left, top), (right, bottom) = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
     return {
         "bbox": [float(left), float(top), float(right - left), float(bottom - top)],
-        # Parts of one shape lie apart; those of several may overlap.
+        # Parts of one shape are separate; those of several may overlap.
         "area": float(sum(part.area for part in parts) if len(shapes) == 1 else union_all(parts).area),
         "iscrowd": 0,
         "segmentation": _segmentation(parts, height, width),
@@ -180,7 +182,7 @@ def _segmentation(parts: list[Polygon], height: int, width: int) -> Any:
 
 
 def _crowd_of(shapes: list[Shape], height: int, width: int) -> Record | None:
-    """A crowd that is drawn: COCO has its pixels as runs. None if it covers the centre of no pixel."""
+    """Return a crowd that is drawn as COCO's runs of pixels; None if it covers no pixel centre."""
     outlines = [outline for shape in shapes if (outline := _outline_of(shape)) is not None]
     if not outlines:
         return None
@@ -189,7 +191,7 @@ def _crowd_of(shapes: list[Shape], height: int, width: int) -> Record | None:
 
 
 def _crowd(pixels: NDArray[np.bool_]) -> Record:
-    """Box, area and runs of the pixels of a class."""
+    """Return box, area and runs of the pixels of a class."""
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
     return {
@@ -200,8 +202,8 @@ def _crowd(pixels: NDArray[np.bool_]) -> Record:
     }
 
 
-def _said_of(shape: Shape) -> Record:
-    """The score and attributes of an annotation, where it has any; readers that know neither go past them."""
+def _extra_fields(shape: Shape) -> Record:
+    """Return the score and attributes of an annotation, if it has any; other readers ignore them."""
     said: Record = {}
     if shape.confidence is not None:
         said["score"] = shape.confidence

@@ -1,7 +1,7 @@
 """Croissant: media, masks and measured values as in RAW, a table of the samples, and their description.
 
 Croissant 1.1 (https://docs.mlcommons.org/croissant) with the fields of GeoCroissant 1.0
-(http://mlcommons.org/croissant/geo/1.0) where the images are georeferenced.
+(http://mlcommons.org/croissant/geo/1.0) if the images are georeferenced.
 """
 
 import json
@@ -18,9 +18,9 @@ from factory_pipeline.datasets.exports.raw import (
     MASKS,
     MEDIA,
     TARGETS,
-    drawn,
     media_names,
     rasters_of,
+    shape_record,
     write_media,
 )
 from factory_pipeline.datasets.model.sample import Sample
@@ -61,12 +61,12 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read everything back; the description must name what is there, with the right checksums."""
+    """Read everything back; the description must match the files and their checksums."""
     table = pl.read_parquet(folder / SAMPLES)
     row = 0
     for sample in all_samples(version):
         if table.row(row, named=True) != _row(version, sample):
-            raise ExportError(f"The row of {sample.name} in {SAMPLES} was not read back as it was written.")
+            raise ExportError(f"The row of {sample.name} in {SAMPLES} differs when it is read back.")
         for tag, name in media_names(version, sample).items():
             check_image(folder / MEDIA / name, sample, tag)
         for name, raster in rasters_of(sample):
@@ -77,17 +77,17 @@ def check(version: VersionContent, folder: Path) -> None:
     document = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     for listed in document["distribution"]:
         if "sha256" in listed and sha256_of(folder / listed["contentUrl"]) != listed["sha256"]:
-            raise ExportError(f"{DESCRIPTION} names another checksum than {listed['name']} has.")
+            raise ExportError(f"{DESCRIPTION} has another checksum than {listed['name']}.")
 
 
 def is_media(path: PurePosixPath) -> bool:
-    """What lies in `data/`."""
+    """Return whether a file is in `data/`."""
     return path.parts[0] == MEDIA
 
 
 @dataclass
 class _Seen:
-    """What the samples have in common, gathered while they are written."""
+    """The common properties of the samples, collected while they are written."""
 
     bounds: Bounds | None = None
     crs: set[str] = field(default_factory=set)
@@ -104,17 +104,17 @@ class _Seen:
             day = sample.acquired.date().isoformat()
             first, last = self.times or (day, day)
             self.times = min(first, day), max(last, day)
-        if (place := _bounds(sample)) is None:
+        if (bounds := _bounds(sample)) is None:
             return
         self.crs.add(str(sample.crs))
         assert sample.transform is not None
         self.resolutions.add(round(abs(sample.transform[0]), 9))
-        west, south, east, north = self.bounds or place
-        self.bounds = min(west, place[0]), min(south, place[1]), max(east, place[2]), max(north, place[3])
+        west, south, east, north = self.bounds or bounds
+        self.bounds = min(west, bounds[0]), min(south, bounds[1]), max(east, bounds[2]), max(north, bounds[3])
 
 
 def _batches(version: VersionContent, folder: Path, seen: _Seen) -> Iterator[list[dict[str, Any]]]:
-    """Write the rasters of all samples; gives their rows, many at a time, at least once."""
+    """Write the rasters of all samples; yield their rows in batches, at least one batch."""
     rows: list[dict[str, Any]] = []
     for sample in all_samples(version):
         write_media(version, sample, folder / MEDIA)
@@ -150,7 +150,7 @@ def _row(version: VersionContent, sample: Sample) -> dict[str, Any]:
         "mask_path": rasters.get(MASKS),
         "target_path": rasters.get(TARGETS),
         "labels": ", ".join(labels) or None,
-        "annotations": json.dumps([drawn(shape) for shape in sample.shapes], ensure_ascii=False),
+        "annotations": json.dumps([shape_record(shape) for shape in sample.shapes], ensure_ascii=False),
         "acquired": sample.acquired.isoformat() if sample.acquired else None,
         "crs": sample.crs,
         "metadata": json.dumps(dict(sample.metadata), sort_keys=True, ensure_ascii=False),
@@ -166,7 +166,7 @@ def _path_column(tag: str) -> str:
 
 
 def _bounds(sample: Sample) -> Bounds | None:
-    """Bounds of a georeferenced sample; west is greater than east across 180 degrees."""
+    """Return bounds of a georeferenced sample; west is greater than east across 180 degrees."""
     if sample.crs is None or sample.transform is None:
         return None
     a, b, c, d, e, f = sample.transform
@@ -210,7 +210,7 @@ def _ending(version: VersionContent, tag: str) -> str:
 
 
 def _geo(version: VersionContent, seen: _Seen) -> dict[str, Any]:
-    """Where and when, and the bands; nothing where no image is georeferenced."""
+    """Return extent, time and bands; empty if no image is georeferenced."""
     if seen.bounds is None:
         return {}
     west, south, east, north = seen.bounds
@@ -240,7 +240,7 @@ def _labels(version: VersionContent) -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "labels",
         "name": "labels",
-        "description": "The labels, and what value of the masks means each of them.",
+        "description": "The labels, and the value of each in the masks.",
         "key": {"@id": "labels/name"},
         "field": [
             described("labels/name", "sc:Text", "Name of the label."),

@@ -1,8 +1,8 @@
-"""Downloading an export: resumed where it was cut off, every file verified, nothing of others overwritten.
+"""Downloading an export: resumable, every file verified, other files never overwritten.
 
-A file grows as `.<name>.part` beside its place and takes its name once its hash is right. What lies under
-that name with another content was changed by somebody and is never touched. Below the folder of a download
-symbolic links are never followed, so that nothing is written elsewhere.
+A file is written as `.<name>.part` beside its path and renamed when its hash is verified. A file of that name
+with other content was changed by a user and is never touched. In the folder of a download symbolic links are
+never followed, so that nothing is written elsewhere.
 """
 
 import errno
@@ -21,39 +21,41 @@ from urllib.parse import quote
 import requests
 
 from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, ExportedFiles, parse_exported
+from factory_pipeline.datasets.versions.read_calls import authorization
 from factory_pipeline.errors import DamagedExportError, DownloadError
 from factory_pipeline.storage.atomic import disk_is_full, write_text
 from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.storage.resume_download import resume_download
 
 MARKER = ".factory_download.json"
-"""Says in a download's folder which export lies there."""
+"""Name of the file in a download's folder that identifies the export."""
 WORKERS = 8
 PIECE = 1 << 20
 CONNECT_S, READ_S = 10, 60
 TRIES = 5
-"""Of a file whose connection breaks; each goes on where the last one ended."""
+"""Of a file that does not verify, or that brings nothing new; each goes on where the last one ended."""
 
 MOST_BYTES = 255
-"""Of a name in a folder, in UTF-8, on the file systems that there are."""
+"""Length limit of a file name in UTF-8 on common file systems."""
 _WORDS_BYTES = 200
-"""Of the name of a folder that is made of the names of dataset and format."""
+"""Length limit of the name of a folder that consists of the names of dataset and format."""
 
 OnBytes = Callable[[int, int], None]
-"""Is told the bytes that are there and all bytes."""
+"""Called with the bytes received so far and all bytes."""
 
 
 class ExportSource(Protocol):
-    """Where an export lies."""
+    """The location of an export."""
 
     def listing(self) -> str:
-        """The text of its listing.
+        """Return the text of its listing.
 
         Raises:
-            DownloadError: there is no export, or it can't be reached.
+            DownloadError: the export does not exist, or is unavailable.
         """
 
     def read(self, path: str, start: int) -> Iterator[bytes]:
-        """The bytes of one of its files from `start` on.
+        """Yield the bytes of one of its files from `start` on.
 
         Raises:
             OSError, requests.RequestException: it can't be read.
@@ -62,19 +64,19 @@ class ExportSource(Protocol):
 
 @dataclass(frozen=True)
 class FolderExportSource:
-    """An export on this machine."""
+    """A local export."""
 
     folder: Path
 
     def listing(self) -> str:
-        """As ExportSource says."""
+        """As `ExportSource`."""
         try:
             return (self.folder / LISTING).read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise DownloadError(f"There is no export in {self.folder}; make it again.") from None
+            raise DownloadError(f"The folder {self.folder} contains no export; export again.") from None
 
     def read(self, path: str, start: int) -> Iterator[bytes]:
-        """As ExportSource says."""
+        """As `ExportSource`."""
         with (self.folder / path).open("rb") as file:
             file.seek(start)
             while piece := file.read(PIECE):
@@ -83,25 +85,28 @@ class FolderExportSource:
 
 @dataclass(frozen=True)
 class HttpExportSource:
-    """An export that a server of the factory's pages serves."""
+    """An export on the web server of a factory."""
 
     url: str
-    """Of its folder."""
+    """Address of its folder."""
 
     def listing(self) -> str:
-        """As ExportSource says."""
+        """As `ExportSource`."""
         try:
-            answer = requests.get(self._address(LISTING), timeout=(CONNECT_S, READ_S))
+            answer = requests.get(
+                self._address(LISTING), headers=authorization(), timeout=(CONNECT_S, READ_S)
+            )
             answer.raise_for_status()
         except requests.RequestException as error:
             raise DownloadError(
-                f"The export can't be fetched from {self.url}: {_said(error)}. Is `factory ui` running there?"
+                f"The export can't be fetched from {self.url}: {_describe_error(error)}. Is `factory ui`"
+                " running there?"
             ) from None
         return answer.text
 
     def read(self, path: str, start: int) -> Iterator[bytes]:
-        """As ExportSource says."""
-        asked = {"Range": f"bytes={start}-"} if start else {}
+        """As `ExportSource`."""
+        asked = authorization() | ({"Range": f"bytes={start}-"} if start else {})
         with requests.get(
             self._address(path), headers=asked, stream=True, timeout=(CONNECT_S, READ_S)
         ) as answer:
@@ -117,24 +122,24 @@ class HttpExportSource:
 def download(
     source: ExportSource, target: Path, *, media: bool = True, on_bytes: OnBytes | None = None
 ) -> Path:
-    """Bring an export into a folder; a download that was cut off goes on.
+    """Download an export into a folder; an interrupted download is resumed.
 
     Args:
-        source: where it lies.
-        target: a folder that is not there, empty, or holds an earlier download of the same export.
-        media: False leaves images and rasters out, so that only annotations come.
-        on_bytes: is told the progress now and then.
+        source: the export.
+        target: a folder that does not exist, is empty, or contains an earlier download of the same export.
+        media: False skips images and rasters, so that only annotations are downloaded.
+        on_bytes: called with the progress from time to time.
 
     Raises:
-        DownloadError: the folder can't be written or holds something else, a file there was changed or is a
-            link, the source can't be read, or a file does not verify after all tries.
+        DownloadError: the folder can't be written or contains something else, a file there was changed or is
+            a link, the source can't be read, or a file does not match its hash after all attempts.
     """
     text = source.listing()
     listing = parse_exported(text, "the export")
     wanted = [file for file in listing.files if media or not file.media]
     for file in wanted:
         _refuse_unsafe(file.path)
-    with _writing(target):
+    with _explain_disk_errors(target):
         _claim(target, listing)
     progress = _Progress(sum(file.bytes for file in wanted), on_bytes)
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -145,20 +150,52 @@ def download(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    with _writing(target):
+    with _explain_disk_errors(target):
         write_text(target / LISTING, text)
     return target
 
 
+def download_archive(source: ExportSource, target: Path, *, on_bytes: OnBytes | None = None) -> Path:
+    """Download the archive of a release as one file; a download that was truncated goes on.
+
+    Args:
+        source: where a release is.
+        target: the file; an existing one is left if it is the same.
+        on_bytes: is told the progress now and then.
+
+    Raises:
+        DownloadError: the file can't be written or is another one, the source can't be read, or the archive
+            does not verify after all tries.
+    """
+    listing = parse_exported(source.listing(), "the export")
+    (archive,) = (file for file in listing.files if file.media)
+    _refuse_unsafe(archive.path)
+    if target.is_dir() or target.is_symlink():
+        raise DownloadError(f"{target} is a folder or a link; name a file for the archive.")
+    progress = _Progress(archive.bytes, on_bytes)
+    with _explain_disk_errors(target):
+        if target.exists():
+            if target.stat().st_size == archive.bytes and sha256_of(target) == archive.sha256:
+                return target
+            raise DownloadError(f"{target} exists and is not this release; name another file, or remove it.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+    part = _part(target)
+    _fetch(source, archive, part, progress)
+    with _explain_disk_errors(target):
+        part.replace(target)
+    return target
+
+
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say in one sentence why something can't be written or read back on the disk of a download."""
+def _explain_disk_errors(path: Path) -> Iterator[None]:
+    """Turn errors of writing or reading on the disk of a download into one sentence."""
     try:
         yield
     except OSError as error:
         if disk_is_full(error):
             raise DownloadError(
-                f"There is no space left for {path}; make room and download again, finished files stay."
+                f"There is no space left for {path}; free some space and download again; finished files are"
+                " kept."
             ) from error
         if error.errno == errno.ENAMETOOLONG:
             reason = f"the name is too long; a file system allows {MOST_BYTES} bytes"
@@ -186,7 +223,7 @@ class _Progress:
 
 
 def _refuse_unsafe(path: str) -> None:
-    """A listing may come from another machine: its names must stay in the folder."""
+    """Refuse a path that leads out of the folder, as a listing may come from another machine."""
     parts = PurePosixPath(path).parts
     odd = not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path
     if odd or parts[0] in (MARKER, LISTING):
@@ -194,26 +231,27 @@ def _refuse_unsafe(path: str) -> None:
 
 
 def _claim(target: Path, listing: ExportedFiles) -> None:
-    """Mark a folder as that of this export, or find that it is so already."""
+    """Mark a folder as that of this export, or check that it already is."""
     marker = target / MARKER
     if target.is_symlink() and not target.exists():
-        raise DownloadError(f"{target} is a symbolic link to nothing; name a folder for the download.")
+        raise DownloadError(f"{target} is a broken symbolic link; choose a folder for the download.")
     if target.exists() and not target.is_dir():
-        raise DownloadError(f"{target} is a file; name a folder for the download.")
+        raise DownloadError(f"{target} is a file; choose a folder for the download.")
     if marker.is_symlink():
         raise DownloadError(f"{marker} is a symbolic link, which downloads never follow; remove it.")
     if marker.exists():
         there = _read_marker(marker)
         if there["content_hash"] != listing.content_hash:
             raise DownloadError(
-                f"{target} holds {there['dataset']} {there['version']} as {there['format']};"
-                " name another folder."
+                f"{target} contains {there['dataset']} {there['version']} as {there['format']};"
+                " choose another folder."
             )
         return
     if target.exists() and any(target.iterdir()):
         raise DownloadError(
-            f"{target} is not empty and no download of this export; name another folder, or one that is"
-            " not there."
+            f"{target} is not empty and not a download of this export; choose another folder, or one that"
+            " does"
+            " not exist."
         )
     target.mkdir(parents=True, exist_ok=True)
     facts = {name: getattr(listing, name) for name in ("format", "dataset", "version", "content_hash")}
@@ -221,121 +259,118 @@ def _claim(target: Path, listing: ExportedFiles) -> None:
 
 
 def _read_marker(marker: Path) -> dict[str, str]:
-    """Return what a download wrote down about itself."""
+    """Return the marker of a download."""
     try:
         read = json.loads(marker.read_text(encoding="utf-8"))
         return {name: str(read[name]) for name in ("format", "dataset", "version", "content_hash")}
     except (ValueError, TypeError, KeyError):
         raise DownloadError(
-            f"{marker} can't be read, so it is not known what {marker.parent} holds; name another folder, or"
+            f"{marker} can't be read, so the content of {marker.parent} is unknown; choose another folder, or"
             " remove that file if the folder is empty otherwise."
         ) from None
 
 
 def _bring(source: ExportSource, file: ExportedFile, target: Path, progress: _Progress) -> None:
-    place = target / file.path
-    with _writing(place):
-        is_there = _prepare(place, file, target, progress)
+    path = target / file.path
+    with _explain_disk_errors(path):
+        is_there = _prepare(path, file, target, progress)
     if not is_there:
-        part = _part(place)
+        part = _part(path)
         _fetch(source, file, part, progress)
-        with _writing(place):
-            part.replace(place)
+        with _explain_disk_errors(path):
+            part.replace(path)
 
 
-def _prepare(place: Path, file: ExportedFile, target: Path, progress: _Progress) -> bool:
-    """Make the folder of a file; returns whether the file is there already, as it should be."""
-    for each in (*(target / parent for parent in PurePosixPath(file.path).parents), place):
+def _prepare(path: Path, file: ExportedFile, target: Path, progress: _Progress) -> bool:
+    """Create the folder of a file; return whether the file already exists with the right content."""
+    for each in (*(target / parent for parent in PurePosixPath(file.path).parents), path):
         if each != target and each.is_symlink():
             raise DownloadError(f"{each} is a symbolic link, which downloads never follow; remove it.")
-    if place.exists():
-        if not place.is_file() or place.stat().st_size != file.bytes or sha256_of(place) != file.sha256:
+    if path.exists():
+        if not path.is_file() or path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
             raise DownloadError(
-                f"{place} was changed since it was downloaded; move it away to have it downloaded again."
+                f"{path} has changed since it was downloaded; move it to another folder to download it again."
             )
         progress.add(file.bytes)
         return True
-    place.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     return False
 
 
-def _part(place: Path) -> Path:
-    """Return the name under which a file grows, which must not be too long where its own name is not."""
-    name = f".{place.name}.part"
+def _part(path: Path) -> Path:
+    """Return the temporary path of a file; its name must not be too long if that of the file is not."""
+    name = f".{path.name}.part"
     if len(os.fsencode(name)) > MOST_BYTES:
-        name = f".{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}.part"
-    return place.with_name(name)
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part"
+    return path.with_name(name)
 
 
 def _fetch(source: ExportSource, file: ExportedFile, part: Path, progress: _Progress) -> None:
-    """Make `part` hold the whole verified file."""
+    """Make `part` the complete, verified file."""
     counted = 0
+
+    def pieces(start: int) -> Iterator[bytes]:
+        nonlocal counted
+        progress.add(start - counted)
+        counted = start
+        for piece in _read(source, file, start):
+            yield piece
+            progress.add(len(piece))
+            counted += len(piece)
+        if counted < file.bytes:
+            raise _SourceError(_UNFIT)
+
     reason = _UNFIT
-    for _ in range(TRIES):
-        with _writing(part), open(part, "ab", opener=_open_file_itself) as out:
-            start = out.tell()
-            if start > file.bytes:
-                out.truncate(0)
-                start = 0
-            progress.add(start - counted)
-            counted = start
-            try:
-                for piece in _pieces(source, file, start):
-                    out.write(piece)
-                    progress.add(len(piece))
-                    counted += len(piece)
-            except _SourceError as error:
-                reason = str(error)
-                continue
-            finally:
-                out.flush()
-                os.fsync(out.fileno())
-        with _writing(part):
-            if counted == file.bytes and sha256_of(part) == file.sha256:
-                return
-            if counted >= file.bytes:
+    try:
+        for _ in range(TRIES):
+            with _explain_disk_errors(part):
+                if part.exists() and not part.is_symlink() and part.stat().st_size > file.bytes:
+                    part.unlink()
+                resume_download(part, pieces, is_transient=_is_of_source, retries=TRIES - 1)
+                if counted == file.bytes and sha256_of(part) == file.sha256:
+                    return
                 part.unlink()
-        reason = _UNFIT
-    failed = f"{file.path} could not be downloaded in {TRIES} tries: {reason}."
+    except _SourceError as error:
+        reason = str(error)
+    failed = f"{file.path} could not be downloaded in {TRIES} attempts: {reason}."
     raise DamagedExportError(failed) if reason in _OF_DAMAGE else DownloadError(failed)
 
 
-_UNFIT = "it does not fit its hash"
-_OF_DAMAGE = (_UNFIT, "the server answered 404")
+_UNFIT = "it does not match its hash"
+_OF_DAMAGE = (_UNFIT, "the server responded with status 404")
 
 
 class _SourceError(Exception):
     """The source of a download can't be read; the message says why."""
 
 
-def _pieces(source: ExportSource, file: ExportedFile, start: int) -> Iterator[bytes]:
-    """Give what a file lacks, and tell a source that fails from a disk that does."""
+def _is_of_source(error: Exception) -> bool:
+    return isinstance(error, _SourceError)
+
+
+def _read(source: ExportSource, file: ExportedFile, start: int) -> Iterator[bytes]:
+    """Give what a file lacks; an error of the source gets a type of its own, for the disk may fail too."""
     try:
         if start < file.bytes:
             yield from source.read(file.path, start)
     except (OSError, requests.RequestException) as error:
-        raise _SourceError(_said(error)) from error
+        raise _SourceError(_describe_error(error)) from error
 
 
-def _open_file_itself(path: str, flags: int) -> int:
-    """Open a file, but not through a symbolic link."""
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
-
-
-def _said(error: Exception) -> str:
-    """What an error says without an address, which may hold a secret."""
+def _describe_error(error: Exception) -> str:
+    """Describe an error without its address, which may contain a secret."""
     if isinstance(error, requests.HTTPError):
-        return f"the server answered {error.response.status_code}"
+        return f"the server responded with status {error.response.status_code}"
     if isinstance(error, requests.RequestException):
-        return "the server does not answer"
+        return "the server does not respond"
     return getattr(error, "strerror", None) or str(error)
 
 
 def folder_name(source: ExportSource) -> str:
-    """Name of the folder that an export is downloaded into when none is asked for.
+    """Return the default name of the folder that an export is downloaded into.
 
     Raises:
-        DownloadError: there is no export, or it can't be reached.
+        DownloadError: the export does not exist, or is unavailable.
     """
     listing = parse_exported(source.listing(), "the export")
     words: Sequence[str] = (listing.dataset, listing.version, listing.format)

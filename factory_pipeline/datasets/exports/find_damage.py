@@ -1,4 +1,4 @@
-"""Whether the files of an export are still as they were written: size and SHA-256 of each, by its listing."""
+"""Whether the files of an export are unchanged: size and SHA-256 of each are compared with its listing."""
 
 import os
 import stat
@@ -11,18 +11,18 @@ from factory_pipeline.errors import ExportError
 from factory_pipeline.storage.checksum import sha256_of
 
 WORKERS = 4
-"""Files hashed at once."""
+"""Number of files that are hashed concurrently."""
 
 
-def damage_of(folder: Path, content_hash: str | None = None, *, media: bool = True) -> Iterator[str]:
-    """Give a sentence for each file of an export that is missing or differs; none where all are as written.
+def find_damage(folder: Path, content_hash: str | None = None, *, media: bool = True) -> Iterator[str]:
+    """Yield a sentence for each file of an export that is missing or differs.
 
-    Files that the listing does not name are somebody's own and do not count.
+    Files that are not in the listing are ignored.
 
     Args:
         folder: of the export.
         content_hash: as the registry has it; None trusts the listing.
-        media: False leaves out the media, as for a download of the annotations alone.
+        media: False skips the media, as for a download of only the annotations.
     """
     try:
         listed = read_exported(folder)
@@ -30,7 +30,7 @@ def damage_of(folder: Path, content_hash: str | None = None, *, media: bool = Tr
         yield str(error)
         return
     if content_hash is not None and listed.content_hash != content_hash:
-        yield f"{LISTING} is that of another export: its content hash is {listed.content_hash[:12]}..."
+        yield f"{LISTING} belongs to another export: its content hash is {listed.content_hash[:12]}..."
         return
     with ThreadPoolExecutor(WORKERS) as pool:
         wanted = (file for file in listed.files if media or not file.media)

@@ -1,6 +1,6 @@
-"""Whether formats can hold a version, as its manifest tells: asked before the version is made.
+"""Whether formats can represent a version, from its manifest, before the version is made.
 
-What only the pixels tell is met when the export is written.
+Limits that depend on pixels are checked when the export is written.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,20 +15,24 @@ from factory_pipeline.datasets.versions.manifest import ManifestHeader, read_hea
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.splits.names import SPLITS
 
-ANY_IMAGES = "'RAW', 'YOLO Darknet', 'Semantic Segmentation', 'COCO' and 'Croissant' take such items"
+ANY_IMAGES = (
+    "'RAW', 'YOLO Darknet', 'Semantic Segmentation', 'COCO', 'Croissant' and 'WebDataset' allow such items"
+)
+
+OTHERS_TAKE = "'RAW' and 'Croissant' take them, or leave them out by a query"
 
 Refusal = Callable[[ManifestHeader, Path], str | None]
 
 
 def check_fitness(manifest: Path, export_types: Sequence[str]) -> None:
-    """See that formats can hold the version of a manifest.
+    """Check that formats can represent the version of a manifest.
 
     Args:
         manifest: of the version.
-        export_types: names of the formats, all known.
+        export_types: names of existing formats.
 
     Raises:
-        ArgumentError: one can't; the message says why, and names an item.
+        ArgumentError: one can't; the message says why, with an item as example.
     """
     header = read_header(manifest)
     for position, name in enumerate(export_types):
@@ -40,7 +44,7 @@ def check_fitness(manifest: Path, export_types: Sequence[str]) -> None:
 def _yolo(header: ManifestHeader, _: Path) -> str | None:
     for label in header.labels:
         if not can_be_a_line(label):
-            return f"for this format a label is one line with no space around it, and {label!r} is not"
+            return f"for this format a label must be one line without space around it, and {label!r} is not"
     return None
 
 
@@ -48,12 +52,12 @@ def _terratorch(header: ManifestHeader, manifest: Path) -> str | None:
     if not header.items[SPLITS[0]]:
         return "for this format the train split needs an image, and it has none"
     wanted = inputs_of(header)  # type: ignore[arg-type]
-    reason = _lacking(manifest, list(wanted), "a model takes the same modalities of every item")
-    return reason or _unmeasured(manifest)
+    reason = _describe_lacking(manifest, list(wanted), "a model needs the same modalities of every item")
+    return reason or _describe_unmeasured(manifest)
 
 
-def _unmeasured(manifest: Path) -> str | None:
-    """Name an item without measured values, where a model is trained on such."""
+def _describe_unmeasured(manifest: Path) -> str | None:
+    """Describe items without measured values, if a model is trained on these; None if there are none."""
     measured = (
         pl.col("annotations").list.eval(pl.element().struct.field("type") == AnnotationType.RASTER).list.any()
     )
@@ -68,13 +72,16 @@ def _unmeasured(manifest: Path) -> str | None:
     if not count:
         return None
     return (
-        f"a regression needs measured values of every item, and {count:,} have none, such as {name!r}; leave"
+        f"a regression needs measured values of every item, and {count:,} have none, such as {name!r};"
+        " exclude"
         " them out by a query"
     )
 
 
 def _hdf5(header: ManifestHeader, manifest: Path) -> str | None:
-    reason = _lacking(manifest, list(header.modalities), "it has one array per modality, with a row per item")
+    reason = _describe_lacking(
+        manifest, list(header.modalities), "it has one array per modality, with a row per item"
+    )
     if reason is not None:
         return reason
     media = _media(manifest)
@@ -92,8 +99,40 @@ def _hdf5(header: ManifestHeader, manifest: Path) -> str | None:
     return None
 
 
-def _lacking(manifest: Path, modalities: list[str], rule: str) -> str | None:
-    """Name an item that lacks a modality."""
+def _release(header: ManifestHeader, manifest: Path) -> str | None:
+    drawn = pl.col("annotations").list.eval(pl.element().struct.field("type"))
+    rows = scan_manifest(manifest).select("name", types=drawn)
+    is_measured = pl.col("types").list.contains(AnnotationType.RASTER.value)
+    measured = rows.filter(is_measured).select(pl.len()).collect().item()
+    for wrong, reason in (
+        (pl.col("types").list.contains(AnnotationType.LINE.value), "its labels have no form for lines"),
+        (
+            pl.lit(measured > 0) & ~is_measured,
+            "in a release every item has a number, or none has",
+        ),
+        (
+            is_measured & (pl.col("types").list.n_unique() > 1),
+            "its labels are either numbers, or drawings and classes",
+        ),
+    ):
+        name, count = rows.filter(wrong).select(pl.col("name").min(), count=pl.len()).collect().row(0)
+        if count:
+            return f"{reason}, and {count:,} items are otherwise, such as {name!r}; {OTHERS_TAKE}"
+    shape = pl.struct("width", "height", pl.col("bands").list.len(), "dtype")
+    order = {modality: rank for rank, modality in enumerate(header.modalities)}
+    rank = pl.col("modality").replace_strict(order, default=len(order))
+    first = _media(manifest).group_by("name").agg(pl.all().sort_by(rank).first())
+    kinds = first.group_by(shape.alias("shape")).agg(pl.col("name").min()).sort("name").collect()
+    if kinds.height > 1:
+        names = " and ".join(map(repr, kinds["name"].head(2)))
+        return (
+            f"its images have one size, number of bands and type, and those of {names} differ; {OTHERS_TAKE}"
+        )
+    return None
+
+
+def _describe_lacking(manifest: Path, modalities: list[str], rule: str) -> str | None:
+    """Describe items that lack a modality; None if there are none."""
     has = pl.col("media").list.eval(pl.element().struct.field("modality"))
     for modality in modalities:
         rows = scan_manifest(manifest).select("name", has=has).filter(~pl.col("has").list.contains(modality))
@@ -108,5 +147,12 @@ def _media(manifest: Path) -> pl.LazyFrame:
     return rows.explode("media", empty_as_null=False).unnest("media")
 
 
-_REFUSALS: dict[str, Refusal] = {"YOLO Darknet": _yolo, "TerraTorch": _terratorch, "HDF5": _hdf5}
-"""By format; the others take whatever a version holds."""
+_REFUSALS: dict[str, Refusal] = {
+    "YOLO Darknet": _yolo,
+    "TerraTorch": _terratorch,
+    "HDF5": _hdf5,
+    "Parquet": _hdf5,
+    "Release": _release,
+    "Release Pixels": _release,
+}
+"""Checks by format; the other formats can represent every version."""

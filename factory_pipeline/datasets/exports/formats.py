@@ -1,7 +1,7 @@
 """The formats that a dataset version is exported in.
 
-A format is a module of this package with three functions: `write`, `check` and `is_media`. It is imported
-when it is first used, so that naming a format costs nothing.
+A format is a module of this package with three functions: `write`, `check` and `is_media`. It is imported on
+first use, so that listing the formats is fast.
 """
 
 import importlib
@@ -22,9 +22,9 @@ class Format:
     """One format of exports."""
 
     name: str
-    """As users say it, such as `YOLO Darknet`."""
+    """Its name for users, such as `YOLO Darknet`."""
     slug: str
-    """As a folder is named, such as `yolo-darknet`."""
+    """The name of its folders, such as `yolo-darknet`."""
     module: str
     """The module of this package that writes and checks it."""
 
@@ -37,27 +37,27 @@ class Format:
         """Write a version into an empty folder, one sample at a time in memory.
 
         Raises:
-            ExportError: the format has no place for something that the version holds.
+            ExportError: the format can't represent something in the version.
         """
-        self._imported().write(version, folder)
+        self._import_module().write(version, folder)
 
     def check(self, version: "VersionContent", folder: Path) -> None:
         """Read the written files back and compare them with the version.
 
         Raises:
-            ExportError: a file is not what the version holds.
+            ExportError: a file differs from the version.
         """
-        self._imported().check(version, folder)
+        self._import_module().check(version, folder)
 
     def is_media(self, path: PurePosixPath) -> bool:
-        """Whether a file is left out of a download of the annotations alone.
+        """Return whether a file is skipped by a download of only the annotations.
 
         Args:
             path: relative to the folder of the export.
         """
-        return bool(self._imported().is_media(path))
+        return bool(self._import_module().is_media(path))
 
-    def _imported(self) -> ModuleType:
+    def _import_module(self) -> ModuleType:
         return importlib.import_module(f"{__package__}.{self.module}")
 
 
@@ -72,6 +72,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("TerraTorch", "terratorch", "terratorch"),
             Format("Croissant", "croissant", "croissant"),
             Format("HDF5", "hdf5", "hdf5"),
+            Format("Parquet", "parquet", "parquet"),
+            Format("WebDataset", "webdataset", "webdataset"),
+            Format("Release", "release", "release"),
+            Format("Release Pixels", "release-pixels", "release_pixels"),
         )
     }
 )
@@ -79,7 +83,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 
 def format_named(name: object, argument: str = "export_types") -> Format:
-    """Give the format that a user names in an argument of this name.
+    """Return the format with a name.
+
+    Args:
+        name: as the user typed it.
+        argument: name of the argument, for the message.
 
     Raises:
         ArgumentError: there is no such format.
@@ -87,4 +95,4 @@ def format_named(name: object, argument: str = "export_types") -> Format:
     if isinstance(name, str) and name in FORMATS:
         return FORMATS[name]
     allowed = ", ".join(repr(each) for each in FORMATS)
-    raise ArgumentError(argument, name, f"give any of {allowed}")
+    raise ArgumentError(argument, name, f"allowed are {allowed}")

@@ -1,10 +1,10 @@
-"""The objects of an image: shapes that are parts of one, such as a house behind a tree, belong together."""
+"""The objects of an image: grouping shapes that are parts of one, such as a house behind a tree."""
 
 from factory_pipeline.datasets.model.sample import Sample, Shape
 
 
-def objects_of(sample: Sample) -> list[list[Shape]]:
-    """Return the shapes of a sample, parts of one object together, in the order of their first parts.
+def group_shapes(sample: Sample) -> list[list[Shape]]:
+    """Return the shapes of a sample, grouped by object, in the order of their first parts.
 
     Parts of one object are of one label and operation and have the same `group` in their metadata.
     """

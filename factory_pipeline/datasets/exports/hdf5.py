@@ -1,6 +1,6 @@
 """HDF5: a file per split with images, masks, measured values and shapes, one chunk per sample.
 
-Chunks are shuffled and deflated, which every HDF5 reads. Text is variable-length UTF-8.
+Chunks are shuffled and deflated, which every HDF5 library reads. Text is variable-length UTF-8.
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy as np
 from factory_pipeline.datasets.exports.clip_annotations import has_area
 from factory_pipeline.datasets.exports.media import image_of
 from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_value
-from factory_pipeline.datasets.exports.raw import drawn
+from factory_pipeline.datasets.exports.raw import shape_record
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
@@ -23,7 +23,7 @@ from factory_pipeline.splits.names import SPLITS
 
 IMAGES, MASKS, TARGETS = "images", "masks", "targets"
 TEXTS = ("names", "origins", "crs", "times", "metadata", "shapes")
-"""Text per sample: `shapes` and `metadata` are JSON, `origins` that of which an augmented copy was made."""
+"""Text per sample: `shapes` and `metadata` are JSON, `origins` is the original of an augmented copy."""
 TRANSFORMS = "transforms"
 ROWS = 1024
 """Rows of text that are written at once, and per chunk of the transforms."""
@@ -33,7 +33,7 @@ def write(version: VersionContent, folder: Path) -> None:
     """Write `train.h5`, `test.h5` and `validation.h5`, those that have samples.
 
     Raises:
-        ExportError: samples of a split differ in size, bands or dtype, which one array can't hold.
+        ExportError: samples of a split differ in size, bands or dtype, so that one array can't contain them.
     """
     for split in SPLITS:
         if version.counts.get(split, 0):
@@ -45,13 +45,13 @@ def check(version: VersionContent, folder: Path) -> None:
     """Read every sample back by h5py."""
     for split in SPLITS:
         if version.counts.get(split, 0):
-            with _opened(folder / f"{split}.h5") as file:
+            with _open_file(folder / f"{split}.h5") as file:
                 for row, sample in enumerate(version.samples(split)):
                     _check_sample(file, row, sample, version)
 
 
 def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
-    """Images and annotations are in one file, which a download of the annotations needs too."""
+    """Return False: images and annotations are in one file."""
     return False
 
 
@@ -97,7 +97,7 @@ class _Writer:
         if dataset.shape[1:] != values.shape or dataset.dtype != values.dtype:
             raise ExportError(
                 f"{path} of {sample.name} is {values.dtype} {values.shape}, but of {self._first[path]}"
-                f" {dataset.dtype} {dataset.shape[1:]}; one array can't hold both: export as RAW or COCO."
+                f" {dataset.dtype} {dataset.shape[1:]}; one array can't contain both: export as RAW or COCO."
             )
         dataset.id.write_direct_chunk((row, 0, 0, 0), encode_chunk(values))
 
@@ -110,7 +110,7 @@ class _Writer:
             compression="gzip",
             compression_opts=LEVEL,
             shuffle=True,
-            # What a sample without this raster reads as.
+            # The fill value of a sample without this raster.
             fillvalue=raster.values.dtype.type(raster.nodata or 0),
         )
         dataset.attrs["band_names"] = list(raster.bands)
@@ -121,7 +121,7 @@ class _Writer:
 
 
 def rasters_of(sample: Sample, version: VersionContent) -> Iterator[tuple[str, SampleRaster]]:
-    """The rasters of a sample by the path of their dataset."""
+    """Yield the rasters of a sample with the path of their dataset."""
     for modality in version.modalities:
         yield f"{IMAGES}/{modality}", image_of(sample, modality)
     if sample.mask is not None or any(map(has_area, sample.shapes)):
@@ -131,19 +131,19 @@ def rasters_of(sample: Sample, version: VersionContent) -> Iterator[tuple[str, S
 
 
 def texts_of(sample: Sample) -> tuple[str, ...]:
-    """The text of a sample in the order of TEXTS."""
+    """Return the texts of a sample in the order of TEXTS."""
     return (
         sample.name,
         sample.origin,
         sample.crs or "",
         sample.acquired.isoformat() if sample.acquired else "",
         json.dumps(dict(sample.metadata), sort_keys=True, ensure_ascii=False),
-        json.dumps([drawn(shape) for shape in sample.shapes], ensure_ascii=False),
+        json.dumps([shape_record(shape) for shape in sample.shapes], ensure_ascii=False),
     )
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def _open_file(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path) as file:
             yield file
@@ -155,16 +155,16 @@ def _check_sample(file: h5py.File, row: int, sample: Sample, version: VersionCon
     expected = dict(rasters_of(sample, version))
     for path, raster in expected.items():
         if not np.array_equal(file[path][row], raster.values, equal_nan=raster.values.dtype.kind == "f"):
-            raise ExportError(f"{path} of {sample.name} was read back with other values.")
+            raise ExportError(f"{path} of {sample.name} differs in values when it is read back.")
     if (
         MASKS in file
         and MASKS not in expected
         and (file[MASKS][row] != unlabelled_value(version.values)).any()
     ):
-        raise ExportError(f"{sample.name} has no mask, but one was read back.")
+        raise ExportError(f"{sample.name} has no mask, but one is read back.")
     for name, text in zip(TEXTS, texts_of(sample), strict=True):
         if file[name].asstr()[row] != text:
-            raise ExportError(f"{name} of {sample.name} was read back otherwise.")
+            raise ExportError(f"{name} of {sample.name} differs when it is read back.")
     placed = np.array(sample.transform or (np.nan,) * 6)
     if not np.array_equal(file[TRANSFORMS][row], placed, equal_nan=True):
-        raise ExportError(f"{sample.name} was read back at another place.")
+        raise ExportError(f"{sample.name} differs in georeference when it is read back.")

@@ -1,7 +1,7 @@
-"""JSON documents with long lists, written and read one record at a time: memory stays flat.
+"""JSON documents with long lists, written and read one record at a time: memory is constant.
 
-Each record lies on a line of its own. Text is ASCII with escapes, which every reader decodes alike, also one
-that opens files in the encoding of its system.
+Each record is on a line of its own. Text is ASCII with escapes, which every reader decodes in the same way,
+also one that opens files in the encoding of its system.
 """
 
 import json
@@ -31,12 +31,12 @@ class ListWriter:
             name: of the sample that it describes, for the message.
 
         Raises:
-            ExportError: it holds what JSON can't.
+            ExportError: it contains a value that JSON can't represent.
         """
         try:
             line = json.dumps(record, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise ExportError(f"What is known of {name} can't be written as JSON: {error}.") from error
+            raise ExportError(f"The record of {name} can't be written as JSON: {error}.") from error
         self._out.write(f"{self._separator}{line}")
         self._separator = ",\n"
 
@@ -46,10 +46,10 @@ class ListWriter:
 
 
 class ListReader:
-    """Reads a list that ListWriter wrote and compares it with what it was made from."""
+    """Reads a list that ListWriter wrote and compares it with the expected records."""
 
     def __init__(self, path: Path, name: str) -> None:
-        """Begin to read the list of this name, a key at the top of the document."""
+        """Begin to read the list under this key of the document."""
         self._path = path
         self._name = name
         self._records = _read_list(path, name)
@@ -58,29 +58,31 @@ class ListReader:
         """Read the next record.
 
         Args:
-            record: what it must be.
+            record: the expected record.
             name: of the sample that it describes, for the message.
 
         Raises:
-            ExportError: it is another, broken or missing.
+            ExportError: it differs, is damaged or is missing.
         """
-        read = self._next()
+        read = self._next_record()
         if read is None or read != json.loads(json.dumps(record)):
             raise ExportError(
-                f"The {self._name} of {name} in {self._path.name} were not read back as they were written."
+                f"The {self._name} of {name} in {self._path.name} differ when they are read back."
             )
         return read
 
     def expect_end(self) -> None:
-        """Be sure that nothing follows.
+        """Check that no record follows.
 
         Raises:
             ExportError: there is another record.
         """
-        if self._next() is not None:
-            raise ExportError(f"{self._path.name} was read back with more {self._name} than the version has.")
+        if self._next_record() is not None:
+            raise ExportError(
+                f"{self._path.name} has more {self._name} than the version when it is read back."
+            )
 
-    def _next(self) -> Record | None:
+    def _next_record(self) -> Record | None:
         try:
             return next(self._records, None)
         except (OSError, ValueError) as error:
@@ -91,7 +93,7 @@ def read_around(path: Path) -> Record:
     """Read a document without the records of its lists.
 
     Raises:
-        ExportError: it is no JSON.
+        ExportError: it is not JSON.
     """
     kept, inside = [], False
     try:

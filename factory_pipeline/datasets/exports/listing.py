@@ -1,4 +1,4 @@
-"""What `export.json` lists of an export: every file with its hash."""
+"""The listing of an export, `export.json`: every file with its hash."""
 
 import hashlib
 import json
@@ -20,12 +20,12 @@ class ExportedFile:
     bytes: int
     sha256: str
     media: bool
-    """Whether it is left out of a download of the annotations alone."""
+    """Whether it is skipped by a download of only the annotations."""
 
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """What `export.json` says of an export."""
+    """The content of `export.json`."""
 
     format: str
     dataset: str
@@ -40,12 +40,12 @@ def read_exported(folder: Path) -> ExportedFiles:
     """Read the listing of an export.
 
     Raises:
-        ExportError: it is missing or broken.
+        ExportError: it is missing or damaged.
     """
     try:
         text = (folder / LISTING).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise ExportError(f"There is no whole export in {folder}; export it again.") from error
+        raise ExportError(f"The folder {folder} contains no complete export; export again.") from error
     return parse_exported(text, str(folder))
 
 
@@ -53,20 +53,20 @@ def parse_exported(text: str, where: str) -> ExportedFiles:
     """Read the text of a listing; `where` names the export in messages.
 
     Raises:
-        ExportError: it is broken.
+        ExportError: it is damaged.
     """
     try:
         read = json.loads(text)
         files = tuple(ExportedFile(**each) for each in read.pop("files"))
         listed = ExportedFiles(**read, files=files)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ExportError(f"The listing of {where} can't be read, so it is no whole export.") from error
+        raise ExportError(f"The listing of {where} can't be read, so the export is not complete.") from error
     if listed.content_hash != files_hash(files):
-        raise ExportError(f"The listing of {where} was changed after the export was written.")
+        raise ExportError(f"The listing of {where} has changed since the export was written.")
     return listed
 
 
 def files_hash(files: tuple[ExportedFile, ...]) -> str:
-    """The content hash of an export: SHA-256 in hex over the list of its files."""
+    """Return the content hash of an export: SHA-256 in hex over the list of its files."""
     text = json.dumps([asdict(each) for each in files], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The rasters of a sample as files: originals as they came, everything else as GeoTIFF or PNG.
+"""The rasters of a sample as files: unchanged originals, everything else as GeoTIFF or PNG.
 
 An original is copied byte for byte. A raster without a file of its own (an augmented copy, a row of HDF5, a
-mask) becomes a GeoTIFF with CRS, transform, names of bands and nodata; but a PNG where a PNG can say all of
+mask) becomes a GeoTIFF with CRS, transform, names of bands and nodata; but a PNG if that can represent all of
 it: 8 bits, one band or red, green and blue, not georeferenced, no nodata.
 """
 
@@ -29,18 +29,18 @@ TILED_FROM = 1024
 """Height or width in pixels above which a GeoTIFF is tiled."""
 _TILE = 512
 
-# An image that is not georeferenced is nothing to warn of.
+# An image that is not georeferenced is no reason for a warning.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 def main_modality(version: VersionContent, sample: Sample) -> str:
-    """The modality that a format of one image per sample takes: the first that the sample has."""
+    """Return the modality that a format of one image per sample uses: the first that the sample has."""
     tags = [tag for tag in version.modalities if tag in sample.images]
     return tags[0] if tags else next(iter(version.modalities))
 
 
 def image_of(sample: Sample, modality: str) -> SampleRaster:
-    """The raster of a modality.
+    """Return the raster of a modality.
 
     Raises:
         ExportError: the sample has none.
@@ -48,78 +48,87 @@ def image_of(sample: Sample, modality: str) -> SampleRaster:
     if modality not in sample.images:
         raise ExportError(
             f"{sample.name} has no {modality} image, only {', '.join(sample.images)}, but every item needs "
-            "one in this format; export as RAW, or leave that item out of the version."
+            "one in this format; export as RAW, or exclude that item from the version."
         )
     return sample.images[modality]
 
 
 def image_suffix(sample: Sample, modality: str) -> str:
-    """Such as `.tif`: that of the original file, else that of the format it will be written in."""
+    """Return the suffix of an image: that of the original file, else that of the format it is written in."""
     if modality in sample.files:
         return sample.files[modality].suffix
     return ".png" if _fits_png(image_of(sample, modality), sample) else ".tif"
 
 
 def write_image(sample: Sample, modality: str, folder: Path, stem: str | None = None) -> str:
-    """Write an image of a sample; an original keeps its bytes.
+    """Write an image of a sample; an original is copied byte for byte.
 
-    Where the format of an original has no georeferencing of its own (a PNG beside its world file), it goes
-    into `<file>.aux.xml`, as GDAL and QGIS read it.
+    If the format of an original has no georeferencing of its own (a PNG beside its world file), it is written
+    to `<file>.aux.xml`, as GDAL and QGIS read it.
 
     Args:
-        sample: whose image is written.
-        modality: which of its images.
-        folder: is made if it is not there.
+        sample: the sample of the image.
+        modality: of the image.
+        folder: created if it does not exist.
         stem: of the file; the name of the sample if not given.
 
     Returns:
         The name of the file.
 
     Raises:
-        ExportError: the sample has no such image, or the file is there already.
+        ExportError: the sample has no such image, or the file already exists.
     """
     raster = image_of(sample, modality)
     path = folder / f"{stem or sample.name}{image_suffix(sample, modality)}"
     if modality not in sample.files:
         write_raster(path, raster, sample)
         return path.name
-    _make_room(path)
+    _create_parent(path)
     shutil.copyfile(sample.files[modality], path)
-    if not _is_placed_as(path, sample):
+    if not _has_georeference_of(path, sample):
         path.with_name(f"{path.name}.aux.xml").write_text(_auxiliary(sample), encoding="utf-8")
     return path.name
 
 
 def write_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
-    """Write a raster on the grid of a sample, as PNG if `path` says so, else as GeoTIFF; same in, same bytes.
+    """Write a raster on the grid of a sample, as PNG or GeoTIFF by the suffix of `path`, deterministically.
 
     Raises:
-        ExportError: rasters of its type can't be written, or the file is there already.
+        ExportError: rasters of its type can't be written, or the file already exists.
     """
-    _make_room(path)
+    _create_parent(path)
+    path.write_bytes(raster_bytes(raster, sample, path.suffix))
+
+
+def raster_bytes(raster: SampleRaster, sample: Sample, suffix: str = ".tif") -> bytes:
+    """Return what `write_raster` writes into a file of this suffix.
+
+    Raises:
+        ExportError: rasters of its type can't be written.
+    """
     bands, height, width = raster.values.shape
     dtype = raster.values.dtype.name
     if not check_dtype(dtype):
-        raise ExportError(f"{sample.name} holds {dtype} values, which can't be written as {path.suffix}.")
+        raise ExportError(f"{sample.name} has {dtype} values, which can't be written as {suffix}.")
     profile: dict[str, Any] = {"count": bands, "height": height, "width": width, "dtype": dtype}
-    if path.suffix == ".png":
+    if suffix == ".png":
         profile["driver"] = "PNG"
     else:
         profile |= _geotiff(raster, sample)
-    # In memory first: a full disk is then met by Python, which says so, and not by GDAL, which may not.
+    # In memory first: Python then reports a full disk, which GDAL may not.
     with MemoryFile() as memory:
         with memory.open(**profile) as out:
             out.write(raster.values)
-            if path.suffix != ".png":
+            if suffix != ".png":
                 out.descriptions = raster.bands
-        path.write_bytes(memory.getbuffer())
+        return bytes(memory.getbuffer())
 
 
 def check_image(path: Path, sample: Sample, modality: str) -> None:
     """Read an image back and compare it with the sample.
 
     Raises:
-        ExportError: it can't be read or is not the same.
+        ExportError: it can't be read or differs.
     """
     check_raster(path, image_of(sample, modality), sample)
 
@@ -128,26 +137,42 @@ def check_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
     """Read a raster back and compare pixels, CRS and transform.
 
     Raises:
-        ExportError: it can't be read or is not the same.
+        ExportError: it can't be read or differs.
     """
     try:
         with rasterio.open(path) as written:
-            values = written.read()
+            _compare(written, path.name, raster, sample)
     except rasterio.errors.RasterioIOError as error:
-        raise ExportError(f"{path.name} was written, but can't be read back: {error}.") from error
-    expected = raster.values
+        raise _unreadable_error(path.name, error) from error
+
+
+def check_raster_bytes(content: bytes, name: str, raster: SampleRaster, sample: Sample) -> None:
+    """As `check_raster`, of the content of a file; `name` is what messages call it."""
+    try:
+        with MemoryFile(content) as memory, memory.open() as written:
+            _compare(written, name, raster, sample)
+    except rasterio.errors.RasterioIOError as error:
+        raise _unreadable_error(name, error) from error
+
+
+def _unreadable_error(name: str, error: Exception) -> ExportError:
+    return ExportError(f"{name} was written, but can't be read back: {error}.")
+
+
+def _compare(written: rasterio.DatasetReader, name: str, raster: SampleRaster, sample: Sample) -> None:
+    values, expected = written.read(), raster.values
     if values.dtype != expected.dtype or values.shape != expected.shape:
         raise ExportError(
-            f"{path.name} was read back as {values.dtype} {values.shape}, but {sample.name} is "
+            f"{name} is {values.dtype} {values.shape} when it is read back, but {sample.name} is "
             f"{expected.dtype} {expected.shape}."
         )
     if not np.array_equal(values, expected, equal_nan=values.dtype.kind == "f"):
-        raise ExportError(f"{path.name} was read back with other values than those of {sample.name}.")
-    if not _is_placed_as(path, sample):
-        raise ExportError(f"{path.name} was read back with another CRS or transform than {sample.name} has.")
+        raise ExportError(f"{name} differs from the values of {sample.name} when it is read back.")
+    if not _is_placed(written, sample):
+        raise ExportError(f"{name} differs from the CRS or transform of {sample.name} when it is read back.")
 
 
-def _make_room(path: Path) -> None:
+def _create_parent(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         raise ExportError(
@@ -172,7 +197,7 @@ def _geotiff(raster: SampleRaster, sample: Sample) -> dict[str, Any]:
         "driver": "GTiff",
         "compress": "deflate",
         "bigtiff": "IF_SAFER",
-        # GDAL would take a fourth band for transparency.
+        # GDAL would treat a fourth band as transparency.
         "photometric": "RGB" if coloured else "MINISBLACK",
         "alpha": "UNSPECIFIED",
         "crs": sample.crs,
@@ -185,20 +210,40 @@ def _geotiff(raster: SampleRaster, sample: Sample) -> dict[str, Any]:
     return profile
 
 
-def _is_placed_as(path: Path, sample: Sample) -> bool:
-    """Whether a file has the georeferencing of the sample, if that has one."""
+def geotiff_of(sample: Sample, modality: str) -> Path | None:
+    """Return the original of an image where it is a TIFF with the georeferencing and nodata of the sample.
+
+    None if it must be written anew for a format whose images are GeoTIFFs.
+    """
+    path = sample.files.get(modality)
+    if path is None or path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    nodata = sample.images[modality].nodata
+    with rasterio.open(path) as stored:
+        is_same = stored.driver == "GTiff" and _is_placed(stored, sample)
+        return path if is_same and repr(stored.nodata) == repr(nodata) else None
+
+
+def _has_georeference_of(path: Path, sample: Sample) -> bool:
+    """Return whether a file has the georeferencing of the sample, if that has one."""
     if sample.transform is None:
         return True
     with rasterio.open(path) as written:
-        crs, transform = written.crs, written.transform[:6]
-    pairs = zip(transform, sample.transform, strict=True)
-    return _same_crs(crs, sample.crs) and all(
+        return _is_placed(written, sample)
+
+
+def _is_placed(written: rasterio.DatasetReader, sample: Sample) -> bool:
+    """Return whether an open file has the georeferencing of the sample, if that has one."""
+    if sample.transform is None:
+        return True
+    pairs = zip(written.transform[:6], sample.transform, strict=True)
+    return _is_same_crs(written.crs, sample.crs) and all(
         math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12) for a, b in pairs
     )
 
 
-def _same_crs(written: CRS | None, expected: str | None) -> bool:
-    """Whether two CRSs are the same for a raster, whose transform gives x before y in all of them."""
+def _is_same_crs(written: CRS | None, expected: str | None) -> bool:
+    """Return whether two CRSs are equal for a raster, whose transform has x before y in all of them."""
     if expected is None:
         return True
     if written is None:
@@ -211,7 +256,7 @@ def _same_crs(written: CRS | None, expected: str | None) -> bool:
 
 
 def _auxiliary(sample: Sample) -> str:
-    """GDAL's auxiliary metadata of a raster (https://gdal.org/en/stable/drivers/raster/pam.html)."""
+    """Return GDAL's auxiliary metadata of a raster (https://gdal.org/en/stable/drivers/raster/pam.html)."""
     assert sample.transform is not None
     a, b, c, d, e, f = sample.transform
     numbers = ", ".join(repr(float(number)) for number in (c, a, b, f, d, e))

@@ -1,6 +1,7 @@
-"""`names.csv` of every export: what each of its files' stems was called before it entered the factory.
+"""`names.csv` of every export: the original name for the stem of each of its files.
 
-It is written and read back while the samples go by, so that it takes no pass of its own and no memory.
+It is written and read back during the passes over the samples, so that it needs no pass of its own and no
+memory.
 """
 
 import csv
@@ -12,7 +13,7 @@ from factory_pipeline.errors import ExportError
 
 NAMES = "names.csv"
 COLUMNS = ("name", "split", "original_name", "origin")
-"""Name of the sample, its split, what its image was called, and of which sample it is an augmented copy."""
+"""Name of the sample, its split, original name of its image, and the original of an augmented copy."""
 
 
 class NamesWriter:
@@ -25,7 +26,7 @@ class NamesWriter:
         self._rows.writerow(COLUMNS)
 
     def take(self, sample: Sample) -> None:
-        """Add a sample."""
+        """Append the row of a sample."""
         self._rows.writerow(_row(sample))
 
     def close(self) -> None:
@@ -46,7 +47,7 @@ class NamesReader:
         """Compare the next row with a sample.
 
         Raises:
-            ExportError: it is another.
+            ExportError: it differs.
         """
         self._compare(list(_row(sample)), sample.name)
 

@@ -1,4 +1,4 @@
-"""One raster of class values per sample: its shapes burned in, then its mask laid over them."""
+"""One raster of class values per sample: its shapes are burned, then its mask overwrites them."""
 
 from collections.abc import Mapping
 
@@ -13,8 +13,9 @@ from factory_pipeline.errors import ExportError
 
 
 def unlabelled_value(values: Mapping[str, int]) -> int:
-    """The value of pixels of no class, the same as in the masks of the version: 0, or where that is a class,
-    the largest that a mask of these values can hold.
+    """Return the value of pixels of no class, the same as in the masks of the version.
+
+    It is 0 or, if 0 is a class, the largest value that a mask of these classes can store.
 
     Args:
         values: class value by label, each in 0 to 65535.
@@ -23,16 +24,16 @@ def unlabelled_value(values: Mapping[str, int]) -> int:
 
 
 def index_mask(sample: Sample, version: VersionContent) -> SampleRaster:
-    """Class values of every pixel of a sample.
+    """Return the class value of every pixel of a sample.
 
-    A pixel belongs to a rectangle or polygon if its centre lies in it; the later shape wins. Lines have no
-    area and are left out. Values of the mask come last and stay as they are.
+    A pixel belongs to a rectangle or polygon if its centre is in it; the later shape wins. Lines have no area
+    and are ignored. Values of the mask are written last, unchanged.
 
     Returns:
-        (1, height, width), uint8 if that holds all values, else uint16; `nodata` is `unlabelled_value`.
+        (1, height, width), uint8 if that contains all values, else uint16; `nodata` is `unlabelled_value`.
 
     Raises:
-        ExportError: the mask holds a value that is no class.
+        ExportError: the mask contains a value that is not a class.
     """
     values = version.values
     unlabelled, dtype = no_class(values)
@@ -42,14 +43,16 @@ def index_mask(sample: Sample, version: VersionContent) -> SampleRaster:
     if burned:
         rasterize(burned, out=index)
     if sample.mask is not None:
-        _lay_over(index, sample, sample.mask, version)
+        _overwrite(index, sample, sample.mask, version)
     return SampleRaster(index[None], ("class",), float(unlabelled))
 
 
-def _lay_over(index: np.ndarray, sample: Sample, mask: SampleRaster, version: VersionContent) -> None:
+def _overwrite(index: np.ndarray, sample: Sample, mask: SampleRaster, version: VersionContent) -> None:
     given = mask.values[0]
     known = np.ones(given.shape, bool) if mask.nodata is None else given != mask.nodata
     strange = np.setdiff1d(given[known], list(version.values.values()))
     if strange.size:
-        raise ExportError(f"The mask of {sample.name} holds {strange[0]}, which is the value of no label.")
+        raise ExportError(
+            f"The mask of {sample.name} contains {strange[0]}, which is not the value of a label."
+        )
     index[known] = given[known]

@@ -1,6 +1,6 @@
-"""RAW: media as they are in `data/`, and every annotation in `labels.json`.
+"""RAW: unchanged media in `data/`, and every annotation in `labels.json`.
 
-Masks and measured values lie as GeoTIFF in `masks/` and `targets/`, and `labels.json` names them.
+Masks and measured values are GeoTIFFs in `masks/` and `targets/`, which `labels.json` refers to.
 """
 
 from collections.abc import Iterator
@@ -53,12 +53,15 @@ def check(version: VersionContent, folder: Path) -> None:
 
 
 def is_media(path: PurePosixPath) -> bool:
-    """What lies in `data/`."""
+    """Return whether a file is in `data/`."""
     return path.parts[0] == MEDIA
 
 
 def media_names(version: VersionContent, sample: Sample) -> dict[str, str]:
-    """The name in `data/` of each image of a sample, by modality; several modalities are named in it."""
+    """Return the name in `data/` of each image of a sample, by modality.
+
+    With several it contains the modality.
+    """
     return {tag: _stem(version, sample, tag) + image_suffix(sample, tag) for tag in _tags(version, sample)}
 
 
@@ -77,12 +80,12 @@ def _entry(version: VersionContent, sample: Sample) -> dict[str, Any]:
     }
     if len(version.modalities) > 1:
         entry["modalities"] = names
-    entry["annotations"] = [*map(drawn, sample.shapes), *_in_rasters(version, sample)]
+    entry["annotations"] = [*map(shape_record, sample.shapes), *_raster_annotations(version, sample)]
     return entry
 
 
-def drawn(shape: Shape) -> dict[str, Any]:
-    """The record of a shape."""
+def shape_record(shape: Shape) -> dict[str, Any]:
+    """Return the record of a shape."""
     record: dict[str, Any] = {"type": str(shape.type)}
     if shape.type is AnnotationType.RECTANGLE:
         record["bbox"] = list(shape.bbox)
@@ -113,8 +116,8 @@ def _target_path(sample: Sample) -> str:
     return f"{TARGETS}/{sample.name}.tif"
 
 
-def _in_rasters(version: VersionContent, sample: Sample) -> Iterator[dict[str, Any]]:
-    """The annotations whose values lie in rasters: each class of the mask, and the target."""
+def _raster_annotations(version: VersionContent, sample: Sample) -> Iterator[dict[str, Any]]:
+    """Yield the annotations whose values are in rasters: each class of the mask, and the target."""
     if sample.mask is not None:
         for label, value in version.values.items():
             if (sample.mask.values == value).any():
@@ -126,7 +129,7 @@ def _in_rasters(version: VersionContent, sample: Sample) -> Iterator[dict[str, A
 
 
 def _tags(version: VersionContent, sample: Sample) -> list[str]:
-    """The modalities of a sample in the order of the version."""
+    """Return the modalities of a sample in the order of the version."""
     return [tag for tag in version.modalities if tag in sample.images]
 
 

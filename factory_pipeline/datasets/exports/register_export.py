@@ -1,11 +1,11 @@
-"""Exports that the registry knows: made once per version and format, kept with the version."""
+"""Registered exports: written once per version and format, stored with the version."""
 
 import shutil
 from collections.abc import Callable
 
 from factory_pipeline.datalake.registry.records import Export, ExportState
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datasets.exports.find_damage import damage_of
+from factory_pipeline.datasets.exports.find_damage import find_damage
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.exports.write_export import OnSample, export_version
 from factory_pipeline.datasets.model.version_content import VersionContent
@@ -13,7 +13,7 @@ from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import relative_to_home
 
 OnDamage = Callable[[str], object]
-"""Is told that an export is damaged and made again, in a sentence."""
+"""Called with a sentence if an export is damaged and written again."""
 
 
 def export_registered(
@@ -25,23 +25,23 @@ def export_registered(
     on_sample: OnSample | None = None,
     on_damage: OnDamage | None = None,
 ) -> Export:
-    """Export a version under the home and register it; a ready export whose files are as written is returned.
+    """Export a version under the home and register it; a ready and undamaged export is returned.
 
-    The files of a ready export are verified by their hashes; where one is missing or differs, the export is
-    made again.
+    The files of a ready export are verified by their hashes; if one is missing or differs, the export is
+    written again.
 
     Args:
-        registry: knows the version.
-        home: where its files lie.
+        registry: contains the version.
+        home: contains its files.
         version_id: of a ready version.
         export_type: name of the format.
         content: the version, opened.
-        on_sample: is told of the progress, as by `export_version`.
-        on_damage: is told if a ready export is damaged.
+        on_sample: called with the progress, as by `export_version`.
+        on_damage: called if a ready export is damaged.
 
     Raises:
-        ArgumentError: no such format.
-        RegistryError: the version is not ready, or another is writing this export.
+        ArgumentError: there is no such format.
+        RegistryError: the version is not ready, or another process writes this export.
         ExportError: the version can't be written in the format; nothing is left of it.
     """
     chosen = format_named(export_type)
@@ -49,17 +49,19 @@ def export_registered(
     damaged: str | None = None
     for export in registry.exports(version_id):
         if export.type == chosen.name and export.state is ExportState.READY:
-            difference = next(damage_of(folder, export.content_hash), None)
+            difference = next(find_damage(folder, export.content_hash), None)
             if difference is None:
                 return export
             damaged = export.id
             if on_damage is not None:
-                on_damage(f"The {chosen.name} export is damaged and is made again: {difference}")
+                on_damage(f"The {chosen.name} export is damaged and is written again: {difference}")
     with registry.exporting(version_id, chosen.name, replaces=damaged) as export:
-        # Nobody else writes here now: what lies here was left by a writer that died before it was registered.
+        # No other process writes here now: existing files were left by a writer that died before it was
+        # registered.
         for left in (folder, *folder.parent.glob(f".{folder.name}.*.part")):
             shutil.rmtree(left, ignore_errors=True)
-        files = export_version(content, chosen.name, folder, on_sample)
+        record = home.version(version_id).splits
+        files = export_version(content, chosen.name, folder, on_sample, record if record.exists() else None)
         return registry.finish_export(
             export.id, path=relative_to_home(folder, home), content_hash=files.content_hash
         )

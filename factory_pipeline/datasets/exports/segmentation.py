@@ -2,7 +2,7 @@
 
 Each split folder is a data set of the layout that OpenVINO and Datumaro call common semantic segmentation:
 https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/common_semantic_segmentation.html.
-`index_masks/` beside it holds the class values as they are.
+`index_masks/` beside it contains the class values.
 """
 
 import json
@@ -34,7 +34,7 @@ Colour = tuple[int, int, int]
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write images, masks and what their values and colours mean, for every split that has samples."""
+    """Write images, masks and the meaning of their values and colours, for every split that has samples."""
     palette = class_colours(version)
     table = _colour_table(palette)
     for split in SPLITS:
@@ -49,7 +49,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read everything back: the class of every pixel must follow from its colour as from its value."""
+    """Read everything back: colour and value of every pixel must have the same class."""
     for split in SPLITS:
         values_by_colour: dict[Colour, int] = {}
         for sample in version.samples(split):
@@ -63,12 +63,12 @@ def check(version: VersionContent, folder: Path) -> None:
 
 
 def is_media(path: PurePosixPath) -> bool:
-    """What lies in `images/` of a split."""
+    """Return whether a file is in `images/` of a split."""
     return len(path.parts) > 2 and path.parts[1] == IMAGES
 
 
 def class_names(version: VersionContent) -> dict[int, str]:
-    """The name of every value of a mask, that of pixels without a class first."""
+    """Return the name of every value of a mask, that of pixels without a class first."""
     unlabelled = unlabelled_value(version.values)
     free = (
         "background" if unlabelled == 0 else "unlabelled",
@@ -81,14 +81,19 @@ def class_names(version: VersionContent) -> dict[int, str]:
 
 
 def class_colours(version: VersionContent) -> dict[int, Colour]:
-    """The colour of every value: black without a class, the others as in PASCAL VOC, in the order of the
-    labels."""
+    """Return the colour of every value.
+
+    Pixels of no class are black; the others have the colours of PASCAL VOC, in the order of the labels.
+    """
     return {value: _voc_colour(number) for number, value in enumerate(class_names(version))}
 
 
 def _voc_colour(number: int) -> Colour:
-    """The colour of a class in PASCAL VOC's colour map: the bits of its number, dealt out to red, green and
-    blue from the highest bit down. Different for every number below 2 ** 24."""
+    """Return the colour of a class in PASCAL VOC's colour map.
+
+    The bits of its number are dealt out to red, green and blue from the highest bit down. The colour is
+    different for every number below 2 ** 24.
+    """
     channels = [0, 0, 0]
     for bit in range(24):
         channels[bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
@@ -96,7 +101,7 @@ def _voc_colour(number: int) -> Colour:
 
 
 def _colour_table(palette: dict[int, Colour]) -> NDArray[np.uint8]:
-    """(largest value + 1, 3): the colour of every value."""
+    """Return the colour of every value, (largest value + 1, 3)."""
     table = np.zeros((max(palette) + 1, 3), np.uint8)
     for value, colour in palette.items():
         table[value] = colour
@@ -106,7 +111,7 @@ def _colour_table(palette: dict[int, Colour]) -> NDArray[np.uint8]:
 def _write_meta(version: VersionContent, palette: dict[int, Colour], folder: Path) -> None:
     folder.mkdir()
     names = class_names(version)
-    # Readers take the colour at the place of the value, so values that no class has are filled by null.
+    # Readers index the colours by value, so values without a class are filled by null.
     colours = [list(palette[value]) if value in palette else None for value in range(max(palette) + 1)]
     unlabelled = unlabelled_value(version.values)
     meta: dict[str, Any] = {
@@ -118,7 +123,7 @@ def _write_meta(version: VersionContent, palette: dict[int, Colour], folder: Pat
 
 
 def _read_meta(folder: Path) -> dict[Colour, int]:
-    """The value of each colour."""
+    """Return the value of each colour."""
     try:
         meta = json.loads((folder / META).read_text(encoding="ascii"))
         values = [int(value) for value in meta["label_map"]]
@@ -134,7 +139,7 @@ def _check_colours(path: Path, index: SampleRaster, values_by_colour: dict[Colou
     for colour, value in values_by_colour.items():
         values[(read == np.array(colour)[:, None, None]).all(axis=0)] = value
     if not np.array_equal(values, index.values[0]):
-        raise ExportError(f"{path.name} was read back with other classes than the version has there.")
+        raise ExportError(f"{path.name} differs from the classes of the version when it is read back.")
 
 
 def _index_path(folder: Path, sample: Sample) -> Path:

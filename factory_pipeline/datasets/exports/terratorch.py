@@ -1,9 +1,10 @@
-"""TerraTorch: the layout of an onboarded dataset, with a configuration that `terratorch fit` takes.
+"""TerraTorch: the layout of an onboarded dataset, with a configuration for `terratorch fit`.
 
-All addresses in the configuration are relative, so that it is run in the folder of the export.
+All paths in the configuration are relative, so it must be run in the folder of the export.
 
-Every band is standardised and goes into the model as a number, which class codes are not: bands and
-modalities of codes, such as Sentinel-2's SCL, are left out.
+Every band is standardised as a number, which is meaningless for class codes: bands and modalities of codes,
+such as Sentinel-2's SCL, are not exported. A time series is one image, its steps one after the other, as
+TerraTorch expands them; beside other modalities each of its steps is bands of one stack.
 """
 
 from collections.abc import Mapping
@@ -15,15 +16,16 @@ from typing import Any
 import polars as pl
 import yaml
 
-from factory_pipeline.datasets.augment.pixels import CLASS_CODES
 from factory_pipeline.datasets.exports.media import check_raster, image_of, write_image, write_raster
 from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_value
 from factory_pipeline.datasets.exports.segmentation import class_colours, class_names
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 from factory_pipeline.datasets.model.version_content import VersionContent, all_samples
 from factory_pipeline.errors import ExportError, OnboardingError
+from factory_pipeline.imagery.class_codes import holds_codes
 from factory_pipeline.onboarding.file_names import safe_stem, safe_suffix
-from factory_pipeline.onboarding.manifest.model import DEFAULT_MODALITY, UploadManifest
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.manifest.sections import DEFAULT_MODALITY
 from factory_pipeline.onboarding.products.terratorch import terratorch_config, write_terratorch
 from factory_pipeline.onboarding.products.training_params import training_parameters
 from factory_pipeline.splits.assign import SPLIT_FILES, write_split_files
@@ -34,19 +36,20 @@ CONFIG, PARAMETERS, INDEX = "terratorch.yaml", "training_params.json", "index.cs
 LABEL_SUFFIX = "_label.tif"
 GEOTIFF = (".tif", ".tiff")
 INDEX_COLUMNS = ("stem", "name", "split", "origin", "original_name")
-"""Columns of `index.csv`: stem of the files, name of the sample, its split, of which sample it is a copy, and
-what its image was called before."""
+"""Columns of `index.csv`: stem of the files, name of the sample, its split, the sample that it is a copy of,
+and the original name of its image.
+"""
 
 
 class TaskKind(Enum):
-    """What a model is trained for with a version."""
+    """The machine learning task of a version."""
 
     REGRESSION = "Regression"
     """Its labels are measured values."""
     MASKS = "Segmentation of masks"
-    """Its labels are masks; pixels of no class take no part in the loss."""
+    """Its labels are masks; the loss ignores pixels of no class."""
     SHAPES = "Segmentation of shapes"
-    """Its labels are drawn shapes; what is outside of them is the background."""
+    """Its labels are shapes; pixels outside of them are the background."""
 
 
 def write(version: VersionContent, folder: Path) -> None:
@@ -69,9 +72,9 @@ def write(version: VersionContent, folder: Path) -> None:
     split = index.select("stem", "split")
     write_split_files(folder / SPLIT_FOLDER, split)
     try:
-        manifest = described(version, kind)
+        manifest = as_manifest(version, kind)
         parameters = training_parameters(
-            _listed(index, version),
+            _list_files(index, version),
             split,
             {modality_tag(tag): bands for tag, bands in inputs_of(version).items()},
             manifest.purpose,
@@ -80,13 +83,13 @@ def write(version: VersionContent, folder: Path) -> None:
         )
         config = terratorch_config(manifest, parameters, split, Path())
     except OnboardingError as error:
-        raise ExportError(f"{version.dataset} can't be trained on by TerraTorch: {error}") from error
+        raise ExportError(f"{version.dataset} can't be used by TerraTorch: {error}") from error
     parameters.write(folder / PARAMETERS)
     write_terratorch(folder / CONFIG, config)
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read everything back as TerraTorch does: by the addresses and patterns of the configuration."""
+    """Read everything back as TerraTorch does: by the paths and patterns of the configuration."""
     kind = kind_of(version)
     data = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["data"]["init_args"]
     listed: dict[str, list[str]] = {split: [] for split in SPLITS}
@@ -98,7 +101,7 @@ def check(version: VersionContent, folder: Path) -> None:
         check_raster(folder / label_path(stem), label_of(sample, version, kind), sample)
     for split, file in SPLIT_FILES.items():
         if (folder / SPLIT_FOLDER / file).read_text(encoding="utf-8").split() != sorted(listed[split]):
-            raise ExportError(f"{file} was read back with other stems than the version has.")
+            raise ExportError(f"{file} differs from the stems of the version when it is read back.")
     every = sum(map(len, listed.values()))
     labels = list((folder / data["train_label_data_root"]).glob(data["label_grep"]))
     if len(labels) != every:
@@ -106,17 +109,17 @@ def check(version: VersionContent, folder: Path) -> None:
 
 
 def is_media(path: PurePosixPath) -> bool:
-    """What lies in `training_data/`."""
+    """Return whether a file is in `training_data/`."""
     return path.parts[0] == IMAGES
 
 
 def kind_of(version: VersionContent) -> TaskKind:
-    """What a version is for, as its first annotated sample says."""
+    """Return the task of a version, derived from its first annotated sample."""
     for sample in all_samples(version):
         if sample.target is not None:
             return TaskKind.REGRESSION
         if sample.mask is not None:
-            # A model needs two classes, so that with one label the rest must be the other.
+            # A model needs two classes, so with one label all else is the other.
             return TaskKind.MASKS if len(version.labels) > 1 else TaskKind.SHAPES
         if sample.shapes:
             return TaskKind.SHAPES
@@ -124,16 +127,16 @@ def kind_of(version: VersionContent) -> TaskKind:
 
 
 def inputs_of(version: VersionContent) -> Mapping[str, tuple[str, ...]]:
-    """The bands that a model is given, by modality: those that measure; all where there are only codes."""
+    """Return the input bands of a model, by modality: measured ones; all if there are only codes."""
     measured = {
-        tag: tuple(name for name in bands if not {tag.lower(), name.lower()} & CLASS_CODES)
+        tag: tuple(name for name in bands if not holds_codes(tag, name))
         for tag, bands in version.modalities.items()
     }
     return {tag: bands for tag, bands in measured.items() if bands} or version.modalities
 
 
 def input_of(sample: Sample, tag: str, version: VersionContent) -> SampleRaster:
-    """The image of a modality without the bands that no model is given.
+    """Return the image of a modality, with only the input bands of a model.
 
     Raises:
         ExportError: the sample has no such image, or lacks a band of it.
@@ -143,18 +146,18 @@ def input_of(sample: Sample, tag: str, version: VersionContent) -> SampleRaster:
         return raster
     if missing := [name for name in wanted if name not in raster.bands]:
         raise ExportError(f"The {tag} image of {sample.name} has no band {missing[0]}, which others have.")
-    places = [raster.bands.index(name) for name in wanted]
-    rgb = raster.rgb and tuple(places.index(place) for place in raster.rgb if place in places)
+    indices = [raster.bands.index(name) for name in wanted]
+    rgb = raster.rgb and tuple(indices.index(index) for index in raster.rgb if index in indices)
     return replace(
         raster,
-        values=raster.values[places],
+        values=raster.values[indices],
         bands=wanted,
         rgb=(rgb[0], rgb[1], rgb[2]) if rgb and len(rgb) == 3 else None,
     )
 
 
 def label_of(sample: Sample, version: VersionContent, kind: TaskKind) -> SampleRaster:
-    """The label raster of a sample.
+    """Return the label raster of a sample.
 
     Raises:
         ExportError: a sample of a regression has no measured values.
@@ -164,14 +167,14 @@ def label_of(sample: Sample, version: VersionContent, kind: TaskKind) -> SampleR
         return index if kind is TaskKind.MASKS else SampleRaster(index.values, index.bands)
     if sample.target is None:
         raise ExportError(
-            f"{sample.name} has no measured values, which a regression needs of every image; leave it out by"
+            f"{sample.name} has no measured values, which a regression needs of every image; exclude it by"
             " a query, or export as RAW."
         )
     return sample.target
 
 
-def described(version: VersionContent, kind: TaskKind) -> UploadManifest:
-    """The version as the manifest of an upload would describe it.
+def as_manifest(version: VersionContent, kind: TaskKind) -> UploadManifest:
+    """Return the manifest of an upload that describes the version.
 
     Raises:
         OnboardingError: MANIFEST_INVALID, two bands have one name, or there are too few classes.
@@ -198,27 +201,27 @@ def described(version: VersionContent, kind: TaskKind) -> UploadManifest:
 
 
 def image_suffix(tag: str) -> str:
-    """Of the images of a modality; no two modalities have the same."""
+    """Return the suffix of the images of a modality; no two modalities have the same."""
     return safe_suffix(f"_{tag}.tif")
 
 
 def modality_tag(tag: str) -> str:
-    """The name of a modality as a folder and as TerraTorch knows it."""
+    """Return the name of a modality in folders and for TerraTorch."""
     return image_suffix(tag).removesuffix(".tif").strip("_") or DEFAULT_MODALITY
 
 
 def image_path(stem: str, tag: str) -> str:
-    """Of an image, relative to the folder of the export."""
+    """Return the path of an image, relative to the folder of the export."""
     return f"{IMAGES}/{modality_tag(tag)}/{stem}{image_suffix(tag)}"
 
 
 def label_path(stem: str) -> str:
-    """Of a label, relative to the folder of the export."""
+    """Return the path of a label, relative to the folder of the export."""
     return f"{LABELS}/{stem}{LABEL_SUFFIX}"
 
 
 def _write_tiff(path: Path, sample: Sample, tag: str, version: VersionContent) -> None:
-    """All images of a modality end alike, so what is no GeoTIFF becomes one."""
+    """Write an image as GeoTIFF, as all images of a modality must have the same suffix."""
     is_whole = inputs_of(version)[tag] == version.modalities[tag]
     if is_whole and tag in sample.files and sample.files[tag].suffix.lower() in GEOTIFF:
         written = path.with_name(write_image(sample, tag, path.parent, path.stem))
@@ -229,7 +232,7 @@ def _write_tiff(path: Path, sample: Sample, tag: str, version: VersionContent) -
 
 def _bands(names: tuple[str, ...], rgb: tuple[int, int, int] | None) -> list[dict[str, Any]]:
     channels = dict(zip(rgb or (), "RGB", strict=False))
-    return [{"band_name": name, "RGB_band": channels.get(place)} for place, name in enumerate(names)]
+    return [{"band_name": name, "RGB_band": channels.get(index)} for index, name in enumerate(names)]
 
 
 def _categories(version: VersionContent, kind: TaskKind) -> list[dict[str, Any]]:
@@ -242,8 +245,8 @@ def _categories(version: VersionContent, kind: TaskKind) -> list[dict[str, Any]]
     ]
 
 
-def _listed(index: pl.DataFrame, version: VersionContent) -> pl.DataFrame:
-    """The files of each sample, as `training_parameters` takes them."""
+def _list_files(index: pl.DataFrame, version: VersionContent) -> pl.DataFrame:
+    """Return the files of each sample, for `training_parameters`."""
     images = [
         [{"modality_tag": modality_tag(tag), "path": image_path(stem, tag)} for tag in inputs_of(version)]
         for stem in index["stem"]

@@ -1,4 +1,4 @@
-"""Verifying versions and exports: every hash is computed again, and what differs is named."""
+"""Verifying versions and exports: every hash is computed again, and differences are reported."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from factory_pipeline.builds.verification.report import VerificationReport, Veri
 from factory_pipeline.datalake.registry.records import ExportState, Version, VersionState
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.exports.download import MARKER
-from factory_pipeline.datasets.exports.find_damage import damage_of
+from factory_pipeline.datasets.exports.find_damage import find_damage
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.exports.listing import LISTING, read_exported
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_rows
@@ -21,24 +21,24 @@ _NAMED = re.compile(r"(?P<dataset>.+)@(?P<number>\d+\.\d+\.\d+)")
 
 
 def is_export(folder: Path) -> bool:
-    """Return whether a folder holds an export, or a download of one, finished or not."""
+    """Return whether a folder contains an export, or a download of one, finished or not."""
     return any((folder / name).exists() for name in (LISTING, MARKER))
 
 
 def verify_export(folder: Path) -> VerificationReport:
     """Compare every file of an export, or of a download of one, with the hash in its listing.
 
-    A download of the annotations alone is verified without the media.
+    A download of only the annotations is verified without the media.
     """
-    return VerificationReport(str(folder), "export", "exports", 1, [_verified(folder)])
+    return VerificationReport(str(folder), "export", "exports", 1, [_verify_files(folder)])
 
 
 def verify_version(registry: Registry, home: FactoryHome, named: str) -> VerificationReport:
     """Compare a version with its hashes: its manifest, the rasters of its items, and its exports.
 
     Args:
-        registry: knows the version.
-        home: holds its files.
+        registry: contains the version.
+        home: contains its files.
         named: the id of a version, or `name@1.0.0`.
 
     Raises:
@@ -54,14 +54,14 @@ def verify_version(registry: Registry, home: FactoryHome, named: str) -> Verific
         for export in registry.exports(version.id):
             if export.state is ExportState.READY:
                 folder = home.version(version.id).export(format_named(export.type).slug)
-                subjects.append(_verified(folder, export.content_hash))
+                subjects.append(_verify_files(folder, export.content_hash))
     return VerificationReport(
         f"{dataset.name}@{version.number} ({version.id})", "version", "parts", len(subjects), subjects
     )
 
 
 def _version(registry: Registry, named: str) -> Version:
-    """Return the version that an id, or a name and number, means."""
+    """Return the version with an id, or a name and number."""
     if named in registry.version_ids():
         return registry.version(named)
     datasets = {dataset.name: dataset for dataset in registry.datasets()}
@@ -79,7 +79,7 @@ def _version(registry: Registry, named: str) -> Version:
     )
     has = f"there are {', '.join(there)}" if there else "there is no version yet"
     raise ArgumentError(
-        "target", named, f"give a folder with an export, the id of a version, or name@number; {has}"
+        "target", named, f"it must be a folder with an export, the id of a version, or name@number; {has}"
     )
 
 
@@ -107,7 +107,7 @@ def _rasters(manifest: Path, home: FactoryHome) -> VerifiedSubject:
 
 
 def _places(manifest: Path) -> Iterator[Mapping[str, Any]]:
-    """The rasters that the items of a manifest point to, each once per item."""
+    """Yield the rasters that the items of a manifest refer to, each once per item."""
     for rows in read_rows(manifest, "media", "annotations"):
         for media, annotations in rows.iter_rows():
             found = {}
@@ -116,7 +116,7 @@ def _places(manifest: Path) -> Iterator[Mapping[str, Any]]:
             yield from found.values()
 
 
-def _verified(folder: Path, content_hash: str | None = None) -> VerifiedSubject:
+def _verify_files(folder: Path, content_hash: str | None = None) -> VerifiedSubject:
     """Verify the files of an export."""
     try:
         listed = read_exported(folder)
@@ -126,7 +126,7 @@ def _verified(folder: Path, content_hash: str | None = None) -> VerifiedSubject:
             "The download is not finished; start it again with the same folder." if unfinished else str(error)
         )
         return VerifiedSubject(folder.name, (told,))
-    # A download says nothing of whether media were wanted: none of them is there where they were not.
+    # A download does not store whether media were requested: without any they were not.
     media = [file for file in listed.files if file.media]
     without = (
         bool(media)
@@ -136,4 +136,4 @@ def _verified(folder: Path, content_hash: str | None = None) -> VerifiedSubject:
     count = len(listed.files) - (len(media) if without else 0)
     title = f"{listed.format} export of {listed.dataset} {listed.version} ({count:,} files"
     title += ", downloaded without media)" if without else ")"
-    return VerifiedSubject(title, tuple(damage_of(folder, content_hash, media=not without)))
+    return VerifiedSubject(title, tuple(find_damage(folder, content_hash, media=not without)))

@@ -1,4 +1,4 @@
-"""Writing a dataset version out: in a temporary folder, read back, listed with hashes, put in its place."""
+"""Exporting a dataset version: written to a temporary folder, read back, listed with hashes, then renamed."""
 
 import hashlib
 import json
@@ -22,47 +22,57 @@ from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import disk_is_full
 
 OnSample = Callable[[int, int], None]
-"""Is called with how many samples were written or read back so far, and of how many."""
+"""Called with the number of samples written or read back so far, and their total."""
 
+SPLIT_RECORD = "splits.json"
+"""How the splits were made and what was searched for leaks, in the folder of each export."""
 _BLOCK = 1 << 20
 
 
 def export_version(
-    version: VersionContent, export_type: str, folder: Path, on_sample: OnSample | None = None
+    version: VersionContent,
+    export_type: str,
+    folder: Path,
+    on_sample: OnSample | None = None,
+    split_record: Path | None = None,
 ) -> ExportedFiles:
-    """Write a version in a format; the folder is there whole and checked, or isn't there.
+    """Write a version in a format; the folder appears complete and checked, or not at all.
 
     Args:
-        version: what is written.
+        version: the version to write.
         export_type: name of the format.
-        folder: must not be there yet.
-        on_sample: is told of the progress; a sample counts twice, as it is written and as it is read back.
+        folder: must not exist.
+        on_sample: called with the progress; a sample counts twice, when it is written and when it is read
+            back.
+        split_record: the `splits.json` of the version, which the export gets a copy of.
 
     Raises:
-        ArgumentError: no such format.
-        ExportError: the format can't hold the version, the disk is full or fails, or the files read back
-            differ from the version.
+        ArgumentError: there is no such format.
+        ExportError: the format can't represent the version, the disk is full or fails, or the files differ
+            from the version when they are read back.
         LakeError: a file of the version is missing or was changed.
     """
     chosen = format_named(export_type)
     if folder.exists():
-        raise ExportError(f"There is something at {folder} already; remove it or name another folder.")
+        raise ExportError(f"The path {folder} already exists; remove it or choose another folder.")
     title = f"The {chosen.name} export of {version.dataset} {version.number}"
     counter = _SampleCounter(version, on_sample)
 
     def counted(number: int, take: Callable[[Sample], None]) -> VersionContent:
         return _CountedVersion(version, lambda samples, split: counter.counted(samples, split, number, take))
 
-    with _told_plainly(title, folder.parent), _written_folder(folder) as temporary:
+    with user_errors(title, folder.parent), _atomic_folder(folder) as temporary:
         with closing(NamesWriter(temporary)) as writer:
             chosen.write(counted(0, writer.take), temporary)
         with closing(NamesReader(temporary)) as reader:
             chosen.check(counted(1, reader.take), temporary)
+        if split_record is not None:
+            shutil.copyfile(split_record, temporary / SPLIT_RECORD)
         return _list_files(version, chosen, temporary)
 
 
 class _SampleCounter:
-    """Reports how far the passes over the samples of a version have come."""
+    """Reports the progress of the passes over the samples of a version."""
 
     def __init__(self, version: VersionContent, on_sample: OnSample | None) -> None:
         self._on_sample = on_sample
@@ -76,15 +86,15 @@ class _SampleCounter:
     def counted(
         self, samples: Iterator[Sample], split: str, number: int, take: Callable[[Sample], None]
     ) -> Iterator[Sample]:
-        """The samples of a split, each reported once it was used, in the pass of this number.
+        """Yield the samples of a split, each reported after it was used, in the pass of this number.
 
-        A format may go over a split a second time: what was reported in this pass isn't again.
+        A format may iterate over a split a second time: a sample is reported once per pass.
 
         Args:
             samples: all of the split.
-            split: which one; the splits come in the order of SPLITS.
+            split: its name; the splits come in the order of SPLITS.
             number: of the pass, from 0.
-            take: is given each sample that is reported.
+            take: called with each sample that is reported.
         """
         before = number * self._samples + self._starts[split]
         for done, sample in enumerate(samples, start=before + 1):
@@ -97,7 +107,7 @@ class _SampleCounter:
 
 
 class _CountedVersion:
-    """A version as a format sees it in one pass: its samples are counted as they are taken."""
+    """A version in one pass of a format: its samples are counted as they are used."""
 
     def __init__(
         self, version: VersionContent, counted: Callable[[Iterator[Sample], str], Iterator[Sample]]
@@ -109,27 +119,27 @@ class _CountedVersion:
         self._counted = counted
 
     def samples(self, split: str) -> Iterator[Sample]:
-        """The samples of a split, counted."""
+        """Yield the samples of a split, counted."""
         return self._counted(self._samples(split), split)
 
 
 @contextmanager
-def _told_plainly(title: str, place: Path) -> Iterator[None]:
-    """Turn what a disk or a raster library says into a sentence for the user."""
+def user_errors(title: str, path: Path) -> Iterator[None]:
+    """Turn errors of a disk or a raster library into a sentence for the user."""
     try:
         yield
     except (OSError, RasterioError) as error:
         if disk_is_full(error):
             raise ExportError(
-                f"{title} found no space left on the disk of {place}, so nothing of it was kept; "
-                "make room and export again."
+                f"{title} found no space left on the disk of {path}, so nothing of it was stored; "
+                "free some space and export again."
             ) from error
-        raise ExportError(f"{title} failed, so nothing of it was kept: {error}.") from error
+        raise ExportError(f"{title} failed, so nothing of it was stored: {error}.") from error
 
 
 @contextmanager
-def _written_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`; rename it once the block ends without an error."""
+def _atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `folder`; rename it if the block ends without an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
     try:
@@ -154,7 +164,7 @@ def _sync_folder(folder: Path) -> None:
 def _list_files(version: VersionContent, chosen: Format, folder: Path) -> ExportedFiles:
     """Sync and hash every file, and write the listing."""
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    files = tuple(_listed(name, paths[name], chosen) for name in sorted(paths))
+    files = tuple(_describe_file(name, paths[name], chosen) for name in sorted(paths))
     listed = ExportedFiles(chosen.name, version.dataset, version.number, files_hash(files), files)
     with (folder / LISTING).open("w", encoding="utf-8") as out:
         json.dump(asdict(listed), out, indent=1)
@@ -164,7 +174,7 @@ def _list_files(version: VersionContent, chosen: Format, folder: Path) -> Export
     return listed
 
 
-def _listed(name: str, path: Path, chosen: Format) -> ExportedFile:
+def _describe_file(name: str, path: Path, chosen: Format) -> ExportedFile:
     digest, length = hashlib.sha256(), 0
     with path.open("rb+") as written:
         while block := written.read(_BLOCK):

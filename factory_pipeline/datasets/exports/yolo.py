@@ -1,7 +1,7 @@
-"""YOLO Darknet: an image and a text file of boxes beside it, lists of images, and what names the classes.
+"""YOLO Darknet: images, each with a text file of boxes, lists of images, and names of classes.
 
-The format as its author wrote it down: https://pjreddie.com/darknet/yolo, and with `obj.data`, `obj.names` in
-https://github.com/AlexeyAB/darknet. Paths in the lists start with `./`: darknet takes them from the folder
+The format is described at https://pjreddie.com/darknet/yolo, and with `obj.data`, `obj.names` in
+https://github.com/AlexeyAB/darknet. Paths in the lists start with `./`: darknet resolves them from the folder
 that it runs in, others from the folder of the list.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from factory_pipeline.datasets.exports.clip_annotations import Box, box_in_image, has_area
-from factory_pipeline.datasets.exports.group_shapes import objects_of
+from factory_pipeline.datasets.exports.group_shapes import group_shapes
 from factory_pipeline.datasets.exports.media import check_image, image_suffix, main_modality, write_image
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.model.version_content import VersionContent
@@ -22,7 +22,7 @@ from factory_pipeline.splits.names import SPLITS
 NAMES, DATA, YAML = "obj.names", "obj.data", "data.yaml"
 _LISTED_AS = {"train": "train", "validation": "valid", "test": "test"}
 _DECIMALS = 10
-"""Of a fraction of the image: finer than a millionth of a pixel in any image."""
+"""Digits of a fraction of the image: finer than a millionth of a pixel in any image."""
 
 
 def write(version: VersionContent, folder: Path) -> None:
@@ -41,7 +41,7 @@ def write(version: VersionContent, folder: Path) -> None:
 def check(version: VersionContent, folder: Path) -> None:
     """Read lists, images and boxes back."""
     if (folder / NAMES).read_text(encoding="utf-8").splitlines() != list(version.labels):
-        raise ExportError(f"{NAMES} was not read back as it was written.")
+        raise ExportError(f"{NAMES} differs when it is read back.")
     for split in SPLITS:
         with _list(folder, split).open(encoding="utf-8") as listed:
             for sample in version.samples(split):
@@ -56,7 +56,7 @@ def check(version: VersionContent, folder: Path) -> None:
 
 
 def is_media(path: PurePosixPath) -> bool:
-    """The images."""
+    """Return whether a file is an image."""
     return len(path.parts) > 1 and path.suffix != ".txt"
 
 
@@ -72,8 +72,8 @@ def _write_descriptions(version: VersionContent, folder: Path) -> None:
     for label in version.labels:
         if not can_be_a_line(label):
             raise ExportError(
-                f"The label {label!r} can't be a line of {NAMES}; for YOLO Darknet a label is one line, "
-                "with no space around it."
+                f"The label {label!r} can't be a line of {NAMES}; for YOLO Darknet a label must be one line, "
+                "without space around it."
             )
     lists = {name: f"{name}.txt" for name in ("train", "valid", "test")}
     data = {"classes": len(version.labels), **lists, "names": NAMES, "backup": "backup/"}
@@ -88,20 +88,20 @@ def _write_descriptions(version: VersionContent, folder: Path) -> None:
         "nc": len(version.labels),
         "names": list(version.labels),
     }
-    # Without `path`, readers start from the folder of this file, wherever it was downloaded to.
+    # Without `path`, readers start from the folder of this file, wherever it is.
     text = yaml.safe_dump(description, sort_keys=False)
     (folder / YAML).write_text(text, encoding="utf-8", newline="\n")
 
 
 def can_be_a_line(label: str) -> bool:
-    """Whether a label can be a line of `obj.names`."""
+    """Return whether a label can be a line of `obj.names`."""
     return label == label.strip() and len(label.splitlines()) == 1
 
 
 def _boxes(version: VersionContent, sample: Sample) -> Iterator[tuple[int, Box]]:
-    """Class and box of each object: centre, width and height as fractions of the image; no crowds."""
+    """Yield class and box of each object: centre, width and height as fractions of the image; no crowds."""
     height, width = sample.size
-    for parts in objects_of(sample):
+    for parts in group_shapes(sample):
         found = [box_in_image(part, height, width) for part in parts if has_area(part) and not part.is_crowd]
         boxes = [box for box in found if box is not None]
         if boxes:
@@ -119,14 +119,14 @@ def _check_boxes(path: Path, version: VersionContent, sample: Sample) -> None:
     read = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     expected = list(_boxes(version, sample))
     same = len(read) == len(expected) and all(
-        fields[0] == str(number) and _same_box(fields[1:], box)
+        fields[0] == str(number) and _is_same_box(fields[1:], box)
         for fields, (number, box) in zip(read, expected, strict=True)
     )
     if not same:
-        raise ExportError(f"{path.name} was not read back with the boxes of {sample.name}.")
+        raise ExportError(f"{path.name} differs from the boxes of {sample.name} when it is read back.")
 
 
-def _same_box(fields: list[str], box: Box) -> bool:
+def _is_same_box(fields: list[str], box: Box) -> bool:
     read = [float(field) for field in fields]
     return len(read) == len(box) and all(
         0 <= part <= 1 and math.isclose(part, expected, abs_tol=10**-_DECIMALS)

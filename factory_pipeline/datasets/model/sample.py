@@ -1,4 +1,4 @@
-"""One image of a dataset version in memory, with everything that is known of it; what exports are made of."""
+"""One image of a dataset version in memory, with its labels and properties: the input of exports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class SampleRaster:
     values: NDArray[Any]
     """(bands, height, width)"""
     bands: tuple[str, ...]
-    """Their names."""
+    """Names of the bands."""
     nodata: float | None = None
     rgb: tuple[int, int, int] | None = None
     """Positions of red, green and blue among the bands."""
@@ -29,8 +29,10 @@ class SampleRaster:
 
 @dataclass(frozen=True)
 class Shape:
-    """An annotation that is drawn: rectangle, polygon or line. Pixels from the upper left corner of the
-    image."""
+    """An annotation that is drawn: rectangle, polygon or line.
+
+    Coordinates are pixels (x, y) from the upper left corner of the image.
+    """
 
     type: AnnotationType
     label: str
@@ -47,13 +49,13 @@ class Shape:
 
     @property
     def group(self) -> str | None:
-        """What shapes of one image, label and operation share that are parts of one object."""
+        """The key that parts of one object share, within an image, label and operation."""
         value = self.metadata.get(GROUP)
         return None if value is None else str(value)
 
     @property
     def is_crowd(self) -> bool:
-        """Whether it stands for many objects that nobody told apart."""
+        """Whether it stands for many objects that are not separated."""
         return bool(self.metadata.get(CROWD))
 
 
@@ -73,17 +75,18 @@ class Sample:
     """(1, height, width) of measured values, as for regression."""
     crs: str | None = None
     transform: Affine6 | None = None
-    """To coordinates of the CRS; None where the image is not georeferenced."""
+    """From pixels to coordinates of the CRS; None if the image is not georeferenced."""
     acquired: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
-    """The raster file that holds exactly these bands, by modality; empty for a copy, and for what lies in
-    HDF5."""
+    """The raster file that holds exactly these bands, by modality.
+
+    Empty for a copy, and for images in HDF5.
+    """
     original_name: str = ""
-    """What the image was called before it entered the factory, without its suffix; the id of its item where
-    nobody says."""
+    """The original name of the image, without its suffix; the id of its item if it is not known."""
     origin: str = ""
-    """Name of the sample that an augmented copy was made from; empty for an original."""
+    """Name of the original of an augmented copy; empty for an original."""
 
     @property
     def size(self) -> tuple[int, int]:

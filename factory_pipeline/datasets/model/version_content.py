@@ -1,4 +1,4 @@
-"""What every export needs to know of a dataset version."""
+"""The content of a dataset version, as exports read it."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from factory_pipeline.splits.names import SPLITS
 
 
 class VersionContent(Protocol):
-    """The content of a dataset version; nothing here depends on when or where it is read."""
+    """The content of a dataset version; it does not depend on when or where it is read."""
 
     @property
     def dataset(self) -> str:
@@ -21,7 +21,7 @@ class VersionContent(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """In the order in which they were asked for: the order of the classes in every export."""
+        """In the requested order, which is the order of the classes in every export."""
 
     @property
     def values(self) -> Mapping[str, int]:
@@ -29,21 +29,24 @@ class VersionContent(Protocol):
 
     @property
     def modalities(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the bands by modality; the first modality is the one that a format of one image takes."""
+        """Names of the bands by modality; the first modality is used by formats of one image."""
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Samples by split, augmented copies counted."""
+        """Samples by split, including augmented copies."""
 
     @property
     def dated(self) -> datetime | None:
-        """The latest time of its items, for formats that want a date; None where no item has one."""
+        """The latest time of its items, for formats that need a date; None if no item has one."""
 
     def samples(self, split: str) -> Iterator[Sample]:
-        """The samples of a split by name, each followed by its augmented copies; one at a time in memory."""
+        """Yield the samples of a split by name, each followed by its augmented copies.
+
+        One at a time in memory.
+        """
 
 
 def all_samples(version: VersionContent) -> Iterator[Sample]:
-    """The samples of every split, in the order of SPLITS."""
+    """Yield the samples of every split, in the order of SPLITS."""
     for split in SPLITS:
         yield from version.samples(split)

@@ -1,1 +1,1 @@
-"""Dataset versions: what is asked for, which items are in it, its manifest, and its content."""
+"""Dataset versions: requests, choice of items, manifests, and content."""

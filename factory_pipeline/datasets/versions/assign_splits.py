@@ -1,119 +1,171 @@
-"""Dividing the items of a version into train, test and validation.
+"""Assigning the items of a version to train, test and validation, and what is known of the result.
 
-Nothing is drawn: the items go in the order of their content's hash, which is as good as random, and depends
-neither on when they came nor on what they are called.
+Nothing is drawn: an item's position is its content's hash, which is as good as random, and depends neither on
+when it came nor on what it is called.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from factory_pipeline.datasets.request import DatasetRequest, Overlap
+from factory_pipeline.datasets.versions.division import Division
+from factory_pipeline.datasets.versions.split_properties import LABEL
+from factory_pipeline.errors import ArgumentError
 from factory_pipeline.splits.apportion import largest_remainder
-from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.splits.balance import Balance, Classes, assign_groups, balance_of
+from factory_pipeline.splits.connected_groups import group_numbers
+from factory_pipeline.splits.groups import (
+    OVERLAPPING,
+    are_apart,
+    can_fill,
+    group_items,
+    pairs_of_equal,
+    too_few_groups,
+)
+from factory_pipeline.splits.record import SplitRecord
+from factory_pipeline.splits.sentences import describe_missing
+
+WHAT = "items"
+INSTEAD = (
+    "overlap='group' (--overlap group, the default) keeps items that overlap in one split; an update with"
+    " keep_splits=False (--divide-anew) does so for the items of its source version too."
+)
+"""What a user can do against a leak."""
+WHAT_HELPS = (
+    "More items of it from other places, fewer splits, a larger share of these splits, or labels without it"
+    " would help; False makes the version nevertheless, and says so."
+)
 
 
 @dataclass(frozen=True)
-class Division:
-    """What became of the splits of a version's items."""
+class SplitPlan:
+    """The splits of a version's items before the version is made."""
 
-    splits: Mapping[str, int]
-    """Items by split."""
-    asked: Mapping[str, float]
-    """The percentages that were asked for."""
-    had_split: int
-    """Items that were in the source version."""
-    kept_split: int
-    """Those of them that are in the split that they had."""
+    split: pl.Series
+    """`split` of each item."""
+    earlier: pl.Series
+    """The split that each item had in the source version, or null."""
+    _items: pl.DataFrame
+    _classes: Classes | None
+    _request: DatasetRequest
+    _promises_zero: bool
+    _remark: str
+    _group: NDArray[np.int64] | None
+    """(items,) what overlaps or is identical, where that was looked for."""
 
-    @classmethod
-    def of(cls, split: pl.Series, earlier: pl.Series, asked: Mapping[str, float]) -> Self:
-        """Compare the splits of items with those that they had, null for items that are new."""
-        counts = dict(split.value_counts().iter_rows())
-        return cls(
-            splits={name: counts.get(name, 0) for name in SPLITS},
-            asked=dict(asked),
-            had_split=len(earlier) - earlier.null_count(),
-            kept_split=int((split == earlier).sum()),
+    def record(self) -> SplitRecord:
+        """Search the split for leaks."""
+        items = self._items.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("stem"))
+        return SplitRecord.of(
+            items,
+            items.select("stem").with_columns(self.split),
+            {
+                "method": "random",
+                "overlap": self._request.overlap,
+                "percentages": self._request.split_info,
+                "keep_splits": self._request.keep_splits,
+                "use_given_splits": self._request.use_given_splits,
+                "balance": self._request.balance,
+                "group_by": self._request.group_by,
+                "seed": None,
+            },
+            promises_zero=self._promises_zero,
+            percentages=self._request.split_info,
+            classes=self._classes,
+            what=WHAT,
+            instead="" if self._remark else INSTEAD,
+            remark=self._remark,
+            group=self._group,
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """As JSON values; `Division(**values)` is the same."""
-        return {
-            "splits": dict(self.splits),
-            "asked": dict(self.asked),
-            "had_split": self.had_split,
-            "kept_split": self.kept_split,
-        }
-
-    def __str__(self) -> str:
-        total = sum(self.splits.values())
-        shares = " / ".join(f"{100 * self.splits[split] / max(total, 1):.3g}" for split in SPLITS)
-        asked = " / ".join(f"{self.asked[split]:.3g}" for split in SPLITS)
-        said = f"{' / '.join(SPLITS)} is {shares} %, asked for {asked} %"
-        if not self.had_split:
-            return said
-        return (
-            f"{self.kept_split:,} of {self.had_split:,} items of the source version kept their split; {said}"
-        )
+    def division(self, record: SplitRecord | None = None) -> Division:
+        """Return what became of the splits."""
+        return Division.of(self.split, self.earlier, self._request.split_info, record)
 
 
-def assign_splits(items: pl.DataFrame, split_info: Mapping[str, float]) -> pl.Series:
-    """Give every item a split.
+def plan_splits(
+    items: pl.DataFrame,
+    wanted: Classes | None,
+    request: DatasetRequest,
+    joining: Sequence[pl.Series] = (),
+) -> SplitPlan:
+    """Assign every item to a split.
 
-    An item that has one keeps it. Items of the same content stand on one side. The others fill what is
-    missing of each percentage, to exact counts (largest remainders) but for contents that occur more often
-    than there is room.
+    An item that has one keeps it. Items of the same content are in one split and, unless overlap is ignored,
+    items that overlap, with every class at its share as far as that goes. The others fill what is missing of
+    each percentage, to exact counts (largest remainders) as far as groups allow. Where items overlap so much
+    that a split would be empty, overlap is ignored, and that is said.
 
     Args:
-        items: `content`, a hash; `kept`, the split that an item has already, or null.
-        split_info: percentages of SPLITS that sum to 100.
+        items: `content` (a hash), `split` (that of the source version, or null), `given` (the one that it
+            came with, or null), `sha256` of the pixels (or null), and the columns of `imagery.footprints`.
+        wanted: what is to keep its share: labels, and properties of items.
+        request: says which percentages, and what to keep together.
+        joining: properties of which equal values keep items in one split.
 
-    Returns:
-        `split`, in the order of `items`.
+    Raises:
+        ArgumentError: a label is not in every split, and the request does not allow that; or what is kept
+            together by properties leaves fewer groups than splits.
     """
-    frame = items.select("content", "kept").with_row_index("place")
-    votes = (
-        frame.drop_nulls("kept")
-        .group_by("content", "kept")
-        .len()
-        .sort(pl.col("len"), pl.col("kept").replace_strict(_TURN), descending=[True, False])
-        .unique("content", keep="first")
-        .select("content", joined="kept")
-    )
-    frame = frame.join(votes, on="content", how="left").with_columns(split=pl.coalesce("kept", "joined"))
-    counts = dict(frame.drop_nulls("split").group_by("split").len().iter_rows())
-    wanted = largest_remainder(frame.height, {split: split_info[split] for split in SPLITS})
-    room = {split: wanted[split] - counts.get(split, 0) for split in SPLITS}
-    new = frame.filter(pl.col("split").is_null()).group_by("content").agg(size=pl.len())
-    filled = _fill(new, room)
-    divided = frame.join(filled, on="content", how="left").sort("place")
-    return divided.select(pl.coalesce("split", "filled").alias("split")).to_series()
-
-
-def _fill(groups: pl.DataFrame, room: Mapping[str, int]) -> pl.DataFrame:
-    """Fill the room of each split with groups of items: `content`, `filled`.
-
-    Larger groups go first, each to where most room is; then single items come out even.
-    """
-    left = {split: max(room[split], 0) for split in SPLITS}
-    several = groups.filter(pl.col("size") > 1).sort("size", "content", descending=[True, False])
-    filled = []
-    left = largest_remainder(int(groups["size"].sum()), left)
-    for content, size in several.iter_rows():
-        split = max(SPLITS, key=lambda split: left[split])
-        left[split] -= size
-        filled.append((content, split))
-    singles = groups.filter(pl.col("size") == 1)["content"].sort()
-    left = largest_remainder(len(singles), {split: max(count, 0) for split, count in left.items()})
-    named = pl.Series("filled", [split for split in SPLITS for _ in range(left[split])], dtype=pl.String)
-    return pl.concat(
-        [
-            pl.DataFrame(filled, schema={"content": pl.String, "filled": pl.String}, orient="row"),
-            pl.DataFrame({"content": singles, "filled": named}),
-        ]
+    earlier = items["split"]
+    placed_by = {"split": request.keep_splits, "given": request.use_given_splits}
+    columns = [name for name, is_used in placed_by.items() if is_used]
+    kept = items.with_columns(kept=pl.coalesce(*columns, pl.lit(None, pl.String)))["kept"]
+    grouped = request.overlap == Overlap.GROUP
+    identical = group_numbers(items.height, [pairs_of_equal(items["content"])])
+    classes, remark = None, ""
+    if grouped:
+        overlapping = _pairs(group_items(items, OVERLAPPING))
+        equal = [pairs_of_equal(values) for values in joining]
+        group = group_numbers(items.height, [_pairs(identical), overlapping, *equal])
+        classes = wanted
+        filled = sum(count > 0 for count in largest_remainder(items.height, request.split_info).values())
+        if kept.null_count() == items.height and not can_fill(group, identical, filled):
+            if joining:
+                raise ArgumentError(
+                    "group_by",
+                    request.group_by,
+                    f"the items form {len(np.unique(group))} groups by it, and {filled} splits are to be"
+                    " filled",
+                )
+            remark = too_few_groups(len(np.unique(group)), WHAT)
+            group, classes, grouped = identical, None, False
+    else:
+        group = identical
+    assigned = assign_groups(group, _positions(items["content"]), request.split_info, kept, classes)
+    split = pl.select(pl.coalesce(kept, assigned).alias("split")).to_series()
+    if request.require_all_labels:
+        _require_labels(balance_of(split, group, request.split_info, wanted))
+    return SplitPlan(
+        split=split,
+        earlier=earlier,
+        _items=items,
+        _classes=classes,
+        _request=request,
+        _remark=remark,
+        _group=group if grouped else None,
+        _promises_zero=grouped and not are_apart(group, kept),
     )
 
 
-_TURN = {split: turn for turn, split in enumerate(SPLITS)}
+def _require_labels(balance: Balance) -> None:
+    missing = [each for each in balance.missing if each.name == LABEL]
+    if missing:
+        raise ArgumentError(
+            "require_all_labels",
+            True,
+            f"{' '.join(map(describe_missing, missing))} {WHAT_HELPS}",
+        )
+
+
+def _pairs(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.stack([np.arange(len(group)), group], axis=1)
+
+
+def _positions(contents: pl.Series) -> NDArray[np.float64]:
+    """Return a number from 0 to 1 for each content, a hash in hex."""
+    return np.fromiter((int(content[:12], 16) / 16**12 for content in contents), np.float64, len(contents))

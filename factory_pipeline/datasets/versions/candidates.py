@@ -1,4 +1,4 @@
-"""Which collections and items a request means before query and filter are applied, and which operations."""
+"""The collections, items and operations of a request, before query and filter are applied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,39 +7,39 @@ import polars as pl
 
 from factory_pipeline.datalake.registry.records import VersionState
 from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datasets.request import DatasetRequest, ItemType
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables
-from factory_pipeline.datasets.versions.find import by_prefix, find_collection, listed, listed_nearest
+from factory_pipeline.datasets.versions.find import by_prefix, find_collection, list_similar, listed
 from factory_pipeline.datasets.versions.manifest import check_manifest, scan_manifest
-from factory_pipeline.datasets.versions.request import ItemType, VersionRequest
 from factory_pipeline.errors import ArgumentError, LakeError
 from factory_pipeline.storage.layout import FactoryHome
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """A set of items of one collection that the query is put to."""
+    """A set of items of one collection that the query is applied to."""
 
     tables: CollectionTables
     items: pl.LazyFrame
     annotations: pl.LazyFrame | None
     whole: str | None
-    """What is taken as a whole when one item of it matches; None where each item stands for itself."""
+    """The unit that is chosen if one of its items matches; None if each item is chosen separately."""
 
 
 def resolve_collections(
-    registry: Registry, home: FactoryHome, request: VersionRequest, of_source: Sequence[str] = ()
+    registry: Registry, home: FactoryHome, request: DatasetRequest, of_source: Sequence[str] = ()
 ) -> list[CollectionTables]:
-    """The collections that items may be taken from, in the order in which they came.
+    """Return the collections that items may be from, in the order of their registration.
 
     Args:
-        registry: knows them.
-        home: holds their tables.
-        request: what is asked for.
+        registry: contains them.
+        home: contains their tables.
+        request: the request.
         of_source: ids of the collections that the items of the source version are from.
 
     Raises:
         ArgumentError: there is no such collection.
-        LakeError: the lake is empty.
+        LakeError: the data lake is empty.
     """
     living = registry.collections()
     if request.collection_id is not None:
@@ -51,13 +51,11 @@ def resolve_collections(
     return [CollectionTables.of(registry, home, collection) for collection in living]
 
 
-def meant_operations(
-    request: VersionRequest, collections: Sequence[CollectionTables]
-) -> tuple[str, ...] | None:
-    """The ids of the operations that a request names; None where it takes all.
+def resolve_operations(request: DatasetRequest, collections: Sequence[CollectionTables]) -> list[str] | None:
+    """Return the ids of the operations in a request; None if it uses all.
 
     Raises:
-        ArgumentError: one is not of the collections.
+        ArgumentError: one does not belong to the collections.
     """
     if request.operation_list is None:
         return None
@@ -67,48 +65,49 @@ def meant_operations(
         for operation in each.operations
     }
     found = []
-    for place, given in enumerate(request.operation_list):
+    for index, given in enumerate(request.operation_list):
         fitting = [given] if given in told else by_prefix(given, told)
         if len(fitting) != 1:
-            there = (
-                f"there are {listed_nearest(given, told)}" if told else "they have none, so give None or []"
-            )
+            there = f"there are {list_similar(given, told)}" if told else "they have none, so use None or []"
             if fitting:
-                there = f"several begin so: {listed(told[each] for each in fitting)}"
+                there = f"several begin with it: {listed(told[each] for each in fitting)}"
             raise ArgumentError(
-                f"operation_list[{place}]",
+                f"operation_list[{index}]",
                 given,
                 f"it must be the id of an operation of the items' collections; {there}",
             )
         found += fitting
-    return tuple(dict.fromkeys(found))
+    return list(dict.fromkeys(found))
 
 
 def candidates(
-    registry: Registry, home: FactoryHome, request: VersionRequest, collections: Sequence[CollectionTables]
+    registry: Registry, home: FactoryHome, request: DatasetRequest, collections: Sequence[CollectionTables]
 ) -> list[Candidates]:
-    """The sets of items that the query is put to.
+    """Return the sets of items that the query is applied to.
 
     Raises:
-        ArgumentError: datasets are asked for and there is none.
+        ArgumentError: datasets are requested and there is none.
         LakeError: a table is missing.
     """
-    if request.item_type is ItemType.DATASET:
-        return _of_datasets(registry, home, request, {each.collection.id: each for each in collections})
-    is_whole = request.item_type is ItemType.IMAGE_COLLECTION
+    if request.item_type == ItemType.DATASET:
+        return _resolve_datasets(registry, home, request, {each.collection.id: each for each in collections})
+    is_whole = request.item_type == ItemType.IMAGE_COLLECTION
     return [
         Candidates(each, each.items, each.annotations(), each.collection.id if is_whole else None)
         for each in collections
     ]
 
 
-def _of_datasets(
+def _resolve_datasets(
     registry: Registry,
     home: FactoryHome,
-    request: VersionRequest,
+    request: DatasetRequest,
     collections: Mapping[str, CollectionTables],
 ) -> list[Candidates]:
-    """The items of the latest ready version of each dataset, by collection; `collection` is its name."""
+    """Return the items of the latest ready version of each dataset, by collection.
+
+    `collection` is its name.
+    """
     found = []
     for dataset in registry.datasets():
         ready = [each for each in registry.versions(dataset.id) if each.state is VersionState.READY]

@@ -1,21 +1,21 @@
-"""The class value that stands for each label in masks, and the one that stands for none."""
+"""The class value of each label in masks, and the value of pixels without a class."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 LARGEST = 65_535
-"""Of a class value: masks are uint8 or uint16."""
+"""Largest class value: masks are uint8 or uint16."""
 
 
 def class_values(labels: Sequence[str], found: Mapping[str, Iterable[int]]) -> dict[str, int]:
-    """Give each label its class value.
+    """Assign a class value to each label.
 
-    Values of the sources are kept where they agree: one value per label, and no two labels of one value. A
-    label that is in no mask gets the lowest free number from 1. Where they don't agree, all labels are
-    numbered from 1 in their order.
+    Values of the sources are kept if they agree: one value per label, and no two labels of one value. A label
+    that is in no mask gets the lowest free number from 1. If they don't agree, all labels are numbered from 1
+    in their order.
 
     Args:
         labels: in the order of the classes.
-        found: the values that stand for a label in the masks of the sources.
+        found: the values of each label in the masks of the sources.
     """
     known = {label: set(found.get(label, ())) for label in labels}
     values = [value for several in known.values() for value in several]
@@ -27,7 +27,7 @@ def class_values(labels: Sequence[str], found: Mapping[str, Iterable[int]]) -> d
 
 
 def no_class(values: Mapping[str, int]) -> tuple[int, str]:
-    """The value of pixels that no class is known of, and the dtype that holds it and all classes."""
+    """Return the value of pixels without a class, and the dtype that can represent it and all classes."""
     taken = set(values.values())
     for number, dtype in ((0, "uint8"), (255, "uint8"), (0, "uint16"), (LARGEST, "uint16")):
         if number not in taken and max(taken, default=0) <= (255 if dtype == "uint8" else LARGEST):

@@ -1,4 +1,4 @@
-"""A collection as versions see it: its items with what identifies their content, its operations in order."""
+"""A collection for versions: its items with the identity of their content, its operations in order."""
 
 import hashlib
 from collections.abc import Collection as Some
@@ -11,7 +11,7 @@ import polars as pl
 
 from factory_pipeline.datalake.registry.records import Collection, Operation
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datalake.tables.annotations import scan_annotations
+from factory_pipeline.datalake.tables.annotations import read_classes, scan_annotations
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
@@ -36,7 +36,7 @@ CONTENT = (
     pl.col("proj:code"),
     pl.col("proj:transform"),
 )
-"""What an image is, wherever it came from: the hashes of its rasters, and where it lies on Earth."""
+"""The identity of an image: the hashes of its rasters, and its georeference."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,20 @@ class CollectionTables:
 
     collection: Collection
     operations: tuple[Operation, ...]
-    """Human ones first, then by their files' names, which are made of their content: an order that is the
-    same in every registry."""
+    """Its operations: human ones first, then by their files' names, which depend on their content, so that
+    the order is the same in every registry.
+    """
     home: FactoryHome
 
     @classmethod
     def of(cls, registry: Registry, home: FactoryHome, collection: Collection) -> Self:
-        """The tables of a collection of the registry."""
+        """Return the tables of a collection of the registry."""
         found = registry.operations(collection.id)
         return cls(collection, tuple(sorted(found, key=operation_order)), home)
 
     @cached_property
     def items(self) -> pl.LazyFrame:
-        """Its items, with its name as `collection`.
+        """Return its items, with its name as `collection`.
 
         Raises:
             LakeError: the file is missing.
@@ -66,7 +67,7 @@ class CollectionTables:
         return table.with_columns(collection=pl.lit(self.collection.name))
 
     def annotations(self, operations: Some[str] | None = None) -> pl.LazyFrame | None:
-        """The annotations of its operations, or of those named; None where there are none.
+        """Return the annotations of its operations, or of some; None if there are none.
 
         Returns:
             ANNOTATION_SCHEMA with `operation`, `source`, and `place`, the row in the operation.
@@ -83,17 +84,26 @@ class CollectionTables:
         ]
         return pl.concat(tables) if tables else None
 
+    def classes(self, operations: Some[str] | None = None) -> list[str]:
+        """Return the classes that its operations, or some, were made with; some may have no annotation.
+
+        Raises:
+            LakeError: a file is missing.
+        """
+        chosen = (each for each in self.operations if operations is None or each.id in operations)
+        return [name for each in chosen for name in read_classes(self._path(each))]
+
     def _path(self, operation: Operation) -> Path:
         return resolve(operation.path, self.home)
 
 
 def operation_order(operation: Operation) -> tuple[str, str, str]:
-    """By which operations are sorted: who annotated, the file, and the id where all else is the same."""
+    """Return the sort key of an operation: source, file, and the id if all else is the same."""
     return str(operation.source), PurePath(operation.path).name, operation.id
 
 
 def content_hashes(items: pl.DataFrame) -> pl.Series:
-    """SHA-256 in hex of the content of each item, as `content`.
+    """Return the SHA-256 in hex of the content of each item, as `content`.
 
     Args:
         items: the columns CONTENT.

@@ -1,4 +1,4 @@
-"""What differs between two versions."""
+"""Comparing two versions."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def compare_versions(home: FactoryHome, before: Version, after: Version) -> Comp
     An item is the same in both if it is the same item of the same collection, else if its image is the same.
 
     Raises:
-        LakeError: a manifest is missing, broken or not that of its version's content hash.
+        LakeError: a manifest is missing, damaged or does not match its version's content hash.
     """
     files = home.version(before.id).manifest, home.version(after.id).manifest
     first, second = (
@@ -34,7 +34,7 @@ def compare_versions(home: FactoryHome, before: Version, after: Version) -> Comp
         for path, version in zip(files, (before, after), strict=True)
     )
     one, other = (_items(path) for path in files)
-    both = _paired(one, other)
+    both = _pair_items(one, other)
     said_more = pl.col("other_said").list.set_difference("said").list.len()
     said_less = pl.col("said").list.set_difference("other_said").list.len()
     counted = both.with_columns(more=said_more, less=said_less)
@@ -66,8 +66,8 @@ def _items(path: Path) -> pl.DataFrame:
     return pl.concat(parts).with_row_index("place")
 
 
-def _paired(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """The items that both have; the columns of the other with `other_` before their names."""
+def _pair_items(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    """Return the items that both have; the columns of the other are prefixed with `other_`."""
     other = other.select(pl.all().name.prefix("other_"))
     same = one.join(other.with_columns(collection="other_collection", id="other_id"), on=["collection", "id"])
     left = one.join(same, on="place", how="anti").unique("content", keep="first", maintain_order=True)

@@ -1,4 +1,4 @@
-"""A sample from a row of the manifest: its images, one mask and one target, and what is drawn on it."""
+"""A sample from a row of the manifest: its images, one mask and one target, and its shapes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def sample_of(row: Row, values: Mapping[str, int], reader: MediaReader) -> Sampl
         reader: of the rasters.
 
     Raises:
-        LakeError: a raster is missing, was changed, or does not fit the item.
+        LakeError: a raster is missing, has changed, or does not match the item.
     """
     annotations = row["annotations"]
     masks = [each for each in annotations if each["type"] == AnnotationType.MASK]
@@ -66,7 +66,7 @@ def _image(row: Row, media: Mapping[str, Any], reader: MediaReader) -> SampleRas
         )
     rgb = media["rgb"]
     return SampleRaster(
-        values=_fitting(row, media, values),
+        values=_require_grid(row, media, values),
         bands=tuple(media["bands"]),
         nodata=media["nodata"],
         rgb=None if rgb is None else (rgb[0], rgb[1], rgb[2]),
@@ -91,7 +91,7 @@ def _shape(annotation: Mapping[str, Any]) -> Shape:
 def _mask(
     row: Row, masks: Sequence[Mapping[str, Any]], values: Mapping[str, int], reader: MediaReader
 ) -> SampleRaster:
-    """One raster of class values; where masks overlap, the first one holds."""
+    """Return one raster of class values; where masks overlap, the first one wins."""
     nothing, dtype = no_class(values)
     composed = np.full((1, row["height"], row["width"]), nothing, dtype)
     read: dict[tuple[Any, ...], NDArray[Any]] = {}
@@ -99,19 +99,19 @@ def _mask(
         raster = annotation["raster"]
         place = raster["path"], raster["member"], raster["row"]
         if place not in read:
-            read[place] = _fitting(row, raster, reader.read(raster))[:1]
+            read[place] = _require_grid(row, raster, reader.read(raster))[:1]
         is_it = (read[place] == raster["value"]) & (composed == nothing)
         composed[is_it] = values[annotation["label"]]
     return SampleRaster(composed, ("class",), float(nothing))
 
 
 def _target(row: Row, measured: Sequence[Mapping[str, Any]], reader: MediaReader) -> SampleRaster:
-    """One raster of measured values; a later one fills the pixels where those before have no data."""
+    """Return one raster of measured values; later ones fill pixels where earlier ones have no data."""
     rasters = [each["raster"] for each in measured]
-    composed = _fitting(row, rasters[0], reader.read(rasters[0]))[:1]
+    composed = _require_grid(row, rasters[0], reader.read(rasters[0]))[:1]
     nodata = rasters[0]["nodata"]
     for raster in rasters[1:]:
-        values = _fitting(row, raster, reader.read(raster))[:1]
+        values = _require_grid(row, raster, reader.read(raster))[:1]
         fills = ~_is_valid(composed, nodata) & _is_valid(values, raster["nodata"])
         composed = np.where(fills, values, composed)
     if nodata is None and composed.dtype.kind == "f":
@@ -124,12 +124,16 @@ def _is_valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     return valid if nodata is None else valid & (values != nodata)
 
 
-def _fitting(row: Row, raster: Mapping[str, Any], values: NDArray[Any]) -> NDArray[Any]:
-    """The values, which must be on the grid of the item."""
-    if values.shape[1:] != (row["height"], row["width"]):
-        height, width = values.shape[1:]
+def _require_grid(row: Row, raster: Mapping[str, Any], values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values, which must be on the grid of the item.
+
+    In a file of samples, whose rasters are all of the same ground, coarser pixels are repeated.
+    """
+    height, width = values.shape[1:]
+    factor = row["height"] // height if raster["member"] is not None else 1
+    if (height * factor, width * factor) != (row["height"], row["width"]):
         raise LakeError(
-            f"The raster {raster['path']} is {width} x {height} pixels large, but item {row['id']!r} "
+            f"The raster {raster['path']} is {width} x {height} pixels, but item {row['id']!r} is "
             f"{row['width']} x {row['height']}."
         )
-    return values
+    return values if factor == 1 else values.repeat(factor, axis=1).repeat(factor, axis=2)

@@ -1,4 +1,4 @@
-"""A version opened: its samples one by one, with masks composed and augmented copies beside them."""
+"""The content of a version: its samples one by one, with composed masks and augmented copies."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -12,38 +12,38 @@ import polars as pl
 from factory_pipeline.datalake.registry.records import VersionState
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.augment.apply import copies_per_sample, with_copies
+from factory_pipeline.datasets.augment.config import parse_augmentations
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.versions.compose_sample import sample_of
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_header, read_rows, scan_manifest
 from factory_pipeline.datasets.versions.media import MediaReader
-from factory_pipeline.datasets.versions.request import augmentations_of
 from factory_pipeline.errors import LakeError
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.layout import FactoryHome
 
 TRAIN = SPLITS[0]
 THREADS = min(4, os.cpu_count() or 1)
-"""That make augmented copies; about twice as many copies are in memory."""
+"""Number of threads that make augmented copies; about twice as many copies are in memory."""
 
 
 class ManifestContent:
-    """What a manifest and the rasters that it points to hold; a `lake.content.VersionContent`.
+    """The content of a manifest and its rasters; a `model.version_content.VersionContent`.
 
-    Rasters are read while samples are iterated, and must be what they were when the version was made. Close
-    it, or use it in a `with` block, to close the HDF5 files that it opened.
+    Rasters are read while samples are iterated, and must be unchanged since the version was made. Close it,
+    or use it in a `with` block, to close the HDF5 files that it opened.
     """
 
     def __init__(self, home: FactoryHome, manifest: Path, dataset: str, number: str) -> None:
-        """Read the header of a manifest; `open_content` is the usual way.
+        """Read the header of a manifest; use `open_content` for a registered version.
 
         Raises:
-            LakeError: the manifest is missing or broken.
+            LakeError: the manifest is missing or damaged.
         """
         self._manifest = manifest
         self._dataset = dataset
         self._number = number
         self._header = read_header(manifest)
-        self._augmentations = augmentations_of(self._header.augmentations)
+        self._augmentations = parse_augmentations(self._header.augmentations)
         self._reader = MediaReader(home)
 
     def __enter__(self) -> Self:
@@ -53,7 +53,7 @@ class ManifestContent:
         self.close()
 
     def close(self) -> None:
-        """Close the HDF5 files that were opened; they are opened again where needed."""
+        """Close the HDF5 files that were opened; they are opened again on use."""
         self._reader.close()
 
     @property
@@ -68,7 +68,7 @@ class ManifestContent:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 in hex of the version; what augmented copies are drawn from."""
+        """SHA-256 in hex of the version, which is the seed of augmented copies."""
         return self._header.content_hash
 
     @property
@@ -88,19 +88,22 @@ class ManifestContent:
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
-        """Samples by split, augmented copies counted."""
+        """Samples by split, including augmented copies."""
         return dict(self._header.items) | {TRAIN: self._header.items[TRAIN] + self._copies()}
 
     @property
     def dated(self) -> datetime | None:
-        """The latest time of an item; None where none has one."""
+        """The latest time of an item; None if no item has one."""
         return self._header.dated
 
     def samples(self, split: str) -> Iterator[Sample]:
-        """The samples of a split by name, each followed by its augmented copies; few at a time in memory.
+        """Yield the samples of a split by name, each followed by its augmented copies.
+
+        Few at a time in memory.
 
         Raises:
-            LakeError: a raster is missing, was changed after the version was made, or does not fit its item.
+            LakeError: a raster is missing, has changed since the version was made, or does not match its
+                item.
         """
         originals = self._originals(split)
         if split != TRAIN or not self._augmentations:
@@ -113,7 +116,7 @@ class ManifestContent:
                 yield sample_of(row, self.values, self._reader)
 
     def _copies(self) -> int:
-        """How many augmented copies there are: colours are changed only where they are known."""
+        """Return the number of augmented copies: colours are changed only if they are known."""
         if not self._augmentations:
             return 0
         has_rgb = pl.col("media").list.eval(pl.element().struct.field("rgb").is_not_null()).list.any()
@@ -126,11 +129,11 @@ class ManifestContent:
 
 
 def open_content(registry: Registry, home: FactoryHome, version_id: str) -> ManifestContent:
-    """Open a ready version; hold it by `Registry.reading` or `Registry.exporting` meanwhile.
+    """Open a ready version; keep it in `Registry.reading` or `Registry.exporting` meanwhile.
 
     Raises:
         RegistryError: there is no such version.
-        LakeError: it is not ready, or its manifest is missing, broken or not that of its content hash.
+        LakeError: it is not ready, or its manifest is missing, damaged or does not match its content hash.
     """
     version = registry.version(version_id)
     if version.state is not VersionState.READY:

@@ -8,13 +8,13 @@ from factory_pipeline.storage.layout import FactoryHome
 
 
 def delete_version(registry: Registry, home: FactoryHome, version_id: str) -> None:
-    """Remove the files of a version and of its exports, and leave a tombstone of its number.
+    """Remove the files of a version and of its exports; its number is not reused.
 
-    With the last version its dataset is gone too, and its name is free. A deletion that was cut off can be
-    called again.
+    With the last version its dataset is deleted too, and its name can be used again. An interrupted deletion
+    can be repeated.
 
     Raises:
-        RegistryError: no such version, or it is being written, read or deleted already.
+        RegistryError: the version does not exist, is being written or read, or is already deleted.
         LakeError: its files can't be removed.
     """
     with registry.deleting(version_id):

@@ -1,4 +1,4 @@
-"""What there is: collections, datasets and versions as plain values that travel as JSON."""
+"""Summaries of collections, datasets and versions, which can be sent as JSON."""
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from factory_pipeline.datalake.registry.records import (
     VersionState,
 )
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datalake.tables.annotations import objects_by_label, scan_annotations
+from factory_pipeline.datalake.tables.annotations import objects_by_label, read_classes, scan_annotations
 from factory_pipeline.datasets.versions.manifest import ManifestHeader, check_header
 from factory_pipeline.datasets.versions.summaries import (
     CollectionSummary,
@@ -20,6 +20,7 @@ from factory_pipeline.datasets.versions.summaries import (
     VersionSummary,
 )
 from factory_pipeline.errors import LakeError
+from factory_pipeline.splits.record import read_record
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 
@@ -28,41 +29,44 @@ DAMAGED = "damaged"
 
 
 def list_collections(registry: Registry, home: FactoryHome) -> list[CollectionSummary]:
-    """The collections of the data lake in the order in which they came; damaged annotations are marked."""
+    """Return the collections of the data lake in the order of their registration.
+
+    Damaged annotations are marked.
+    """
     return [_collection(registry, home, collection) for collection in registry.collections()]
 
 
 def list_datasets(registry: Registry, home: FactoryHome) -> list[DatasetSummary]:
-    """The datasets by name; versions whose manifest is damaged are marked."""
+    """Return the datasets by name; versions whose manifest is damaged are marked."""
     return [_dataset(registry, home, dataset) for dataset in registry.datasets()]
 
 
 def describe_dataset(registry: Registry, home: FactoryHome, name_or_id: str) -> DatasetSummary:
-    """One dataset.
+    """Describe one dataset.
 
     Raises:
-        RegistryError: no such dataset.
+        RegistryError: there is no such dataset.
     """
     return _dataset(registry, home, registry.dataset(name_or_id))
 
 
 def describe_version(registry: Registry, home: FactoryHome, version_id: str) -> VersionSummary:
-    """One version; it is marked where its manifest is damaged.
+    """Describe one version; it is marked if its manifest is damaged.
 
     Raises:
-        RegistryError: no such version.
+        RegistryError: there is no such version.
     """
     version = registry.version(version_id)
     return _version(registry, home, registry.dataset(version.dataset_id), version)
 
 
 def split_table(version: VersionSummary) -> pl.DataFrame:
-    """`split`, `items`: a row per split."""
+    """Return `split`, `items`: a row per split."""
     return pl.DataFrame({"split": list(version.splits), "items": list(version.splits.values())})
 
 
 def label_table(version: VersionSummary) -> pl.DataFrame:
-    """`label`, `annotations`: a row per label."""
+    """Return `label`, `annotations`: a row per label."""
     return pl.DataFrame({"label": list(version.labels), "annotations": list(version.labels.values())})
 
 
@@ -81,7 +85,8 @@ def _operation(home: FactoryHome, operation: Operation) -> OperationSummary:
     counts, damage = {}, None
     try:
         labels = objects_by_label(scan_annotations(resolve(operation.path, home)), "item")
-        counts = dict(labels.collect(engine="streaming").iter_rows())
+        found = dict(labels.collect(engine="streaming").iter_rows())
+        counts = dict.fromkeys(read_classes(resolve(operation.path, home)), 0) | found
     except LakeError as error:
         damage = str(error)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -132,5 +137,14 @@ def _version(registry: Registry, home: FactoryHome, dataset: Dataset, version: V
             export.type for export in registry.exports(version.id) if export.state is ExportState.READY
         ),
         request=version.spec,
+        leaks=_leaks(home, version) if header else None,
         damage=damage,
     )
+
+
+def _leaks(home: FactoryHome, version: Version) -> str | None:
+    """Return the first sentence of the record of a version's splits."""
+    try:
+        return str(read_record(home.version(version.id).splits)["sentences"][0])
+    except (OSError, ValueError, KeyError, IndexError):
+        return None

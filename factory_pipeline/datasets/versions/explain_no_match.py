@@ -1,4 +1,4 @@
-"""Why query and filter leave no item: at which step none was left, and what the lake has instead."""
+"""Why query and filter match no item: at which step none was left, and which values exist instead."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,29 +7,31 @@ import polars as pl
 
 from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline.datalake.tables.schemas import METADATA_PREFIX
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.candidates import Candidates
-from factory_pipeline.datasets.versions.find import listed_nearest
-from factory_pipeline.datasets.versions.request import VersionRequest
+from factory_pipeline.datasets.versions.find import list_similar
 from factory_pipeline.errors import ArgumentError, LakeError
 
 _MOST_VALUES = 10_000
-"""Different values of a property that are looked through for near ones."""
+"""Largest number of distinct values of a property that are searched for similar ones."""
 
 
-def nothing_matches(request: VersionRequest, candidates: Sequence[Candidates]) -> LakeError | ArgumentError:
-    """Say at which step no item was left."""
+def no_match_error(request: DatasetRequest, candidates: Sequence[Candidates]) -> LakeError | ArgumentError:
+    """Return the error that says after which step no item was left."""
     before = _count([each.items for each in candidates])
     names = dict.fromkeys(each.tables.collection.name for each in candidates)
     where = f"the collection {next(iter(names))!r}" if len(names) == 1 else f"{len(names)} collections"
     if not before:
-        return LakeError(f"There is no item to choose from in {where}.")
+        return LakeError(f"There are no items in {where}.")
     none = f"none of the {before:,} items of {where} matches it"
     if not request.query:
         return ArgumentError("filter", request.filter, none)
-    left = _count([matching_items(each.items, each.annotations, request.query, {}) for each in candidates])
-    asked = request.query_text or request.query
+    conditions = request.conditions
+    left = _count([matching_items(each.items, each.annotations, conditions, {}) for each in candidates])
     if not left:
-        return ArgumentError("query", asked, "; ".join([none, *_missing(request.query, candidates)]))
+        return ArgumentError(
+            "query", request.query, "; ".join([none, *_missing_values(conditions, candidates)])
+        )
     told = (
         f"of the {before:,} items of {where}, {left:,} match the query, but none of them matches the filter"
     )
@@ -40,8 +42,8 @@ def _count(items: Sequence[pl.LazyFrame]) -> int:
     return sum(each.select(pl.len()).collect(engine="streaming").item() for each in items)
 
 
-def _missing(query: Mapping[str, Any], candidates: Sequence[Candidates]) -> Iterator[str]:
-    """Tell what a query asks for and no item has, with the nearest that is there."""
+def _missing_values(query: Mapping[str, Any], candidates: Sequence[Candidates]) -> Iterator[str]:
+    """Yield the values in a query that no item has, with the most similar ones that exist."""
     for name, value in dict.fromkeys(_equalities(query)):
         tables = [
             table
@@ -56,14 +58,14 @@ def _missing(query: Mapping[str, Any], candidates: Sequence[Candidates]) -> Iter
                 for column in each.items.collect_schema()
                 if column.startswith(METADATA_PREFIX)
             }
-            yield f"no item has {name}" + (f"; there is {listed_nearest(name, there)}" if there else "")
+            yield f"no item has {name}" + (f"; there is {list_similar(name, there)}" if there else "")
         values = {found: repr(found) for table in tables for found in _texts_of(name, table)}
         if values and value not in values:
-            yield f"no {name} is {value!r}; there is {listed_nearest(value, values)}"
+            yield f"no {name} is {value!r}; there is {list_similar(value, values)}"
 
 
 def _equalities(node: Any) -> Iterator[tuple[str, str]]:
-    """The properties that a query compares with a text, each with that."""
+    """Yield the properties that a query compares with a text, each with that text."""
     if not isinstance(node, Mapping):
         return
     sides = node.get("args", [])
@@ -77,7 +79,7 @@ def _equalities(node: Any) -> Iterator[tuple[str, str]]:
 
 
 def _column(name: str, table: pl.LazyFrame) -> str | None:
-    """The column of a property that holds texts or lists of them."""
+    """Return the column of a property that contains texts or lists of them."""
     schema = table.collect_schema()
     for column in (name, name.removeprefix("annotation.")):
         if schema.get(column) in (pl.String(), pl.List(pl.String())):

@@ -1,7 +1,7 @@
-"""Finding what a user names: by its id, by the beginning of the id, or by its name.
+"""Finding collections, datasets and versions by id, by the beginning of the id, or by name.
 
-A name counts before the beginning of an id. What fits several is refused with a list of them, what fits
-nothing with the names that are nearest.
+A name takes precedence over the beginning of an id. A text that matches several is refused with a list of
+them, a text that matches nothing with the most similar names.
 """
 
 import difflib
@@ -15,16 +15,16 @@ from factory_pipeline.datasets.versions.partition_keys import version_of
 from factory_pipeline.errors import ArgumentError, RegistryError
 
 SHORTEST_PREFIX = 8
-"""Digits of an id that are enough where no other id begins with them."""
+"""Least number of digits of an id's beginning."""
 MOST_NAMED = 10
-"""Collections, operations or versions that a message lists."""
+"""Largest number of collections, operations or versions in a message."""
 _PREFIX = re.compile(f"[0-9a-f]{{{SHORTEST_PREFIX},}}")
 
 Found = TypeVar("Found", Collection, Dataset, Version)
 
 
 def find_collection(registry: Registry, text: str, argument: str = "collection_id") -> Collection:
-    """The living collection that a user names.
+    """Find the existing collection with an id or name.
 
     Raises:
         ArgumentError: none has this id or name, or several have.
@@ -37,17 +37,17 @@ def find_collection(registry: Registry, text: str, argument: str = "collection_i
         or _beginning_with(text, living)
     )
     if fitting:
-        return _only(argument, text, fitting, told, "collections")
+        return _require_one(argument, text, fitting, told, "collections")
     if not living:
         raise ArgumentError(argument, text, "the data lake has no collection yet; build or upload one first")
     names = {name: told[each.id] for each in living for name in (each.id, each.name)}
     raise ArgumentError(
-        argument, text, f"it must be the name or id of a collection, such as {listed_nearest(text, names)}"
+        argument, text, f"it must be the name or id of a collection, such as {list_similar(text, names)}"
     )
 
 
 def find_dataset(registry: Registry, text: str, argument: str = "dataset") -> Dataset:
-    """The dataset that a user names; one that is deleted is found by its whole id.
+    """Find the dataset with an id or name; a deleted one is found by its full id.
 
     Raises:
         ArgumentError: none has this id or name, or several have.
@@ -58,30 +58,33 @@ def find_dataset(registry: Registry, text: str, argument: str = "dataset") -> Da
         living = registry.datasets()
     told = {each.id: f"{each.id} ({each.name!r})" for each in living}
     if fitting := _beginning_with(text, living):
-        return _only(argument, text, fitting, told, "datasets")
-    there = listed_nearest(text, {each.name: repr(each.name) for each in living})
+        return _require_one(argument, text, fitting, told, "datasets")
+    there = list_similar(text, {each.name: repr(each.name) for each in living})
     raise ArgumentError(
         argument,
         text,
-        f"there is no dataset of this name or id; there are {there}" if there else "there is no dataset yet",
+        f"there is no dataset of this name or id; datasets are {there}"
+        if there
+        else "there is no dataset yet",
     )
 
 
 def find_version(
     registry: Registry, text: str, argument: str = "version_id", *, of_several: bool = True
 ) -> Version:
-    """The version that a user names: by id, as `name@1.0.0`, or by the name of a dataset.
+    """Find a version by id, as `name@1.0.0`, or by the name of a dataset.
 
-    A dataset's name means its latest version. The key of a partition, which ends in `@<id>`, is an id too.
+    A dataset's name stands for its latest version. The key of a partition, which ends with `@<id>`, is an id
+    too.
 
     Args:
-        registry: where to look.
-        text: what the user gives.
-        argument: its name, for the message.
-        of_several: False refuses the name of a dataset that has several versions, for calls that destroy.
+        registry: the registry to search.
+        text: as the user typed it.
+        argument: name of the argument, for the message.
+        of_several: False refuses the name of a dataset that has several versions, for calls that delete.
 
     Raises:
-        ArgumentError: there is no such version, or several fit.
+        ArgumentError: there is no such version, or several match.
     """
     version_id = text if text in registry.version_ids() else version_of(text)
     if version_id in registry.version_ids():
@@ -101,18 +104,18 @@ def find_version(
             if len(latest) > 1 and not of_several:
                 there = listed(repr(names[each.id]) for each in latest)
                 raise ArgumentError(
-                    argument, text, f"this dataset has several versions, so name one: {there}"
+                    argument, text, f"this dataset has several versions, so choose one: {there}"
                 )
             return latest[-1]
     if text in numbered:
         return numbered[text]
     told = {each.id: f"{each.id} ({names[each.id]!r})" for each in numbered.values()}
     if fitting := _beginning_with(text, list(numbered.values())):
-        return _only(argument, text, fitting, told, "versions")
+        return _require_one(argument, text, fitting, told, "versions")
     near = {name: repr(name) for name in numbered} | {
         each.name: repr(each.name) for each in datasets if ready[each.id]
     }
-    there = f", such as {listed_nearest(text, near)}" if near else ", and there is none yet"
+    there = f", such as {list_similar(text, near)}" if near else ", and there are none yet"
     raise ArgumentError(
         argument,
         text,
@@ -121,33 +124,33 @@ def find_version(
 
 
 def by_prefix(text: str, ids: Iterable[str]) -> list[str]:
-    """The ids that begin with a text, if that is long enough to be meant as the beginning of one."""
+    """Return the ids that begin with a text, if that is long enough for the beginning of an id."""
     return [each for each in ids if each.startswith(text)] if _PREFIX.fullmatch(text) else []
 
 
-def listed_nearest(text: str, names: Mapping[str, str]) -> str:
-    """What may be meant by a text, for a message: the nearest names, or all where none is near.
+def list_similar(text: str, names: Mapping[str, str]) -> str:
+    """Return the names most similar to a text, for a message; all if none is similar.
 
     Args:
-        text: what was given.
-        names: what is told of each name.
+        text: as the user typed it.
+        names: by name, the description in the message.
     """
-    return listed(dict.fromkeys(names[name] for name in _near(text, names) or names))
+    return listed(dict.fromkeys(names[name] for name in _similar_names(text, names) or names))
 
 
-def nearest_first(text: str, names: Iterable[str]) -> list[str]:
-    """Names, and before all others those that may be meant by a text."""
+def sort_by_similarity(text: str, names: Iterable[str]) -> list[str]:
+    """Return names, the most similar to a text first."""
     there = list(names)
-    return list(dict.fromkeys([*_near(text, there), *there]))
+    return list(dict.fromkeys([*_similar_names(text, there), *there]))
 
 
-def _near(text: str, names: Iterable[str]) -> list[str]:
+def _similar_names(text: str, names: Iterable[str]) -> list[str]:
     lower = {name.lower(): name for name in names}
     return [lower[each] for each in difflib.get_close_matches(text.lower(), lower, n=3)]
 
 
 def listed(values: Iterable[str]) -> str:
-    """The first of many, for a message."""
+    """Return the first of many values, for a message."""
     all_of_them = list(values)
     more = len(all_of_them) - MOST_NAMED
     return ", ".join(all_of_them[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -158,8 +161,10 @@ def _beginning_with(text: str, living: Sequence[Found]) -> list[Found]:
     return [each for each in living if each.id in fitting]
 
 
-def _only(argument: str, text: str, fitting: Sequence[Found], told: Mapping[str, str], kind: str) -> Found:
+def _require_one(
+    argument: str, text: str, fitting: Sequence[Found], told: Mapping[str, str], kind: str
+) -> Found:
     if len(fitting) > 1:
         there = listed(told[each.id] for each in fitting)
-        raise ArgumentError(argument, text, f"it may be any of several {kind}, so give the id: {there}")
+        raise ArgumentError(argument, text, f"it matches several {kind}, so use the id: {there}")
     return fitting[0]

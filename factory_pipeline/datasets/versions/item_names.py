@@ -1,4 +1,4 @@
-"""Names of the items of a version: what the files of every export are called."""
+"""Names of the items of a version, which are the names of files in every export."""
 
 import hashlib
 import re
@@ -7,23 +7,23 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 MOST_BYTES = 120
-"""Of a name in UTF-8: room is left for what is added to it, as file systems allow 255."""
+"""Length limit of a name in UTF-8; suffixes are added to it, and file systems allow 255 bytes."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-"""What Windows keeps for devices, with any suffix
-(https://learn.microsoft.com/windows/win32/fileio/naming-a-file)."""
+"""Names that Windows reserves for devices, with any suffix
+(https://learn.microsoft.com/windows/win32/fileio/naming-a-file).
+"""
 _DIGITS = (0, 8, 16, 32, 64)
-"""How many digits of the hash are added to a name, the first number that tells it from all others."""
+"""Numbers of hash digits to add to a name; the first that makes it unique is used."""
 
 
 def safe_name(item_id: str) -> str:
-    """The id of an item as the stem of a file on every system: no separators, not hidden, NFC.
+    """Return the id of an item as the stem of a file on every system: no separators, not hidden, NFC.
 
-    >>> safe_name("tiles/Überflutung 1")
-    'tiles_Überflutung 1'
+    >>> safe_name("tiles/Überflutung 1") 'tiles_Überflutung 1'
     """
     name = _UNSAFE.sub("_", unicodedata.normalize("NFC", item_id))
-    # Half a surrogate pair is no text that a file could be named by.
+    # A lone surrogate is not valid in a file name.
     name = name.encode("utf-8", "replace").decode("utf-8").replace("?", "_")
     name = re.sub(r"^[. ]", "_", name)
     name = re.sub(r"[. ]$", "_", name)
@@ -38,13 +38,13 @@ def unique_names(
     kept: Sequence[str | None],
     endings: Collection[str] = (),
 ) -> list[str]:
-    """Name every item by its id; where two would be the same to any file system, by a hash too.
+    """Name every item by its id; if two would be equal on any file system, also by a hash.
 
     Args:
         ids: of the items.
         contents: a hash of the content of each; no two items have the same id and the same content.
-        kept: the name that an item has already and keeps, or None.
-        endings: what the names of augmented copies end in, in lower case; no item may look like a copy of
+        kept: the existing name of an item, or None.
+        endings: endings of the names of augmented copies, in lower case; no item may look like a copy of
             another one.
 
     Returns:
@@ -62,21 +62,21 @@ def unique_names(
         int(is_cut or name.casefold().endswith(copies)) for name, is_cut in zip(plain, cut, strict=True)
     ]
 
-    def named(place: int) -> str:
-        digits = _DIGITS[levels[place]]
-        return stays[place] or (f"{plain[place]}-{digests[place][:digits]}" if digits else plain[place])
+    def named(index: int) -> str:
+        digits = _DIGITS[levels[index]]
+        return stays[index] or (f"{plain[index]}-{digests[index][:digits]}" if digits else plain[index])
 
-    names = [named(place) for place in range(len(ids))]
-    while clashing := [place for place in _clashing(names) if stays[place] is None]:
-        for place in clashing:
-            levels[place] += 1
-            names[place] = named(place)
+    names = [named(index) for index in range(len(ids))]
+    while clashing := [index for index in _find_clashes(names) if stays[index] is None]:
+        for index in clashing:
+            levels[index] += 1
+            names[index] = named(index)
     return names
 
 
-def _clashing(names: Sequence[str]) -> list[int]:
-    """The places of names that are the same where case and the coding of accents do not count."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, name in enumerate(names):
-        places[unicodedata.normalize("NFC", name.casefold())].append(place)
-    return [place for same in places.values() if len(same) > 1 for place in same]
+def _find_clashes(names: Sequence[str]) -> list[int]:
+    """Return the positions of names that are equal if case and the encoding of accents are ignored."""
+    indices: dict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        indices[unicodedata.normalize("NFC", name.casefold())].append(index)
+    return [index for same in indices.values() if len(same) > 1 for index in same]

@@ -1,8 +1,8 @@
-"""The manifest of a version: its items with splits and annotations, in Parquet, and what they add up to.
+"""The manifest of a version: its items with splits and annotations, in Parquet, and their totals.
 
-The content hash is SHA-256 over every item, the labels with their values and the augmentations. Ids of the
-registry and places of files are left out of it where a file is known by its hash, so that the same version
-made in another home has the same one.
+The content hash is SHA-256 over every item, the labels with their values and the augmentations. It ignores
+ids of the registry, and paths of files with a hash, so that the same version made in another home has the
+same one.
 """
 
 import json
@@ -30,13 +30,16 @@ from factory_pipeline.storage.parquet import ParquetBatches
 HEADER = "factory-version"
 """Key of the header in the metadata of the Parquet file."""
 READ_ROWS = 256
-"""Rows that are read at once."""
+"""Number of rows that are read at once."""
 
 _ELEMENT = pl.element().struct.field
 
 
 def raster_alone(raster: pl.Expr, *others: str) -> pl.Expr:
-    """A raster by its hash, and one without a hash by its place, with other fields of it; null stays null."""
+    """Return a raster by its hash, or by its path if it has none, with other fields of it.
+
+    Null stays null.
+    """
     field = raster.struct.field
     unhashed = field("sha256").is_null()
     places = [pl.when(unhashed).then(field(name)).alias(name) for name in ("path", "member", "row")]
@@ -50,7 +53,7 @@ HASHED_ANNOTATIONS = pl.col("annotations").list.eval(
         *(_ELEMENT(name) for name in ("confidence", "metadata", "attributes")),
     )
 )
-"""What an annotation says, whatever its operation is called and wherever its raster lies."""
+"""The content of an annotation, without the id of its operation and the path of its raster."""
 _HASHED_MEDIA = pl.col("media").list.eval(
     raster_alone(pl.element(), "modality", "bands", "rgb", "dtype", "nodata", "sha256")
 )
@@ -70,7 +73,7 @@ class ManifestHeader:
     modalities: Mapping[str, tuple[str, ...]]
     """The bands that most items have, by modality; the modality that most items have comes first."""
     augmentations: tuple[Mapping[str, Any], ...]
-    """As they were asked for."""
+    """The augmentations as requested."""
     items: Mapping[str, int]
     """Items by split."""
     annotations: Mapping[str, int]
@@ -82,7 +85,7 @@ class ManifestHeader:
 def write_manifest(
     path: Path, chunks: Iterable[pl.DataFrame], labels: tuple[str, ...], augmentations: list[dict[str, Any]]
 ) -> ManifestHeader:
-    """Write a manifest whole or not at all; the same rows give the same bytes.
+    """Write a manifest atomically; the same rows become the same bytes.
 
     Args:
         path: of the manifest.
@@ -90,7 +93,7 @@ def write_manifest(
         labels: in the order of the classes.
         augmentations: as JSON.
     """
-    tally = _Tally(labels, augmentations)
+    tally = _Totals(labels, augmentations)
     with atomic_write(path) as temporary, ParquetBatches(temporary) as file:
         for chunk in chunks:
             rows = chunk.select(list(MANIFEST_SCHEMA)).cast(pl.Schema(MANIFEST_SCHEMA))
@@ -102,15 +105,15 @@ def write_manifest(
 
 
 def read_header(path: Path) -> ManifestHeader:
-    """What is known of a version as a whole.
+    """Return what is known of a version as a whole.
 
     Raises:
-        LakeError: the manifest is missing, broken or no manifest.
+        LakeError: the manifest is missing, damaged or not a manifest.
     """
-    with _plainly(path):
+    with _manifest_errors(path):
         stored = (pq.read_metadata(path).metadata or {}).get(HEADER.encode())
     if stored is None:
-        raise LakeError(f"The file {path} is no manifest of a dataset version: it has no header.")
+        raise LakeError(f"The file {path} is not a manifest of a dataset version: it has no header.")
     try:
         values = json.loads(stored)
         return ManifestHeader(
@@ -128,22 +131,22 @@ def read_header(path: Path) -> ManifestHeader:
 
 
 def check_header(path: Path, content_hash: str | None) -> ManifestHeader:
-    """Return the header of a manifest, which must name the content hash of its version; rows are not read.
+    """Return the header of a manifest, which must have the content hash of its version; rows are not read.
 
     Raises:
-        LakeError: the manifest is missing, broken, or of another content.
+        LakeError: the manifest is missing, damaged, or has another content hash.
     """
     header = read_header(path)
     if header.content_hash != content_hash:
-        raise _changed(path, header.content_hash, content_hash)
+        raise _changed_error(path, header.content_hash, content_hash)
     return header
 
 
 def check_manifest(path: Path, content_hash: str | None) -> ManifestHeader:
-    """Read a whole manifest and compare what it holds with the content hash of its version.
+    """Read a manifest completely and compare its rows with the content hash of its version.
 
-    Whatever uses the rows of a version calls this first: a manifest that was changed would give another
-    dataset under the number of this one.
+    Call this before using the rows of a version: a changed manifest would be another dataset under the number
+    of this one.
 
     Args:
         path: of the manifest.
@@ -153,30 +156,30 @@ def check_manifest(path: Path, content_hash: str | None) -> ManifestHeader:
         Its header, which agrees with its rows.
 
     Raises:
-        LakeError: the manifest is missing, broken, or of another content.
+        LakeError: the manifest is missing, damaged, or has another content hash.
     """
     header = check_header(path, content_hash)
-    tally = _Tally(header.labels, [dict(each) for each in header.augmentations])
+    tally = _Totals(header.labels, [dict(each) for each in header.augmentations])
     for rows in read_rows(path):
         tally.add(rows)
     found = tally.header()
     if found != header:
-        raise _changed(path, found.content_hash, content_hash)
+        raise _changed_error(path, found.content_hash, content_hash)
     return header
 
 
-def _changed(path: Path, found: str, expected: str | None) -> LakeError:
+def _changed_error(path: Path, found: str, expected: str | None) -> LakeError:
     differs = (
         "" if found == expected else f" (its content hash is {found[:12]}..., not {str(expected)[:12]}...)"
     )
     return LakeError(
-        f"The manifest {path} was changed after its version was made{differs}; put the former one back, or"
-        " delete the version and make it again."
+        f"The manifest {path} has changed since its version was made{differs}; restore the original, or"
+        " delete the version and create it again."
     )
 
 
 def scan_manifest(path: Path) -> pl.LazyFrame:
-    """The rows of a manifest, lazily.
+    """Return the rows of a manifest as a lazy table.
 
     Raises:
         LakeError: the manifest is missing.
@@ -187,24 +190,24 @@ def scan_manifest(path: Path) -> pl.LazyFrame:
 
 
 def read_rows(path: Path, *columns: str) -> Iterator[pl.DataFrame]:
-    """The rows of a manifest in its order, few at a time.
+    """Yield the rows of a manifest in its order, few at a time.
 
     Args:
         path: of the manifest.
-        columns: those that are read; all if none is named.
+        columns: to read; all if empty.
 
     Raises:
-        LakeError: the manifest is missing or broken.
+        LakeError: the manifest is missing or damaged.
     """
-    with _plainly(path), pq.ParquetFile(path) as file:
+    with _manifest_errors(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(READ_ROWS, columns=list(columns) or None):
             rows = pl.DataFrame(pl.from_arrow(batch))
             yield rows.cast({name: MANIFEST_SCHEMA[name] for name in rows.columns})
 
 
 @contextmanager
-def _plainly(path: Path) -> Iterator[None]:
-    """Say in one sentence that a manifest can't be read."""
+def _manifest_errors(path: Path) -> Iterator[None]:
+    """Raise LakeError, in one sentence, for a manifest that can't be read."""
     try:
         yield
     except FileNotFoundError:
@@ -213,8 +216,8 @@ def _plainly(path: Path) -> Iterator[None]:
         raise LakeError(f"The manifest {path} can't be read: {error}.") from error
 
 
-class _Tally:
-    """What the rows of a manifest add up to."""
+class _Totals:
+    """Adds up the rows of a manifest."""
 
     def __init__(self, labels: tuple[str, ...], augmentations: list[dict[str, Any]]) -> None:
         self._labels = labels

@@ -1,4 +1,4 @@
-"""The rows of a manifest, a chunk at a time, from the tables of the lake."""
+"""The rows of a manifest, a chunk at a time, from the tables of the data lake."""
 
 import json
 import math
@@ -13,26 +13,26 @@ from factory_pipeline.datasets.versions.collection_tables import CollectionTable
 from factory_pipeline.datasets.versions.select_annotations import AnnotationChoice
 
 CHUNK = 50_000
-"""Items whose rows are in memory at once; every chunk reads through the tables anew."""
+"""Number of items whose rows are in memory at once; every chunk reads the tables again."""
 _FROM_ITEM = [name for name in MANIFEST_SCHEMA if name in ITEM_SCHEMA and name not in ("id", "split")]
 
 
 def manifest_rows(
     items: pl.DataFrame, collections: Mapping[str, CollectionTables], annotations: AnnotationChoice
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a version's manifest in MANIFEST_SCHEMA, ordered by name.
+    """Yield the rows of a version's manifest in MANIFEST_SCHEMA, ordered by name.
 
     Args:
         items: `name`, `split`, `collection`, `id` of all items.
         collections: by id.
-        annotations: where the annotations come from.
+        annotations: the source of the annotations.
 
     Raises:
         LakeError: a table is missing.
     """
     for chunk in items.sort("name").iter_slices(CHUNK):
         rows = [
-            _from_collection(collections[str(collection_id)], there)
+            _collection_rows(collections[str(collection_id)], there)
             for (collection_id,), there in chunk.partition_by("collection", as_dict=True).items()
         ]
         joined = pl.concat(rows).join(annotations.of(chunk), on="name", how="left").sort("name")
@@ -40,8 +40,8 @@ def manifest_rows(
         yield joined.with_columns(pl.col("annotations").fill_null(nothing)).select(list(MANIFEST_SCHEMA))
 
 
-def _from_collection(tables: CollectionTables, wanted: pl.DataFrame) -> pl.DataFrame:
-    """Rows of one collection's items without annotations."""
+def _collection_rows(tables: CollectionTables, wanted: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of one collection's items without annotations."""
     named = wanted.lazy().select("name", "collection", "id", "split")
     found = tables.items.drop("split", "collection").join(named, on="id").collect(engine="streaming")
     properties = found.select(pl.col(f"^{METADATA_PREFIX.replace('.', '[.]')}.*$").name.map(_bare))
@@ -52,8 +52,8 @@ def _from_collection(tables: CollectionTables, wanted: pl.DataFrame) -> pl.DataF
 
 
 def metadata_json(properties: Mapping[str, Any]) -> str:
-    """The properties that an item has as a JSON object; times in ISO 8601, no null and no NaN."""
-    there = {name: _plain(value) for name, value in properties.items()}
+    """Return the properties of an item as a JSON object; times in ISO 8601, without null and NaN."""
+    there = {name: _to_json_value(value) for name, value in properties.items()}
     return json.dumps(
         {name: value for name, value in there.items() if value is not None},
         sort_keys=True,
@@ -65,15 +65,15 @@ def _bare(column: str) -> str:
     return column.removeprefix(METADATA_PREFIX)
 
 
-def _plain(value: Any) -> Any:
-    """A value of a table as JSON has it."""
+def _to_json_value(value: Any) -> Any:
+    """Return a value of a table as JSON."""
     match value:
         case float():
             return value if math.isfinite(value) else None
         case list() | tuple():
-            return [_plain(each) for each in value]
+            return [_to_json_value(each) for each in value]
         case dict():
-            return {name: _plain(each) for name, each in value.items()}
+            return {name: _to_json_value(each) for name, each in value.items()}
         case datetime() | date() | time():
             return value.isoformat()
         case timedelta():

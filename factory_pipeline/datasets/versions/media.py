@@ -1,7 +1,7 @@
-"""Reading the rasters that a manifest points to, and seeing that they are still what the version was made of.
+"""Reading the rasters of a manifest, and checking that they are unchanged since the version was made.
 
-A raster file is hashed before it is read, a row of HDF5 as its chunk is stored: reading costs more than the
-hash does, and a version that gives other pixels than it was made of would be none.
+A raster file is hashed before it is read, a row of HDF5 as its chunk is stored: the hash costs less than
+reading, and a version must never return other pixels than it was made of.
 """
 
 import hashlib
@@ -18,11 +18,12 @@ from rasterio.errors import RasterioError
 
 from factory_pipeline.errors import LakeError
 from factory_pipeline.hdf5.codec import decode_chunk
+from factory_pipeline.hdf5.row_checksum import row_sha256
 from factory_pipeline.storage.checksum import sha256_of
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 
-Place = Mapping[str, Any]
+RasterLocation = Mapping[str, Any]
 """`path`, `member`, `row` and `sha256`, as in a manifest."""
 
 
@@ -33,51 +34,52 @@ class MediaReader:
     home: FactoryHome
     _opened: dict[Path, h5py.File] = field(default_factory=dict)
 
-    def read(self, place: Place) -> NDArray[Any]:
-        """All bands of a raster, (bands, height, width) in its own dtype.
+    def read(self, location: RasterLocation) -> NDArray[Any]:
+        """Return all bands of a raster, (bands, height, width) in its own dtype.
 
         Raises:
-            LakeError: the file is missing, can't be read, or isn't what the version was made of.
+            LakeError: the file is missing, can't be read, or has changed since the version was made.
         """
-        path = resolve(place["path"], self.home)
+        path = resolve(location["path"], self.home)
         if not path.exists():
-            raise LakeError(f"The file {path} is missing; put it back, or make a new version without it.")
-        return _from_file(path, place) if place["member"] is None else self._from_hdf5(path, place)
+            raise LakeError(f"The file {path} is missing; restore it, or create a new version without it.")
+        return _read_file(path, location) if location["member"] is None else self._read_hdf5(path, location)
 
-    def check(self, place: Place) -> None:
+    def check(self, location: RasterLocation) -> None:
         """Compare a raster with its hash, without decoding it.
 
         Raises:
-            LakeError: the file is missing, can't be read, or isn't what the version was made of.
+            LakeError: the file is missing, can't be read, or has changed since the version was made.
         """
-        path = resolve(place["path"], self.home)
+        path = resolve(location["path"], self.home)
         if not path.exists():
-            raise LakeError(f"The file {path} is missing; put it back, or make a new version without it.")
-        if place["member"] is not None:
-            self._from_hdf5(path, place)
-        elif place["sha256"] is not None:
-            _compare(sha256_of(path), place, str(path))
+            raise LakeError(f"The file {path} is missing; restore it, or create a new version without it.")
+        if location["member"] is not None:
+            self._read_hdf5(path, location)
+        elif location["sha256"] is not None:
+            _compare(sha256_of(path), location, str(path))
 
     def close(self) -> None:
         """Close what was opened."""
         while self._opened:
             self._opened.popitem()[1].close()
 
-    def _from_hdf5(self, path: Path, place: Place) -> NDArray[Any]:
+    def _read_hdf5(self, path: Path, location: RasterLocation) -> NDArray[Any]:
         try:
             if path not in self._opened:
                 self._opened[path] = h5py.File(path, "r")
-            dataset = self._opened[path][place["member"]]
-            values = _row(dataset, place, path)
+            dataset = self._opened[path][location["member"]]
+            values = _row(dataset, location, path)
         except (OSError, KeyError, ValueError, IndexError) as error:
-            where = f"row {place['row']} of {place['member']!r} in {path}"
-            raise LakeError(f"There is no reading {where}: {error}.") from error
-        return values if values.ndim == 3 else values[None]
+            where = f"row {location['row']} of {location['member']!r} in {path}"
+            raise LakeError(f"Can't read {where}: {error}.") from error
+        # The steps of a series follow each other, each with all its bands.
+        return values.reshape(-1, *values.shape[-2:])
 
 
-def _from_file(path: Path, place: Place) -> NDArray[Any]:
-    if place["sha256"] is not None:
-        _compare(sha256_of(path), place, str(path))
+def _read_file(path: Path, location: RasterLocation) -> NDArray[Any]:
+    if location["sha256"] is not None:
+        _compare(sha256_of(path), location, str(path))
     try:
         with rasterio.open(path) as source:
             values: NDArray[Any] = source.read(out_dtype=np.result_type(*source.dtypes))
@@ -86,18 +88,22 @@ def _from_file(path: Path, place: Place) -> NDArray[Any]:
     return values
 
 
-def _row(dataset: h5py.Dataset, place: Place, path: Path) -> NDArray[Any]:
-    """A row by its stored chunk where each row is one; its hash is of that."""
-    row = place["row"]
+def _row(dataset: h5py.Dataset, location: RasterLocation, path: Path) -> NDArray[Any]:
+    """Return a row from its stored chunk, if each row is one; its hash is that of the chunk."""
+    row = location["row"]
     shape = dataset.shape[1:]
     if not 0 <= row < len(dataset):
         raise IndexError(f"it has {len(dataset)} rows")
     is_chunk = dataset.chunks == (1, *shape) and dataset.compression == "gzip" and dataset.shuffle
     if not is_chunk:
+        if location["sha256"] is not None:
+            _compare(row_sha256(dataset, row), location, f"{path} (row {row} of {location['member']!r})")
         return np.asarray(dataset[row])
     filter_mask, stored = dataset.id.read_direct_chunk((row, *(0 for _ in shape)))
-    if place["sha256"] is not None:
-        _compare(hashlib.sha256(stored).hexdigest(), place, f"{path} (row {row} of {place['member']!r})")
+    if location["sha256"] is not None:
+        _compare(
+            hashlib.sha256(stored).hexdigest(), location, f"{path} (row {row} of {location['member']!r})"
+        )
     if filter_mask:
         return np.asarray(dataset[row])
     values = np.empty(shape, dataset.dtype)
@@ -105,9 +111,9 @@ def _row(dataset: h5py.Dataset, place: Place, path: Path) -> NDArray[Any]:
     return values
 
 
-def _compare(found: str, place: Place, where: str) -> None:
-    if found != place["sha256"]:
+def _compare(found: str, location: RasterLocation, where: str) -> None:
+    if found != location["sha256"]:
         raise LakeError(
-            f"The file {where} was changed after the version was made (its SHA-256 is {found[:12]}..., not "
-            f"{place['sha256'][:12]}...); put the former one back, or make a new version."
+            f"The file {where} has changed since the version was made (its SHA-256 is {found[:12]}..., not "
+            f"{location['sha256'][:12]}...); restore the original, or create a new version."
         )

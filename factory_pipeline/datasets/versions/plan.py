@@ -1,6 +1,6 @@
-"""What a version will hold: its items, their names and splits, its labels. Nothing is written here.
+"""The plan of a version: its items, their names and splits, its labels. Nothing is written here.
 
-A call that can't be met fails here, so the same plan tells before any work starts whether it can.
+A request that can't be fulfilled fails here, before any work starts.
 """
 
 from collections.abc import Iterator
@@ -13,25 +13,31 @@ import polars as pl
 from factory_pipeline.datalake.registry.records import Version
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.augment.apply import SUFFIXES
-from factory_pipeline.datasets.versions.assign_splits import Division, assign_splits
-from factory_pipeline.datasets.versions.candidates import candidates, meant_operations, resolve_collections
+from factory_pipeline.datasets.request import DatasetRequest
+from factory_pipeline.datasets.versions.assign_splits import SplitPlan, plan_splits
+from factory_pipeline.datasets.versions.candidates import candidates, resolve_collections, resolve_operations
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables
 from factory_pipeline.datasets.versions.find import find_version
 from factory_pipeline.datasets.versions.item_names import unique_names
 from factory_pipeline.datasets.versions.manifest import check_manifest, scan_manifest
-from factory_pipeline.datasets.versions.request import VersionRequest
 from factory_pipeline.datasets.versions.select_annotations import AnnotationChoice
-from factory_pipeline.datasets.versions.select_items import ItemSelection, chosen_by, items_of_source, unite
+from factory_pipeline.datasets.versions.select_items import (
+    ItemSelection,
+    choose_items,
+    items_of_source,
+    unite,
+)
+from factory_pipeline.datasets.versions.split_properties import balanced_classes, joining_properties
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.storage.layout import FactoryHome
 
 
 @dataclass(frozen=True)
 class VersionPlan:
-    """A version that can be made."""
+    """A version that can be created."""
 
-    request: VersionRequest
-    """With ids where the user gave names, and with the labels where all were asked for."""
+    request: DatasetRequest
+    """The request with ids in place of names, and with the labels if all were requested."""
     collections: dict[str, CollectionTables]
     """Those of the items and annotations, by id."""
     holds: frozenset[str]
@@ -39,7 +45,7 @@ class VersionPlan:
     annotations: AnnotationChoice
     items: pl.DataFrame
     """`name`, `split`, `collection`, `id` of the items."""
-    division: Division
+    splits: SplitPlan
 
 
 @dataclass(frozen=True)
@@ -61,18 +67,18 @@ class _Source:
         return cls(version, scan_manifest(path), labels, tables)
 
     def item_collections(self) -> list[str]:
-        """The ids of the collections that its items are from."""
+        """Return the ids of the collections that its items are from."""
         return self.manifest.select(pl.col("collection").unique()).collect()["collection"].to_list()
 
 
-def check_version(registry: Registry, home: FactoryHome, request: VersionRequest) -> None:
-    """See that a version can be made as it is asked for; reads the lake and writes nothing.
+def check_version(registry: Registry, home: FactoryHome, request: DatasetRequest) -> None:
+    """Check that a version can be created as requested; reads the data lake and writes nothing.
 
     Raises:
-        ArgumentError: a collection, operation, label or version is not there, no item matches, or the name of
-            the new dataset is taken.
-        LakeError: a table of the lake is missing or broken.
-        RegistryError: the source version is on its way out.
+        ArgumentError: a collection, operation, label or version does not exist, no item matches, or the name
+            of the new dataset is in use.
+        LakeError: a table of the data lake is missing or damaged.
+        RegistryError: the source version is being deleted.
     """
     if request.dataset_name is not None and any(
         each.name == request.dataset_name for each in registry.datasets()
@@ -80,63 +86,70 @@ def check_version(registry: Registry, home: FactoryHome, request: VersionRequest
         raise ArgumentError(
             "dataset_name",
             request.dataset_name,
-            "this name is taken; give another one, or make a new version of that dataset",
+            "this name is in use; choose another one, or create a new version of that dataset",
         )
-    with planned_version(registry, home, request):
+    with plan_version(registry, home, request):
         pass
 
 
 @contextmanager
-def planned_version(registry: Registry, home: FactoryHome, request: VersionRequest) -> Iterator[VersionPlan]:
-    """The plan of a version; inside the block nobody deletes the version that is updated.
+def plan_version(registry: Registry, home: FactoryHome, request: DatasetRequest) -> Iterator[VersionPlan]:
+    """Yield the plan of a version; inside the block the version that is updated can't be deleted.
 
     Raises:
-        ArgumentError: a collection, operation, label or version is not there, or no item matches.
-        LakeError: a table of the lake is missing or broken.
-        RegistryError: the source version is on its way out.
+        ArgumentError: a collection, operation, label or version does not exist, or no item matches.
+        LakeError: a table of the data lake is missing or damaged.
+        RegistryError: the source version is being deleted.
     """
-    if request.source_version_id is None:
+    if request.dataset_version_id is None:
         yield _plan(registry, home, request, None)
         return
-    found = find_version(registry, request.source_version_id, "dataset_version_id")
+    found = find_version(registry, request.dataset_version_id, "dataset_version_id")
     with registry.reading(found.id) as version:
         yield _plan(registry, home, request, _Source.of(registry, home, version))
 
 
 def _plan(
-    registry: Registry, home: FactoryHome, request: VersionRequest, source: _Source | None
+    registry: Registry, home: FactoryHome, request: DatasetRequest, source: _Source | None
 ) -> VersionPlan:
     within = source.item_collections() if source is not None and request.within_source else []
     meant = resolve_collections(registry, home, request, within)
     known = (source.collections if source is not None else {}) | {each.collection.id: each for each in meant}
-    request = replace(
-        request,
-        source_version_id=None if source is None else source.version.id,
-        collection_id=None if request.collection_id is None else meant[0].collection.id,
-        operation_list=meant_operations(request, list(known.values())),
+    request = request.model_copy(
+        update={
+            "dataset_version_id": None if source is None else source.version.id,
+            "collection_id": None if request.collection_id is None else meant[0].collection.id,
+            "operation_list": resolve_operations(request, list(known.values())),
+        }
     )
-    chosen = chosen_by(request, candidates(registry, home, request, meant))
+    chosen = choose_items(request, candidates(registry, home, request, meant))
     if source is not None:
         chosen = pl.concat([items_of_source(source.manifest), chosen])
     selection = unite(chosen)
     annotations = _annotations(request, known, selection, source)
     if not request.labels:
-        request = replace(request, labels=annotations.all_labels())
+        request = request.model_copy(update={"labels": annotations.all_labels()})
         annotations = replace(annotations, request=request)
     annotations.check_labels()
-    split, division = _divided(selection, request)
+    labels = annotations.labels_of(selection.items)
+    splits = plan_splits(
+        selection.items,
+        balanced_classes(selection.items, labels, request, known),
+        request,
+        joining_properties(selection.items, request, known),
+    )
     return VersionPlan(
         request=request,
         collections=known,
         holds=frozenset([*selection.members["collection"].unique(), *(source.collections if source else ())]),
         annotations=annotations,
-        items=selection.items.select(_names(selection, request), split, "collection", "id"),
-        division=division,
+        items=selection.items.select(_names(selection, request), splits.split, "collection", "id"),
+        splits=splits,
     )
 
 
 def _annotations(
-    request: VersionRequest,
+    request: DatasetRequest,
     collections: dict[str, CollectionTables],
     selection: ItemSelection,
     source: _Source | None,
@@ -146,7 +159,7 @@ def _annotations(
     return AnnotationChoice(request, collections, selection.members, source.manifest, source.labels)
 
 
-def _names(selection: ItemSelection, request: VersionRequest) -> pl.Series:
+def _names(selection: ItemSelection, request: DatasetRequest) -> pl.Series:
     items = selection.items
     names = unique_names(
         items["id"].to_list(),
@@ -155,11 +168,3 @@ def _names(selection: ItemSelection, request: VersionRequest) -> pl.Series:
         [f"-{suffix}" for suffix in SUFFIXES.values()] if request.augmentations else (),
     )
     return pl.Series("name", names, dtype=pl.String)
-
-
-def _divided(selection: ItemSelection, request: VersionRequest) -> tuple[pl.Series, Division]:
-    """The split of every item, and what became of those that had one."""
-    earlier = selection.items["split"]
-    kept = earlier if request.keep_splits else pl.Series("split", [None] * len(earlier), dtype=pl.String)
-    split = assign_splits(selection.items.select("content", kept=kept), request.split_info)
-    return split, Division.of(split, earlier, request.split_info)

@@ -1,10 +1,11 @@
-"""The calls of the SDK that read or delete, answered as JSON: the same on this machine and from another."""
+"""The calls of the SDK that read or delete, with JSON results: the same locally and from another machine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.compare import compare_versions
 from factory_pipeline.datasets.versions.delete import delete_version
 from factory_pipeline.datasets.versions.describe import (
@@ -16,7 +17,6 @@ from factory_pipeline.datasets.versions.describe import (
 from factory_pipeline.datasets.versions.find import find_dataset, find_version
 from factory_pipeline.datasets.versions.plan import check_version
 from factory_pipeline.datasets.versions.read_calls import READ_CALLS
-from factory_pipeline.datasets.versions.validate_request import validate
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -24,11 +24,11 @@ Answer = Callable[..., Any]
 
 
 def handle(registry: Registry, home: FactoryHome, call: str, arguments: Mapping[str, Any]) -> Any:
-    """The answer to one of CALLS, as JSON values.
+    """Handle one of HANDLERS and return its result as JSON values.
 
     Raises:
         ArgumentError: there is no such call.
-        FactoryError: as the call says.
+        FactoryError: as documented for the call.
     """
     if call not in HANDLERS:
         raise ArgumentError("call", call, f"allowed are {', '.join(HANDLERS)}")
@@ -62,10 +62,8 @@ def _compare(registry: Registry, home: FactoryHome, version_id: str, other_versi
 
 
 def _check(registry: Registry, home: FactoryHome, **arguments: Any) -> Any:
-    """See that a call that makes a version can be met."""
-    # Whoever makes the version knows the formats.
-    request = validate(**arguments, known_export_types=arguments.get("export_types", ()))
-    check_version(registry, home, request)
+    """Check that a request for a version can be fulfilled."""
+    check_version(registry, home, DatasetRequest.from_json(arguments))
 
 
 def _delete(registry: Registry, home: FactoryHome, version_id: str) -> Any:

@@ -1,6 +1,6 @@
-"""The annotations of a version's items: of the chosen operations and labels, each said once.
+"""The annotations of a version's items: of the chosen operations and labels, without duplicates.
 
-What is drawn over what is decided by their order: human annotations come before those of machines.
+Their order decides which covers another: human annotations come before those of machines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,34 +10,34 @@ from functools import cached_property
 import polars as pl
 
 from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA, SOURCED_ANNOTATION, AnnotationType
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables, operation_order
-from factory_pipeline.datasets.versions.find import listed, nearest_first
+from factory_pipeline.datasets.versions.find import listed, sort_by_similarity
 from factory_pipeline.datasets.versions.manifest import raster_alone
-from factory_pipeline.datasets.versions.request import VersionRequest
 from factory_pipeline.errors import ArgumentError
 
 RAW_ALONE = ["raw"]
-"""The filter by annotation types that chooses images without annotations alone."""
+"""The filter by annotation types that chooses only images without annotations."""
 _SAID = [name for name in ANNOTATION_SCHEMA if name not in ("item", "raster")]
 _FIELDS = [field.name for field in SOURCED_ANNOTATION.fields]
 
 
 @dataclass(frozen=True)
 class AnnotationChoice:
-    """Where the annotations of a version come from."""
+    """The choice of a version's annotations."""
 
-    request: VersionRequest
+    request: DatasetRequest
     collections: Mapping[str, CollectionTables]
     """By id."""
     members: pl.DataFrame
-    """As in `selection.Selection`."""
+    """As in `select_items.ItemSelection`."""
     source: pl.LazyFrame | None = None
     """The manifest of the version that is updated."""
     source_labels: tuple[str, ...] = ()
-    """The labels of that."""
+    """The labels of the version that is updated."""
 
     def check_labels(self) -> None:
-        """See that every label is there, and that measured values are of one label.
+        """Check that every label exists, and that measured values have one label.
 
         Raises:
             ArgumentError: no annotation of the items has a label, or two labels have measured values.
@@ -45,40 +45,69 @@ class AnnotationChoice:
         """
         labels = self.request.labels
         there = self._labels()
-        if self.request.operation_list != () and not self._is_raw:
-            _validate(labels, sorted(there["label"].unique()))
+        if self.request.operation_list != [] and not self._is_raw:
+            _validate(labels, sorted({*there["label"], *self._classes()}))
         measured = there.filter(pl.col("type") == AnnotationType.RASTER, pl.col("label").is_in(labels))
         if measured.height > 1:
             named = listed(map(repr, sorted(measured["label"])))
             raise ArgumentError(
-                "labels", list(labels), f"{named} are measured values each; a version has those of one"
+                "labels", list(labels), f"{named} are measured values each; a version can have those of one"
             )
 
-    def all_labels(self) -> tuple[str, ...]:
-        """All labels of the chosen annotations, by name.
+    def all_labels(self) -> list[str]:
+        """Return all labels of the chosen annotations, and classes without any that are kept, by name.
 
         Raises:
             ArgumentError: there are none.
             LakeError: a table is missing.
         """
-        there = () if self.request.operation_list == () or self._is_raw else self._labels()["label"].unique()
-        if not len(there):
+        has_none = self.request.operation_list == [] or self._is_raw
+        there = set() if has_none else {*self._labels()["label"], *self._classes()}
+        if not there:
             raise ArgumentError(
                 "labels",
                 [],
-                "that means all, but the chosen items have no annotations: name the labels",
+                "empty means all, but the chosen items have no annotations: list the labels",
             )
-        return tuple(sorted(there))
+        return sorted(there)
+
+    def labels_of(self, items: pl.DataFrame) -> pl.Series | None:
+        """Return the chosen labels of each item of the version, as lists; None if there is one at most.
+
+        Args:
+            items: `collection`, `id`.
+
+        Raises:
+            LakeError: a table is missing.
+        """
+        if len(self.request.labels) < 2:
+            return None
+        of_item = {"as_collection": pl.String(), "as_id": pl.String(), "label": pl.String()}
+        parts = [pl.DataFrame(schema=of_item)]
+        for (collection_id,), there in self.members.partition_by("collection", as_dict=True).items():
+            annotations = self.collections[str(collection_id)].annotations(self.request.operation_list)
+            if annotations is not None:
+                named = there.lazy().select("as_collection", "as_id", item="id")
+                found = annotations.filter(pl.col("label").is_in(self.request.labels)).join(named, on="item")
+                parts.append(found.select(*of_item).unique().collect(engine="streaming"))
+        labels = pl.concat(parts).group_by("as_collection", "as_id").agg(pl.col("label").unique())
+        return items.join(
+            labels,
+            left_on=["collection", "id"],
+            right_on=["as_collection", "as_id"],
+            how="left",
+            maintain_order="left",
+        )["label"]
 
     def of(self, items: pl.DataFrame) -> pl.DataFrame:
-        """The annotations of some items of the version: `name`, `annotations`, none for one without any.
+        """Return the annotations of some items of the version: `name`, `annotations`, a list per item.
 
         Args:
             items: `name`, `collection`, `id`.
         """
         named = items.select("name", as_collection="collection", as_id="id")
         members = self.members.join(named, on=["as_collection", "as_id"])
-        parts = [*self._from_operations(members), *self._from_source(members)]
+        parts = [*self._select_from_operations(members), *self._select_from_source(members)]
         if not parts:
             return pl.DataFrame(schema={"name": pl.String(), "annotations": pl.List(SOURCED_ANNOTATION)})
         rows = pl.concat(parts).with_columns(
@@ -90,8 +119,8 @@ class AnnotationChoice:
         )
         return rows.group_by("name", maintain_order=True).agg(pl.struct(_FIELDS).alias("annotations"))
 
-    def _from_operations(self, members: pl.DataFrame) -> list[pl.DataFrame]:
-        """Annotations as they are in the lake now."""
+    def _select_from_operations(self, members: pl.DataFrame) -> list[pl.DataFrame]:
+        """Return annotations as they are in the data lake now."""
         request = self.request
         added = [label for label in request.labels if label not in self.source_labels]
         parts = []
@@ -102,13 +131,13 @@ class AnnotationChoice:
             wanted = annotations.filter(pl.col("label").is_in(request.labels)).join(
                 there.lazy().select("name", "is_new", item="id"), on="item"
             )
-            # An item that is not chosen anew keeps what it has; only labels that are new to it are added.
+            # An item that is not chosen again keeps its annotations; only those of new labels are added.
             wanted = wanted.filter(pl.col("is_new") | pl.col("label").is_in(added))
             parts.append(wanted.select("name", "place", *_FIELDS).collect(engine="streaming"))
         return parts
 
-    def _from_source(self, members: pl.DataFrame) -> list[pl.DataFrame]:
-        """Annotations that items of the source version keep."""
+    def _select_from_source(self, members: pl.DataFrame) -> list[pl.DataFrame]:
+        """Return annotations that items of the source version keep."""
         kept = members.filter(~pl.col("is_new")).select("collection", "id", as_name="name")
         if self.source is None or kept.is_empty():
             return []
@@ -126,7 +155,7 @@ class AnnotationChoice:
         ]
 
     def _labels(self) -> pl.DataFrame:
-        """`label` and `type` of all annotations of the items in the chosen operations, once each."""
+        """Return `label` and `type` of all annotations of the items in the chosen operations, once each."""
         kinds = {"label": pl.String(), "type": pl.String()}
         parts = [pl.DataFrame(schema=kinds)]
         for (collection_id,), there in self.members.partition_by("collection", as_dict=True).items():
@@ -141,24 +170,30 @@ class AnnotationChoice:
             parts.append(annotations.select(*kinds).unique().collect(engine="streaming"))
         return pl.concat(parts).unique()
 
+    def _classes(self) -> set[str]:
+        """Return the classes that the chosen operations were made with, and those of the source version."""
+        operations = self.request.operation_list
+        found = {name for each in self.collections.values() for name in each.classes(operations)}
+        return found | {*self.source_labels}
+
     @property
     def _is_raw(self) -> bool:
-        """Whether only images without annotations are asked for."""
-        return (self.request.filter or {}).get("annotation_types") == RAW_ALONE
+        """Whether only images without annotations are requested."""
+        return self.request.filter.get("annotation_types") == RAW_ALONE
 
     @cached_property
     def _ranks(self) -> dict[str, int]:
-        """The turn of each operation."""
+        """The position of each operation in the order."""
         operations = [operation for each in self.collections.values() for operation in each.operations]
         return {operation.id: turn for turn, operation in enumerate(sorted(operations, key=operation_order))}
 
 
 def _validate(labels: Sequence[str], known: Sequence[str]) -> None:
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         if label not in known:
-            has = "they have none, so give operation_list=[] for images alone"
+            has = "they have none, so use operation_list=[] for images without labels"
             if known:
-                has = f"they have {listed(map(repr, nearest_first(label, known)))}"
+                has = f"they have {listed(map(repr, sort_by_similarity(label, known)))}"
             raise ArgumentError(
-                f"labels[{place}]", label, f"no chosen annotation of the items has this label; {has}"
+                f"labels[{index}]", label, f"no chosen annotation of the items has this label; {has}"
             )

@@ -1,8 +1,8 @@
-"""Which items a version has: those that the query and filter choose, and those of the version before.
+"""The items of a version: those that match the query and filter, and those of the version before.
 
-An image that lies in several collections is taken once, as the item of the collection that came first (of the
-source version before all). Two items of one collection stay two, even if their images are the same: what was
-measured on them may differ.
+An image in several collections is used once, as the item of the collection that was registered first (that of
+the source version before all). Two items of one collection stay two, even if their images are the same: their
+measurements may differ.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from factory_pipeline.datalake.query.items import matching_items
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.candidates import Candidates
 from factory_pipeline.datasets.versions.collection_tables import CONTENT, content_hashes
-from factory_pipeline.datasets.versions.explain_no_match import nothing_matches
-from factory_pipeline.datasets.versions.request import VersionRequest
+from factory_pipeline.datasets.versions.explain_no_match import no_match_error
+from factory_pipeline.datasets.versions.item_ground import GROUND, GROUND_SOURCE, ground_of
 
 CHOSEN = {
     "order": pl.Int64(),
@@ -24,9 +25,12 @@ CHOSEN = {
     "is_new": pl.Boolean(),
     "name": pl.String(),
     "split": pl.String(),
+    "given": pl.String(),
+    **GROUND,
 }
 """Columns of items that are chosen: the turn of their collection, its id, their own, the hash of their
-content, whether this request chose them, and name and split in the source version."""
+content, whether this request chose them, name and split in the source version, the split that they came with,
+and where they are."""
 _FROM_SOURCE = -1
 
 
@@ -35,26 +39,28 @@ class ItemSelection:
     """The items of a version before they are named and divided."""
 
     items: pl.DataFrame
-    """`collection`, `id`, `content`, `name`, `split`: the last two of the source version or null."""
+    """`collection`, `id`, `content`, `name` and `split` of the source version or null, `given`, the split
+    that it came with or null, and GROUND."""
     members: pl.DataFrame
-    """Every item whose annotations count: `collection`, `id`, `is_new`, and the item of the version that
-    shows its image as `as_collection`, `as_id`."""
+    """Every item whose annotations are used: `collection`, `id`, `is_new`, and the item of the version that
+    has its image as `as_collection`, `as_id`.
+    """
 
 
-def chosen_by(request: VersionRequest, candidates: Sequence[Candidates]) -> pl.DataFrame:
-    """The items that match query and filter, in CHOSEN.
+def choose_items(request: DatasetRequest, candidates: Sequence[Candidates]) -> pl.DataFrame:
+    """Return the items that match query and filter, in CHOSEN.
 
     Raises:
         ArgumentError: query or filter is not allowed, or no item matches.
         LakeError: the collections are empty, or a table is missing.
     """
-    whole = _matching_wholes(request, candidates)
+    whole = _find_matching_wholes(request, candidates)
     found = []
     for order, each in enumerate(candidates):
         if each.whole is None:
-            matching = _matching(request, each).select("id", *CONTENT)
+            matching = _select_matching(request, each).select("id", "split", *CONTENT, *GROUND_SOURCE)
         elif each.whole in whole:
-            matching = each.items.select("id", *CONTENT)
+            matching = each.items.select("id", "split", *CONTENT, *GROUND_SOURCE)
         else:
             continue
         rows = matching.collect(engine="streaming")
@@ -67,30 +73,40 @@ def chosen_by(request: VersionRequest, candidates: Sequence[Candidates]) -> pl.D
                 pl.lit(True).alias("is_new"),
                 pl.lit(None, pl.String).alias("name"),
                 pl.lit(None, pl.String).alias("split"),
+                pl.col("split").alias("given"),
+                *ground_of(rows),
             )
         )
     chosen = pl.concat([pl.DataFrame(schema=CHOSEN), *found])
     if chosen.is_empty():
-        raise nothing_matches(request, candidates)
+        raise no_match_error(request, candidates)
     return chosen
 
 
 def items_of_source(manifest: pl.LazyFrame) -> pl.DataFrame:
-    """The items of the version that is updated, in CHOSEN."""
-    rows = manifest.select("collection", "id", "name", "split", *CONTENT).collect(engine="streaming")
+    """Return the items of the version that is updated, in CHOSEN."""
+    rows = manifest.select("collection", "id", "name", "split", *CONTENT, *GROUND_SOURCE).collect(
+        engine="streaming"
+    )
     return rows.with_columns(
-        content_hashes(rows), order=pl.lit(_FROM_SOURCE, pl.Int64), is_new=pl.lit(False)
+        content_hashes(rows),
+        *ground_of(rows),
+        order=pl.lit(_FROM_SOURCE, pl.Int64),
+        is_new=pl.lit(False),
+        given=pl.lit(None, pl.String),
     ).select(list(CHOSEN))
 
 
 def unite(chosen: pl.DataFrame) -> ItemSelection:
-    """Take every item and every image once.
+    """Remove duplicate items and images.
 
     Args:
         chosen: in CHOSEN.
     """
     items = chosen.group_by("collection", "id", "content").agg(
-        pl.col("order", "name", "split").sort_by("order").first(), pl.col("is_new").any()
+        pl.col("order", "name", "split", *GROUND).sort_by("order").first(),
+        pl.col("is_new").any(),
+        pl.col("given").sort_by("order").drop_nulls().first(),
     )
     items = items.sort("order", "collection", "id")
     first = items.unique("content", keep="first", maintain_order=True)
@@ -102,19 +118,20 @@ def unite(chosen: pl.DataFrame) -> ItemSelection:
     members = items.join(twins, on=["content", "as_collection", "id"], how="left").select(
         "collection", "id", "is_new", "as_collection", pl.coalesce("as_id", "first_id").alias("as_id")
     )
-    return ItemSelection(shown.select("collection", "id", "content", "name", "split"), members)
+    columns = "collection", "id", "content", "name", "split", "given", *GROUND
+    return ItemSelection(shown.select(columns), members)
 
 
-def _matching(request: VersionRequest, each: Candidates) -> pl.LazyFrame:
-    return matching_items(each.items, each.annotations, request.query or {}, request.filter or {})
+def _select_matching(request: DatasetRequest, each: Candidates) -> pl.LazyFrame:
+    return matching_items(each.items, each.annotations, request.conditions, request.filter)
 
 
-def _matching_wholes(request: VersionRequest, candidates: Sequence[Candidates]) -> set[str]:
-    """The collections or datasets of which an item matches."""
+def _find_matching_wholes(request: DatasetRequest, candidates: Sequence[Candidates]) -> set[str]:
+    """Return the collections or datasets of which an item matches."""
     whole: set[str] = set()
     for each in candidates:
         if each.whole is None or each.whole in whole:
             continue
-        if not _matching(request, each).select("id").head(1).collect(engine="streaming").is_empty():
+        if not _select_matching(request, each).select("id").head(1).collect(engine="streaming").is_empty():
             whole.add(each.whole)
     return whole

@@ -1,4 +1,4 @@
-"""Collections, datasets, versions and comparisons as a client gets them: values that travel as JSON."""
+"""Summaries of collections, datasets, versions and comparisons, which can be sent as JSON."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from factory_pipeline.datasets.versions.partition_keys import version_key
-from factory_pipeline.plain_text import plain
+from factory_pipeline.plain_text import escape_controls
 from factory_pipeline.splits.names import SPLITS
 
 
 class Summary(BaseModel):
-    """A value that is read only."""
+    """An immutable value."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class OperationSummary(Summary):
-    """Annotations that came together."""
+    """Annotations that were added together."""
 
     id: str
     source: str
@@ -28,12 +28,12 @@ class OperationSummary(Summary):
     """Annotations by label, by name."""
     created: datetime
     damage: str | None = None
-    """Why its annotations can't be read."""
+    """Why its annotations can't be read; None if they can."""
 
     def __str__(self) -> str:
         if self.damage is not None:
-            return f"{self.id}  {self.source}: damaged. {plain(self.damage)}"
-        labels = ", ".join(f"{plain(label)} ({count:,})" for label, count in self.labels.items())
+            return f"{self.id}  {self.source}: damaged. {escape_controls(self.damage)}"
+        labels = ", ".join(f"{escape_controls(label)} ({count:,})" for label, count in self.labels.items())
         return f"{self.id}  {self.source}: {labels}"
 
 
@@ -43,13 +43,13 @@ class CollectionSummary(Summary):
     id: str
     name: str
     source: str
-    """The door: `gedi`, `upload` or `release`."""
+    """Its source: `gedi`, `upload` or `release`."""
     items: int
     operations: tuple[OperationSummary, ...]
     created: datetime
 
     def __str__(self) -> str:
-        first = f"{self.id}  {plain(self.name)}  {self.items:,} items, {self.source}"
+        first = f"{self.id}  {escape_controls(self.name)}  {self.items:,} items, {self.source}"
         return "\n".join([first, *(f"  {operation}" for operation in self.operations)])
 
 
@@ -62,7 +62,7 @@ class VersionSummary(Summary):
     dataset_id: str
     dataset: str
     state: str
-    """`damaged` where the manifest is missing or can't be read."""
+    """`damaged` if the manifest is missing or can't be read."""
     created: datetime
     content_hash: str | None
     source_version_id: str | None
@@ -71,11 +71,14 @@ class VersionSummary(Summary):
     splits: dict[str, int]
     """Items by split."""
     labels: dict[str, int]
-    """Annotations by label, in the order in which the labels were asked for."""
+    """Annotations by label, in the requested order of the labels."""
     exports: tuple[str, ...]
-    """Formats that are there."""
+    """Formats that it is exported in."""
     request: dict[str, Any]
-    """What was asked for."""
+    """The request."""
+    leaks: str | None = None
+    """What the search for overlapping and identical items in different splits has found, in one sentence;
+    None for a version of an earlier release."""
     damage: str | None = None
     """Why its manifest can't be read; counts are 0 then."""
 
@@ -86,13 +89,15 @@ class VersionSummary(Summary):
 
     def __str__(self) -> str:
         if self.damage is not None:
-            return f"{plain(self.dataset)} {self.number}  {self.state}  {self.id}\n{plain(self.damage)}"
+            named = f"{escape_controls(self.dataset)} {self.number}  {self.state}  {self.id}"
+            return f"{named}\n{escape_controls(self.damage)}"
         splits = ", ".join(f"{self.splits.get(split, 0)} {split}" for split in SPLITS)
-        labels = ", ".join(f"{plain(label)} ({count})" for label, count in self.labels.items())
+        labels = ", ".join(f"{escape_controls(label)} ({count})" for label, count in self.labels.items())
         return "\n".join(
             [
-                f"{plain(self.dataset)} {self.number}  {self.state}  {self.id}",
+                f"{escape_controls(self.dataset)} {self.number}  {self.state}  {self.id}",
                 f"Items    {self.items:,}: {splits}",
+                *([f"Leaks    {self.leaks}"] if self.leaks else []),
                 f"Labels   {labels}",
                 f"Exports  {', '.join(self.exports) or 'none'}",
                 f"Hash     {self.content_hash or '-'}",
@@ -109,13 +114,13 @@ class DatasetSummary(Summary):
     versions: tuple[VersionSummary, ...]
 
     def __str__(self) -> str:
-        lines = [f"{plain(self.name)}  {self.id}"]
+        lines = [f"{escape_controls(self.name)}  {self.id}"]
         lines += [
             f"  {version.number:<8} {version.id}  "
             + (
                 f"{version.items:,} items, {', '.join(version.exports) or 'no exports'}"
                 if version.damage is None
-                else f"{version.state}. {plain(version.damage)}"
+                else f"{version.state}. {escape_controls(version.damage)}"
             )
             for version in self.versions
         ]
@@ -123,12 +128,12 @@ class DatasetSummary(Summary):
 
 
 MOST_NAMED = 5
-"""Items that a comparison names when it is printed."""
+"""Largest number of items that a printed comparison lists."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """From one version to another; `str()` tells it to a person."""
+    """The differences from one version to another; `str()` formats them for people."""
 
     before: str
     """Number of the one version."""
@@ -158,20 +163,20 @@ class Comparison:
             return f"{first}: the same content"
         turns = Counter(f"{before} -> {after}" for _, before, after in self.moved)
         told = [
-            ("Items added", _counted(self.added)),
-            ("Items removed", _counted(self.removed)),
+            ("Items added", _format_names(self.added)),
+            ("Items removed", _format_names(self.removed)),
             ("Items moved", ", ".join(f"{count:,} {turn}" for turn, count in sorted(turns.items()))),
-            ("Items annotated anew", _counted(self.reannotated)),
+            ("Items re-annotated", _format_names(self.reannotated)),
             ("Annotations", _changes(self.annotations_added, self.annotations_removed)),
-            ("Labels added", ", ".join(map(plain, self.labels_added))),
-            ("Labels removed", ", ".join(map(plain, self.labels_removed))),
+            ("Labels added", ", ".join(map(escape_controls, self.labels_added))),
+            ("Labels removed", ", ".join(map(escape_controls, self.labels_removed))),
             ("Augmentations", "changed" if self.augmentations_changed else ""),
         ]
-        lines = [f"{name + ':':<22}{text}" for name, text in told if text]
-        return "\n".join([first, *(lines or ["the same items and annotations, otherwise described"])])
+        lines = [f"{name + ':':<20}{text}" for name, text in told if text]
+        return "\n".join([first, *(lines or ["the same items and annotations, with other metadata"])])
 
 
-def _counted(names: tuple[str, ...]) -> str:
+def _format_names(names: tuple[str, ...]) -> str:
     if not names:
         return ""
     more = ", ..." if len(names) > MOST_NAMED else ""

@@ -1,1 +1,1 @@
-"""What is checked of an upload before and after it is unpacked."""
+"""Checks of an upload before and after it is unpacked."""

@@ -1,4 +1,4 @@
-"""What the files of an upload hold: each is opened once, for its header and all of its pixels, in strips."""
+"""The contents of the files of an upload: header and pixels, read in one pass by strips."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 import rasterio
+from numpy.typing import NDArray
 
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, Role, file_row, open_image
-from factory_pipeline.imagery.parallel_map import Schema, in_order
+from factory_pipeline.imagery.parallel_map import Schema, map_in_threads
 from factory_pipeline.imagery.pixels import strips_of
-from factory_pipeline.onboarding.checks.file_roles import LABEL, Suffixes
-from factory_pipeline.onboarding.checks.outstanding_values import EXTREMES, Extremes, extremes_of, joined
+from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
+from factory_pipeline.onboarding.checks.outstanding_values import (
+    EXTREMES,
+    Extremes,
+    extremes_of,
+    merge_extremes,
+)
+from factory_pipeline.splits.near_identical import grey_rows, thumbnail_of_rows
 from factory_pipeline.storage.checksum import sha256_of
 
 CONTENT_SCHEMA: Schema = {
@@ -27,14 +34,18 @@ CONTENT_SCHEMA: Schema = {
     "values": pl.List(pl.Float64),
     "empty_bands": pl.List(pl.Int64),
     "extremes": pl.List(EXTREMES),
+    "thumbnail": pl.Binary,
     "read_error": pl.String,
 }
-"""One row per image or label: what its header says, then SHA-256 of the file; the values of a label, no data
-left out, the lowest MOST_VALUES of them; the bands without any data, the first is 0; the lowest and highest
-values of each band; why the pixels can't be read. Null where a file was not read."""
+"""One row per image or label: its header; the SHA-256 of the file.
+
+The values of a label without no data, the lowest MOST_VALUES of them; the bands without any data, the first
+is 0; the lowest and highest values of each band; the thumbnail of an image, near_identical.SIDE rows and
+columns of a byte; why the pixels can't be read. Null if a file was not read.
+"""
 NOTHING_GIVEN: Mapping[str, float] = MappingProxyType({})
 MOST_VALUES = 1000
-"""A mask of more values is no mask of classes."""
+"""A mask with more values is not a mask of classes."""
 
 
 def scan_contents(
@@ -46,14 +57,14 @@ def scan_contents(
 ) -> Iterator[dict[str, Any]]:
     """Read every image and label once.
 
-    Of files whose header can't be read, or declares more than the policy allows, no pixel is read.
+    Pixels are not read if the header can't be read, or declares more than the policy allows.
 
     Args:
-        folder: where the archive was unpacked.
+        folder: the unpacked archive.
         suffixes: of the images and labels.
         policy: limits on the pixels and decoded bytes of an image.
         nodata: values that are no data beside what the files declare, by suffix.
-        workers: files read at once.
+        workers: number of files that are read concurrently.
 
     Yields:
         Rows in CONTENT_SCHEMA in the order of `names_in`, names relative to `folder`.
@@ -63,14 +74,14 @@ def scan_contents(
         return _row(folder, *given, policy, nodata)
 
     asked = ((name, role) for name in names_in(folder) if (role := suffixes.role_of(name)) is not None)
-    return in_order(row_of, asked, workers)
+    return map_in_threads(row_of, asked, workers)
 
 
 def names_in(folder: Path) -> Iterator[str]:
-    """Names of the files in a folder and its folders, with `/` between them, folder by folder."""
-    for place, folders, files in os.walk(folder):
+    """Yield the names of the files in a folder and its subfolders, separated by `/`, folder by folder."""
+    for parent, folders, files in os.walk(folder):
         folders.sort()
-        inside = Path(place).relative_to(folder).as_posix()
+        inside = Path(parent).relative_to(folder).as_posix()
         yield from (name if inside == "." else f"{inside}/{name}" for name in sorted(files))
 
 
@@ -92,7 +103,7 @@ def _row(
 
 
 def _is_allowed(header: Header, policy: IntakePolicy) -> bool:
-    """Whether an image is small enough to be decoded."""
+    """Return whether an image is small enough to be decoded."""
     declared = (header.width or 0) * (header.height or 0) * (header.bands or 0)
     return (
         declared <= policy.max_pixels
@@ -105,15 +116,20 @@ def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float 
     values: set[float] = set()
     filled: list[bool] = []
     extremes: list[Extremes | None] = []
+    rows: list[NDArray[np.float32]] = []
     try:
         for pixels, valid in strips_of(image, path):
             if nodata is not None:
                 valid &= pixels != (nodata if pixels.dtype.kind in "iu" else pixels.dtype.type(nodata))
             here = [extremes_of(band[good]) for band, good in zip(pixels, valid, strict=True)]
-            extremes = [joined(*pair) for pair in zip(extremes, here, strict=True)] if extremes else here
+            extremes = (
+                [merge_extremes(*pair) for pair in zip(extremes, here, strict=True)] if extremes else here
+            )
             filled = [
                 bool(one or other) for one, other in zip_longest(filled, map(np.any, valid), fillvalue=False)
             ]
+            if role == IMAGE:
+                rows.append(grey_rows(pixels, valid))
             if role == LABEL and len(values) <= MOST_VALUES:
                 values.update(np.unique(pixels[valid]).tolist())
     except OnboardingError as error:
@@ -123,4 +139,5 @@ def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float 
         "values": sorted(values)[:MOST_VALUES] if role == LABEL else None,
         "empty_bands": empty,
         "extremes": [asdict(one) if one else None for one in extremes],
+        "thumbnail": thumbnail_of_rows(np.concatenate(rows)).tobytes() if rows else None,
     }

@@ -1,4 +1,4 @@
-"""Values that stand out from all others: what is no data is often a number that no file declares."""
+"""Outlying values that may be undeclared no data: often it is a number that no file declares."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from factory_pipeline.onboarding.checks.file_roles import LABEL
 from factory_pipeline.onboarding.checks.pairing import Check
 
 FEWEST_PIXELS = 2
-"""A single pixel may be a measurement that went wrong."""
+"""A single pixel may be a wrong measurement."""
 MARKS = (9999.0, 32767.0, 65535.0, 99999.0, 999999.0, 2147483647.0, 4294967295.0)
-"""High values that are written for no data; everything from HUGE on counts too."""
+"""High values that are used for no data; so is everything from HUGE on."""
 HUGE = 1e19
 NAME = "no_value_stands_out"
 EXTREMES = pl.Struct(
@@ -29,21 +29,21 @@ EXTREMES = pl.Struct(
 
 @dataclass(frozen=True)
 class Extremes:
-    """The ends of the values of a band; neighbours and pixels are looked at where an end may be no data."""
+    """The extreme values of a band; their neighbours and pixel counts are needed if one may be no data."""
 
     lowest: float
     lowest_pixels: int
-    """Pixels of the lowest value, where it is negative, else 0."""
+    """Pixels of the lowest value if it is negative, else 0."""
     next_lowest: float | None
-    """The lowest of all others, where the lowest is negative; None where there are none."""
+    """The second lowest value if the lowest is negative; None if there is none."""
     highest: float
     highest_pixels: int
-    """Pixels of the highest value, where it is one of MARKS or HUGE, else 0."""
+    """Pixels of the highest value if it is one of MARKS or HUGE, else 0."""
     next_highest: float | None
 
 
 def extremes_of(values: NDArray[np.generic]) -> Extremes | None:
-    """Return the extremes of valid values; None where there are none, or they are not real numbers."""
+    """Return the extremes of valid values; None if there are none, or they are not real numbers."""
     if not values.size or values.dtype.kind not in "iuf":
         return None
     lowest, highest = values.min(), values.max()
@@ -60,8 +60,8 @@ def extremes_of(values: NDArray[np.generic]) -> Extremes | None:
     return Extremes(low, low_pixels, after, high, high_pixels, before)
 
 
-def joined(one: Extremes | None, other: Extremes | None) -> Extremes | None:
-    """Return the extremes of the values of both."""
+def merge_extremes(one: Extremes | None, other: Extremes | None) -> Extremes | None:
+    """Return the extremes of the values of two parts."""
     if one is None or other is None:
         return one or other
     low, high = min(one.lowest, other.lowest), max(one.highest, other.highest)
@@ -79,11 +79,11 @@ def joined(one: Extremes | None, other: Extremes | None) -> Extremes | None:
 
 
 def no_value_stands_out(contents: pl.LazyFrame, *, labels_are_classes: bool) -> Check:
-    """No value is far from all others of its band, as undeclared no data is.
+    """Check that no value is far from all others of its band, as undeclared no data is.
 
     Args:
-        contents: in contents.CONTENT_SCHEMA.
-        labels_are_classes: each value of the labels is checked against the categories, so none is looked at.
+        contents: in file_contents.CONTENT_SCHEMA.
+        labels_are_classes: the labels are skipped, as each of their values is checked against the categories.
     """
     found = contents.filter(pl.col("extremes").is_not_null())
     if labels_are_classes:
@@ -97,33 +97,33 @@ def no_value_stands_out(contents: pl.LazyFrame, *, labels_are_classes: bool) -> 
         .agg(
             pl.col("lowest").min(),
             pl.col("lowest_pixels").filter(pl.col("lowest") == pl.col("lowest").min()).sum(),
-            _next("lowest").min().alias("next_lowest"),
+            _neighbour_value("lowest").min().alias("next_lowest"),
             pl.col("highest").max(),
             pl.col("highest_pixels").filter(pl.col("highest") == pl.col("highest").max()).sum(),
-            _next("highest").max().alias("next_highest"),
+            _neighbour_value("highest").max().alias("next_highest"),
         )
         .sort("role", "suffix", "band")
         .collect()
     )
     told: dict[tuple[str, str, float], list[int]] = {}
     for row in bands.iter_rows(named=True):
-        for value in _standing_out(Extremes(**{key: row[key] for key in EXTREMES_KEYS})):
+        for value in _find_outstanding(Extremes(**{key: row[key] for key in EXTREMES_KEYS})):
             told.setdefault((row["role"], row["suffix"], value), []).append(row["band"])
     if not told:
-        return Check(NAME, True, "No value stands out that no file declares as no data.")
+        return Check(NAME, True, "No outlying value looks like undeclared no data.")
     return Check(NAME, False, " ".join(_sentence(*key, bands) for key, bands in told.items()))
 
 
 EXTREMES_KEYS = [field.name for field in EXTREMES.fields]
 
 
-def _next(end: str) -> pl.Expr:
-    """The value beside the end of all, in each row."""
+def _neighbour_value(end: str) -> pl.Expr:
+    """Return the value next to the extreme of all rows, in each row."""
     is_end = pl.col(end) == (pl.col(end).min() if end == "lowest" else pl.col(end).max())
     return pl.when(is_end).then(pl.col(f"next_{end}")).otherwise(pl.col(end))
 
 
-def _standing_out(ends: Extremes) -> list[float]:
+def _find_outstanding(ends: Extremes) -> list[float]:
     found = []
     low, after = ends.lowest, ends.next_lowest
     high, before = ends.highest, ends.next_highest
@@ -147,6 +147,6 @@ def _sentence(role: str, suffix: str, value: float, bands: list[int]) -> str:
     )
     key = "label_nodata" if is_label else "nodata of their data source"
     return (
-        f"The value {value:g} stands out from all others of the {what}{where}, and no file declares it as no"
-        f" data; if it is, give it as {key} in the manifest."
+        f"The value {value:g} is far from all others of the {what}{where}, and no file declares it as no"
+        f" data; if it is, set it as {key} in the manifest."
     )

@@ -1,6 +1,6 @@
 """Whether the images and labels of an upload belong together: checks as functions of a table of files.
 
-A table may have a row for each of a million files and lies on disk: a check reads the columns that it needs.
+A table may have a million rows, one per file, and is on disk: a check reads the columns that it needs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,35 +12,35 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.parallel_map import rows_in
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
-from factory_pipeline.onboarding.manifest.model import LabelCategory
+from factory_pipeline.onboarding.manifest.sections import LabelCategory
 
 SHIFT_PIXELS = 0.01
-"""Corners of an image and its label that are nearer than this are at the same place."""
+"""Corners of an image and its label coincide if their distance in pixels is less than this."""
 FILES_AT_ONCE = 50_000
 NAMED_FILES = 5
-"""Files that a message names; all are in `files`."""
+"""Largest number of files in a message; all are in `files`."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check."""
+    """The result of one check."""
 
     name: str
-    """What it is called as an asset check."""
+    """Its name as an asset check."""
     passed: bool
     message: str
     """One sentence."""
     files: tuple[str, ...] = ()
-    """The offending files, sorted; empty where it passed."""
+    """The files that failed, sorted; empty if it passed."""
 
 
 def header_checks(
     files: pl.LazyFrame, suffixes: Suffixes, policy: IntakePolicy, *, labels_take_crs: bool = False
 ) -> tuple[Check, ...]:
-    """All checks that need names and headers only.
+    """Return all checks that need names and headers only.
 
     Args:
-        files: in headers.FILE_SCHEMA.
+        files: table in headers.FILE_SCHEMA.
         suffixes: of the images and labels.
         policy: limits on the pixels and decoded bytes of an image.
         labels_take_crs: labels without a CRS get that of their image.
@@ -62,12 +62,12 @@ def header_checks(
 def pixel_checks(
     contents: pl.LazyFrame, categories: Sequence[LabelCategory], label_nodata: float | None = None
 ) -> tuple[Check, ...]:
-    """All checks that need the pixels.
+    """Return all checks that need the pixels.
 
     Args:
-        contents: in contents.CONTENT_SCHEMA.
-        categories: of the labels; none leaves the values of the masks unchecked.
-        label_nodata: what the manifest says is no data in the masks, beside what they declare.
+        contents: table in file_contents.CONTENT_SCHEMA.
+        categories: of the labels; without any, the values of the masks are not checked.
+        label_nodata: the manifest's nodata value of the masks, beside those that they declare.
     """
     return (
         pixels_readable(contents),
@@ -79,7 +79,7 @@ def pixel_checks(
 
 
 def require(checks: Iterable[Check]) -> None:
-    """Stop at the first check that failed.
+    """Raise an error for the first check that failed.
 
     Raises:
         OnboardingError: NO_FILES, UNPAIRED, or CHECK_FAILED, with the check's sentence.
@@ -91,37 +91,37 @@ def require(checks: Iterable[Check]) -> None:
 
 
 def files_found(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
-    """There is an image of every modality, and a label."""
+    """Check that there is an image of every modality, and a label."""
     found = dict(files.group_by("suffix").len().collect().iter_rows())
     missing = [suffix for suffix in (*suffixes.images, suffixes.label) if not found.get(suffix)]
     if missing:
-        message = f"No file ends in {' nor in '.join(map(repr, missing))}"
+        message = f"No file ends with {' nor with '.join(map(repr, missing))}"
         pairs = [pair for pair in suffixes.overlapping() if pair[1] in missing]
-        longer = ", ".join(f"{one!r} also ends in {other!r}" for one, other in pairs)
-        hint = f" alone: {longer}, and the longer suffix decides" if pairs else ""
+        longer = ", ".join(f"{one!r} also ends with {other!r}" for one, other in pairs)
+        hint = f" alone: {longer}, and the longer suffix wins" if pairs else ""
         return Check("files_found", False, f"{message}{hint}.")
-    counts = ", ".join(f"{found[suffix]} in {suffix}" for suffix in (*suffixes.images, suffixes.label))
+    counts = ", ".join(f"{found[suffix]} with {suffix}" for suffix in (*suffixes.images, suffixes.label))
     return Check("files_found", True, f"Files end {counts}.")
 
 
 def stems_unique(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
-    """No two files of one suffix have the same stem, as files in different folders may."""
+    """Check that no two files of one suffix have the same stem, as files in different folders may."""
     of_each = [files.filter(pl.col("suffix") == suffix) for suffix in (*suffixes.images, suffixes.label)]
-    twice = [_of_groups(some, "stem", pl.len() > 1) for some in of_each]
+    twice = [_select_groups(some, "stem", pl.len() > 1) for some in of_each]
     return _check(
         "stems_unique",
         pl.concat(twice),
-        "have the name of another file in another folder (folders tell files apart where suffixes name them,"
+        "have the name of another file in another folder (folders distinguish files if suffixes contain them,"
         " such as images/*.tif, and in `splits: folders`)",
         "Every name is unique.",
     )
 
 
 def pairs_complete(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
-    """Every stem has a label and an image of every modality."""
+    """Check that every stem has a label and an image of every modality."""
     wanted = (*suffixes.images, suffixes.label)
     has_all = pl.all_horizontal((pl.col("suffix") == suffix).any() for suffix in wanted)
-    lacking = _of_groups(files, "stem", ~has_all, "name", "role", "stem").collect()
+    lacking = _select_groups(files, "stem", ~has_all, "name", "role", "stem").collect()
     stems = files.select(pl.col("stem").n_unique()).collect().item()
     pairs = stems - lacking["stem"].n_unique()
     if not lacking.height and stems:
@@ -136,7 +136,7 @@ def pairs_complete(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
 
 
 def headers_readable(files: pl.LazyFrame) -> Check:
-    """Every header can be read."""
+    """Check that every header can be read."""
     broken = files.filter(pl.col("error").is_not_null())
     return _check(
         "headers_readable", broken, f"can't be read{_reason(broken, 'error')}", "Every header can be read."
@@ -144,8 +144,8 @@ def headers_readable(files: pl.LazyFrame) -> Check:
 
 
 def sizes_sane(files: pl.LazyFrame, policy: IntakePolicy) -> Check:
-    """No image declares more pixels, or more decoded bytes, than may be read."""
-    # As float: the product of absurd sizes leaves the range of an integer.
+    """Check that no image declares more pixels, or more decoded bytes, than allowed."""
+    # As float: the product of absurd sizes overflows an integer.
     pixels = pl.col("width").cast(pl.Float64) * pl.col("height") * pl.col("bands")
     limits = {
         "max_pixels": (pixels, policy.max_pixels, "declare more than {} pixels"),
@@ -163,53 +163,57 @@ def sizes_sane(files: pl.LazyFrame, policy: IntakePolicy) -> Check:
     for key, (size, most, what) in limits.items():
         too_large = files.filter(size > most)
         where = f"{what.format(most)} ({key} in intake.yaml)"
-        check = _check("sizes_sane", too_large, where, "Every image is of a size that can be read.")
+        check = _check("sizes_sane", too_large, where, "Every image has an allowed size.")
         if not check.passed:
             break
     return check
 
 
 def bands_equal(files: pl.LazyFrame) -> Check:
-    """The same number of bands within a modality; labels have one."""
-    odd = pl.concat([_odd(files, "bands"), _several_bands(files)]).unique()
+    """Check that all files of a modality have the same number of bands; labels have one."""
+    odd = pl.concat([_select_odd(files, "bands"), _select_several_bands(files)]).unique()
     return _check("bands_equal", odd, "have another number of bands than most", "All have the same bands.")
 
 
 def dtypes_equal(files: pl.LazyFrame) -> Check:
-    """The same data type within a modality."""
+    """Check that all files of a modality have the same data type."""
     return _check(
-        "dtypes_equal", _odd(files, "dtype"), "have another data type than most", "One data type each."
+        "dtypes_equal", _select_odd(files, "dtype"), "have another data type than most", "One data type each."
     )
 
 
 def sizes_equal(files: pl.LazyFrame) -> Check:
-    """The same width and height within each pair."""
+    """Check that the files of each pair have the same width and height."""
     sized = files.drop_nulls("width")
-    odd = _differing(sized, "width", "height")
+    odd = _select_differing(sized, "width", "height")
     return _check("sizes_equal", odd, "differ in size from their partner", "Sizes agree within each pair.")
 
 
 def crs_equal(files: pl.LazyFrame, *, labels_take_crs: bool = False) -> Check:
-    """The same CRS within each pair; formats that can't hold one are not compared."""
+    """Check that the files of each pair have the same CRS; formats that can't store one are not compared."""
     placed = files.filter(pl.col("format") == "GTiff")
     if labels_take_crs:
         placed = placed.filter((pl.col("role") == IMAGE) | pl.col("crs").is_not_null())
-    unplaced = _of_groups(placed, "stem", pl.col("crs").is_null().any() & pl.col("crs").is_not_null().any())
+    unplaced = _select_groups(
+        placed, "stem", pl.col("crs").is_null().any() & pl.col("crs").is_not_null().any()
+    )
     without = unplaced.join(placed.filter(pl.col("crs").is_null()), on="name", how="semi")
     check = _check(
         "crs_equal",
         without,
-        "have no CRS, while their partner has one ('label_crs: image' in the manifest gives a label the CRS"
-        " and place of its image)",
+        "have no CRS, while their partner has one ('label_crs: image' in the manifest copies the CRS"
+        " and position of the image to its label)",
         "CRS agree.",
     )
     if not check.passed:
         return check
-    return _check("crs_equal", _differing(placed, "crs"), "differ in CRS from their partner", "CRS agree.")
+    return _check(
+        "crs_equal", _select_differing(placed, "crs"), "differ in CRS from their partner", "CRS agree."
+    )
 
 
 def places_equal(files: pl.LazyFrame) -> Check:
-    """Corners of image and label at the same place, to a hundredth of a pixel."""
+    """Check that the corners of image and label coincide, to a hundredth of a pixel."""
     placed = files.filter((pl.col("format") == "GTiff") & pl.col("transform").is_not_null())
     width, height = (pl.col(name).cast(pl.Float64) for name in ("width", "height"))
     a, b, c, d, e, f = (pl.col("transform").list.get(index) for index in range(6))
@@ -222,35 +226,41 @@ def places_equal(files: pl.LazyFrame) -> Check:
         right=c + a * width + b * height,
         bottom=f + d * width + e * height,
     )
-    # Sizes are compared by another check: a label of other resolution may cover the same ground.
+    # Sizes are compared by another check: a label of another resolution may cover the same ground.
     near = [
         pl.col(side).max() - pl.col(side).min() <= SHIFT_PIXELS * pl.col("pixel").min()
         for side in ("left", "top", "right", "bottom")
     ]
-    shifted = _of_groups(corners, "stem", ~pl.all_horizontal(near))
+    shifted = _select_groups(corners, "stem", ~pl.all_horizontal(near))
     return _check(
-        "places_equal", shifted, "lie elsewhere than their partner", "Places agree within each pair."
+        "places_equal",
+        shifted,
+        "are at another position than their partner",
+        "Positions agree within each pair.",
     )
 
 
 def pixels_readable(contents: pl.LazyFrame) -> Check:
-    """Every pixel can be read."""
+    """Check that every pixel can be read."""
     broken = contents.filter(pl.col("read_error").is_not_null())
     reason = _reason(broken, "read_error")
-    return _check("pixels_readable", broken, f"are broken{reason}", "Every pixel can be read.")
+    return _check("pixels_readable", broken, f"are damaged{reason}", "Every pixel can be read.")
 
 
 def images_different(contents: pl.LazyFrame) -> Check:
-    """No image is there twice under two names."""
+    """Check that no two images have the same content."""
     images = contents.filter((pl.col("role") == IMAGE) & pl.col("sha256").is_not_null())
-    twice = _of_groups(images, "sha256", pl.len() > 1)
+    twice = _select_groups(images, "sha256", pl.len() > 1)
     return _check(
-        "images_different", twice, "have the same content as another image", "No image is there twice."
+        "images_different",
+        twice,
+        "have the same content as another image",
+        "No two images have the same content.",
     )
 
 
 def bands_filled(contents: pl.LazyFrame) -> Check:
-    """No band of an image is without data throughout."""
+    """Check that every band of an image contains data."""
     without = (pl.col("role") == IMAGE) & (pl.col("empty_bands").list.len() > 0)
     empty = contents.filter(without)
     first = empty.sort("name").head(1).select(pl.col("empty_bands").list.first()).collect().to_series()
@@ -259,7 +269,7 @@ def bands_filled(contents: pl.LazyFrame) -> Check:
 
 
 def labels_filled(contents: pl.LazyFrame, label_nodata: float | None = None) -> Check:
-    """A label holds data; a few that hold none are usual, for a cloud may lie over all of an image."""
+    """Check that labels contain data; a few without any are usual, as a cloud may cover an image."""
     labels = contents.filter((pl.col("role") == LABEL) & pl.col("values").is_not_null())
     held = pl.col("values")
     if label_nodata is not None:
@@ -267,15 +277,15 @@ def labels_filled(contents: pl.LazyFrame, label_nodata: float | None = None) -> 
     empty = labels.filter(held.list.len() == 0).select("name").collect()["name"]
     count = rows_in(labels)
     if count and empty.len() == count:
-        message = f"All labels hold nothing but no data: {_some(empty)}."
+        message = f"All labels contain only no data: {_some(empty)}."
         return Check("labels_filled", False, message, tuple(empty.sort()))
-    return Check("labels_filled", True, f"Labels that hold data: {count - empty.len()}.")
+    return Check("labels_filled", True, f"Labels that contain data: {count - empty.len()}.")
 
 
 def mask_values_known(
     contents: pl.LazyFrame, categories: Sequence[LabelCategory], label_nodata: float | None = None
 ) -> Check:
-    """Every value of the masks is named by a category, or is no data."""
+    """Check that every value of the masks has a category, or is no data."""
     known = [float(category.id) for category in categories]
     known += [] if label_nodata is None else [label_nodata]
     values = (
@@ -289,31 +299,31 @@ def mask_values_known(
     return _check(
         "mask_values_known",
         values,
-        f"hold values that no label category names: {shown} (the categories are"
-        f" {', '.join(str(category.id) for category in categories)}; a value of no data is label_nodata)",
-        "Every value in the masks is named by a label category.",
+        f"contain values without a label category: {shown} (the categories are"
+        f" {', '.join(str(category.id) for category in categories)}; label_nodata sets a value of no data)",
+        "Every value in the masks has a label category.",
     )
 
 
 def files_check(name: str, files: Sequence[str], what: str, otherwise: str) -> Check:
-    """A check that failed if any file is given.
+    """Return a check that failed if `files` is not empty.
 
     Args:
         name: of the check.
-        files: names of the offending files.
-        what: what they do, after "Files that".
-        otherwise: the sentence where there are none.
+        files: names of the files that failed.
+        what: the reason, as it follows "Files that".
+        otherwise: the sentence if there are none.
     """
     return _check(name, pl.LazyFrame({"name": files}, schema={"name": pl.String}), what, otherwise)
 
 
-def some_of(files: Sequence[str]) -> str:
-    """The first names of some files, as a message lists them."""
+def first_names(files: Sequence[str]) -> str:
+    """Return the first names of some files, as a message lists them."""
     return _some(pl.Series(files, dtype=pl.String))
 
 
-def _odd(files: pl.LazyFrame, column: str) -> pl.LazyFrame:
-    """Files that differ from most with their suffix; the larger value where two are as frequent."""
+def _select_odd(files: pl.LazyFrame, column: str) -> pl.LazyFrame:
+    """Return files that differ from most with their suffix; of equally frequent values the larger counts."""
     known = files.drop_nulls(column).select("name", "suffix", column)
     usual = (
         known.group_by("suffix", column)
@@ -324,20 +334,21 @@ def _odd(files: pl.LazyFrame, column: str) -> pl.LazyFrame:
     return known.join(usual, on=["suffix", column], how="anti").select("name")
 
 
-def _several_bands(files: pl.LazyFrame) -> pl.LazyFrame:
+def _select_several_bands(files: pl.LazyFrame) -> pl.LazyFrame:
     return files.filter((pl.col("role") == LABEL) & (pl.col("bands") > 1)).select("name")
 
 
-def _differing(files: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
-    """Files of stems whose files differ in one of some columns."""
+def _select_differing(files: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
+    """Return files of stems whose files differ in one of some columns."""
     differs = pl.any_horizontal(pl.col(column).min() != pl.col(column).max() for column in columns)
-    return _of_groups(files, "stem", differs)
+    return _select_groups(files, "stem", differs)
 
 
-def _of_groups(files: pl.LazyFrame, key: str, wrong: pl.Expr, *columns: str) -> pl.LazyFrame:
-    """Files in groups, of one value of a column each, of which something is true; their names and no more.
+def _select_groups(files: pl.LazyFrame, key: str, wrong: pl.Expr, *columns: str) -> pl.LazyFrame:
+    """Return the names of the files in groups for which a condition is true.
 
-    Groups are looked at in parts, for the index of all groups would take more memory than the rest.
+    A group has one value of a column. Groups are processed in parts, as the index of all groups would need
+    more memory than the rest.
     """
     parts = rows_in(files) // FILES_AT_ONCE + 1
     found = []
@@ -349,7 +360,7 @@ def _of_groups(files: pl.LazyFrame, key: str, wrong: pl.Expr, *columns: str) -> 
 
 
 def _reason(broken: pl.LazyFrame, column: str) -> str:
-    """What is said of the first of some files, in brackets; empty where there are none."""
+    """Return the reason of the first of some files, in brackets; empty if there are none."""
     first = broken.sort("name").head(1).select(column).collect().to_series()
     return f" ({first[0]})" if len(first) else ""
 

@@ -1,4 +1,4 @@
-"""The pre-scan: what an upload holds, from its list of members and their headers, before the download."""
+"""The pre-scan: the contents of an upload before the download, from its list of members and headers."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from factory_pipeline.archives.zip_reader import HeadGroup, MemberFile, ZipMembe
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import FILE_SCHEMA, file_row, read_header
-from factory_pipeline.imagery.parallel_map import frame_of, frames_of, in_order, rows_in, write_frames
+from factory_pipeline.imagery.parallel_map import frame_of, frames_of, map_in_threads, rows_in, write_frames
 from factory_pipeline.onboarding.checks.band_order import bands_named_alike
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes, common_endings
 from factory_pipeline.onboarding.checks.pairing import Check, header_checks
@@ -31,7 +31,7 @@ from factory_pipeline.onboarding.manifest.known_collections import describe_band
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 
 LOCAL_WORKERS = 1
-"""Reading a header off a disk is work for the processor alone, which threads would only disturb."""
+"""Reading a header from a disk only uses the processor, so threads would slow it down."""
 MEMBER_SCHEMA = {
     "name": pl.String,
     "method": pl.UInt16,
@@ -44,20 +44,20 @@ MEMBER_SCHEMA = {
 
 @dataclass(frozen=True)
 class PrescanReport:
-    """What an upload holds."""
+    """The contents of an upload."""
 
     files: pl.LazyFrame
-    """Every image and label with what its header says (headers.FILE_SCHEMA), in no order."""
+    """Every image and label with its header (headers.FILE_SCHEMA), in any order."""
     others: tuple[str, ...]
-    """Files that are neither."""
+    """Files that are neither image nor label."""
     checks: tuple[Check, ...]
-    """What the names and headers tell of the pairing."""
+    """The checks of names, headers and pairing."""
     notes: tuple[str, ...]
-    """What is allowed but worth knowing, such as suffixes of which one ends in another."""
+    """Notes on what is allowed but unusual, such as suffixes of which one ends with another."""
     archive_bytes: int
-    """Size of the archive."""
+    """Size of the archive in bytes."""
     bytes_read: int
-    """How much of it was received."""
+    """Bytes of it that were received."""
 
     @property
     def images(self) -> int:
@@ -70,7 +70,7 @@ class PrescanReport:
         return rows_in(self.files.filter(pl.col("role") == LABEL))
 
     def images_of(self, suffix: str) -> pl.LazyFrame:
-        """The rows of the images that end in a suffix."""
+        """Return the rows of the images with a suffix."""
         return images_of(self.files, suffix)
 
     @property
@@ -79,7 +79,7 @@ class PrescanReport:
         return all(check.passed for check in self.checks)
 
     def as_json(self) -> dict[str, Any]:
-        """The report as plain values; what the files of one suffix have is taken from the first of them."""
+        """Return the report as JSON values; the properties of a suffix are those of its first file."""
         groups = self.files.sort("name").group_by("role", "suffix", maintain_order=True)
         first = groups.agg(pl.len().alias("files"), pl.all().first())
         told = ("role", "suffix", "files", "bands", "band_names", "dtype", "width", "height", "crs", "nodata")
@@ -97,7 +97,7 @@ class PrescanReport:
 
 
 def images_of(files: pl.LazyFrame, suffix: str) -> pl.LazyFrame:
-    """The rows of the images that end in a suffix, of a table in headers.FILE_SCHEMA."""
+    """Return the rows of the images with a suffix, from a table in headers.FILE_SCHEMA."""
     return files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
 
 
@@ -114,19 +114,19 @@ def prescan(
     """Count and match the images and labels of an upload and read the headers of all of them.
 
     Of a zip only the central directory and the headers are read. A tar must be read from its start: a local
-    one is, for a remote one the error says that it needs the download.
+    one is read, for a remote one the error says that it must be downloaded.
 
     Args:
         url: address of the archive.
         training_data_suffixes: of the images, one per modality.
         label_suffix: of the labels.
         policy: what may be opened, and limits.
-        table: where the table of files is written (Parquet); None keeps it in memory.
-        split_folders: folders that tell the split, in which files may have one name.
+        table: path for the table of files (Parquet); None keeps it in memory.
+        split_folders: folders that define the split; files in different ones may have the same name.
         labels_take_crs: labels without a CRS get that of their image.
 
     Raises:
-        OnboardingError: NEEDS_DOWNLOAD for a remote tar, RANGES_UNSUPPORTED where the host can't serve parts;
+        OnboardingError: NEEDS_DOWNLOAD for a remote tar, RANGES_UNSUPPORTED if the host can't serve parts;
             and what opening a source and listing an archive raise.
     """
     suffixes = Suffixes(tuple(training_data_suffixes), label_suffix, split_folders)
@@ -142,7 +142,7 @@ def prescan_source(
     *,
     labels_take_crs: bool = False,
 ) -> PrescanReport:
-    """As `prescan`, of an archive that is open; errors call it by its `url`."""
+    """As `prescan`, for an open archive; errors name it by its `url`."""
     others: list[str] = []
     if archive_kind(source) is ArchiveKind.ZIP:
         rows = _scan_zip(source, suffixes, policy, others)
@@ -151,7 +151,7 @@ def prescan_source(
     else:
         raise OnboardingError(
             "NEEDS_DOWNLOAD",
-            f"{source.url} is a tar archive, which must be downloaded whole before its files are known.",
+            f"{source.url} is a tar archive, which must be downloaded before its files can be listed.",
         )
     if table is None:
         files = frame_of(rows, FILE_SCHEMA).lazy()
@@ -173,10 +173,10 @@ def prescan_source(
 
 
 def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
-    """The manifest with the bands of each data source that names none, as the files name them.
+    """Fill in the bands of data sources that name none, as the files name them.
 
-    A band that no file names is called by its number, its scaling factor is 1. What is known of the bands of
-    the data source's collection is filled in.
+    A band that no file names is named by its number, its scaling factor is 1. The known properties of the
+    bands of the data source's collection are filled in.
     """
     given = {
         source.file_suffix or manifest.training_data_suffixes[0]: source for source in manifest.data_sources
@@ -191,7 +191,7 @@ def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
         dtypes = found.select(pl.col("dtype").drop_nulls().unique()).collect()["dtype"].to_list()
         bands = describe_bands(
             source.get("collection", ""),
-            source.get("bands") or _numbered(names),
+            source.get("bands") or _number_bands(names),
             are_named=bool(source.get("bands")) or any(names),
             dtype=dtypes[0] if len(dtypes) == 1 else None,
         )
@@ -201,13 +201,13 @@ def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
 
 
 def _band_names_of(images: pl.LazyFrame) -> list[str]:
-    """The names that most files have; a band without a name has an empty one."""
+    """Return the names that most files have; a band without a name has an empty one."""
     named = images.drop_nulls("band_names").group_by("band_names").len()
     common = named.sort("len", "band_names", descending=[True, False]).head(1).collect()
     return [(name or "").strip() for name in common["band_names"][0]] if common.height else []
 
 
-def _numbered(names: list[str]) -> list[dict[str, Any]]:
+def _number_bands(names: list[str]) -> list[dict[str, Any]]:
     texts = [name or f"Band {index}" for index, name in enumerate(names)]
     twice = {text for text in texts if texts.count(text) > 1}
     return [
@@ -246,17 +246,17 @@ def _scan_zip(
     members = frame_of(asked(), MEMBER_SCHEMA).sort("place")
     groups = head_groups(map(ZipMember._make, members.iter_rows()), source.size or 0)
     workers = LOCAL_WORKERS if source.local else policy.concurrency
-    return chain.from_iterable(in_order(rows_of, groups, workers))
+    return chain.from_iterable(map_in_threads(rows_of, groups, workers))
 
 
 def _scan_tar(
     source: LocalSource, suffixes: Suffixes, policy: IntakePolicy, others: list[str]
 ) -> Iterator[dict[str, Any]]:
-    # A path of this machine by its last part, an address whole.
+    # A local path by its last part, an address in full.
     archive = source.url.rpartition("/")[2] if source.url == str(source.path) else source.url
     gate = MemberFilter(archive, policy)
     meter = DecompressionLimit(archive, policy, source.size)
-    with open_tar(source.path, meter.count, archive) as members:
+    with open_tar(source, meter.count, archive) as members:
         for listed, info in members:
             member = tar_member(info, archive)
             if not gate.accepts(member):
@@ -274,7 +274,7 @@ def _scan_tar(
 
 def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tuple[str, ...]:
     notes = [
-        f"The suffix {longer!r} ends in {shorter!r}; a file that fits both counts for {longer!r}."
+        f"The suffix {longer!r} ends with {shorter!r}; a file that matches both counts for {longer!r}."
         for longer, shorter in suffixes.overlapping()
     ]
     if others:
@@ -282,17 +282,17 @@ def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tu
             f"Files that are neither image nor label: {len(others)}, by ending {common_endings(others)}."
         )
     if files.select(pl.col("nodata").n_unique()).collect().item() > 1:
-        notes.append("The files declare different no data values.")
+        notes.append("The files declare different nodata values.")
     turned = rows_in(files.filter(pl.col("orientation").is_not_null()))
     if turned:
         notes.append(
-            f"Files whose orientation (EXIF or TIFF) says that they are to be turned: {turned}; the dataset"
+            f"Files whose orientation (EXIF or TIFF) says that they must be turned: {turned}; the dataset"
             " has them upright, as viewers show them."
         )
     for suffix in suffixes.images:
         images = images_of(files, suffix)
         if several := _sizes(images):
-            notes.append(f"Images that end in {suffix!r} have {several}; a batch of a training takes one.")
+            notes.append(f"Images that end with {suffix!r} have {several}; a training batch needs one.")
         names = _band_names_of(images)
         fitting = fitting_collections(names)
         if fitting:
@@ -301,7 +301,7 @@ def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tu
 
 
 def _sizes(images: pl.LazyFrame) -> str:
-    """The sizes of images, the most frequent first; empty where all have one."""
+    """Return the sizes of images, the most frequent first; empty if all have the same."""
     sizes = images.drop_nulls("width").group_by("width", "height").len().collect()
     common = sizes.sort("len", "width", "height", descending=True).head(3).rows()
     listed = ", ".join(f"{count} of {width} x {height}" for width, height, count in common)

@@ -11,11 +11,11 @@ from factory_pipeline.onboarding.checks.prescan import PrescanReport
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.rewrite_images import DECLARING
 from factory_pipeline.storage.atomic import write_text
-from factory_pipeline.storage.layout import UploadFiles
+from factory_pipeline.storage.upload_files import UploadFiles
 
 
 def save_report(report: PrescanReport, files: UploadFiles) -> None:
-    """Write a report whose table of files lies at `files.headers`; `prescan.json` says that it is whole."""
+    """Write a report whose table of files is at `files.headers`; `prescan.json` marks it as complete."""
     document = {
         "others": report.others,
         "checks": [asdict(check) for check in report.checks],
@@ -40,9 +40,9 @@ def load_report(files: UploadFiles) -> PrescanReport:
 
 
 def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
-    """The manifest describes each band of the images, none twice and none that isn't there.
+    """Check that the manifest describes each band of the images, none twice and none that does not exist.
 
-    A data source without bands is filled in from the files, so nothing can be wrong with it.
+    A data source without bands is filled in from the files, so it is always correct.
     """
     wrong = []
     for source in manifest.data_sources:
@@ -63,16 +63,17 @@ def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
 
 
 def nodata_declarable(report: PrescanReport, manifest: UploadManifest) -> Check:
-    """Labels are of a format that can say what no data is, where the manifest names such a value."""
+    """Check that the labels' format can declare a nodata value, if the manifest sets one."""
     name = "nodata_declarable"
     if manifest.label_nodata is None:
-        return Check(name, True, "The manifest names no value of no data.")
+        return Check(name, True, "The manifest sets no nodata value.")
     silent = (pl.col("role") == LABEL) & pl.col("nodata").is_null() & ~pl.col("format").is_in(DECLARING)
     files = report.files.filter(silent).select(pl.col("name").sort(), "format").collect()
     if not files.height:
-        return Check(name, True, "The labels can say what no data is.")
+        return Check(name, True, "The labels can declare a nodata value.")
     message = (
-        f"The manifest has label_nodata {manifest.label_nodata:g}, which no {files['format'][0]} can say,"
+        f"The manifest has label_nodata {manifest.label_nodata:g}, which a {files['format'][0]} can't"
+        " declare,"
         f" such as {files['name'][0]} ({files.height} files); store the labels as PNG or GeoTIFF."
     )
     return Check(name, False, message, tuple(files["name"]))

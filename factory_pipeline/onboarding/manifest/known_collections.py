@@ -1,6 +1,6 @@
-"""The collections that uploads are often cut from: which bands they have, and what their pixels mean.
+"""Collections that uploads are often cut from: their bands, and what their pixels mean.
 
-A data source may name any other collection too; then nothing is filled in.
+A data source may also name any other collection; then nothing is filled in.
 """
 
 import re
@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 REGISTRY = Path(__file__).with_suffix(".yaml")
 CHANNELS = {"red": "R", "green": "G", "blue": "B"}
-"""Channels of a true-colour picture by common name."""
+"""Channels of a true-colour image by common name."""
 COLOURS = frozenset({"red", "green", "blue", "nir"})
 FEWEST_NAMES = 2
-"""Bands that must bear a collection's names before it is proposed: one name alone says too little."""
+"""Least number of bands with a collection's names before it is proposed: one name is not enough evidence."""
 
 
 class KnownBand(BaseModel):
@@ -32,55 +32,58 @@ class KnownBand(BaseModel):
     """Centre of the band in micrometres."""
     description: str
     scaling_factor: float | None = Field(None, gt=0)
-    """Where it differs from that of the collection."""
+    """Scaling factor of the band, if it differs from that of the collection."""
 
     @property
     def text(self) -> str:
-        """The description with the wavelength."""
+        """Return the description with the wavelength."""
         return self.description if self.centre is None else f"{self.description}, {self.centre:g} µm"
 
 
 class KnownCollection(BaseModel):
-    """A collection and its bands, in the order of a file that holds all of them."""
+    """A collection and its bands, in the order of a file that contains all of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    """As STAC catalogs call it."""
+    """Its id in STAC catalogs."""
     title: str
     other_names: tuple[str, ...] = ()
     connector: str
-    """A catalog that has it."""
+    """A catalog that contains it."""
     dtypes: tuple[str, ...]
-    """Data types of the collection's own files; pixels of another type were changed by somebody."""
+    """Data types of the collection's own files; pixels of another type were processed further."""
     scaling_factor: Annotated[float, Field(gt=0)]
-    """A pixel times this is the physical value, but for an offset that `note` tells."""
+    """A pixel times this is the physical value, except for an offset that `note` mentions."""
     note: str = ""
     source: str
-    """Where these facts are from."""
+    """The source of these facts."""
     bands: tuple[KnownBand, ...]
 
     def band_of(self, name: str) -> KnownBand | None:
-        """The band that a name means: its own, with or without zeros (`B2`), or a common one (`Red`)."""
+        """Return the band with a name: its own, with or without zeros (`B2`), or a common one (`Red`)."""
         wanted = _fold(name)
         by_name = next((band for band in self.bands if _fold(band.name) == wanted), None)
         by_word = next((band for band in self.bands if band.common and _fold(band.common) == wanted), None)
         return by_name or by_word
 
     def scaling_of(self, band: KnownBand, dtype: str | None) -> float:
-        """The scaling factor of a band in files of a data type; 1 for types that the collection has not."""
+        """Return the scaling factor of a band in files of a data type.
+
+        1 for types that the collection does not use.
+        """
         return (band.scaling_factor or self.scaling_factor) if dtype in self.dtypes else 1.0
 
 
 @cache
 def known_collections() -> tuple[KnownCollection, ...]:
-    """All known collections, in the order in which they are offered."""
+    """Return all known collections, in the order in which they are offered."""
     documents = yaml.safe_load(REGISTRY.read_text(encoding="utf-8"))
     return TypeAdapter(tuple[KnownCollection, ...]).validate_python(documents)
 
 
 def known_collection(name: str) -> KnownCollection | None:
-    """The collection that a name means, however it is spelt; None where it is not known."""
+    """Return the collection with a name, in any spelling; None if it is not known."""
     wanted = _letters(name)
     return next(
         (
@@ -93,9 +96,9 @@ def known_collection(name: str) -> KnownCollection | None:
 
 
 def fitting_collections(names: Sequence[str | None]) -> tuple[str, ...]:
-    """Ids of the collections that have a band for every name, by the bands' own names; often more than one.
+    """Return ids of the collections that have a band for every name, by the bands' own names.
 
-    Names that are mere colours are those of a collection only if they are all of its names.
+    There may be several. Names that are only colours match a collection only if they are all of its names.
     """
     wanted = {_fold(name) for name in names if name}
     if len(wanted) < FEWEST_NAMES or len(wanted) < len(names):
@@ -111,17 +114,17 @@ def fitting_collections(names: Sequence[str | None]) -> tuple[str, ...]:
 def describe_bands(
     collection: str, bands: Sequence[dict[str, Any]], are_named: bool, dtype: str | None
 ) -> list[dict[str, Any]]:
-    """Bands of a data source with what is known of them; what they say already stays.
+    """Fill in the known properties of the bands of a data source; existing properties stay.
 
-    A band is known by its name. Bands that no file names are known by their place where there are as many of
-    them as the collection has; then they get their names too.
+    A band is identified by its name. Bands that no file names are identified by their position if there are
+    as many as the collection has; then they get their names too.
 
     Args:
         collection: as the manifest names it.
         bands: documents of manifest.Band, in the order of the file.
-        are_named: whether a person or a file named the bands.
+        are_named: whether the manifest or a file names the bands.
         dtype: data type of the files. A scaling factor is filled in only for the collection's own types, and
-            only where the manifest says 1.
+            only if the manifest has 1.
     """
     known = known_collection(collection)
     if known is None:
@@ -151,5 +154,5 @@ def _letters(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    """A band's name as it is compared: `B02`, `b2` and `B 02` are the same, `SR_B2` is not."""
+    """Return a band's name as it is compared: `B02`, `b2` and `B 02` are the same, `SR_B2` is not."""
     return re.sub(r"(?<=[a-z])0+(?=\d)", "", _letters(text))

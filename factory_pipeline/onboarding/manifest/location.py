@@ -1,4 +1,4 @@
-"""Where a manifest lies: a file of this machine, or an object of a store."""
+"""The location of a manifest: a local file, or an object in a store."""
 
 import posixpath
 from pathlib import Path
@@ -13,42 +13,42 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.redaction import display
 
 MOST_BYTES = 4 << 20
-"""Largest manifest that is read from a store: what is larger is no manifest."""
+"""Size limit in bytes of a manifest in a store: anything larger is not a manifest."""
 
 
-def is_object(place: Path | str) -> bool:
-    """Whether a place is an address in an object store."""
-    return isinstance(place, str) and scheme_of(place) in OBJECT_STORES
+def is_object(location: Path | str) -> bool:
+    """Return whether a location is an address in an object store."""
+    return isinstance(location, str) and scheme_of(location) in OBJECT_STORES
 
 
-def place_of(manifest: Path | str) -> str:
-    """A place as text that means the same in every folder."""
+def absolute_location(manifest: Path | str) -> str:
+    """Return a location as text that is valid in every folder."""
     return str(manifest) if is_object(manifest) else str(Path(manifest).absolute())
 
 
-def file_name(place: Path | str) -> str:
-    """The last part of a place."""
-    return str(place).rpartition("/")[2]
+def file_name(location: Path | str) -> str:
+    """Return the last part of a location."""
+    return str(location).rpartition("/")[2]
 
 
-def read_place(place: Path | str) -> bytes:
-    """The bytes of a manifest.
+def read_manifest(location: Path | str) -> bytes:
+    """Read the bytes of a manifest.
 
     Raises:
-        OnboardingError: MANIFEST_MISSING, there is no such file; MANIFEST_INVALID, it may not be read, or the
-            store has no such object; URL_UNREACHABLE, the store that holds it does not answer now.
+        OnboardingError: MANIFEST_MISSING, the file does not exist; MANIFEST_INVALID, it can't be read, or the
+            store has no such object; URL_UNREACHABLE, its store does not respond now.
     """
-    name = file_name(place)
-    if not is_object(place):
+    name = file_name(location)
+    if not is_object(location):
         try:
-            return Path(place).read_bytes()
+            return Path(location).read_bytes()
         except FileNotFoundError as error:
-            raise OnboardingError("MANIFEST_MISSING", f"There is no manifest {place}.") from error
+            raise OnboardingError("MANIFEST_MISSING", f"The manifest {location} does not exist.") from error
         except OSError as error:
             raise OnboardingError(
                 "MANIFEST_INVALID", f"The manifest {name} can't be read: {error.strerror}."
             ) from error
-    folder, _, _ = str(place).rpartition("/")
+    folder, _, _ = str(location).rpartition("/")
     try:
         found = obstore.get(open_store(folder), name)
         size = found.meta["size"]
@@ -58,25 +58,25 @@ def read_place(place: Path | str) -> bytes:
             )
         return bytes(found.bytes())
     except (NotFoundError, FileNotFoundError, PermissionDeniedError, UnauthenticatedError):
-        # Without its cause, whose text may hold what the store was asked with.
+        # Without its cause, whose text may contain credentials of the request.
         raise OnboardingError(
             "MANIFEST_INVALID",
-            f"The manifest {display(place)} can't be read: no such object, or access is refused.",
+            f"The manifest {display(location)} can't be read: it does not exist, or access is denied.",
         ) from None
     except (BaseError, OSError) as error:
         raise OnboardingError(
-            "URL_UNREACHABLE", f"The store of the manifest {display(place)} does not answer."
+            "URL_UNREACHABLE", f"The store of the manifest {display(location)} does not respond."
         ) from error
 
 
-def beside(place: Path | str, address: str) -> str:
-    """What an address in a manifest means: a relative path starts from the folder of the manifest."""
+def resolve_beside(location: Path | str, address: str) -> str:
+    """Resolve an address in a manifest: a relative path starts from the folder of the manifest."""
     if "://" in address:
         return address
-    if not is_object(place):
-        return str(Path(place).absolute().parent / Path(address).expanduser())
+    if not is_object(location):
+        return str(Path(location).absolute().parent / Path(address).expanduser())
     if address.startswith(("/", "~")):
         return address
-    parts = urlsplit(str(place))
+    parts = urlsplit(str(location))
     path = posixpath.normpath(posixpath.join(posixpath.dirname(parts.path) or "/", address))
     return f"{parts.scheme}://{parts.netloc}{path}"

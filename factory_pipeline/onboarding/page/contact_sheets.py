@@ -1,4 +1,4 @@
-"""Small pictures of a dataset for places that show no page: a sheet of pairs, a sheet of histograms."""
+"""Small pictures of a dataset for use outside of the page: a sheet of pairs, a sheet of histograms."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 from PIL import Image
 
 from factory_pipeline.imagery.band_statistics import BandStatistics
@@ -30,15 +29,15 @@ def pair_sheet(
     pairs: int = 6,
     max_bytes: int = 70_000,
 ) -> bytes:
-    """A PNG of some pairs: a column each, the first composition of each modality above, the label below.
+    """Draw some pairs as a PNG: a column each, the first composition of each modality above, the label below.
 
     Args:
-        index: in stems.INDEX_SCHEMA; evenly spread pairs are taken.
+        index: in file_names.INDEX_SCHEMA; evenly spread pairs are drawn.
         manifest: with the bands of all sources filled in.
-        parameters: of the training images; decide how bands are stretched.
+        parameters: of the training images; they define how bands are stretched.
         root: folder that the paths start from.
-        pairs: at most.
-        max_bytes: of the PNG; if it would be larger, it has fewer pairs, down to one.
+        pairs: largest number of pairs.
+        max_bytes: size limit of the PNG; a larger one is drawn with fewer pairs, down to one.
     """
     while True:
         sheet = _sheet_of(evenly_spread(index, "original_name", pairs), manifest, parameters, root)
@@ -70,13 +69,15 @@ def _sheet_of(
 
 
 def histogram_sheet(parameters: TrainingParameters) -> bytes:
-    """A PNG with a histogram per band, and one of the label of a regression."""
+    """Draw a PNG with a histogram per band, and one of the label of a regression."""
+    from matplotlib.figure import Figure  # takes half a second, and most commands draw nothing
+
     label = () if parameters.label is None else (parameters.label,)
     bands = [band for band in (*label, *parameters.bands) if band.histogram is not None][:MOST_HISTOGRAMS]
     rows = max(-(-len(bands) // COLUMNS), 1)
     figure = Figure(figsize=(2.2 * COLUMNS, 1.5 * rows), dpi=80, layout="constrained")
-    for place, band in enumerate(bands, 1):
-        _draw_histogram(figure.add_subplot(rows, COLUMNS, place), band)
+    for position, band in enumerate(bands, 1):
+        _draw_histogram(figure.add_subplot(rows, COLUMNS, position), band)
     stored = BytesIO()
     figure.savefig(stored, format="png", metadata={"Software": None})
     with Image.open(stored) as drawn:

@@ -2,14 +2,19 @@
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
 
 
 @cache
 def environment() -> Environment:
-    """What renders a template; text from uploads is escaped."""
+    """Return what renders the templates of the dataset page."""
+    return make_environment(PackageLoader("factory_pipeline.onboarding.page"))
+
+
+def make_environment(loader: BaseLoader) -> Environment:
+    """Return what renders the templates of a loader; text from uploads is escaped."""
     made = Environment(
-        loader=PackageLoader("factory_pipeline.onboarding.page"),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -21,7 +26,7 @@ def environment() -> Environment:
 
 
 def _number(value: float | None) -> str:
-    """A number with four digits that count, and no exponent where it can be read without."""
+    """Format a number with four significant digits, without exponent if it stays readable."""
     if value is None:
         return "–"
     if value == int(value) and abs(value) < 1e15:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
@@ -13,8 +12,8 @@ from PIL import Image
 from rasterio.enums import Resampling
 
 from factory_pipeline.imagery.band_statistics import BandStatistics
-from factory_pipeline.onboarding.manifest.model import DataSource, LabelCategory
-from factory_pipeline.onboarding.products.terratorch import hls_names
+from factory_pipeline.onboarding.manifest.sections import DataSource, LabelCategory
+from factory_pipeline.onboarding.products.terratorch_bands import hls_names
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 
 LABEL_COLORS = "viridis"
@@ -24,40 +23,44 @@ _MOST_SINGLE_BANDS = 3
 
 @dataclass(frozen=True)
 class Composition:
-    """One or three bands of a modality as a picture."""
+    """One or three bands of a modality, drawn as a picture."""
 
     modality: str
     name: str
     bands: tuple[int, ...]
     """Positions in the file: grey, or red, green and blue."""
     stretch: tuple[tuple[float, float], ...]
-    """Per band: the values that become black and full."""
+    """Per band: the values that become black and full intensity."""
 
 
 def compositions(sources: Sequence[DataSource], parameters: TrainingParameters) -> list[Composition]:
-    """What is worth looking at: true colour, infrared and short-wave infrared where there are such bands.
+    """Choose compositions: true colour, infrared and short-wave infrared, if there are such bands.
 
-    A modality without any of these shows its first bands, each by itself.
+    A modality without any of these shows its first bands, each separately.
     """
     found: list[Composition] = []
     for source in sources:
         bands = sorted(source.bands, key=lambda band: band.index)
-        place: dict[str, int] = {}
+        band_index: dict[str, int] = {}
         for number, (band, name) in enumerate(zip(bands, hls_names(source), strict=True)):
-            place[name] = number
+            band_index[name] = number
             if band.rgb_band:
-                place[band.rgb_band] = number
-        nir = "NIR_NARROW" if "NIR_NARROW" in place else "NIR_BROAD"
-        swir = "SWIR_2" if "SWIR_2" in place else "SWIR_1"
+                band_index[band.rgb_band] = number
+        nir = "NIR_NARROW" if "NIR_NARROW" in band_index else "NIR_BROAD"
+        swir = "SWIR_2" if "SWIR_2" in band_index else "SWIR_1"
         wanted = {
             "True colour": ("R", "G", "B"),
-            "Infrared": (nir, "RED" if "RED" in place else "R", "GREEN" if "GREEN" in place else "G"),
-            "Short-wave infrared": (swir, nir, "RED" if "RED" in place else "R"),
+            "Infrared": (
+                nir,
+                "RED" if "RED" in band_index else "R",
+                "GREEN" if "GREEN" in band_index else "G",
+            ),
+            "Short-wave infrared": (swir, nir, "RED" if "RED" in band_index else "R"),
         }
         chosen = {
-            name: tuple(place[key] for key in keys)
+            name: tuple(band_index[key] for key in keys)
             for name, keys in wanted.items()
-            if all(key in place for key in keys)
+            if all(key in band_index for key in keys)
         } or {band.band_name: (number,) for number, band in enumerate(bands[:_MOST_SINGLE_BANDS])}
         statistics = parameters.of(source.modality_tag)
         found += [
@@ -68,7 +71,7 @@ def compositions(sources: Sequence[DataSource], parameters: TrainingParameters) 
 
 
 def draw_composition(path: Path, composition: Composition, side: int) -> bytes:
-    """A WebP picture, its longer side at most `side` pixels; no data is transparent."""
+    """Draw a WebP picture, its longer side at most `side` pixels; no data is transparent."""
     with rasterio.open(path) as source:
         values = source.read(
             [band + 1 for band in composition.bands],
@@ -84,42 +87,50 @@ def draw_composition(path: Path, composition: Composition, side: int) -> bytes:
         grey.append(np.nan_to_num(np.clip((pixels - low) / (high - low), 0, 1)) * 255)
     channels = grey if len(grey) == 3 else grey * 3
     pixels = np.stack([*channels, seen * 255.0], axis=-1).astype(np.uint8)
-    return _encoded(Image.fromarray(pixels), "WEBP", quality=78, method=4)
+    return _encode_image(Image.fromarray(pixels), "WEBP", quality=78, method=4)
 
 
 def draw_mask(path: Path, categories: Sequence[LabelCategory], side: int) -> bytes:
-    """A PNG picture of a mask in the colours and opacities of its categories; all else is transparent."""
+    """Draw a mask as PNG in the colours and opacities of its categories; all else is transparent."""
     values, valid = _label(path, side)
     pixels = np.zeros((*values.shape, 4), dtype=np.uint8)
     for category in categories:
         red, green, blue = (int(category.color[start : start + 2], 16) for start in (1, 3, 5))
         pixels[valid & (values == category.id)] = (red, green, blue, round(category.opacity * 255))
-    return _few_colors(pixels)
+    return _encode_palette(pixels)
 
 
 def draw_values(path: Path, low: float, high: float, side: int) -> bytes:
-    """A PNG picture of regression labels in LABEL_COLORS between two values; no data is transparent."""
+    """Draw regression labels as PNG in LABEL_COLORS between two values; no data is transparent."""
     values, valid = _label(path, side)
     shade = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
-    pixels = (matplotlib.colormaps[LABEL_COLORS](np.where(valid, shade, 0)) * 255).astype(np.uint8)
+    pixels = (_label_colors(np.where(valid, shade, 0)) * 255).astype(np.uint8)
     pixels[..., 3] = np.where(valid, 255, 0)
-    return _few_colors(pixels)
+    return _encode_palette(pixels)
+
+
+def _label_colors(shade: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (..., 4) colours of LABEL_COLORS, all from 0 to 1, for shades from 0 to 1."""
+    import matplotlib  # takes half a second, and most commands draw nothing
+
+    colors: NDArray[np.float64] = matplotlib.colormaps[LABEL_COLORS](shade)
+    return colors
 
 
 def color_ramp(steps: int = 9) -> list[str]:
-    """Colours of LABEL_COLORS from low to high, for a legend."""
-    colors = matplotlib.colormaps[LABEL_COLORS](np.linspace(0, 1, steps))[:, :3] * 255
+    """Return colours of LABEL_COLORS from low to high, for a legend."""
+    colors = _label_colors(np.linspace(0, 1, steps))[:, :3] * 255
     return ["#{:02x}{:02x}{:02x}".format(*(round(channel) for channel in color)) for color in colors]
 
 
 def _stretch(band: BandStatistics) -> tuple[float, float]:
-    """From the 2nd to the 98th percentile of the training pixels."""
+    """Return the 2nd and the 98th percentile of the training pixels."""
     low, high = band.percentiles.get("p2", 0.0), band.percentiles.get("p98", 1.0)
     return (low, high) if high > low else (low, low + 1)
 
 
 def _label(path: Path, side: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    """Values of the first band, nearest to the picture's pixels, and whether each is valid."""
+    """Return values of the first band, nearest to the picture's pixels, and whether each is valid."""
     with rasterio.open(path) as source:
         values = source.read(1, out_shape=_shape(source, side), masked=True, resampling=Resampling.nearest)
     filled = np.ma.getdata(values)
@@ -132,14 +143,16 @@ def _shape(source: rasterio.DatasetReader, side: int) -> tuple[int, int]:
     return max(round(source.height * shrink), 1), max(round(source.width * shrink), 1)
 
 
-def _few_colors(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of red, green, blue and alpha in 256 colours. Packed as hard as can be, noise takes 15 times as
-    long and hardly fewer bytes."""
+def _encode_palette(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode red, green, blue and alpha as a PNG of 256 colours.
+
+    At the highest compression level, noise takes 15 times as long and is hardly smaller.
+    """
     picture = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE)
-    return _encoded(picture, "PNG", compress_level=6)
+    return _encode_image(picture, "PNG", compress_level=6)
 
 
-def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+def _encode_image(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Which pairs a page previews, and how small, so that the page stays within its size."""
+"""Which pairs a page previews, and at which size, so that the page stays within its size limit."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from factory_pipeline.imagery.parallel_map import in_order
+from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
 from factory_pipeline.onboarding.page.layers import (
     Composition,
@@ -23,10 +23,10 @@ from factory_pipeline.onboarding.products.training_params import TrainingParamet
 
 MOST_PAIRS = 48
 SIDES = (384, 256, 160, 96)
-"""Longer side of a preview in pixels: the first that fits the budget is taken."""
+"""Longer side of a preview in pixels: the first that fits the budget is used."""
 DRAWN_AT_ONCE = 4
 BUDGET = 12_000_000
-"""Bytes of all pictures; as text in the page they take a third more."""
+"""Bytes of all pictures; as text in the page they need a third more."""
 LABEL = "label"
 
 _MEDIA = {LABEL: "image/png"}
@@ -46,15 +46,15 @@ def preview(
     root: Path,
     budget: int = BUDGET,
 ) -> dict[str, Any]:
-    """What the script of the page shows: layers from top to bottom, and pairs with a picture per layer.
+    """Return the data of the page's script: layers from top to bottom, and pairs with a picture per layer.
 
     Args:
-        items: of the dataset; of more than MOST_PAIRS, evenly spread ones are taken.
+        items: of the dataset; of more than MOST_PAIRS, evenly spread ones are used.
         split: `stem`, `split`.
         manifest: with the bands of all sources filled in.
-        parameters: decide how each band is stretched.
+        parameters: define how each band is stretched.
         root: folder that paths start from.
-        budget: most bytes of all pictures.
+        budget: size limit of all pictures in bytes.
 
     Returns:
         `layers`: dicts of `id`, `name`, `modality`, `visible`, `opacity`; `pairs`: dicts of `stem`, `name`,
@@ -69,18 +69,18 @@ def preview(
         def pair_of(row: Mapping[str, Any]) -> _Pair:
             return _Pair(row, pictures_of(row, chosen, manifest, parameters, root, side))
 
-        return list(in_order(pair_of, some, DRAWN_AT_ONCE))
+        return list(map_in_threads(pair_of, some, DRAWN_AT_ONCE))
 
     sample = rows[:: max(len(rows) // 4, 1)]
     side = next(
         (side for side in SIDES if _size(draw(sample, side)) * len(rows) < budget * len(sample)), SIDES[-1]
     )
     drawn = draw(rows, side)
-    # The sample promised too much: every other pair goes.
+    # The estimate from the sample was too low: every other pair is removed.
     while _size(drawn) > budget:
         drawn = drawn[1::2]
     return {
-        "layers": _layers(chosen, manifest, any(LABEL in pair.pictures for pair in drawn)),
+        "layers": layers(chosen, manifest, any(LABEL in pair.pictures for pair in drawn)),
         "pairs": [
             {
                 "stem": pair.row["stem"],
@@ -96,14 +96,14 @@ def preview(
 
 
 def evenly_spread(items: pl.LazyFrame, key: str, most: int) -> pl.DataFrame:
-    """At most so many items, evenly spread over the order of a column that tells them apart."""
+    """Return at most `most` items, evenly spread over the order of a column with unique values."""
     keys = items.select(pl.col(key).sort()).collect().to_series()
     places = np.unique(np.linspace(0, len(keys) - 1, min(most, len(keys))).round().astype(int))
     return items.filter(pl.col(key).is_in(keys[places.tolist()].to_list())).sort(key).collect()
 
 
 def label_legend(manifest: UploadManifest, parameters: TrainingParameters) -> dict[str, Any] | None:
-    """How the colours of a regression's labels read; None for other purposes."""
+    """Return the legend of a regression's labels; None for other purposes."""
     if manifest.purpose is not Purpose.REGRESSION or parameters.label is None:
         return None
     low, high = _label_range(parameters)
@@ -118,33 +118,54 @@ def pictures_of(
     root: Path,
     side: int,
 ) -> dict[str, bytes]:
-    """A picture per layer of one pair, their longer sides `side` pixels: `c0`, `c1`, ... and LABEL."""
-    paths = {image["modality_tag"]: root / image["path"] for image in row["images"]}
-    pictures = {
-        f"c{number}": draw_composition(paths[composition.modality], composition, side)
-        for number, composition in enumerate(chosen)
-        if composition.modality in paths
+    """Return a picture per layer of one pair, their longer sides `side` pixels: `c0`, `c1`, ... and LABEL."""
+    drawn = {
+        layer: picture_of(row, layer, chosen, manifest, parameters, root, side)
+        for layer in (*(f"c{number}" for number in range(len(chosen))), LABEL)
     }
-    if row["label"] is None:
-        return pictures
-    if manifest.purpose is Purpose.REGRESSION:
-        pictures[LABEL] = draw_values(root / row["label"], *_label_range(parameters), side)
-    elif manifest.label_categories:
-        pictures[LABEL] = draw_mask(root / row["label"], manifest.label_categories, side)
-    return pictures
+    return {layer: picture for layer, picture in drawn.items() if picture is not None}
 
 
-def _layers(chosen: Sequence[Composition], manifest: UploadManifest, labelled: bool) -> list[dict[str, Any]]:
-    layers: list[dict[str, Any]] = []
+def picture_of(
+    row: Mapping[str, Any],
+    layer: str,
+    chosen: Sequence[Composition],
+    manifest: UploadManifest,
+    parameters: TrainingParameters,
+    root: Path,
+    side: int,
+) -> bytes | None:
+    """Return the picture of one layer of a pair, its longer side `side` pixels.
+
+    None if it has no such layer.
+    """
+    if layer == LABEL:
+        if row["label"] is None:
+            return None
+        if manifest.purpose is Purpose.REGRESSION:
+            return draw_values(root / row["label"], *_label_range(parameters), side)
+        categories = manifest.label_categories
+        return draw_mask(root / row["label"], categories, side) if categories else None
+    composition = next((each for number, each in enumerate(chosen) if layer == f"c{number}"), None)
+    if composition is None:
+        return None
+    paths = {image["modality_tag"]: root / image["path"] for image in row["images"]}
+    path = paths.get(composition.modality)
+    return None if path is None else draw_composition(path, composition, side)
+
+
+def layers(chosen: Sequence[Composition], manifest: UploadManifest, labelled: bool) -> list[dict[str, Any]]:
+    """The layers of a preview from top to bottom: dicts of `id`, `name`, `modality`, `visible`, `opacity`."""
+    listed: list[dict[str, Any]] = []
     if labelled:
-        # Where the user asked for see-through categories, the pictures already are.
+        # If the user set opacities of categories, the pictures already have them.
         opacities = [category.opacity for category in manifest.label_categories]
         own = bool(opacities) and max(opacities) < 1
-        layers.append(
+        listed.append(
             {"id": LABEL, "name": "Label", "modality": "", "visible": True, "opacity": 1.0 if own else 0.6}
         )
     for number, composition in enumerate(chosen):
-        layers.append(
+        listed.append(
             {
                 "id": f"c{number}",
                 "name": composition.name,
@@ -153,7 +174,7 @@ def _layers(chosen: Sequence[Composition], manifest: UploadManifest, labelled: b
                 "opacity": 1.0,
             }
         )
-    return layers
+    return listed
 
 
 def _label_range(parameters: TrainingParameters) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Putting the dataset page together."""
+"""Rendering the dataset page."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +15,14 @@ from factory_pipeline.onboarding.page.preview import BUDGET, label_legend, previ
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import split_notes
 from factory_pipeline.redaction import display
-from factory_pipeline.splits.leakage import LeakReport
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.splits.record import SplitRecord
+from factory_pipeline.splits.split_rule import SpatialSplit, SpatialUnit
 from factory_pipeline.storage.atomic import write_text
 
 
 class Status(StrEnum):
-    """How far an upload is."""
+    """The state of an upload."""
 
     PENDING = "Pending"
     ONBOARDING = "Onboarding"
@@ -40,7 +41,7 @@ class Download:
 
 @dataclass(frozen=True)
 class DatasetPage:
-    """What the page tells; what is not known yet stays None."""
+    """The content of the page; what is not known yet is None."""
 
     manifest: UploadManifest
     status: Status
@@ -51,18 +52,18 @@ class DatasetPage:
     items: pl.LazyFrame | None = None
     split: pl.DataFrame | None = None
     parameters: TrainingParameters | None = None
-    leaks: LeakReport | None = None
+    record: SplitRecord | None = None
     error_code: str | None = None
     reason: str | None = None
     """Why the onboarding failed, in one sentence."""
     downloads: tuple[Download, ...] = ()
     commands: dict[str, str] = field(default_factory=dict)
-    """What a user can do next, as commands for a terminal, by what they do."""
+    """Commands for a terminal that a user may run next, by their purpose."""
     preview_budget: int = BUDGET
 
 
 def render_page(page: DatasetPage) -> str:
-    """The page as HTML; the same page in, the same text out."""
+    """Render the page as HTML; the output depends only on `page`."""
     return environment().get_template("page.html").render(_context(page))
 
 
@@ -71,13 +72,12 @@ def write_page(path: Path, page: DatasetPage) -> None:
     write_text(path, render_page(page))
 
 
-def _context(page: DatasetPage) -> dict[str, Any]:
+def facts(page: DatasetPage) -> dict[str, Any]:
+    """Return what the sections of the page tell: all but the preview."""
     items, split, parameters = page.items, page.split, page.parameters
     counts = _split_counts(split) if split is not None else []
-    shown: dict[str, Any] = {"layers": [], "pairs": []}
     charts: dict[str, list[Any]] = {}
     if items is not None and split is not None and parameters is not None:
-        shown = preview(items, split, page.manifest, parameters, page.root, page.preview_budget)
         for band in parameters.bands:
             charts.setdefault(band.modality, []).append((band, band_chart(band)))
         if parameters.label is not None:
@@ -88,19 +88,37 @@ def _context(page: DatasetPage) -> dict[str, Any]:
         "source_url": display(page.manifest.dataset_url),
         "total": split.height if split is not None else None,
         "counts": counts,
-        "notes": split_notes(page.leaks, split, page.manifest.purpose in TRAINED)
-        if page.leaks is not None and split is not None
+        "notes": split_notes(page.record, split, page.manifest.purpose in TRAINED)
+        if page.record is not None and split is not None
         else None,
         "charts": charts,
         "classes": {known.id: known for known in parameters.classes} if parameters is not None else {},
-        "map": footprint_map(items, split) if items is not None and split is not None else None,
-        "preview": shown,
+        "map": footprint_map(items, split, _block_m(page.manifest))
+        if items is not None and split is not None
+        else None,
         "legend": label_legend(page.manifest, parameters) if parameters is not None else None,
     }
 
 
+def _block_m(manifest: UploadManifest) -> float | None:
+    """Return the side of the blocks in metres that are divided; None where the split has none."""
+    rule = manifest.splits
+    if isinstance(rule, SpatialSplit) and rule.by is SpatialUnit.BLOCK:
+        return rule.block_m
+    return None
+
+
+def _context(page: DatasetPage) -> dict[str, Any]:
+    shown: dict[str, Any] = {"layers": [], "pairs": []}
+    if page.items is not None and page.split is not None and page.parameters is not None:
+        shown = preview(
+            page.items, page.split, page.manifest, page.parameters, page.root, page.preview_budget
+        )
+    return facts(page) | {"preview": shown}
+
+
 def _split_counts(split: pl.DataFrame) -> list[tuple[str, int, float]]:
-    """Name, images and percent of each split."""
+    """Return name, images and percent of each split."""
     return [
         (name, count := split.filter(pl.col("split") == name).height, 100 * count / max(split.height, 1))
         for name in SPLITS

@@ -1,1 +1,1 @@
-"""What an onboarding writes: statistics, weights, configuration, items, page."""
+"""The files that an onboarding writes: statistics, weights, configuration, items, page."""

@@ -1,14 +1,14 @@
-"""How often each label category occurs in the training masks, and what it weighs in the loss.
+"""Frequency of each label category in the training masks, and its weight in the loss.
 
-Two ways of weighting, both with n_c pixels of class c:
+There are two weightings, with n_c pixels of class c:
 
 * `inverse`: N / (K n_c), where the K classes that occur have N pixels together, so that weight times pixels
   is the same for all.
 * `median`: median(f) / f_c, where f_c is n_c divided by all pixels of the masks that hold the class (Eigen
   and Fergus, "Predicting depth, surface normals and semantic labels", 2015).
 
-A weight that the user gives wins. A class without a training pixel weighs 1: it takes no part in training,
-and 0 would make the loss of a validation batch that holds nothing else undefined.
+A weight of the user takes precedence. A class without a training pixel has the weight 1: it does not affect
+training, and 0 would make the loss of a validation batch that contains only this class undefined.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from factory_pipeline.onboarding.manifest.model import LabelCategory
+from factory_pipeline.onboarding.manifest.sections import LabelCategory
 
 Weighting = Literal["inverse", "median"]
 
@@ -29,29 +29,29 @@ class ClassStatistics:
     name: str
     pixels: int
     images: int
-    """Masks that hold the class."""
+    """Masks that contain the class."""
     share: float
-    """Part (0 to 1) of the pixels of all categories."""
+    """Fraction (0 to 1) of the pixels of all categories."""
     weight: float
     weight_given: bool
-    """True where the user gave the weight."""
+    """True if the user set the weight."""
 
 
-class MaskTally:
-    """Pixels of label categories, added up mask by mask."""
+class MaskCounter:
+    """Counts the pixels of label categories, mask by mask."""
 
     def __init__(self, categories: Sequence[LabelCategory]) -> None:
-        """No mask yet."""
+        """Start without any mask."""
         self._categories = sorted(categories, key=lambda category: category.id)
         ids = [category.id for category in self._categories]
         self._pixels = dict.fromkeys(ids, 0)
         self._images = dict.fromkeys(ids, 0)
         self._around = dict.fromkeys(ids, 0)
-        """Pixels of all categories in the masks that hold a class."""
+        """By class: pixels of all categories in the masks that contain it."""
         self._unknown: dict[int, int] = {}
 
     def add(self, mask: Mapping[int, int]) -> None:
-        """Take in a mask: its pixels by value, no data left out."""
+        """Add a mask: its pixels by value, without no data."""
         known = {id: count for id, count in mask.items() if id in self._pixels}
         everything = sum(known.values())
         for id, count in known.items():
@@ -63,11 +63,14 @@ class MaskTally:
 
     @property
     def unknown(self) -> dict[int, int]:
-        """Pixels by mask value that no category names, by value."""
+        """Return pixels by mask value for values without a category, sorted by value."""
         return dict(sorted(self._unknown.items()))
 
     def statistics(self, weighting: Weighting) -> tuple[ClassStatistics, ...]:
-        """Counts and weights of each category, by id; `weighting` makes the weights that nobody gave."""
+        """Return counts and weights of each category, by id.
+
+        `weighting` computes the weights that are not set.
+        """
         weights = self._inverse() if weighting == "inverse" else self._median()
         total = sum(self._pixels.values())
         return tuple(

@@ -1,8 +1,8 @@
-"""`croissant.json`: the dataset described for machines, in Croissant 1.1 (https://docs.mlcommons.org/croissant).
+"""`croissant.json`: a machine-readable description in Croissant 1.1 (https://docs.mlcommons.org/croissant).
 
 The files of images and labels are file sets in the folder of the description; the pairs are records read from
-`items.parquet`, which also holds the checksum that each image had in the upload. The checksums of file
-objects are those of the files as they lie beside the description.
+`items.parquet`, which also contains the checksum that each image had in the upload. The checksums of file
+objects are those of the files beside the description.
 """
 
 import json
@@ -15,6 +15,7 @@ from factory_pipeline.redaction import display
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.storage.media_types import MEDIA_TYPES, UNKNOWN
 
 VERSION = "http://mlcommons.org/croissant/1.1"
 ITEMS = "items.parquet"
@@ -65,21 +66,10 @@ CONTEXT = {
 """Terms of the format, as its specification lists them."""
 
 CHECKSUM = (
-    "SHA-256 of the image as it was uploaded; of several modalities, of their checksums in hex in a row."
-    " An image that was rewritten or given no data since has another."
+    "SHA-256 of the image as it was uploaded; for several modalities, of their concatenated hex checksums."
+    " An image that was rewritten since then has another checksum."
 )
 _SPLIT_TERMS = {"train": "cr:TrainingSplit", "test": "cr:TestSplit", "validation": "cr:ValidationSplit"}
-_MEDIA_TYPES = {
-    ".json": "application/json",
-    ".parquet": "application/x-parquet",
-    ".txt": "text/plain",
-    ".yaml": "application/yaml",
-    ".tif": "image/tiff",
-    ".tiff": "image/tiff",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-}
 
 
 def croissant(
@@ -91,16 +81,16 @@ def croissant(
     creator: str = "unknown",
     license_url: str | None = None,
 ) -> dict[str, Any]:
-    """The description as plain data.
+    """Return the description as plain data.
 
     Args:
-        root: folder of the onboarded dataset; `items.parquet` and `files` must lie there.
+        root: folder of the onboarded dataset; it must contain `items.parquet` and `files`.
         manifest: of the dataset.
         version: of the dataset.
         published: when it was onboarded.
-        files: further files to be listed, relative to `root`.
+        files: further files to list, relative to `root`.
         creator: who made the dataset.
-        license_url: an address or the name of the licence; left out where it isn't known.
+        license_url: an address or the name of the licence; omitted if it isn't known.
     """
     document: dict[str, Any] = {
         "@context": CONTEXT,
@@ -134,7 +124,7 @@ def write_croissant(path: Path, document: dict[str, Any]) -> None:
 
 
 def file_object(root: Path, file: str) -> dict[str, Any]:
-    """A file that lies beside the description, with its checksum."""
+    """Describe a file beside the description, with its checksum."""
     path = root / file
     return {
         "@type": "cr:FileObject",
@@ -148,7 +138,7 @@ def file_object(root: Path, file: str) -> dict[str, Any]:
 
 
 def file_set(name: str, includes: str, suffix: str) -> dict[str, Any]:
-    """Files of one kind, by a pattern relative to the description."""
+    """Describe files of one kind, by a pattern relative to the description."""
     return {
         "@type": "cr:FileSet",
         "@id": name,
@@ -159,11 +149,12 @@ def file_set(name: str, includes: str, suffix: str) -> dict[str, Any]:
 
 
 def _media_type(suffix: str) -> str:
-    return _MEDIA_TYPES.get(suffix.lower(), "application/octet-stream")
+    """Without parameters, which `encodingFormat` does not have."""
+    return MEDIA_TYPES.get(suffix.lower(), UNKNOWN).partition(";")[0]
 
 
 def splits_record_set() -> dict[str, Any]:
-    """The three splits and their terms."""
+    """Describe the three splits and their terms."""
     return {
         "@type": "cr:RecordSet",
         "@id": "splits",
@@ -180,7 +171,7 @@ def splits_record_set() -> dict[str, Any]:
 
 
 def _categories(manifest: UploadManifest) -> list[dict[str, Any]]:
-    """What the values of the masks mean; nothing for a regression."""
+    """Describe the values of the masks; nothing for a regression."""
     if manifest.purpose is not Purpose.SEGMENTATION:
         return []
     return [
@@ -188,7 +179,7 @@ def _categories(manifest: UploadManifest) -> list[dict[str, Any]]:
             "@type": "cr:RecordSet",
             "@id": "categories",
             "name": "categories",
-            "description": "What the values of the masks mean.",
+            "description": "Meaning of the values of the masks.",
             "key": {"@id": "categories/id"},
             "field": [
                 field("categories/id", "sc:Integer", "Value in the mask."),
@@ -227,7 +218,7 @@ def _pairs(manifest: UploadManifest) -> dict[str, Any]:
 
 
 def field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
-    """A field of a record set; its name is the end of its identifier."""
+    """Describe a field of a record set; its name is the end of its identifier."""
     return {
         "@type": "cr:Field",
         "@id": identifier,
@@ -240,6 +231,6 @@ def field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
 def column(
     identifier: str, data_type: str, description: str, name: str, table: str = ITEMS
 ) -> dict[str, Any]:
-    """A field that is read from a column of a table."""
+    """Describe a field that is read from a column of a table."""
     source = {"fileObject": {"@id": table}, "extract": {"column": name}}
     return field(identifier, data_type, description) | {"source": source}

@@ -13,18 +13,18 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
+from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.imagery.geometries import bounds_of, geometries
-from factory_pipeline.imagery.overlap import footprints
 from factory_pipeline.imagery.parallel_map import slices
 from factory_pipeline.stac.geoparquet_metadata import (
     ANY_TIME,
     EDGES,
     PROJECTION,
-    RASTER_MEDIA_TYPES,
     STAC_VERSION,
     items_metadata,
 )
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.media_types import MEDIA_TYPES, UNKNOWN
 from factory_pipeline.storage.parquet import ParquetBatches
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -47,12 +47,12 @@ def write_items(
 ) -> None:
     """Write the items of a dataset, one per image and label, a few thousand at a time.
 
-    The columns `split`, `original_name`, `sha256`, `image_path_<modality>` and `label_path` are text, so
-    that tables and Croissant read them without knowing STAC.
+    The columns `split`, `original_name`, `sha256`, `image_path_<modality>` and `label_path` are text, so that
+    tables and Croissant can read them without STAC.
 
     Args:
         path: `items.parquet` in the folder of the dataset, which asset addresses are relative to.
-        items: the items of the dataset, in stems.INDEX_SCHEMA.
+        items: the items of the dataset, in file_names.INDEX_SCHEMA.
         split: `stem`, `split`.
         name: id of the STAC collection.
         description: of the collection.
@@ -68,12 +68,12 @@ def write_items(
             bounds = bounds_of(geometry)
             kinds |= set(shapely.get_type_id(geometry[np.isfinite(bounds).all(axis=1)]).tolist())
             lying.append(bounds[np.isfinite(bounds).all(axis=1)])
-            file.append(_as_stac(frame, geometry, bounds, tags, name))
+            file.append(_to_stac(frame, geometry, bounds, tags, name))
         placed = np.concatenate(lying)
         file.describe(items_metadata(name, kinds, _extent(placed) if len(placed) else None, description))
 
 
-def _as_stac(
+def _to_stac(
     frame: pl.DataFrame,
     footprint: NDArray[Any],
     bounds: NDArray[np.float64],
@@ -116,7 +116,7 @@ def _as_stac(
 
 
 def _assets(images: list[dict[str, str]], tags: list[str], labels: list[str | None]) -> pa.Array:
-    """One field per modality and one for the label; null where an image lacks it."""
+    """Return one field per modality and one for the label; null if an image lacks it."""
     fields = [pa.array([_asset(row.get(tag), tag, ["data"]) for row in images], _ASSET) for tag in tags] + [
         pa.array([_asset(label, LABEL, ["labels"]) for label in labels], _ASSET)
     ]
@@ -126,12 +126,12 @@ def _assets(images: list[dict[str, str]], tags: list[str], labels: list[str | No
 def _asset(path: str | None, title: str, roles: list[str]) -> dict[str, Any] | None:
     if path is None:
         return None
-    media_type = RASTER_MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+    media_type = MEDIA_TYPES.get(Path(path).suffix.lower(), UNKNOWN)
     return {"href": f"./{path}", "type": media_type, "title": title, "roles": roles}
 
 
 def _extent(bounds: NDArray[np.float64]) -> list[float]:
-    """Bounds of all items; the whole globe where one crosses 180 degrees."""
+    """Return the bounds of all items; the globe if one crosses 180 degrees."""
     if (bounds[:, 0] > bounds[:, 2]).any():
         return [-180.0, -90.0, 180.0, 90.0]
     return [*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist()]

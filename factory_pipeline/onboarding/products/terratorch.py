@@ -1,12 +1,12 @@
-"""`terratorch.yaml`: a training configuration that `terratorch fit` takes as it is (TerraTorch 1.2).
+"""`terratorch.yaml`: a training configuration that `terratorch fit` can use directly (TerraTorch 1.2).
 
-Scaling factors are left out on purpose: each band is standardised by its own mean and deviation, which
+Scaling factors are not applied on purpose: each band is standardised by its own mean and deviation, which
 cancels them. Statistics and pixels are both in stored units.
 """
 
 import json
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,68 +15,34 @@ import yaml
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.band_statistics import BandStatistics
-from factory_pipeline.onboarding.manifest.model import DataSource, Purpose, UploadManifest
+from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
+from factory_pipeline.onboarding.manifest.sections import DataSource
+from factory_pipeline.onboarding.products.terratorch_bands import (
+    has_rgb,
+    hls_names,
+    rgb_indices,
+    step_source,
+)
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
-from factory_pipeline.onboarding.split_notes import taken_instead
+from factory_pipeline.onboarding.split_notes import replacement_splits
 from factory_pipeline.splits.assign import SPLIT_FILES
 from factory_pipeline.splits.names import TEST, TRAIN, VALIDATION
 from factory_pipeline.storage.atomic import write_text
 
 IGNORED_CLASS = -1
-"""Mask value that takes no part in the loss: no data."""
+"""Mask value that the loss ignores: no data."""
 IGNORED_VALUE = -9999
-"""Label of a regression that takes no part in the loss: no data."""
-PATH_KEYS = ("_data_root", "_split")
-"""How the keys of the data module end whose values are paths."""
+"""Label of a regression that the loss ignores: no data."""
 REPLACED_PIXEL = 0
-"""What no data in an image becomes before it is standardised."""
+"""Value that replaces no data in an image before it is standardised."""
 
 PRITHVI = "prithvi_eo_v2_300"
 """Backbone for optical images, trained on the bands of PRITHVI_BANDS; other bands start untrained."""
 PRITHVI_BANDS = ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2")
 RESNET = "timm_resnet50"
 """Backbone for anything else, with any number of bands."""
-
-_BAND_WORDS = {
-    "coastal": "COASTAL_AEROSOL",
-    "coastal_aerosol": "COASTAL_AEROSOL",
-    "blue": "BLUE",
-    "green": "GREEN",
-    "red": "RED",
-    "rededge1": "RED_EDGE_1",
-    "rededge2": "RED_EDGE_2",
-    "rededge3": "RED_EDGE_3",
-    "red_edge_1": "RED_EDGE_1",
-    "red_edge_2": "RED_EDGE_2",
-    "red_edge_3": "RED_EDGE_3",
-    "nir": "NIR_BROAD",
-    "nir_broad": "NIR_BROAD",
-    "nir08": "NIR_NARROW",
-    "nir_narrow": "NIR_NARROW",
-    "swir16": "SWIR_1",
-    "swir_1": "SWIR_1",
-    "swir1": "SWIR_1",
-    "swir22": "SWIR_2",
-    "swir_2": "SWIR_2",
-    "swir2": "SWIR_2",
-    "water_vapor": "WATER_VAPOR",
-    "cirrus": "CIRRUS",
-}
-_SENTINEL2_BANDS = {
-    "1": "COASTAL_AEROSOL",
-    "2": "BLUE",
-    "3": "GREEN",
-    "4": "RED",
-    "5": "RED_EDGE_1",
-    "6": "RED_EDGE_2",
-    "7": "RED_EDGE_3",
-    "8": "NIR_BROAD",
-    "8A": "NIR_NARROW",
-    "9": "WATER_VAPOR",
-    "10": "CIRRUS",
-    "11": "SWIR_1",
-    "12": "SWIR_2",
-}
+SERIES_KEY = "backbone_use_temporal"
+"""Argument of a model whose images have several steps."""
 
 
 def terratorch_config(
@@ -87,17 +53,17 @@ def terratorch_config(
     backbone: str | None = None,
     batch_size: int = 8,
 ) -> dict[str, Any]:
-    """The configuration as plain data.
+    """Return the configuration as plain data.
 
     Args:
         manifest: with all bands of each data source filled in.
         parameters: of the training split.
         split: `stem`, `split`. A split without images is replaced by another, as TerraTorch needs all three.
-        root: folder that the paths start from, as it shall stand in the file; `Path()` for the folder of the
+        root: folder that the paths start from, as it is written to the file; `Path()` for the folder of the
             file itself.
-        backbone: a backbone of TerraTorch; by default Prithvi where a band is one that it was trained on,
-            else a ResNet-50.
-        batch_size: lowered where there are fewer training images, as TerraTorch drops an incomplete batch.
+        backbone: a backbone of TerraTorch; by default Prithvi if it was trained on one of the bands, else a
+            ResNet-50.
+        batch_size: reduced if there are fewer training images, as TerraTorch drops an incomplete batch.
 
     Raises:
         OnboardingError: MANIFEST_INVALID, the purpose is neither Segmentation nor Regression or a data source
@@ -106,7 +72,7 @@ def terratorch_config(
     if manifest.purpose not in (Purpose.SEGMENTATION, Purpose.REGRESSION):
         raise OnboardingError(
             "MANIFEST_INVALID",
-            f"A TerraTorch configuration is made for Segmentation and Regression, not {manifest.purpose}.",
+            f"A TerraTorch configuration exists for Segmentation and Regression, not for {manifest.purpose}.",
         )
     without_bands = [source.modality_tag for source in manifest.data_sources if not source.bands]
     if without_bands or not manifest.data_sources:
@@ -114,10 +80,16 @@ def terratorch_config(
             "MANIFEST_INVALID",
             f"The bands of {', '.join(without_bands) or 'every data source'} must be known for training.",
         )
-    empty = [band.band for band in parameters.bands if not band.pixels]
-    if empty:
-        raise OnboardingError("CHECK_FAILED", f"No training image has a valid pixel in {', '.join(empty)}.")
+    single = len(manifest.data_sources) == 1
+    first, steps = step_source(manifest.data_sources[0])
+    is_series = single and steps > 1
+    # Beside other modalities each step is bands of one stack.
     names = {source.modality_tag: hls_names(source) for source in manifest.data_sources}
+    empty = [band.band for band in parameters.bands if not band.pixels]
+    if empty and (not is_series or any(not _pixels(same) for same in _by_band(parameters.bands, steps))):
+        raise OnboardingError("CHECK_FAILED", f"No training image has a valid pixel in {', '.join(empty)}.")
+    if is_series:
+        names = {first.modality_tag: hls_names(first)}
     images = split.filter(pl.col("split") == TRAIN).height
     segments = manifest.purpose is Purpose.SEGMENTATION
     classes = class_names(manifest) if segments else []
@@ -129,11 +101,10 @@ def terratorch_config(
         "no_data_replace": REPLACED_PIXEL,
         "no_label_replace": IGNORED_CLASS if segments else IGNORED_VALUE,
     }
-    single = len(manifest.data_sources) == 1
     data |= (
-        _one_modality(manifest, parameters, names, root)
+        _single_modality_data(manifest, parameters, names, root, first, steps)
         if single
-        else _many_modalities(manifest, parameters, names, root)
+        else _multi_modality_data(manifest, parameters, names, root)
     )
     module = (
         "GenericMultiModalDataModule"
@@ -147,7 +118,7 @@ def terratorch_config(
         "seed_everything": 0,
         "trainer": _TRAINER,
         "data": {"class_path": f"terratorch.datamodules.{module}", "init_args": data},
-        "model": _task(parameters, classes, _model(backbone, all_names)),
+        "model": _task(parameters, classes, choose_model(backbone, all_names, is_series)),
         "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4, "weight_decay": 0.05}},
         "lr_scheduler": {
             "class_path": "ReduceLROnPlateau",
@@ -158,86 +129,37 @@ def terratorch_config(
 
 def write_terratorch(path: Path, config: Mapping[str, Any]) -> None:
     """Write `terratorch.yaml`."""
-    # By way of JSON, lists that occur twice are two lists: YAML would write an anchor and an alias.
+    write_text(path, f"# In this folder: terratorch fit --config {path.name}\n{terratorch_text(config)}")
+
+
+def terratorch_text(config: Mapping[str, Any]) -> str:
+    """Return a training configuration as YAML."""
+    # After a JSON round trip, lists that occur twice are two lists: YAML would write an anchor and an alias.
     plain = json.loads(json.dumps(config))
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
-    write_text(path, f"# In this folder: terratorch fit --config {path.name}\n{text}")
-
-
-def write_resolved(configuration: Path, path: Path) -> None:
-    """Write a configuration for use in any folder: its relative paths start from where `configuration` is.
-
-    Absolute paths, as earlier versions wrote them, are understood as below that folder, which may have moved.
-
-    Args:
-        configuration: `terratorch.yaml` of a finished dataset.
-        path: where the copy is written.
-    """
-    root = configuration.parent.absolute()
-    config = yaml.safe_load(configuration.read_text(encoding="utf-8"))
-    data = config["data"]["init_args"]
-    for key, value in data.items():
-        if key.endswith(PATH_KEYS):
-            data[key] = (
-                {name: _resolved(one, root) for name, one in value.items()}
-                if isinstance(value, dict)
-                else _resolved(value, root)
-            )
-    write_terratorch(path, config)
-
-
-def _resolved(path: str, root: Path) -> str:
-    parts = Path(path).parts
-    if Path(path).is_absolute():
-        own = root.parts[-2:]
-        start = next((at + 2 for at in range(len(parts) - 1) if parts[at : at + 2] == own), None)
-        if start is None:
-            return path
-        parts = parts[start:]
-    return str(root.joinpath(*parts))
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110))
 
 
 def class_names(manifest: UploadManifest) -> list[str]:
-    """A name per mask value from 0 on: TerraTorch counts classes, so a gap between ids is a class too."""
+    """Return a name per mask value from 0 on; TerraTorch counts classes, so gaps between ids are classes."""
     names = {category.id: category.name for category in manifest.label_categories}
     return [names.get(value, f"unused {value}") for value in range(max(names) + 1)]
 
 
-def hls_names(source: DataSource) -> list[str]:
-    """The bands of a source in the order of the file, by TerraTorch's own names where they have one.
-
-    Numbered bands are understood for Sentinel-2 only: other sensors number other bands.
-    """
-    numbered = "sentinel-2" in source.collection.lower() or re.fullmatch(r"(?i)s2\w*", source.modality_tag)
-    names: list[str] = []
-    for band in sorted(source.bands, key=lambda band: band.index):
-        word = _BAND_WORDS.get(re.sub(r"[^a-z0-9]+", "_", band.band_name.lower()).strip("_"))
-        code = re.fullmatch(r"(?i)b0?(\d+a?)", band.band_name)
-        if word is None and code and numbered:
-            word = _SENTINEL2_BANDS.get(code[1].upper())
-        names.append(word if word and word not in names else band.band_name)
-    return names
-
-
-def rgb_indices(source: DataSource) -> list[int]:
-    """Positions of red, green and blue, else of the first bands, always three."""
-    bands = sorted(source.bands, key=lambda band: band.index)
-    position: dict[str | None, int] = {band.rgb_band: place for place, band in enumerate(bands)}
-    if all(channel in position for channel in "RGB"):
-        return [position[channel] for channel in "RGB"]
-    return [min(place, len(bands) - 1) for place in range(3)]
-
-
 def _split_files(split: pl.DataFrame, root: Path) -> dict[str, str]:
-    instead = taken_instead(set(split["split"]))
+    instead = replacement_splits(set(split["split"]))
     return {
         key: str(root / "split_files" / SPLIT_FILES[instead.get(split_name, split_name)])
         for key, split_name in (("train_split", TRAIN), ("val_split", VALIDATION), ("test_split", TEST))
     }
 
 
-def _one_modality(
-    manifest: UploadManifest, parameters: TrainingParameters, names: dict[str, list[str]], root: Path
+def _single_modality_data(
+    manifest: UploadManifest,
+    parameters: TrainingParameters,
+    names: dict[str, list[str]],
+    root: Path,
+    first: DataSource,
+    steps: int,
 ) -> dict[str, Any]:
     ((suffix, tag),) = manifest.modalities.items()
     images, labels = str(root / "training_data" / tag), str(root / "labels")
@@ -249,20 +171,22 @@ def _one_modality(
         "label_grep": f"*{manifest.label_suffix}",
         "dataset_bands": names[tag],
         "output_bands": names[tag],
-        "rgb_indices": rgb_indices(manifest.data_sources[0]),
-        "means": _means(bands),
-        "stds": _stds(bands),
+        "rgb_indices": rgb_indices(first),
+        # From (steps and bands, h, w) to (bands, steps, h, w).
+        **({"expand_temporal_dimension": True} if steps > 1 else {}),
+        "means": _means(bands) if steps == 1 else _series_means(bands, steps),
+        "stds": _stds(bands) if steps == 1 else _series_stds(bands, steps),
     }
 
 
-def _many_modalities(
+def _multi_modality_data(
     manifest: UploadManifest, parameters: TrainingParameters, names: dict[str, list[str]], root: Path
 ) -> dict[str, Any]:
     tags = list(names)
     images = {tag: str(root / "training_data" / tag) for tag in tags}
     labels = str(root / "labels")
     first_rgb = next(
-        (source for source in manifest.data_sources if _has_rgb(source)), manifest.data_sources[0]
+        (source for source in manifest.data_sources if has_rgb(source)), manifest.data_sources[0]
     )
     return {
         "task": manifest.purpose.value.lower(),
@@ -303,9 +227,18 @@ def _task(parameters: TrainingParameters, classes: list[str], model: dict[str, A
     }
 
 
-def _model(backbone: str | None, names: list[str]) -> dict[str, Any]:
+def choose_model(backbone: str | None, names: list[str], is_series: bool = False) -> dict[str, Any]:
+    """Return the arguments of a model: backbone, what connects it, decoder.
+
+    Args:
+        backbone: None for Prithvi if it was trained on one of the bands, else a ResNet-50.
+        names: of all bands, as `hls_names` returns them.
+        is_series: whether an image has several steps: the backbone sees each, and its features are averaged.
+    """
     name = backbone or (PRITHVI if set(names) & set(PRITHVI_BANDS) else RESNET)
     model: dict[str, Any] = {"backbone": name, "backbone_pretrained": True}
+    if is_series:
+        model |= {SERIES_KEY: True, "backbone_temporal_pooling": "mean"}
     decoder: dict[str, Any] = {"decoder": "UNetDecoder", "decoder_channels": [512, 256, 128, 64]}
     if name.startswith("timm_"):
         decoder["decoder_channels"] = [512, 256, 128, 64, 32]
@@ -329,7 +262,7 @@ _LAYERS = {
     "prithvi_eo_v2_600": [7, 15, 23, 31],
     "prithvi_eo_v2_600_tl": [7, 15, 23, 31],
 }
-"""Layers whose features the decoder takes, a quarter of the depth apart; smaller models have 12 layers."""
+"""Layers whose features the decoder uses, a quarter of the depth apart; smaller models have 12 layers."""
 
 _TRAINER = {
     "accelerator": "auto",
@@ -349,14 +282,36 @@ _TRAINER = {
 }
 
 
-def _has_rgb(source: DataSource) -> bool:
-    return {"R", "G", "B"} <= {band.rgb_band for band in source.bands}
-
-
 def _means(bands: tuple[BandStatistics, ...]) -> list[float]:
     return [band.mean for band in bands if band.mean is not None]
 
 
 def _stds(bands: tuple[BandStatistics, ...]) -> list[float]:
-    """Deviations to divide by; a constant band is divided by 1."""
+    """Return the deviations to divide by; a constant band is divided by 1."""
     return [band.std or 1.0 for band in bands]
+
+
+def _series_means(bands: Sequence[BandStatistics], steps: int) -> list[float]:
+    """Return the mean of each band over all steps, in which every valid pixel counts."""
+    return [
+        sum(band.pixels * (band.mean or 0) for band in same) / _pixels(same)
+        for same in _by_band(bands, steps)
+    ]
+
+
+def _series_stds(bands: Sequence[BandStatistics], steps: int) -> list[float]:
+    """Return the deviation of each band over all steps; a constant band is divided by 1."""
+    found = []
+    for same, mean in zip(_by_band(bands, steps), _series_means(bands, steps), strict=True):
+        squares = sum(band.pixels * ((band.std or 0) ** 2 + ((band.mean or 0) - mean) ** 2) for band in same)
+        found.append(math.sqrt(squares / _pixels(same)) or 1.0)
+    return found
+
+
+def _by_band(bands: Sequence[BandStatistics], steps: int) -> list[Sequence[BandStatistics]]:
+    count = len(bands) // steps
+    return [bands[position::count] for position in range(count)]
+
+
+def _pixels(bands: Sequence[BandStatistics]) -> int:
+    return sum(band.pixels for band in bands)

@@ -1,4 +1,4 @@
-"""Training parameters: what normalises the bands and balances the classes, from the training images alone."""
+"""Training parameters: statistics that normalise bands and balance classes, from the training images only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,33 +9,39 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.band_statistics import BandStatistics, EmptyBand, band_statistics, in_order
+from factory_pipeline.imagery.band_statistics import (
+    BandStatistics,
+    EmptyBand,
+    band_statistics,
+    map_in_threads,
+)
 from factory_pipeline.imagery.pixels import strips
-from factory_pipeline.onboarding.manifest.model import LabelCategory, Purpose
-from factory_pipeline.onboarding.products.class_weights import ClassStatistics, MaskTally, Weighting
+from factory_pipeline.onboarding.manifest.model import Purpose
+from factory_pipeline.onboarding.manifest.sections import LabelCategory
+from factory_pipeline.onboarding.products.class_weights import ClassStatistics, MaskCounter, Weighting
 from factory_pipeline.splits.names import TRAIN
 from factory_pipeline.storage.atomic import write_text
 
 
 @dataclass(frozen=True)
 class TrainingParameters:
-    """What a training configuration needs to know of the data."""
+    """The properties of the data that a training configuration needs."""
 
     images: int
     """Training images."""
     bands: tuple[BandStatistics, ...]
-    """By modality, then in the order of the file."""
+    """Statistics of the bands, by modality, then in the order of the file."""
     empty_bands: tuple[EmptyBand, ...]
     weighting: Weighting
     classes: tuple[ClassStatistics, ...]
     """By id; empty unless the purpose is Segmentation."""
     unknown_values: dict[int, int]
-    """Training pixels by mask value that no category names."""
+    """Training pixels by mask value, for values without a category."""
     label: BandStatistics | None
-    """The label of a regression."""
+    """Statistics of the label of a regression."""
 
     def of(self, modality: str) -> tuple[BandStatistics, ...]:
-        """The bands of one modality."""
+        """Return the bands of one modality."""
         return tuple(band for band in self.bands if band.modality == modality)
 
     def write(self, path: Path) -> None:
@@ -67,11 +73,11 @@ def training_parameters(
         items: `stem`, `images` (list of modality_tag and path), `label` (path or null).
         split: `stem`, `split`; only the training images are read.
         band_names: the bands of each modality in the order of the file.
-        purpose: decides what is computed of the labels: classes, their value, or nothing.
+        purpose: defines what is computed from the labels: classes, their value, or nothing.
         categories: of a segmentation.
         root: folder that relative paths start from.
-        weighting: how class weights are computed where a category gives none.
-        workers: files read at once.
+        weighting: how class weights are computed if a category has none.
+        workers: number of files that are read concurrently.
 
     Raises:
         OnboardingError: SPLIT_INVALID, no image is in the training split; CHECK_FAILED, a file can't be read
@@ -89,10 +95,10 @@ def training_parameters(
         bands += found
         empty += without
     labels = train["label"].drop_nulls().to_list()
-    tally = MaskTally(categories)
+    tally = MaskCounter(categories)
     label = None
     if purpose is Purpose.SEGMENTATION:
-        for mask in in_order(lambda path: _mask_values(root / path), labels, workers):
+        for mask in map_in_threads(lambda path: _mask_values(root / path), labels, workers):
             tally.add(mask)
     elif purpose is Purpose.REGRESSION and labels:
         (label,), without = band_statistics(labels, "label", ("label",), workers, root)
@@ -104,17 +110,17 @@ def training_parameters(
 
 
 def _mask_values(path: Path) -> dict[int, int]:
-    """Pixels by value of the first band of a mask.
+    """Count the pixels by value of the first band of a mask.
 
     Raises:
-        OnboardingError: CHECK_FAILED, a value is not whole.
+        OnboardingError: CHECK_FAILED, a value is not an integer.
     """
     pixels: dict[int, int] = {}
     for values, valid in strips(path):
         found, counts = np.unique(values[0][valid[0]], return_counts=True)
         if (found != np.floor(found)).any():
             raise OnboardingError(
-                "CHECK_FAILED", f"The mask {path.name} holds values that are not whole numbers."
+                "CHECK_FAILED", f"The mask {path.name} contains values that are not integers."
             )
         for value, count in zip(found, counts, strict=True):
             pixels[int(value)] = pixels.get(int(value), 0) + int(count)

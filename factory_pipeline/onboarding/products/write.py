@@ -1,4 +1,4 @@
-"""What is written for a finished dataset: items, training configuration, Croissant and the page."""
+"""Writing the files of a finished dataset: items, training configuration, Croissant and the page."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,28 +16,28 @@ from factory_pipeline.onboarding.products.stac_items import write_items
 from factory_pipeline.onboarding.products.terratorch import terratorch_config, write_terratorch
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.splits.assign import SPLIT_FILES
-from factory_pipeline.splits.leakage import LeakReport
-from factory_pipeline.storage.layout import DatasetFiles
+from factory_pipeline.splits.record import SplitRecord
+from factory_pipeline.storage.upload_files import DatasetFiles
 
 
 @dataclass(frozen=True)
 class Products:
-    """Everything that the products are made of."""
+    """The inputs of the products."""
 
     files: DatasetFiles
-    """Where they are written."""
+    """The folder that they are written to."""
     key: str
     manifest: UploadManifest
-    """As `products_manifest` gives it."""
+    """As `products_manifest` returns it."""
     dated: datetime
     index: pl.LazyFrame
     split: pl.DataFrame
     parameters: TrainingParameters
-    leaks: LeakReport
+    record: SplitRecord
 
 
 def products_manifest(given: UploadManifest, report: PrescanReport) -> UploadManifest:
-    """The manifest as the products need it: all bands filled in, and suffixes as the dataset's files have."""
+    """Return the manifest for the products: all bands filled in, and the suffixes of the dataset's files."""
     manifest = prefill(report, given)
     sources = [
         source.model_copy(update={"file_suffix": safe_suffix(source.file_suffix or "")})
@@ -53,7 +53,7 @@ def products_manifest(given: UploadManifest, report: PrescanReport) -> UploadMan
 
 
 def write_products(made: Products) -> None:
-    """Write `items.parquet`, `terratorch.yaml` where the purpose has one, `croissant.json`, `dataset.html`.
+    """Write `items.parquet`, `terratorch.yaml` if the purpose has one, `croissant.json`, `dataset.html`.
 
     Raises:
         OnboardingError: as `terratorch_config`.
@@ -66,12 +66,12 @@ def write_products(made: Products) -> None:
         write_terratorch(files.terratorch, config)
     write_croissant(
         files.croissant,
-        croissant(files.root, manifest, version, made.dated.date(), tuple(_listed(files))),
+        croissant(files.root, manifest, version, made.dated.date(), tuple(_list_files(files))),
     )
     write_page(files.page, _page(made, version))
 
 
-def _listed(files: DatasetFiles) -> list[str]:
+def _list_files(files: DatasetFiles) -> list[str]:
     paths = [
         files.training_params,
         files.terratorch,
@@ -85,7 +85,8 @@ def _page(made: Products, version: str) -> DatasetPage:
         made.files.terratorch: "configuration for terratorch fit",
         made.files.training_params: "statistics of the training images",
         made.files.items: "images and labels as STAC items (GeoParquet)",
-        made.files.croissant: "the dataset described for machines (Croissant)",
+        made.files.splits: "how the splits were made, and what was searched for leaks",
+        made.files.croissant: "machine-readable description of the dataset (Croissant)",
     }
     commands: dict[str, Any] = {"Fine-tune a model": f"factory finetune {made.key}"}
     if made.manifest.purpose not in TRAINED:
@@ -99,7 +100,7 @@ def _page(made: Products, version: str) -> DatasetPage:
         items=made.index,
         split=made.split,
         parameters=made.parameters,
-        leaks=made.leaks,
+        record=made.record,
         downloads=tuple(
             Download(path.relative_to(made.files.root).as_posix(), text)
             for path, text in descriptions.items()

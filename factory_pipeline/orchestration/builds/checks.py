@@ -1,4 +1,4 @@
-"""What must hold before later stages build on an asset, and what a person should look at."""
+"""Checks that later stages depend on, and warnings that a person should look at."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import polars as pl
 
 from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.gedi.batches import BatchPlan
-from factory_pipeline.builds.summary import accepted_of_batch
+from factory_pipeline.builds.summary import count_accepted
 from factory_pipeline.hdf5.read import describe
 from factory_pipeline.hdf5.verify import Finding, check_dataset, check_schema, check_unique_shots
 from factory_pipeline.orchestration.builds.dataset import batch_dataset, fused_dataset
@@ -19,25 +19,27 @@ from factory_pipeline.orchestration.builds.footprints import (
 )
 from factory_pipeline.orchestration.failures import stop_where_failed
 from factory_pipeline.orchestration.resources import FactoryResource
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.orchestration.split_check import SPLIT_CHECK, split_check_result
+from factory_pipeline.splits.record import read_record
+from factory_pipeline.storage.build_files import BuildFiles
 
 BATCH_CHECKS = {
-    "schema": "Every dataset is there with its dtype, shape, chunks and bands, and no other is.",
-    "unique_shots": "No shot is there twice.",
+    "schema": "Every dataset exists with its dtype, shape, chunks and bands, and no other.",
+    "unique_shots": "No shot occurs twice.",
     "footprint_in_window": "The window's transform puts the footprint into its middle pixel.",
     "scene_classes": "The scene classes are 0 to 11.",
     "land_cover": "The land cover codes are those of WorldCover.",
-    "terrain": "Altitudes lie in the range of the Earth's, slopes are finite and not negative.",
+    "terrain": "Altitudes are in the range of the Earth's, slopes are finite and not negative.",
     "biomass": "AGBD is positive and finite.",
-    "label_raster": "The label raster holds the footprint's AGBD and nothing else.",
+    "label_raster": "The label raster contains only the footprint's AGBD.",
     "counts_add_up": "Accepted and dropped footprints are those of the batch.",
 }
 
 
 @dg.asset_check(asset=gedi_footprints)
 def every_granule_was_read(factory: FactoryResource) -> dg.AssetCheckResult:
-    """A granule that was set aside is a warning: the dataset is made without it."""
-    aggregation = footprint_stages.aggregated(factory.settings())
+    """Warn of granules that were skipped: the dataset is made without them."""
+    aggregation = footprint_stages.load_aggregation(factory.settings())
     set_aside = dict(aggregation.set_aside) if aggregation else {}
     granules = len(aggregation.granules) if aggregation else 0
     return dg.AssetCheckResult(
@@ -49,7 +51,7 @@ def every_granule_was_read(factory: FactoryResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=quality_footprints)
 def every_split_has_footprints(factory: FactoryResource) -> dg.AssetCheckResult:
-    """A split without a footprint gives an empty dataset file."""
+    """Check that every split has a footprint; without one its dataset file is empty."""
     settings = factory.settings()
     kept = {
         split: pl.scan_parquet(settings.files.quality(split)).select(pl.len()).collect().item()
@@ -63,7 +65,7 @@ def every_split_has_footprints(factory: FactoryResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=footprint_subset, blocking=True)  # type: ignore[arg-type]
 def every_shot_is_planned_once(factory: FactoryResource) -> Iterator[dg.AssetCheckResult]:
-    """No shot stands twice in the batch plan, in one split or across them."""
+    """Check that no shot occurs twice in the batch plan, in one split or across them."""
     shots = BatchPlan.load(factory.settings().files.batch_plan).table["shot_number"]
     repeated = shots.filter(shots.is_duplicated()).unique().sort()
     named = ", ".join(map(str, repeated.head(5)))
@@ -72,7 +74,7 @@ def every_shot_is_planned_once(factory: FactoryResource) -> Iterator[dg.AssetChe
         passed=repeated.is_empty(),
         description=None
         if repeated.is_empty()
-        else f"{len(repeated)} shots stand more than once in the batch plan, such as {named}; of the CSVs"
+        else f"{len(repeated)} shots occur more than once in the batch plan, such as {named}; of the CSVs"
         " that were given each must name a shot once, and no two the same shot.",
         metadata={"footprints": len(shots), "repeated": dg.MetadataValue.json(repeated.head(100).to_list())},
     )
@@ -104,7 +106,7 @@ def batch_checks(
         for finding in broken:
             failed[finding.name][batch] = finding.detail
         if broken:
-            files.put_aside_failed(batch)
+            files.set_aside_failed(batch)
     results = [
         dg.AssetCheckResult(
             asset_key=batch_dataset.key,
@@ -122,13 +124,13 @@ def batch_checks(
 
 def counts_add_up(plan: BatchPlan, files: BuildFiles, batch: str) -> Finding:
     """Accepted and dropped footprints are those of the batch."""
-    samples, accepted = describe(files.batch(batch)).samples, accepted_of_batch(plan, files, batch)
-    detail = f"The file holds {samples} samples; the plan and the ledger leave {accepted}."
+    samples, accepted = describe(files.batch(batch)).samples, count_accepted(plan, files, batch)
+    detail = f"The file contains {samples} samples; the plan and the ledger leave {accepted}."
     return Finding("counts_add_up", samples == accepted, detail)
 
 
 def of_every_split(factory: FactoryResource, check: Callable[[Path], Finding]) -> dg.AssetCheckResult:
-    """The same check of each fused file."""
+    """Return the same check of each fused file."""
     settings = factory.settings()
     findings = {split: check(settings.files.fused(split)) for split in settings.recipe.splits}
     return dg.AssetCheckResult(
@@ -139,19 +141,30 @@ def of_every_split(factory: FactoryResource, check: Callable[[Path], Finding]) -
 
 @dg.asset_check(asset=fused_dataset)
 def fused_schema(factory: FactoryResource) -> dg.AssetCheckResult:
-    """Both files have every dataset, with its dtype, shape, chunks and bands."""
+    """Check that both files have every dataset, with its dtype, shape, chunks and bands."""
     return of_every_split(factory, check_schema)
 
 
 @dg.asset_check(asset=fused_dataset)
 def fused_unique_shots(factory: FactoryResource) -> dg.AssetCheckResult:
-    """No shot is twice in a file."""
+    """Check that no shot occurs twice in a file."""
     return of_every_split(factory, check_unique_shots)
+
+
+@dg.asset_check(asset=fused_dataset, name=SPLIT_CHECK, blocking=True)  # type: ignore[arg-type]
+def splits_share_no_ground(factory: FactoryResource) -> Iterator[dg.AssetCheckResult]:
+    """No window of one split overlaps one of another: an error where the recipe separates them in space.
+
+    By year alone, splits share ground: that is worth knowing.
+    """
+    result = split_check_result(read_record(factory.settings().files.splits))
+    yield result
+    stop_where_failed([result])
 
 
 @dg.asset_check(asset=fused_dataset)
 def accepted_and_dropped_add_up(factory: FactoryResource) -> dg.AssetCheckResult:
-    """Every footprint that came in is in the dataset or in the ledger, each once."""
+    """Check that every input footprint is in the dataset or in the ledger, exactly once."""
     settings = factory.settings()
     came_in = footprint_stages.footprints_in(settings)
     accepted = sum(describe(settings.files.fused(split)).samples for split in settings.recipe.splits)

@@ -23,7 +23,10 @@ EXTRACTION: dict[str, Any] = {
         max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
     ),
 }
-"""A run takes up to 25 batches; new batches start by themselves; the pool bounds how many runs extract."""
+"""A run processes up to 25 batches; new batches start automatically.
+
+The pool limits how many runs extract.
+"""
 
 
 @dg.asset(deps=[footprint_subset], kinds={"cog", "stac", "numpy"}, **EXTRACTION)

@@ -47,7 +47,7 @@ PREVIEW_BYTES = 70_000
     **{**EXTRACTION, "group_name": "dataset"},
 )
 def batch_dataset(context: dg.AssetExecutionContext, factory: FactoryResource) -> None:
-    """The dataset file of a batch, whole or not at all; a batch without a sample is a valid, empty file."""
+    """The dataset file of a batch, atomically; a batch without a sample is a valid, empty file."""
     settings = factory.settings()
     extraction = BatchExtraction(settings)
     previewed = context.partition_keys[0]
@@ -75,7 +75,7 @@ def batch_dataset(context: dg.AssetExecutionContext, factory: FactoryResource) -
 def fused_dataset(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
     """`train_dataset.h5` and `test_dataset.h5`: every sample of every batch of the plan, in its order.
 
-    Fails, and names what is missing, where a batch of the plan has no whole file.
+    Fails with the missing batches if a batch of the plan has no complete file.
     """
     settings = factory.settings()
     with user_errors():
@@ -136,11 +136,11 @@ def gedi_upload(
 ) -> Iterator[dg.MaterializeResult]:
     """The samples as an upload in the inbox: GeoTIFFs and a manifest, onboarded like any other.
 
-    Made where the build's settings say `onboard: true`. The same samples are left as they lie there.
+    Made where the build's settings say `onboard: true`. The same samples are left as they are there.
     """
     settings, home = factory.settings(), factory.folder()
     if not settings.onboard:
-        context.log.info(f"Not asked for; `onboard: true` in {home.build_file} asks for it.")
+        context.log.info(f"Not requested; `onboard: true` in {home.build_file} requests it.")
         return
     recipe, name = settings.recipe, slug(settings.recipe.name)
     with user_errors():

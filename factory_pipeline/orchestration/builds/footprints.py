@@ -40,7 +40,7 @@ FOOTPRINT_COLUMNS = dg.TableSchema(
 def gedi_footprints(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
     """Every footprint of every granule, one Parquet file per granule; a granule is read once.
 
-    A granule that can't be read is set aside with its reason; the others go on.
+    A granule that can't be read is skipped with its reason; the others continue.
     """
     with user_errors():
         aggregation = footprint_stages.aggregate(factory.settings(), on_granule=context.log.info)
@@ -51,15 +51,15 @@ def gedi_footprints(context: dg.AssetExecutionContext, factory: FactoryResource)
             "dagster/row_count": aggregation.footprints,
             "granules": len(aggregation.granules),
             "granules set aside": len(aggregation.set_aside),
-            "reasons": _named_table("granule", "reason", aggregation.set_aside),
-            "replaced": _named_table("production", "replaced by", aggregation.replaced),
+            "reasons": _make_table("granule", "reason", aggregation.set_aside),
+            "replaced": _make_table("production", "replaced by", aggregation.replaced),
             "no longer in the source": list(aggregation.gone),
-            "not read": _named_table("path", "reason", aggregation.ignored),
+            "not read": _make_table("path", "reason", aggregation.ignored),
         }
     )
 
 
-def _named_table(key: str, value: str, entries: Mapping[str, str]) -> dg.MetadataValue:
+def _make_table(key: str, value: str, entries: Mapping[str, str]) -> dg.MetadataValue:
     return text_table([{key: name, value: text} for name, text in entries.items()], [key, value])
 
 
@@ -71,7 +71,7 @@ def _named_table(key: str, value: str, entries: Mapping[str, str]) -> dg.Metadat
     metadata={"dagster/column_schema": FOOTPRINT_COLUMNS},
 )
 def quality_footprints(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
-    """The footprints that pass every quality rule, by split; each dropped one stands in the ledger."""
+    """The footprints that pass every quality rule, by split; each dropped one is in the ledger."""
     settings = factory.settings()
     with user_errors():
         quality = footprint_stages.filter_by_quality(settings)

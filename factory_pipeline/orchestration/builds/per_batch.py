@@ -5,8 +5,13 @@ from typing import Any
 
 import dagster as dg
 
-from factory_pipeline.errors import CatalogError, FactoryError, LostFootprintsError, SourceUnavailableError
-from factory_pipeline.orchestration.failures import plain
+from factory_pipeline.errors import (
+    CatalogError,
+    FactoryError,
+    LostFootprintsError,
+    SourceUnavailableError,
+    describe_error,
+)
 
 
 def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapping[str, Any]]) -> None:
@@ -22,13 +27,13 @@ def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapp
     """
     finished: dict[str, Mapping[str, Any]] = {}
     failures: list[str] = []
-    away: FactoryError | OSError | None = None
+    unavailable: FactoryError | OSError | None = None
     for batch in context.partition_keys:
         try:
             finished[batch] = work(batch)
         except (CatalogError, SourceUnavailableError, LostFootprintsError, OSError) as error:
-            away = error
-            failures.append(plain(error))
+            unavailable = error
+            failures.append(describe_error(error))
             break
         except FactoryError as error:
             context.log.error(f"{batch}: {error}")
@@ -44,5 +49,5 @@ def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapp
             dg.AssetMaterialization(asset_key=context.asset_key, partition=batch, metadata=metadata)
         )
     # A catalog has been asked again and again for as long as the settings say; rasters have not.
-    again = isinstance(away, SourceUnavailableError)
+    again = isinstance(unavailable, SourceUnavailableError)
     raise dg.Failure(description=" ".join(failures), allow_retries=again)

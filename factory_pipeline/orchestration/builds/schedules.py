@@ -1,4 +1,4 @@
-"""What runs by the clock."""
+"""Schedules."""
 
 import dagster as dg
 

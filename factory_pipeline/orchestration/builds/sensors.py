@@ -1,4 +1,4 @@
-"""What starts by itself: new granules, missing batches, the fuse."""
+"""Sensors: new granules, missing batches, the fuse."""
 
 import json
 
@@ -25,7 +25,7 @@ from factory_pipeline.orchestration.resources import FactoryResource
 def new_granules(
     context: dg.SensorEvaluationContext, factory: FactoryResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """A granule counts as there once its size is the same on two looks: it may still be being copied."""
+    """Start a build for new granules whose size is the same at two ticks: they may still be being copied."""
     try:
         settings = factory.settings()
         unread = footprint_stages.unread_granules(settings)
@@ -33,10 +33,12 @@ def new_granules(
         return dg.SkipReason(str(error))
     listing = json.dumps(unread, sort_keys=True)
     if not unread:
-        return dg.SkipReason(f"Every granule has been read. Watched: {footprint_stages.watched(settings)}.")
+        return dg.SkipReason(
+            f"Every granule has been read. Watched: {footprint_stages.describe_watched(settings)}."
+        )
     if listing != context.cursor:
         return dg.SensorResult(
-            skip_reason=f"{len(unread)} new granules; waiting until they are whole.", cursor=listing
+            skip_reason=f"{len(unread)} new granules; waiting until they are complete.", cursor=listing
         )
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=f"granules-{footprint_stages.listing_digest(unread)}")],
@@ -53,7 +55,7 @@ def new_granules(
 def complete_plan(
     context: dg.SensorEvaluationContext, factory: FactoryResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Compares the plan with the event log: Dagster's cached partition status can lose keys."""
+    """Compare the plan with the event log: Dagster's cached partition status can lose keys."""
     path = factory.settings().files.batch_plan
     if not path.exists():
         return dg.SkipReason("There is no batch plan yet.")
@@ -65,12 +67,12 @@ def complete_plan(
     if missing:
         return dg.SkipReason(f"{len(missing)} of {len(plan.keys)} batches are missing.")
     if _fused_plan(context.instance) == plan.digest:
-        return dg.SkipReason("The fused dataset holds every batch of the plan.")
+        return dg.SkipReason("The fused dataset contains every batch of the plan.")
     return dg.RunRequest(run_key=f"fuse-{plan.digest}")
 
 
 def _fused_plan(instance: dg.DagsterInstance) -> str | None:
-    """The digest of the plan that was fused last."""
+    """Return the digest of the plan that was fused last."""
     event = instance.get_latest_materialization_event(fused_dataset.key)
     metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
     return str(metadata["batch plan"].value) if "batch plan" in metadata else None

@@ -21,7 +21,7 @@ GROUP = "exports"
 
 
 def export_asset(form: Format) -> dg.AssetsDefinition:
-    """The asset of one format."""
+    """Return the asset of one format."""
 
     @dg.asset(
         name=form.asset,
@@ -48,7 +48,7 @@ def export_asset(form: Format) -> dg.AssetsDefinition:
                 version_id,
                 form.name,
                 content,
-                RunProgress(context).written_and_read_back,
+                RunProgress(context).report_export,
                 context.log.warning,
             )
         folder = home.version(version_id).export(form.slug)

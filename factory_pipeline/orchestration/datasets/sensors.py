@@ -1,4 +1,4 @@
-"""What versions of datasets start: the exports that were asked for with them; calls of other machines."""
+"""What versions of datasets start: the exports that were requested with them; calls of other machines."""
 
 import json
 from contextlib import closing
@@ -14,7 +14,7 @@ from factory_pipeline.datasets.versions.partition_keys import version_key
 from factory_pipeline.datasets.versions.read_api import handle
 from factory_pipeline.orchestration.datasets.exports import GROUP
 from factory_pipeline.orchestration.datasets.versions import dataset_version
-from factory_pipeline.orchestration.failures import user_errors
+from factory_pipeline.orchestration.failures import NO_RETRY, user_errors
 from factory_pipeline.orchestration.partitions import versions
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_status import is_running
@@ -22,14 +22,14 @@ from factory_pipeline.orchestration.run_status import is_running
 create_dataset_version = dg.define_asset_job(
     "create_dataset_version",
     selection=dg.AssetSelection.assets(dataset_version),
-    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    tags=NO_RETRY,
     description="Makes a dataset, or the next version of one, from the data lake.",
 )
 
 export_version = dg.define_asset_job(
     "export_version",
     selection=dg.AssetSelection.groups(GROUP),
-    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    tags=NO_RETRY,
     description="Writes a version in chosen formats.",
 )
 
@@ -43,7 +43,7 @@ class Call(dg.Config):
 
 @dg.op
 def answered_call(context: dg.OpExecutionContext, factory: FactoryResource, config: Call) -> None:
-    """What the SDK asks of this factory from another machine; the answer is metadata of the output."""
+    """Handle a call of the SDK from another machine; the result is metadata of the output."""
     with user_errors(), closing(factory.registry()) as registry:
         said = handle(registry, factory.folder(), config.name, config.arguments)
     context.add_output_metadata({"answer": dg.MetadataValue.text(json.dumps(said))})
@@ -51,7 +51,7 @@ def answered_call(context: dg.OpExecutionContext, factory: FactoryResource, conf
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    tags=NO_RETRY,
     description="Answers a call of the SDK on another machine: lists, describes, compares, deletes.",
 )
 def call_datasets() -> None:
@@ -63,16 +63,16 @@ def call_datasets() -> None:
     job=export_version,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes the exports that were asked for with a version and are not there yet.",
+    description="Writes the exports that were requested with a version and do not exist yet.",
 )
 def requested_exports(context: dg.SensorEvaluationContext, factory: FactoryResource) -> dg.SensorResult:
-    """A format is asked for once per version: one that failed is started again by a person."""
+    """Request each format once per version: one that failed must be started again by a person."""
     requests = []
     keys = []
     with closing(factory.registry()) as registry:
         for dataset in registry.datasets():
             for version in registry.versions(dataset.id):
-                missing = _missing(registry, version)
+                missing = _missing_formats(registry, version)
                 key = version_key(dataset.name, version.number, version.id)
                 # The SDK makes the exports of its versions itself.
                 if not missing or is_running(context.instance, key):
@@ -89,12 +89,12 @@ def requested_exports(context: dg.SensorEvaluationContext, factory: FactoryResou
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[versions.build_add_request(keys)] if keys else [],
-        skip_reason=None if requests else "Every export that was asked for is there.",
+        skip_reason=None if requests else "Every requested export exists.",
     )
 
 
-def _missing(registry: Registry, version: Version) -> list[str]:
-    """Names of the formats that were asked for and are not there."""
+def _missing_formats(registry: Registry, version: Version) -> list[str]:
+    """Return names of the formats that were requested and are not there."""
     if version.state is not VersionState.READY:
         return []
     there = {export.type for export in registry.exports(version.id) if export.state is ExportState.READY}

@@ -4,80 +4,79 @@ from contextlib import closing
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import create_model
 
 from factory_pipeline.datasets.exports.format_limits import check_fitness
-from factory_pipeline.datasets.exports.formats import FORMATS
-from factory_pipeline.datasets.versions.assign_splits import Division
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.create import create_version
 from factory_pipeline.datasets.versions.describe import describe_version, label_table, split_table
-from factory_pipeline.datasets.versions.validate_request import validate
+from factory_pipeline.datasets.versions.division import Division
 from factory_pipeline.orchestration.builds.dataset import gedi_collection
 from factory_pipeline.orchestration.builds.footprints import OWNERS
+from factory_pipeline.orchestration.builds.recipe_dataset import recipe_collection
 from factory_pipeline.orchestration.failures import user_errors
 from factory_pipeline.orchestration.metadata import rows_table
 from factory_pipeline.orchestration.onboarding.assets import onboarded_dataset
 from factory_pipeline.orchestration.partitions import VERSIONS
+from factory_pipeline.orchestration.releases.assets import imported_release
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_progress import RunProgress
+from factory_pipeline.orchestration.split_check import SPLIT_CHECK, split_check_result
+from factory_pipeline.orchestration.volumes.assets import field_dataset
+from factory_pipeline.splits.record import read_record
 
-
-class VersionConfig(dg.Config):
-    """What is asked for; docs/sdk.md explains each field."""
-
-    dataset_name: str | None = Field(None, description="Name of a new dataset.")
-    dataset_version_id: str | None = Field(None, description="Instead: the version to make a new one from.")
-    collection_id: str | None = Field(
-        None, description="Items of this collection, by name or id; none means all."
-    )
-    item_type: str = Field("image", description="image, image_collection or dataset.")
-    split_info: dict[str, float] = Field(description="Percentages of train, test and validation.")
-    labels: list[str] = Field(description="An empty list takes all labels.")
-    export_types: list[str] = Field([], description="Formats that are made of the version.")
-    query: str = Field("", description="Short form or CQL2.")
-    filter: dict[str, Any] = Field({}, description="annotation_types, from_date, to_date, bbox, geometry.")
-    is_new_version_required: bool = Field(False, description="False makes the next revision.")
-    keep_splits: bool = Field(True, description="False divides the items of an update anew.")
-    within_source: bool = Field(
-        False, description="Update from the collections that the source version has items of."
-    )
-    operation_list: list[str] | None = Field(None, description="Ids; none takes all annotations.")
-    augmentation_list: dict[str, Any] | None = Field(None, description="Augmentations of the train split.")
+_FIELDS: dict[str, Any] = {
+    name: (field.annotation, field) for name, field in DatasetRequest.model_fields.items()
+}
+# Without the validators of the request: these run inside the asset, which reports their errors.
+_CONFIG = create_model("VersionConfig", __base__=dg.Config, **_FIELDS)
+VERSION_CONFIG = _CONFIG.to_config_schema().as_field()
+"""The configuration of the asset: the fields of a request."""
 
 
 @dg.asset(
     # Of any collections: which ones a version was made of is in its request.
     deps=[
         gedi_collection,
-        dg.AssetDep(onboarded_dataset, partition_mapping=dg.AllPartitionMapping()),
+        *(
+            dg.AssetDep(source, partition_mapping=dg.AllPartitionMapping())
+            for source in (recipe_collection, onboarded_dataset, imported_release, field_dataset)
+        ),
     ],
     group_name="versions",
     owners=OWNERS,
     kinds={"parquet"},
+    config_schema=VERSION_CONFIG,
+    check_specs=[
+        dg.AssetCheckSpec(
+            SPLIT_CHECK,
+            asset="dataset_version",
+            description="No overlapping or duplicate items are in different splits. A version whose request"
+            " promises that is not made if it can't be kept.",
+        )
+    ],
 )
-def dataset_version(
-    context: dg.AssetExecutionContext, factory: FactoryResource, config: VersionConfig
-) -> dg.MaterializeResult:
+def dataset_version(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
     """The newest version of a dataset: its items, chosen from the data lake, with splits and labels.
 
     A version never changes. Its exports are partitions of the assets beside it.
     """
     home = factory.folder()
     with user_errors(), closing(factory.registry()) as registry:
-        given = {name: value for name, value in config.model_dump().items() if value is not None}
-        request = validate(**given, known_export_types=FORMATS)
+        request = DatasetRequest.from_json(context.op_execution_context.op_config)
         divisions: list[Division] = []
         version = create_version(
             registry,
             home,
             request,
-            RunProgress(context).written,
+            RunProgress(context).report_items,
             check=lambda path: check_fitness(path, request.export_types),
             on_divided=divisions.append,
         )
         summary = describe_version(registry, home, version.id)
     context.instance.add_dynamic_partitions(VERSIONS, [summary.partition])
     return dg.MaterializeResult(
+        check_results=[split_check_result(read_record(home.version(version.id).splits))],
         metadata={
             "dagster/row_count": summary.items,
             "dataset": summary.dataset,
@@ -90,5 +89,5 @@ def dataset_version(
             "division": dg.MetadataValue.json(divisions[0].as_json()),
             "annotations by label": rows_table(label_table(summary)),
             "request": dg.MetadataValue.json(version.spec),
-        }
+        },
     )

@@ -1,4 +1,4 @@
-"""Uploads whose process was killed are taken up again, within a minute."""
+"""Resuming uploads whose process was killed, within a minute."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.ingest.releases.receive import ReceivedRelease
 from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.received_upload import ReceivedUpload
-from factory_pipeline.orchestration.jobs import onboard_dataset
+from factory_pipeline.orchestration.jobs import import_release, onboard_dataset
 from factory_pipeline.orchestration.onboarding.upload_batches import batch_request, onboard_batch
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_status import (
@@ -25,14 +26,14 @@ from factory_pipeline.orchestration.run_status import (
 from factory_pipeline.storage.layout import FactoryHome
 
 MOST_DEATHS = 3
-"""How often an upload is taken up: one that kills its process each time must come to an end."""
+"""How often an upload is resumed: one that kills its process each time must end."""
 TIME_TO_START = timedelta(minutes=1)
 """How long an upload that a command took in may be without a run."""
 UNFINISHED = (UploadStatus.PENDING, UploadStatus.ONBOARDING)
 
 
 @dg.sensor(
-    jobs=[onboard_dataset, onboard_batch],
+    jobs=[onboard_dataset, onboard_batch, import_release],
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
@@ -41,7 +42,7 @@ UNFINISHED = (UploadStatus.PENDING, UploadStatus.ONBOARDING)
     ),
 )
 def abandoned_uploads(context: dg.SensorEvaluationContext, factory: FactoryResource) -> dg.SensorResult:
-    """Ends runs whose process is gone, and asks for new ones that go on where these were."""
+    """End runs whose process has died, and request new ones that resume."""
     home, instance = factory.folder(), context.instance
     unfinished = unfinished_runs(instance)
     dead = end_dead_runs(instance, home, unfinished)
@@ -57,7 +58,7 @@ def abandoned_uploads(context: dg.SensorEvaluationContext, factory: FactoryResou
             if is_of_batch(run):
                 again = batch_request(keys, f"after {run.run_id}") if keys else None
             else:
-                again = _again(instance, registry, run) if keys else None
+                again = _request_again(instance, registry, run) if keys else None
             if again is not None:
                 requests.append(again)
             busy.update(keys)
@@ -67,22 +68,24 @@ def abandoned_uploads(context: dg.SensorEvaluationContext, factory: FactoryResou
     return dg.SensorResult(skip_reason="Every upload that is being onboarded has a process.")
 
 
-def _again(instance: dg.DagsterInstance, registry: Registry, run: dg.DagsterRun) -> dg.RunRequest | None:
-    """Ask for another run of an upload, with what the first one was allowed; None where it is given up."""
+def _request_again(
+    instance: dg.DagsterInstance, registry: Registry, run: dg.DagsterRun
+) -> dg.RunRequest | None:
+    """Ask for another run of an upload, with what the first one was allowed; None if it is given up."""
     [key] = keys_of(run)
     died = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: key, DIED_TAG: "true"}))
     if len(died) >= MOST_DEATHS:
         registry.set_status(
             key,
             UploadStatus.FAILED,
-            reason=f"Its process was killed {len(died)} times, perhaps for want of memory.",
+            reason=f"Its process was killed {len(died)} times, perhaps for lack of memory.",
             run_id=run.run_id,
         )
         return None
     allowed = run.run_config.get("resources") if isinstance(run.run_config, dict) else None
     return dg.RunRequest(
         run_key=f"{key} after {run.run_id}",
-        job_name=onboard_dataset.name,
+        job_name=run.job_name,
         partition_key=key,
         run_config={"resources": allowed} if allowed else {},
     )
@@ -95,17 +98,20 @@ def _tell_never_started(home: FactoryHome, registry: Registry, idle: Sequence[Up
     """
     old = [upload for upload in idle if datetime.now(UTC) - upload.updated > TIME_TO_START]
     for upload in old:
-        if not _lies_in_inbox(home, upload.key):
+        if not _is_in_inbox(home, upload.key):
             registry.set_status(
                 upload.key,
                 UploadStatus.FAILED,
-                reason="The command that onboarded it ended before it had begun; run it again.",
+                reason="The command that onboarded it ended before the onboarding began; run it again.",
             )
 
 
-def _lies_in_inbox(home: FactoryHome, key: str) -> bool:
+def _is_in_inbox(home: FactoryHome, key: str) -> bool:
     try:
-        place = ReceivedUpload.load(home.upload(key)).manifest_file
+        if home.release(key).request.exists():
+            place = ReceivedRelease.load(home, key).place or ""
+        else:
+            place = ReceivedUpload.load(home.upload(key)).manifest_file
     except OnboardingError:
         return False
     return place.rpartition("/")[0] in IntakePolicy.of_home(home).inboxes(home)

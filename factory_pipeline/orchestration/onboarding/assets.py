@@ -13,10 +13,12 @@ from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.imagery.parallel_map import rows_in
 from factory_pipeline.onboarding.checks.pairing import Check
 from factory_pipeline.onboarding.checks.prescan import PrescanReport
+from factory_pipeline.onboarding.onboarding import Arranged, AssignedSplits, Onboarding
 from factory_pipeline.onboarding.page.contact_sheets import histogram_sheet, pair_sheet
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.split_notes import SplitNotes
-from factory_pipeline.onboarding.stages import STAGES, ArchiveFacts, Arranged, Divided, Onboarding
+from factory_pipeline.onboarding.stages import STAGES
+from factory_pipeline.onboarding.upload_archive import ArchiveFacts
 from factory_pipeline.orchestration.builds.dataset import gedi_upload
 from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.failures import stop_where_failed
@@ -31,34 +33,34 @@ from factory_pipeline.orchestration.onboarding.stage import (
     succeeded,
 )
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.split_check import SPLIT_CHECK, split_check_severity
 from factory_pipeline.splits.leakage import LeakReport
 from factory_pipeline.splits.names import SPLITS
-from factory_pipeline.splits.split_rule import SpatialSplit
 
 HEADER_CHECKS = {
     "files_found": "There is an image of every modality, and a label.",
     "stems_unique": "No two files of one suffix have the same stem.",
     "pairs_complete": "Every stem has a label and an image of every modality.",
     "headers_readable": "Every header can be read.",
-    "sizes_sane": "No image declares more pixels than may be read.",
+    "sizes_sane": "No image declares more pixels than allowed.",
     "bands_equal": "The same number of bands within a modality; labels have one.",
     "dtypes_equal": "The same data type within a modality.",
     "sizes_equal": "The same width and height within each pair.",
     "crs_equal": "The same CRS within each pair.",
-    "places_equal": "Image and label lie at the same place, to a hundredth of a pixel.",
+    "places_equal": "Image and label have the same position, to a hundredth of a pixel.",
     "bands_named_alike": "Within a modality all files have the same bands, as far as they name them.",
     "bands_described": "The manifest describes each band of the images.",
-    "bands_in_order": "All files of a modality have their bands in one order, or are put into one by name.",
-    "nodata_declarable": "Labels can say what no data is, where the manifest names such a value.",
+    "bands_in_order": "All files of a modality have their bands in one order, or can be reordered by name.",
+    "nodata_declarable": "The labels' format can declare no data, if the manifest sets such a value.",
 }
 PIXEL_CHECKS = {
     "pixels_readable": "Every pixel can be read.",
-    "images_different": "No image is there twice under two names.",
+    "images_different": "No two images have the same content.",
     "bands_filled": "No band of an image is without data throughout.",
-    "labels_filled": "A label holds more than no data.",
-    "mask_values_known": "Every value of the masks is named by a category, or is no data.",
+    "labels_filled": "A label contains data.",
+    "mask_values_known": "Every value of the masks has a category, or is no data.",
     "nodata_is_no_category": "No label category has a value that is no data.",
-    "no_value_stands_out": "No value stands out as undeclared no data does.",
+    "no_value_stands_out": "No outlying value looks like undeclared no data.",
 }
 INDEX_COLUMNS = dg.TableSchema(
     [
@@ -89,9 +91,7 @@ def specs(asset: str, checks: dict[str, str], *, blocking: bool = True) -> list[
 upload_inbox = dg.AssetSpec(
     INBOX,
     deps=[gedi_upload],
-    description=(
-        "Where manifests and their archives are dropped: by people, and by a build that is to be onboarded."
-    ),
+    description=("The folder for manifests and archives, from people and from builds that are onboarded."),
     group_name=GROUP,
     owners=OWNERS,
     kinds={"zip", "yaml"},
@@ -101,7 +101,7 @@ upload_inbox = dg.AssetSpec(
 
 @stage_asset(kinds={"zip", "yaml"})
 def uploaded_archive(context: dg.AssetExecutionContext, factory: FactoryResource) -> dg.MaterializeResult:
-    """The archive where it lies, in the state in which its manifest was dropped; not downloaded yet."""
+    """The archive where it is, in the state in which its manifest was dropped; not downloaded yet."""
     facts: ArchiveFacts
     with run_stage(context, factory) as (onboarding, facts):
         manifest = onboarding.given
@@ -167,9 +167,7 @@ def dataset_items(
             if not advice.passed:
                 context.log.warning(advice.message)
         unasked = [
-            Check(
-                name, True, "Not looked at: the manifest gives no label categories, or another check failed."
-            )
+            Check(name, True, "Not checked: the manifest has no label categories, or another check failed.")
             for name in PIXEL_CHECKS
             if name not in given
         ]
@@ -188,30 +186,32 @@ def dataset_items(
     kinds={"polars", "parquet"},
     check_specs=specs(
         "dataset_split",
-        {"splits_share_no_ground": "No overlapping or duplicate images stand in different splits."},
+        {SPLIT_CHECK: "No overlapping or duplicate images are in different splits."},
     ),
 )
 def dataset_split(
     context: dg.AssetExecutionContext, factory: FactoryResource
 ) -> Iterator[dg.MaterializeResult]:
     """Train, test and validation. An image that an earlier version held keeps its split."""
-    divided: Divided
-    with run_stage(context, factory) as (onboarding, divided):
+    assigned: AssignedSplits
+    with run_stage(context, factory) as (onboarding, assigned):
         notes = onboarding.split_notes()
-        by_place = isinstance(onboarding.given.splits, SpatialSplit)
-        # Only a split by place promises that nothing leaks; for the others it is worth knowing.
-        severity = dg.AssetCheckSeverity.ERROR if by_place else dg.AssetCheckSeverity.WARN
+        record = assigned.record
         result: dg.MaterializeResult[Any] = dg.MaterializeResult(
             metadata={
-                "dagster/row_count": divided.split.height,
-                "images by split": split_table(divided.split),
+                "dagster/row_count": assigned.split.height,
+                "images by split": split_table(assigned.split),
                 "rule": dg.MetadataValue.json(onboarding.given.splits.model_dump(mode="json")),
                 "leaks": " ".join(notes.sentences),
-                "leaking share": divided.leaks.leaking_share,
-                "leaking share of a random split": divided.leaks.random_leaking_share,
+                "leaking share": record.leaks.leaking_share,
+                "leaking share of a random split": record.leaks.random_leaking_share,
+                "splits.json": dg.MetadataValue.json(record.as_json()),
             },
             check_results=check_results(
-                context, factory, [leak_check(divided.leaks, notes, onboarding.index)], severity
+                context,
+                factory,
+                [leak_check(record.leaks, notes, onboarding.index)],
+                split_check_severity(record.promises_zero),
             ),
         )
         yield result
@@ -291,29 +291,28 @@ PLAIN_STAGES = [plain_stage_asset(stage) for stage in STAGES if stage.name not i
 
 
 def page_url(key: str) -> str:
-    """Where the page of a dataset is served."""
+    """Return where the page of a dataset is served."""
     return f"{pages_url()}/datasets/{key.replace('@', '/')}/dataset.html"
 
 
 def preview(onboarding: Onboarding) -> bytes:
-    """A sheet of pairs as PNG."""
+    """Return a sheet of pairs as PNG."""
     return pair_sheet(
         onboarding.index, onboarding.manifest, onboarding.parameters(), onboarding.files.dataset.root
     )
 
 
 def leak_check(leaks: LeakReport, notes: SplitNotes, index: pl.LazyFrame) -> Check:
-    """Whether the splits share ground, with the names that the images had in the archive."""
-    name = "splits_share_no_ground"
+    """Return whether the splits share ground, with the names that the images had in the archive."""
     if not leaks.leaks:
-        return Check(name, True, " ".join(notes.sentences))
+        return Check(SPLIT_CHECK, True, " ".join(notes.sentences))
     crossing = leaks.crossing.lazy().select("stem")
     originals = index.join(crossing, on="stem", how="semi").select(pl.col("original_name").sort()).collect()
-    return Check(name, False, " ".join(notes.sentences), tuple(originals["original_name"]))
+    return Check(SPLIT_CHECK, False, " ".join(notes.sentences), tuple(originals["original_name"]))
 
 
 def suffix_table(report: PrescanReport) -> dg.TableMetadataValue:
-    """What the pre-scan found, a row per suffix; several values where the files differ."""
+    """Return what the pre-scan found, a row per suffix; several values where the files differ."""
 
     def values(column: str) -> pl.Expr:
         return (
@@ -339,7 +338,7 @@ def suffix_table(report: PrescanReport) -> dg.TableMetadataValue:
 
 
 def split_table(split: pl.DataFrame) -> dg.TableMetadataValue:
-    """Images by split."""
+    """Return images by split."""
     counts = dict(split.group_by("split").len().iter_rows())
     return rows_table(pl.DataFrame({"split": SPLITS, "images": [counts.get(name, 0) for name in SPLITS]}))
 

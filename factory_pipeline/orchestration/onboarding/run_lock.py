@@ -1,4 +1,4 @@
-"""The lock of a run: as long as its process lives, others can tell that it does.
+"""The lock of a run, which shows other processes that the process of the run is alive.
 
 Dagster's resources can't hold it: a resource that is given up at the end can't be handed to a sensor or an
 asset that is called directly.

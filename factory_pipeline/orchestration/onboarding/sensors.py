@@ -1,4 +1,4 @@
-"""What starts by itself for uploads: a manifest in the inbox is onboarded; a run that died is told."""
+"""Sensors for uploads: manifests in the inboxes are onboarded; runs that died are reported."""
 
 import hashlib
 import json
@@ -19,15 +19,16 @@ from factory_pipeline.datalake.ingest.intake import (
     stray_archive,
     validate_upload,
 )
+from factory_pipeline.datalake.ingest.releases.register import validate_release
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.onboarding.list_inbox import NO_MANIFEST, Contents, InboxEntry, contents
 from factory_pipeline.onboarding.manifest.location import file_name
 from factory_pipeline.orchestration.background_tasks import BackgroundTasks
-from factory_pipeline.orchestration.jobs import onboard_dataset
+from factory_pipeline.orchestration.jobs import import_release, onboard_dataset
 from factory_pipeline.orchestration.onboarding.upload_batches import batch_request, onboard_batch
-from factory_pipeline.orchestration.partitions import datasets
+from factory_pipeline.orchestration.partitions import datasets, releases
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_status import DIED_TAG, keys_of, unfinished_runs
 from factory_pipeline.redaction import display
@@ -43,7 +44,7 @@ UPLOADS_PER_BATCH = 25
 SMALL_BYTES = 16 << 20
 """Archives up to this size share a process with others, where more come in than may start by themselves."""
 SECONDS_ALONE = 60.0
-"""How long an archive may lie in an inbox before its manifest comes."""
+"""How long an archive may be in an inbox before its manifest comes."""
 MOST_REMOTE = 64
 """Archives on other hosts that are looked at at the same time; threads that wait cost little."""
 MOST_OF_ONE_HOST = 4
@@ -53,15 +54,16 @@ WORKERS = 8
 log = logging.getLogger(__name__)
 
 listings: BackgroundTasks[str, Contents] = BackgroundTasks(WORKERS, "inboxes")
+releases_seen: BackgroundTasks[InboxEntry, IncomingUpload | None] = BackgroundTasks(WORKERS, "releases")
 examinations: BackgroundTasks[InboxEntry, IncomingUpload] = BackgroundTasks(WORKERS + MOST_REMOTE, "uploads")
 
 
-def examined(
+def validate_entries(
     wanted: Sequence[InboxEntry], home: FactoryHome, policy: IntakePolicy, seconds: float
 ) -> Iterator[tuple[InboxEntry, IncomingUpload]]:
-    """What is known of the wanted manifests after at most so many seconds, in their order."""
+    """Yield what is known of the wanted manifests after at most so many seconds, in their order."""
     tasks = {drop: partial(validate_upload, drop.manifest, home, policy) for drop in wanted}
-    for drop, task in examinations.ask(tasks, seconds).items():
+    for drop, task in examinations.poll(tasks, seconds).items():
         error = task.exception()
         if error is None:
             yield drop, task.result()
@@ -71,10 +73,24 @@ def examined(
             log.error("%s could not be examined: %s", file_name(drop.manifest), reason)
 
 
-def next_in_turn(whole: Sequence[InboxEntry]) -> list[InboxEntry]:
-    """The manifests that are looked at in this tick.
+def recognize_archives(
+    strays: Sequence[InboxEntry], home: FactoryHome, policy: IntakePolicy, seconds: float
+) -> Iterator[tuple[InboxEntry, IncomingUpload | None]]:
+    """What is known of archives without a manifest after so many seconds: the entry of a release, or None."""
+    tasks = {drop: partial(validate_release, drop.manifest, home, policy) for drop in strays}
+    for drop, task in releases_seen.poll(tasks, seconds).items():
+        error = task.exception()
+        if error is None:
+            yield drop, task.result()
+        else:
+            reason = error if isinstance(error, FactoryError) else type(error).__name__
+            log.error("%s could not be examined: %s", file_name(drop.manifest), reason)
 
-    As many as may start in it, and beside these some whose archives lie on other hosts: they take no room
+
+def next_in_turn(whole: Sequence[InboxEntry]) -> list[InboxEntry]:
+    """Return the manifests that are looked at in this tick.
+
+    As many as may start in it, and beside these some whose archives are on other hosts: they take no room
     from the others, however slow their hosts are.
     """
     under_way = Counter(drop.host for drop in whole if drop.host and drop in examinations)
@@ -92,12 +108,12 @@ def next_in_turn(whole: Sequence[InboxEntry]) -> list[InboxEntry]:
 
 
 def list_inboxes(inboxes: Sequence[str], seconds: float) -> tuple[Contents, dict[str, str]]:
-    """The manifests and stray archives in all inboxes, and why an inbox is not known, by its place."""
+    """Return the manifests and stray archives in all inboxes, and why an inbox is not known, by its place."""
     tasks = {inbox: partial(contents, inbox) for inbox in inboxes}
     manifests: list[InboxEntry] = []
     strays: list[InboxEntry] = []
-    unknown = {inbox: f"The inbox {display(inbox)} does not answer in time." for inbox in inboxes}
-    for inbox, task in listings.ask(tasks, seconds).items():
+    unknown = {inbox: f"The inbox {display(inbox)} does not respond in time." for inbox in inboxes}
+    for inbox, task in listings.poll(tasks, seconds).items():
         error = task.exception()
         if error is None:
             manifests += task.result().manifests
@@ -119,7 +135,7 @@ class Starts:
         self._small: dict[str, str] = {}
 
     def has_room(self, arrival: IncomingUpload) -> bool:
-        """Whether one more upload may start in this tick."""
+        """Return whether one more upload may start in this tick."""
         if arrival.error is not None or arrival.key in self.keys:
             return True
         small, large = len(self._small), len(self._large)
@@ -158,26 +174,27 @@ class Starts:
 
 
 def is_small(arrival: IncomingUpload) -> bool:
-    """Whether an upload may share a process with others."""
+    """Return whether an upload may share a process with others."""
     return arrival.archive_bytes is not None and arrival.archive_bytes <= SMALL_BYTES
 
 
 @dg.sensor(
-    jobs=[onboard_dataset, onboard_batch],
+    jobs=[onboard_dataset, onboard_batch, import_release],
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Onboards what is dropped into the inboxes of uploads: FACTORY_HOME/inbox/uploads, and those that "
-        "intake.yaml names. What can't be onboarded is told in the tick and is listed as Failed."
+        "intake.yaml names. An archive without a manifest whose content is a release is imported. What can't "
+        "be onboarded is told in the tick and is listed as Failed."
     ),
     metadata={"watched": "FACTORY_HOME/inbox/uploads, and `inbox` of FACTORY_HOME/intake.yaml"},
 )
 def new_uploads(
     context: dg.SensorEvaluationContext, factory: FactoryResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """A manifest counts as there once it and its archive are the same on two looks.
+    """Onboard manifests that, with their archives, are the same at two ticks.
 
-    The cursor holds the state in which each manifest was last seen and whether it was taken in so; what is
+    The cursor contains the state in which each manifest was last seen and whether it was taken in so; what is
     known of an inbox that does not answer stays. What was taken in is registered, so that a lost cursor
     starts nothing twice.
     """
@@ -189,18 +206,20 @@ def new_uploads(
     seen: dict[str, list[str]] = json.loads(context.cursor or "{}")
     inboxes = policy.inboxes(home)
     lying, unknown = list_inboxes(inboxes, SECONDS_TO_LIST)
-    cursor = {drop.manifest: ["seen", drop.state] for drop in lying.manifests}
+    cursor = {drop.manifest: ["seen", drop.state] for drop in (*lying.manifests, *lying.strays)}
     cursor |= {
-        place: last
-        for place, last in seen.items()
-        if last[1] == cursor.get(place, ["", ""])[1] or place.rpartition("/")[0] in unknown
+        location: last
+        for location, last in seen.items()
+        if last[1] == cursor.get(location, ["", ""])[1] or location.rpartition("/")[0] in unknown
     }
     whole = [drop for drop in lying.manifests if seen.get(drop.manifest) == ["seen", drop.state]]
+    alone = [drop for drop in lying.strays if seen.get(drop.manifest) == ["seen", drop.state]]
+    imports: dict[str, str] = {}
     problems = list(unknown.values())
     should_start = Starts()
     with closing(factory.registry()) as registry:
         busy = {key for record in unfinished_runs(context.instance) for key in keys_of(record.dagster_run)}
-        for drop, arrival in examined(next_in_turn(whole), home, policy, SECONDS_PER_TICK):
+        for drop, arrival in validate_entries(next_in_turn(whole), home, policy, SECONDS_PER_TICK):
             if not should_start.has_room(arrival):
                 continue
             if is_to_start(registry, arrival, drop, busy):
@@ -208,18 +227,29 @@ def new_uploads(
             if arrival.error is not None:
                 problems.append(f"{file_name(drop.manifest)}: {arrival.error} [{arrival.error.code}]")
             cursor[drop.manifest] = ["taken", drop.state]
+        for drop, release in recognize_archives(alone[:MOST_RUNS_PER_TICK], home, policy, SECONDS_PER_TICK):
+            if release is not None and is_to_start(registry, release, drop, busy):
+                imports[release.key] = drop.state
+            if release is not None and release.error is not None:
+                problems.append(f"{file_name(drop.manifest)}: {release.error} [{release.error.code}]")
+            cursor[drop.manifest] = ["taken", drop.state]
         problems += tell_strays(registry, lying.strays, is_complete=not unknown)
     for problem in problems:
         context.log.warning(problem)
     waiting = sum(last[0] == "seen" for last in cursor.values())
     watched = f"Watched: {', '.join(map(display, inboxes))}."
-    idle = [f"{waiting} uploads are waiting until they are whole.", *problems, watched]
+    idle = [f"{waiting} uploads are waiting until they are complete.", *problems, watched]
+    added = [(datasets, should_start.keys), (releases, list(imports))]
     return dg.SensorResult(
-        run_requests=should_start.requests(),
-        dynamic_partitions_requests=[datasets.build_add_request(should_start.keys)]
-        if should_start.keys
-        else [],
-        skip_reason=None if should_start.keys else " ".join(idle),
+        run_requests=[
+            *should_start.requests(),
+            *(
+                dg.RunRequest(run_key=f"{key} {state}", job_name=import_release.name, partition_key=key)
+                for key, state in imports.items()
+            ),
+        ],
+        dynamic_partitions_requests=[keys.build_add_request(new) for keys, new in added if new],
+        skip_reason=None if should_start.keys or imports else " ".join(idle),
         cursor=json.dumps(cursor),
     )
 
@@ -236,12 +266,12 @@ def is_to_start(registry: Registry, arrival: IncomingUpload, drop: InboxEntry, b
 
 
 def tell_strays(registry: Registry, strays: Sequence[InboxEntry], *, is_complete: bool) -> list[str]:
-    """Enter archives that lie in an inbox without a manifest as failed; forget those that do no more.
+    """Enter archives that are in an inbox without a manifest as failed; forget those that do no more.
 
     Args:
         registry: where they are entered.
         strays: all stray archives.
-        is_complete: whether every inbox could be listed; what lies in another one is not forgotten.
+        is_complete: whether every inbox could be listed; what is in another one is not forgotten.
 
     Returns:
         What is said of each.
@@ -271,7 +301,7 @@ def tell_strays(registry: Registry, strays: Sequence[InboxEntry], *, is_complete
 
 
 def mark_failed(context: dg.RunStatusSensorContext, factory: FactoryResource) -> None:
-    """A run that died or was ended could not say so itself, nor one of a batch that did not come to it."""
+    """Mark the uploads of a run that died or was ended as failed, as it could not do so itself."""
     run = context.dagster_run
     if DIED_TAG in run.tags:
         return  # Its uploads are taken up again.
@@ -282,7 +312,7 @@ def mark_failed(context: dg.RunStatusSensorContext, factory: FactoryResource) ->
                 registry.set_status(
                     key,
                     UploadStatus.FAILED,
-                    reason="The run ended before the dataset was finished; a new run goes on from there.",
+                    reason="The run ended before the dataset was finished; a new run resumes it.",
                     run_id=run.run_id,
                 )
 

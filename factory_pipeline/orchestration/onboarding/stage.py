@@ -9,7 +9,8 @@ import dagster as dg
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.errors import FactoryError, OnboardingError
 from factory_pipeline.onboarding.checks.pairing import Check, require
-from factory_pipeline.onboarding.stages import Onboarding, Stage, stage_before, stage_named
+from factory_pipeline.onboarding.onboarding import Onboarding
+from factory_pipeline.onboarding.stages import Stage, stage_before, stage_named
 from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.onboarding.run_lock import hold_run_lock
 from factory_pipeline.orchestration.partitions import datasets
@@ -18,7 +19,7 @@ from factory_pipeline.storage.atomic import disk_is_full, file_lock
 
 MOST_TRIES = 3
 SECONDS_BETWEEN_TRIES = 5
-PASSING_CODES = ("URL_UNREACHABLE",)
+TRANSIENT_CODES = ("URL_UNREACHABLE",)
 """The host is away or busy: the same stage may succeed a moment later."""
 
 
@@ -91,25 +92,27 @@ def run_stage(
         except (dg.Failure, dg.RetryRequested):
             raise
         except Exception as error:
-            raise _told(context, factory, error) from None
+            raise _record_failure(context, factory, error) from None
 
 
-def _told(context: dg.AssetExecutionContext, factory: FactoryResource, error: Exception) -> Exception:
-    """What is raised instead of an error, once the registry tells it."""
+def _record_failure(
+    context: dg.AssetExecutionContext, factory: FactoryResource, error: Exception
+) -> Exception:
+    """Write an error to the registry, and return what is raised instead of it."""
     key = context.partition_key
     code = error.code if isinstance(error, OnboardingError) else None
     if code != "DISK_FULL" and disk_is_full(error):
         error = OnboardingError("DISK_FULL", f"There is no space left to onboard {key}.")
     if not isinstance(error, FactoryError):
         # Its text is for the log alone; a rerun goes on from where it was.
-        reason = f"The onboarding of {key} met an error that nobody foresaw ({type(error).__name__})"
+        reason = f"The onboarding of {key} met an unexpected error ({type(error).__name__})"
         _set_status(context, factory, UploadStatus.FAILED, f"{reason}; `factory upload logs {key}` shows it.")
         return error
     code = error.code if isinstance(error, OnboardingError) else None
-    if code in PASSING_CODES and context.retry_number + 1 < MOST_TRIES:
+    if code in TRANSIENT_CODES and context.retry_number + 1 < MOST_TRIES:
         context.log.warning(f"{error} It is tried again in {SECONDS_BETWEEN_TRIES} seconds.")
         return dg.RetryRequested(MOST_TRIES - 1, SECONDS_BETWEEN_TRIES)
-    if code not in PASSING_CODES:
+    if code not in TRANSIENT_CODES:
         factory.folder().upload(key).drop_refused()
     _set_status(context, factory, UploadStatus.FAILED, str(error), code)
     return dg.Failure(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from factory_pipeline.onboarding.products.terratorch import write_resolved
+from factory_pipeline.onboarding.products.terratorch_tuning import TuningChoices, write_resolved
 from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.onboarding.assets import onboarded_dataset
 from factory_pipeline.orchestration.partitions import datasets
@@ -17,6 +17,21 @@ HOW_TO_INSTALL = (
     " `terratorch` command is on PATH, and start this again."
 )
 
+LOG_METRICS = (
+    "--trainer.logger=lightning.pytorch.loggers.CSVLogger",
+    "--trainer.logger.save_dir=terratorch_runs",
+)
+"""Options of `terratorch fit` that have the metrics written to a file that can be read while it trains."""
+
+
+class TuningConfig(dg.Config):
+    """What is changed in the dataset's own configuration; what is left out stays as it has it."""
+
+    backbone: str | None = None
+    max_epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+
 
 @dg.asset(
     deps=[onboarded_dataset],
@@ -26,7 +41,10 @@ HOW_TO_INSTALL = (
     partitions_def=datasets,
 )
 def finetuned_model(
-    context: dg.AssetExecutionContext, factory: FactoryResource, pipes: dg.PipesSubprocessClient
+    context: dg.AssetExecutionContext,
+    config: TuningConfig,
+    factory: FactoryResource,
+    pipes: dg.PipesSubprocessClient,
 ) -> Iterator[dg.MaterializeResult]:
     """The model that `terratorch fit` trains by the dataset's configuration, in a process of its own."""
     command = shutil.which(TERRATORCH)
@@ -37,10 +55,11 @@ def finetuned_model(
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "terratorch.yaml"
     # Its paths start from its own folder, TerraTorch's from where it runs.
-    write_resolved(home.upload(context.partition_key).finished.terratorch, configuration)
+    choices = TuningChoices(config.backbone, config.max_epochs, config.batch_size, config.learning_rate)
+    write_resolved(home.upload(context.partition_key).finished.terratorch, configuration, choices)
     yield pipes.run(
         context=context,
-        command=[command, "fit", "--config", str(configuration)],
+        command=[command, "fit", "--config", str(configuration), *LOG_METRICS],
         cwd=str(folder),
         extras={"dataset": context.partition_key},
     ).get_materialize_result()

@@ -10,6 +10,7 @@ from functools import cache
 import dagster as dg
 
 from factory_pipeline.datalake.registry.records import UploadStatus
+from factory_pipeline.orchestration.failures import NO_RETRY
 from factory_pipeline.orchestration.jobs import onboard_dataset
 from factory_pipeline.orchestration.onboarding import assets
 from factory_pipeline.orchestration.onboarding.run_lock import hold_run_lock, release_run_lock
@@ -55,7 +56,7 @@ def onboard_each(context: dg.OpExecutionContext, config: UploadKeys, factory: Fa
 
 @dg.job(
     # What failed says why; a process that was killed is noticed by the sensor of abandoned uploads.
-    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    tags=NO_RETRY,
     description="Onboards a batch of small uploads, each in a run of its own.",
 )
 def onboard_batch() -> None:
@@ -65,7 +66,7 @@ def onboard_batch() -> None:
 
 @cache
 def _job() -> dg.JobDefinition:
-    """The job that onboards one upload, ready to be executed here."""
+    """Return the job that onboards one upload, ready to be executed here."""
     definitions = dg.Definitions(
         assets=dg.load_assets_from_modules([assets]),
         jobs=[onboard_dataset],

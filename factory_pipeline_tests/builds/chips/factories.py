@@ -21,7 +21,7 @@ GRID = Grid(32640, 600000, 4000020, 10, 10, 400, 400)
 AWAY = "is away"
 BROKEN = "is damaged"
 REFUSED = "can't be read: its server does not let us read it"
-OUTAGE = "can't be read: its server has stopped answering"
+OUTAGE = "can't be read: its server has stopped responding"
 
 
 @dataclass
@@ -40,8 +40,10 @@ class MemoryReader:
         for href in read.hrefs:
             raster = self.rasters.get(href, BROKEN)
             if isinstance(raster, str):
-                passing, away = raster not in (BROKEN, REFUSED), raster == OUTAGE
-                return ReadFailure(href, f"{href} {raster}.", passing, away, refused=raster == REFUSED)
+                transient, unavailable = raster not in (BROKEN, REFUSED), raster == OUTAGE
+                return ReadFailure(
+                    href, f"{href} {raster}.", transient, unavailable, refused=raster == REFUSED
+                )
         raster = self.rasters[read.hrefs[0]]
         assert isinstance(raster, np.ndarray)
         row = round((GRID.top - read.grid.top) / 10)

@@ -10,6 +10,7 @@ from rasterio.features import rasterize
 
 from factory_pipeline.builds.chips.label_raster import burn_footprints, label_raster
 from factory_pipeline_tests.builds.chips.factories import GRID, made_footprints
+from factory_pipeline_tests.examples import up_to
 
 WINDOW = GRID.window(40, 90, 32, 32)
 
@@ -20,7 +21,7 @@ def burn_one(x: float, y: float, radius: float = 12.5, size: int = 32, value: fl
     return burn_footprints(*arrays, np.array([value], np.float32), *corner, radius, size)[0, 0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(
     column=st.floats(-1, 33), row=st.floats(-1, 33), radius=st.floats(0.5, 60), size=st.sampled_from([8, 32])
 )

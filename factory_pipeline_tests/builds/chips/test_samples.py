@@ -25,6 +25,7 @@ from factory_pipeline_tests.builds.chips.factories import (
     made_scene,
     made_tile,
 )
+from factory_pipeline_tests.examples import up_to
 
 RECIPE = Recipe()
 DEM = np.add.outer(np.arange(GRID.height), np.arange(GRID.width)).astype(np.float32) / 4
@@ -123,7 +124,7 @@ def test_the_table_holds_what_the_file_needs():
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=up_to(25), deadline=None)
 @given(shots=st.permutations(range(6)), data=st.data())
 def test_every_footprint_is_a_sample_or_in_the_ledger_once(shots, data):
     sets = [data.draw(st.sets(st.sampled_from(shots))) for _ in range(3)]

@@ -11,6 +11,7 @@ from factory_pipeline.builds.chips.scene_classification import (
     failed_checks,
 )
 from factory_pipeline.config.recipe import SceneChecks
+from factory_pipeline_tests.examples import up_to
 
 CHECKS = SceneChecks()
 
@@ -29,7 +30,7 @@ def scene(pixels: dict[int, int], size: int = 32, center: int = 4) -> np.ndarray
     return window[None]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(30), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), windows=st.integers(0, 4))
 def test_fractions_are_counts_over_pixels(seed, windows):
     scl = np.random.default_rng(seed).integers(0, 12, (windows, 32, 32), dtype=np.uint8)

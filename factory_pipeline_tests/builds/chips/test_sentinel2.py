@@ -204,7 +204,7 @@ def test_an_archive_that_is_away_empties_no_batch():
 
 def test_an_outage_in_the_middle_of_a_batch_loses_no_footprint():
     products = [made_product("one"), made_product("two")]
-    told = "two/SCL can't be read: its server has stopped answering; try again later"
+    told = "two/SCL can't be read: its server has stopped responding; try again later"
     with pytest.raises(SourceUnavailableError, match=told):
         extract(products, {1: [0], 2: [1]}, made_scene("one") | {"two/SCL": OUTAGE})
     # Nor does that of a second choice.

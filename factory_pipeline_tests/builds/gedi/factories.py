@@ -50,6 +50,13 @@ def write_granule(folder: Path, name: str = NAME_2020, **beams: Mapping[str, Any
     return path
 
 
+def copy_beam(granule: Path, target: Path, name: str) -> None:
+    """Write a granule that holds one beam of another."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(granule) as whole, h5py.File(target, "w") as part:
+        whole.copy(name, part)
+
+
 def footprints(shots: int, **columns: Any) -> pl.DataFrame:
     """A table of footprints as the stages pass it on."""
     made = {name: pl.Series(name, values) for name, values in beam(shots).items()}

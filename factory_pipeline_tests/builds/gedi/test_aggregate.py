@@ -16,7 +16,7 @@ from factory_pipeline.builds.gedi.granule_manifest import manifest_path
 from factory_pipeline.builds.gedi.quality import filter_footprints
 from factory_pipeline.config.recipe import Footprints, Recipe
 from factory_pipeline.errors import GranuleError
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline_tests.builds.gedi.factories import NAME_2020, NAME_2021, beam, write_granule
 
 
@@ -122,6 +122,7 @@ def test_a_good_granule_that_turned_bad_leaves_no_table(inbox: Path, store: Path
     assert not table.exists()
 
 
+@pytest.mark.integration
 def test_processes_give_the_same_bytes(
     real_granules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,10 +13,11 @@ from factory_pipeline.builds.gedi.batches import (
     morton_cells,
     plan_batches,
     read_batch,
-    split_of,
 )
+from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline_tests.builds.gedi.factories import footprints
+from factory_pipeline_tests.examples import up_to
 
 
 def scattered(shots: int, seed: int = 0, first_shot: int = 1) -> pl.DataFrame:
@@ -35,7 +36,7 @@ def recipe(batch_size: int, **sections: Any) -> Recipe:
     return Recipe.parse({"batch_size": batch_size, **sections}, "of the test")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=up_to(20), deadline=None)
 @given(st.integers(0, 60), st.integers(0, 20), st.integers(1, 25), st.integers(0, 5))
 def test_every_footprint_is_in_one_batch_of_the_right_size(
     train: int, test: int, size: int, seed: int
@@ -57,7 +58,7 @@ def test_every_footprint_is_in_one_batch_of_the_right_size(
             assert batch["position"].to_list() == list(range(batch.height))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(15), deadline=None)
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(1, 12), st.integers(0, 5))
 def test_what_is_batched_keeps_its_batch(before: int, arriving: int, size: int, seed: int) -> None:
     first = scattered(before, seed)
@@ -194,6 +195,18 @@ def test_another_catalog_makes_every_batch_anew_and_says_so(tmp_path: Path) -> N
         " Of the 3 batches that were planned 0 are kept; 3 are made anew."
     )
     assert plan_batches(subset, recipe(10), later, one).keys == first.keys
+
+
+def test_another_rule_of_the_subset_is_said_and_kept(tmp_path: Path) -> None:
+    subset = {"train": scattered(30)}
+    first = plan_batches(subset, recipe(10))
+    later = plan_batches(subset, recipe(10, subset={"by": ["tile", "agbd"]}), first)
+    assert later.keys == first.keys
+    assert later.change.startswith("The subset is drawn by tile, agbd now, by day before. Of the 3 batches")
+    later.save(tmp_path / "plan.parquet")
+    assert BatchPlan.load(tmp_path / "plan.parquet").drawn_by == "by tile, agbd"
+    covering = plan_batches(subset, recipe(10, subset={"cover": ["agbd"]}), later)
+    assert "drawn to cover agbd now, by tile, agbd before" in covering.change
 
 
 def test_another_seed_is_said_and_batches_of_the_same_footprints_stay() -> None:

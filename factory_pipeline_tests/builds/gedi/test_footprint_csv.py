@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from factory_pipeline.builds.gedi.footprint_csv import read_footprints_csv, write_footprints_csv
 from factory_pipeline.errors import FootprintTableError
 from factory_pipeline_tests.builds.gedi.factories import footprints
+from factory_pipeline_tests.examples import up_to
 
 SHOTS = st.integers(-(2**63), 2**63 - 1)
 FLOATS32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(SHOTS, st.floats(0, 3e9), st.floats(-90, 90), FLOATS32)
 def test_every_digit_survives(
     tmp_path_factory: pytest.TempPathFactory, shot: int, time: float, latitude: float, agbd: float

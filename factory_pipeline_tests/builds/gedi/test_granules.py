@@ -10,16 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory_pipeline.builds.gedi.granule_names import GRANULE_PATTERN, parse_granule_name
 from factory_pipeline.builds.gedi.granules import (
     FOOTPRINT_SCHEMA,
     GEDI_EPOCH,
-    GRANULE_PATTERN,
     GranuleFile,
     calendar_day,
     exact_time,
     list_granules,
     list_source,
-    parse_granule_name,
     read_granule,
 )
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.builds.gedi.hdf5_columns import read_column
+from factory_pipeline_tests.examples import up_to
 
 DTYPES = ("u1", "i2", "<u8", ">i4", "<f4", "<f8", ">f8", "?")
 FILTERS = (
@@ -26,7 +27,7 @@ def made(file: h5py.File, values: np.ndarray, **storage: Any) -> h5py.Dataset:
     return file.create_dataset("column", data=values, **storage)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(
     dtype=st.sampled_from(DTYPES),
     length=st.integers(0, 40),

@@ -14,6 +14,7 @@ from factory_pipeline.builds.gedi.granules import list_granules, read_granule
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline_tests.builds.gedi.conftest import S3Server
 from factory_pipeline_tests.builds.gedi.factories import NAME_2020, beam, write_granule
+from factory_pipeline_tests.examples import up_to
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +66,7 @@ def test_an_unknown_kind_of_url_is_refused() -> None:
         list_granules("nonsense://place")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(30), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 3000)), max_size=8))
 def test_a_range_file_reads_as_a_file_does(
     tmp_path_factory: pytest.TempPathFactory, reads: list[tuple[int, int]]

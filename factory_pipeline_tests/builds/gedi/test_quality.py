@@ -15,8 +15,9 @@ from factory_pipeline.builds.gedi.quality import QualityCounts, filter_footprint
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import RecipeError
-from factory_pipeline.storage.layout import BuildFiles
+from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline_tests.builds.gedi.factories import footprints, seconds
+from factory_pipeline_tests.examples import up_to
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_a_shot_is_kept_once_in_the_first_granule_where_it_passes(build: BuildFi
     assert counts.dropped["duplicate_shot"] == 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=up_to(30), deadline=None)
 @given(st.lists(st.lists(st.integers(-30, 30), max_size=8), max_size=6))
 def test_first_shots_are_those_that_a_set_would_find(
     tmp_path_factory: pytest.TempPathFactory, tables: list[list[int]]

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from factory_pipeline.builds.gedi.granules import calendar_day
 from factory_pipeline.builds.gedi.random_keys import random_keys
-from factory_pipeline.builds.gedi.sampling import sample_footprints
+from factory_pipeline.builds.gedi.sampling import farthest_points, sample_footprints
+from factory_pipeline.config.recipe import Recipe, Subset
+from factory_pipeline.errors import RecipeError
 from factory_pipeline_tests.builds.gedi.factories import footprints, seconds
+from factory_pipeline_tests.examples import up_to
 
 DAYS = st.lists(st.integers(1, 30), min_size=1, max_size=12)
 """How many footprints each of some days has."""
@@ -31,7 +34,7 @@ def count_by_day(table: pl.DataFrame) -> Counter[date]:
     return Counter(table.select(calendar_day(pl.col("delta_time"))).to_series().to_list())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(DAYS, st.integers(1, 400), st.integers(), st.data())
 def test_the_draw_is_exact_even_and_keeps_what_it_must(
     per_day: list[int], size: int, seed: int, data: st.DataObject
@@ -40,7 +43,7 @@ def test_the_draw_is_exact_even_and_keeps_what_it_must(
     kept = table.filter(
         pl.Series(data.draw(st.lists(st.booleans(), min_size=table.height, max_size=table.height)))
     )
-    drawn = sample_footprints(table, size, seed, kept["shot_number"])
+    drawn = sample_footprints(table, Subset(dataset_size_max=size, seed=seed), kept["shot_number"])
 
     assert drawn.height == min(size, table.height)
     assert drawn["shot_number"].is_unique().all()
@@ -59,17 +62,23 @@ def assert_max_min_fair(drawn: Counter[date], available: Counter[date], kept: Co
                 assert drawn[poor] == available[poor] or drawn[rich] == kept[rich]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=up_to(20), deadline=None)
 @given(DAYS, st.integers(1, 100), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(per_day: list[int], size: int, random: Any) -> None:
     table = candidates(per_day)
     order = list(range(table.height))
     random.shuffle(order)
-    assert sample_footprints(table[order].lazy(), size, 42).equals(sample_footprints(table, size, 42))
+    assert sample_footprints(table[order].lazy(), Subset(dataset_size_max=size, seed=42)).equals(
+        sample_footprints(table, Subset(dataset_size_max=size, seed=42))
+    )
 
 
 def test_a_poor_days_share_goes_to_the_others() -> None:
-    assert sorted(count_by_day(sample_footprints(candidates([100, 2, 100, 100]), 32, 42)).values()) == [
+    assert sorted(
+        count_by_day(
+            sample_footprints(candidates([100, 2, 100, 100]), Subset(dataset_size_max=32, seed=42))
+        ).values()
+    ) == [
         2,
         10,
         10,
@@ -78,13 +87,16 @@ def test_a_poor_days_share_goes_to_the_others() -> None:
 
 
 def test_day_366_counts() -> None:
-    drawn = count_by_day(sample_footprints(candidates([50] * 7), 70, 42))
+    drawn = count_by_day(sample_footprints(candidates([50] * 7), Subset(dataset_size_max=70, seed=42)))
     assert drawn[date(2020, 12, 31)] == 10
 
 
 def test_seeds_differ() -> None:
     table = candidates([50] * 4)
-    draws = [sample_footprints(table, 40, seed)["shot_number"].to_list() for seed in (1, 1, 2, -1)]
+    draws = [
+        sample_footprints(table, Subset(dataset_size_max=40, seed=seed))["shot_number"].to_list()
+        for seed in (1, 1, 2, -1)
+    ]
     assert draws[0] == draws[1]
     assert len({tuple(shots) for shots in draws}) == 3
 
@@ -92,17 +104,19 @@ def test_seeds_differ() -> None:
 @pytest.mark.parametrize("size", [None, 7, 100])
 def test_all_are_taken_where_there_are_not_more(size: int | None) -> None:
     table = candidates([3, 4])
-    assert sample_footprints(table, size, 42).equals(table.sort("delta_time"))
-    assert sample_footprints(footprints(0), size, 42).equals(footprints(0))
+    assert sample_footprints(table, Subset(dataset_size_max=size, seed=42)).equals(table.sort("delta_time"))
+    assert sample_footprints(footprints(0), Subset(dataset_size_max=size, seed=42)).equals(footprints(0))
 
 
 def test_the_sample_only_grows_when_granules_arrive() -> None:
-    first = sample_footprints(candidates([20, 30]), 30, 42)
-    later = sample_footprints(candidates([20, 30, 40]), 60, 42, keep=first["shot_number"])
+    first = sample_footprints(candidates([20, 30]), Subset(dataset_size_max=30, seed=42))
+    later = sample_footprints(
+        candidates([20, 30, 40]), Subset(dataset_size_max=60, seed=42), first["shot_number"]
+    )
     assert first.join(later, on="shot_number", how="anti").height == 0
 
 
-@settings(max_examples=30)
+@settings(max_examples=up_to(30))
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, min_size=2), st.integers())
 def test_random_keys_are_as_distinct_as_the_numbers(numbers: list[int], seed: int) -> None:
     keys = random_keys(np.array(numbers, np.int64), seed)
@@ -114,3 +128,76 @@ def test_random_keys_are_those_of_splitmix64(seed: int, first_output: int) -> No
     """The generator's first outputs are published for these seeds; a number equal to it meets state 0."""
     number = np.array([first_output], np.uint64).view(np.int64)
     assert random_keys(number, seed).tolist() == [0xE220A8397B1DCDAF]
+
+
+def test_a_subset_is_even_over_codes_and_quartiles() -> None:
+    classes = [1] * 70 + [2] * 20 + [5] * 10
+    table = footprints(100).with_columns(
+        cover_class=pl.Series(classes), agbd=pl.Series(np.arange(100.0) ** 2)
+    )
+    drawn = sample_footprints(table, Subset(dataset_size_max=30, by=("cover_class",)))
+    assert Counter(drawn["cover_class"]) == {1: 10, 2: 10, 5: 10}
+    drawn = sample_footprints(table, Subset(dataset_size_max=40, by=("agbd",)))
+    quartiles = np.quantile(table["agbd"], [0.25, 0.5, 0.75])
+    assert np.bincount(np.searchsorted(quartiles, drawn["agbd"], side="right")).tolist() == [10] * 4
+
+
+def test_a_subset_is_even_over_tiles_and_days_together() -> None:
+    lon = [15.0 + 3 * (number % 2) for number in range(80)]
+    days = [seconds(date(2020, 5, 1 + number // 40)) + number for number in range(80)]
+    table = footprints(80, delta_time=days).with_columns(lon_lowestmode=pl.Series(lon))
+    drawn = sample_footprints(table, Subset(dataset_size_max=20, by=("tile", "day")))
+    cells = Counter(zip(drawn["lon_lowestmode"], (drawn["delta_time"] // 86_400).cast(pl.Int64), strict=True))
+    assert sorted(cells.values()) == [5, 5, 5, 5]
+
+
+@settings(max_examples=up_to(15), deadline=None)
+@given(st.integers(2, 12), st.randoms(use_true_random=False))
+def test_a_subset_that_covers_fields_leaves_no_place_far_from_it(size: int, random: Any) -> None:
+    """Of any other draw of the size, some footprint is at least half as far away (Gonzalez 1985)."""
+    table = footprints(60).with_columns(
+        agbd=pl.Series([random.random() for _ in range(60)]),
+        height=pl.Series([random.random() for _ in range(60)]),
+    )
+    subset = Subset(dataset_size_max=size, cover=("agbd", "height"))
+    drawn = sample_footprints(table, subset)
+    assert drawn.height == size
+    assert sample_footprints(table.sample(fraction=1, shuffle=True, seed=1), subset).equals(drawn)
+    points = table.select(pl.col("agbd", "height").rank() / 59).to_numpy()
+    chosen = np.flatnonzero(table["shot_number"].is_in(drawn["shot_number"].to_list()))
+    other = random.sample(range(60), size)
+
+    def reach(some: Any) -> float:
+        return float(np.linalg.norm(points[:, None] - points[some][None], axis=2).min(axis=1).max())
+
+    assert reach(chosen) <= 2 * reach(other) + 1e-9
+    grown = sample_footprints(
+        table, subset.model_copy(update={"dataset_size_max": size + 3}), drawn["shot_number"]
+    )
+    assert drawn.join(grown, on="shot_number", how="anti").is_empty()
+
+
+def test_points_are_chosen_farthest_first() -> None:
+    points = np.array([[0.0], [1.0], [4.0], [10.0]])
+    order = np.array([1, 0, 2, 3], np.uint64)
+    nothing = np.empty(0, np.int64)
+    assert farthest_points(points, 4, order, nothing).tolist() == [1, 3, 2, 0]
+    assert farthest_points(points, 2, order, np.array([3])).tolist() == [3, 0]
+
+
+def test_a_field_that_the_footprints_lack_is_named() -> None:
+    with pytest.raises(
+        RecipeError, match=r"subset.by: .* no field ecoregion; it must be day, tile, or one of .*agbd"
+    ):
+        sample_footprints(footprints(3), Subset(dataset_size_max=2, by=("ecoregion",)))
+    with pytest.raises(RecipeError, match=r"subset.cover: .* no field day; it must be one of"):
+        sample_footprints(footprints(3), Subset(dataset_size_max=2, cover=("day",)))
+
+
+def test_a_recipe_that_draws_by_day_is_what_it_was() -> None:
+    assert '"subset":{"dataset_size_max":null,"seed":42}' in Recipe().canonical_json()
+    other = Recipe.parse({"subset": {"by": ["tile"]}}, "r")
+    assert other.digest() != Recipe().digest()
+    assert other.extraction_digest() == Recipe().extraction_digest()
+    with pytest.raises(RecipeError, match="cover is instead of by"):
+        Recipe.parse({"subset": {"by": ["tile"], "cover": ["agbd"]}}, "r")

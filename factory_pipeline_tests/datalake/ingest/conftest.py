@@ -61,21 +61,19 @@ def onboarded(tmp_path_factory: pytest.TempPathFactory) -> Onboarded:
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         for manifest in make_uploads(home.upload_inbox, seed=7):
-            key = bench.take_in(manifest)
-            assert bench.run(key).success, bench.upload(key).reason
-            keys[manifest.stem] = key
+            keys[manifest.stem] = bench.prepare_dropped(manifest)
         one, both = (
             np.full((1, 8, 8), 1, np.uint8),
             np.resize(np.array([0, 1, 9], np.uint8), (1, 8, 8)),
         )
         pictures = labelled(geotiff(one, crs=None), geotiff(both, crs=None))
         changes = {"training_data_suffixes": [".png"], "label_nodata": 9}
-        keys["classes"] = bench.onboard("classes", pictures, purpose="Classification", **changes)
-        keys["generic"] = bench.onboard(
+        keys["classes"] = bench.prepare("classes", pictures, purpose="Classification", **changes)
+        keys["generic"] = bench.prepare(
             "generic", pictures, purpose="Generic", label_categories=[], **changes
         )
         suffixes = {"training_data_suffixes": ["_merged.tif", "_dem.tif"], "to_cog": True}
-        keys["plots"] = bench.onboard("plots", two_modalities(), **suffixes)
+        keys["plots"] = bench.prepare("plots", two_modalities(), **suffixes)
     return Onboarded(home, keys)
 
 

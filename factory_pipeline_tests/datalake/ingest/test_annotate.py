@@ -109,7 +109,7 @@ def test_arguments_that_are_not_allowed_are_told(
     ("name", "message"),
     [
         ("gone.json", "gone.json can't be read: No such file"),
-        ("a.csv", "can't be told from its name"),
+        ("a.csv", "can't be derived from its name"),
         ("a.json", "is neither"),
     ],
 )

@@ -63,7 +63,7 @@ def test_an_upload_is_deleted_with_its_collection_but_not_while_a_version_has_it
 ) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
-        key, other = bench.onboard("rivers", pairs(4)), bench.onboard("lakes", pairs(5))
+        key, other = bench.prepare("rivers", pairs(4)), bench.prepare("lakes", pairs(5))
         with closing(bench.factory.registry()) as registry:
             rivers, lakes = registry.collections()
             version = ready_dataset(registry, "Rivers", (rivers.id,))

@@ -151,6 +151,6 @@ def test_the_onboarding_registers_the_collection(onboarded: Onboarded, registry:
 
 
 def test_an_unfinished_upload_is_no_collection(onboarded: Onboarded, registry: Registry) -> None:
-    with pytest.raises(LakeError, match="rivers@12345678 is not onboarded to its end"):
+    with pytest.raises(LakeError, match="rivers@12345678 is not onboarded completely"):
         collect_upload(registry, onboarded.home, "rivers@12345678")
     assert registry.collections() == []

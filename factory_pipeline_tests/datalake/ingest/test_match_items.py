@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from factory_pipeline.datalake.ingest import match_items
-from factory_pipeline.datalake.ingest.match_items import item_batches, items_named
+from factory_pipeline.datalake.ingest.match_items import find_named_items, item_batches
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import LakeError
 from factory_pipeline.storage.layout import FactoryHome
@@ -29,23 +29,23 @@ def items(registry: Registry, tmp_path: Path) -> Path:
     ["c", "c.png", "x/y/c.jpg", "x\\c.tif", "Müller.2", "Müller.2.tif", "Mu\u0308ller.2", "Müller.2_s2.tif"],
 )
 def test_a_name_is_an_id_an_original_name_or_a_file(items: Path, name: str) -> None:
-    assert items_named(items, [name], "a file")[name].id == "c"
+    assert find_named_items(items, [name], "a file")[name].id == "c"
 
 
 def test_what_follows_the_names_is_taken_off(items: Path) -> None:
-    found = items_named(items, ["a_pred.png", "b.png"], "a file", name_ending="_pred")
+    found = find_named_items(items, ["a_pred.png", "b.png"], "a file", name_ending="_pred")
     assert {name: item.id for name, item in found.items()} == {"a_pred.png": "a", "b.png": "b"}
 
 
 def test_a_name_of_several_items_is_an_error(items: Path) -> None:
     with pytest.raises(
-        LakeError, match=r"The name 'twin.tif' in a.json means several items: a, b; give the id"
+        LakeError, match=r"The name 'twin.tif' in a.json matches several items: a, b; use the id"
     ):
-        items_named(items, ["c", "twin.tif"], "a.json")
+        find_named_items(items, ["c", "twin.tif"], "a.json")
 
 
 def test_names_of_no_item_are_left_out(items: Path) -> None:
-    found = items_named(items, ["a", "x", "y"], "a.json")
+    found = find_named_items(items, ["a", "x", "y"], "a.json")
     assert (set(found), found["a"].is_georeferenced) == ({"a"}, True)
 
 
@@ -72,31 +72,31 @@ def folders(registry: Registry, tmp_path: Path) -> Path:
     ],
 )
 def test_full_paths_come_before_base_names(folders: Path, name: str, item: str) -> None:
-    assert items_named(folders, [name], "a.json")[name].id == item
+    assert find_named_items(folders, [name], "a.json")[name].id == item
 
 
 def test_a_base_name_of_two_folders_is_an_error_and_one_of_another_folder_is_no_item(folders: Path) -> None:
-    with pytest.raises(LakeError, match=r"'tile_1.png' in a.json means several items: x1, x2"):
-        items_named(folders, ["tile_1.png"], "a.json")
-    assert set(items_named(folders, ["east/tile_1.png", "tile_3"], "a.json")) == {"tile_3"}
+    with pytest.raises(LakeError, match=r"'tile_1.png' in a.json matches several items: x1, x2"):
+        find_named_items(folders, ["tile_1.png"], "a.json")
+    assert set(find_named_items(folders, ["east/tile_1.png", "tile_3"], "a.json")) == {"tile_3"}
 
 
 def test_names_of_two_folders_are_not_one_item(folders: Path) -> None:
     with pytest.raises(
-        LakeError, match=r"'north/tile_3\.png' and 'south/tile_3.png' in a.json both mean the item"
+        LakeError, match=r"'north/tile_3\.png' and 'south/tile_3.png' in a.json both match the item"
     ):
-        items_named(folders, ["north/tile_3.png", "south/tile_3.png"], "a.json")
-    assert len(items_named(folders, ["a/tile_3.png", "a/tile_3.tif"], "a.json")) == 2
+        find_named_items(folders, ["north/tile_3.png", "south/tile_3.png"], "a.json")
+    assert len(find_named_items(folders, ["a/tile_3.png", "a/tile_3.tif"], "a.json")) == 2
 
 
 def test_a_regular_expression_finds_names(items: Path) -> None:
     pattern = re.compile(r"^[0-9a-f]{4}-(.*)\.[a-z]+$")
-    found = items_named(items, ["12ab-a.png", "b.png", "12ab-Müller.2.tif"], "a.json", match=pattern)
+    found = find_named_items(items, ["12ab-a.png", "b.png", "12ab-Müller.2.tif"], "a.json", match=pattern)
     assert {name: item.id for name, item in found.items()} == {"12ab-a.png": "a", "12ab-Müller.2.tif": "c"}
 
 
 def test_no_names_are_no_items(items: Path) -> None:
-    assert items_named(items, [], "a.json") == {}
+    assert find_named_items(items, [], "a.json") == {}
 
 
 def test_items_with_a_place_come_some_at_a_time(items: Path, monkeypatch: pytest.MonkeyPatch) -> None:

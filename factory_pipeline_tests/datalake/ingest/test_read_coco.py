@@ -133,15 +133,15 @@ def test_bad_annotations_are_counted_and_left_out_and_the_others_are_taken(
     assert [row["item"] for row in rows_of(operation, home)] == ["one", "two"]
     assert (report.operation, report.matched, report.unmatched) == (operation.id, 2, ("else.png",))
     assert report.annotations == 2
-    no_points = "has a polygon that is no list of three or more points x, y, x, y, ..."
+    no_points = "has a polygon that is not a list of three or more points x, y, x, y, ..."
     assert report.left_out.counts == {
         "is of the image 8, which the file lacks": 1,
         no_points: 1,
         "has a polygon without area": 2,
-        f"{no_points}; its other parts are taken": 1,
-        "lies outside of its image": 1,
+        f"{no_points}; its other parts are used": 1,
+        "is outside of its image": 1,
         "is of the category 9, which the file lacks": 1,
-        "is of an image that is no item of the collection": 1,
+        "is of an image that is not an item of the collection": 1,
         "has the confidence 2; it must be a number from 0 to 1": 1,
     }
     told = str(report)
@@ -180,7 +180,7 @@ def test_what_a_tool_put_before_names_is_taken_off(annotate: Annotate, match: st
 def test_names_in_which_nothing_is_found_are_no_items(annotate: Annotate) -> None:
     with pytest.raises(LakeError, match=r"a regular expression can find the names \(--match\)"):
         annotate(coco({"bbox": [1, 1, 2, 2]}), match="^x-(.+)$")
-    with pytest.raises(ArgumentError, match=r"match is '\('; it is no regular expression"):
+    with pytest.raises(ArgumentError, match=r"match is '\('; it is not a regular expression"):
         annotate(coco({"bbox": [1, 1, 2, 2]}), match="(")
 
 
@@ -204,7 +204,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no category": (coco({"category_id": 9, "bbox": [1, 1, 2, 2]}), "is of the category 9, which the file"),
     "no box": (coco({}), "annotation 0 of instances.json has neither a segmentation nor a bbox"),
     "not a number": (coco({"bbox": [1, 1, None, 2]}), "neither a segmentation nor a bbox"),
-    "odd polygon": (coco({"segmentation": [[1, 1, 2, 2, 3]]}), "polygon that is no list of three or more"),
+    "odd polygon": (coco({"segmentation": [[1, 1, 2, 2, 3]]}), "polygon that is not a list of three or more"),
     "score": (coco({"bbox": [1, 1, 2, 2], "score": 12}), "confidence 12; it must be a number from 0 to 1"),
     "mask size": (
         coco({"segmentation": {"size": [2, 2], "counts": [4]}}),
@@ -214,11 +214,11 @@ BAD: dict[str, tuple[Any, str]] = {
         coco({"segmentation": {"size": [SIZE, SIZE], "counts": [4]}}),
         "a mask that can't be read: its runs have 4 pixels, not 20 x 20",
     ),
-    "no object": (coco("box"), "annotation number 1 of instances.json is no object"),
-    "outside": (coco({"bbox": [30, 30, 5, 5]}), "has no annotations that lie on an item"),
+    "no object": (coco("box"), "annotation number 1 of instances.json is not an object"),
+    "outside": (coco({"bbox": [30, 30, 5, 5]}), "has no annotations on an item"),
     "image ids twice": (
         coco({"bbox": [1, 1, 2, 2]}, images=[ONE, {**ONE, "file_name": "two.png"}]),
-        r"several images of the same id: 5 \('images/photo one.png', 'two.png'\); give each an id of its own",
+        r"several images of the same id: 5 \('images/photo one.png', 'two.png'\); set for each an id",
     ),
     "category ids twice": (
         coco({"bbox": [1, 1, 2, 2]}) | {"categories": [{"id": 1, "name": "A"}, {"id": 1, "name": "B"}]},
@@ -231,9 +231,9 @@ BAD: dict[str, tuple[Any, str]] = {
             {"bbox": [1, 1, 2, 2], "image_id": 6},
             images=[{**ONE, "file_name": "a/one.png"}, {"id": 6, "file_name": "b/one.png"}],
         ),
-        "The names 'a/one.png' and 'b/one.png' in instances.json both mean the item one",
+        "The names 'a/one.png' and 'b/one.png' in instances.json both match the item one",
     ),
-    "no annotations": (coco(), "has no annotations that lie on an item"),
+    "no annotations": (coco(), "has no annotations on an item"),
 }
 
 

@@ -202,9 +202,9 @@ def test_bad_features_are_counted_and_left_out(registry: Registry, tmp_path: Pat
         (2, "has no geometry; all"),
         (1, "has no label in the "),
         (1, "has a geometry of th"),
-        (1, "does not lie on the "),
+        (1, "is not on the image "),
         (1, "names the image 'x',"),
-        (1, "lies on no item"),
+        (1, "is not on any item"),
     ]
 
 
@@ -232,7 +232,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "empty label": (document(feature(square(1, 1, 5), " ")), "has no label"),
     "far away": (
         document(feature(FAR), epsg=UTM),
-        "None of the 1 features of fields.geojson lies on an item",
+        "None of the 1 features of fields.geojson is on an item",
     ),
     "unknown image": (
         document(feature(FAR, item="x")),
@@ -240,8 +240,8 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "metres without a CRS": (
         document(feature(square(1, 1, 5))),
-        r"such as \(500060, 4.99994e\+06\), are no longitude and latitude, .* metres of a projected CRS, such"
-        " as the EPSG:32633 of the items: name it in a 'crs' member",
+        r"such as \(500060, 4.99994e\+06\), are not longitude and latitude, .* metres of a projected CRS,"
+        " such as the EPSG:32633 of the items: declare it in a 'crs' member",
     ),
     "exchanged": (
         document(feature(shapely.transform(in_degrees(square(1, 1, 5)), lambda at: at[:, ::-1]))),
@@ -251,7 +251,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "yes": (document(feature(square(1, 1, 5), True)), "has no label"),
     "in pixels on a placed image": (
         document(feature(shapely.box(1, 1, 5, 5), item="a")),
-        "does not lie on the image that it names; coordinates on a georeferenced image are longitude",
+        "is not on the image that it names; coordinates on a georeferenced image are longitude",
     ),
     "a point": (
         document(feature(shapely.Point(1, 1))),
@@ -260,10 +260,13 @@ BAD: dict[str, tuple[Any, str]] = {
     "no geometry": (document(feature(None)), "has no geometry"),
     "broken coordinates": (
         document(feature({"type": "Polygon", "coordinates": [[[0, 0], [1, "x"]]]})),
-        "has coordinates that make no Polygon",
+        "has coordinates that are not a Polygon",
     ),
     "confidence": (document(feature(square(1, 1, 5), confidence=87), epsg=UTM), "confidence 87; it must be"),
-    "crs": (document(feature(square(1, 1, 5)), epsg=999999), "which is not known; allowed are names such as"),
+    "crs": (
+        document(feature(square(1, 1, 5)), epsg=999999),
+        "which is not supported; allowed are names such as",
+    ),
 }
 
 

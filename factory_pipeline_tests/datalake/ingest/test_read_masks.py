@@ -194,17 +194,17 @@ def a_file(folder: Path) -> None:
     ("spoil", "message"),
     [
         (other_size, "The mask one.tif is 9 x 9 pixels, but the item one is 8 x 8"),
-        (two_bands, "The mask one.tif can't be taken: it has 2 bands, and a mask has one"),
-        (unnamed_value, "The mask one.tif holds the value 7, which has no name in the label_map"),
-        (broken, "The mask one.tif can't be taken"),
-        (fractions, "holds the value 0.5, which has no name"),
+        (two_bands, "The mask one.tif can't be used: it has 2 bands, and a mask must have one"),
+        (unnamed_value, "The mask one.tif contains the value 7, which has no name in the label_map"),
+        (broken, "The mask one.tif can't be used"),
+        (fractions, "contains the value 0.5, which has no name"),
         (two_for_one, "The item one has two masks: one.tif and photo one.tif"),
-        (same_name, "The names 'one.tif' and 'test/one.tif' in masks both mean the item one"),
-        (lossy, "The mask one.jpg is a JPEG, which changes values; allowed are .tif, .tiff, .png"),
+        (same_name, "The names 'one.tif' and 'test/one.tif' in masks both match the item one"),
+        (lossy, "The mask one.jpg is a JPEG, which alters values; allowed are .tif, .tiff, .png"),
         (none_fit, "None of the 1 images in masks, such as 'x.tif', is an item"),
-        (nothing_there, "holds no masks; allowed are"),
-        (only_background, "hold no value with a name"),
-        (a_file, "is no folder; masks are given as a folder"),
+        (nothing_there, "contains no masks; allowed are"),
+        (only_background, "contain no value with a name"),
+        (a_file, "is not a folder; masks must be a folder"),
     ],
 )
 def test_masks_that_do_not_fit_are_told_and_nothing_is_left(
@@ -227,9 +227,9 @@ def test_masks_that_do_not_fit_are_told_and_nothing_is_left(
 @pytest.mark.parametrize(
     ("label_map", "message"),
     [
-        (None, r"has no label_map.json; give the name of each value there or by label_map"),
+        (None, r"has no label_map.json; set the name of each value there or by label_map"),
         ({}, "label_map must name the label of each value"),
-        ({"water": 1}, "label_map has the value 'water'; the values of masks are whole numbers"),
+        ({"water": 1}, "label_map has the value 'water'; the values of masks must be integers"),
         ({1.5: "Water"}, "label_map has the value 1.5"),
         ({1: 5}, "label_map has 5 for the value 1; it must be a name, or null"),
     ],

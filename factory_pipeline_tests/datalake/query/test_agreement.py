@@ -19,6 +19,7 @@ from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline.datalake.query.parse import parse_query
 from factory_pipeline.datalake.query.spatial import RELATIONS
 from factory_pipeline_tests.datalake.query import factories, reference
+from factory_pipeline_tests.examples import up_to
 
 DTYPES: dict[str, pl.DataType] = {
     "word": pl.String(),
@@ -220,15 +221,17 @@ QUERIES = st.recursive(
 
 
 @pytest.mark.integration
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=up_to(400), deadline=None)
 @given(st.sampled_from(range(TABLES)), QUERIES)
 def test_polars_finds_the_items_that_a_walk_over_the_rows_finds(table: int, query: dict[str, Any]) -> None:
     items, annotations, seen = tables(table)
-    checked = parse_query(query)
+    normalize_condition = parse_query(query)
 
     found = matching_items(items, annotations, query, {}).collect()
 
-    assert found["id"].to_list() == [item["id"] for item in seen if reference.is_met(checked, item)]
+    assert found["id"].to_list() == [
+        item["id"] for item in seen if reference.is_met(normalize_condition, item)
+    ]
     assert found.schema == items.collect_schema()
 
 

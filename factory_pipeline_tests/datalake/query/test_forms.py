@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline_tests.datalake.query.test_agreement import WORDS, tables
+from factory_pipeline_tests.examples import up_to
 
 NAMES = [
     "annotation.label",
@@ -68,7 +69,7 @@ def written(value: Any, draw: Any) -> str:
     return quoted if has_another_meaning or draw(st.booleans()) else value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=up_to(100), deadline=None)
 @given(TREES, st.data())
 def test_the_short_form_finds_what_cql2_finds(tree: Any, data: st.DataObject) -> None:
     items, annotations, _ = tables(0)

@@ -199,7 +199,7 @@ def test_ids_are_compared_as_texts() -> None:
 
 
 def test_lists_are_not_compared_with_other_properties() -> None:
-    with pytest.raises(ArgumentError, match=r"`metadata\.Tags` holds lists"):
+    with pytest.raises(ArgumentError, match=r"`metadata\.Tags` contains lists"):
         found("metadata.Tags = metadata.site")
 
 

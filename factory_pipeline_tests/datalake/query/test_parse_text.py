@@ -93,7 +93,7 @@ def test_unequal_has_two_spellings() -> None:
         ("annotation.label", 16, "one of = != < <= > >="),
         ("annotation.label=", 17, "a value"),
         ("annotation.label=and", 17, "a value"),
-        ("annotation.label='Balloon", 17, "a quote is opened and never closed"),
+        ("annotation.label='Balloon", 17, "a quote is opened and not closed"),
         ("annotation.label==Balloon", 17, "a value"),
         ("=Balloon", 0, "a property"),
         ("(annotation.label=Balloon", 25, "`)`"),
@@ -103,14 +103,14 @@ def test_unequal_has_two_spellings() -> None:
         ("annotation.label='Balloon' width=5", 27, "`and`"),
         ("annotation.label=hot and cold", 29, "after `cold`"),
         ("annotation.label=hot air balloon (red)", 33, "the end"),
-        ("metadata.a in ['x']", 14, "CQL2 can't go on with `['x']`"),
-        ("metadata.a is null or\nmetadata.a\nlike x y", 40, "CQL2 can't go on with `y`"),
+        ("metadata.a in ['x']", 14, "CQL2 does not allow `['x']`"),
+        ("metadata.a is null or\nmetadata.a\nlike x y", 40, "CQL2 does not allow `y`"),
     ],
 )
 def test_what_is_no_query_is_named_by_its_place(text: str, place: int, expected: str) -> None:
     with pytest.raises(TextError) as raised:
         parse_text(text)
-    assert raised.value.place == place
+    assert raised.value.position == place
     assert expected in str(raised.value)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.datalake.query.items import matching_items
-from factory_pipeline.datalake.query.spatial import boxes_meet, parse_box, parse_place
+from factory_pipeline.datalake.query.spatial import boxes_meet, parse_area, parse_box
 from factory_pipeline_tests.datalake.query import factories
 
 TRIANGLE = shapely.Polygon([(0, 0), (10, 0), (0, 10)])
@@ -70,7 +70,7 @@ def test_a_box_without_width_or_height_is_a_point_or_a_line(edges: list[float]) 
 
 def test_heights_of_boxes_and_geometries_are_left_out() -> None:
     assert parse_box([1, 2, -100, 3, 4, 100]).boxes == parse_box([1, 2, 3, 4]).boxes
-    point = parse_place({"type": "Point", "coordinates": [1, 2, 500]}).geometry
+    point = parse_area({"type": "Point", "coordinates": [1, 2, 500]}).geometry
     assert shapely.equals_identical(point, shapely.Point(1, 2))
 
 

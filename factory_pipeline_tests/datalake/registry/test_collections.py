@@ -35,7 +35,7 @@ def test_a_collection_outlives_the_versions_that_have_items_of_it(registry: Regi
     collection = add_collection(registry)
     version = ready_dataset(registry, "Balloons", (collection.id, collection.id))
     assert registry.version_collections(version.id) == [collection.id]
-    with pytest.raises(RegistryError, match=r"while versions have its items: 'Balloons' 1\.0\.0"):
+    with pytest.raises(RegistryError, match=r"while versions contain its items: 'Balloons' 1\.0\.0"):
         registry.delete_collection(collection.id)
     with registry.deleting(version.id):
         pass
@@ -46,7 +46,7 @@ def test_a_collection_outlives_the_versions_that_have_items_of_it(registry: Regi
 def test_a_version_cant_be_finished_on_a_collection_that_is_gone(registry: Registry) -> None:
     collection = add_collection(registry)
     registry.delete_collection(collection.id)
-    with pytest.raises(RegistryError, match="is deleted; only a living one can be used"):
+    with pytest.raises(RegistryError, match="is deleted, so it can't be used"):
         ready_dataset(registry, "Balloons", (collection.id,))
     assert registry.datasets() == []
 

@@ -48,7 +48,7 @@ def test_a_dataset_needs_a_name(registry: Registry, name: str) -> None:
 def test_a_name_is_taken_while_its_dataset_lives(registry: Registry) -> None:
     version = ready_dataset(registry, "Balloons")
     with (
-        pytest.raises(RegistryError, match="The dataset name 'Balloons' is taken; give another name"),
+        pytest.raises(RegistryError, match="The dataset name 'Balloons' is in use; use another name"),
         registry.create_dataset("Balloons", SPEC),
     ):
         pytest.fail("the block was entered")
@@ -138,7 +138,7 @@ def test_a_version_that_is_being_written_is_neither_source_nor_read_nor_deleted(
             registry.new_version(version.id, SPEC, revision=True).__enter__()
         with pytest.raises(RegistryError, match="is writing and can't be deleted"):
             registry.deleting(version.id).__enter__()
-        with pytest.raises(RegistryError, match=r"is writing it .* give another name"):
+        with pytest.raises(RegistryError, match=r"is writing it .* use another name"):
             registry.create_dataset("Balloons", SPEC).__enter__()
         finish(registry, version)
 

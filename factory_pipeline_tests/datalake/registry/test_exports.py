@@ -35,7 +35,7 @@ def test_a_version_has_one_export_per_format(registry: Registry) -> None:
     for export_type in ("YOLO Darknet", "RAW"):
         export(registry, version.id, export_type)
     assert [ready.type for ready in registry.exports(version.id)] == ["RAW", "YOLO Darknet"]
-    with pytest.raises(RegistryError, match="is exported as RAW already, at exports/"):
+    with pytest.raises(RegistryError, match="is already exported as RAW, at exports/"):
         export(registry, version.id, "RAW")
 
 

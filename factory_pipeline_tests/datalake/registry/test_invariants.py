@@ -20,6 +20,7 @@ from factory_pipeline.datalake.registry.schema import metadata
 from factory_pipeline.datalake.registry.url import registry_url
 from factory_pipeline.errors import RegistryError
 from factory_pipeline_tests.datalake.registry.factories import SPEC, finish, let_leases_run_out
+from factory_pipeline_tests.examples import up_to
 
 Block = AbstractContextManager[Version]
 
@@ -64,7 +65,7 @@ class DatasetLife(RuleBasedStateMachine):
         self._clear_frozen()
         block = self.registry.create_dataset(name, SPEC)
         if name in self.names.values():
-            with pytest.raises(RegistryError, match="is taken"):
+            with pytest.raises(RegistryError, match="is in use"):
                 block.__enter__()
             return
         version = block.__enter__()
@@ -201,7 +202,7 @@ def test_any_sequence_of_operations_keeps_the_promises(where: str) -> None:
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=8,
+            max_examples=up_to(8),
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

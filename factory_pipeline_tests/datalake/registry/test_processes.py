@@ -108,7 +108,7 @@ def _create(where: str) -> str:
 def test_of_datasets_of_one_name_at_once_one_is_made(at_once: AtOnce, registry: Registry, where: str) -> None:
     made, *refused = at_once(_create, where)
     assert made == "1.0.0"
-    assert all("The dataset name 'Balloons' is taken" in answer for answer in refused)
+    assert all("The dataset name 'Balloons' is in use" in answer for answer in refused)
     assert len(registry.datasets()) == 1
 
 

@@ -14,6 +14,7 @@ from factory_pipeline.datasets.augment.apply import SUFFIXES, copies, copies_per
 from factory_pipeline.datasets.augment.config import OPERATIONS, Augmentation
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 from factory_pipeline_tests.datasets.augment.factories import EVERY, asked, made_raster, made_sample
+from factory_pipeline_tests.examples import up_to
 
 SEED = "5f2b"
 NAMES = [
@@ -89,7 +90,7 @@ def test_what_is_drawn_lies_in_the_range_that_was_asked_for(low: float, high: fl
 
 
 @given(chosen=st.permutations(EVERY), count=st.integers(1, len(EVERY)), seed=st.text())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=up_to(10), deadline=None)
 def test_a_copy_depends_on_seed_name_and_operation_alone(
     chosen: list[Augmentation], count: int, seed: str
 ) -> None:

@@ -39,7 +39,7 @@ def test_a_switch_is_true_or_false_and_nothing_else(operation: str, name: str) -
     for values in ([1], [0], ["True"], [None], [], [True, True], True, None):
         with pytest.raises(ArgumentError) as told:
             parsed(entry(operation, name, values))
-        message = f"{VALUES} is {values!r}; it must be a list of True or False alone, such as [True]."
+        message = f"{VALUES} is {values!r}; it must be a list with only True or False, such as [True]."
         assert str(told.value) == message
 
 
@@ -102,7 +102,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ({"BOX_LEVEL": []}, "augmentation_list.BOX_LEVEL is []; the only category is IMAGE_LEVEL."),
     ({"IMAGE_LEVEL": None}, f"{LEVEL} is None; it must be a list of entries with `id` and `properties`."),
     ([CROP, 5], "augmentation_list[1] is 5; it must be a mapping with `id` and `properties`."),
-    ({"IMAGE_LEVEL": [CROP, CROP]}, f"{LEVEL}[1].id is 'CROP'; it is in the list already; name it once."),
+    ({"IMAGE_LEVEL": [CROP, CROP]}, f"{LEVEL}[1].id is 'CROP'; it occurs twice; remove one."),
     ([{"properties": []}], f"{FIRST}.id is None; it must be an augmentation: FLIP_IMAGE, IMAGE_ROTATION, "),
     ([{**CROP, "id": ["CROP"]}], f"{FIRST}.id is ['CROP']; it must be an augmentation: "),
     ([{"id": "CROP"}], f"{PROPERTIES} is None; it must be a list that has any of CROP_PERCENTAGE, each with"),
@@ -111,7 +111,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ([entry("CROP", "BLUR", [1, 2])], f"{PROPERTIES}[0].id is 'BLUR'; it must be a property of CROP: CROP_"),
     (
         [{"id": "CROP", "properties": CROP["properties"] * 2}],
-        f"{PROPERTIES}[1].id is 'CROP_PERCENTAGE'; it is in the list already; name it once.",
+        f"{PROPERTIES}[1].id is 'CROP_PERCENTAGE'; it occurs twice; remove one.",
     ),
     ([{**CROP, "isSelected": 0}], f"{FIRST}.isSelected is 0; it must be True or False."),
 ]

@@ -27,6 +27,7 @@ from factory_pipeline_tests.datasets.augment.factories import (
     made_raster,
     made_sample,
 )
+from factory_pipeline_tests.examples import up_to
 
 Move = Callable[[Sample], Sample]
 
@@ -258,7 +259,7 @@ def test_a_rotation_by_nothing_changes_nothing(degrees: float) -> None:
 
 
 @given(degrees=ANGLES, values=st.integers(0, 10_000))
-@settings(max_examples=30)
+@settings(max_examples=up_to(30))
 def test_an_even_image_stays_even(degrees: float, values: int) -> None:
     sample = made_sample(SampleRaster(np.full((2, 9, 14), values, np.uint16), ("B1", "B2"), 65_535))
     image = rotate(sample, degrees).images["S2"].values
@@ -276,7 +277,7 @@ def test_an_image_that_is_not_georeferenced_stays_so(move: Move) -> None:
     angles=st.tuples(st.floats(-40, 40), st.floats(-40, 40)),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 def test_polygons_and_the_mask_stay_together(degrees: float, angles: tuple[float, float], seed: int) -> None:
     """What is drawn from a moved polygon is the moved drawing, but for pixels that lie on its edge."""
     noise = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ from factory_pipeline.datasets.augment.radiometric import (
 )
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 from factory_pipeline_tests.datasets.augment.factories import DTYPES, NODATA, made_raster, made_sample
+from factory_pipeline_tests.examples import up_to
 
 
 def noise(sample: Sample, percent: float) -> Sample:
@@ -67,7 +68,7 @@ def test_values_change_and_nothing_else(operation: str, end: int, bands: int, dt
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=up_to(25), deadline=None)
 @given(data=st.data())
 def test_no_pixel_gains_or_loses_data(operation: str, data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(["uint8", "int8", "uint16", "int16", "int32", "float32", "float64"]))
@@ -175,7 +176,7 @@ def test_only_the_colours_change_and_only_where_all_three_have_data(operation: s
 
 @pytest.mark.parametrize("operation", [turn_hue, saturate])
 @given(amount=st.floats(-50, 50), seed=st.integers(0, 100))
-@settings(max_examples=20)
+@settings(max_examples=up_to(20))
 def test_colours_stay_between_the_least_and_greatest_that_there_are(
     operation: Callable[[Sample, float], Sample], amount: float, seed: int
 ) -> None:

@@ -202,7 +202,7 @@ def test_what_json_can_not_hold_is_told(photos: MadeVersion, tmp_path: Path) -> 
             return (replace(sample, shapes=(shape,)) for sample in super().samples(split))
 
     strange = Strange(photos.folder, photos.modalities, photos.originals, georeferenced=False)
-    with pytest.raises(ExportError, match=r"known of train.höst 000 can't be written as JSON"):
+    with pytest.raises(ExportError, match=r"The record of train.höst 000 can't be written as JSON"):
         coco.write(strange, tmp_path)
 
 

@@ -26,7 +26,9 @@ from factory_pipeline.datasets.exports.download import (
 from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, ExportedFiles, files_hash
 from factory_pipeline.errors import DownloadError
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline.web.server import pages_app
+from factory_pipeline.web.studio.app import studio_app
+from factory_pipeline.web.studio.context import Studio
+from factory_pipeline.web.studio.guard import Access
 
 pytestmark = pytest.mark.integration
 
@@ -118,7 +120,7 @@ def test_a_part_with_wrong_bytes_is_fetched_anew(export: Path, tmp_path: Path) -
 
 def test_a_file_that_never_verifies_is_named(export: Path, tmp_path: Path) -> None:
     (export / "data" / "a.tif").write_bytes(b"other")
-    with pytest.raises(DownloadError, match=r"data/a\.tif could not be downloaded in 5 tries"):
+    with pytest.raises(DownloadError, match=r"data/a\.tif could not be downloaded in 5 attempts"):
         download(FolderExportSource(export), tmp_path / "out")
     assert not (tmp_path / "out" / "data" / "a.tif").exists()
 
@@ -126,7 +128,7 @@ def test_a_file_that_never_verifies_is_named(export: Path, tmp_path: Path) -> No
 def test_a_changed_file_is_not_overwritten(export: Path, tmp_path: Path) -> None:
     target = download(FolderExportSource(export), tmp_path / "out")
     (target / "labels.json").write_text("mine")
-    with pytest.raises(DownloadError, match=r"labels\.json was changed since"):
+    with pytest.raises(DownloadError, match=r"labels\.json has changed since"):
         download(FolderExportSource(export), target)
     assert (target / "labels.json").read_text() == "mine"
 
@@ -143,7 +145,7 @@ def test_a_folder_of_somebody_else_is_left_alone(export: Path, tmp_path: Path) -
 def test_another_version_is_not_mixed_in(export: Path, tmp_path: Path) -> None:
     target = download(FolderExportSource(export), tmp_path / "out")
     other = make_export(tmp_path / "other", {**CONTENT, "labels.json": b"{}"})
-    with pytest.raises(DownloadError, match=r"holds Balloons 1\.0\.0 as RAW; name another folder"):
+    with pytest.raises(DownloadError, match=r"contains Balloons 1\.0\.0 as RAW; choose another folder"):
         download(FolderExportSource(other), target)
 
 
@@ -175,7 +177,7 @@ def test_a_link_to_nothing_is_refused_and_a_link_to_a_folder_is_that_folder(
     export: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(DownloadError, match="link is a symbolic link to nothing"):
+    with pytest.raises(DownloadError, match="link is a broken symbolic link"):
         download(FolderExportSource(export), tmp_path / "link")
     assert not (tmp_path / "real").exists()
     (tmp_path / "real").mkdir()
@@ -215,7 +217,7 @@ def test_a_disk_that_is_full_when_the_record_is_written_is_one_sentence(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("factory_pipeline.datasets.exports.download.write_text", full)
-    with pytest.raises(DownloadError, match=r"There is no space left for .*out; make room"):
+    with pytest.raises(DownloadError, match=r"There is no space left for .*out; free some space"):
         download(FolderExportSource(export), tmp_path / "out")
     monkeypatch.undo()
     assert brought(download(FolderExportSource(export), tmp_path / "out")) == CONTENT
@@ -228,7 +230,7 @@ def test_a_disk_that_fails_is_not_taken_for_a_source_that_does(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     target = download(FolderExportSource(export), tmp_path / "out", media=False)
-    monkeypatch.setattr("factory_pipeline.datasets.exports.download.os.fsync", broken)
+    monkeypatch.setattr("factory_pipeline.storage.resume_download.os.fsync", broken)
     with pytest.raises(DownloadError, match=r"\.part can't be written: input/output error\.$"):
         download(FolderExportSource(export), target)
 
@@ -237,7 +239,7 @@ def test_a_disk_that_fails_is_not_taken_for_a_source_that_does(
 def test_a_record_that_can_not_be_read_is_one_sentence(export: Path, tmp_path: Path, text: str) -> None:
     target = download(FolderExportSource(export), tmp_path / "out")
     (target / MARKER).write_text(text)
-    with pytest.raises(DownloadError, match="so it is not known what"):
+    with pytest.raises(DownloadError, match="so the content of"):
         download(FolderExportSource(export), target)
 
 
@@ -253,7 +255,7 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
 
 
 def test_no_export_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="There is no export"):
+    with pytest.raises(DownloadError, match="contains no export"):
         download(FolderExportSource(tmp_path), tmp_path / "out")
 
 
@@ -279,7 +281,8 @@ def pages(export: Path, tmp_path: Path) -> Iterator[str]:
     home = FactoryHome(tmp_path / "home")
     assert export.is_dir()
     with closing(Registry.open(home.registry)) as registry:
-        config = uvicorn.Config(pages_app(home, registry), host="127.0.0.1", port=0, log_level="warning")
+        app = studio_app(Studio(home, registry), Access(b"secret"))
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -360,7 +363,7 @@ def test_a_server_with_faults_gives_the_same_files(export: Path, tmp_path: Path)
 
 
 def test_a_server_that_is_away_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="the server does not answer"):
+    with pytest.raises(DownloadError, match="the server does not respond"):
         download(HttpExportSource("http://127.0.0.1:9/exports/abc/raw"), tmp_path / "out")
 
 

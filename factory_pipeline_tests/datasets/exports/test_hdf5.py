@@ -62,6 +62,6 @@ def test_images_of_two_sizes_are_refused_by_name(tmp_path: Path) -> None:
 
     made = photo_version(tmp_path / "again")
     version = TwoSizes(made.folder, made.modalities, made.originals, georeferenced=False)
-    with pytest.raises(ExportError, match=r"images/photo of .* is uint8 .* one array can't hold both"):
+    with pytest.raises(ExportError, match=r"images/photo of .* is uint8 .* one array can't contain both"):
         export_version(version, "HDF5", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -33,7 +33,7 @@ def test_a_list_is_json_and_is_read_back_record_by_record(tmp_path: Path, count:
 
 def test_what_differs_is_told(tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", RECORDS[:2])
-    with pytest.raises(ExportError, match=r"images of tile in a\.json were not read back"):
+    with pytest.raises(ExportError, match=r"images of tile in a\.json differ when"):
         ListReader(path, "images").expect(RECORDS[1], "tile")
     reader = ListReader(path, "images")
     reader.expect(RECORDS[0], "a")
@@ -45,5 +45,5 @@ def test_what_differs_is_told(tmp_path: Path) -> None:
 
 
 def test_what_json_cannot_hold_is_told(tmp_path: Path) -> None:
-    with (tmp_path / "a.json").open("w") as out, pytest.raises(ExportError, match="known of tile can't"):
+    with (tmp_path / "a.json").open("w") as out, pytest.raises(ExportError, match="record of tile can't"):
         ListWriter(out).add({"value": float("nan")}, "tile")

@@ -16,7 +16,6 @@ from pycocotools.coco import COCO
 from factory_pipeline.datalake.ingest.annotate import add_annotations
 from factory_pipeline.datalake.registry.records import Collection, Version
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA
-from factory_pipeline.datasets.augment.config import parse_augmentations
 from factory_pipeline.datasets.exports.format_limits import check_fitness
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.datasets.exports.write_export import export_version
@@ -132,7 +131,7 @@ def test_raw_says_which_annotations_are_parts_of_one_object(
 
 def test_augmented_copies_keep_objects_together(lake: MadeLake, objects: Version, tmp_path: Path) -> None:
     flip = {"id": "FLIP_IMAGE", "properties": [{"id": "FLIP_VERTICAL", "values": [True]}]}
-    asked = request(source_version_id=objects.id, augmentations=parse_augmentations({"IMAGE_LEVEL": [flip]}))
+    asked = request(dataset_version_id=objects.id, augmentation_list={"IMAGE_LEVEL": [flip]})
     folder = exported(lake, create_version(lake.registry, lake.home, asked), "COCO", tmp_path / "coco")
     read = json.loads((folder / "annotations" / "instances_train.json").read_text())
     counts = [[each["image_id"] for each in read["annotations"]].count(id) for id in (1, 2)]
@@ -221,13 +220,32 @@ def test_what_can_not_be_exported_is_refused_before_the_version_is_made(mixed: M
     assert create_version(mixed.registry, mixed.home, request()).number == "1.0.0"
 
 
+@pytest.mark.parametrize("export_type", ["Release", "Release Pixels"])
+def test_why_a_release_can_not_hold_a_version(lake: MadeLake, export_type: str) -> None:
+    collection = lake.add("a", {"one": 1, "two": 2})
+    agbd = lake.raster("agbd", 1.5, "float32")
+    line = {"item": "two", "type": "line", "label": "road", "bbox": [0.0, 0.0, 4.0, 4.0]}
+    line["rings"] = [[[0.0, 0.0], [4.0, 4.0]]]
+    lake.annotate(collection, [box("one", "odd"), measured("one", "AGBD", agbd), line])
+    of_a = {"collection_id": collection.id}
+    told = refusal(lake, export_type, labels=("road",), **of_a)
+    assert "no form for lines, and 1 items are otherwise, such as 'two'; 'RAW'" in told
+    told = refusal(lake, export_type, labels=("AGBD",), **of_a)
+    assert "every item has a number, or none has, and 1 items are otherwise, such as 'two'" in told
+    told = refusal(lake, export_type, labels=("AGBD", "odd"), query="annotation.label=odd", **of_a)
+    assert "labels are either numbers, or drawings and classes" in told
+    lake.register("b", lake_items(lake, collection).with_columns(id=pl.lit("three"), width=pl.lit(9)))
+    told = refusal(lake, export_type, labels=("odd",))
+    assert "its images have one size, number of bands and type, and those of" in told
+
+
 def test_other_reasons_why_a_format_can_not_hold_a_version(lake: MadeLake) -> None:
     collection = lake.add("a", {"one": 1, "two": 2})
     lake.annotate(
         collection, [box("one", " odd "), measured("one", "AGBD", lake.raster("agbd", 1.5, "float32"))]
     )
     lake.register("b", lake_items(lake, collection).with_columns(id=pl.lit("three"), width=pl.lit(9)))
-    assert "a label is one line with no space around it, and ' odd ' is not" in refusal(
+    assert "a label must be one line without space around it, and ' odd ' is not" in refusal(
         lake, "YOLO Darknet", labels=(" odd ",)
     )
     assert "a regression needs measured values of every item, and 1 have none, such as 'two'" in refusal(

@@ -132,13 +132,13 @@ def test_a_file_that_is_not_what_was_written_is_told(tmp_path: Path) -> None:
     path = tmp_path / write_image(sample, "image", tmp_path)
     raster = sample.images["image"]
     other = replace(raster, values=raster.values + 1)
-    with pytest.raises(ExportError, match=r"read back with other values than those of a.b é"):
+    with pytest.raises(ExportError, match=r"differs from the values of a.b é"):
         check_raster(path, other, sample)
-    with pytest.raises(ExportError, match=r"read back as uint16 \(1, 20, 30\), but a.b é is float32"):
+    with pytest.raises(ExportError, match=r"is uint16 \(1, 20, 30\) .* but a.b é is float32"):
         check_raster(path, replace(raster, values=raster.values.astype("float32")), sample)
-    with pytest.raises(ExportError, match="another CRS or transform"):
+    with pytest.raises(ExportError, match="differs from the CRS or transform"):
         check_raster(path, raster, replace(sample, crs="EPSG:32634"))
-    with pytest.raises(ExportError, match="another CRS or transform"):
+    with pytest.raises(ExportError, match="differs from the CRS or transform"):
         check_raster(path, raster, replace(sample, transform=(10, 0, 0, 0, -10, 0)))
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(ExportError, match="can't be read back"):
@@ -160,8 +160,9 @@ def test_two_images_of_one_name_are_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_modality_and_a_type_without_a_place_are_told(tmp_path: Path) -> None:
-    sample = sample_of(noise("float16", 1), ("a",))
+    # No version of GDAL has this type; float16 it has from 3.11 on.
+    sample = sample_of(noise("float64", 1).astype(np.longdouble), ("a",))
     with pytest.raises(ExportError, match=r"a.b é has no radar image, only image"):
         write_image(sample, "radar", tmp_path)
-    with pytest.raises(ExportError, match=r"a.b é holds float16 values"):
+    with pytest.raises(ExportError, match=rf"a.b é has {np.dtype(np.longdouble)} values"):
         write_image(sample, "image", tmp_path)

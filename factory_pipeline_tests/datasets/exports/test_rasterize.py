@@ -80,6 +80,6 @@ def test_values_of_the_mask_are_kept_and_lie_over_the_shapes(version: MadeVersio
 def test_a_value_of_the_mask_that_is_no_class_is_told(version: MadeVersion, blank: Sample) -> None:
     sample = replace(blank, mask=SampleRaster(np.full((1, HEIGHT, WIDTH), 9, np.uint8), ("class",), 0))
     with pytest.raises(
-        ExportError, match=f"The mask of {blank.name} holds 9, which is the value of no label"
+        ExportError, match=f"The mask of {blank.name} contains 9, which is not the value of a label"
     ):
         index_mask(sample, version)

@@ -10,13 +10,16 @@ import pytest
 
 from factory_pipeline.datalake.registry.records import ExportState, Version
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datasets.exports.find_damage import damage_of
+from factory_pipeline.datasets.exports.find_damage import find_damage
 from factory_pipeline.datasets.exports.listing import read_exported
 from factory_pipeline.datasets.exports.register_export import export_registered
 from factory_pipeline.errors import ExportError, RegistryError
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.datalake.registry.factories import ready_dataset
 from factory_pipeline_tests.datasets.model.factories import MadeVersion
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 
 @pytest.fixture
@@ -121,9 +124,9 @@ def test_a_damaged_export_is_made_again_and_that_is_said(
     again = export_registered(registry, home, version.id, "RAW", photos, on_damage=told.append)
     assert (again.content_hash, again.path, again.id != first.id) == (first.content_hash, first.path, True)
     assert registry.exports(version.id) == [again]
-    assert list(damage_of(folder, first.content_hash)) == []
+    assert list(find_damage(folder, first.content_hash)) == []
     assert len(told) == 1
-    assert told[0].startswith("The RAW export is damaged and is made again: ")
+    assert told[0].startswith("The RAW export is damaged and is written again: ")
 
 
 def test_a_damaged_export_that_another_makes_again_is_left_to_that(

@@ -150,7 +150,7 @@ def test_a_changed_pixel_of_either_mask_is_told(photos: MadeVersion, tmp_path: P
                 stored.write(pixels)
         if path.suffix == ".png":
             Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
-        with pytest.raises(ExportError, match=f"read back with other .*{told}"):
+        with pytest.raises(ExportError, match=f"differs from the .*{told}"):
             segmentation.check(photos, tmp_path)
         path.write_bytes(written)
     segmentation.check(photos, tmp_path)

@@ -17,6 +17,9 @@ from factory_pipeline.datasets.versions.content import open_content
 from factory_pipeline.datasets.versions.create import create_version
 from factory_pipeline_tests.datasets.versions.factories import MadeLake, box, made_lake, mask, request
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[MadeLake]:
@@ -50,7 +53,7 @@ def test_a_whole_version_and_its_exports_agree(lake: MadeLake, version: Version)
     assert [result.name for result in report.results] == [
         "manifest.parquet (2 items)",
         "images and labels (3 rasters)",
-        "RAW export of Balloons 1.0.0 (5 files)",
+        "RAW export of Balloons 1.0.0 (6 files)",
     ]
     assert verify_version(lake.registry, lake.home, "Balloons@1.0.0").results == report.results
     assert verify_export(lake.home.version(version.id).export("raw")).passed
@@ -70,7 +73,7 @@ def test_an_image_or_label_that_was_changed_or_is_missing_is_named(
 ) -> None:
     path = lake.home.root / "media" / name
     path.write_bytes(path.read_bytes() + b"\0")
-    assert f"The file {path} was changed after the version was made" in differences(verified(lake, version))
+    assert f"The file {path} has changed since the version was made" in differences(verified(lake, version))
     path.unlink()
     assert f"The file {path} is missing" in differences(verified(lake, version))
 
@@ -92,7 +95,7 @@ def test_a_listing_of_another_export_is_no_listing_of_this_one(lake: MadeLake, v
     folder = lake.home.version(version.id).export("raw")
     listing = json.loads((folder / "export.json").read_text())
     (folder / "export.json").write_text(json.dumps({**listing, "content_hash": "0" * 64}))
-    assert "was changed after the export was written" in differences(verified(lake, version))
+    assert "has changed since the export was written" in differences(verified(lake, version))
 
 
 def test_downloads_are_verified_with_and_without_media(
@@ -102,7 +105,7 @@ def test_downloads_are_verified_with_and_without_media(
     target = download(source, tmp_path / "out", media=False)
     report = verify_export(target)
     assert report.passed
-    assert report.results[0].name.endswith("(3 files, downloaded without media)")
+    assert report.results[0].name.endswith("(4 files, downloaded without media)")
     download(source, target)
     assert verify_export(target).passed
     (target / "data" / "one.tif").unlink()
@@ -134,8 +137,8 @@ def test_the_command_says_it_by_its_exit_code_in_words_and_as_json(
     assert (code, found["kind"], found["passed"], found["failed"]) == (1, "version", False, 1)
     for target, message in {
         "Balloons@2.0.0": "there are Balloons@1.0.0",
-        "nothing": "give a folder with an export, the id of a version, or name@number",
-        str(tmp_path): "holds neither the output of a build nor an export",
+        "nothing": "it must be a folder with an export, the id of a version, or name@number",
+        str(tmp_path): "contains neither the output of a build nor an export",
     }.items():
         code, told = run(target)
         assert code != 0

@@ -119,16 +119,16 @@ def test_files_that_are_not_what_was_written_are_told(photos: MadeVersion, tmp_p
     yolo.write(photos, tmp_path)
     boxes = tmp_path / "obj_train_data" / "train.höst 001.txt"
     for path, text, told in (
-        (boxes, "", "not read back with the boxes of train.höst 001"),
-        (boxes, boxes.read_text().replace("0.156", "0.157"), "not read back with the boxes"),
-        (boxes, boxes.read_text().replace("0 0.1", "2 0.1"), "not read back with the boxes"),
+        (boxes, "", "differs from the boxes of train.höst 001"),
+        (boxes, boxes.read_text().replace("0.156", "0.157"), "differs from the boxes"),
+        (boxes, boxes.read_text().replace("0 0.1", "2 0.1"), "differs from the boxes"),
         (tmp_path / "train.txt", "", r"train.höst 000 is missing in train.txt"),
         (
             tmp_path / "test.txt",
             (tmp_path / "test.txt").read_text() * 2,
             "lists more images than the version",
         ),
-        (tmp_path / "obj.names", "road\n", r"obj.names was not read back"),
+        (tmp_path / "obj.names", "road\n", r"obj.names differs when"),
     ):
         written = path.read_text()
         path.write_text(text)

@@ -21,7 +21,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import annotations_hash, write_annotations
 from factory_pipeline.datalake.tables.items import items_hash, write_items_table
 from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA, ITEM_SCHEMA
-from factory_pipeline.datasets.versions.request import VersionRequest
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import relative_to_home
 
@@ -190,16 +190,14 @@ def measured(item: str, label: str, raster: Mapping[str, Any]) -> dict[str, Any]
     return {"item": item, "type": "raster", "label": label, "raster": {**raster, "value": None}}
 
 
-def request(**values: Any) -> VersionRequest:
+def request(**values: Any) -> DatasetRequest:
     """A request for all balloons of the lake, but for what a test says."""
     asked: dict[str, Any] = {
-        "dataset_name": None if "source_version_id" in values else "Balloons",
-        "source_version_id": None,
-        "collection_id": None,
+        "dataset_name": None if "dataset_version_id" in values else "Balloons",
         "split_info": ALL_TRAIN,
         "labels": ("Balloon",),
     }
-    return VersionRequest(**(asked | values))
+    return DatasetRequest.from_json(asked | values)
 
 
 def manifest_of(lake: MadeLake, version_id: str) -> dict[str, dict[str, Any]]:

@@ -26,7 +26,7 @@ def test_a_comparison_tells_what_was_added_and_annotated_anew(lake: MadeLake) ->
     later = lake.annotate(collection, rows, "machine")
     after = made(
         lake,
-        source_version_id=before.id,
+        dataset_version_id=before.id,
         labels=("Balloon", "Cloud"),
         operation_list=(later.id,),
         query=all_but("b"),
@@ -37,10 +37,10 @@ def test_a_comparison_tells_what_was_added_and_annotated_anew(lake: MadeLake) ->
     assert (told.labels_added, told.labels_removed) == (("Cloud",), ())
     assert str(told).splitlines() == [
         "1.0.0 -> 1.0.1",
-        "Items added:          1 (c)",
-        "Items annotated anew: 1 (a)",
-        "Annotations:          2 added, 1 removed",
-        "Labels added:         Cloud",
+        "Items added:        1 (c)",
+        "Items re-annotated: 1 (a)",
+        "Annotations:        2 added, 1 removed",
+        "Labels added:       Cloud",
     ]
 
 
@@ -54,14 +54,14 @@ def test_items_of_two_datasets_are_the_same_if_their_images_are(lake: MadeLake) 
     told = compare_versions(lake.home, one, other)
     assert (told.added, told.removed, told.moved) == (("y",), ("b",), (("x", "train", "test"),))
     assert told.reannotated == ()
-    assert "Items moved:          1 train -> test" in str(told)
+    assert "Items moved:        1 train -> test" in str(told)
 
 
 def test_versions_of_the_same_content_are_told_so(lake: MadeLake) -> None:
     collection = lake.add("fair", {"a": 1})
     lake.annotate(collection, [box("a", "Balloon")])
     before = made(lake)
-    after = made(lake, source_version_id=before.id)
+    after = made(lake, dataset_version_id=before.id)
     assert str(compare_versions(lake.home, before, after)) == "1.0.0 -> 1.0.1: the same content"
 
 

@@ -13,7 +13,6 @@ import rasterio
 from PIL import Image
 
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA
-from factory_pipeline.datasets.augment.config import parse_augmentations
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.datasets.versions.content import ManifestContent, open_content
@@ -30,6 +29,8 @@ from factory_pipeline_tests.datasets.versions.factories import (
     polygon,
     request,
 )
+
+pytestmark = pytest.mark.integration  # takes seconds
 
 FLIPS = {
     "IMAGE_LEVEL": [
@@ -147,7 +148,7 @@ def test_copies_follow_their_originals_in_the_train_split_alone(lake: MadeLake) 
     collection = lake.add("fair", {name: number for number, name in enumerate("abcd")})
     lake.annotate(collection, [box("a", "Balloon")])
     halves = {"train": 50, "test": 50, "validation": 0}
-    content = opened(lake, split_info=halves, augmentations=parse_augmentations(FLIPS))
+    content = opened(lake, split_info=halves, augmentation_list=FLIPS)
     train = list(content.samples("train"))
     assert content.counts == {"train": 6, "test": 2, "validation": 0}
     assert [sample.origin for sample in train[::3]] == ["", ""]
@@ -163,8 +164,8 @@ def test_an_image_without_colours_has_no_copy_with_others(lake: MadeLake, stored
     lake.add("fair", {"a": 1})
     lake.add_row("fused", stored, "S2", 0, None)
     hue = [{"id": "HUE", "properties": [{"id": "HUE_DEGREES", "values": [5, 10]}]}]
-    asked = parse_augmentations({"IMAGE_LEVEL": [*FLIPS["IMAGE_LEVEL"], *hue]})
-    content = opened(lake, operation_list=(), augmentations=asked)
+    asked = {"IMAGE_LEVEL": [*FLIPS["IMAGE_LEVEL"], *hue]}
+    content = opened(lake, operation_list=(), augmentation_list=asked)
     origins = Counter(sample.origin for sample in content.samples("train"))
     assert origins == {"": 2, "a": 3, "row": 2}
     assert content.counts["train"] == 7
@@ -206,7 +207,7 @@ def test_a_row_that_was_changed_is_told(lake: MadeLake, stored: Path) -> None:
     with h5py.File(stored, "r+") as file:
         file["S2"][2] += 1
     with pytest.raises(
-        LakeError, match=r"fused\.h5 \(row 2 of 'S2'\) was changed after the version was made"
+        LakeError, match=r"fused\.h5 \(row 2 of 'S2'\) has changed since the version was made"
     ):
         only(content)
 
@@ -218,7 +219,7 @@ def test_a_row_that_is_not_there_is_told(lake: MadeLake, stored: Path, member: s
     table = pl.read_parquet(files)
     elsewhere = pl.element().struct.with_fields(pl.lit(member).alias("member"), pl.lit(row).alias("row"))
     table.with_columns(pl.col("media").list.eval(elsewhere)).write_parquet(files)
-    with pytest.raises(LakeError, match=rf"There is no reading row {row} of '{member}' in .*fused\.h5"):
+    with pytest.raises(LakeError, match=rf"Can't read row {row} of '{member}' in .*fused\.h5"):
         only(opened(lake, operation_list=()))
 
 
@@ -227,10 +228,10 @@ def test_a_file_that_is_missing_or_changed_is_named(lake: MadeLake) -> None:
     content = opened(lake, operation_list=())
     path = lake.home.root / "media" / "fair" / "a.tif"
     kept = path.rename(path.with_suffix(".kept"))
-    with pytest.raises(LakeError, match=r"fair/a\.tif is missing; put it back"):
+    with pytest.raises(LakeError, match=r"fair/a\.tif is missing; restore it"):
         only(content)
     path.write_bytes(kept.read_bytes() + b"\0")
-    with pytest.raises(LakeError, match=r"a\.tif was changed after the version was made"):
+    with pytest.raises(LakeError, match=r"a\.tif has changed since the version was made"):
         only(content)
     kept.replace(path)
     assert only(content).name == "a"
@@ -243,7 +244,7 @@ def test_a_mask_of_another_size_is_told(lake: MadeLake) -> None:
         file.write(np.ones((1, 2, 3), np.uint8))
     raster = {"path": "media/small.tif", "member": None, "row": None, "nodata": None, "sha256": None}
     lake.annotate(collection, [mask("a", "Water", raster, 1)])
-    with pytest.raises(LakeError, match=r"small\.tif is 3 x 2 pixels large, but item 'a' 8 x 6"):
+    with pytest.raises(LakeError, match=r"small\.tif is 3 x 2 pixels, but item 'a' is 8 x 6"):
         only(opened(lake, labels=("Water",)))
 
 
@@ -291,5 +292,5 @@ def test_a_version_that_is_not_ready_has_no_content(lake: MadeLake) -> None:
     with pytest.raises(LakeError, match=r"manifest\.parquet can't be read"):
         open_content(lake.registry, lake.home, version.id)
     pl.DataFrame({"a": [1]}).write_parquet(broken)
-    with pytest.raises(LakeError, match="is no manifest of a dataset version"):
+    with pytest.raises(LakeError, match="is not a manifest of a dataset version"):
         open_content(lake.registry, lake.home, version.id)

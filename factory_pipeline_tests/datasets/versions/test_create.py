@@ -6,7 +6,6 @@ import re
 import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,16 @@ import pytest
 from factory_pipeline.datalake.registry.records import VersionState
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.schemas import MANIFEST_SCHEMA
-from factory_pipeline.datasets.augment.config import parse_augmentations
+from factory_pipeline.datasets.request import DatasetRequest, ItemType
 from factory_pipeline.datasets.versions import create
-from factory_pipeline.datasets.versions.assign_splits import Division
 from factory_pipeline.datasets.versions.create import create_version, sweep_unfinished
+from factory_pipeline.datasets.versions.division import Division
 from factory_pipeline.datasets.versions.manifest import read_header
 from factory_pipeline.datasets.versions.plan import check_version
-from factory_pipeline.datasets.versions.request import ItemType, VersionRequest
-from factory_pipeline.datasets.versions.validate_request import validate
 from factory_pipeline.errors import ArgumentError, LakeError, RegistryError
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.datalake.registry.factories import let_leases_run_out
 from factory_pipeline_tests.datasets.versions.factories import (
-    ALL_TRAIN,
     MadeLake,
     box,
     labels_of,
@@ -37,6 +33,9 @@ from factory_pipeline_tests.datasets.versions.factories import (
     measured,
     request,
 )
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 FLIPS = {"IMAGE_LEVEL": [{"id": "FLIP_IMAGE", "properties": [{"id": "FLIP_VERTICAL", "values": [True]}]}]}
 
@@ -65,11 +64,11 @@ def test_the_registry_knows_what_was_asked_and_where_the_items_are_from(lake: Ma
     lake.annotate(collection, [box("a", "Balloon")])
     asked = request(collection_id=collection.id, export_types=("RAW",))
     version = create_version(lake.registry, lake.home, asked)
-    assert VersionRequest.from_json(version.spec) == asked
+    assert DatasetRequest.from_json(version.spec) == asked
     assert version.manifest_path == f"versions/{version.id}/manifest.parquet"
     header = read_header(lake.home.version(version.id).manifest)
     assert version.content_hash == header.content_hash
-    with pytest.raises(RegistryError, match=r"while versions have its items: 'Balloons' 1\.0\.0"):
+    with pytest.raises(RegistryError, match=r"while versions contain its items: 'Balloons' 1\.0\.0"):
         lake.registry.delete_collection(collection.id)
 
 
@@ -135,11 +134,11 @@ def test_a_collection_that_gave_annotations_alone_is_held_too_and_known_to_updat
     lake.annotate(second, [mask("b", "Balloon", lake.raster("balloon", 1), 1)])
     source = create_version(lake.registry, lake.home, request())
     third = lake.add("third", {"c": 2})
-    update = request(source_version_id=source.id, collection_id=third.id)
+    update = request(dataset_version_id=source.id, collection_id=third.id)
     version = create_version(lake.registry, lake.home, update)
     assert labels_of(lake, version.id) == {"a": ["Balloon"], "c": []}
     assert set(lake.registry.version_collections(version.id)) == {first.id, second.id, third.id}
-    with pytest.raises(RegistryError, match="while versions have its items"):
+    with pytest.raises(RegistryError, match="while versions contain its items"):
         lake.registry.delete_collection(second.id)
 
 
@@ -187,7 +186,7 @@ def test_datasets_are_taken_whole_in_their_latest_version_where_an_item_matches(
     create_version(
         lake.registry,
         lake.home,
-        request(source_version_id=old.id, collection_id=balloons.id, query=only_a),
+        request(dataset_version_id=old.id, collection_id=balloons.id, query=only_a),
     )
     create_version(
         lake.registry, lake.home, request(dataset_name="wet", collection_id=floods.id, labels=("Water",))
@@ -207,7 +206,7 @@ def test_an_update_keeps_items_splits_and_names_and_adds_what_is_chosen(lake: Ma
         "second", {**{f"new{number}": 20 + number for number in range(10)}, "item1": 99, "again": 3}
     )
     lake.annotate(second, [box("new1", "Balloon"), box("again", "Balloon")])
-    update = request(source_version_id=source.id, collection_id=second.id, split_info=thirds)
+    update = request(dataset_version_id=source.id, collection_id=second.id, split_info=thirds)
     version = create_version(lake.registry, lake.home, update)
     assert version.number == "1.0.1"
     before, after = manifest_of(lake, source.id), manifest_of(lake, version.id)
@@ -229,7 +228,7 @@ def test_an_item_that_is_chosen_again_is_annotated_anew_and_the_others_keep_thei
     later = lake.annotate(collection, [box("a", "Balloon", 3), box("b", "Balloon", 3)], "machine")
     only_a = {"op": "=", "args": [{"property": "id"}, "a"]}
     update = request(
-        source_version_id=source.id,
+        dataset_version_id=source.id,
         collection_id=collection.id,
         query=only_a,
         operation_list=(later.id,),
@@ -249,11 +248,11 @@ def test_a_label_that_is_new_is_looked_up_on_the_items_that_were_there(lake: Mad
     lake.annotate(collection, [box("a", "Balloon"), box("a", "Cloud")])
     source = create_version(lake.registry, lake.home, request())
     only_b = {"op": "=", "args": [{"property": "id"}, "b"]}
-    update = request(source_version_id=source.id, query=only_b, labels=("Cloud", "Balloon"))
+    update = request(dataset_version_id=source.id, query=only_b, labels=("Cloud", "Balloon"))
     version = create_version(lake.registry, lake.home, update)
     assert sorted(labels_of(lake, version.id)["a"]) == ["Balloon", "Cloud"]
     fewer = create_version(
-        lake.registry, lake.home, request(source_version_id=version.id, query=only_b, labels=("Cloud",))
+        lake.registry, lake.home, request(dataset_version_id=version.id, query=only_b, labels=("Cloud",))
     )
     assert labels_of(lake, fewer.id) == {"a": ["Cloud"], "b": []}
     assert [each.number for each in lake.registry.versions(version.dataset_id)] == ["1.0.0", "1.0.1", "1.0.2"]
@@ -287,7 +286,7 @@ def test_the_hash_is_the_same_in_another_home_and_of_the_content_alone(
     different = [
         made(lake, "1", split_info={"train": 0, "test": 100, "validation": 0}),
         made(lake, "2", operation_list=()),
-        made(lake, "3", augmentations=parse_augmentations(FLIPS)),
+        made(lake, "3", augmentation_list=FLIPS),
         made(lake, "4", query={"op": "=", "args": [{"property": "id"}, "a"]}),
     ]
     assert len({made(lake, "5"), *different}) == 5
@@ -306,7 +305,7 @@ def test_the_hash_is_the_same_in_another_home_and_of_the_content_alone(
         ),
         ({"labels": ("Balloon", "Depth", "Height")}, "'Depth', 'Height' are measured values each"),
         ({"operation_list": ("x",)}, r"operation_list\[0\] is 'x'; .* there are \w+ \(human, of 'fair'\)"),
-        ({"source_version_id": "x"}, "dataset_version_id is 'x'; it must be the id of a version"),
+        ({"dataset_version_id": "x"}, "dataset_version_id is 'x'; it must be the id of a version"),
         ({"item_type": ItemType.DATASET}, "no dataset has a ready version yet"),
         (
             {"query": {"op": "=", "args": [{"property": "id"}, "z"]}},
@@ -336,7 +335,7 @@ def test_no_labels_mean_all_labels_of_the_chosen_annotations(lake: MadeLake) -> 
     version = create_version(lake.registry, lake.home, request(labels=()))
     assert labels_of(lake, version.id) == {"a": ["Cloud"], "b": ["Balloon"]}
     assert version.spec["labels"] == ["Balloon", "Cloud"]
-    with pytest.raises(ArgumentError, match=r"labels is \[\]; that means all, but the chosen items have no"):
+    with pytest.raises(ArgumentError, match=r"labels is \[\]; empty means all, but the chosen items have no"):
         create_version(lake.registry, lake.home, request(dataset_name="x", labels=(), operation_list=()))
 
 
@@ -367,9 +366,7 @@ def test_a_query_without_a_match_is_told_as_it_was_written_with_near_names(
     metadata = {"weather": ["sun", "rain"], "tags": ["windy", "dry"]}
     collection = lake.add("fair", {"a": 1, "b": 2}, metadata)
     lake.annotate(collection, [box("a", "Balloon")])
-    asked = validate(
-        dataset_name="x", split_info=ALL_TRAIN, labels=["Balloon"], query=query, known_export_types=()
-    )
+    asked = request(query=query)
     with pytest.raises(ArgumentError) as told:
         check_version(lake.registry, lake.home, asked)
     assert str(told.value) == message
@@ -382,7 +379,7 @@ def test_a_check_writes_nothing_and_names_a_name_that_is_taken(lake: MadeLake) -
     assert lake.registry.datasets() == []
     assert not lake.home.versions.exists()
     create_version(lake.registry, lake.home, request())
-    with pytest.raises(ArgumentError, match="dataset_name is 'Balloons'; this name is taken"):
+    with pytest.raises(ArgumentError, match="dataset_name is 'Balloons'; this name is in use"):
         check_version(lake.registry, lake.home, request())
 
 
@@ -393,8 +390,8 @@ def test_names_and_beginnings_of_ids_are_taken_for_ids(lake: MadeLake) -> None:
     first = create_version(lake.registry, lake.home, by_name)
     assert (first.spec["collection_id"], first.spec["operation_list"]) == (collection.id, [operation.id])
     for named in ("Balloons", "Balloons@1.0.0", first.id[:8], f"balloons-1.0.0@{first.id}"):
-        version = create_version(lake.registry, lake.home, request(source_version_id=named))
-        assert version.spec["source_version_id"] == version.source_version_id
+        version = create_version(lake.registry, lake.home, request(dataset_version_id=named))
+        assert version.spec["dataset_version_id"] == version.source_version_id
     numbers = {each.id: each.number for each in lake.registry.versions(first.dataset_id)}
     sources = [each.source_version_id for each in lake.registry.versions(first.dataset_id)[1:]]
     assert [numbers[str(each)] for each in sources] == ["1.0.0", "1.0.0", "1.0.0", "1.0.0"]
@@ -407,10 +404,10 @@ def test_an_update_stays_with_the_collections_of_its_source_version(lake: MadeLa
     only_a = {"op": "=", "args": [{"property": "id"}, "a"]}
     source = create_version(lake.registry, lake.home, request(query=only_a))
     within = create_version(
-        lake.registry, lake.home, request(source_version_id=source.id, within_source=True)
+        lake.registry, lake.home, request(dataset_version_id=source.id, within_source=True)
     )
     assert list(manifest_of(lake, within.id)) == ["a", "b"]
-    whole = create_version(lake.registry, lake.home, request(source_version_id=source.id))
+    whole = create_version(lake.registry, lake.home, request(dataset_version_id=source.id))
     assert list(manifest_of(lake, whole.id)) == ["a", "b", "c"]
 
 
@@ -418,10 +415,12 @@ def test_an_update_says_how_many_items_kept_their_split_or_divides_anew(lake: Ma
     collection = lake.add("fair", {f"item{number}": number for number in range(10)})
     lake.annotate(collection, [box("item1", "Balloon")])
     source = create_version(lake.registry, lake.home, request())
-    update = request(source_version_id=source.id, split_info={"train": 60, "test": 30, "validation": 10})
+    update = request(dataset_version_id=source.id, split_info={"train": 60, "test": 30, "validation": 10})
     told: list[Division] = []
     create_version(lake.registry, lake.home, update, on_divided=told.append)
-    create_version(lake.registry, lake.home, replace(update, keep_splits=False), on_divided=told.append)
+    create_version(
+        lake.registry, lake.home, update.model_copy(update={"keep_splits": False}), on_divided=told.append
+    )
     assert [each.splits for each in told] == [
         {"train": 10, "test": 0, "validation": 0},
         {"train": 6, "test": 3, "validation": 1},
@@ -488,7 +487,7 @@ def test_values_of_masks_are_kept_and_counted_once(lake: MadeLake) -> None:
 
 def test_an_item_that_is_called_like_a_copy_gets_another_name(lake: MadeLake) -> None:
     lake.add("fair", {"a": 1, "a-flip_vertical": 2})
-    asked = request(operation_list=(), augmentations=parse_augmentations(FLIPS))
+    asked = request(operation_list=(), augmentation_list=FLIPS)
     names = list(manifest_of(lake, create_version(lake.registry, lake.home, asked).id))
     assert names[0] == "a"
     assert re.fullmatch("a-flip_vertical-[0-9a-f]{8}", names[1])
@@ -508,12 +507,12 @@ def test_two_writers_of_one_name_make_one_dataset(lake: MadeLake) -> None:
     with ThreadPoolExecutor(3) as pool:
         number, *refused = sorted(pool.map(made, range(3)))
     assert number == "1.0.0"
-    assert all("The dataset name 'Balloons' is taken" in each for each in refused)
+    assert all("The dataset name 'Balloons' is in use" in each for each in refused)
     assert len(list(lake.home.versions.iterdir())) == 1
 
 
 def _update(home: Path, where: str, source_id: str) -> str:
-    asked = request(source_version_id=source_id)
+    asked = request(dataset_version_id=source_id)
     return create_version(Registry.open(where), FactoryHome(home), asked).number
 
 

@@ -9,14 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_pipeline.datalake.registry.records import Version
+from factory_pipeline.datasets.request import ItemType
 from factory_pipeline.datasets.versions.compare import compare_versions
 from factory_pipeline.datasets.versions.content import open_content
 from factory_pipeline.datasets.versions.create import create_version
 from factory_pipeline.datasets.versions.describe import describe_version, list_collections, list_datasets
 from factory_pipeline.datasets.versions.manifest import check_manifest
-from factory_pipeline.datasets.versions.request import ItemType
 from factory_pipeline.errors import LakeError
 from factory_pipeline_tests.datasets.versions.factories import MadeLake, box, mask, measured, polygon, request
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 SPLIT = {"train": 50.0, "test": 50.0, "validation": 0.0}
 
@@ -59,7 +62,7 @@ def test_a_manifest_as_it_was_made_fits_its_hash(lake: MadeLake, version: Versio
 READERS: dict[str, Callable[[MadeLake, Version], Any]] = {
     "export": lambda lake, version: open_content(lake.registry, lake.home, version.id),
     "update": lambda lake, version: create_version(
-        lake.registry, lake.home, request(source_version_id=version.id)
+        lake.registry, lake.home, request(dataset_version_id=version.id)
     ),
     "compare": lambda lake, version: compare_versions(lake.home, version, version),
     "datasets": lambda lake, _: create_version(
@@ -81,7 +84,7 @@ def test_whatever_reads_a_version_refuses_a_manifest_that_was_changed(
     change: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> None:
     rewrite(lake.home.version(version.id).manifest, change)
-    with pytest.raises(LakeError, match=r"manifest\.parquet was changed after its version was made"):
+    with pytest.raises(LakeError, match=r"manifest\.parquet has changed since its version was made"):
         read(lake, version)
     assert len(lake.registry.datasets()) == 1
     assert len(lake.registry.versions(version.dataset_id, with_deleted=True)) == 1
@@ -94,7 +97,7 @@ def test_counts_in_the_header_are_checked_too(lake: MadeLake, version: Version) 
     assert header != stored.schema.metadata[b"factory-version"]
     metadata = {**stored.schema.metadata, b"factory-version": header}
     pq.write_table(stored.replace_schema_metadata(metadata), path)
-    with pytest.raises(LakeError, match="was changed after its version was made; put the former one back"):
+    with pytest.raises(LakeError, match="has changed since its version was made; restore the original"):
         open_content(lake.registry, lake.home, version.id)
 
 

@@ -2,7 +2,11 @@
 
 import polars as pl
 
+from factory_pipeline.datasets.versions.item_ground import GROUND
 from factory_pipeline.datasets.versions.select_items import CHOSEN, unite
+
+KNOWN = {name: dtype for name, dtype in CHOSEN.items() if name not in GROUND}
+NOWHERE = [pl.lit(None, dtype).alias(name) for name, dtype in GROUND.items()]
 
 
 def chosen(*rows: tuple[int, str, str, str]) -> pl.DataFrame:
@@ -18,12 +22,13 @@ def chosen(*rows: tuple[int, str, str, str]) -> pl.DataFrame:
                 order >= 0,
                 None if order >= 0 else item,
                 None if order >= 0 else "test",
+                None,
             )
             for order, collection, item, content in rows
         ],
-        schema=CHOSEN,
+        schema=KNOWN,
         orient="row",
-    )
+    ).with_columns(NOWHERE)
 
 
 def shown(rows: pl.DataFrame) -> dict[tuple[str, str], tuple[str, str]]:

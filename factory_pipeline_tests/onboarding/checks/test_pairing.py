@@ -18,7 +18,7 @@ from factory_pipeline.onboarding.checks.pairing import (
     pixel_checks,
     require,
 )
-from factory_pipeline.onboarding.manifest.model import LabelCategory
+from factory_pipeline.onboarding.manifest.sections import LabelCategory
 from factory_pipeline_tests.onboarding.uploads import bare_header, geotiff, mask, pairs, zip_of
 
 SUFFIXES = Suffixes(("_merged.tif",), "_mask.tif")
@@ -133,7 +133,7 @@ def test_some_labels_must_hold_data_but_not_all(
 
 def test_unknown_values_are_named(tmp_path: Path) -> None:
     found = failures(contents(tmp_path, {ODD_MASK: mask(0, 7, 9)}))
-    assert "no label category names: 7, 9" in found["mask_values_known"].message
+    assert "without a label category: 7, 9" in found["mask_values_known"].message
 
 
 @pytest.mark.parametrize(

@@ -209,13 +209,13 @@ def test_files_are_matched_by_stem(tmp_path: Path, names: list[str], unmatched: 
 def test_the_longest_suffix_wins_and_the_overlap_is_told(tmp_path: Path) -> None:
     report = scan(zip_of(tmp_path / "a.zip", {"1.tif": geotiff(), "1_mask.tif": mask()}), images=(".tif",))
     assert (report.images, report.labels, report.passed) == (1, 1, True)
-    assert "'_mask.tif' ends in '.tif'" in report.notes[0]
+    assert "'_mask.tif' ends with '.tif'" in report.notes[0]
 
 
 def test_no_images_and_no_labels_are_no_match(tmp_path: Path) -> None:
     report = scan(zip_of(tmp_path / "a.zip", {"1_merged.TIF": geotiff(), "1_mask.TIF": mask()}))
     assert not report.passed
-    assert "No file ends in '_merged.tif' nor in '_mask.tif'" in failed(report)["files_found"]
+    assert "No file ends with '_merged.tif' nor with '_mask.tif'" in failed(report)["files_found"]
     assert ".TIF (2)" in report.notes[0]
 
 

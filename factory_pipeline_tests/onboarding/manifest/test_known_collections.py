@@ -13,7 +13,8 @@ from factory_pipeline.onboarding.manifest.known_collections import (
     known_collection,
     known_collections,
 )
-from factory_pipeline.onboarding.manifest.model import DataSource, UploadManifest
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.manifest.sections import DataSource
 from factory_pipeline_tests.onboarding.factory import MANIFEST
 from factory_pipeline_tests.onboarding.uploads import geotiff, local, mask, zip_of
 

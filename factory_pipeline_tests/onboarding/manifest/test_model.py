@@ -135,7 +135,7 @@ def test_split_rules(typed: Any, rule: Any) -> None:
         ({"purpose": "Detection"}, ["purpose", "'Detection'", "Segmentation", "Regression"]),
         ({"label_sufix": "x"}, ["label_sufix", "did you mean label_suffix?"]),
         ({"training_data_suffixes": []}, ["training_data_suffixes"]),
-        ({"label_suffix": "_merged.tif"}, ["label_suffix", "_merged.tif", "differently"]),
+        ({"label_suffix": "_merged.tif"}, ["label_suffix", "_merged.tif", "different suffixes"]),
         ({"label_suffix": "masks/x.tif"}, ["label_suffix", "masks/x.tif", "slashes"]),
         ({"label_categories": LABELS[:1]}, ["label_categories", "at least two"]),
         ({"label_categories": [LABELS[0], {**LABELS[1], "id": 0}]}, ["id 0 2 times"]),

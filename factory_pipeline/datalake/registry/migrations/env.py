@@ -1,4 +1,4 @@
-"""Alembic's entry: on the connection that `upgrade` gives, else on the URL of the command line."""
+"""Alembic's entry point: on the connection that `upgrade` passes, else on the URL of the command line."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from factory_pipeline.datalake.registry.schema import Instant, metadata
 
 
 def render(kind: str, item: Any, _: Any) -> str | Literal[False]:
-    """Write our own types as the plain ones below them, so that a revision stands alone."""
+    """Write our own types as their base types, so that a revision does not depend on them."""
     if kind == "type" and isinstance(item, Instant):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, sa.Enum):

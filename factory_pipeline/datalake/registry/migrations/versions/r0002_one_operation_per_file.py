@@ -1,4 +1,4 @@
-"""one operation per file of annotations"""
+"""One operation per file of annotations."""
 
 from alembic import op
 

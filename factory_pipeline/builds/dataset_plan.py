@@ -1,0 +1,200 @@
+"""The batch plan of a recipe's dataset: which labels are extracted together, under which key."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+
+from factory_pipeline.builds.gedi.batches import morton_cells
+from factory_pipeline.builds.labels.areas import content_digest, raster_files, read_grid, read_rasters
+from factory_pipeline.builds.labels.gedi_shots import read_shots
+from factory_pipeline.builds.labels.label_table import EXTRA, REJECT_SCHEMA, LabelTable
+from factory_pipeline.builds.labels.label_windows import windows_around
+from factory_pipeline.builds.labels.points import read_points
+from factory_pipeline.builds.labels.polygons import (
+    overlaps_of,
+    read_polygons,
+    save_polygons,
+    windows_of_polygons,
+)
+from factory_pipeline.builds.labels.split_labels import split_labels
+from factory_pipeline.builds.plan_keys import PlanKeys
+from factory_pipeline.config.dataset_recipe import DatasetRecipe
+from factory_pipeline.config.dataset_settings import DatasetSettings
+from factory_pipeline.config.gedi_labels import GediLabels
+from factory_pipeline.config.label_sources import GridLabels, PolygonLabels, RasterLabels
+from factory_pipeline.config.source_layout import source_layouts
+from factory_pipeline.errors import LostFootprintsError
+from factory_pipeline.hdf5.recipe_fields import extra_type
+from factory_pipeline.storage.atomic import atomic_write
+
+_PROFILES = cs.array().arr.to_list().cast(pl.List(pl.String)).list.join(" ")
+"""Several values per label as text, as CSV has no such type."""
+BATCH_BYTES = 192 * 2**20
+"""Of the samples of a batch: what a batch holds in memory."""
+
+
+@dataclass(frozen=True)
+class DatasetPlan(PlanKeys):
+    """All batches of a build."""
+
+    table: pl.DataFrame
+    """A row per label: LABEL_SCHEMA, WINDOW_COLUMNS, columns that begin with EXTRA, `split`, `batch`; ordered
+    by split and batch."""
+    splits: tuple[str, ...]
+    labels: int
+    """Labels of the file."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of how the labels were read."""
+
+    def batch(self, key: str) -> pl.DataFrame:
+        """The labels of one batch, in their order."""
+        return self.table.filter(pl.col("batch") == key)
+
+    @property
+    def extra(self) -> dict[str, np.dtype[np.generic]]:
+        """Columns that are carried along, with their types in the file."""
+        return {
+            name.removeprefix(EXTRA): extra_type(dtype)
+            for name, dtype in self.table.schema.items()
+            if name.startswith(EXTRA)
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the plan to one Parquet file, atomically."""
+        about = {
+            "splits": json.dumps(self.splits),
+            "labels": str(self.labels),
+            "remarks": json.dumps(self.remarks),
+        }
+        with atomic_write(path) as temporary:
+            self.table.write_parquet(temporary, compression="zstd", metadata=about)
+
+    @classmethod
+    def load(cls, path: Path) -> "DatasetPlan":
+        """Read what `save` wrote."""
+        stored = pl.read_parquet_metadata(path)
+        return cls(
+            pl.read_parquet(path),
+            tuple(json.loads(stored["splits"])),
+            int(stored["labels"]),
+            tuple(json.loads(stored["remarks"])),
+        )
+
+
+def read_labels(recipe: DatasetRecipe) -> LabelTable:
+    """Read the labels of a recipe, of whatever kind.
+
+    Raises:
+        RecipeError: the file or a column can't be used.
+        GranuleError: a granule of GEDI is missing or can't be used.
+    """
+    labels = recipe.labels
+    if isinstance(labels, GediLabels):
+        return read_shots(labels)
+    if isinstance(labels, PolygonLabels):
+        return read_polygons(labels)
+    if isinstance(labels, RasterLabels):
+        return read_rasters(labels, recipe.window)
+    if isinstance(labels, GridLabels):
+        return read_grid(labels, recipe.window)
+    return read_points(labels)
+
+
+def windows_of(
+    labels: LabelTable, recipe: DatasetRecipe
+) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
+    """Return the windows of labels with their splits, what is left out, and what a person should know.
+
+    Args:
+        labels: that were read.
+        recipe: with window and splits.
+
+    Raises:
+        RecipeError: the labels can't be split so.
+        LostFootprintsError: no label is left.
+    """
+    if labels.table.is_empty():
+        raise LostFootprintsError(_describe_no_labels(labels))
+    remarks, shown = labels.remarks, labels.table
+    if isinstance(recipe.labels, PolygonLabels):
+        remarks += overlaps_of(labels)
+        shown = windows_of_polygons(labels, recipe.labels, recipe.window)
+    windows, outside = split_labels(windows_around(shown, recipe.window), recipe)
+    rejects = pl.concat([pl.DataFrame(schema=REJECT_SCHEMA), labels.rejects, outside])
+    return windows, rejects, remarks
+
+
+def _content_of(settings: DatasetSettings, found: LabelTable) -> str:
+    """What of the labels decides the content of a batch beside its rows; polygons are kept for extraction."""
+    labels = settings.recipe.labels
+    if isinstance(labels, PolygonLabels):
+        save_polygons(found, settings.files.polygons)
+        return content_digest([settings.files.polygons])
+    return content_digest(raster_files(labels)) if isinstance(labels, RasterLabels) else ""
+
+
+def plan_dataset(settings: DatasetSettings, catalog_digest: str) -> DatasetPlan:
+    """Read the labels, assign splits, plan the batches; write the plan and the ledger of what is left out.
+
+    A key such as `train-00017-1f3a5c7e` ends in a digest of the batch's labels, of what the recipe says about
+    extraction, and of the catalog: a batch whose key is the same is not extracted again.
+
+    Args:
+        settings: of the build.
+        catalog_digest: names the catalog by its content.
+
+    Raises:
+        RecipeError: the labels can't be used.
+        GranuleError: a granule of GEDI is missing or can't be used.
+        LostFootprintsError: no label is left.
+    """
+    recipe, files = settings.recipe, settings.files
+    labels = read_labels(recipe)
+    windows, rejects, remarks = windows_of(labels, recipe)
+    with atomic_write(files.stage_rejects("labels")) as temporary:
+        rejects.write_parquet(temporary)
+    what = f"{recipe.extraction_digest()}{catalog_digest}{_content_of(settings, labels)}"
+    splits = tuple(recipe.splits.parts)
+    parts = [
+        _batches(windows.filter(pl.col("split") == split), split, batch_size(recipe), what)
+        for split in splits
+    ]
+    plan = DatasetPlan(pl.concat(parts), splits, labels.read, remarks)
+    plan.save(files.batch_plan)
+    for path in sorted(files.batches.glob("[!.]*.h5")):
+        if path.stem not in plan.sizes:
+            path.unlink()
+    return plan
+
+
+def batch_size(recipe: DatasetRecipe) -> int:
+    """Return how many samples are extracted together: as the recipe says, but no more than BATCH_BYTES."""
+    per_sample = sum(
+        layout.count_of_steps * layout.size**2 * (len(layout.bands) * layout.dtype.itemsize + 1)
+        for layout in source_layouts(recipe)
+    )
+    return max(1, min(recipe.batch_size, BATCH_BYTES // per_sample))
+
+
+def _batches(windows: pl.DataFrame, split: str, size: int, what: str) -> pl.DataFrame:
+    """Batches of labels that are near in space, then in time."""
+    cells = pl.Series("cell", morton_cells(windows["latitude"].to_numpy(), windows["longitude"].to_numpy()))
+    ordered = windows.with_columns(cells).sort("cell", "epsg", "top", "left", "start", "id").drop("cell")
+    batches = [ordered.clear().with_columns(batch=pl.lit(""))]
+    for number, members in enumerate(ordered.iter_slices(size)):
+        content = hashlib.sha256(what.encode())
+        content.update(members.with_columns(_PROFILES).write_csv().encode())
+        key = f"{split}-{number:05d}-{content.hexdigest()[:8]}"
+        batches.append(members.with_columns(batch=pl.lit(key)))
+    return pl.concat(batches)
+
+
+def _describe_no_labels(labels: LabelTable) -> str:
+    counts = labels.rejects["reason"].value_counts(sort=True).iter_rows()
+    named = ", ".join(f"{count:,} by {reason}" for reason, count in counts)
+    return f"None of the {labels.read:,} labels can be used{f': dropped were {named}' if named else ''}."

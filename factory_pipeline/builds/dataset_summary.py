@@ -1,0 +1,145 @@
+"""The end of a recipe's build: the fuse with its guard, the ledger of the whole build, the summary."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from factory_pipeline.builds.dataset_losses import check_losses, forget_lost
+from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_splits import record_splits
+from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
+from factory_pipeline.config.dataset_settings import DatasetSettings
+from factory_pipeline.errors import IncompleteBuildError, LostFootprintsError
+from factory_pipeline.hdf5.fuse import fuse_datasets
+from factory_pipeline.storage.atomic import atomic_write
+
+NAMED_AT_MOST = 10
+"""Missing batches that an error names; it counts the others."""
+
+
+@dataclass(frozen=True)
+class DatasetBuildSummary(StoredSummary):
+    """The result of a build from labels; stored as `summary.json`."""
+
+    name: str
+    labels: int
+    """Labels of the file."""
+    dropped: dict[str, int]
+    """Labels by `stage: reason`."""
+    samples: dict[str, int]
+    """Accepted labels by split."""
+    batches: int
+    files: dict[str, str]
+    """What was written, by what it is."""
+    items_unusable: dict[str, int]
+    """Items of the catalog that could not be used, by `source: reason`."""
+    remarks: list[str]
+    """What a person should know of how the labels were read."""
+    splits: list[str] = field(default_factory=list)
+    """What a person should know of the splits."""
+
+    def __str__(self) -> str:
+        accepted = sum(self.samples.values())
+        lines = [f"Labels in            {self.labels:>12,}"]
+        lines += [f"  {name:<28} {-count:>8,}" for name, count in self.dropped.items()]
+        lines.append(f"Accepted             {accepted:>12,}")
+        lines += [f"  {split:<28} {count:>8,}" for split, count in self.samples.items()]
+        lines += unusable_lines(self.items_unusable)
+        lines += self.remarks
+        if self.splits:
+            lines.append(f"Splits   {self.splits[0]}")
+        return "\n".join([*lines, *written_lines(self.files)])
+
+
+def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
+    """Fuse the batches of the plan, split by split, and write the ledger and the summary.
+
+    Raises:
+        IncompleteBuildError: a batch of the plan has no file; the message names it.
+        LostFootprintsError: more labels than allowed are lost to the catalog or the archive, or none became a
+            sample; no dataset file is written.
+        DatasetFileError: a batch file is not what the plan and its ledger say.
+    """
+    files = settings.files
+    plan = DatasetPlan.load(files.batch_plan)
+    missing = [
+        key for key in plan.keys if not (files.batch(key).exists() and files.batch_rejects(key).exists())
+    ]
+    if missing:
+        named = ", ".join(missing[:NAMED_AT_MOST])
+        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
+        raise IncompleteBuildError(
+            f"{len(missing)} of {len(plan.keys)} batches are missing: {named}{more}; extract them, then fuse."
+        )
+    check_losses(settings, plan)
+    rejects = {key: pl.read_parquet(files.batch_rejects(key)) for key in plan.keys}
+    dropped = _write_ledger(settings, list(rejects.values()))
+    if all(plan.sizes[key] == part.height for key, part in rejects.items()):
+        # What was lost to the catalog or the archive may be a sample the next time.
+        forget_lost(settings, plan)
+        raise LostFootprintsError(_describe_no_samples(plan, dropped))
+    samples = {}
+    for split in plan.splits:
+        keys = plan.keys_of(split)
+        expected = [plan.sizes[key] - rejects[key].height for key in keys]
+        samples[split] = fuse_datasets(
+            [files.batch(key) for key in keys],
+            files.fused(split),
+            settings.recipe,
+            split,
+            expected,
+            extra=plan.extra,
+        )
+    record = record_splits(settings.recipe, files)
+    record.write(files.splits)
+    summary = DatasetBuildSummary(
+        name=settings.recipe.name,
+        labels=plan.labels,
+        dropped=dropped,
+        samples=samples,
+        batches=len(plan.keys),
+        files={
+            **{f"{split} dataset": str(files.fused(split)) for split in samples},
+            "reject ledger": str(files.rejects),
+            "splits": str(files.splits),
+            "page": str(files.page),
+            "summary": str(files.summary),
+        },
+        items_unusable=_unusable_items(settings, plan),
+        remarks=list(plan.remarks),
+        splits=list(record.sentences),
+    )
+    summary.save(files.summary)
+    return summary
+
+
+def _write_ledger(settings: DatasetSettings, parts: list[pl.DataFrame]) -> dict[str, int]:
+    """Write the ledger of the whole build; return the counts by `stage: reason`."""
+    ledger = pl.concat([pl.read_parquet(settings.files.stage_rejects("labels")), *parts])
+    with atomic_write(settings.files.rejects) as temporary:
+        ledger.write_parquet(temporary)
+    counts = ledger.group_by("stage", "reason", maintain_order=True).len()
+    return {f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()}
+
+
+def _unusable_items(settings: DatasetSettings, plan: DatasetPlan) -> dict[str, int]:
+    """Return how many items of the catalog no batch could use, by `source: reason`, each item once."""
+    reasons: dict[tuple[str, str], str] = {}
+    for source in settings.recipe.sources:
+        for kept in (settings.files.unusable_items(key, source) for key in plan.keys):
+            if kept.exists():
+                items = json.loads(kept.read_text(encoding="utf-8"))
+                reasons |= {(source, item): reason for item, reason in items.items()}
+    counts = Counter(f"{source}: {reason}" for (source, _), reason in reasons.items())
+    return dict(sorted(counts.items()))
+
+
+def _describe_no_samples(plan: DatasetPlan, dropped: dict[str, int]) -> str:
+    counts = sorted(((count, reason) for reason, count in dropped.items()), reverse=True)
+    named = ", ".join(f"{count:,} by {reason}" for count, reason in counts[:5])
+    return (
+        f"Not one of the {plan.labels:,} labels can be a sample, so no dataset is written. Dropped were"
+        f" {named}; rejects.parquet says of each label why."
+    )

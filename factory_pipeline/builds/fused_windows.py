@@ -1,0 +1,37 @@
+"""The windows of the samples of fused files, as searches for leaks and maps take them."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import polars as pl
+
+
+def fused_windows(path: Path, split: str, ids: str, size: int | None = None) -> pl.DataFrame:
+    """Return the samples of a fused file as `splits.leakage.leak_report` takes them, with their `split`.
+
+    Args:
+        path: the file.
+        split: of the file.
+        ids: the dataset of the file that names a sample.
+        size: pixels a side of a window; None for those of the land cover of the GEDI dataset.
+    """
+    with h5py.File(path) as file:
+        data = file["data"]
+        crs = data["CRS"].asstr()[:, 0] if len(data["CRS"]) else np.empty(0, dtype=object)
+        transforms = data["Transforms"][:, :6].astype(np.float64)
+        named = file[ids]
+        names = named.asstr()[:, 0] if named.dtype.kind == "S" and len(named) else named[:, 0].astype(str)
+        side = data["WorldCover"].shape[-1] if size is None else size
+    return pl.DataFrame(
+        {
+            "stem": pl.Series(names.tolist(), dtype=pl.String),
+            "split": pl.Series([split] * len(names), dtype=pl.String),
+            "sha256": pl.Series([None] * len(names), dtype=pl.String),
+            "epsg": pl.Series(crs, dtype=pl.String),
+            "transform": pl.Series(transforms.tolist(), dtype=pl.List(pl.Float64)),
+            "width": pl.Series([side] * len(names), dtype=pl.Int64),
+            "height": pl.Series([side] * len(names), dtype=pl.Int64),
+            "bounds": pl.Series([None] * len(names), dtype=pl.List(pl.Float64)),
+        }
+    )

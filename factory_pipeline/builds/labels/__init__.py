@@ -1,0 +1,1 @@
+"""Labels of a recipe, read from wherever they are: one module per kind."""

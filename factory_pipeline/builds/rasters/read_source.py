@@ -1,0 +1,270 @@
+"""Reading one source of a batch: every date of every window, in portions that bound the memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory_pipeline.builds.chips.reading import read_batch
+from factory_pipeline.builds.chips.terrain import slope_percent
+from factory_pipeline.builds.rasters.composites import Composite, start_composite
+from factory_pipeline.builds.rasters.pixels import Valid, Values, clear_ground, convert
+from factory_pipeline.builds.rasters.source_layer import SourceLayer
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
+from factory_pipeline.config.source_layout import SLOPE
+from factory_pipeline.stac.scenes import PixelMeaning, Scene
+from factory_pipeline.stac.select_scenes import Acquisition, Choice
+
+PORTION_BYTES = 96 * 2**20
+"""Of pixels that are read before they are combined."""
+MOST_IN_MEMORY = 32 * 2**20
+"""Bytes of the pictures of a median that are kept in memory, and of its intermediate values."""
+NO_TIME = np.iinfo(np.int64).min
+"""The time of a step without a scene."""
+_BYTES_PER_PIXEL = 12
+"""Of a pixel of a band while it is combined."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class SourceStack:
+    """What a batch shows of one source."""
+
+    values: Values
+    """(windows, steps, bands, rows, columns)."""
+    valid: Valid
+    """(windows, steps, rows, columns): True where all bands hold data and the ground is seen."""
+    times: NDArray[np.int64]
+    """(windows, steps) microseconds since 1970 UTC; NO_TIME if a step has no scene. Of several scenes that of
+    the middle one."""
+    items: list[list[str]]
+    """For each window and step the ids of the STAC items, joined by `;`."""
+    clouds: NDArray[np.float64]
+    """(windows,) mean cloud cover of its scenes in percent; NaN without."""
+    failures: dict[int, ReadFailure]
+    """Windows of which something could not be read."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Acquisitions of one step of one window that are read together: all, or as many as fit in memory."""
+
+    window: int
+    step: int
+    acquisitions: tuple[Acquisition, ...]
+    is_last: bool = True
+    """Whether the step has no more of them."""
+
+
+class _OpenStep:
+    """A step of a window of which some acquisitions have been read."""
+
+    def __init__(self, layer: SourceLayer) -> None:
+        self._composite: Composite = start_composite(layer.source.composite, layer.nodata, MOST_IN_MEMORY)
+        self._used: list[Acquisition] = []
+
+    def add(self, acquisition: Acquisition, values: Values, valid: Valid) -> None:
+        self._composite.add(values, valid)
+        if valid.any():
+            self._used.append(acquisition)
+
+    def finish(self, window: int, step: int, stack: SourceStack) -> None:
+        place = window, step
+        stack.values[place], stack.valid[place] = self._composite.finish()
+        if self._used:
+            times = sorted(_microseconds(acquisition.time) for acquisition in self._used)
+            stack.times[place] = times[(len(times) - 1) // 2]
+            ids = [scene.id for acquisition in self._used for scene in acquisition.scenes]
+            stack.items[window][step] = ";".join(ids)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Scenes of an acquisition that follow each other in its mosaic and whose pixels mean the same."""
+
+    hrefs: tuple[str, ...]
+    band: int
+    meaning: PixelMeaning
+
+
+def read_source(
+    layer: SourceLayer, grids: Sequence[Grid], choices: Sequence[Choice], reader: WindowReader
+) -> SourceStack:
+    """Read a source on the windows of a batch.
+
+    Args:
+        layer: the source.
+        grids: of its part of each window.
+        choices: the scenes of each window and step.
+        reader: reads the windows.
+
+    Raises:
+        SourceUnavailableError: the archive is unavailable.
+    """
+    count, steps, bands, size = len(grids), layer.count_of_steps, len(layer.bands), layer.size
+    stack = SourceStack(
+        values=np.empty((count, steps, bands, size, size), layer.dtype),
+        valid=np.zeros((count, steps, size, size), np.bool_),
+        times=np.full((count, steps), NO_TIME, np.int64),
+        items=[[""] * steps for _ in range(count)],
+        clouds=np.array([_mean_cloud_cover(choice) for choice in choices]),
+        failures={},
+    )
+    stack.values[:] = np.asarray(layer.nodata)[:, None, None]
+    tasks = [
+        _Task(window, step, acquisitions)
+        for step in range(steps)
+        for window, choice in enumerate(choices)
+        if (acquisitions := choice.steps[step])
+    ]
+    opened: dict[tuple[int, int], _OpenStep] = {}
+    for portion in _portions(tasks, layer):
+        _read_portion(portion, layer, grids, reader, stack, opened)
+    return stack
+
+
+def _portions(tasks: Sequence[_Task], layer: SourceLayer) -> Iterator[list[_Task]]:
+    """Tasks that are read together; one with more acquisitions than a portion has room for is divided."""
+    per_picture = len(layer.request.assets) * layer.size**2 * _BYTES_PER_PIXEL
+    room = max(1, PORTION_BYTES // per_picture)
+    portion: list[_Task] = []
+    pictures = 0
+    for task in (part for whole in tasks for part in _divide(whole, room)):
+        pictures += len(task.acquisitions)
+        if portion and pictures > room:
+            yield portion
+            portion, pictures = [], len(task.acquisitions)
+        portion.append(task)
+    if portion:
+        yield portion
+
+
+def _divide(task: _Task, room: int) -> Iterator[_Task]:
+    for start in range(0, len(task.acquisitions), room):
+        some = task.acquisitions[start : start + room]
+        yield _Task(task.window, task.step, some, is_last=start + room >= len(task.acquisitions))
+
+
+def _read_portion(
+    tasks: Sequence[_Task],
+    layer: SourceLayer,
+    grids: Sequence[Grid],
+    reader: WindowReader,
+    stack: SourceStack,
+    opened: dict[tuple[int, int], _OpenStep],
+) -> None:
+    """Read a portion into the steps that are open; those that are complete go into the stack."""
+    reads: list[WindowRead] = []
+    for task in tasks:
+        for acquisition in task.acquisitions:
+            reads += [read for read, _ in _reads_of(acquisition, layer, grids[task.window])]
+    answers = iter(read_batch(reader, reads))
+    for task in tasks:
+        open_step = opened.setdefault((task.window, task.step), _OpenStep(layer))
+        for acquisition in task.acquisitions:
+            runs = [run for _, run in _reads_of(acquisition, layer, grids[task.window])]
+            own = [next(answers) for _ in runs]
+            failed = [answer for answer in own if isinstance(answer, ReadFailure)]
+            if failed:
+                stack.failures.setdefault(task.window, failed[0])
+            else:
+                found = [answer for answer in own if isinstance(answer, ReadWindow)]
+                open_step.add(acquisition, *_picture(layer, acquisition, runs, found))
+        if task.is_last:
+            del opened[task.window, task.step]
+            if task.window not in stack.failures:
+                open_step.finish(task.window, task.step, stack)
+
+
+def _reads_of(acquisition: Acquisition, layer: SourceLayer, grid: Grid) -> list[tuple[WindowRead, _Run]]:
+    """What is read of an acquisition: each asset, then the one that tells clear pixels."""
+    around = grid.padded(1) if layer.source.derive else grid
+    reads = []
+    for name in layer.request.assets:
+        resampling = layer.resampling(name) if name in layer.assets else Resampling.NEAREST
+        for run in _group_runs(acquisition.scenes, name):
+            read = WindowRead(run.hrefs, around, resampling, run.band, run.meaning.nodata)
+            reads.append((read, run))
+    return reads
+
+
+def _group_runs(scenes: Sequence[Scene], asset: str) -> list[_Run]:
+    runs: list[_Run] = []
+    for scene in scenes:
+        raster = scene.assets[asset]
+        if runs and (runs[-1].band, runs[-1].meaning) == (raster.band, raster.meaning):
+            runs[-1] = _Run((*runs[-1].hrefs, raster.href), raster.band, raster.meaning)
+        else:
+            runs.append(_Run((raster.href,), raster.band, raster.meaning))
+    return runs
+
+
+def _picture(
+    layer: SourceLayer, acquisition: Acquisition, runs: Sequence[_Run], answers: Sequence[ReadWindow]
+) -> tuple[Values, Valid]:
+    """(bands, rows, columns) of one acquisition, and where all of them hold data and show the ground."""
+    left = iter(zip(runs, answers, strict=True))
+    source, nodata = layer.source, layer.nodata
+    physical = source.values == "physical"
+    values: list[Values] = []
+    holds: list[Valid] = []
+    seen: Valid | None = None
+    for name in layer.request.assets:
+        parts = [next(left) for _ in _group_runs(acquisition.scenes, name)]
+        if source.mask is not None and name == source.mask.asset:
+            flags, known = _join_parts([(answer.values, answer.valid) for _, answer in parts])
+            seen = clear_ground(flags, known, source.mask)
+        if name in layer.assets:
+            described = layer.assets[name]
+            converted = [
+                (
+                    convert(answer.values, answer.valid, run.meaning, described, layer.dtype, physical),
+                    answer.valid,
+                )
+                for run, answer in parts
+            ]
+            pixels, valid = _join_parts(converted)
+            values.append(pixels)
+            holds.append(valid)
+    if SLOPE in source.derive:
+        values, holds = _with_slope(values[0], holds[0], layer.pixel_size)
+    valid = np.logical_and.reduce(holds)
+    if seen is not None:
+        valid = valid & seen
+        holds = [hold & seen for hold in holds]
+    filled = [np.where(hold, band, none) for band, hold, none in zip(values, holds, nodata, strict=True)]
+    return np.stack(filled).astype(layer.dtype), valid
+
+
+def _join_parts(parts: Sequence[tuple[Values, Valid]]) -> tuple[Values, Valid]:
+    """Return the first part that holds data at a pixel."""
+    values, valid = parts[0]
+    for others, hold in parts[1:]:
+        values = np.where(valid, values, others)
+        valid = valid | hold
+    return values, valid
+
+
+def _with_slope(altitude: Values, valid: Valid, pixel_size: float) -> tuple[list[Values], list[Valid]]:
+    """Altitude and slope without the margin; a slope needs all of the pixels around it."""
+    known = np.where(valid, altitude, np.nan).astype(np.float32)
+    slope = slope_percent(known, pixel_size)
+    return [altitude[1:-1, 1:-1], slope], [valid[1:-1, 1:-1], np.isfinite(slope)]
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _mean_cloud_cover(choice: Choice) -> float:
+    clouds = [
+        scene.cloud_cover
+        for acquisitions in choice.steps
+        for acquisition in acquisitions
+        for scene in acquisition.scenes
+        if scene.cloud_cover is not None
+    ]
+    return float(np.mean(clouds)) if clouds else float("nan")

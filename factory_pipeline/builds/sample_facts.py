@@ -1,0 +1,65 @@
+"""Properties of samples for choosing, such as `sentinel2.valid_share`, and the checks of a recipe."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from factory_pipeline.builds.rasters.read_source import SourceStack
+from factory_pipeline.builds.rules import CheckedRule, check_rules
+from factory_pipeline.config.dataset_recipe import SampleCheck
+from factory_pipeline.config.raster_sources import Source
+from factory_pipeline.config.recipe import QualityRule
+
+FACTS: dict[str, pl.DataType] = {
+    "valid_share": pl.Float64(),
+    "steps": pl.Int64(),
+    "cloud_cover": pl.Float64(),
+}
+"""Of each source: the share of pixels with data over all steps, the steps that have some, and the mean cloud
+cover of the scenes in percent (null where the collection has none)."""
+
+
+def fact_schema(sources: Mapping[str, Source]) -> pl.Schema:
+    """Return the columns that checks may name."""
+    return pl.Schema({f"{name}.{fact}": dtype for name in sources for fact, dtype in FACTS.items()})
+
+
+def facts_of(stacks: Mapping[str, SourceStack]) -> pl.DataFrame:
+    """Return a row per window with the columns of `fact_schema`."""
+    columns: dict[str, pl.Series] = {}
+    for name, stack in stacks.items():
+        columns[f"{name}.valid_share"] = pl.Series(stack.valid.mean(axis=(1, 2, 3)), dtype=pl.Float64)
+        columns[f"{name}.steps"] = pl.Series(steps_with_data(stack), dtype=pl.Int64)
+        columns[f"{name}.cloud_cover"] = pl.Series(stack.clouds, dtype=pl.Float64).fill_nan(None)
+    return pl.DataFrame(columns)
+
+
+def steps_with_data(stack: SourceStack) -> np.ndarray:
+    """Return the number of steps of each window that have a pixel with data, (windows,)."""
+    return np.asarray(stack.valid.any(axis=(2, 3)).sum(axis=1))
+
+
+def parse_checks(checks: Sequence[SampleCheck], sources: Mapping[str, Source]) -> list[CheckedRule]:
+    """Parse the checks of a recipe.
+
+    Args:
+        checks: of the recipe.
+        sources: by name, as checks name their facts.
+
+    Raises:
+        RecipeError: a check is no SQL condition or names a fact that there is not.
+    """
+    schema = fact_schema(sources)
+    rules = [QualityRule(name=check.name, keep=_quote_names(check.keep, sources)) for check in checks]
+    return check_rules(rules, schema)
+
+
+def _quote_names(condition: str, sources: Mapping[str, Source]) -> str:
+    """A condition in which `sentinel2.valid_share` is one name; what is in quotes stays as it is."""
+    names = "|".join(map(re.escape, sources))
+    parts = re.split(r"('[^']*'|\"[^\"]*\")", condition)
+    return "".join(
+        part if part[:1] in ("'", '"') else re.sub(rf"\b({names})\.(\w+)", r'"\1.\2"', part) for part in parts
+    )

@@ -1,0 +1,68 @@
+"""Errors of the command line: one sentence for what a user can correct, a log file for the unexpected."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from factory_pipeline.cli.request_options import describe_argument_error
+from factory_pipeline.cli.terminal import echo
+from factory_pipeline.errors import ArgumentError, FactoryError, OnboardingError, describe_os_error
+
+MAX_SHOWN = 300
+"""Characters of an unexpected error that are printed; its log has all of them."""
+INTERRUPTED = "Interrupted. Finished batches stay; run the command again to go on."
+"""What Ctrl-C leaves: every stage publishes what it has finished, and finds it again."""
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Print the error that a command ends with to standard error, and exit with its status."""
+    try:
+        yield
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FactoryError as error:
+        echo(f"Error: {_describe(error)}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has ended.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        echo(f"Error: {describe_os_error(error)}", err=True)
+        sys.exit(1)
+    except click.Abort as abort:
+        # click raises the same error for Ctrl-C and for an open question, but with a different cause.
+        interrupted = isinstance(abort.__cause__, KeyboardInterrupt)
+        echo("", INTERRUPTED if interrupted else "Nothing was done: the question was not answered.", err=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        echo("", INTERRUPTED, err=True)
+        sys.exit(130)
+    except Exception as error:
+        shown = f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_SHOWN]}"
+        log = _write_traceback()
+        echo(f"Error: unexpected error: {shown}; the full log is in {log}, please report it.", err=True)
+        sys.exit(1)
+
+
+def _describe(error: FactoryError) -> str:
+    if isinstance(error, OnboardingError):
+        return f"{error} [{error.code}]"
+    return describe_argument_error(error) if isinstance(error, ArgumentError) else str(error)
+
+
+def _write_traceback() -> Path:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="factory-", suffix=".log", delete=False) as file:
+        traceback.print_exc(file=file)
+    return Path(file.name)

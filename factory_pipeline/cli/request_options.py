@@ -1,0 +1,243 @@
+"""The options of `factory dataset create` and `update`: how a DatasetRequest is typed."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from factory_pipeline.cli.paths import FILE
+
+if TYPE_CHECKING:
+    from factory_pipeline.errors import ArgumentError
+
+Command = Callable[..., Any]
+
+# The last name of each is the field of the request or of its filter.
+_OPTIONS: list[Callable[[Command], Command]] = [
+    click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="L",
+        help="A label of the dataset; give it several times, in the order of its classes.  [default: all]",
+    ),
+    click.option(
+        "--split",
+        "split_info",
+        default="train=60,test=20,validation=20",
+        show_default=True,
+        metavar="P",
+        help="Percentages of the items, each from 0 to 100, the sum 100.",
+    ),
+    click.option(
+        "--overlap",
+        "overlap",
+        type=click.Choice(["group", "ignore"]),
+        default="group",
+        show_default=True,
+        help="Keep items that overlap in one split, or divide them to exact percentages, which may leak.",
+    ),
+    click.option(
+        "--balance",
+        "balance",
+        multiple=True,
+        metavar="PROPERTY",
+        help="Keep the share of this in every split, beside that of labels: collection, year, or a property"
+        " of the items, numbers by their quartiles. Give it several times.",
+    ),
+    click.option(
+        "--group-by",
+        "group_by",
+        multiple=True,
+        metavar="PROPERTY",
+        help="Keep items with the same value of this in one split, such as granule. Give it several times.",
+    ),
+    click.option(
+        "--require-all-labels",
+        "require_all_labels",
+        is_flag=True,
+        help="Make no version of which a split lacks a label.",
+    ),
+    click.option(
+        "--given-splits",
+        "use_given_splits",
+        is_flag=True,
+        help="Items keep the splits that they came with; --split divides the others.",
+    ),
+    click.option(
+        "--collection",
+        "collection_id",
+        metavar="NAME",
+        help="Take items of this collection only; its name or id.",
+    ),
+    click.option(
+        "--item-type",
+        "item_type",
+        type=click.Choice(["image", "image_collection", "dataset"]),
+        default="image",
+        show_default=True,
+        help="What the query chooses: images, or all images of collections or datasets.",
+    ),
+    click.option(
+        "--query",
+        "query",
+        default="",
+        metavar="Q",
+        help="Condition on items, such as annotation.label=Balloon, or CQL2.  [default: all items]",
+    ),
+    click.option("--from-date", "from_date", metavar="DATE", help="Items of this day or moment, or later."),
+    click.option("--to-date", "to_date", metavar="DATE", help="Items of this day or moment, or earlier."),
+    click.option(
+        "--bbox",
+        "bbox",
+        metavar="W,S,E,N",
+        help="Items that touch this box: west, south, east, north in degrees.",
+    ),
+    click.option(
+        "--geometry",
+        "geometry",
+        type=FILE,
+        metavar="FILE",
+        help="Items that touch this GeoJSON geometry, in degrees.",
+    ),
+    click.option(
+        "--annotations",
+        "annotation_types",
+        multiple=True,
+        type=click.Choice(["raw", "human", "machine"]),
+        help="Items annotated by people or by a model; raw are those without annotations.",
+    ),
+    click.option(
+        "--operation",
+        "operation_list",
+        multiple=True,
+        metavar="ID",
+        help="Annotations of this operation only; see factory collection list.  [default: all]",
+    ),
+    click.option("--no-annotations", "no_annotations", is_flag=True, help="Take no annotations at all."),
+    click.option(
+        "--augment",
+        "augmentation_list",
+        type=FILE,
+        metavar="FILE",
+        help="Augmentations of the train split (JSON, YAML); docs/augmentations.md has them.",
+    ),
+    click.option(
+        "--export",
+        "export_types",
+        multiple=True,
+        metavar="FORMAT",
+        help="Export the version in this format at once; see download. Give it several times.",
+    ),
+]
+
+AS_TYPED = {
+    "dataset_name": "NAME",
+    "dataset_version_id": "VERSION_ID",
+    "version_id": "VERSION_ID",
+    "other_version_id": "OTHER_VERSION_ID",
+    "collection_id": "--collection",
+    "split_info": "--split",
+    "overlap": "--overlap",
+    "balance": "--balance",
+    "group_by": "--group-by",
+    "require_all_labels": "--require-all-labels",
+    "labels": "--label",
+    "export_types": "--export",
+    "export_type": "EXPORT_TYPE",
+    "query": "--query",
+    "item_type": "--item-type",
+    "filter.annotation_types": "--annotations",
+    "filter.from_date": "--from-date",
+    "filter.to_date": "--to-date",
+    "filter.bbox": "--bbox",
+    "filter.geometry": "--geometry",
+    "operation_list": "--operation",
+    "augmentation_list": "--augment",
+    "custom_download_path": "--output",
+    "path": "--output",
+    "label_coordinates": "--label-coordinates",
+}
+"""What a user types for the arguments of the SDK's calls."""
+
+
+def request_options(command: Command) -> Command:
+    """Add the options that `create` and `update` share to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def request_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `DatasetRequest.of` that the options give."""
+    if options["no_annotations"] and options["operation_list"]:
+        raise click.UsageError("--no-annotations and --operation exclude each other.")
+    filter = {
+        "annotation_types": list(options["annotation_types"]),
+        "from_date": options["from_date"],
+        "to_date": options["to_date"],
+        "bbox": _numbers(options["bbox"]),
+        "geometry": _read_mapping(options["geometry"]),
+    }
+    arguments = {
+        "collection_id": options["collection_id"],
+        "item_type": options["item_type"],
+        "split_info": _percentages(options["split_info"]),
+        "overlap": options["overlap"],
+        "balance": list(options["balance"]),
+        "group_by": list(options["group_by"]),
+        "require_all_labels": options["require_all_labels"],
+        "use_given_splits": options["use_given_splits"],
+        "labels": list(options["labels"]),
+        "export_types": list(options["export_types"]),
+        "query": options["query"],
+        "filter": {name: value for name, value in filter.items() if value is not None},
+        "operation_list": [] if options["no_annotations"] else list(options["operation_list"]) or None,
+        "augmentation_list": _read_mapping(options["augmentation_list"]),
+    }
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def describe_argument_error(error: "ArgumentError") -> str:
+    """Return the message of an ArgumentError with the option or argument that the user typed."""
+    for argument in sorted(AS_TYPED, key=len, reverse=True):
+        rest = error.argument.removeprefix(argument)
+        if error.argument.startswith(argument) and not rest[:1].isalnum() and not rest.startswith("_"):
+            # Options that are given several times hold one value each.
+            position = re.sub(r"^\[\d+\]", "", rest)
+            return f"{AS_TYPED[argument]}{position}{str(error).removeprefix(error.argument)}"
+    return str(error)
+
+
+def _percentages(text: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {name.strip(): float(percent) for name, percent in pairs}
+    except ValueError:
+        raise click.UsageError(
+            f"--split is {text!r}; write it like train=60,test=20,validation=20."
+        ) from None
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--bbox is {text!r}; write it like 11.2,47.1,11.9,47.8.") from None
+
+
+def _read_mapping(path: Path | None) -> Any:
+    """Return what a file of JSON or YAML contains; the request says whether that is allowed."""
+    if path is None:
+        return None
+    import yaml
+
+    is_json = path.suffix.lower() in (".json", ".geojson")
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if is_json else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise click.UsageError(f"{path} is not {'JSON' if is_json else 'YAML'}: {error}.") from None

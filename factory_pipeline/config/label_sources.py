@@ -1,0 +1,165 @@
+"""Where the labels of a dataset come from, as its recipe says."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from factory_pipeline.config.lenient_keys import as_list
+from factory_pipeline.config.recipe import QualityRule, Section
+from factory_pipeline.config.spans import Period
+
+Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+
+
+class LabelTime(Section):
+    """When a label holds: a column with its moment, columns with its start and end, or one span for all."""
+
+    column: str | None = None
+    start: str | None = None
+    end: str | None = None
+    between: Period | None = None
+
+    @model_validator(mode="after")
+    def _check_one_way(self) -> Self:
+        ways = [self.column is not None, self.start is not None and self.end is not None, self.between]
+        if sum(map(bool, ways)) != 1 or (self.start is None) != (self.end is None):
+            raise ValueError("give one of column, start and end (columns), or between (one span for all)")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that hold times."""
+        return tuple(name for name in (self.column, self.start, self.end) if name is not None)
+
+
+class Target(Section):
+    """What a model of the dataset learns."""
+
+    column: str
+    classes: dict[int, str] | None = None
+    """Code -> name of each class; the column holds codes or names. None for a number."""
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = list((self.classes or {}).values())
+        if len(set(names)) < len(names):
+            raise ValueError("two classes have the same name")
+        return self
+
+
+def _rule(value: Any) -> Any:
+    return {"name": value, "keep": value} if isinstance(value, str) else value
+
+
+Rules = tuple[Annotated[QualityRule, BeforeValidator(_rule)], ...]
+
+
+class TableLabels(Section):
+    """Labels that are the rows of a file."""
+
+    path: str
+    """CSV with columns of coordinates, Parquet (also GeoParquet), GeoJSON, GeoPackage, FlatGeobuf, Shapefile:
+    whatever pyarrow, polars or pyogrio read."""
+    layer: str | None = None
+    """Of a file with several."""
+    x: str | None = None
+    """Column with the easting or longitude, where the file has no geometry; guessed where it is left out."""
+    y: str | None = None
+    crs: int | None = None
+    """EPSG code of the coordinates, where the file does not state one; 4326 is longitude and latitude."""
+    id: str | None = None
+    """Column that names a label; its row number where it is left out."""
+    time: LabelTime | None = None
+    target: Target | None = None
+    keep: Rules = ()
+    """SQL conditions over the columns; a label counts for the first that it fails."""
+    extra: Names = ()
+    """Columns that are carried into the dataset."""
+
+
+class PointLabels(TableLabels):
+    """A label is a point: the centre of its window."""
+
+    kind: Literal["points"]
+    is_raster: ClassVar[bool] = False
+
+
+class PolygonLabels(TableLabels):
+    """A label is a polygon, burnt on the pixels of windows; each window shows all polygons that it meets."""
+
+    kind: Literal["polygons"]
+    all_touched: bool = False
+    """Whether every pixel is burnt that a polygon touches; else those whose centre it holds."""
+    windows: Literal["each", "cover"] = "each"
+    """`each`: a window around the centre of each polygon; `cover`: a grid of windows that covers them."""
+    min_share: float = Field(0, ge=0, le=1)
+    """Least share of a window of `cover` that is under polygons."""
+    is_raster: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _check_fields(self) -> Self:
+        if self.min_share and self.windows == "each":
+            raise ValueError("min_share goes with windows: cover")
+        if self.extra and self.windows == "cover":
+            raise ValueError("extra goes with windows: each; a window of cover may show several polygons")
+        return self
+
+
+class _AreaLabels(Section):
+    """Windows of a grid over an area."""
+
+    area: tuple[float, float, float, float] | None = None
+    """West, south, east, north in degrees."""
+    between: Period | None = None
+    """When the labels hold."""
+    extra: Names = ()
+
+    @model_validator(mode="after")
+    def _check_extra(self) -> Self:
+        if self.extra:
+            raise ValueError("extra goes with points and polygons; windows of a grid have no columns")
+        return self
+
+    @property
+    def time(self) -> LabelTime | None:
+        """When a label holds."""
+        return None if self.between is None else LabelTime(between=self.between)
+
+
+class RasterLabels(_AreaLabels):
+    """Labels are the pixels of rasters, cut on a grid of windows."""
+
+    kind: Literal["rasters"]
+    path: str
+    """A GeoTIFF, or a folder of them."""
+    band: int = Field(1, ge=1)
+    nodata: float | None = None
+    """The value without a label, where the files do not state it."""
+    classes: dict[int, str] | None = None
+    """Name of each class; None for a number."""
+    unit: str = ""
+    max_nodata: float = Field(0.5, ge=0, le=1)
+    """Largest share of a window's pixels without a label."""
+    is_raster: ClassVar[bool] = True
+
+    @property
+    def target(self) -> Target:
+        """What a model learns."""
+        return Target(column="label", classes=self.classes, unit=self.unit)
+
+
+class GridLabels(_AreaLabels):
+    """No labels: a grid of windows over an area, for pre-training and prediction."""
+
+    kind: Literal["grid"]
+    path: str | None = None
+    """A file of polygons, in place of `area`."""
+    is_raster: ClassVar[bool] = False
+    target: ClassVar[None] = None
+
+    @model_validator(mode="after")
+    def _check_one_area(self) -> Self:
+        if (self.area is None) == (self.path is None):
+            raise ValueError("give either area, [west, south, east, north], or path, a file of polygons")
+        return self

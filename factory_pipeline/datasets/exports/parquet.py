@@ -1,0 +1,159 @@
+"""Parquet: a table per split with images, masks and measured values as tensors of a fixed shape.
+
+The columns are Arrow's canonical extension `arrow.fixed_shape_tensor`, which pyarrow, Hugging Face datasets
+and others read as arrays: https://arrow.apache.org/docs/format/CanonicalExtensions.html. Readers that don't
+know it see lists of numbers.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from factory_pipeline.datasets.exports.hdf5 import MASKS, rasters_of, texts_of
+from factory_pipeline.datasets.exports.rasterize import unlabelled_value
+from factory_pipeline.datasets.model.sample import Sample, SampleRaster
+from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
+
+TEXTS = ("name", "origin", "crs", "datetime", "metadata", "shapes")
+"""Columns of text: `metadata` and `shapes` are JSON."""
+TRANSFORM = "transform"
+GROUP_BYTES = 64 << 20
+"""About so much is in a row group: what a reader of one sample reads, and what is in memory here."""
+
+
+def write(version: VersionContent, folder: Path) -> None:
+    """Write `train.parquet`, `test.parquet` and `validation.parquet`, those that have samples.
+
+    Raises:
+        ExportError: samples of a split differ in size, bands or dtype, so that one column can't hold them.
+    """
+    for split in SPLITS:
+        if version.counts.get(split, 0):
+            _write_split(version, split, folder / f"{split}.parquet")
+
+
+def check(version: VersionContent, folder: Path) -> None:
+    """Read every row back."""
+    for split in SPLITS:
+        if not version.counts.get(split, 0):
+            continue
+        columns = _columns(version, split)
+        rows = _read_rows(folder / f"{split}.parquet")
+        for sample in version.samples(split):
+            row = next(rows, None)
+            if row is None or not _is_equal(row, _row(sample, version, columns)):
+                raise ExportError(f"{sample.name} differs when {split}.parquet is read back.")
+        if next(rows, None) is not None:
+            raise ExportError(f"{split}.parquet has more rows than the version has samples.")
+
+
+def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
+    """Return False: images and annotations are in one file."""
+    return False
+
+
+def _write_split(version: VersionContent, split: str, path: Path) -> None:
+    columns = _columns(version, split)
+    each = sum(raster.values.nbytes for raster, _ in columns.values())
+    schema = _schema(version, split, columns)
+    samples = version.samples(split)
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        while some := list(islice(samples, max(1, GROUP_BYTES // max(each, 1)))):
+            rows = [_row(sample, version, columns) for sample in some]
+            arrays = [_array(schema.field(number), rows) for number in range(len(schema))]
+            file.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=len(rows))
+
+
+def _columns(version: VersionContent, split: str) -> dict[str, tuple[SampleRaster, str]]:
+    """Return the first raster of each column of a split, and the name of the sample that has it."""
+    columns: dict[str, tuple[SampleRaster, str]] = {}
+    for sample in version.samples(split):
+        for name, raster in rasters_of(sample, version):
+            columns.setdefault(name, (raster, sample.name))
+    return columns
+
+
+def _schema(version: VersionContent, split: str, columns: dict[str, tuple[SampleRaster, str]]) -> pa.Schema:
+    fields = [pa.field(name, pa.string()) for name in TEXTS]
+    fields.append(pa.field(TRANSFORM, pa.list_(pa.float64())))
+    for name, (raster, _) in columns.items():
+        dtype = pa.fixed_shape_tensor(pa.from_numpy_dtype(raster.values.dtype), raster.values.shape)
+        facts = {"bands": json.dumps(raster.bands, ensure_ascii=False), "nodata": json.dumps(raster.nodata)}
+        fields.append(pa.field(name, dtype, metadata=facts))
+    labels = {label: version.values[label] for label in version.labels}
+    return pa.schema(
+        fields,
+        metadata={
+            "dataset": version.dataset,
+            "version": version.number,
+            "split": split,
+            "labels": json.dumps(labels, ensure_ascii=False),
+        },
+    )
+
+
+def _row(
+    sample: Sample, version: VersionContent, columns: dict[str, tuple[SampleRaster, str]]
+) -> dict[str, Any]:
+    row: dict[str, Any] = dict(zip(TEXTS, texts_of(sample), strict=True))
+    row[TRANSFORM] = None if sample.transform is None else list(sample.transform)
+    there = dict(rasters_of(sample, version))
+    for name, (first, named) in columns.items():
+        raster = there.get(name)
+        if raster is None:
+            fill = unlabelled_value(version.values) if name == MASKS else first.nodata or 0
+            row[name] = np.full(first.values.shape, fill, first.values.dtype)
+            continue
+        values = raster.values
+        if values.shape != first.values.shape or values.dtype != first.values.dtype:
+            raise ExportError(
+                f"{name} of {sample.name} is {values.dtype} {values.shape}, but of {named}"
+                f" {first.values.dtype} {first.values.shape}; one column can't contain both: export as RAW or"
+                " COCO."
+            )
+        row[name] = np.ascontiguousarray(values)
+    return row
+
+
+def _array(field: pa.Field, rows: list[dict[str, Any]]) -> pa.Array:
+    values = [row[field.name] for row in rows]
+    if isinstance(field.type, pa.FixedShapeTensorType):
+        return pa.FixedShapeTensorArray.from_numpy_ndarray(np.stack(values))
+    return pa.array(values, field.type)
+
+
+def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(number).combine_chunks()
+                columns = {
+                    name: _values(table.column(name).combine_chunks(), table.num_rows)
+                    for name in table.column_names
+                }
+                for row in range(table.num_rows):
+                    yield {name: values[row] for name, values in columns.items()}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ExportError(f"{path.name} was written, but can't be read back: {error}.") from error
+
+
+def _values(column: Any, rows: int) -> Any:
+    array = column.chunk(0) if isinstance(column, pa.ChunkedArray) and rows else column
+    return array.to_numpy_ndarray() if isinstance(array, pa.FixedShapeTensorArray) else array.to_pylist()
+
+
+def _is_equal(found: dict[str, Any], expected: dict[str, Any]) -> bool:
+    return found.keys() == expected.keys() and all(
+        np.array_equal(found[name], value, equal_nan=value.dtype.kind == "f")
+        if isinstance(value, np.ndarray)
+        else found[name] == value
+        for name, value in expected.items()
+    )

@@ -1,0 +1,36 @@
+"""Writing a manifest, and what is proposed for it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from factory_pipeline.storage.atomic import write_text
+
+COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d6a69", "#e8c547")
+"""Proposed for label categories, in turn."""
+
+
+def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Label categories of the values of masks, those that have no name called by their value."""
+    return [
+        {"id": value, "name": names.get(value, f"Class {value}"), "color": COLORS[number % len(COLORS)]}
+        for number, value in enumerate(values)
+    ]
+
+
+def write_manifest(document: Mapping[str, Any], path: Path) -> None:
+    """Write a manifest, or as much of one as there is, as YAML.
+
+    An archive beside it is named by its name, so that both may move.
+    """
+    write_text(path, manifest_text(document, path))
+
+
+def manifest_text(document: Mapping[str, Any], path: Path) -> str:
+    """Return the YAML of a manifest that is kept at a path."""
+    archive = Path(document.get("dataset_url", ""))
+    if archive.name and archive.parent == path.absolute().parent:
+        document = {**document, "dataset_url": archive.name}
+    return str(yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True))

@@ -1,0 +1,1 @@
+"""Dagster assets of releases that are imported."""

@@ -1,0 +1,1 @@
+"""Image pairs and fields from volumes: a spec in the inbox becomes a collection of aligned pairs."""

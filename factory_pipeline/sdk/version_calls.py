@@ -1,0 +1,440 @@
+"""The SDK's calls that make versions of datasets; each hands a DatasetRequest to the factory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from factory_pipeline.datasets.request import DatasetRequest
+from factory_pipeline.datasets.versions.summaries import VersionSummary
+from factory_pipeline.errors import BuildError, RemoteError
+from factory_pipeline.sdk.backend import Backend, Created, OnProgress, progress_shown
+
+
+class VersionCalls:
+    """Makes datasets and their versions: the calls of `DatasetClient` that take a request's arguments."""
+
+    def __init__(self, factory: Backend, on_progress: OnProgress | None) -> None:
+        """Make versions in a factory.
+
+        Args:
+            factory: where versions are made.
+            on_progress: is called with the progress; None shows it on the terminal.
+        """
+        self._factory = factory
+        self._on_progress = on_progress
+
+    def create_dataset_from_collection(
+        self,
+        dataset_name: str,
+        collection_id: str,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+        overlap: str = "group",
+        balance: Sequence[str] = [],
+        group_by: Sequence[str] = [],
+        require_all_labels: bool = False,
+        use_given_splits: bool = False,
+    ) -> Created:
+        """Make a dataset of all or some items of a collection; its first version is 1.0.0.
+
+        Args:
+            dataset_name: name of the new dataset: not empty, and not the name of another dataset. Example:
+                `"balloons"`.
+            collection_id: name or id of the collection that items are taken from; `list_collections`
+                lists them. Example: `"rivers"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            operation_list: ids of the annotation sources whose annotations are taken; `list_collections`
+                lists them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+            overlap: `"group"` (the default) keeps items that overlap, or have the same pixels, in one split,
+                with every label at its share as far as that goes; `"ignore"` divides them like others, to
+                the exact percentages. Either way the result says how much leaks. Example: `"ignore"`.
+            balance: what keeps its share in every split beside the labels: `"collection"`, `"year"`, or names
+                of properties of the items, numbers by their quartiles. The default is nothing more. Example:
+                `["year", "platform"]`.
+            group_by: names of properties, as in `balance`; items with the same value of one are in one
+                split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            require_all_labels: True refuses a version of which a split lacks a label, with the label and the
+                number of places that it occurs in. False, the default, makes it and says so.
+            use_given_splits: True keeps each item in the split that it came with, as in an imported release;
+                `split_info` divides the others. False, the default, divides all by `split_info`.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, how many items of a source version kept their split, and whether the splits leak
+            (`leaking_share`, `notes`).
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.create_dataset_from_collection("balloons", "rivers", shares, labels=[])
+        """
+        return self.make_version(
+            DatasetRequest.of(
+                dataset_name=dataset_name,
+                collection_id=collection_id,
+                split_info=split_info,
+                labels=labels,
+                export_types=export_types,
+                query=query,
+                filter=filter,
+                operation_list=operation_list,
+                augmentation_list=augmentation_list,
+                overlap=overlap,
+                balance=balance,
+                group_by=group_by,
+                require_all_labels=require_all_labels,
+                use_given_splits=use_given_splits,
+            )
+        )
+
+    def create_dataset_from_datalake(
+        self,
+        dataset_name: str,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        item_type: str = "image",
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+        overlap: str = "group",
+        balance: Sequence[str] = [],
+        group_by: Sequence[str] = [],
+        require_all_labels: bool = False,
+        use_given_splits: bool = False,
+    ) -> Created:
+        """Make a dataset of items of all collections; its first version is 1.0.0.
+
+        Args:
+            dataset_name: name of the new dataset: not empty, and not the name of another dataset. Example:
+                `"balloons"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            item_type: what the query chooses: `"image"` (the default) takes the images that match,
+                `"image_collection"` all images of the collections with an image that matches, `"dataset"`
+                all images of the latest version of each dataset with an image that matches there. Example:
+                `"image_collection"`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            operation_list: ids of the annotation sources whose annotations are taken; `list_collections`
+                lists them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+            overlap: `"group"` (the default) keeps items that overlap, or have the same pixels, in one split,
+                with every label at its share as far as that goes; `"ignore"` divides them like others, to
+                the exact percentages. Either way the result says how much leaks. Example: `"ignore"`.
+            balance: what keeps its share in every split beside the labels: `"collection"`, `"year"`, or names
+                of properties of the items, numbers by their quartiles. The default is nothing more. Example:
+                `["year", "platform"]`.
+            group_by: names of properties, as in `balance`; items with the same value of one are in one
+                split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            require_all_labels: True refuses a version of which a split lacks a label, with the label and the
+                number of places that it occurs in. False, the default, makes it and says so.
+            use_given_splits: True keeps each item in the split that it came with, as in an imported release;
+                `split_info` divides the others. False, the default, divides all by `split_info`.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, how many items of a source version kept their split, and whether the splits leak
+            (`leaking_share`, `notes`).
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.create_dataset_from_datalake("water", shares, labels=["Water"])
+        """
+        return self.make_version(
+            DatasetRequest.of(
+                dataset_name=dataset_name,
+                item_type=item_type,
+                split_info=split_info,
+                labels=labels,
+                export_types=export_types,
+                query=query,
+                filter=filter,
+                operation_list=operation_list,
+                augmentation_list=augmentation_list,
+                overlap=overlap,
+                balance=balance,
+                group_by=group_by,
+                require_all_labels=require_all_labels,
+                use_given_splits=use_given_splits,
+            )
+        )
+
+    def update_dataset_version_from_collection(
+        self,
+        dataset_version_id: str,
+        collection_id: str | None,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        is_new_version_required: bool = False,
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+        keep_splits: bool = True,
+        overlap: str = "group",
+        balance: Sequence[str] = [],
+        group_by: Sequence[str] = [],
+        require_all_labels: bool = False,
+    ) -> Created:
+        """Extend a version by items of a collection; the result is its next revision, or a new version.
+
+        Args:
+            dataset_version_id: the source version: its id or at least the first 8 digits of it,
+                `name@1.0.0`, or the dataset's name for its latest version. Example: `"balloons@1.0.0"`.
+            collection_id: name or id of the collection that items are taken from; None takes items of the
+                collections that the source version has items of. Example: `"rivers"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            is_new_version_required: True makes a new version (1.0.4 becomes 1.1.0), False, the default, a
+                revision (1.0.4 becomes 1.0.5).
+            operation_list: ids of the annotation sources whose annotations are taken; `list_collections`
+                lists them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+            keep_splits: True, the default, keeps each item of the source version in its split; False
+                assigns all splits again.
+            overlap: `"group"` (the default) keeps items that overlap, or have the same pixels, in one split,
+                with every label at its share as far as that goes; `"ignore"` divides them like others, to
+                the exact percentages. Either way the result says how much leaks. Example: `"ignore"`.
+            balance: what keeps its share in every split beside the labels: `"collection"`, `"year"`, or names
+                of properties of the items, numbers by their quartiles. The default is nothing more. Example:
+                `["year", "platform"]`.
+            group_by: names of properties, as in `balance`; items with the same value of one are in one
+                split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            require_all_labels: True refuses a version of which a split lacks a label, with the label and the
+                number of places that it occurs in. False, the default, makes it and says so.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, how many items of a source version kept their split, and whether the splits leak
+            (`leaking_share`, `notes`).
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.update_dataset_version_from_collection("balloons@1.0.0", "lakes", shares, [])
+        """
+        within: dict[str, Any] = (
+            {"within_source": True} if collection_id is None else {"collection_id": collection_id}
+        )
+        return self.make_version(
+            DatasetRequest.of(
+                **within,
+                dataset_version_id=dataset_version_id,
+                split_info=split_info,
+                labels=labels,
+                export_types=export_types,
+                query=query,
+                filter=filter,
+                is_new_version_required=is_new_version_required,
+                operation_list=operation_list,
+                augmentation_list=augmentation_list,
+                keep_splits=keep_splits,
+                overlap=overlap,
+                balance=balance,
+                group_by=group_by,
+                require_all_labels=require_all_labels,
+            )
+        )
+
+    def update_dataset_version_from_datalake(
+        self,
+        dataset_version_id: str,
+        split_info: Mapping[str, float],
+        labels: Sequence[str],
+        export_types: Sequence[str] = [],
+        item_type: str = "image",
+        query: str | Mapping[str, Any] = "",
+        filter: Mapping[str, Any] = {},
+        is_new_version_required: bool = False,
+        operation_list: Sequence[str] | None = None,
+        augmentation_list: Mapping[str, Any] | None = None,
+        keep_splits: bool = True,
+        overlap: str = "group",
+        balance: Sequence[str] = [],
+        group_by: Sequence[str] = [],
+        require_all_labels: bool = False,
+    ) -> Created:
+        """Extend a version by items of all collections; the result is its next revision, or a new version.
+
+        Args:
+            dataset_version_id: the source version: its id or at least the first 8 digits of it,
+                `name@1.0.0`, or the dataset's name for its latest version. Example: `"balloons@1.0.0"`.
+            split_info: percentages of `train`, `test` and `validation`: all three keys, each from 0 to 100,
+                the sum 100. Example: `{"train": 60, "test": 20, "validation": 20}`.
+            labels: labels of the dataset, in the order of its classes; annotations with other labels are
+                left out. An empty list takes all labels. Example: `["Land", "Water"]`.
+            export_types: formats in which the version is exported at once; allowed are those of
+                `list_export_types()`. The default exports none. Example: `["COCO", "HDF5"]`.
+            item_type: what the query chooses: `"image"` (the default) takes the images that match,
+                `"image_collection"` all images of the collections with an image that matches, `"dataset"`
+                all images of the latest version of each dataset with an image that matches there. Example:
+                `"image_collection"`.
+            query: condition on items, in the short form or as CQL2 (text, or JSON as a mapping). The
+                default, an empty text, takes all items. Example: `"annotation.label=Balloon"`.
+            filter: further conditions on items; all must hold. Keys, each optional: `annotation_types` (a
+                list of `"raw"`, `"human"`, `"machine"`; an item must fit one), `from_date` and `to_date` (a
+                day or a moment, both included), `bbox` (west, south, east, north in degrees), `geometry`
+                (GeoJSON in degrees). The default is no condition. Example: `{"from_date": "2024-05-01",
+                "bbox": [5.9, 45.8, 10.5, 47.8]}`.
+            is_new_version_required: True makes a new version (1.0.4 becomes 1.1.0), False, the default, a
+                revision (1.0.4 becomes 1.0.5).
+            operation_list: ids of the annotation sources whose annotations are taken; `list_collections`
+                lists them. None, the default, takes all, an empty list none. Example: `["3f2a9c10"]`.
+            augmentation_list: augmentations of the train split; docs/augmentations.md lists the allowed ids
+                and values. None, the default, makes no augmented copies. Example: `{"IMAGE_LEVEL": [{"id":
+                "FLIP_IMAGE", "properties": [{"id": "FLIP_HORIZONTAL", "values": [True]}]}]}`.
+            keep_splits: True, the default, keeps each item of the source version in its split; False
+                assigns all splits again.
+            overlap: `"group"` (the default) keeps items that overlap, or have the same pixels, in one split,
+                with every label at its share as far as that goes; `"ignore"` divides them like others, to
+                the exact percentages. Either way the result says how much leaks. Example: `"ignore"`.
+            balance: what keeps its share in every split beside the labels: `"collection"`, `"year"`, or names
+                of properties of the items, numbers by their quartiles. The default is nothing more. Example:
+                `["year", "platform"]`.
+            group_by: names of properties, as in `balance`; items with the same value of one are in one
+                split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            require_all_labels: True refuses a version of which a split lacks a label, with the label and the
+                number of places that it occurs in. False, the default, makes it and says so.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, how many items of a source version kept their split, and whether the splits leak
+            (`leaking_share`, `notes`).
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            shares = {"train": 60, "test": 20, "validation": 20}
+            client.update_dataset_version_from_datalake("water@1.0.0", shares, labels=[])
+        """
+        return self.make_version(
+            DatasetRequest.of(
+                dataset_version_id=dataset_version_id,
+                item_type=item_type,
+                split_info=split_info,
+                labels=labels,
+                export_types=export_types,
+                query=query,
+                filter=filter,
+                is_new_version_required=is_new_version_required,
+                operation_list=operation_list,
+                augmentation_list=augmentation_list,
+                keep_splits=keep_splits,
+                overlap=overlap,
+                balance=balance,
+                group_by=group_by,
+                require_all_labels=require_all_labels,
+            )
+        )
+
+    def make_version(self, request: DatasetRequest) -> Created:
+        """Make the version that a request describes, as the other calls do with their arguments.
+
+        Args:
+            request: from `DatasetRequest.of`, whose fields are the arguments of the other calls. Example:
+                `DatasetRequest.of(dataset_name="water", labels=[], split_info=shares)`.
+
+        Returns:
+            Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
+            items by split, how many items of a source version kept their split, and whether the splits leak
+            (`leaking_share`, `notes`).
+
+        Raises:
+            ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
+            LakeError: files of a collection or of the source version are missing or broken.
+            BuildError: the run failed on this machine, or an export of the version that was made; the
+                message says which.
+            RemoteError: the web server can't be reached, or the run failed there.
+
+        Example:
+            client.make_version(request)
+        """
+        self._factory.check(request)
+        with progress_shown(self._on_progress) as on_progress:
+            created = self._factory.create(request, on_progress)
+            if request.export_types:
+                answer = self._factory.handle("version", version_id=created.version_id)
+                version = VersionSummary.model_validate(answer)
+                for export_type in request.export_types:
+                    self._export(version, export_type, on_progress)
+        return created
+
+    def _export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
+        """Export a version that the same call made; the error of a failure says that the version exists."""
+        try:
+            self._factory.export(version, export_type, on_progress)
+        except (BuildError, RemoteError) as error:
+            raise type(error)(
+                f"{version.dataset} {version.number} was made (version {version.id}), but not its export as"
+                f" {export_type}: {error}"
+            ) from error

@@ -1,0 +1,61 @@
+"""How far the held-out images are from the nearest training image."""
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from factory_pipeline.imagery.overlap import Ground
+
+_NEAREST = 4
+_RADIUS_M = 6_371_008.8
+"""Mean radius of the Earth."""
+
+
+def distance_between(ground: Ground, held_out: NDArray[np.bool_]) -> float | None:
+    """Return the smallest distance in metres between a training image and a held-out one.
+
+    The training footprints whose centres are nearest to that of each held-out one are measured, by classes of
+    size, so that a large one is not hidden by small ones.
+
+    Args:
+        ground: of the images.
+        held_out: (images,) True for test and validation.
+
+    Returns:
+        0 where two overlap; None where one side has no georeferenced image.
+    """
+    placed = ground.number >= 0
+    train = np.unique(ground.number[placed & ~held_out])
+    others = np.unique(ground.number[placed & held_out])
+    if not train.size or not others.size:
+        return None
+    if np.intersect1d(train, others, assume_unique=True).size:
+        return 0.0
+    points = _project_to_sphere(ground.corners)
+    centres = points.mean(axis=1)
+    radii = np.linalg.norm(points - centres[:, None], axis=2).max(axis=1)
+    best = np.inf
+    sizes = np.floor(np.log2(np.maximum(radii[train], 1e-3))).astype(int)
+    for size in np.unique(sizes).tolist():
+        there = train[sizes == size]
+        tree = scipy.spatial.cKDTree(centres[there])
+        near, nearest = tree.query(centres[others], k=min(_NEAREST, there.size))
+        near, nearest = near.reshape(len(others), -1), nearest.reshape(len(others), -1)
+        # The footprints can't be nearer than their circles.
+        least = near - radii[others][:, None] - radii[there[nearest]]
+        order = np.argsort(least, axis=None, kind="stable")
+        for start in range(0, order.size, 1024):
+            part = order[start : start + 1024]
+            part = part[least.reshape(-1)[part] < best]
+            if not part.size:
+                break
+            rows = part // near.shape[1]
+            pairs = np.stack([there[nearest.reshape(-1)[part]], others[rows]], axis=1)
+            best = min(best, float(ground.distances(pairs).min()))
+    return best
+
+
+def _project_to_sphere(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (footprints, 4, 3) metres from the centre of the Earth."""
+    lon, lat = np.radians(corners[..., 0]), np.radians(corners[..., 1])
+    return _RADIUS_M * np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

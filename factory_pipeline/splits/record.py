@@ -1,0 +1,163 @@
+"""The record of a split, `splits.json`: its rule, what was searched for leaks, and what was found."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from factory_pipeline.splits.balance import Balance, Classes, balance_of
+from factory_pipeline.splits.groups import OVERLAPPING, Together, group_items
+from factory_pipeline.splits.leakage import LeakReport, leak_report
+from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.splits.sentences import describe_balance, describe_leaks, describe_limits
+from factory_pipeline.storage.atomic import write_text
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """What `splits.json` has of a split."""
+
+    rule: Mapping[str, Any]
+    """How the split was made: method, percentages, seed and what else decides."""
+    promises_zero: bool
+    """Whether the rule promises that nothing leaks; a check then refuses a split that does."""
+    splits: Mapping[str, int]
+    """Items by split."""
+    left_out: int
+    """Items in no split, because they would leak."""
+    groups: int
+    """Sets of items that overlap or show the same, each in one split under a rule that promises zero."""
+    largest_group: int
+    """Items of the largest of them."""
+    leaks: LeakReport
+    balance: Balance | None
+    """None where no percentages were asked for."""
+    what: str
+    """What an item is called: images, windows or items."""
+    instead: str
+    """What a user can do against a leak, in one sentence."""
+    remark: str = ""
+    """What else is to be said, in one sentence."""
+
+    @property
+    def breaks_promise(self) -> bool:
+        """Whether the split leaks though its rule promises that it does not."""
+        return self.promises_zero and self.leaks.leaks
+
+    @property
+    def found(self) -> str:
+        """What the search for leaks has found; where it leaks, also what would not."""
+        found = describe_leaks(self.leaks, self.what)
+        return f"{found} {self.instead}" if self.leaks.leaks and self.instead else found
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that a user must know of the split."""
+        left_out = (
+            [f"{self.left_out:,} {self.what} are in no split, because they would leak."]
+            if self.left_out
+            else []
+        )
+        balance = describe_balance(self.balance, self.what) if self.balance is not None else ()
+        remark = (self.remark,) if self.remark else ()
+        return (
+            self.found,
+            *remark,
+            *left_out[: self.left_out],
+            *balance,
+            *describe_limits(self.leaks, self.what),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as JSON values; the keys are documented in docs/splits.md."""
+        leaks = self.leaks
+        return {
+            "rule": dict(self.rule),
+            "promises_zero": self.promises_zero,
+            "what": self.what,
+            "splits": dict(self.splits),
+            "left_out": self.left_out,
+            "groups": self.groups,
+            "largest_group": self.largest_group,
+            "georeferenced": leaks.placed,
+            "pairs_tested": leaks.tested,
+            "pairs": leaks.pairs,
+            "crossing_pairs": leaks.crossing_pairs,
+            "duplicates": leaks.duplicates,
+            "copies": leaks.copies,
+            "largest_overlap": round(leaks.largest_overlap, 6),
+            "distance_m": None if leaks.distance_m is None else round(leaks.distance_m, 3),
+            "leaking": {
+                "items": leaks.leaking,
+                "of": leaks.held_out,
+                "share": round(leaks.leaking_share, 6),
+                "share_at_random": round(leaks.random_leaking_share, 6),
+            },
+            "balance": None if self.balance is None else asdict(self.balance),
+            "sentences": list(self.sentences),
+        }
+
+    def write(self, path: Path) -> None:
+        """Write `splits.json`."""
+        write_text(path, json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def of(
+        cls,
+        items: pl.DataFrame,
+        split: pl.DataFrame,
+        rule: Mapping[str, Any],
+        *,
+        promises_zero: bool,
+        together: Together = OVERLAPPING,
+        percentages: Mapping[str, float] | None = None,
+        classes: Classes | None = None,
+        copies: pl.DataFrame | None = None,
+        what: str = "images",
+        instead: str = "",
+        remark: str = "",
+        group: NDArray[np.int64] | None = None,
+    ) -> Self:
+        """Search a split for leaks and describe it.
+
+        Args:
+            items: as for `leak_report` and `group_items`.
+            split: `stem`, `split`; null for an item that is left out.
+            rule: as JSON values.
+            promises_zero: as the field.
+            together: what counts as a group; its `buffer_m` is that of the search for leaks too.
+            percentages: those that were asked for.
+            classes: what was to keep its share.
+            copies: pairs of near-identical items, in leakage.COPIES_SCHEMA.
+            what: as the field.
+            instead: as the field.
+            remark: as the field.
+            group: (items,) what `group_items` returned for `together`, if it is known.
+        """
+        sides = items.select("stem").join(split, on="stem", how="left", maintain_order="left")["split"]
+        if group is None:
+            group = group_items(items, together, copies)
+        sizes = np.bincount(group) if len(group) else np.zeros(1, np.int64)
+        return cls(
+            rule=rule,
+            promises_zero=promises_zero,
+            splits={name: int((sides == name).sum()) for name in SPLITS},
+            left_out=sides.null_count(),
+            groups=int((sizes > 0).sum()),
+            largest_group=int(sizes.max()),
+            leaks=leak_report(items, split, together.buffer_m, copies),
+            balance=None if percentages is None else balance_of(sides, group, percentages, classes),
+            what=what,
+            instead=instead,
+            remark=remark,
+        )
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return the record that `SplitRecord.write` wrote, as JSON values."""
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Image pairs and fields cut from electron-microscopy volumes: specs, extraction, files, aligners."""

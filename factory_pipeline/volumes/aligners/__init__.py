@@ -1,0 +1,1 @@
+"""Aligners: from an image pair and a field to a better field."""

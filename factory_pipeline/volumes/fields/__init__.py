@@ -1,0 +1,1 @@
+"""Fields of image pairs, by an aligner: in shards, which are then joined."""

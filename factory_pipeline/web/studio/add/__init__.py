@@ -1,0 +1,1 @@
+"""Adding a dataset: upload, pre-scan, configure, labels, splits, submit."""

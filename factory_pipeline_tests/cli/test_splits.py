@@ -1,0 +1,39 @@
+"""`factory splits`: text, JSON and a map of a build's splits."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from factory_pipeline.builds.separate_splits import samples_of, split_record
+from factory_pipeline.cli.main import cli
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline.storage.build_files import BuildFiles
+from factory_pipeline_tests.hdf5.factories import made_samples, part_of
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    files = BuildFiles(tmp_path / "output")
+    files.root.mkdir()
+    samples = made_samples(10)
+    write_dataset(files.fused("train"), part_of(samples, 0, 6), Recipe(), "train")
+    write_dataset(files.fused("test"), part_of(samples, 6, 10), Recipe(), "test")
+    split_record(Recipe(), files).write(files.splits)
+    return files.root
+
+
+def test_the_splits_of_a_build_are_told_and_drawn(output: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "map.png"
+    done = CliRunner().invoke(cli, ["splits", str(output), "--map", str(drawn)])
+    assert done.exit_code == 0, done.output
+    record = json.loads((output / "splits.json").read_text())
+    assert f"Splits     {record['splits']['train']} train, {record['splits']['test']} test" in done.output
+    assert record["sentences"][0] in done.output
+    assert Image.open(drawn).size[0] > 400
+    told = CliRunner().invoke(cli, ["splits", str(output), "--json"])
+    assert json.loads(told.output)["pairs"] == record["pairs"]
+    assert samples_of(BuildFiles(output)).height == sum(record["splits"].values())

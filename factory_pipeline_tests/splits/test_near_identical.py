@@ -1,0 +1,70 @@
+"""Copies of images in other bytes: encoded again, shifted by pixels, resampled."""
+
+import io
+
+import numpy as np
+import polars as pl
+from PIL import Image
+from scipy.ndimage import zoom
+
+from factory_pipeline.splits.near_identical import SIDE, find_copies, thumbnail
+
+
+def scene(seed: int, size: int = 288) -> np.ndarray:
+    """Three bands (bands, rows, columns) with structure at all scales, as landscapes have."""
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+    frequency[0, 0] = 1
+    waves = frequency**-1.4 * np.exp(2j * np.pi * rng.random(frequency.shape))
+    values = np.fft.irfft2(waves, (size, size))
+    values = (values - values.min()) / (values.max() - values.min())
+    return np.stack([values * 3000 + 500, values**1.2 * 2500 + 300, 2500 - values * 2000]).astype(np.uint16)
+
+
+def as_jpeg(pixels: np.ndarray) -> np.ndarray:
+    stored = io.BytesIO()
+    eight = np.clip(pixels / 3600 * 255, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    Image.fromarray(eight).save(stored, "JPEG", quality=70)
+    return np.asarray(Image.open(stored)).transpose(2, 0, 1)
+
+
+def test_copies_are_found_and_nothing_else_is() -> None:
+    count, kinds = 20, ("jpeg", "shifted", "half", "scaled")
+    stems, thumbnails = [], []
+    for number in range(count):
+        whole = scene(number)
+        image = whole[:, 16:272, 16:272]
+        copies = {
+            "": image,
+            "jpeg": as_jpeg(image),
+            "shifted": whole[:, 19:275, 14:270],
+            "half": image[:, ::2, ::2],
+            "scaled": zoom(image, (1, 0.4, 0.4), order=1),
+        }
+        for name, pixels in copies.items():
+            stems.append(f"{number:02}{name}")
+            thumbnails.append(thumbnail(pixels))
+    found = find_copies(pl.Series(stems), np.array(thumbnails))
+    pairs = set(found.select("stem", "other_stem").rows())
+    assert all(one[:2] == other[:2] for one, other in pairs), "no two scenes are one"
+    for kind in kinds:
+        assert sum((f"{number:02}", f"{number:02}{kind}") in pairs for number in range(count)) >= 19
+    assert found["correlation"].min() >= 0.94
+
+
+def test_images_without_contrast_are_no_copies_of_one_another() -> None:
+    black, grey = np.zeros((1, 64, 64), np.uint8), np.full((3, 50, 40), 7, np.uint16)
+    flat = np.array([thumbnail(black), thumbnail(grey), thumbnail(black)])
+    assert find_copies(pl.Series(["a", "b", "c"]), flat).is_empty()
+    assert find_copies(pl.Series([], dtype=pl.String), np.empty((0, SIDE, SIDE), np.uint8)).is_empty()
+
+
+def test_a_thumbnail_is_the_mean_of_areas_whatever_the_size_and_ignores_no_data() -> None:
+    pixels = np.arange(64 * 96, dtype=np.float32).reshape(1, 64, 96)
+    small = pixels.reshape(32, 2, 32, 3).mean(axis=(1, 3))
+    expected = np.round(255 * (small - small.min()) / (small.max() - small.min()))
+    assert (thumbnail(pixels) == expected).all()
+    holed = pixels.copy()
+    holed[0, 10:12, 10:12] = np.nan
+    assert np.abs(thumbnail(holed).astype(int) - thumbnail(pixels)).max() < 120
+    assert thumbnail(np.ones((2, 3, 5)) * np.arange(5)).shape == (SIDE, SIDE)

@@ -1,0 +1,40 @@
+"""The map of splits: drawn where there is a place, the same bytes again."""
+
+from pathlib import Path
+
+import polars as pl
+
+from factory_pipeline.splits.split_map import write_split_map
+
+SPLIT = pl.DataFrame({"stem": ["a", "b"], "split": ["train", "test"]})
+
+
+def items(bounds: list[list[float] | None]) -> pl.DataFrame:
+    """Images with bounds alone."""
+    return pl.DataFrame(
+        {
+            "stem": ["a", "b"],
+            "epsg": [None, None],
+            "transform": [None, None],
+            "width": [10, 10],
+            "height": [10, 10],
+            "bounds": bounds,
+        },
+        schema_overrides={
+            "epsg": pl.String,
+            "transform": pl.List(pl.Float64),
+            "bounds": pl.List(pl.Float64),
+        },
+    )
+
+
+def test_the_map_counts_what_it_shows_and_has_the_same_bytes(tmp_path: Path):
+    placed = items([[10.0, 48.0, 10.1, 48.1], None])
+    assert write_split_map(tmp_path / "a.png", placed, SPLIT, "Splits") == 1
+    assert write_split_map(tmp_path / "b.png", placed, SPLIT, "Splits") == 1
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_without_places_nothing_is_written(tmp_path: Path):
+    assert write_split_map(tmp_path / "a.png", items([None, None]), SPLIT, "Splits") == 0
+    assert not list(tmp_path.iterdir())

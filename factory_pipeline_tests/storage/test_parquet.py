@@ -1,0 +1,36 @@
+"""Parquet files that are written batch by batch."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from factory_pipeline.storage.parquet import ParquetBatches
+
+ROWS = pl.DataFrame({"id": ["a", "b", "c"], "value": [1.5, None, -2.0]})
+
+
+def write(path: Path) -> Path:
+    """The rows in two batches."""
+    with ParquetBatches(path) as batches:
+        batches.append(ROWS[:2])
+        batches.append(ROWS[2:].to_arrow(compat_level=pl.CompatLevel.oldest()))
+        batches.describe({"geo": {"version": "1.1.0"}})
+    return path
+
+
+def test_batches_are_one_table_with_metadata(tmp_path: Path):
+    path = write(tmp_path / "a.parquet")
+    assert pl.read_parquet(path).equals(ROWS)
+    assert json.loads(pq.read_metadata(path).metadata[b"geo"]) == {"version": "1.1.0"}
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path):
+    assert write(tmp_path / "a.parquet").read_bytes() == write(tmp_path / "b.parquet").read_bytes()
+
+
+def test_without_a_table_there_is_no_file(tmp_path: Path):
+    with ParquetBatches(tmp_path / "a.parquet") as batches:
+        batches.describe({"geo": {}})
+    assert not list(tmp_path.iterdir())

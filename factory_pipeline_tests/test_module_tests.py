@@ -1,0 +1,174 @@
+"""Every module of the domain has a test of its own name, or one that shows it together with others."""
+
+from pathlib import Path
+
+import factory_pipeline
+
+TESTS = Path(__file__).parent
+MODULES = Path(factory_pipeline.__file__).parent
+ABOVE_THE_DOMAIN = ("cli", "web", "sdk", "runs", "orchestration", "definitions")
+"""Tested from outside, as users see them: by commands, pages, calls and runs."""
+SHOWN_TOGETHER: dict[str, str] = {
+    "archives/test_extract.py": "archives/download archives/zip_reader",
+    "archives/test_source.py": "archives/http_source archives/object_source",
+    "builds/chips/test_landcover.py": "builds/chips/tiled_layers",
+    "builds/chips/test_samples.py": "builds/chips/chip_stack",
+    "builds/gedi/test_aggregate.py": "builds/gedi/granule_manifest",
+    "builds/gedi/test_granules.py": "builds/gedi/granule_names",
+    "builds/labels/test_gedi_shots.py": (
+        "builds/gedi/join_products builds/gedi/orbits builds/gedi/product_beams "
+        "builds/labels/label_table builds/labels/label_times builds/labels/read_table"
+    ),
+    "builds/labels/test_label_windows.py": "config/raster_sources",
+    "builds/labels/test_points.py": "config/label_sources",
+    "builds/labels/test_split_labels.py": "config/labels",
+    "builds/rasters/test_memory.py": (
+        "builds/rasters/read_source builds/rasters/source_layer config/source_layout"
+    ),
+    "builds/rasters/test_pixels.py": "builds/rasters/composites",
+    "builds/recipes/test_canopy_by_rasters.py": (
+        "synthetic/samples/canopy synthetic/samples/places synthetic/scenes"
+    ),
+    "builds/recipes/test_check_recipe.py": "builds/check_recipe",
+    "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
+    "builds/recipes/test_gedi_products.py": (
+        "builds/dataset_plan builds/labels/areas builds/labels/polygons config/dataset_settings "
+        "hdf5/describe_recipe hdf5/verify_recipe"
+    ),
+    "builds/recipes/test_points_of_sources.py": "hdf5/recipe_preview",
+    "builds/test_progress.py": "builds/chips/layer_progress builds/footprint_stages",
+    "builds/test_reject_ledger.py": "builds/chips/reading",
+    "builds/test_separate_splits.py": "builds/fused_windows",
+    "builds/test_training_upload.py": "storage/upload_files",
+    "builds/test_training_upload_files.py": "builds/training_rasters",
+    "builds/verification/test_build_output.py": (
+        "builds/verification/originals builds/verification/product builds/verification/samples"
+    ),
+    "cli/test_interrupted.py": "builds/dataset_page hdf5/recipe_statistics",
+    "cli/test_recipes.py": "builds/labels/label_file builds/suggest_recipe synthetic/samples/burn_scars",
+    "cog/test_block_reader.py": (
+        "cog/gdal_warp cog/masks cog/mosaic cog/read_plan cog/reader cog/source_windows cog/window_stack"
+    ),
+    "cog/test_header.py": "cog/decode",
+    "config/test_dataset_recipe.py": "config/source_checks",
+    "config/test_gedi_labels.py": "config/gedi_products",
+    "datalake/ingest/releases/test_import_release.py": (
+        "datalake/ingest/releases/contents datalake/ingest/releases/decisions "
+        "datalake/ingest/releases/documents datalake/ingest/releases/form "
+        "datalake/ingest/releases/georeference datalake/ingest/releases/label_file "
+        "datalake/ingest/releases/label_rows datalake/ingest/releases/numbers "
+        "datalake/ingest/releases/pair_facts datalake/ingest/releases/placement "
+        "datalake/ingest/releases/problems datalake/ingest/releases/report "
+        "datalake/ingest/releases/tables"
+    ),
+    "datalake/ingest/test_annotate.py": "datalake/ingest/operations",
+    "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows datalake/ingest/kept_files",
+    "datalake/ingest/test_from_recipe.py": (
+        "datalake/ingest/point_labels datalake/ingest/raster_rows datalake/ingest/recipe_rows "
+        "datalake/ingest/stored_chunks imagery/class_codes"
+    ),
+    "datalake/ingest/test_from_upload.py": "datalake/ingest/upload_labels",
+    "datalake/ingest/test_read_geojson.py": "datalake/ingest/reproject",
+    "datalake/query/test_agreement.py": "datalake/query/compile datalake/query/validate",
+    "datalake/registry/test_collections.py": "datalake/registry/records",
+    "datalake/registry/test_database.py": (
+        "datalake/registry/migrate datalake/registry/migrations/env "
+        "datalake/registry/migrations/versions/r0001_first_schema "
+        "datalake/registry/migrations/versions/r0002_one_operation_per_file "
+        "datalake/registry/registry datalake/registry/schema"
+    ),
+    "datalake/registry/test_datasets.py": "datalake/registry/leases",
+    "datalake/tables/test_items.py": "datalake/tables/schemas",
+    "datasets/augment/test_apply.py": "datasets/model/sample",
+    "datasets/augment/test_geometric.py": "datasets/augment/resampling",
+    "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
+    "datasets/exports/test_release.py": "datasets/exports/release_labels datasets/exports/tar_gz",
+    "datasets/exports/test_release_round_trip.py": "datasets/exports/release_pixels",
+    "datasets/exports/test_verify.py": "builds/verification/report",
+    "datasets/versions/test_assign_splits.py": "datasets/versions/split_properties",
+    "datasets/versions/test_compare.py": (
+        "datasets/versions/collection_tables datasets/versions/delete datasets/versions/summaries"
+    ),
+    "datasets/versions/test_content.py": (
+        "datasets/model/version_content datasets/versions/compose_sample datasets/versions/media"
+    ),
+    "datasets/versions/test_create.py": (
+        "datasets/versions/candidates datasets/versions/find datasets/versions/manifest "
+        "datasets/versions/plan datasets/versions/select_annotations"
+    ),
+    "datasets/versions/test_damage.py": "datasets/versions/describe",
+    "datasets/versions/test_select_items.py": "datasets/versions/explain_no_match",
+    "hdf5/test_fuse.py": "hdf5/layout hdf5/opening hdf5/schema hdf5/tables",
+    "hdf5/test_recipe_items.py": "hdf5/recipe_fields",
+    "onboarding/checks/test_pairing.py": "onboarding/checks/file_contents",
+    "onboarding/checks/test_prescan.py": "onboarding/checks/prescan_files",
+    "onboarding/manifest/test_known_collections.py": "onboarding/manifest/sections",
+    "onboarding/page/test_charts.py": "onboarding/page/coastline",
+    "onboarding/page/test_render.py": (
+        "imagery/band_statistics onboarding/page/layers onboarding/page/preview"
+    ),
+    "onboarding/test_cut_off.py": "imagery/headers",
+    "onboarding/test_file_changes.py": (
+        "onboarding/checks/manifest_checks onboarding/checks/outstanding_values"
+    ),
+    "onboarding/test_poles.py": "imagery/geometries imagery/overlap",
+    "onboarding/test_refused.py": (
+        "datalake/ingest/intake onboarding/products/write onboarding/received_upload "
+        "onboarding/upload_archive storage/layout"
+    ),
+    "onboarding/test_unversioned.py": "onboarding/onboarding",
+    "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
+    "orchestration/onboarding/test_object_inbox.py": "onboarding/list_inbox",
+    "orchestration/releases/test_inbox.py": (
+        "datalake/ingest/releases/preview datalake/ingest/releases/receive datalake/ingest/releases/register"
+    ),
+    "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses builds/recipe_inbox",
+    "orchestration/volumes/test_pair_sets.py": "volumes/spec_inbox",
+    "runs/test_build.py": "builds/chips/rejected_chip builds/summary",
+    "sdk/test_bad_input.py": "errors",
+    "splits/test_assign.py": "splits/groups splits/leakage splits/record splits/split_rule",
+    "splits/test_names.py": "config/dataset_splits",
+    "splits/test_scenes.py": "splits/rule_record",
+    "stac/test_search_cache.py": "stac/api_client",
+    "stac/test_select_scenes.py": "stac/scene_search",
+    "synthetic/test_archive.py": "synthetic/gedi_layout synthetic/stac",
+    "synthetic/test_geotiff.py": "synthetic/dem synthetic/sentinel2",
+    "synthetic/test_samples.py": "synthetic/samples/make",
+    "synthetic/test_server.py": "synthetic/faults synthetic/files synthetic/stac_api",
+    "volumes/aligners/test_choose.py": (
+        "volumes/aligners/aligner volumes/aligners/phase_correlation volumes/aligners/python_function"
+    ),
+    "volumes/fields/test_generate.py": "volumes/fields/task",
+    "volumes/test_create_spec.py": "volumes/points volumes/viewer_state",
+    "volumes/test_pair_dataset.py": (
+        "volumes/extraction volumes/pair_forms volumes/publication volumes/sections volumes/sources"
+    ),
+    "web/studio/test_builds_page.py": "builds/dataset_splits builds/dataset_summary",
+}
+"""By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
+
+
+def _domain() -> set[str]:
+    paths = (path.relative_to(MODULES).with_suffix("") for path in MODULES.rglob("*.py"))
+    return {
+        path.as_posix() for path in paths if path.name != "__init__" and path.parts[0] not in ABOVE_THE_DOMAIN
+    }
+
+
+def _own_test(module: str) -> Path:
+    folder, _, name = module.rpartition("/")
+    return TESTS / folder / f"test_{name}.py"
+
+
+def test_every_module_of_the_domain_has_a_test_of_its_own_name() -> None:
+    together = {module for modules in SHOWN_TOGETHER.values() for module in modules.split()}
+    without = {module for module in _domain() if not _own_test(module).exists()}
+    assert sorted(without - together) == [], "write test_<module>.py in the folder of the same name"
+
+
+def test_the_exceptions_are_modules_without_a_test_of_their_own() -> None:
+    together = [module for modules in SHOWN_TOGETHER.values() for module in modules.split()]
+    assert len(together) == len(set(together))
+    assert sorted(set(together) - _domain()) == []
+    assert sorted(module for module in together if _own_test(module).exists()) == []
+    assert [test for test in SHOWN_TOGETHER if not (TESTS / test).exists()] == []
