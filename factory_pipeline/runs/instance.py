@@ -7,6 +7,7 @@ files, lose some interrupts, and leave SIGTERM mapped to SIGINT. All runs that t
 caller's process therefore go through this module.
 """
 
+import _thread
 import hashlib
 import signal
 import socket
@@ -177,7 +178,8 @@ def _raise_if_interrupted() -> Iterator[None]:
         written.setblocking(False)
         previous = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
         try:
-            yield
+            with _interrupts_sent_again():
+                yield
         except DagsterExecutionInterruptedError:
             # As everywhere else in Python, not as an error that only Dagster knows.
             raise KeyboardInterrupt from None
@@ -186,6 +188,34 @@ def _raise_if_interrupted() -> Iterator[None]:
         with suppress(BlockingIOError):
             if {signal.SIGINT, signal.SIGTERM} & set(received.recv(4096)):
                 raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts_sent_again() -> Iterator[None]:
+    """Have an interrupt that arrives where Python can't raise it arrive again a moment later.
+
+    An exception raised in a destructor or in the callback of a weak reference is printed and ignored: the run
+    would go on to its end.
+    """
+    report = sys.unraisablehook
+    waiting: list[threading.Timer] = []
+
+    def send_again(ignored: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(ignored.exc_type, DagsterExecutionInterruptedError | KeyboardInterrupt):
+            report(ignored)
+            return
+        again = threading.Timer(0.01, _thread.interrupt_main)
+        again.daemon = True
+        waiting.append(again)
+        again.start()
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+        for timer in waiting:
+            timer.cancel()
 
 
 @contextmanager

@@ -1,5 +1,9 @@
 """Ctrl-C: one sentence that says what stays, and how to go on."""
 
+import os
+import signal
+import time
+
 import click
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -47,3 +51,34 @@ def test_an_interrupted_run_is_an_interruption(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(dg.JobDefinition, "execute_in_process", interrupt)
     with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt):
         execute_job(defs.resolve_implicit_global_asset_job_def(), instance, {})
+
+
+def test_an_interrupt_in_a_destructor_ends_the_run_too(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python prints and ignores an exception raised there; the run would go on to its end."""
+    import dagster as dg
+
+    from factory_pipeline.runs.instance import execute_job
+
+    class InterruptedInItsDestructor:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)  # The handler raises here.
+
+    went_on = []
+
+    @dg.op
+    def long_work() -> None:
+        doomed = InterruptedInItsDestructor()
+        del doomed
+        went_on.append("after the destructor")
+        time.sleep(20)
+        went_on.append("to its end")
+
+    @dg.job
+    def interrupted_job() -> None:
+        long_work()
+
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt):
+        execute_job(interrupted_job, instance, {})
+    assert went_on == ["after the destructor"]
+    assert capfd.readouterr().err == ""

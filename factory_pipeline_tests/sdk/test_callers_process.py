@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,7 @@ def process_state() -> dict[str, Any]:
         "working directory": Path.cwd(),
         "random state": random.getstate(),
         "wakeup descriptor of signals": wakeup_descriptor(),
+        "hook of ignored exceptions": sys.unraisablehook,
     }
 
 
