@@ -7,7 +7,6 @@ files, lose some interrupts, and leave SIGTERM mapped to SIGINT. All runs that t
 caller's process therefore go through this module.
 """
 
-import _thread
 import hashlib
 import signal
 import socket
@@ -204,7 +203,7 @@ def _interrupts_sent_again() -> Iterator[None]:
         if not issubclass(ignored.exc_type, DagsterExecutionInterruptedError | KeyboardInterrupt):
             report(ignored)
             return
-        again = threading.Timer(0.01, _thread.interrupt_main)
+        again = threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
         again.daemon = True
         waiting.append(again)
         again.start()
