@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from factory_pipeline.archives.source import LocalSource
@@ -42,7 +41,7 @@ from factory_pipeline.onboarding.upload_archive import ArchiveFacts, UploadArchi
 from factory_pipeline.splits.assign import split_by_rule, write_split_files
 from factory_pipeline.splits.balance import Classes
 from factory_pipeline.splits.names import SPLITS
-from factory_pipeline.splits.near_identical import SIDE, find_copies
+from factory_pipeline.splits.near_identical import find_stored_copies
 from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline.splits.rule_record import record_of_rule
 from factory_pipeline.splits.split_rule import GivenSplit
@@ -50,8 +49,6 @@ from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.upload_files import UploadFiles
 
-MOST_COMPARED = 200_000
-"""Images that are searched for near-identical ones at most, which bounds the memory."""
 CANT_READ_PARTS = ("NEEDS_DOWNLOAD", "RANGES_UNSUPPORTED")
 
 
@@ -206,16 +203,16 @@ class Onboarding:
     def _copies(self, items: pl.DataFrame) -> pl.DataFrame | None:
         """The pairs of near-identical images; None where no thumbnails exist, or too many to compare."""
         contents = pl.scan_parquet(self.files.contents)
-        if "thumbnail" not in contents.collect_schema() or items.height > MOST_COMPARED:
+        if "thumbnail" not in contents.collect_schema():
             return None
         first = next(iter(self.given.modalities))
         images = contents.filter(pl.col("role") == IMAGE, pl.col("suffix") == first)
-        known = images.select("thumbnail", original_name="stem").drop_nulls().collect()
-        named = items.select("stem", "original_name").join(
-            known, on="original_name", how="inner", maintain_order="left"
+        known = images.select("thumbnail", original_name="stem").collect()
+        return find_stored_copies(
+            items.select("stem", "original_name").join(
+                known, on="original_name", how="inner", maintain_order="left"
+            )
         )
-        pixels = np.frombuffer(b"".join(named["thumbnail"]), np.uint8)
-        return find_copies(named["stem"], pixels.reshape(-1, SIDE, SIDE))
 
     def split_notes(self) -> SplitNotes:
         """Return what is said of the splits wherever they are shown.

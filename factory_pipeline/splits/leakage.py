@@ -50,6 +50,8 @@ class LeakReport:
     """Images that have the same content as another one."""
     copies: int | None = None
     """Pairs of near-identical images; None where no pixels were compared."""
+    compared: int = 0
+    """Images whose pixels were compared."""
     largest_overlap: float = 0.0
     """Largest fraction (0 to 1) of the smaller image that two images of different splits share."""
     distance_m: float | None = None
@@ -69,7 +71,11 @@ class LeakReport:
 
 
 def leak_report(
-    items: pl.DataFrame, split: pl.DataFrame, buffer_m: float = 0.0, copies: pl.DataFrame | None = None
+    items: pl.DataFrame,
+    split: pl.DataFrame,
+    buffer_m: float = 0.0,
+    copies: pl.DataFrame | None = None,
+    compared: int | None = None,
 ) -> LeakReport:
     """Search every pair of images that overlap, lie within `buffer_m`, or have the same content.
 
@@ -82,6 +88,7 @@ def leak_report(
         split: `stem`, `split`; an image without a split is left out.
         buffer_m: distance in metres below which two images count as a pair; 0 for overlap alone.
         copies: pairs of near-identical images, in COPIES_SCHEMA; None where no pixels were compared.
+        compared: images whose pixels were compared, where there are copies; None for all.
     """
     frame = items.select("stem", "sha256", *FOOTPRINT_COLUMNS).join(
         split.drop_nulls("split"), on="stem", how="inner", maintain_order="left"
@@ -128,6 +135,7 @@ def leak_report(
         tested=tested,
         duplicates=int(frame["sha256"].drop_nulls().is_duplicated().sum()),
         copies=None if copies is None else copies.height,
+        compared=0 if copies is None else total if compared is None else compared,
         largest_overlap=shares.largest,
         distance_m=distance_between(ground, held_out),
         held_out=int(held_out.sum()),

@@ -21,6 +21,8 @@ SIDE = 32
 CORRELATION = 0.94
 """Of two images that show the same, at least: a shift by half a pixel of a thumbnail leaves 0.96. Unrelated
 images stay below 0.85."""
+MOST_COMPARED = 200_000
+"""Images that are searched for near-identical ones at most, which bounds memory and time."""
 _FREQUENCIES = 8
 _TABLES, _FEWEST_BITS, _MOST_BITS = 24, 10, 20
 """Hashes are looked up by so many choices of so many of their 64 bits, the more the more images exist: two
@@ -105,6 +107,22 @@ def find_copies(stems: pl.Series, thumbnails: NDArray[np.uint8]) -> pl.DataFrame
         .unique(["stem", "other_stem"], keep="first", maintain_order=True)
         .sort("stem", "other_stem")
     )
+
+
+def find_stored_copies(images: pl.DataFrame) -> pl.DataFrame | None:
+    """Return the pairs of images that show the same, from thumbnails as tables have them.
+
+    Args:
+        images: `stem`, and `thumbnail`, its bytes row by row, null for an image without one.
+
+    Returns:
+        As `find_copies`; None where no image has a thumbnail, or more have one than can be compared.
+    """
+    known = images.select("stem", "thumbnail").drop_nulls()
+    if not 0 < known.height <= MOST_COMPARED:
+        return None
+    pixels = np.frombuffer(b"".join(known["thumbnail"]), np.uint8)
+    return find_copies(known["stem"], pixels.reshape(-1, SIDE, SIDE))
 
 
 def _average(grey: NDArray[np.float32], axis: int) -> NDArray[np.float64]:

@@ -90,6 +90,7 @@ class SplitRecord:
             "crossing_pairs": leaks.crossing_pairs,
             "duplicates": leaks.duplicates,
             "copies": leaks.copies,
+            "compared": leaks.compared,
             "largest_overlap": round(leaks.largest_overlap, 6),
             "distance_m": None if leaks.distance_m is None else round(leaks.distance_m, 3),
             "leaking": {
@@ -118,6 +119,7 @@ class SplitRecord:
         percentages: Mapping[str, float] | None = None,
         classes: Classes | None = None,
         copies: pl.DataFrame | None = None,
+        compared: int | None = None,
         what: str = "images",
         instead: str = "",
         remark: str = "",
@@ -134,6 +136,7 @@ class SplitRecord:
             percentages: those that were asked for.
             classes: what was to keep its share.
             copies: pairs of near-identical items, in leakage.COPIES_SCHEMA.
+            compared: as for `leak_report`.
             what: as the field.
             instead: as the field.
             remark: as the field.
@@ -150,7 +153,7 @@ class SplitRecord:
             left_out=sides.null_count(),
             groups=int((sizes > 0).sum()),
             largest_group=int(sizes.max()),
-            leaks=leak_report(items, split, together.buffer_m, copies),
+            leaks=leak_report(items, split, together.buffer_m, copies, compared),
             balance=None if percentages is None else balance_of(sides, group, percentages, classes),
             what=what,
             instead=instead,

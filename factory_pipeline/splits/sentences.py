@@ -56,6 +56,11 @@ def describe_limits(leaks: LeakReport, what: str) -> tuple[str, ...]:
             f"{what.capitalize()} that touch or are close together without overlap count as separate, also"
             " tiles of one scene."
         )
+    if leaks.copies is not None and leaks.compared < leaks.images:
+        limits.append(
+            f"Not checked: whether {leaks.images - leaks.compared:,} of {leaks.images:,} {what}, whose pixels"
+            " were not compared, show the same as others."
+        )
     return (*limits, NOT_COMPARED if leaks.copies is None else COMPARED_IN_PART)
 
 

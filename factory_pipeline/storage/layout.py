@@ -192,6 +192,11 @@ class CollectionFiles:
         """Its items (stac-geoparquet)."""
         return self.root / "items.parquet"
 
+    @property
+    def thumbnails(self) -> Path:
+        """Thumbnails of its items, by which near-identical ones are found (Parquet); not every one has it."""
+        return self.root / "thumbnails.parquet"
+
     def annotations(self, content_hash: str) -> Path:
         """The annotations of one operation (Parquet), named by their content."""
         return self.root / f"annotations-{content_hash[:12]}.parquet"

@@ -1,31 +1,11 @@
 """Copies of images in other bytes: encoded again, shifted by pixels, resampled."""
 
-import io
-
 import numpy as np
 import polars as pl
-from PIL import Image
 from scipy.ndimage import zoom
 
 from factory_pipeline.splits.near_identical import SIDE, find_copies, thumbnail
-
-
-def scene(seed: int, size: int = 288) -> np.ndarray:
-    """Three bands (bands, rows, columns) with structure at all scales, as landscapes have."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-    frequency[0, 0] = 1
-    waves = frequency**-1.4 * np.exp(2j * np.pi * rng.random(frequency.shape))
-    values = np.fft.irfft2(waves, (size, size))
-    values = (values - values.min()) / (values.max() - values.min())
-    return np.stack([values * 3000 + 500, values**1.2 * 2500 + 300, 2500 - values * 2000]).astype(np.uint16)
-
-
-def as_jpeg(pixels: np.ndarray) -> np.ndarray:
-    stored = io.BytesIO()
-    eight = np.clip(pixels / 3600 * 255, 0, 255).astype(np.uint8).transpose(1, 2, 0)
-    Image.fromarray(eight).save(stored, "JPEG", quality=70)
-    return np.asarray(Image.open(stored)).transpose(2, 0, 1)
+from factory_pipeline_tests.splits.pictures import as_jpeg, scene
 
 
 def test_copies_are_found_and_nothing_else_is() -> None:

@@ -28,6 +28,7 @@ from factory_pipeline.onboarding.manifest.sections import DataSource
 from factory_pipeline.onboarding.received_upload import load_manifest
 from factory_pipeline.storage.checksum import sha256_of
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.storage.parquet import ParquetBatches
 from factory_pipeline.storage.relative_paths import relative_to_home, resolve
 from factory_pipeline.storage.upload_files import UploadFiles
 
@@ -66,6 +67,8 @@ def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collectio
         written = _write(folder, files, home, key)
         stored = home.collection(written.name, written.items_hash)
         stored.root.mkdir(parents=True, exist_ok=True)
+        if written.thumbnails.exists():
+            written.thumbnails.replace(stored.thumbnails)
         written.items.replace(stored.items)
         collection = registry.add_collection(
             written.name,
@@ -94,6 +97,8 @@ class _Written:
     annotations: Path
     annotations_hash: str
     annotation_count: int
+    thumbnails: Path
+    """Absent for an upload of a release that made none."""
 
 
 def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Written:
@@ -105,11 +110,13 @@ def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Wr
     measured = measured_quantity(manifest, contents.filter(pl.col("role") == LABEL))
     modalities = [source.modality_tag for source in manifest.data_sources]
     items_path, annotations_path = folder / "items.parquet", folder / "annotations.parquet"
+    thumbnails_path = folder / "thumbnails.parquet"
     items_found, drawn_found = ItemsHash(), AnnotationsHash(BY)
     item_count = annotation_count = 0
     with (
         items_writer(items_path, collection=name, modalities=modalities, dated=False) as items,
         annotations_writer(annotations_path) as annotations,
+        ParquetBatches(thumbnails_path) as thumbnails,
     ):
         for index in slices(pl.scan_parquet(files.index), "stem"):
             rasters = _rasters(index, contents, files, manifest, home)
@@ -117,6 +124,8 @@ def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Wr
             drawn = label_annotations(manifest, rasters.filter(pl.col("role") == LABEL), home, measured)
             items.append(rows)
             annotations.append(drawn)
+            if "thumbnail" in rasters.columns:
+                thumbnails.append(_thumbnails(rasters, modalities[0]))
             items_found.update(rows)
             drawn_found.update(drawn)
             item_count += rows.height
@@ -129,7 +138,14 @@ def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Wr
         annotations_path,
         drawn_found.hexdigest(),
         annotation_count,
+        thumbnails_path,
     )
+
+
+def _thumbnails(rasters: pl.DataFrame, modality: str) -> pl.DataFrame:
+    """Return `id` and `thumbnail` of the images of a modality, null for one without."""
+    images = rasters.filter(pl.col("role") == IMAGE, pl.col("modality_tag") == modality)
+    return images.select(pl.col("stem").alias("id"), "thumbnail").sort("id")
 
 
 def _rasters(

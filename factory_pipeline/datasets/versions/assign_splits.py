@@ -26,6 +26,7 @@ from factory_pipeline.splits.groups import (
     pairs_of_equal,
     too_few_groups,
 )
+from factory_pipeline.splits.near_identical import find_stored_copies
 from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline.splits.sentences import describe_missing
 
@@ -56,10 +57,14 @@ class SplitPlan:
     _remark: str
     _group: NDArray[np.int64] | None
     """(items,) what overlaps or is identical, where that was looked for."""
+    _copies: pl.DataFrame | None
+    """Pairs of near-identical items, in leakage.COPIES_SCHEMA; None where no pixels were compared."""
+    _compared: int
+    """Items whose pixels were compared."""
 
     def record(self) -> SplitRecord:
         """Search the split for leaks."""
-        items = self._items.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("stem"))
+        items = self._items
         return SplitRecord.of(
             items,
             items.select("stem").with_columns(self.split),
@@ -76,6 +81,8 @@ class SplitPlan:
             promises_zero=self._promises_zero,
             percentages=self._request.split_info,
             classes=self._classes,
+            copies=self._copies,
+            compared=self._compared,
             what=WHAT,
             instead="" if self._remark else INSTEAD,
             remark=self._remark,
@@ -92,13 +99,14 @@ def plan_splits(
     wanted: Classes | None,
     request: DatasetRequest,
     joining: Sequence[pl.Series] = (),
+    thumbnails: pl.Series | None = None,
 ) -> SplitPlan:
     """Assign every item to a split.
 
     An item that has one keeps it. Items of the same content are in one split and, unless overlap is ignored,
-    items that overlap, with every class at its share as far as that goes. The others fill what is missing of
-    each percentage, to exact counts (largest remainders) as far as groups allow. Where items overlap so much
-    that a split would be empty, overlap is ignored, and that is said.
+    items that overlap or are near-identical, with every class at its share as far as that goes. The others
+    fill what is missing of each percentage, to exact counts (largest remainders) as far as groups allow.
+    Where items overlap so much that a split would be empty, overlap is ignored, and that is said.
 
     Args:
         items: `content` (a hash), `split` (that of the source version, or null), `given` (the one that it
@@ -106,11 +114,13 @@ def plan_splits(
         wanted: what is to keep its share: labels, and properties of items.
         request: says which percentages, and what to keep together.
         joining: properties of which equal values keep items in one split.
+        thumbnails: of the items as bytes, null where there is none; near-identical items are found by them.
 
     Raises:
         ArgumentError: a label is not in every split, and the request does not allow that; or what is kept
             together by properties leaves fewer groups than splits.
     """
+    items = items.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("stem"))
     earlier = items["split"]
     placed_by = {"split": request.keep_splits, "given": request.use_given_splits}
     columns = [name for name, is_used in placed_by.items() if is_used]
@@ -118,8 +128,12 @@ def plan_splits(
     grouped = request.overlap == Overlap.GROUP
     identical = group_numbers(items.height, [pairs_of_equal(items["content"])])
     classes, remark = None, ""
+    copies, compared = None, 0
+    if thumbnails is not None:
+        copies = find_stored_copies(items.select("stem", thumbnails.alias("thumbnail")))
+        compared = 0 if copies is None else thumbnails.count()
     if grouped:
-        overlapping = _pairs(group_items(items, OVERLAPPING))
+        overlapping = _pairs(group_items(items, OVERLAPPING, copies))
         equal = [pairs_of_equal(values) for values in joining]
         group = group_numbers(items.height, [_pairs(identical), overlapping, *equal])
         classes = wanted
@@ -148,6 +162,8 @@ def plan_splits(
         _request=request,
         _remark=remark,
         _group=group if grouped else None,
+        _copies=copies,
+        _compared=compared,
         _promises_zero=grouped and not are_apart(group, kept),
     )
 

@@ -13,7 +13,7 @@ from factory_pipeline.datalake.registry.records import Collection, Operation
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import read_classes, scan_annotations
 from factory_pipeline.datalake.tables.items import scan_items
-from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.storage.layout import CollectionFiles, FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 
 _ELEMENT = pl.element().struct.field
@@ -65,6 +65,12 @@ class CollectionTables:
         """
         table = scan_items(resolve(self.collection.items_path, self.home))
         return table.with_columns(collection=pl.lit(self.collection.name))
+
+    @property
+    def thumbnails(self) -> pl.LazyFrame | None:
+        """Return `id` and `thumbnail` of its items; None where its pixels were not looked at."""
+        path = CollectionFiles(resolve(self.collection.items_path, self.home).parent).thumbnails
+        return pl.scan_parquet(path) if path.exists() else None
 
     def annotations(self, operations: Some[str] | None = None) -> pl.LazyFrame | None:
         """Return the annotations of its operations, or of some; None if there are none.

@@ -19,6 +19,7 @@ from factory_pipeline.datasets.versions.candidates import candidates, resolve_co
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables
 from factory_pipeline.datasets.versions.find import find_version
 from factory_pipeline.datasets.versions.item_names import unique_names
+from factory_pipeline.datasets.versions.item_thumbnails import thumbnails_of
 from factory_pipeline.datasets.versions.manifest import check_manifest, scan_manifest
 from factory_pipeline.datasets.versions.select_annotations import AnnotationChoice
 from factory_pipeline.datasets.versions.select_items import (
@@ -137,6 +138,7 @@ def _plan(
         balanced_classes(selection.items, labels, request, known),
         request,
         joining_properties(selection.items, request, known),
+        thumbnails_of(selection.items, known),
     )
     return VersionPlan(
         request=request,

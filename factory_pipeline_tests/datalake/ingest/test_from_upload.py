@@ -17,6 +17,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import scan_annotations
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.errors import LakeError
+from factory_pipeline.splits.near_identical import thumbnail
 from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline.synthetic.uploads import BANDS, CLASSES, NO_BIOMASS, NO_LABEL
 from factory_pipeline_tests.datalake.ingest.conftest import Onboarded
@@ -154,3 +155,17 @@ def test_an_unfinished_upload_is_no_collection(onboarded: Onboarded, registry: R
     with pytest.raises(LakeError, match="rivers@12345678 is not onboarded completely"):
         collect_upload(registry, onboarded.home, "rivers@12345678")
     assert registry.collections() == []
+
+
+def test_the_thumbnail_of_every_image_lies_beside_the_items(collect, onboarded: Onboarded) -> None:
+    for name, count in (("sample-land-cover", 30), ("plots", 5)):
+        collection, items, _ = collect(name)
+        files = onboarded.home.collection(collection.name, collection.content_hash)
+        found = pl.read_parquet(files.thumbnails)
+        assert found["id"].to_list() == items["id"].to_list()
+        assert found.height == count
+        first_modality = items.row(0, named=True)["media"][0]
+        with rasterio.open(resolve(first_modality["path"], onboarded.home)) as image:
+            masked = image.read(masked=True)
+        expected = thumbnail(masked.data, ~np.ma.getmaskarray(masked))
+        assert found["thumbnail"][0] == expected.tobytes()
