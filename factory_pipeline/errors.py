@@ -23,6 +23,24 @@ def describe_error(error: FactoryError | OSError) -> str:
     return str(error) if isinstance(error, FactoryError) else describe_os_error(error)
 
 
+class DocumentError(FactoryError):
+    """A document of YAML or JSON that is damaged or larger than allowed; its reader says what it was for."""
+
+    def __init__(self, what: str, problem: str) -> None:
+        """Compose the message from its parts.
+
+        Args:
+            what: begins the sentence, such as `The recipe a.yaml`.
+            problem: ends it, such as `is not UTF-8 text`.
+        """
+        super().__init__(f"{what} {problem}.")
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type["DocumentError"], tuple[str, str]]:
+        """Be sent from a worker process as it was raised."""
+        return type(self), (str(self).removesuffix(f" {self.problem}."), self.problem)
+
+
 class HomeError(FactoryError):
     """The factory home is a file, or is to be read and does not exist."""
 

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import click
 import polars as pl
-import yaml
 
 from factory_pipeline.archives.url_policy import has_user
 from factory_pipeline.cli.answer_checks import check_allowed, check_not_taken
@@ -20,13 +19,14 @@ from factory_pipeline.cli.source_prompt import ask_source
 from factory_pipeline.cli.terminal import confirm, echo, prompt
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.config.lenient_keys import ManifestSection
-from factory_pipeline.errors import OnboardingError
+from factory_pipeline.errors import DocumentError, OnboardingError
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.manifest.location import resolve_beside
 from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, Purpose, UploadManifest
 from factory_pipeline.onboarding.manifest.sections import LabelCategory
 from factory_pipeline.onboarding.manifest.write import COLORS
 from factory_pipeline.onboarding.suggest_suffixes import file_endings, suggested_suffixes
+from factory_pipeline.yaml_document import read_yaml
 
 MOST_ENDINGS = 8
 FEWEST_CATEGORIES = 2
@@ -200,9 +200,9 @@ def read_draft(path: Path) -> dict[str, Any]:
         OnboardingError: MANIFEST_INVALID, the file is not YAML.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OnboardingError("MANIFEST_INVALID", f"The draft {path} is not YAML; remove it.") from error
+        document = read_yaml(path, f"The draft {path}")
+    except DocumentError as error:
+        raise OnboardingError("MANIFEST_INVALID", f"{error} Remove it.") from error
     if not isinstance(document, dict):
         return {}
     if "dataset_url" in document:

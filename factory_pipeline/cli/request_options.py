@@ -1,6 +1,5 @@
 """The options of `factory dataset create` and `update`: how a DatasetRequest is typed."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -233,11 +232,12 @@ def _read_mapping(path: Path | None) -> Any:
     """Return what a file of JSON or YAML contains; the request says whether that is allowed."""
     if path is None:
         return None
-    import yaml
+    from factory_pipeline.errors import DocumentError
+    from factory_pipeline.json_document import read_json
+    from factory_pipeline.yaml_document import read_yaml
 
-    is_json = path.suffix.lower() in (".json", ".geojson")
+    read = read_json if path.suffix.lower() in (".json", ".geojson") else read_yaml
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if is_json else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise click.UsageError(f"{path} is not {'JSON' if is_json else 'YAML'}: {error}.") from None
+        return read(path, str(path))
+    except DocumentError as error:
+        raise click.UsageError(str(error)) from None

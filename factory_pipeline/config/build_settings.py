@@ -7,10 +7,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factory_pipeline.config.recipe import Recipe, problems_of
-from factory_pipeline.errors import RecipeError
+from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.yaml_document import read_yaml
 
 Modality = Literal["S2", "DEM", "LC"]
 """Sentinel-2 reflectances; altitude and slope; land cover as class codes."""
@@ -96,10 +97,12 @@ class BuildSettings(BaseModel):
                 output=home.default_output,
             )
         try:
-            kept = cls.model_validate(yaml.safe_load(home.build_file.read_text(encoding="utf-8")))
+            kept = cls.model_validate(
+                read_yaml(home.build_file, f"The file with the build settings {home.build_file}")
+            )
             return kept.model_copy(update={"granule_inbox": home.granule_inbox})
         except ValidationError as error:
             problems = problems_of(error)
             raise RecipeError(f"The build settings {home.build_file} are not valid {problems}.") from error
-        except yaml.YAMLError as error:
-            raise RecipeError(f"The build settings {home.build_file} are not YAML: {error}.") from error
+        except DocumentError as error:
+            raise RecipeError(str(error)) from error

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from factory_pipeline.config.dataset_splits import Splits
@@ -20,7 +19,8 @@ from factory_pipeline.config.raster_collection import AssetDescription, RasterCo
 from factory_pipeline.config.raster_sources import Source, Window
 from factory_pipeline.config.recipe import Recipe, Section, problems_of
 from factory_pipeline.config.source_checks import check_sources
-from factory_pipeline.errors import RecipeError
+from factory_pipeline.errors import DocumentError, RecipeError
+from factory_pipeline.yaml_document import read_yaml
 
 
 class SampleCheck(Section):
@@ -145,11 +145,9 @@ def load_recipe(path: Path) -> AnyRecipe:
 
 def _read_document(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"The recipe {path} can't be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"The recipe {path} is not YAML: {error}.") from error
+        return read_yaml(path, f"The recipe {path}")
+    except DocumentError as error:
+        raise RecipeError(str(error)) from error
 
 
 def _dump(document: Any) -> str:

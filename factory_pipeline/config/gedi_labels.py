@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from factory_pipeline.config.gedi_products import ProductName, Profile, gedi_products
@@ -14,6 +13,8 @@ from factory_pipeline.config.label_sources import LabelTime, Names, Rules, Targe
 from factory_pipeline.config.lenient_keys import as_list
 from factory_pipeline.config.raster_collection import suggest_names
 from factory_pipeline.config.recipe import Section, problems_of
+from factory_pipeline.errors import DocumentError
+from factory_pipeline.yaml_document import read_yaml
 
 SHOT_COLUMNS = ("shot_number", "beam", "granule", "delta_time", "latitude", "longitude")
 """What every shot has, whatever is read of the products."""
@@ -133,11 +134,9 @@ def _filter(value: Any, info: ValidationInfo) -> Any:
             f" {', '.join(known_filters())}; of any other give the path of a file (.yaml) that describes it"
         )
     try:
-        return GediFilter.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ValueError(f"the filter file {path} can't be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"the filter file {path} is not YAML: {error}") from error
+        return GediFilter.model_validate(read_yaml(path, f"the filter file {path}"))
+    except DocumentError as error:
+        raise ValueError(str(error)) from error
     except ValidationError as error:
         raise ValueError(f"the filter file {path} is not valid {problems_of(error)}") from error
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field
 
 from factory_pipeline.config.recipe import Section
+from factory_pipeline.yaml_document import read_yaml
 
 _FOLDER = Path(__file__).with_name("gedi_products")
 _ALGORITHM = re.compile(r"(.*_)a\d+")
@@ -89,7 +89,7 @@ def _algorithm(field: str) -> str:
 def gedi_products() -> Mapping[ProductName, GediProduct]:
     """Return the products by their names, in the order in which one is asked for a shot's place and time."""
     read = (
-        GediProduct.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        GediProduct.model_validate(read_yaml(path, f"The product file {path}"))
         for path in sorted(_FOLDER.glob("*.yaml"))
     )
     return {product.product: product for product in read}

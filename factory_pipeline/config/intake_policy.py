@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from factory_pipeline.config.lenient_keys import as_list
-from factory_pipeline.errors import RecipeError
+from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.yaml_document import read_yaml
 
 GIB = 1 << 30
 
@@ -70,9 +70,12 @@ class IntakePolicy(BaseModel):
             RecipeError: `intake.yaml` contains a value that is not allowed.
         """
         try:
-            text = home.intake_file.read_text(encoding="utf-8") if home.intake_file.exists() else ""
-            policy = cls.model_validate(yaml.safe_load(text) or {})
-        except (ValidationError, yaml.YAMLError) as error:
+            what = f"The intake policy {home.intake_file}"
+            written = read_yaml(home.intake_file, what) if home.intake_file.exists() else None
+            policy = cls.model_validate(written or {})
+        except DocumentError as error:
+            raise RecipeError(str(error)) from error
+        except ValidationError as error:
             raise RecipeError(f"The intake policy {home.intake_file} is not valid: {error}.") from error
         inboxes = [Path(inbox) for inbox in policy.inboxes(home) if "://" not in inbox]
         added = [Path("/")] if all_folders else [*inboxes, home.studio.drafts]

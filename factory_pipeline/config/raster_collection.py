@@ -8,13 +8,13 @@ import difflib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from factory_pipeline.config.recipe import Section, problems_of
-from factory_pipeline.errors import RecipeError
+from factory_pipeline.errors import DocumentError, RecipeError
+from factory_pipeline.yaml_document import read_yaml
 
 _COLLECTIONS = Path(__file__).with_name("collections")
 _PROVIDERS = Path(__file__).with_name("providers")
@@ -165,7 +165,8 @@ def known_collections() -> Mapping[str, RasterCollection]:
 def known_providers() -> Mapping[str, ProviderDescription]:
     """Return the providers that come with this software, by their names."""
     described = (
-        ProviderDescription.model_validate(_read_yaml(path)) for path in sorted(_PROVIDERS.glob("*.yaml"))
+        ProviderDescription.model_validate(read_yaml(path, f"The collection file {path}"))
+        for path in sorted(_PROVIDERS.glob("*.yaml"))
     )
     return {provider.name: provider for provider in described}
 
@@ -199,14 +200,8 @@ def load_collection(path: Path) -> RasterCollection:
         RecipeError: the file is missing, is not YAML, or holds values that are not allowed; all are named.
     """
     try:
-        return RasterCollection.model_validate(_read_yaml(path))
-    except OSError as error:
-        raise RecipeError(f"The collection file {path} can't be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"The collection file {path} is not YAML: {error}.") from error
+        return RasterCollection.model_validate(read_yaml(path, f"The collection file {path}"))
+    except DocumentError as error:
+        raise RecipeError(str(error)) from error
     except ValidationError as error:
         raise RecipeError(f"The collection file {path} is not valid {problems_of(error)}.") from error
-
-
-def _read_yaml(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))

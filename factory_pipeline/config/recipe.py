@@ -7,11 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from factory_pipeline.errors import RecipeError
+from factory_pipeline.errors import DocumentError, RecipeError
+from factory_pipeline.yaml_document import read_yaml
 
 LAYERS = ("sentinel2", "copdem", "worldcover")
 """The layers of a sample, in the order in which a batch reads them; a provider has a source for each."""
@@ -237,11 +237,9 @@ class Recipe(Section):
                 of these are named.
         """
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecipeError(f"The recipe {path} can't be read: {error.strerror}.") from error
-        except yaml.YAMLError as error:
-            raise RecipeError(f"The recipe {path} is not YAML: {error}.") from error
+            document = read_yaml(path, f"The recipe {path}")
+        except DocumentError as error:
+            raise RecipeError(str(error)) from error
         return cls.parse(document if document is not None else {}, where=str(path))
 
     @classmethod

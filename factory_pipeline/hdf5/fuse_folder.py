@@ -1,6 +1,5 @@
 """Fusing the files of a folder into one file per split, whatever software made them."""
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from factory_pipeline.hdf5.opening import (
     is_own,
     missing_fields,
     open_samples,
+    own_recipe,
     read_values,
 )
 from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields
@@ -64,7 +64,7 @@ def fuse_folder(paths: Sequence[Path], outputs: Mapping[str, Path]) -> dict[str,
             own[path] = is_own(file)
             lengths[path] = len(file[SHOTS])
             if own[path]:
-                recipes[path] = Recipe.parse(json.loads(file.attrs["recipe"]), where=str(path))
+                recipes[path] = own_recipe(file)
     samples = {}
     for split, members in by_split.items():
         output = outputs[split] if split in outputs else _sibling_path(outputs, split)

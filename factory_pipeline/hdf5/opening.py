@@ -1,6 +1,5 @@
 """Opening a dataset file, and saying in one sentence why it isn't one."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
-from factory_pipeline.config.recipe import S2_BANDS
-from factory_pipeline.errors import DatasetFileError, RecipeError
+from factory_pipeline.config.recipe import S2_BANDS, Recipe
+from factory_pipeline.errors import DatasetFileError, DocumentError, RecipeError
 from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, chunk_shape
 from factory_pipeline.hdf5.recipe_fields import extra_types_of, recipe_fields
 from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields, encode_text
+from factory_pipeline.json_document import parse_json
 
 SENTINEL2 = f"{DATA}/Sentinel-2 L2A"
 
@@ -80,13 +80,31 @@ def recipe_of(file: h5py.File) -> DatasetRecipe | None:
         DatasetFileError: the file has such a recipe that can't be read.
     """
     stored = file.attrs.get("recipe")
-    document = json.loads(stored) if isinstance(stored, str) and '"labels"' in stored else {}
-    if "labels" not in document:
+    if not isinstance(stored, str) or '"labels"' not in stored:
+        return None
+    try:
+        document = parse_json(stored, f"The recipe of {file.filename}")
+    except DocumentError as error:
+        raise DatasetFileError(str(error)) from error
+    if not isinstance(document, dict) or "labels" not in document:
         return None
     try:
         return DatasetRecipe.parse(document, where=f"of {file.filename}")
     except RecipeError as error:
         raise DatasetFileError(f"{file.filename} is of another version of the software. {error}") from error
+
+
+def own_recipe(file: h5py.File) -> Recipe:
+    """Return the recipe of a file of the GEDI dataset that this software made.
+
+    Raises:
+        DatasetFileError: it can't be read.
+    """
+    where = f"of {file.filename}"
+    try:
+        return Recipe.parse(parse_json(str(file.attrs["recipe"]), f"The recipe {where}"), where)
+    except (DocumentError, RecipeError) as error:
+        raise DatasetFileError(str(error)) from error
 
 
 def bands_of(file: h5py.File) -> tuple[str, ...]:

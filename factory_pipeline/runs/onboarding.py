@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
 
 from factory_pipeline.builds.progress import reporting
 from factory_pipeline.config.intake_policy import IntakePolicy
@@ -16,8 +15,7 @@ from factory_pipeline.datalake.ingest.delete import delete_collection_of_upload
 from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
 from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.errors import BuildError, OnboardingError, RegistryError
-from factory_pipeline.onboarding.manifest.model import SAFE_LOADER
+from factory_pipeline.errors import BuildError, DocumentError, OnboardingError, RegistryError
 from factory_pipeline.onboarding.stages import onboarding_progress
 from factory_pipeline.orchestration.partitions import DATASETS, RELEASES
 from factory_pipeline.orchestration.resources import FactoryResource
@@ -28,6 +26,7 @@ from factory_pipeline.runs.upload_run import require_success, run_upload
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.slug import slug
 from factory_pipeline.storage.upload_files import UploadFiles
+from factory_pipeline.yaml_document import parse_yaml
 
 
 def open_registry(home: FactoryHome) -> Registry:
@@ -67,8 +66,8 @@ def find_upload(registry: Registry, name: str, *, exactly: bool = False) -> Uplo
 def _dataset_name(upload: Upload) -> str | None:
     """Return the dataset's name as the manifest has it; None for a manifest that could not be read."""
     try:
-        document = yaml.load(upload.manifest, Loader=SAFE_LOADER)
-    except yaml.YAMLError:
+        document = parse_yaml(upload.manifest, f"The manifest of {upload.key}")
+    except DocumentError:
         return None
     name = document.get("dataset_name") if isinstance(document, dict) else None
     return unicodedata.normalize("NFC", name) if isinstance(name, str) else None

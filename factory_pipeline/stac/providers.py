@@ -10,12 +10,11 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pydantic
-import yaml
 from pydantic import ConfigDict
 
 from factory_pipeline.config.raster_collection import RasterCollection, known_collections, known_providers
 from factory_pipeline.config.recipe import LAYERS, S2_BANDS
-from factory_pipeline.errors import CatalogError
+from factory_pipeline.errors import CatalogError, DocumentError
 from factory_pipeline.redaction import display
 from factory_pipeline.stac.api_client import StacApi
 from factory_pipeline.stac.geoparquet_catalog import Snapshot
@@ -23,6 +22,7 @@ from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline.stac.signing import SIGNERS
 from factory_pipeline.stac.static_catalog import StaticCatalog
 from factory_pipeline.web_retries import OnWait
+from factory_pipeline.yaml_document import read_yaml
 
 MAX_WAIT_S = 120.0
 """How long a search is tried again before its catalog counts as unavailable."""
@@ -347,11 +347,9 @@ def load_provider(path: Path, requests: Requests = GEDI_REQUESTS) -> Provider:
         CatalogError: the file is missing, is no YAML mapping, or contains a value that is not allowed.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CatalogError(f"The provider file {path} can't be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise CatalogError(f"The provider file {path} is not YAML.") from error
+        document = read_yaml(path, f"The provider file {path}")
+    except DocumentError as error:
+        raise CatalogError(str(error)) from error
     if not isinstance(document, dict):
         raise CatalogError(
             f"The provider file {path} must hold name and a source for each of {', '.join(requests)}."

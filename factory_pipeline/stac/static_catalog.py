@@ -1,6 +1,5 @@
 """A static STAC catalog in a folder: `catalog.json`, and whatever its links lead to, at any depth."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import shape
 
-from factory_pipeline.errors import CatalogError
+from factory_pipeline.errors import CatalogError, DocumentError
+from factory_pipeline.json_document import read_json
 from factory_pipeline.stac.item_search import ItemSearch
 from factory_pipeline.stac.longitudes import normalize_outline, touches_area
 from factory_pipeline.stac.query import ItemQuery, item_times
@@ -271,11 +271,9 @@ def _parse_item(path: Path, document: dict[str, Any], above: str | None) -> Stat
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise CatalogError(f"{path} of the STAC catalog can't be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise CatalogError(f"{path} of the STAC catalog is not JSON.") from error
+        document = read_json(path, f"{path} of the STAC catalog")
+    except DocumentError as error:
+        raise CatalogError(str(error)) from error
     if not isinstance(document, dict) or not {"id", "features"} & document.keys():
         raise CatalogError(f"{path} is not a STAC object: it has no id.")
     return document

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from factory_pipeline.errors import SpecError
+from factory_pipeline.errors import DocumentError, SpecError
+from factory_pipeline.json_document import parse_json
 
 EXPORTED = "Coordinate 1"
 """Column of a CSV that a viewer has exported: a text such as `(1956, 12666, 7242)`."""
@@ -86,9 +86,9 @@ def _parse_csv(text: str, path: Path, others: Counter[str]) -> Iterator[Point]:
 
 def _parse_state(text: str, path: Path, others: Counter[str]) -> Iterator[Point]:
     try:
-        state = json.loads(text)
-    except ValueError as error:
-        raise SpecError(f"{path} is not JSON: {error}.") from error
+        state = parse_json(text, str(path))
+    except DocumentError as error:
+        raise SpecError(str(error)) from error
     layers = state.get("layers")
     if isinstance(layers, Mapping):
         # Viewers before 2018 have an object with the layers' names as keys.

@@ -4,7 +4,6 @@ Two generations are read: places that are the start of a box (`x_start`, `y_star
 2021, its centre (`x`, `y`, `z`); pairs as objects and as lists. Unknown keys are kept and reported.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from factory_pipeline.errors import SpecError
+from factory_pipeline.errors import DocumentError, SpecError
+from factory_pipeline.json_document import read_json
 from factory_pipeline.volumes.aligners.choose import ALLOWED, REFERENCE
 from factory_pipeline.volumes.boxes import Box
 from factory_pipeline.volumes.pair_forms import FORM_TAGS, Pair, SectionPair, SectionPlace, Side, mixed_places
@@ -151,16 +151,12 @@ def load_json(path: Path) -> dict[str, Any]:
         SpecError: it does not.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise SpecError(f"{path} is not JSON: {error}.") from error
+        document = read_json(path, str(path), allow_nan=False)
+    except DocumentError as error:
+        raise SpecError(str(error)) from error
     if not isinstance(document, dict):
         raise SpecError(f"{path} is not a JSON object.")
     return document
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a value of JSON")
 
 
 def parse_spec(document: Mapping[str, Any], name: str = "The spec") -> PairSpec:

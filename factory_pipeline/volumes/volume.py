@@ -4,7 +4,6 @@ Each chunk is read once for as long as it stays in the cache, which all volumes 
 whose size is limited. Credentials are those of the environment; without any, requests are anonymous.
 """
 
-import json
 import math
 import os
 import re
@@ -18,7 +17,8 @@ import numpy as np
 import requests
 from numpy.typing import NDArray
 
-from factory_pipeline.errors import VolumeError, VolumeUnavailableError
+from factory_pipeline.errors import DocumentError, VolumeError, VolumeUnavailableError
+from factory_pipeline.json_document import parse_json
 from factory_pipeline.redaction import display, redact
 from factory_pipeline.volumes.boxes import Box
 from factory_pipeline.volumes.spec import PRECOMPUTED
@@ -329,7 +329,7 @@ def _s3_options() -> dict[str, Any]:
 
 def _parse_info(content: bytes, name: str) -> tuple[str, int, list[Scale]]:
     try:
-        info = json.loads(content)
+        info = parse_json(content, "its file 'info'")
         scales = [
             Scale(
                 index,
@@ -342,7 +342,7 @@ def _parse_info(content: bytes, name: str) -> tuple[str, int, list[Scale]]:
             for index, scale in enumerate(info["scales"])
         ]
         data_type, channels = str(info["data_type"]), int(info["num_channels"])
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (DocumentError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise VolumeError(
             f"{name} is not a precomputed volume: its file 'info' is not a valid description"
             f" ({type(error).__name__}: {error})."

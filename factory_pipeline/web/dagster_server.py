@@ -28,7 +28,8 @@ from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.exports.listing import read_exported
 from factory_pipeline.datasets.versions.read_api import READS, handle
 from factory_pipeline.datasets.versions.read_calls import READ_PATH
-from factory_pipeline.errors import ArgumentError, ExportError, FactoryError
+from factory_pipeline.errors import ArgumentError, DocumentError, ExportError, FactoryError
+from factory_pipeline.json_document import parse_json
 from factory_pipeline.orchestration.metadata import PAGES, pages_url
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.server import access_of
@@ -106,9 +107,9 @@ async def _read(request: Request) -> JSONResponse:
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         return JSONResponse({"error": "The body must be JSON."}, 415)
     try:
-        asked = await request.json()
+        asked = parse_json(await request.body(), "The body")
         call, arguments = asked["call"], dict(asked["arguments"])
-    except (ValueError, KeyError, TypeError):
+    except (DocumentError, ValueError, KeyError, TypeError):
         return JSONResponse({"error": "The body must have a call and its arguments."}, 400)
     return await run_in_threadpool(_answer, call, arguments)
 

@@ -1,6 +1,5 @@
 """Reading a file whose rows are labels: columns, geometries in WGS 84."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from pyproj.exceptions import CRSError
 from factory_pipeline.config.label_sources import TableLabels
 from factory_pipeline.config.raster_collection import suggest_names
 from factory_pipeline.crs_transformer import crs_transformer
-from factory_pipeline.errors import RecipeError
+from factory_pipeline.errors import DocumentError, RecipeError
+from factory_pipeline.json_document import parse_json
 
 X_NAMES = ("lon", "longitude", "long", "lng")
 Y_NAMES = ("lat", "latitude")
@@ -83,15 +83,25 @@ def _read_parquet(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArra
     geo = pl.read_parquet_metadata(path).get("geo")
     if geo is None:
         return _locate_points(pl.read_parquet(path), labels)
-    stated = json.loads(geo)
-    primary = stated["primary_column"]
-    about = stated["columns"][primary]
+    try:
+        stated = parse_json(geo, f"The description of the geometries in {path}")
+        primary = stated["primary_column"]
+        about = dict(stated["columns"][primary])
+    except DocumentError as error:
+        raise RecipeError(f"At labels.path: {error}") from error
+    except (TypeError, KeyError, ValueError) as error:
+        raise RecipeError(f"At labels.path: {path} is not GeoParquet: it has no primary column.") from error
     if about.get("encoding", "WKB") != "WKB":
         raise RecipeError(f"At labels.path: the geometries of {path} are not WKB; write them so.")
     table = pl.read_parquet(path)
     crs = about.get("crs", _DEFAULT_CRS)
-    wkt = None if crs is None else CRS.from_user_input(crs).to_wkt()
-    return table.drop(primary), shapely.from_wkb(table[primary].to_numpy()), wkt
+    try:
+        wkt = None if crs is None else CRS.from_user_input(crs).to_wkt()
+        return table.drop(primary), shapely.from_wkb(table[primary].to_numpy()), wkt
+    except (CRSError, shapely.errors.ShapelyError, TypeError) as error:
+        raise RecipeError(
+            f"At labels.path: the geometries of {path} can't be read as GeoParquet describes them."
+        ) from error
 
 
 def _read_vector(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.object_], Any]:

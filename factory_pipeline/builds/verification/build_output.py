@@ -14,7 +14,7 @@ from factory_pipeline.builds.verification.report import VerificationReport, Veri
 from factory_pipeline.builds.verification.samples import Sources, StoredSample, compare_sample
 from factory_pipeline.config.recipe import LAYERS, Recipe
 from factory_pipeline.errors import DatasetFileError
-from factory_pipeline.hdf5.opening import open_dataset
+from factory_pipeline.hdf5.opening import open_dataset, own_recipe
 from factory_pipeline.stac.items import Product, RasterTile, parse_products, parse_tiles
 from factory_pipeline.stac.signing import sign_for_planetary_computer
 from factory_pipeline.storage.build_files import BuildFiles
@@ -66,7 +66,7 @@ def _samples_of(paths: list[Path]) -> tuple[Places, dict[Path, Recipe]]:
     recipes = {}
     for path in paths:
         with open_dataset(path) as file:
-            recipes[path] = Recipe.parse(json.loads(file.attrs["recipe"]), where=f"in {path}")
+            recipes[path] = own_recipe(file)
             places += [(path, index) for index in range(len(file["data/GEDI Shot Number"]))]
     return places, recipes
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from factory_pipeline import json_document
 from factory_pipeline.datalake.ingest.report import BadAnnotationError
-from factory_pipeline.errors import LakeError
+from factory_pipeline.errors import DocumentError, LakeError
 
 
 def read_json(path: Path) -> Any:
@@ -17,13 +18,9 @@ def read_json(path: Path) -> Any:
         LakeError: it can't be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise LakeError(f"The file {path} can't be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise LakeError(f"The file {path.name} is not UTF-8 text, so it is not JSON.") from error
-    except ValueError as error:
-        raise LakeError(f"The file {path.name} is not JSON: {error}.") from error
+        return json_document.read_json(path, f"The file {path.name}")
+    except DocumentError as error:
+        raise LakeError(str(error)) from error
 
 
 def confidence(value: Any, where: str) -> float | None:

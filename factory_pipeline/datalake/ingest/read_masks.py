@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from factory_pipeline.datalake.ingest.match_items import Item, find_named_items
 from factory_pipeline.datalake.ingest.read_raster import map_files, values_in
 from factory_pipeline.datalake.ingest.report import LeftOut, ReadAnnotations
 from factory_pipeline.datalake.tables.annotations import annotation_frame
 from factory_pipeline.datalake.tables.schemas import AnnotationType
-from factory_pipeline.errors import LakeError
+from factory_pipeline.errors import DocumentError, LakeError
 from factory_pipeline.imagery.headers import Header, read_header
 from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.yaml_document import read_yaml
 
 EXACT = (".tif", ".tiff", ".png")
 LOSSY = (".jpg", ".jpeg")
@@ -172,13 +171,9 @@ def _names(folder: Path, given: LabelMap | Path | None) -> dict[int, str | None]
 
 def _document(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise LakeError(f"The file {path} can't be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LakeError(
-            f"The file {path.name} is neither JSON nor YAML: {' '.join(str(error).split())}"
-        ) from error
+        return read_yaml(path, f"The file {path.name}")
+    except DocumentError as error:
+        raise LakeError(str(error)) from error
 
 
 def _value(value: Any, where: str) -> int:

@@ -1,13 +1,13 @@
 """Parsing a query in any of its forms to CQL2 JSON: the short form, CQL2 text, CQL2 JSON."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from factory_pipeline.datalake.query.operands import QueryError
 from factory_pipeline.datalake.query.parse_text import TextError, parse_text
 from factory_pipeline.datalake.query.validate import normalize_condition
-from factory_pipeline.errors import ArgumentError
+from factory_pipeline.errors import ArgumentError, DocumentError
+from factory_pipeline.json_document import parse_json
 
 _SHOWN = 120
 """Largest number of characters of a query that a message quotes."""
@@ -54,11 +54,9 @@ def _parse_json(document: Any, query: Any) -> dict[str, Any]:
 
 def _decode_json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ArgumentError(
-            "query", _shorten(text), f"it begins as JSON and is not valid: {error}"
-        ) from error
+        return parse_json(text, "the query")
+    except DocumentError as error:
+        raise ArgumentError("query", _shorten(text), f"it begins as JSON and {error.problem}") from error
 
 
 def _shorten(part: Any) -> Any:

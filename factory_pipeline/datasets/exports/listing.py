@@ -5,7 +5,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from factory_pipeline.errors import ExportError
+from factory_pipeline.errors import DocumentError, ExportError
+from factory_pipeline.json_document import parse_json
 
 LISTING = "export.json"
 """Name of the file that lists all others of an export."""
@@ -56,10 +57,10 @@ def parse_exported(text: str, where: str) -> ExportedFiles:
         ExportError: it is damaged.
     """
     try:
-        read = json.loads(text)
+        read = parse_json(text, f"The listing of {where}")
         files = tuple(ExportedFile(**each) for each in read.pop("files"))
         listed = ExportedFiles(**read, files=files)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (DocumentError, TypeError, KeyError, AttributeError) as error:
         raise ExportError(f"The listing of {where} can't be read, so the export is not complete.") from error
     if listed.content_hash != files_hash(files):
         raise ExportError(f"The listing of {where} has changed since the export was written.")

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
-import yaml
 
 from factory_pipeline.datasets.exports.media import check_raster, image_of, write_image, write_raster
 from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_value
@@ -30,6 +29,7 @@ from factory_pipeline.onboarding.products.terratorch import terratorch_config, w
 from factory_pipeline.onboarding.products.training_params import training_parameters
 from factory_pipeline.splits.assign import SPLIT_FILES, write_split_files
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.yaml_document import read_yaml
 
 IMAGES, LABELS, SPLIT_FOLDER = "training_data", "labels", "split_files"
 CONFIG, PARAMETERS, INDEX = "terratorch.yaml", "training_params.json", "index.csv"
@@ -91,7 +91,7 @@ def write(version: VersionContent, folder: Path) -> None:
 def check(version: VersionContent, folder: Path) -> None:
     """Read everything back as TerraTorch does: by the paths and patterns of the configuration."""
     kind = kind_of(version)
-    data = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["data"]["init_args"]
+    data = read_yaml(folder / CONFIG, CONFIG)["data"]["init_args"]
     listed: dict[str, list[str]] = {split: [] for split in SPLITS}
     for sample in all_samples(version):
         stem = safe_stem(sample.name)

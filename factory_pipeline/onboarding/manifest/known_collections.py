@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from factory_pipeline.yaml_document import read_yaml
 
 REGISTRY = Path(__file__).with_suffix(".yaml")
 CHANNELS = {"red": "R", "green": "G", "blue": "B"}
@@ -78,7 +79,7 @@ class KnownCollection(BaseModel):
 @cache
 def known_collections() -> tuple[KnownCollection, ...]:
     """Return all known collections, in the order in which they are offered."""
-    documents = yaml.safe_load(REGISTRY.read_text(encoding="utf-8"))
+    documents = read_yaml(REGISTRY, f"The registry of collections {REGISTRY}")
     return TypeAdapter(tuple[KnownCollection, ...]).validate_python(documents)
 
 

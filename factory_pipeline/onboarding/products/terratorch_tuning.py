@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from factory_pipeline.onboarding.products.terratorch import SERIES_KEY, choose_model, write_terratorch
+from factory_pipeline.yaml_document import read_yaml
 
 PATH_KEYS = ("_data_root", "_split")
 """Endings of the data module's keys whose values are paths."""
@@ -69,7 +68,7 @@ def write_resolved(configuration: Path, path: Path, choices: TuningChoices = UNC
         choices: what is changed in the copy.
     """
     root = configuration.parent.absolute()
-    config = apply_choices(yaml.safe_load(configuration.read_text(encoding="utf-8")), choices)
+    config = apply_choices(read_yaml(configuration, f"The configuration {configuration}"), choices)
     data = config["data"]["init_args"]
     for key, value in data.items():
         if key.endswith(PATH_KEYS):

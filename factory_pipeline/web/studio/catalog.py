@@ -9,19 +9,18 @@ from functools import lru_cache
 from urllib.parse import quote
 
 import polars as pl
-import yaml
 
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.datalake.ingest.releases.register import is_release_entry
 from factory_pipeline.datalake.registry.records import CollectionSource, Upload, UploadStatus, VersionState
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.errors import FactoryError
-from factory_pipeline.onboarding.manifest.model import SAFE_LOADER
+from factory_pipeline.errors import DocumentError, FactoryError
 from factory_pipeline.onboarding.stages import onboarding_progress
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.context import Studio
+from factory_pipeline.yaml_document import parse_yaml
 
 CARDS_PER_PAGE = 24
 NAME = re.compile(r"^dataset_name: (?P<value>.*(?:\n  .*)*)$", re.M)
@@ -174,8 +173,8 @@ def title_of(manifest: str, name: str) -> str:
     if found is None:
         return name
     try:
-        return str(yaml.load(found["value"], Loader=SAFE_LOADER) or name)
-    except yaml.YAMLError:
+        return str(parse_yaml(found["value"], f"The name of {name}") or name)
+    except DocumentError:
         return name
 
 

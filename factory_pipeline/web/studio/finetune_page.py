@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from factory_pipeline.web.studio.context import Studio, go_to, read_form, render
 from factory_pipeline.web.studio.dataset_page import OF, living_upload
 from factory_pipeline.web.studio.tasks import Task, tasks_of
 from factory_pipeline.web.studio.training_metrics import read_metrics
+from factory_pipeline.yaml_document import read_yaml
 
 BACKBONES = (
     PRITHVI,
@@ -102,7 +102,7 @@ def _own_configuration(request: Request) -> dict[str, Any]:
     path = studio.home.upload(living_upload(request, studio).key).finished.terratorch
     if not path.exists():
         raise HTTPException(404)
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_yaml(path, "The training configuration")
     return config
 
 

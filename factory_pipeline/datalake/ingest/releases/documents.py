@@ -1,15 +1,15 @@
 """The documents of a release beside its label files: meta.json, and the splits in bounds.geojson."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from factory_pipeline.datalake.ingest.releases.problems import Problem
+from factory_pipeline.errors import DocumentError
+from factory_pipeline.json_document import read_json
 from factory_pipeline.splits.names import TEST, TRAIN, VALIDATION
 
-MOST_BYTES = 1 << 30
 SPLIT_WORDS = {
     "train": TRAIN,
     "training": TRAIN,
@@ -91,11 +91,7 @@ def public_of(meta: Mapping[str, Any]) -> bool | None:
 
 
 def _read(path: Path, name: str) -> tuple[Any, list[Problem]]:
-    if path.stat().st_size > MOST_BYTES:
-        return None, [Problem(name, f"has more than the {MOST_BYTES:,} bytes that are allowed")]
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig")), []
-    except UnicodeDecodeError:
-        return None, [Problem(name, "is not UTF-8 text, so it is not JSON")]
-    except (ValueError, RecursionError) as error:
-        return None, [Problem(name, f"is not JSON ({error})")]
+        return read_json(path, name), []
+    except DocumentError as error:
+        return None, [Problem(name, error.problem)]

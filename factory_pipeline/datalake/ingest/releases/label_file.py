@@ -1,6 +1,5 @@
 """The label file of an image: a GeoJSON Feature with the outline of the image and a value per class."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from factory_pipeline.datalake.ingest.releases.form import (
     ORIGINAL_NAME,
 )
 from factory_pipeline.datalake.ingest.releases.problems import LabelFileError
+from factory_pipeline.errors import DocumentError
+from factory_pipeline.json_document import parse_json
 
 Ring = tuple[tuple[float, float], ...]
 """Points of a closed ring, the last one not repeated."""
@@ -63,13 +64,9 @@ def read_label_file(content: bytes) -> LabelFile:
         LabelFileError: it is not JSON, not a Feature, or its values are none of labels.
     """
     try:
-        document = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise LabelFileError("is not UTF-8 text, so it is not JSON") from None
-    except RecursionError:
-        raise LabelFileError("is not JSON that can be read: it is nested too deeply") from None
-    except ValueError as error:
-        raise LabelFileError(f"is not JSON ({error})") from None
+        document = parse_json(content, "The label file")
+    except DocumentError as error:
+        raise LabelFileError(error.problem) from None
     if not isinstance(document, dict):
         raise LabelFileError("is not a GeoJSON Feature")
     properties = document.get("properties", document.get("Properties"))

@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from factory_pipeline.config.intake_policy import IntakePolicy
-from factory_pipeline.errors import FactoryError
+from factory_pipeline.errors import DocumentError, FactoryError
+from factory_pipeline.json_document import parse_json
 from factory_pipeline.onboarding.list_inbox import ARCHIVE_ENDINGS
 from factory_pipeline.storage.atomic import file_lock
 from factory_pipeline.storage.layout import FactoryHome
@@ -30,10 +31,10 @@ async def begin(request: Request) -> JSONResponse:
     """Take the name and size of a file; answer which draft it belongs to and how much of it has come."""
     home = studio_of(request).home
     try:
-        told = await request.json()
+        told = parse_json(await request.body(), "The request")
         file = UploadedFile(str(told["name"])[-MOST_NAME:], int(told["bytes"]), str(told["modified"])[:40])
         wanted = str(told.get("draft") or "")
-    except (ValueError, KeyError, TypeError):
+    except (DocumentError, ValueError, OverflowError, KeyError, TypeError):
         return JSONResponse({"error": "The request must have name, bytes and modified."}, 400)
     try:
         draft = await run_in_threadpool(_begin, home, wanted, file)

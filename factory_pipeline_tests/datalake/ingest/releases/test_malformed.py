@@ -49,9 +49,9 @@ def without_label() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"labels/b.json": b"{"}, "labels/b.json is not JSON (Expecting property name"),
+        ({"labels/b.json": b"{"}, "labels/b.json is not JSON: Expecting property name"),
         ({"labels/b.json": b"\xff\xfe"}, "labels/b.json is not UTF-8 text"),
-        ({"labels/b.json": b"[" * 100_000}, "labels/b.json is not JSON"),
+        ({"labels/b.json": b"[" * 100_000}, "labels/b.json is nested more deeply"),
         ({"labels/b.json": b"[]"}, "labels/b.json is not a GeoJSON Feature"),
         ({"labels/b.json": {"type": "Feature"}}, "labels/b.json has no properties"),
         ({"labels/b.json": without_label()}, "labels/b.json has no label"),

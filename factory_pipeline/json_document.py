@@ -1,0 +1,98 @@
+"""Read JSON that others wrote: each document is either plain data of few levels or one clear error."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from factory_pipeline.errors import DocumentError, describe_os_error
+
+MOST_BYTES = 1 << 30
+MOST_LEVELS = 100
+"""Lists and objects inside one another: far from where functions that call themselves for each level fail."""
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escaped half of a character outside the basic plane, which may stand alone."""
+
+
+def read_json(path: Path, what: str, allow_nan: bool = True) -> Any:
+    """Read a file of JSON.
+
+    Args:
+        path: of the file.
+        what: begins the sentence of an error, such as `The file a.geojson`.
+        allow_nan: as of `parse_json`.
+
+    Returns:
+        Plain data.
+
+    Raises:
+        DocumentError: the file can't be read, or is not what `parse_json` reads.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise DocumentError(what, f"can't be read: {error.strerror or describe_os_error(error)}") from error
+    return parse_json(content, what, allow_nan)
+
+
+def parse_json(text: str | bytes, what: str, allow_nan: bool = True) -> Any:
+    """Read a document of JSON.
+
+    Args:
+        text: the document; bytes are UTF-8, with or without a byte order mark.
+        what: begins the sentence of an error, such as `The file a.geojson`.
+        allow_nan: accept NaN and Infinity as numbers, as Python writes them and JSON has them not.
+
+    Returns:
+        Plain data.
+
+    Raises:
+        DocumentError: it is not UTF-8 or not JSON, has more bytes or levels than are allowed, or a text that
+            can't be written as UTF-8.
+    """
+    if len(text) > MOST_BYTES:
+        raise DocumentError(what, f"has more than the {MOST_BYTES:,} bytes that are allowed")
+    try:
+        decoded = (text.encode() if isinstance(text, str) else text).decode("utf-8-sig")
+        document = json.loads(decoded, parse_constant=None if allow_nan else _refuse_constant)
+    except UnicodeError as error:
+        raise DocumentError(what, "is not UTF-8 text, so it is not JSON") from error
+    except RecursionError as error:
+        raise _too_deep(what) from error
+    except ValueError as error:
+        raise DocumentError(what, f"is not JSON: {error}") from error
+    _check_levels(document, what)
+    if _HALF.search(decoded):
+        _check_texts(document, what)
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a value of JSON")
+
+
+def _check_levels(document: Any, what: str) -> None:
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep(what)
+
+
+def _check_texts(document: Any, what: str) -> None:
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DocumentError(what, "has a text with half a character, which is not Unicode") from error
+
+
+def _too_deep(what: str) -> DocumentError:
+    return DocumentError(what, f"is nested more deeply than the {MOST_LEVELS} levels that are allowed")
