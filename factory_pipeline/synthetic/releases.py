@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import tarfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import shapes
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
@@ -42,6 +44,9 @@ SPLITS = ("train", "train", "train", "test", "validation")
 """Of the tiles, cycled through."""
 
 Json = dict[str, Any]
+
+# Images without georeferencing are made on purpose.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,7 @@ def imported_release(context: dg.AssetExecutionContext, factory: FactoryResource
             raise _record_failure(context, factory, error) from None
         registry.set_status(key, UploadStatus.SUCCEEDED, run_id=context.run.run_id)
         sheet = release_sheet(registry, home, collection)
-    for line in str(report).splitlines():
-        context.log.info(line)
+    context.log.info(f"{report.items:,} items are in the collection {report.name}.")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.items,

@@ -17,6 +17,7 @@ from factory_pipeline.storage.atomic import file_lock
 from factory_pipeline.web.studio.add import parts
 from factory_pipeline.web.studio.add.drafts import drop_old_drafts
 from factory_pipeline.web.studio.context import Studio
+from factory_pipeline_tests.archives.servers import host, whole
 from factory_pipeline_tests.datalake.ingest.releases.archives import box as road
 from factory_pipeline_tests.datalake.ingest.releases.archives import feature, tar_gz
 from factory_pipeline_tests.datalake.ingest.releases.archives import pairs as release_files
@@ -244,6 +245,25 @@ def test_a_release_is_recognised_and_imported(visitor: Visitor, studio: Studio, 
     (collection,) = studio.registry.collections()
     assert (collection.name, collection.item_count) == ("roads-1", 2)
     assert not studio.home.studio.draft(draft).root.exists()
+
+
+def test_a_release_behind_a_link_is_recognised_and_imported(
+    visitor: Visitor, studio: Studio, tmp_path: Path
+) -> None:
+    """Also where the host sends whole files alone, as simple ones do."""
+    studio.home.root.mkdir(parents=True, exist_ok=True)
+    studio.home.intake_file.write_text("private_addresses: true\n")
+    labels = {"a": feature({"road": [road(1, 1, 4, 5)]}), "b": feature({"road": []})}
+    content = tar_gz(tmp_path / "roads.tar.gz", release_files(labels)).read_bytes()
+    with host(whole(content)) as url:
+        page = visitor.send_form("/add", {**PURPOSE, "dataset_url": f"{url}/roads.tar.gz"})
+        draft = re.search(r"/add/([0-9a-f]+)/", page)
+        assert draft is not None
+        assert "This is a release" in text_of(scanned(visitor, draft[1]))
+        form = {"name": "Roads by link", "mltype": "", "label_coordinates": ""}
+        assert "Done" in after_task(visitor, visitor.send_form(f"/add/{draft[1]}/release", form))
+    (collection,) = studio.registry.collections()
+    assert (collection.name, collection.item_count) == ("roads-by-link", 2)
 
 
 def after_task(visitor: Visitor, page: str) -> str:

@@ -146,6 +146,9 @@ def import_received(
 def is_release_archive(source: ArchiveSource, policy: IntakePolicy) -> bool:
     """Return whether the content of an archive is a release; reads no further than it must.
 
+    From a host that serves no parts of files a tar is read as it comes; a zip, whose list of files is at its
+    end, is not recognised there.
+
     Args:
         source: of the archive.
         policy: limits of archives.
@@ -153,7 +156,7 @@ def is_release_archive(source: ArchiveSource, policy: IntakePolicy) -> bool:
     Raises:
         OnboardingError: it is not an archive, or a broken or hostile one.
     """
-    if archive_kind(source) is ArchiveKind.ZIP:
+    if source.ranged and archive_kind(source) is ArchiveKind.ZIP:
         return is_release(name for name, _ in zip_files(source, source.url, policy))
     name = file_name(source.url)
     limit = DecompressionLimit(name, policy, source.size)

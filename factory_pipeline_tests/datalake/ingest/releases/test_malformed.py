@@ -88,6 +88,9 @@ def without_label() -> dict[str, Any]:
         ({"images/b.tif": tiff(1, dtype="uint16")}, "images/b.tif has 16 x 16 pixels in 3 bands of uint16"),
         ({"images/b.tiff": tiff(1)}, "images/b.tif has the base name of another file, images/b.tiff"),
         ({"images/x/b.tif": tiff(1)}, "images/b.tif has the base name of another file, images/x/b.tif"),
+        ({"labels/b.json": None}, "images/b.tif has no label: labels/b.json is missing"),
+        ({"images/b.tif": None}, "labels/b.json has no image: images/b.tif is missing"),
+        ({"labels/x/b.json": b"{}"}, "labels/b.json has the base name of another file, labels/x/b.json"),
         ({"meta.json": b"{'bbox': []}"}, "meta.json is not JSON"),
         ({"meta.json": []}, "meta.json is not a JSON object"),
         ({"bounds.geojson": b"x"}, "bounds.geojson is not JSON"),
@@ -95,7 +98,8 @@ def without_label() -> dict[str, Any]:
     ],
 )
 def test_a_malformed_file_is_named(imports: Imports, change: Files, said: str) -> None:
-    files = pairs({name: feature({"car": []}, outline(0)) for name in "acd"}) | good() | change
+    given = pairs({name: feature({"car": []}, outline(0)) for name in "acd"}) | good() | change
+    files = {name: content for name, content in given.items() if content is not None}
     message = imports.refused(files)
     assert said in message
     assert "--skip-invalid" in message
