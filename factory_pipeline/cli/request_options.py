@@ -61,6 +61,36 @@ _OPTIONS: list[Callable[[Command], Command]] = [
         help="Make no version of which a split lacks a label.",
     ),
     click.option(
+        "--subset",
+        "subset",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Draw so many of the items that match.  [default: all]",
+    ),
+    click.option(
+        "--subset-by",
+        "subset_by",
+        multiple=True,
+        metavar="PROPERTY",
+        help="Draw the same number for each value of this: label, day, year, tile, collection, or a property"
+        " of the items, numbers by their quartiles. Give it several times.",
+    ),
+    click.option(
+        "--subset-cover",
+        "subset_cover",
+        multiple=True,
+        metavar="PROPERTY",
+        help="Draw items that are as different as possible in this: bands, or a property of numbers or of"
+        " lists of numbers, such as an embedding. Give it several times.",
+    ),
+    click.option(
+        "--subset-seed",
+        "subset_seed",
+        type=int,
+        metavar="S",
+        help="Another one draws others.  [default: 42]",
+    ),
+    click.option(
         "--given-splits",
         "use_given_splits",
         is_flag=True,
@@ -144,6 +174,9 @@ AS_TYPED = {
     "balance": "--balance",
     "group_by": "--group-by",
     "require_all_labels": "--require-all-labels",
+    "subset.size": "--subset",
+    "subset.by": "--subset-by",
+    "subset.cover": "--subset-cover",
     "labels": "--label",
     "export_types": "--export",
     "export_type": "EXPORT_TYPE",
@@ -190,6 +223,7 @@ def request_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "group_by": list(options["group_by"]),
         "require_all_labels": options["require_all_labels"],
         "use_given_splits": options["use_given_splits"],
+        "subset": _subset(options),
         "labels": list(options["labels"]),
         "export_types": list(options["export_types"]),
         "query": options["query"],
@@ -198,6 +232,20 @@ def request_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "augmentation_list": _read_mapping(options["augmentation_list"]),
     }
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _subset(options: dict[str, Any]) -> dict[str, Any] | None:
+    asked = {
+        "by": list(options["subset_by"]),
+        "cover": list(options["subset_cover"]),
+        "seed": options["subset_seed"],
+    }
+    asked = {name: value for name, value in asked.items() if value not in ([], None)}
+    if options["subset"] is None:
+        if asked:
+            raise click.UsageError(f"--subset-{next(iter(asked))} needs --subset N, the number of items.")
+        return None
+    return {"size": options["subset"], **asked}
 
 
 def describe_argument_error(error: "ArgumentError") -> str:

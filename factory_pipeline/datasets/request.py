@@ -25,6 +25,7 @@ from factory_pipeline.datalake.query.filters import is_condition, validate_filte
 from factory_pipeline.datalake.query.parse import parse_query
 from factory_pipeline.datasets.augment.config import CATEGORY, Augmentation, parse_augmentations
 from factory_pipeline.datasets.exports.formats import FORMATS
+from factory_pipeline.datasets.subset import Subset
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.splits.names import SPLITS
 
@@ -102,6 +103,11 @@ class DatasetRequest(BaseModel):
     require_all_labels: bool = Field(
         False, description="A label that can't be in every split is an error, not a remark."
     )
+    subset: dict[str, Any] | None = Field(
+        None,
+        description="Draws some of the items that match: size, and by (label, day, tile, collection, year, or"
+        " properties: the same number of each) or cover (bands, or properties: as different as possible).",
+    )
     use_given_splits: bool = Field(
         False, description="Items keep the splits that they came with; split_info divides the others."
     )
@@ -148,6 +154,11 @@ class DatasetRequest(BaseModel):
     def augmentations(self) -> tuple[Augmentation, ...]:
         """The operations that make augmented copies."""
         return parse_augmentations(self.augmentation_list)
+
+    @property
+    def subset_rule(self) -> Subset | None:
+        """The part of the matching items that is drawn; None takes all."""
+        return None if self.subset is None else Subset.of(self.subset)
 
     @field_validator("dataset_name", "dataset_version_id", "collection_id", mode="before")
     @classmethod
@@ -244,6 +255,11 @@ class DatasetRequest(BaseModel):
     def _augmentation_list(cls, value: Any) -> dict[str, Any] | None:
         found = parse_augmentations(value)
         return {CATEGORY: [each.as_json() for each in found]} if found else None
+
+    @field_validator("subset", mode="before")
+    @classmethod
+    def _subset(cls, value: Any) -> dict[str, Any] | None:
+        return None if value is None else Subset.of(value).as_json()
 
     @field_validator(
         "is_new_version_required",

@@ -38,6 +38,7 @@ class VersionCalls:
         group_by: Sequence[str] = [],
         require_all_labels: bool = False,
         use_given_splits: bool = False,
+        subset: Mapping[str, Any] | None = None,
     ) -> Created:
         """Make a dataset of all or some items of a collection; its first version is 1.0.0.
 
@@ -76,6 +77,11 @@ class VersionCalls:
                 number of places that it occurs in. False, the default, makes it and says so.
             use_given_splits: True keeps each item in the split that it came with, as in an imported release;
                 `split_info` divides the others. False, the default, divides all by `split_info`.
+            subset: draws some of the items that match; None, the default, takes all. Keys: `size`; `by`, a
+                list of `"label"` (the rarest of an item), `"day"`, `"year"`, `"tile"` (100 km squares),
+                `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
+                list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
+                are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
@@ -109,6 +115,7 @@ class VersionCalls:
                 group_by=group_by,
                 require_all_labels=require_all_labels,
                 use_given_splits=use_given_splits,
+                subset=subset,
             )
         )
 
@@ -128,6 +135,7 @@ class VersionCalls:
         group_by: Sequence[str] = [],
         require_all_labels: bool = False,
         use_given_splits: bool = False,
+        subset: Mapping[str, Any] | None = None,
     ) -> Created:
         """Make a dataset of items of all collections; its first version is 1.0.0.
 
@@ -168,6 +176,11 @@ class VersionCalls:
                 number of places that it occurs in. False, the default, makes it and says so.
             use_given_splits: True keeps each item in the split that it came with, as in an imported release;
                 `split_info` divides the others. False, the default, divides all by `split_info`.
+            subset: draws some of the items that match; None, the default, takes all. Keys: `size`; `by`, a
+                list of `"label"` (the rarest of an item), `"day"`, `"year"`, `"tile"` (100 km squares),
+                `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
+                list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
+                are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
@@ -201,6 +214,7 @@ class VersionCalls:
                 group_by=group_by,
                 require_all_labels=require_all_labels,
                 use_given_splits=use_given_splits,
+                subset=subset,
             )
         )
 
@@ -221,6 +235,7 @@ class VersionCalls:
         balance: Sequence[str] = [],
         group_by: Sequence[str] = [],
         require_all_labels: bool = False,
+        subset: Mapping[str, Any] | None = None,
     ) -> Created:
         """Extend a version by items of a collection; the result is its next revision, or a new version.
 
@@ -261,6 +276,11 @@ class VersionCalls:
                 split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
             require_all_labels: True refuses a version of which a split lacks a label, with the label and the
                 number of places that it occurs in. False, the default, makes it and says so.
+            subset: draws some of the items that match; None, the default, takes all. Keys: `size`; `by`, a
+                list of `"label"` (the rarest of an item), `"day"`, `"year"`, `"tile"` (100 km squares),
+                `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
+                list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
+                are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
@@ -298,6 +318,7 @@ class VersionCalls:
                 balance=balance,
                 group_by=group_by,
                 require_all_labels=require_all_labels,
+                subset=subset,
             )
         )
 
@@ -318,6 +339,7 @@ class VersionCalls:
         balance: Sequence[str] = [],
         group_by: Sequence[str] = [],
         require_all_labels: bool = False,
+        subset: Mapping[str, Any] | None = None,
     ) -> Created:
         """Extend a version by items of all collections; the result is its next revision, or a new version.
 
@@ -360,6 +382,11 @@ class VersionCalls:
                 split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
             require_all_labels: True refuses a version of which a split lacks a label, with the label and the
                 number of places that it occurs in. False, the default, makes it and says so.
+            subset: draws some of the items that match; None, the default, takes all. Keys: `size`; `by`, a
+                list of `"label"` (the rarest of an item), `"day"`, `"year"`, `"tile"` (100 km squares),
+                `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
+                list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
+                are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
@@ -394,6 +421,7 @@ class VersionCalls:
                 balance=balance,
                 group_by=group_by,
                 require_all_labels=require_all_labels,
+                subset=subset,
             )
         )
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA, REQUIRED_FIELDS
-from factory_pipeline.builds.gedi.random_keys import random_keys
 from factory_pipeline.errors import FootprintTableError
+from factory_pipeline.splits.random_keys import random_keys
 from factory_pipeline.storage.atomic import atomic_write
 
 ROWS_IN_MEMORY = 2_000_000

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from factory_pipeline.builds.gedi.granules import calendar_day
-from factory_pipeline.builds.gedi.random_keys import random_keys
 from factory_pipeline.config.recipe import BY_DAY, BY_TILE, Subset
 from factory_pipeline.errors import RecipeError
+from factory_pipeline.splits.draw_subset import draw_apart, draw_evenly, ranks_of
 from factory_pipeline.splits.groups import mgrs_squares
+from factory_pipeline.splits.random_keys import random_keys
 from factory_pipeline.splits.strata import as_strata
 
 _PLACE = ("lon_lowestmode", "lat_lowestmode")
@@ -70,69 +70,6 @@ def sample_footprints(
     )
 
 
-def even_quotas(
-    available: NDArray[np.int64], kept: NDArray[np.int64], size: int, order: NDArray[np.uint64]
-) -> NDArray[np.int64]:
-    """Return how many footprints each stratum gives: as even as what is available and kept allows.
-
-    Water-filling: every stratum is filled to one level, but never above `available` and never below `kept`.
-    What doesn't divide evenly goes, one each, to the strata that are first in `order`. `size` is between the
-    sums of `kept` and `available`.
-
-    Args:
-        available: (strata,) footprints of each stratum.
-        kept: (strata,) those that must be drawn.
-        size: the sum of what is returned.
-        order: (strata,) keys by which the rest is given out.
-
-    Returns:
-        (strata,) how many are drawn of each.
-    """
-    low, high = 0, int(available.max(initial=0))
-    while low < high:
-        level = (low + high + 1) // 2
-        if np.clip(level, kept, available).sum() <= size:
-            low = level
-        else:
-            high = level - 1
-    quotas = np.clip(low, kept, available)
-    takers = np.flatnonzero((quotas == low) & (available > low))
-    takers = takers[np.argsort(order[takers])]
-    quotas[takers[: size - int(quotas.sum())]] += 1
-    return quotas
-
-
-def farthest_points(
-    points: NDArray[np.float64], size: int, order: NDArray[np.uint64], first: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Choose points one by one, each the farthest from all that are chosen (Gonzalez 1985).
-
-    Args:
-        points: (points, dimensions).
-        size: how many to choose, those of `first` included.
-        order: (points,) keys: the point with the least is the first, and of equally far ones the least wins.
-        first: indexes of points that are chosen before.
-
-    Returns:
-        Indexes of the chosen points.
-    """
-    by_key = np.argsort(order, kind="stable")
-    ranked = points[by_key]
-    place = np.empty(len(points), np.int64)
-    place[by_key] = np.arange(len(points))
-    chosen = place[first].tolist() or [0]
-    nearest = np.full(len(points), np.inf)
-    for index in chosen:
-        np.minimum(nearest, ((ranked - ranked[index]) ** 2).sum(axis=1), out=nearest)
-    nearest[chosen] = -1
-    while len(chosen) < size:
-        index = int(np.argmax(nearest))
-        chosen.append(index)
-        np.minimum(nearest, ((ranked - ranked[index]) ** 2).sum(axis=1), out=nearest)
-        nearest[index] = -1
-    return by_key[np.array(chosen[:size])]
-
-
 def _require_fields(subset: Subset, known: Sequence[str]) -> None:
     for key, fields in (("by", subset.by), ("cover", subset.cover)):
         for field in fields:
@@ -162,39 +99,22 @@ def _with_stratum(shots: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 
 def _draw_evenly(shots: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
-    if shots["kept"].sum() > size:
-        shots = shots.filter("kept").with_columns(kept=pl.lit(False))
-    strata = shots.group_by("stratum").agg(available=pl.len(), kept=pl.col("kept").sum()).sort("stratum")
-    quotas = even_quotas(
-        strata["available"].cast(pl.Int64).to_numpy(),
-        strata["kept"].cast(pl.Int64).to_numpy(),
-        size,
-        random_keys(strata["stratum"].to_numpy(), seed),
+    stratum = shots["stratum"].to_numpy()
+    return shots.filter(
+        pl.Series(
+            draw_evenly(
+                stratum,
+                random_keys(shots["shot_number"].to_numpy(), seed),
+                shots["kept"].to_numpy(),
+                size,
+                random_keys(np.unique(stratum), seed),
+            )
+        )
     )
-
-    def keys(numbers: pl.Series) -> pl.Series:
-        return pl.Series(random_keys(numbers.to_numpy(), seed))
-
-    fresh = (
-        shots.filter(~pl.col("kept"))
-        .sort(pl.col("shot_number").map_batches(keys, return_dtype=pl.UInt64))
-        .with_columns(rank=pl.int_range(pl.len()).over("stratum"))
-        .join(strata.select("stratum", wanted=pl.Series(quotas) - strata["kept"]), on="stratum")
-        .filter(pl.col("rank") < pl.col("wanted"))
-    )
-    return pl.concat([part.select("shot_number") for part in (shots.filter("kept"), fresh)])
 
 
 def _draw_apart(shots: pl.DataFrame, fields: Sequence[str], size: int, seed: int) -> pl.DataFrame:
-    if shots["kept"].sum() > size:
-        shots = shots.filter("kept").with_columns(kept=pl.lit(False))
-    # Ranks, so that neither units nor extreme values of a field decide; no value is in the middle.
-    scale = max(shots.height - 1, 1)
-    ranks = shots.select((pl.col(name).rank("average").fill_null(scale / 2) - 1) / scale for name in fields)
-    chosen = farthest_points(
-        ranks.to_numpy().astype(np.float64),
-        size,
-        random_keys(shots["shot_number"].to_numpy(), seed),
-        np.flatnonzero(shots["kept"].to_numpy()),
+    keys = random_keys(shots["shot_number"].to_numpy(), seed)
+    return shots.filter(
+        pl.Series(draw_apart(ranks_of(shots.select(fields)), keys, shots["kept"].to_numpy(), size))
     )
-    return shots[chosen.tolist()]

@@ -14,9 +14,11 @@ from factory_pipeline.datalake.registry.records import Version
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.augment.apply import SUFFIXES
 from factory_pipeline.datasets.request import DatasetRequest
+from factory_pipeline.datasets.subset import BANDS
 from factory_pipeline.datasets.versions.assign_splits import SplitPlan, plan_splits
 from factory_pipeline.datasets.versions.candidates import candidates, resolve_collections, resolve_operations
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables
+from factory_pipeline.datasets.versions.draw_items import draw_items
 from factory_pipeline.datasets.versions.find import find_version
 from factory_pipeline.datasets.versions.item_names import unique_names
 from factory_pipeline.datasets.versions.item_thumbnails import thumbnails_of
@@ -89,13 +91,21 @@ def check_version(registry: Registry, home: FactoryHome, request: DatasetRequest
             request.dataset_name,
             "this name is in use; choose another one, or create a new version of that dataset",
         )
-    with plan_version(registry, home, request):
+    with plan_version(registry, home, request, reads_pixels=False):
         pass
 
 
 @contextmanager
-def plan_version(registry: Registry, home: FactoryHome, request: DatasetRequest) -> Iterator[VersionPlan]:
+def plan_version(
+    registry: Registry, home: FactoryHome, request: DatasetRequest, reads_pixels: bool = True
+) -> Iterator[VersionPlan]:
     """Yield the plan of a version; inside the block the version that is updated can't be deleted.
+
+    Args:
+        registry: contains collections and versions.
+        home: contains their tables.
+        request: the request.
+        reads_pixels: False plans without a subset that is drawn by pixels, as reading them takes long.
 
     Raises:
         ArgumentError: a collection, operation, label or version does not exist, or no item matches.
@@ -103,15 +113,19 @@ def plan_version(registry: Registry, home: FactoryHome, request: DatasetRequest)
         RegistryError: the source version is being deleted.
     """
     if request.dataset_version_id is None:
-        yield _plan(registry, home, request, None)
+        yield _plan(registry, home, request, None, reads_pixels)
         return
     found = find_version(registry, request.dataset_version_id, "dataset_version_id")
     with registry.reading(found.id) as version:
-        yield _plan(registry, home, request, _Source.of(registry, home, version))
+        yield _plan(registry, home, request, _Source.of(registry, home, version), reads_pixels)
 
 
 def _plan(
-    registry: Registry, home: FactoryHome, request: DatasetRequest, source: _Source | None
+    registry: Registry,
+    home: FactoryHome,
+    request: DatasetRequest,
+    source: _Source | None,
+    reads_pixels: bool,
 ) -> VersionPlan:
     within = source.item_collections() if source is not None and request.within_source else []
     meant = resolve_collections(registry, home, request, within)
@@ -132,7 +146,12 @@ def _plan(
         request = request.model_copy(update={"labels": annotations.all_labels()})
         annotations = replace(annotations, request=request)
     annotations.check_labels()
-    labels = annotations.labels_of(selection.items)
+    subset = request.subset_rule
+    if subset is not None and (reads_pixels or BANDS not in subset.cover):
+        drawn = draw_items(selection.items, subset, known, annotations.labels_of(selection.items))
+        selection = selection.only(drawn)
+        annotations = replace(annotations, members=selection.members)
+    labels = annotations.labels_of(selection.items) if len(request.labels) > 1 else None
     splits = plan_splits(
         selection.items,
         balanced_classes(selection.items, labels, request, known),

@@ -71,8 +71,8 @@ class AnnotationChoice:
             )
         return sorted(there)
 
-    def labels_of(self, items: pl.DataFrame) -> pl.Series | None:
-        """Return the chosen labels of each item of the version, as lists; None if there is one at most.
+    def labels_of(self, items: pl.DataFrame) -> pl.Series:
+        """Return the chosen labels of each item of the version, as lists, null for an item without one.
 
         Args:
             items: `collection`, `id`.
@@ -80,8 +80,6 @@ class AnnotationChoice:
         Raises:
             LakeError: a table is missing.
         """
-        if len(self.request.labels) < 2:
-            return None
         of_item = {"as_collection": pl.String(), "as_id": pl.String(), "label": pl.String()}
         parts = [pl.DataFrame(schema=of_item)]
         for (collection_id,), there in self.members.partition_by("collection", as_dict=True).items():

@@ -6,7 +6,8 @@ measurements may differ.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import polars as pl
 
@@ -45,6 +46,13 @@ class ItemSelection:
     """Every item whose annotations are used: `collection`, `id`, `is_new`, and the item of the version that
     has its image as `as_collection`, `as_id`.
     """
+
+    def only(self, chosen: pl.Series) -> Self:
+        """Return the items for which `chosen` is true, and the members that they stand for."""
+        items = self.items.filter(chosen)
+        named = items.select(as_collection="collection", as_id="id")
+        members = self.members.join(named, on=["as_collection", "as_id"], how="semi", maintain_order="left")
+        return replace(self, items=items, members=members)
 
 
 def choose_items(request: DatasetRequest, candidates: Sequence[Candidates]) -> pl.DataFrame:

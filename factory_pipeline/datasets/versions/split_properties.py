@@ -11,7 +11,7 @@ from factory_pipeline.errors import ArgumentError
 from factory_pipeline.splits.balance import Classes
 from factory_pipeline.splits.strata import as_strata
 
-COLLECTION, YEAR = "collection", "year"
+COLLECTION, YEAR, DAY = "collection", "year", "day"
 """Names beside those of properties."""
 LABEL = "label"
 
@@ -35,7 +35,7 @@ def balanced_classes(
     """
     columns = [] if labels is None else [labels.alias(LABEL)]
     columns += [
-        as_strata(_values(items, name, f"balance[{index}]", collections)).alias(name)
+        as_strata(plain_values(items, name, f"balance[{index}]", collections)).alias(name)
         for index, name in enumerate(request.balance)
     ]
     return Classes.of(pl.DataFrame(columns)) if columns else None
@@ -55,18 +55,50 @@ def joining_properties(
         ArgumentError: no collection of the items has a property that is named.
     """
     return [
-        _values(items, name, f"group_by[{index}]", collections) for index, name in enumerate(request.group_by)
+        plain_values(items, name, f"group_by[{index}]", collections)
+        for index, name in enumerate(request.group_by)
     ]
 
 
-def _values(
+def plain_values(
     items: pl.DataFrame, name: str, argument: str, collections: Mapping[str, CollectionTables]
 ) -> pl.Series:
+    """Return a property of each item as `property_values` does; one of lists or fields is refused.
+
+    Args:
+        items: as for `property_values`.
+        name: as for `property_values`.
+        argument: as for `property_values`.
+        collections: as for `property_values`.
+
+    Raises:
+        ArgumentError: no collection of the items has the property, or its values are nested.
+    """
+    values = property_values(items, name, argument, collections)
+    if values.dtype.is_nested():
+        raise ArgumentError(argument, name, "its values must be numbers, texts or times")
+    return values
+
+
+def property_values(
+    items: pl.DataFrame, name: str, argument: str, collections: Mapping[str, CollectionTables]
+) -> pl.Series:
+    """Return a property of each item, null where it has none.
+
+    Args:
+        items: `collection`, `id`.
+        name: `collection`, `year`, `day`, or that of a property.
+        argument: of the request, for messages.
+        collections: those of the items, by id.
+
+    Raises:
+        ArgumentError: no collection of the items has the property.
+    """
     if name == COLLECTION:
         return items["collection"].replace_strict(
             {key: each.collection.name for key, each in collections.items()}, return_dtype=pl.String
         )
-    column = "datetime" if name == YEAR else f"{METADATA_PREFIX}{name.removeprefix(METADATA_PREFIX)}"
+    column = "datetime" if name in (YEAR, DAY) else f"{METADATA_PREFIX}{name.removeprefix(METADATA_PREFIX)}"
     found: list[pl.DataFrame] = []
     known: set[str] = set()
     for key in items["collection"].unique(maintain_order=True):
@@ -81,12 +113,12 @@ def _values(
         raise ArgumentError(
             argument,
             name,
-            f"it must be {COLLECTION!r}, {YEAR!r} or a property that the items have:"
+            f"it must be {COLLECTION!r}, {YEAR!r}, {DAY!r} or a property that the items have:"
             f" {', '.join(sorted(known)) or 'they have none'}",
         )
     values = items.select("collection", "id").join(
         pl.concat(found, how="vertical_relaxed"), on=["collection", "id"], how="left", maintain_order="left"
     )["value"]
-    if values.dtype.is_nested():
-        raise ArgumentError(argument, name, "its values must be numbers, texts or times")
+    if name == DAY:
+        return values.dt.strftime("%Y-%m-%d")
     return values.dt.year() if name == YEAR else values

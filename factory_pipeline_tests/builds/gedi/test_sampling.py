@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.builds.gedi.granules import calendar_day
-from factory_pipeline.builds.gedi.random_keys import random_keys
-from factory_pipeline.builds.gedi.sampling import farthest_points, sample_footprints
+from factory_pipeline.builds.gedi.sampling import sample_footprints
 from factory_pipeline.config.recipe import Recipe, Subset
 from factory_pipeline.errors import RecipeError
 from factory_pipeline_tests.builds.gedi.factories import footprints, seconds
@@ -116,20 +115,6 @@ def test_the_sample_only_grows_when_granules_arrive() -> None:
     assert first.join(later, on="shot_number", how="anti").height == 0
 
 
-@settings(max_examples=up_to(30))
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, min_size=2), st.integers())
-def test_random_keys_are_as_distinct_as_the_numbers(numbers: list[int], seed: int) -> None:
-    keys = random_keys(np.array(numbers, np.int64), seed)
-    assert len(np.unique(keys)) == len(numbers)
-
-
-@pytest.mark.parametrize(("seed", "first_output"), [(0, 0xE220A8397B1DCDAF), (1234567, 6457827717110365317)])
-def test_random_keys_are_those_of_splitmix64(seed: int, first_output: int) -> None:
-    """The generator's first outputs are published for these seeds; a number equal to it meets state 0."""
-    number = np.array([first_output], np.uint64).view(np.int64)
-    assert random_keys(number, seed).tolist() == [0xE220A8397B1DCDAF]
-
-
 def test_a_subset_is_even_over_codes_and_quartiles() -> None:
     classes = [1] * 70 + [2] * 20 + [5] * 10
     table = footprints(100).with_columns(
@@ -175,14 +160,6 @@ def test_a_subset_that_covers_fields_leaves_no_place_far_from_it(size: int, rand
         table, subset.model_copy(update={"dataset_size_max": size + 3}), drawn["shot_number"]
     )
     assert drawn.join(grown, on="shot_number", how="anti").is_empty()
-
-
-def test_points_are_chosen_farthest_first() -> None:
-    points = np.array([[0.0], [1.0], [4.0], [10.0]])
-    order = np.array([1, 0, 2, 3], np.uint64)
-    nothing = np.empty(0, np.int64)
-    assert farthest_points(points, 4, order, nothing).tolist() == [1, 3, 2, 0]
-    assert farthest_points(points, 2, order, np.array([3])).tolist() == [3, 0]
 
 
 def test_a_field_that_the_footprints_lack_is_named() -> None:

@@ -1,0 +1,44 @@
+"""What the options of `factory dataset create` and `update` ask for."""
+
+import json
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from factory_pipeline.cli.request_options import describe_argument_error, request_arguments, request_options
+from factory_pipeline.cli.terminal import echo
+from factory_pipeline.datasets.request import DatasetRequest
+from factory_pipeline.errors import ArgumentError
+
+
+@click.command()
+@request_options
+def typed(**options: Any) -> None:
+    """Show what is asked for."""
+    echo(json.dumps(request_arguments(options)))
+
+
+def test_a_subset_is_asked_for_by_its_options() -> None:
+    plain = json.loads(CliRunner().invoke(typed, []).output)
+    assert "subset" not in plain
+    words = ["--subset", "60", "--subset-by", "day", "--subset-by", "agbd", "--subset-seed", "7"]
+    asked = json.loads(CliRunner().invoke(typed, words).output)
+    assert asked["subset"] == {"size": 60, "by": ["day", "agbd"], "seed": 7}
+    cover = json.loads(CliRunner().invoke(typed, ["--subset", "5", "--subset-cover", "bands"]).output)
+    assert cover["subset"] == {"size": 5, "cover": ["bands"]}
+
+
+def test_how_a_subset_is_drawn_needs_its_size() -> None:
+    done = CliRunner().invoke(typed, ["--subset-by", "day"])
+    assert done.exit_code == 2
+    assert "--subset-by needs --subset N, the number of items." in done.output
+
+
+def test_an_error_of_a_subset_names_the_option() -> None:
+    shares = {"train": 60, "test": 20, "validation": 20}
+    subset = {"size": 5, "by": ["day"], "cover": ["agbd"]}
+    with pytest.raises(ArgumentError) as error:
+        DatasetRequest.of(dataset_name="d", split_info=shares, labels=[], subset=subset)
+    assert describe_argument_error(error.value).startswith("--subset-cover is ")
