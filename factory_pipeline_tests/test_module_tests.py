@@ -120,7 +120,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
     "orchestration/onboarding/test_object_inbox.py": "onboarding/list_inbox",
     "orchestration/releases/test_inbox.py": (
-        "datalake/ingest/releases/preview datalake/ingest/releases/receive datalake/ingest/releases/register"
+        "datalake/ingest/releases/preview datalake/ingest/releases/register"
     ),
     "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses builds/recipe_inbox",
     "orchestration/volumes/test_pair_sets.py": "volumes/spec_inbox",
