@@ -8,9 +8,12 @@ from typing import Any
 from factory_pipeline.errors import DocumentError, describe_os_error
 
 MOST_BYTES = 1 << 30
+MOST_DIGITS = 100
+"""Of an integer: any that is longer fits no type of number here, not even that of floating-point numbers."""
 MOST_LEVELS = 100
 """Lists and objects inside one another: far from where functions that call themselves for each level fail."""
 
+_LONG_NUMBER = re.compile(rf"\d{{{MOST_DIGITS + 1}}}")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """An escaped half of a character outside the basic plane, which may stand alone."""
 
@@ -56,7 +59,12 @@ def parse_json(text: str | bytes, what: str, allow_nan: bool = True) -> Any:
         raise DocumentError(what, f"has more than the {MOST_BYTES:,} bytes that are allowed")
     try:
         decoded = (text.encode() if isinstance(text, str) else text).decode("utf-8-sig")
-        document = json.loads(decoded, parse_constant=None if allow_nan else _refuse_constant)
+        document = json.loads(
+            decoded,
+            parse_constant=None if allow_nan else _refuse_constant,
+            # Asked for each integer, which takes time, only where one may be so long.
+            parse_int=_parse_integer if _LONG_NUMBER.search(decoded) else None,
+        )
     except UnicodeError as error:
         raise DocumentError(what, "is not UTF-8 text, so it is not JSON") from error
     except RecursionError as error:
@@ -71,6 +79,12 @@ def parse_json(text: str | bytes, what: str, allow_nan: bool = True) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a value of JSON")
+
+
+def _parse_integer(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(text):,} digits, and {MOST_DIGITS} are allowed")
+    return int(text)
 
 
 def _check_levels(document: Any, what: str) -> None:

@@ -20,3 +20,12 @@ def escape_controls(text: object) -> str:
         else letter
         for letter in shown
     )
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: it has no halves of characters (lone surrogates)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -19,8 +19,8 @@ MOST_LEVELS = 100
 """Lists and mappings inside one another, each alias counted as what it names."""
 MOST_VALUES = 1_000_000
 """Scalars, lists and mappings, each alias counted as what it names."""
-MOST_DIGITS = 1000
-"""Characters of a number; the time to read one grows with their square."""
+MOST_DIGITS = 100
+"""Characters of a number: any that is longer fits no type of number here, and takes long to read."""
 
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Constructs plain data only; the one in C is ten times faster, where PyYAML was built with it."""
@@ -114,7 +114,7 @@ class _Count:
         if isinstance(event, yaml.ScalarEvent):
             if event.implicit[0] and len(event.value) > MOST_DIGITS and _NUMBER.fullmatch(event.value):
                 raise self._error(
-                    event, f"has a number of more than the {MOST_DIGITS:,} digits that are allowed"
+                    event, f"has a number of more than the {MOST_DIGITS} digits that are allowed"
                 )
             self._close(event, _Node(event.anchor))
         elif isinstance(event, yaml.AliasEvent):

@@ -18,7 +18,8 @@ DEEPEST = "[" * MOST_LEVELS + "]" * MOST_LEVELS
         (f"[{DEEPEST}]", "is nested more deeply"),
         ('{"a": ' * 101 + "1" + "}" * 101, "is nested more deeply"),
         ("[" * 101 + "1, " * 50 + '"]"' + "]" * 101, "is nested more deeply"),
-        ("1" * 5000, "is not JSON: Exceeds the limit"),
+        ("1" * 5000, "is not JSON: a number has 5,000 digits, and 100 are allowed"),
+        (f"[-{'1' * 101}]", "is not JSON: a number has 102 digits"),
         (b"\xff", "is not UTF-8 text, so it is not JSON"),
         ("a\ud800b", "is not UTF-8 text, so it is not JSON"),
         (r'{"a": "\ud800"}', "has a text with half a character, which is not Unicode"),
@@ -43,6 +44,8 @@ def test_plain_data_is_read(values):
         assert parse_json(text, "It") == values
         assert parse_json(text.encode("utf-8-sig"), "It") == values
     assert parse_json(DEEPEST, "It") == json.loads(DEEPEST)
+    digits = "1" * 150
+    assert parse_json(f'["{digits}", {digits[:100]}]', "It") == [digits, int(digits[:100])]
 
 
 def test_nan_is_refused_where_it_is_asked():

@@ -1,6 +1,6 @@
 import pytest
 
-from factory_pipeline.plain_text import escape_controls
+from factory_pipeline.plain_text import escape_controls, is_utf8
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,8 @@ from factory_pipeline.plain_text import escape_controls
 )
 def test_what_controls_a_terminal_is_written_out(text: object, expected: str) -> None:
     assert escape_controls(text) == expected
+
+
+def test_halves_of_characters_are_not_utf8() -> None:
+    assert is_utf8("a \N{EARTH GLOBE EUROPE-AFRICA}")
+    assert not is_utf8("a\ud83c")

@@ -56,7 +56,7 @@ def open_samples(path: Path) -> Iterator[h5py.File]:
                 f"The dataset file {path} can't be read now: {os.strerror(error.errno)}."
             ) from error
         raise DatasetFileError(f"The dataset file {path} is truncated or no HDF5 file: {error}.") from error
-    with file:
+    with file, _damage_told(path):
         if recipe_of(file) is not None:
             yield file
             return
@@ -66,6 +66,30 @@ def open_samples(path: Path) -> Iterator[h5py.File]:
                 " columns)."
             )
         yield file
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Turn what HDF5 raises of a damaged file into an error that names the file.
+
+    Raises:
+        DatasetFileError: something of the file can't be read.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
+        if (isinstance(error, OSError) and error.errno) or not _is_of_hdf5(error):
+            raise
+        reason = " ".join(str(error).split()).strip("'\"")
+        raise DatasetFileError(f"The dataset file {path} is damaged: {reason}.") from error
+
+
+def _is_of_hdf5(error: BaseException) -> bool:
+    """Return whether an error was raised inside h5py."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and "h5py" in Path(trace.tb_frame.f_code.co_filename).parts
 
 
 def is_own(file: h5py.File) -> bool:

@@ -127,6 +127,6 @@ def _resolution(key: str, asset: Mapping[str, Any]) -> float:
     ):
         try:
             return abs(float(value))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
     return float("inf")

@@ -15,6 +15,7 @@ import shapely.geometry
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.redaction import remove_signature
 from factory_pipeline.stac.assets import find_assets, public_address
+from factory_pipeline.stac.item_form import NOT_STAC, standard_item
 from factory_pipeline.stac.longitudes import normalize_bbox, normalize_outline
 from factory_pipeline.stac.pixel_offset import (
     OFFSET_FIELDS,
@@ -143,7 +144,8 @@ def trim_item(item: Mapping[str, Any], source: LayerSource) -> dict[str, Any]:
         item: of the catalog.
         source: with the assets that are needed.
     """
-    properties = item.get("properties") or {}
+    item = standard_item(item)
+    properties = item["properties"]
     return {
         "id": item["id"],
         "bbox": _normalized_bbox(item.get("bbox")),
@@ -162,7 +164,7 @@ def trim_item(item: Mapping[str, Any], source: LayerSource) -> dict[str, Any]:
 def _normalized_bbox(bbox: Any) -> list[float] | None:
     try:
         return list(normalize_bbox(bbox))
-    except (TypeError, ValueError):
+    except NOT_STAC:
         return None
 
 
@@ -170,7 +172,7 @@ def _normalized_geometry(geometry: Any) -> Any:
     try:
         outline = shapely.geometry.shape(geometry)
         normalized = normalize_outline(outline)
-    except (TypeError, KeyError, ValueError, AttributeError, shapely.errors.ShapelyError):
+    except (*NOT_STAC, shapely.errors.ShapelyError):
         return None
     return geometry if normalized is outline else shapely.geometry.mapping(normalized)
 
@@ -212,6 +214,8 @@ def parse_all(
             parsed.append(parse(item))
         except UnusableItemError as error:
             unusable.append(_unusable_item(item, str(error)))
+        except NOT_STAC:
+            unusable.append(_unusable_item(item, "a field of another form than STAC defines"))
     return tuple(parsed), tuple(unusable)
 
 
@@ -230,7 +234,7 @@ def _unusable_item(item: Mapping[str, Any], reason: str) -> UnusableItem:
 def _none_if_empty(read: Callable[[], Parsed]) -> Parsed | None:
     try:
         return read()
-    except (UnusableItemError, TypeError, ValueError):
+    except NOT_STAC:
         return None
 
 

@@ -12,6 +12,7 @@ import shapely.geometry
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.config.raster_collection import AssetDescription, RasterCollection
+from factory_pipeline.stac.item_form import standard_item
 from factory_pipeline.stac.items import (
     UnusableItem,
     UnusableItemError,
@@ -90,7 +91,7 @@ def trim_scene(item: Mapping[str, Any], source: LayerSource) -> dict[str, Any]:
     trimmed = trim_item(item, source)
     properties = {
         name: value
-        for name, value in (item.get("properties") or {}).items()
+        for name, value in standard_item(item)["properties"].items()
         if isinstance(value, str | int | float | bool)
     }
     return {**trimmed, "properties": {**properties, **trimmed["properties"]}}

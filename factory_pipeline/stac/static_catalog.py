@@ -14,6 +14,7 @@ from shapely.geometry import shape
 
 from factory_pipeline.errors import CatalogError, DocumentError
 from factory_pipeline.json_document import read_json
+from factory_pipeline.stac.item_form import standard_item
 from factory_pipeline.stac.item_search import ItemSearch
 from factory_pipeline.stac.longitudes import normalize_outline, touches_area
 from factory_pipeline.stac.query import ItemQuery, item_times
@@ -46,12 +47,12 @@ class StaticItem:
 
     def resolved(self) -> dict[str, Any]:
         """Return the item with asset hrefs that are absolute: local paths, or the URLs that they were."""
+        item = standard_item(self.document)
         assets = {
             key: {**asset, "href": resolve_href(self.path, asset["href"])}
-            for key, asset in self.document.get("assets", {}).items()
-            if "href" in asset
+            for key, asset in item["assets"].items()
         }
-        return {**self.document, "assets": assets}
+        return {**item, "assets": assets}
 
 
 @dataclass(frozen=True)
@@ -276,4 +277,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise CatalogError(str(error)) from error
     if not isinstance(document, dict) or not {"id", "features"} & document.keys():
         raise CatalogError(f"{path} is not a STAC object: it has no id.")
+    links = document.get("links") or []
+    if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
+        raise CatalogError(f"{path} is not a STAC object: its links are not a list of objects.")
     return document

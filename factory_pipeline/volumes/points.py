@@ -60,7 +60,10 @@ def read_points(path: Path) -> Points:
     rows = (
         _parse_state(text, path, others) if text.lstrip().startswith("{") else _parse_csv(text, path, others)
     )
-    points = tuple(rows)
+    try:
+        points = tuple(rows)
+    except csv.Error as error:
+        raise SpecError(f"{path} is not CSV that can be read: {error}.") from error
     if not points:
         left_out = "".join(f", only {count} of the type {kind!r}" for kind, count in others.items())
         raise SpecError(f"{path} contains no points{left_out}.")

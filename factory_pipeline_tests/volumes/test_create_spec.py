@@ -135,6 +135,7 @@ def test_the_state_of_an_old_viewer(tmp_path: Path) -> None:
         ('Coordinate 1,Type\n"(1, 2)",Point\n', "line 2 is not a point"),
         ('Coordinate 1,Type\n"(1, 2, 3)",Line\n', "contains no points, only 1 of the type 'Line'"),
         ("{", "is not JSON"),
+        ('x0,y0,z0\n"' + "1" * 200_000, "is not CSV that can be read: field larger than field limit"),
         ("{}", "has no layers"),
         ('{"layers": [{"annotations": [{"type": "point", "point": [1, 2]}]}]}', r"annotations\[0\] is not a"),
         ('{"layers": [{"annotations": [3]}]}', r"\$\.layers\[0\]\.annotations\[0\] is not an annotation"),

@@ -48,6 +48,8 @@ def parse_cql2_condition(text: str) -> dict[str, Any] | None:
         position = _place(text, str(error))
         near = text[position : position + 20].strip() or "the next word"
         raise Cql2TextError(position, f"CQL2 does not allow `{near}`") from error
+    except Exception as error:  # For a geometry, cql2 raises nothing narrower.
+        raise Cql2TextError(0, f"CQL2 can't read a part of the condition ({error})") from error
     return found if isinstance(found, dict) and "op" in found else None
 
 

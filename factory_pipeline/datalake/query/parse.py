@@ -8,6 +8,7 @@ from factory_pipeline.datalake.query.parse_text import TextError, parse_text
 from factory_pipeline.datalake.query.validate import normalize_condition
 from factory_pipeline.errors import ArgumentError, DocumentError
 from factory_pipeline.json_document import parse_json
+from factory_pipeline.plain_text import escape_controls, is_utf8
 
 _SHOWN = 120
 """Largest number of characters of a query that a message quotes."""
@@ -28,6 +29,8 @@ def parse_query(query: str | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(query, str):
         raise ArgumentError("query", query, "a query must be text or CQL2 JSON")
     text = query.strip()
+    if not is_utf8(text):
+        raise ArgumentError("query", _shorten(escape_controls(query)), "a query must be text in UTF-8")
     if not text:
         return {}
     if text.startswith("{"):

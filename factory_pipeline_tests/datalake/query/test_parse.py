@@ -93,6 +93,8 @@ def fault(query: Any) -> str:
 @pytest.mark.parametrize(
     ("query", "parts"),
     [
+        ("width=\udc80", ["text in UTF-8"]),
+        ("s_intersects(geometry, POLYGON((1 2, 3 4))", ["character"]),
         ("Tags=water", ["`Tags` is not a property", PROPERTIES, "metadata.Tags"]),
         ("label=Balloon", ["annotation.label"]),
         ("metadata.=5", ["`metadata.` is not a property"]),
