@@ -50,7 +50,7 @@ def label_values(
     with open_source(url, policy) as source, tempfile.TemporaryDirectory() as temporary:
         labels = _labels(source, suffixes, policy)
         folder = Path(temporary) / "masks"
-        while some := _write_labels(islice(labels, MASKS_AT_ONCE), folder):
+        while some := _write_labels(islice(labels, MASKS_AT_ONCE), folder, source.url):
             masks += some
             for row in scan_contents(folder, suffixes, policy):
                 if reason := row["error"] or row["read_error"]:
@@ -73,12 +73,17 @@ def label_values(
     return [int(value) for value in values]
 
 
-def _write_labels(labels: Iterator[tuple[str, IO[bytes]]], folder: Path) -> int:
-    """Write some labels into a folder under new names; return their number."""
+def _write_labels(labels: Iterator[tuple[str, IO[bytes]]], folder: Path, archive: str) -> int:
+    """Write some labels into a folder under new names; return their number.
+
+    Raises:
+        OnboardingError: ARCHIVE_CORRUPT, a label can't be read.
+    """
     written = 0
     for name, file in labels:
         folder.mkdir(exist_ok=True)
-        with (folder / f"{written}-{Path(name).name}").open("wb") as target:
+        path = folder / f"{written}-{Path(name).name}"
+        with path.open("wb") as target, archive_errors(f"{archive} at {name!r}", "ARCHIVE_CORRUPT"):
             shutil.copyfileobj(file, target)
         written += 1
     return written
@@ -92,7 +97,8 @@ def _labels(
         with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
             for name, info in zip_files(source, source.url, policy):
                 if _is_label(name, suffixes):
-                    with archive_errors(source.url, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
+                    place = f"{source.url} at {name!r}"
+                    with archive_errors(place, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
                         yield name, file
     elif isinstance(source, LocalSource):
         gate = MemberFilter(source.url, policy)

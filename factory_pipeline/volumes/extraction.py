@@ -178,7 +178,7 @@ def _to_arrays(fields: Sequence[SectionField | None]) -> dict[str, Any]:
 
 
 def _load_fields(path: Path) -> Iterator[SectionField | None]:
-    with np.load(path) as arrays:
+    with np.load(path, allow_pickle=False) as arrays:
         present, moved, missing, residual = (
             arrays[name] for name in ("present", "moved", "missing", "residual")
         )

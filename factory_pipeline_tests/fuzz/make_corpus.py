@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import rasterio
 from affine import Affine
+from rasterio.io import MemoryFile
 
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.datalake.registry.registry import Registry
@@ -37,7 +38,16 @@ def make(folder: Path) -> None:
         "strips.tif": {"compress": "lzw", "predictor": 2},
     }.items():
         _write_tiff(folder / name, **profile)
-    files = {"images/a.tif": b"II*\0 not much", "labels/a.json": b'{"type": "Feature"}' * 9, "notes.txt": b""}
+    with MemoryFile() as memory:
+        with memory.open(driver="GTiff", width=8, height=8, count=1, dtype="uint8") as image:
+            image.write(np.arange(64, dtype=np.uint8).reshape(1, 8, 8) % 3)
+        mask = bytes(memory.getbuffer())
+    files = {
+        "masks/a_mask.tif": mask,
+        "images/a.tif": b"II*\0 not much",
+        "labels/a.json": b'{"type": "Feature"}' * 9,
+        "notes.txt": b"",
+    }
     with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
         for index, (name, content) in enumerate(files.items()):
             archive.writestr(

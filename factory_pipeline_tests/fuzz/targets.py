@@ -30,7 +30,9 @@ from factory_pipeline.errors import FactoryError
 from factory_pipeline.hdf5.fuse_folder import fuse_folder
 from factory_pipeline.hdf5.read import FusedDataset, describe
 from factory_pipeline.imagery.headers import read_header
+from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.checks.prescan import prescan
+from factory_pipeline.onboarding.label_values import label_values
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.stac.items import parse_products, parse_tiles, trim_item
 from factory_pipeline.stac.providers import GEDI_REQUESTS, SourceRequest, load_provider, provider_named
@@ -126,6 +128,10 @@ def _archive(path: Path) -> None:
     extract(path, path.parent / "unpacked", POLICY)
 
 
+def _masks(path: Path) -> None:
+    label_values(str(path), Suffixes(("images/a.tif",), "_mask.tif"), POLICY)
+
+
 def _intake(path: Path) -> None:
     home = FactoryHome(path.parent)
     path.rename(home.intake_file)
@@ -194,6 +200,7 @@ TARGETS = {
     ),
     "image": Target(_image, ("deflate.tif", "strips.tif")),
     "zip and tar": Target(_archive, ("archive.zip", "archive.tar", "archive.tar.gz")),
+    "masks of an archive": Target(_masks, ("archive.zip", "archive.tar", "archive.tar.gz")),
     "manifest": Target(UploadManifest.load, ("manifest.yaml",)),
     "recipe": Target(load_recipe, ("recipe.yaml", "gedi_recipe.yaml")),
     "intake policy": Target(_intake, ("intake.yaml",)),

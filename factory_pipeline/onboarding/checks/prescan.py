@@ -13,6 +13,7 @@ from factory_pipeline.archives.download import open_source
 from factory_pipeline.archives.extract import (
     ArchiveKind,
     DecompressionLimit,
+    archive_errors,
     archive_kind,
     open_tar,
     zip_files,
@@ -267,7 +268,8 @@ def _scan_tar(
                 continue
             file = listed.extractfile(info)
             assert file is not None
-            head = io.BytesIO(file.read(policy.max_header_bytes))
+            with archive_errors(f"{archive} at {member.name!r}", "ARCHIVE_CORRUPT"):
+                head = io.BytesIO(file.read(policy.max_header_bytes))
             yield file_row(member.name, role, member.size, read_header(head))
     gate.check_not_empty()
 
