@@ -2,7 +2,6 @@
 
 import base64
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -19,6 +18,7 @@ from factory_pipeline.hdf5.recipe_statistics import MOST_SAMPLES, summarize_band
 from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.onboarding.page.charts import corner_map
 from factory_pipeline.onboarding.page.jinja_environment import environment
+from factory_pipeline.onboarding.split_notes import SplitNotes
 from factory_pipeline.splits.record import read_record
 from factory_pipeline.storage.atomic import write_text
 
@@ -46,7 +46,6 @@ def write_dataset_page(settings: DatasetSettings) -> None:
 def _context(settings: DatasetSettings) -> dict[str, Any]:
     recipe, files = settings.recipe, settings.files
     summary, plan = DatasetBuildSummary.load(files.summary), DatasetPlan.load(files.batch_plan)
-    record = read_record(files.splits)
     windows = windows_of_dataset(recipe, files)
     total = max(windows.height, 1)
     counts = [(split, count, 100 * count / total) for split, count in summary.samples.items()]
@@ -57,12 +56,7 @@ def _context(settings: DatasetSettings) -> dict[str, Any]:
         "summary": summary,
         "total": windows.height,
         "counts": counts,
-        "notes": SimpleNamespace(
-            leaks=bool(record["crossing_pairs"]),
-            found=record["sentences"][0],
-            limits=record["sentences"][1:],
-            reused=[],
-        ),
+        "notes": SplitNotes.of_record(read_record(files.splits)),
         "funnel": _funnel(summary, plan),
         "rejects": _examples(pl.read_parquet(files.rejects)),
         "sources": [_describe(recipe, layout) for layout in source_layouts(recipe)],

@@ -14,12 +14,20 @@ if TYPE_CHECKING:
 
     from factory_pipeline.storage.layout import FactoryHome
 
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
+IN_LETTERS = "-"
+"""In place of the name of a PNG."""
 
 
 @click.command()
 @click.argument("dataset")
-@click.option("--map", "map_file", type=FILE, metavar="PNG", help="Also draw a map of the splits.")
+@click.option(
+    "--map",
+    "map_file",
+    type=FILE,
+    metavar="PNG",
+    help="Also draw a map of the splits with their blocks; - draws it in letters.",
+)
 @json_option
 def splits(dataset: str, map_file: Path | None, as_json: bool) -> None:
     """Say how the splits of a dataset were made, and whether they leak.
@@ -28,7 +36,9 @@ def splits(dataset: str, map_file: Path | None, as_json: bool) -> None:
     the folder of a build.
     """
     from factory_pipeline.errors import FactoryError
+    from factory_pipeline.imagery.footprints import footprints
     from factory_pipeline.splits.record import read_record
+    from factory_pipeline.splits.split_blocks import side_of_blocks, split_blocks
     from factory_pipeline.storage.layout import FactoryHome
 
     home = FactoryHome.from_environment()
@@ -41,21 +51,41 @@ def splits(dataset: str, map_file: Path | None, as_json: bool) -> None:
             f"{name} has no splits.json, as it was made by an earlier release; make it again to have one."
         )
     record = read_record(path)
-    drawn = None
-    if map_file is not None:
-        from factory_pipeline.splits.split_map import write_split_map
-
+    block_m = side_of_blocks(record["rule"])
+    lines = _lines(name, record)
+    if map_file is not None or block_m is not None:
         frame = items()
-        drawn = write_split_map(map_file, frame, frame.select("stem", "split"), name)
-        if not drawn:
-            raise FactoryError(f"{name} has no georeferenced item, so there is no map of it.")
+        if block_m is not None:
+            blocks = split_blocks(footprints(frame), frame["split"], block_m)
+            lines.append(f"Blocks     {_count(blocks['split'])}, of {block_m:,.0f} m")
+        if map_file is not None:
+            lines += _draw(map_file, frame, name, record["what"], block_m)
     if as_json:
         echo_json({"dataset": name, **record, "map": str(map_file) if map_file else None})
         return
-    for line in _lines(name, record):
+    for line in lines:
         echo(line)
-    if map_file is not None:
-        echo(f"Map        {map_file} ({drawn:,} {record['what']})")
+
+
+def _draw(map_file: Path, items: "pl.DataFrame", name: str, what: str, block_m: float | None) -> list[str]:
+    """Draw a map and return what is printed of it."""
+    from factory_pipeline.errors import FactoryError
+    from factory_pipeline.splits.split_map import draw_text_map, write_split_map
+
+    split = items.select("stem", "split")
+    if str(map_file) == IN_LETTERS:
+        lines = draw_text_map(items, split)
+    else:
+        drawn = write_split_map(map_file, items, split, name, block_m)
+        lines = [f"Map        {map_file} ({drawn:,} {what})"] if drawn else []
+    if not lines:
+        raise FactoryError(f"{name} has no georeferenced item, so there is no map of it.")
+    return lines
+
+
+def _count(split: "pl.Series") -> str:
+    counts = split.value_counts(sort=True).sort("count", "split", descending=[True, False])
+    return ", ".join(f"{count:,} {name}" for name, count in counts.iter_rows()) or "none"
 
 
 def _lines(name: str, record: dict[str, Any]) -> list[str]:
@@ -81,6 +111,7 @@ def _find_dataset(home: "FactoryHome", name: str) -> tuple[str, Path, Any]:
 
     from factory_pipeline.datalake.registry.registry import Registry
     from factory_pipeline.datasets.versions.find import find_version
+    from factory_pipeline.datasets.versions.item_ground import placed_items
     from factory_pipeline.errors import ArgumentError, FactoryError, RegistryError
 
     with closing(Registry.open(os.environ.get("FACTORY_REGISTRY") or home.registry)) as registry:
@@ -92,10 +123,10 @@ def _find_dataset(home: "FactoryHome", name: str) -> tuple[str, Path, Any]:
             if key is None or not home.upload(key).finished.root.exists():
                 raise FactoryError(f"No dataset is named {name}: {error}") from None
             files = home.upload(key).finished
-            return key, files.splits, lambda: _lake_items(files.items, "id")
+            return key, files.splits, lambda: placed_items(files.items, "id")
         title = f"{registry.dataset(version.dataset_id).name} {version.number}"
     paths = home.version(version.id)
-    return title, paths.splits, lambda: _lake_items(paths.manifest, "name")
+    return title, paths.splits, lambda: placed_items(paths.manifest, "name")
 
 
 def _of_folder(folder: Path) -> tuple[str, Path, Any]:
@@ -104,27 +135,3 @@ def _of_folder(folder: Path) -> tuple[str, Path, Any]:
 
     files = BuildFiles(folder.absolute())
     return folder.name, files.splits, lambda: samples_of(files)
-
-
-def _lake_items(path: Path, name: str) -> "pl.DataFrame":
-    """Return the items of a table as `splits.split_map` takes them."""
-    import polars as pl
-
-    from factory_pipeline.datasets.versions.item_ground import GROUND_SOURCE, ground_of
-
-    table = pl.scan_parquet(path)
-    known = table.collect_schema()
-    absent = []
-    if "width" not in known:
-        # The items of an upload have their outline alone in a form that is needed here.
-        absent = [
-            pl.lit([], pl.List(pl.Struct({"sha256": pl.String}))).alias("media"),
-            pl.lit(None, pl.List(pl.Float64)).alias("proj:transform"),
-            *(pl.lit(None, pl.Int64).alias(side) for side in ("width", "height")),
-        ]
-    rows = (
-        table.with_columns(absent)
-        .select(pl.col(name).alias("stem"), "split", "proj:code", "proj:transform", *GROUND_SOURCE)
-        .collect()
-    )
-    return rows.select("stem", "split").with_columns(ground_of(rows))

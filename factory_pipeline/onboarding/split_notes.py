@@ -1,10 +1,10 @@
 """Notes for the user on the splits of a dataset: what leaks, and what was not checked."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
@@ -33,6 +33,16 @@ class SplitNotes:
     def sentences(self) -> tuple[str, ...]:
         """All notes."""
         return (self.found, *self.limits, *self.reused)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return what a `splits.json` says.
+
+        Args:
+            record: as JSON values.
+        """
+        found, *others = record["sentences"]
+        return cls(bool(record["crossing_pairs"]), found, tuple(others))
 
     def write(self, path: Path) -> None:
         """Write the notes as JSON."""

@@ -34,6 +34,20 @@ def test_the_splits_of_a_build_are_told_and_drawn(output: Path, tmp_path: Path) 
     assert f"Splits     {record['splits']['train']} train, {record['splits']['test']} test" in done.output
     assert record["sentences"][0] in done.output
     assert Image.open(drawn).size[0] > 400
+    letters = CliRunner().invoke(cli, ["splits", str(output), "--map", "-"])
+    assert "# train, o test, + validation, * several" in letters.output
+    assert not Path("-").exists()
     told = CliRunner().invoke(cli, ["splits", str(output), "--json"])
     assert json.loads(told.output)["pairs"] == record["pairs"]
     assert samples_of(BuildFiles(output)).height == sum(record["splits"].values())
+
+
+def test_the_blocks_that_are_held_out_are_counted(output: Path) -> None:
+    files = BuildFiles(output)
+    held_out = Recipe.parse({"split": {"space": "blocks", "block_m": 50_000}}, "r")
+    split_record(held_out, files).write(files.splits)
+    done = CliRunner().invoke(cli, ["splits", str(output)])
+    assert done.exit_code == 0, done.output
+    (line,) = [line for line in done.output.splitlines() if line.startswith("Blocks")]
+    assert line.endswith("of 50,000 m")
+    assert "train" in line

@@ -1,5 +1,7 @@
 """Where the items of a version are, and what their pixels are: what splits are assigned by."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import shapely
@@ -49,6 +51,30 @@ def ground_of(items: pl.DataFrame) -> list[pl.Series]:
         items["height"],
         pl.Series("bounds", bounds, dtype=pl.List(pl.Float64)),
     ]
+
+
+def placed_items(path: Path, name: str) -> pl.DataFrame:
+    """Return `stem`, `split` and GROUND of the items of a table, as searches for leaks and maps take them.
+
+    Args:
+        path: of the manifest of a version, or of the items of an upload.
+        name: the column of their names.
+    """
+    table = pl.scan_parquet(path)
+    absent = []
+    if "width" not in table.collect_schema():
+        # The items of an upload have their outline alone in a form that is needed here.
+        absent = [
+            pl.lit([], pl.List(pl.Struct({"sha256": pl.String}))).alias("media"),
+            pl.lit(None, pl.List(pl.Float64)).alias("proj:transform"),
+            *(pl.lit(None, pl.Int64).alias(side) for side in ("width", "height")),
+        ]
+    rows = (
+        table.with_columns(absent)
+        .select(pl.col(name).alias("stem"), "split", "proj:code", "proj:transform", *GROUND_SOURCE)
+        .collect()
+    )
+    return rows.select("stem", "split").with_columns(ground_of(rows))
 
 
 def _bounds(shapes: NDArray[np.object_]) -> list[list[float] | None]:

@@ -1,8 +1,10 @@
 """The build that the home works on: where its footprints went, its batches, what was rejected, its recipe."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,16 @@ from factory_pipeline.builds.chips.rejected_chip import has_chip, read_rejected_
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi.granules import GEDI_EPOCH
+from factory_pipeline.builds.separate_splits import samples_of
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.dataset_settings import DatasetSettings
+from factory_pipeline.config.recipe import SPACE_BLOCKS
 from factory_pipeline.errors import FactoryError
+from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.onboarding.page.charts import FootprintMap, corner_map
+from factory_pipeline.onboarding.split_notes import SplitNotes
+from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.context import render, studio_of
 from factory_pipeline.web.studio.files import SANDBOX
@@ -37,6 +44,8 @@ GAMMA = 1 / 1.3
 WHITE = 3500.0
 """Counts that are drawn white, which is 35 % reflectance: clouds are brighter, land is darker."""
 MOST_BATCHES = 2000
+MOST_SAMPLES = 100_000
+"""Samples on the map at most, spread evenly over the files."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ def show(request: Request) -> Response:
     plan = BatchPlan.load(files.batch_plan) if files.batch_plan.exists() else None
     rejects = pl.read_parquet(files.rejects) if files.rejects.exists() else None
     recipe = settings.recipe.model_dump(mode="json", exclude_defaults=True)
+    notes, drawn = _splits_of(settings)
     return render(
         request,
         "builds.html",
@@ -75,7 +85,8 @@ def show(request: Request) -> Response:
         funnel=funnel(summary) if summary is not None else [],
         batches=len(plan.keys) if plan is not None else 0,
         done=sum(files.batch(key).exists() for key in plan.keys) if plan is not None else 0,
-        map=_batch_map(settings, plan) if plan is not None else None,
+        map=drawn or (_batch_map(settings, plan) if plan is not None else None),
+        notes=notes,
         counts=[(split, size, 0) for split, size in plan.footprints_by_split.items()]
         if plan is not None
         else [],
@@ -130,6 +141,37 @@ def _examples(rejects: pl.DataFrame) -> list[dict[str, Any]]:
     )
     rows = grouped.sort("count", "stage", "reason", descending=[True, False, False]).to_dicts()
     return [row | {"has_chip": has_chip(row["stage"], row["reason"])} for row in rows]
+
+
+def _splits_of(settings: BuildSettings) -> tuple[SplitNotes | None, FootprintMap | None]:
+    """Return what is said of the splits of a build, and their map; None before its files are fused."""
+    files, options = settings.files, settings.recipe.split
+    splits = tuple(settings.recipe.splits)
+    if not files.splits.exists() or not any(files.fused(split).exists() for split in splits):
+        return None, None
+    block_m = options.block_m if options.space == SPACE_BLOCKS else None
+    return draw_splits(files, splits, block_m, files.splits.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=4)
+def draw_splits(
+    files: BuildFiles, splits: tuple[str, ...], block_m: float | None, record: str
+) -> tuple[SplitNotes, FootprintMap | None]:
+    """Draw the windows of a build, coloured by split, with the blocks that are held out.
+
+    Args:
+        files: of the build; those of some splits are fused.
+        splits: of its recipe.
+        block_m: side of the blocks in metres; None without any.
+        record: the text of its `splits.json`, which is another one after every change.
+
+    Returns:
+        What the record says, and the map.
+    """
+    samples = samples_of(files, splits)
+    samples = samples.gather_every(-(-samples.height // MOST_SAMPLES)) if samples.height else samples
+    drawn = corner_map(footprints(samples), samples.select("split", original_name="stem"), block_m)
+    return SplitNotes.of_record(json.loads(record)), drawn
 
 
 def _batch_map(settings: BuildSettings, plan: BatchPlan) -> FootprintMap | None:

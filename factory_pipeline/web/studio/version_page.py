@@ -4,6 +4,7 @@ import io
 import pprint
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,13 +22,20 @@ from factory_pipeline.datasets.versions.compare import compare_versions
 from factory_pipeline.datasets.versions.delete import delete_version
 from factory_pipeline.datasets.versions.describe import describe_dataset, describe_version
 from factory_pipeline.datasets.versions.find import find_version
+from factory_pipeline.datasets.versions.item_ground import placed_items
 from factory_pipeline.datasets.versions.summaries import VersionSummary
 from factory_pipeline.errors import ExportError, FactoryError
+from factory_pipeline.imagery.footprints import footprints
+from factory_pipeline.onboarding.page.charts import FootprintMap, corner_map
+from factory_pipeline.onboarding.split_notes import SplitNotes
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.splits.record import read_record
 from factory_pipeline.web.studio.context import Studio, go_to, read_form, render, studio_of
 from factory_pipeline.web.studio.tasks import Task, tasks_of
 
 PIECE = 1 << 20
+MOST_MAPPED = 100_000
+"""Items on the map at most."""
 
 
 def show(request: Request) -> Response:
@@ -48,6 +56,8 @@ def show(request: Request) -> Response:
         dataset=dataset,
         difference=difference,
         counts=_counts(version),
+        notes=_notes(studio, version),
+        map=_map(studio, version),
         exports=[(form, form.name in version.exports) for form in FORMATS.values()],
         python=python_call(version),
         command=f"factory dataset download {quote(version.dataset, safe=' ')!r}@{version.number}",
@@ -158,6 +168,31 @@ def _counts(version: VersionSummary) -> list[tuple[str, int, float]]:
     counts = {split: version.splits.get(split, 0) for split in SPLITS}
     total = max(sum(counts.values()), 1)
     return [(split, count, 100 * count / total) for split, count in counts.items()]
+
+
+def _notes(studio: Studio, version: VersionSummary) -> SplitNotes | None:
+    """Return what is said of the splits; None for a version of a release that searched nothing."""
+    path = studio.home.version(version.id).splits
+    return SplitNotes.of_record(read_record(path)) if path.exists() else None
+
+
+def _map(studio: Studio, version: VersionSummary) -> FootprintMap | None:
+    if version.damage is not None:
+        return None
+    return draw_map(studio.home.version(version.id).manifest)
+
+
+@lru_cache(maxsize=16)
+def draw_map(manifest: Path) -> FootprintMap | None:
+    """Draw the footprints of a version, which never changes; None where no item is georeferenced.
+
+    Args:
+        manifest: of the version.
+    """
+    items = placed_items(manifest, "name")
+    # Of very many, a part that is spread evenly over the names looks the same.
+    items = items.gather_every(-(-items.height // MOST_MAPPED)) if items.height else items
+    return corner_map(footprints(items), items.select("split", original_name="stem"))
 
 
 def _version(request: Request, studio: Studio) -> VersionSummary:

@@ -13,14 +13,18 @@ from factory_pipeline.builds.chips.rejected_chip import RejectedChip
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.reject_ledger import reject_frame
+from factory_pipeline.builds.separate_splits import split_record
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
+from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio import builds_page
 from factory_pipeline.web.studio.builds_page import funnel
 from factory_pipeline.web.studio.context import Studio
+from factory_pipeline_tests.hdf5.factories import made_samples, part_of
 from factory_pipeline_tests.web.studio.visitor import Visitor, text_of
 
 SUMMARY = BuildSummary(
@@ -84,6 +88,27 @@ def test_a_build_that_has_begun_and_one_that_has_ended(
     studio.home.build_file.write_text("granules: [")
     assert "not YAML" in visitor.page("/builds")
     assert "not YAML" in visitor.page("/")
+
+
+def test_a_finished_build_shows_its_splits_with_blocks_and_what_leaks(
+    studio: Studio, visitor: Visitor, tmp_path: Path
+) -> None:
+    recipe = Recipe.parse({"split": {"space": "blocks", "block_m": 50_000}}, "r")
+    settings = BuildSettings(granules=str(tmp_path), output=tmp_path / "out", recipe=recipe)
+    settings.save(studio.home)
+    files = settings.files
+    files.root.mkdir()
+    samples = made_samples(10)
+    write_dataset(files.fused("train"), part_of(samples, 0, 6), recipe, "train")
+    write_dataset(files.fused("test"), part_of(samples, 6, 10), recipe, "test")
+    SUMMARY.save(files.summary)
+    record = split_record(recipe, files)
+    record.write(files.splits)
+    page = visitor.page("/builds")
+    assert record.found in text_of(page)
+    assert 'class="footprint train"' in page
+    assert 'class="footprint test"' in page
+    assert re.search(r"Outlined: \d+ blocks of the split", page)
 
 
 def test_recipes_are_listed_with_the_page_of_their_dataset(

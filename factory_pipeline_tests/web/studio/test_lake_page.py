@@ -130,6 +130,8 @@ def test_a_version_is_made_exported_downloaded_and_deleted(lake: Visitor) -> Non
     }
     version = done(lake, lake.send_form("/lake/create", form))
     page = lake.page(version)
+    assert "share ground or content" in page or "overlapping or identical items" in page or "No two" in page
+    assert 'class="footprint train"' in page or 'class="dots train"' in page
     told = text_of(page)
     assert "Wet <i>land</i>" in told
     assert "10 items" in told
