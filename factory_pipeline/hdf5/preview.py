@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +282,7 @@ def _left_edge(column: int, side: int) -> int:
     return MARGIN + TEXT_WIDTH + column * (side + GAP)
 
 
+@cache
 def load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return the font that comes with Pillow: the same on every machine."""
     return ImageFont.load_default(size)

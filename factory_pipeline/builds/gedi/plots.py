@@ -12,7 +12,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,7 +23,16 @@ SINGLE_POINTS = 5_000
 """Up to so many footprints each is drawn; more are counted per cell of the map."""
 MAP_CELLS = 140
 """Cells along the longer side of the map."""
-MAP_SHAPE = 1.3
+SIZE = (12.6, 8.0)
+"""Width and height of the picture in inches, at 100 pixels per inch."""
+MAP_PLACE = (0.066, 0.432, 0.363, 0.44)
+"""Left, bottom, width and height of the map as shares of the picture; so for the other places.
+
+They are given, not measured: measuring all texts takes as long as drawing."""
+SHADES_PLACE = (0.440, 0.432, 0.011, 0.44)
+BIOMASS_PLACE = (0.578, 0.432, 0.408, 0.44)
+TIME_PLACE = (0.066, 0.060, 0.920, 0.262)
+MAP_SHAPE = MAP_PLACE[2] * SIZE[0] / (MAP_PLACE[3] * SIZE[1])
 """Width of the map's place by its height."""
 SHORTEST_TIME_LINE = 10
 """Days that the time line shows at least."""
@@ -67,15 +75,13 @@ def plot_distribution(footprints: pl.DataFrame, path: Path, title: str) -> None:
     with mpl.rc_context(), atomic_write(path) as temporary:
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, rect=(0, 0, 1, 0.915))
-        figure = Figure(figsize=(12.6, 8), dpi=100, facecolor="white", layout=layout)
+        figure = Figure(figsize=SIZE, dpi=100, facecolor="white")
         canvas = FigureCanvasAgg(figure)
         days = footprints.select(calendar_day(pl.col("delta_time"))).to_series().drop_nulls()
         _headline(figure, title, footprints.height, days)
-        grid = figure.add_gridspec(2, 2, width_ratios=(1.3, 1), height_ratios=(2.1, 1))
-        _draw_map(figure.add_subplot(grid[0, 0]), footprints)
-        _draw_biomass(figure.add_subplot(grid[0, 1]), footprints["agbd"].to_numpy())
-        _draw_time(figure.add_subplot(grid[1, :]), days)
+        _draw_map(figure.add_axes(MAP_PLACE), footprints)
+        _draw_biomass(figure.add_axes(BIOMASS_PLACE), footprints["agbd"].to_numpy())
+        _draw_time(figure.add_axes(TIME_PLACE), days)
         canvas.draw()
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
         picture.quantize(256, dither=Image.Dither.NONE).save(temporary, format="PNG")
@@ -114,7 +120,7 @@ def _draw_map(axes: Axes, footprints: pl.DataFrame) -> None:
     else:
         drawn = _draw_density(axes, longitude, latitude, (west, east, south, north), squeeze)
         label = "footprints per cell"
-    bar = axes.figure.colorbar(drawn, ax=axes, aspect=36, pad=0.02)
+    bar = axes.figure.colorbar(drawn, cax=axes.figure.add_axes(SHADES_PLACE))
     bar.set_label(label)
     if isinstance(drawn.norm, LogNorm):
         bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
