@@ -45,10 +45,13 @@ from factory_pipeline.splits.near_identical import find_stored_copies
 from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline.splits.rule_record import record_of_rule
 from factory_pipeline.splits.split_rule import GivenSplit
+from factory_pipeline.splits.strata import as_strata
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.upload_files import UploadFiles
 
+FEWEST_MEASURED = 20
+"""Measured labels of fewer images are not balanced: a quarter of them has too few for three splits."""
 CANT_READ_PARTS = ("NEEDS_DOWNLOAD", "RANGES_UNSUPPORTED")
 
 
@@ -188,17 +191,31 @@ class Onboarding:
         return AssignedSplits(self.split, record)
 
     def _classes(self, items: pl.DataFrame) -> Classes | None:
-        """The classes in the label of each image; None for labels of measured values."""
+        """What keeps its share in every split: the classes in each label, or the quartiles of its mean."""
         names = {float(known.id): known.name for known in self.given.label_categories}
-        if self.given.purpose is Purpose.REGRESSION or not names:
-            return None
         labels = pl.scan_parquet(self.files.contents).filter(pl.col("role") == LABEL)
+        if self.given.purpose is Purpose.REGRESSION:
+            return self._quartiles(items, labels)
+        if not names:
+            return None
         values = labels.select("values", original_name="stem").collect()
         label = pl.col("values").list.eval(pl.element().replace_strict(names, default=None)).list.drop_nulls()
         named = items.select("original_name").join(
             values, on="original_name", how="left", maintain_order="left"
         )
         return Classes.of(named.select(label.alias("label")))
+
+    def _quartiles(self, items: pl.DataFrame, labels: pl.LazyFrame) -> Classes | None:
+        """The quartiles of measured labels; None where too few images have one."""
+        if "mean" not in labels.collect_schema():
+            return None
+        means = labels.select("mean", original_name="stem").collect()
+        mean = items.select("original_name").join(
+            means, on="original_name", how="left", maintain_order="left"
+        )["mean"]
+        if mean.count() < FEWEST_MEASURED:
+            return None
+        return Classes.of(pl.DataFrame([as_strata(mean).alias("label")]))
 
     def _copies(self, items: pl.DataFrame) -> pl.DataFrame | None:
         """The pairs of near-identical images; None where no thumbnails exist, or too many to compare."""

@@ -32,6 +32,7 @@ CONTENT_SCHEMA: Schema = {
     **FILE_SCHEMA,
     "sha256": pl.String,
     "values": pl.List(pl.Float64),
+    "mean": pl.Float64,
     "empty_bands": pl.List(pl.Int64),
     "extremes": pl.List(EXTREMES),
     "thumbnail": pl.Binary,
@@ -39,7 +40,8 @@ CONTENT_SCHEMA: Schema = {
 }
 """One row per image or label: its header; the SHA-256 of the file.
 
-The values of a label without no data, the lowest MOST_VALUES of them; the bands without any data, the first
+The values of a label without no data, the lowest MOST_VALUES of them; the mean of its valid pixels, whose
+quartiles a split of measured values balances; the bands without any data, the first
 is 0; the lowest and highest values of each band; the thumbnail of an image, near_identical.SIDE rows and
 columns of a byte; why the pixels can't be read. Null if a file was not read.
 """
@@ -117,6 +119,7 @@ def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float 
     filled: list[bool] = []
     extremes: list[Extremes | None] = []
     rows: list[NDArray[np.float32]] = []
+    total, counted = 0.0, 0
     try:
         for pixels, valid in strips_of(image, path):
             if nodata is not None:
@@ -132,11 +135,16 @@ def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float 
                 rows.append(grey_rows(pixels, valid))
             if role == LABEL and len(values) <= MOST_VALUES:
                 values.update(np.unique(pixels[valid]).tolist())
+            if role == LABEL:
+                known = pixels[valid].astype(np.float64)
+                known = known[np.isfinite(known)]
+                total, counted = total + float(known.sum()), counted + known.size
     except OnboardingError as error:
         return {"read_error": str(error).rstrip(".")}
     empty = [band for band, found in enumerate(filled) if not found]
     return {
         "values": sorted(values)[:MOST_VALUES] if role == LABEL else None,
+        "mean": total / counted if counted else None,
         "empty_bands": empty,
         "extremes": [asdict(one) if one else None for one in extremes],
         "thumbnail": thumbnail_of_rows(np.concatenate(rows)).tobytes() if rows else None,
