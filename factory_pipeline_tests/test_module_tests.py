@@ -53,13 +53,10 @@ SHOWN_TOGETHER: dict[str, str] = {
     "config/test_dataset_recipe.py": "config/source_checks",
     "config/test_gedi_labels.py": "config/gedi_products",
     "datalake/ingest/releases/test_import_release.py": (
-        "datalake/ingest/releases/contents datalake/ingest/releases/decisions "
-        "datalake/ingest/releases/documents datalake/ingest/releases/form "
-        "datalake/ingest/releases/georeference datalake/ingest/releases/label_file "
-        "datalake/ingest/releases/label_rows datalake/ingest/releases/numbers "
-        "datalake/ingest/releases/pair_facts datalake/ingest/releases/placement "
-        "datalake/ingest/releases/problems datalake/ingest/releases/report "
-        "datalake/ingest/releases/tables"
+        "datalake/ingest/releases/decisions datalake/ingest/releases/form "
+        "datalake/ingest/releases/georeference datalake/ingest/releases/label_rows "
+        "datalake/ingest/releases/numbers datalake/ingest/releases/pair_facts "
+        "datalake/ingest/releases/problems datalake/ingest/releases/report datalake/ingest/releases/tables"
     ),
     "datalake/ingest/test_annotate.py": "datalake/ingest/operations",
     "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows datalake/ingest/kept_files",

@@ -109,6 +109,7 @@ def zip_files(
     for info in zip_members(source, policy):
         member = zip_member(info, archive)
         if gate.accepts(member):
+            meter.at = member.name
             meter.count(info.file_size)
             yield member.name, info
     gate.check_not_empty()
@@ -242,6 +243,8 @@ class DecompressionLimit:
             by_ratio = max(int(policy.max_ratio * packed), policy.ratio_floor_bytes)
             self._most = min(self._most, by_ratio)
         self._total = 0
+        self.at = ""
+        """The member whose bytes are counted; empty where it is not known."""
 
     def count(self, received: int) -> None:
         """Add bytes.
@@ -256,7 +259,8 @@ class DecompressionLimit:
             reason = f"{self._policy.max_ratio:g} times its own size, as only a zip bomb does"
         else:
             return
-        raise OnboardingError("BOMB", f"The archive {self._archive} unpacks to more than {reason}.")
+        beyond = f"; {self.at!r} goes beyond that" if self.at else ""
+        raise OnboardingError("BOMB", f"The archive {self._archive} unpacks to more than {reason}{beyond}.")
 
 
 def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy, archive: str) -> None:
@@ -265,7 +269,7 @@ def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy, archiv
     meter = DecompressionLimit(archive, policy, source.size)
     with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
         for name, info in zip_files(source, archive, policy):
-            where = f"{archive} at {name!r}"
+            where, meter.at = f"{archive} at {name!r}", name
             with archive_errors(where, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
                 _write(file, folder / name, meter.count)
 
@@ -366,6 +370,7 @@ def _extract_tar(source: LocalSource, folder: Path, policy: IntakePolicy, archiv
     with open_tar(source, meter.count, archive) as members:
         for listed, info in members:
             member = tar_member(info, archive)
+            meter.at = member.name
             if not gate.accepts(member):
                 continue
             # The holes of a sparse file are not in the stream, but are written to disk.

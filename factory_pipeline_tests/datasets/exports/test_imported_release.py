@@ -94,7 +94,9 @@ def fields_and_lakes(name: str) -> dict[str, list[Any]]:
     left, top, right, bottom = LAKE
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     lake = polygon([TO_DEGREES.transform(*(transform @ point)) for point in corners])
-    return {"field": [polygon(*rings)], "lake": [lake] if has_lake(name) else []}
+    # A class that a file lacks is as an empty list.
+    lakes = {} if name == "c" else {"lake": [lake] if has_lake(name) else []}
+    return {"field": [polygon(*rings)], **lakes}
 
 
 def transform_of(name: str) -> Affine:
@@ -120,7 +122,9 @@ def object_detection() -> dict[str, Any]:
 
 
 def classification() -> dict[str, Any]:
-    return pairs({name: feature({"clear": int(has_lake(name))}) for name in "abcde"})
+    # A class that a file lacks is 0.
+    labels = {name: {"clear": int(has_lake(name))} for name in "bcde"}
+    return pairs({name: feature(labels.get(name, {})) for name in "abcde"})
 
 
 def regression() -> dict[str, Any]:

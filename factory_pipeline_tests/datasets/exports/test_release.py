@@ -109,7 +109,10 @@ def test_a_footprint_is_one_number(tmp_path: Path) -> None:
     ("samples", "said"),
     [
         ((sample("a", LINE),), "a has a line ('väg')"),
-        ((sample("a", target=measured(1, 2)),), "a has 2 different measured values"),
+        (
+            (sample("a", target=measured(1, 2)),),
+            "have no form for a raster of numbers: export it as HDF5, TerraTorch or RAW.",
+        ),
         ((sample("a", target=measured()),), "a has no measured value"),
         ((sample("a", target=measured(1)), sample("b")), "b has no measured value, but other items"),
         ((sample("a", BOX, target=measured(1)),), "a has drawn labels or classes"),

@@ -13,6 +13,7 @@ from pyproj import Transformer
 
 from factory_pipeline.datalake.ingest.delete import delete_collection
 from factory_pipeline.datalake.ingest.releases.form import LabelCoordinates, MlType
+from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline.datalake.registry.records import CollectionSource
 from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline_tests.datalake.ingest.releases.archives import (
@@ -77,13 +78,29 @@ def test_a_deleted_collection_leaves_nothing_of_the_release(imports: Imports) ->
 
 @pytest.mark.parametrize("geometry", [{}, None, "missing"])
 def test_without_an_outline_coordinates_are_pixels(imports: Imports, geometry: Any) -> None:
-    document = feature({"building": [polygon([(1, 2), (5, 2), (1, 6)])]}, geometry)
+    document = feature({"building": [polygon([(1, 2), (5, 2), (1, 6)])]})
     if geometry == "missing":
         del document["geometry"]
+    else:
+        document["geometry"] = geometry
     items = imports(pairs({"a": document}))
     assert items.select("geometry", "bbox", "proj:code", "proj:transform").row(0) == (None,) * 4
     (row,) = imports.annotations()
     assert row["rings"] == [[[1, 2], [5, 2], [1, 6]]]
+
+
+def test_spatial_search_finds_images_with_an_outline_alone(imports: Imports) -> None:
+    items = imports(pairs({"placed": feature("house", outline(1)), "nowhere": feature("house")}))
+
+    def found(bbox: list[float]) -> list[str]:
+        return matching_items(items.lazy(), None, "", {"bbox": bbox}).collect()["id"].to_list()
+
+    west = WEST + SIZE * STEP
+    assert found([west + STEP, NORTH - 2 * STEP, west + 2 * STEP, NORTH - STEP]) == ["placed"]
+    assert found([WEST - STEP, NORTH - STEP, WEST + STEP, NORTH]) == []
+    # Its pixels are no degrees.
+    assert found([0, 0, SIZE, SIZE]) == []
+    assert found([-180, -90, 180, 90]) == ["placed"]
 
 
 def test_a_multipolygon_of_one_part_is_an_outline(imports: Imports) -> None:

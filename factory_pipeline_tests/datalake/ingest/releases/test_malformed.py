@@ -58,8 +58,9 @@ def without_label() -> dict[str, Any]:
         ({"labels/b.json": feature(3)}, "labels/b.json has a label that is neither"),
         ({"labels/b.json": feature({"car": "yes"})}, "labels/b.json has 'yes' as the label of 'car'"),
         ({"labels/b.json": feature({"car": float("nan")})}, "labels/b.json has nan as the label of 'car'"),
-        ({"labels/b.json": feature({"car": 10**400})}, "as the label of 'car'; allowed are a number"),
-        (labelled([0, 0, 10**400, 5]), "of the type"),
+        ({"labels/b.json": feature({"car": 10**400})}, "labels/b.json is not JSON: a number has 401 digits"),
+        ({"labels/b.json": feature({"car": 10**90})}, "as the label of 'car'; allowed are a number"),
+        (labelled([0, 0, 10**90, 5]), "of the type"),
         ({"labels/b.json": feature({" ": 1})}, "labels/b.json has a class without a name"),
         (
             {"labels/b.json": feature({"car": []}, {"type": "Point", "coordinates": [1, 2]})},
@@ -81,7 +82,7 @@ def without_label() -> dict[str, Any]:
         (labelled(box(0, 0, 100, 100)), "labels/b.json has a label outside of its image"),
         ({"images/b.tif": b""}, "images/b.tif is not a TIFF that can be read"),
         ({"images/b.tif": b"II*\0" + b"x" * 100}, "images/b.tif is not a TIFF that can be read"),
-        ({"images/b.tif": tiff(1)[:-200]}, "images/b.tif is"),
+        ({"images/b.tif": tiff(1)[:-200]}, "images/b.tif is truncated or damaged"),
         ({"images/b.tif": png()}, "images/b.tif is not a TIFF but PNG"),
         ({"images/b.tif": tiff(1, bands=4)}, "images/b.tif has 16 x 16 pixels in 4 bands of uint8"),
         ({"images/b.tif": tiff(1, size=17)}, "images/b.tif has 17 x 17 pixels"),
@@ -156,18 +157,18 @@ def bomb(archive: tarfile.TarFile) -> None:
 
 
 @pytest.mark.parametrize(
-    ("add", "code"),
+    ("add", "code", "named"),
     [
-        (lambda archive: link(archive, tarfile.SYMTYPE), "LINK"),
-        (lambda archive: link(archive, tarfile.LNKTYPE), "LINK"),
-        (lambda archive: link(archive, tarfile.CHRTYPE), "DEVICE"),
-        (lambda archive: link(archive, tarfile.FIFOTYPE), "DEVICE"),
-        (outside, "PATH_TRAVERSAL"),
-        (bomb, "BOMB"),
+        (lambda archive: link(archive, tarfile.SYMTYPE), "LINK", "ts/images/b.tif"),
+        (lambda archive: link(archive, tarfile.LNKTYPE), "LINK", "ts/images/b.tif"),
+        (lambda archive: link(archive, tarfile.CHRTYPE), "DEVICE", "ts/images/b.tif"),
+        (lambda archive: link(archive, tarfile.FIFOTYPE), "DEVICE", "ts/images/b.tif"),
+        (outside, "PATH_TRAVERSAL", "../images/b.tif"),
+        (bomb, "BOMB", "ts/images/c.tif"),
     ],
 )
 def test_links_devices_and_bombs_are_refused(
-    imports: Imports, tmp_path: Path, add: Callable[[tarfile.TarFile], None], code: str
+    imports: Imports, tmp_path: Path, add: Callable[[tarfile.TarFile], None], code: str, named: str
 ) -> None:
     path = tmp_path / "evil.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
@@ -179,6 +180,7 @@ def test_links_devices_and_bombs_are_refused(
     with pytest.raises(OnboardingError) as raised:
         imports.of(path)
     assert raised.value.code == code
+    assert repr(named) in str(raised.value)
     assert [each for each in imports.home.root.rglob("*") if each.is_file()] == []
 
 
