@@ -72,6 +72,7 @@ SHOWN_TOGETHER: dict[str, str] = {
         "datalake/registry/migrate datalake/registry/migrations/env "
         "datalake/registry/migrations/versions/r0001_first_schema "
         "datalake/registry/migrations/versions/r0002_one_operation_per_file "
+        "datalake/registry/migrations/versions/r0003_batch_leases "
         "datalake/registry/registry datalake/registry/schema"
     ),
     "datalake/registry/test_datasets.py": "datalake/registry/leases",

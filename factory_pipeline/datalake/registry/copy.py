@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from factory_pipeline.datalake.registry.database import Database
 from factory_pipeline.datalake.registry.records import ExportState, VersionState
-from factory_pipeline.datalake.registry.schema import exports, leases, metadata, versions
+from factory_pipeline.datalake.registry.schema import batch_leases, exports, leases, metadata, versions
 from factory_pipeline.datalake.registry.url import display, registry_url
 from factory_pipeline.errors import RegistryError
 
@@ -31,7 +31,7 @@ class MovableRegistry(Database):
                     )
             _assert_no_writers(source)
             for table in metadata.sorted_tables:
-                if table is not leases:
+                if table not in (leases, batch_leases):
                     _copy(source, empty, table)
 
 

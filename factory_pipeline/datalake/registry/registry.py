@@ -1,13 +1,14 @@
 """The registry as the other packages use it."""
 
+from factory_pipeline.datalake.registry.batch_leases import BatchLeases
 from factory_pipeline.datalake.registry.collections import Collections
 from factory_pipeline.datalake.registry.datasets import Datasets
 from factory_pipeline.datalake.registry.exports import Exports
 from factory_pipeline.datalake.registry.uploads import Uploads
 
 
-class Registry(Uploads, Collections, Datasets, Exports):
-    """The open registry of uploads, collections, datasets and versions.
+class Registry(Uploads, Collections, Datasets, Exports, BatchLeases):
+    """The open registry of uploads, collections, datasets and versions, with the leases on batches.
 
     `Registry.open(FactoryHome.from_environment().registry)` opens it.
 

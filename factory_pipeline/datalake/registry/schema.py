@@ -148,6 +148,17 @@ leases = sa.Table(
     sa.Column("expires", Instant, nullable=False),
 )
 
+batch_leases = sa.Table(
+    "batch_leases",
+    metadata,
+    sa.Column("build", sa.Text, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("batch", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False, unique=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("beats", sa.BigInteger, nullable=False),
+)
+
 exports = sa.Table(
     "exports",
     metadata,

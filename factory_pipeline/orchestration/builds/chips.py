@@ -53,8 +53,11 @@ def extract(
     stage: Callable[[BatchExtraction, str], StageOutcome],
 ) -> None:
     """Run one stage of extraction for every batch of this run."""
-    extraction = BatchExtraction(factory.settings())
-    for_each_batch(context, lambda batch: outcome_metadata(stage(extraction, batch)))
+    settings = factory.settings()
+    extraction = BatchExtraction(settings)
+    for_each_batch(
+        context, factory, lambda _: settings.output, lambda batch: outcome_metadata(stage(extraction, batch))
+    )
 
 
 def outcome_metadata(outcome: StageOutcome) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def batch_dataset(context: dg.AssetExecutionContext, factory: FactoryResource) -
             metadata["preview"] = picture(chip_sheet(path, max_bytes=PREVIEW_BYTES), f"chips of {batch}")
         return metadata
 
-    for_each_batch(context, write)
+    for_each_batch(context, factory, lambda _: settings.output, write)
 
 
 @dg.asset(

@@ -1,26 +1,47 @@
 """Working through the batches of a run: one that fails stops neither the others nor hides them."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from factory_pipeline.datalake.registry.batch_leases import BatchKey
 from factory_pipeline.errors import (
     CatalogError,
     FactoryError,
     LostFootprintsError,
+    RegistryError,
     SourceUnavailableError,
     describe_error,
 )
+from factory_pipeline.orchestration.resources import FactoryResource
+
+UNAVAILABLE = (CatalogError, SourceUnavailableError, LostFootprintsError, RegistryError, OSError)
+"""What is so for all batches of a run, not for one."""
 
 
-def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapping[str, Any]]) -> None:
+def for_each_batch(
+    context: dg.AssetExecutionContext,
+    factory: FactoryResource,
+    build_of: Callable[[str], Path],
+    work: Callable[[str], Mapping[str, Any]],
+) -> None:
     """Run `work` for every batch of this run and show what it returns as that batch's metadata.
+
+    No two processes of a home do the same work on a batch at once: the second waits, and then finds it done.
 
     A run covers a range of batches. When some of them fail, the finished ones are still recorded as
     materialised, so that a rerun needs only the others. A service that is away or misnamed, or a full disk,
     is so for all batches, and what a build may lose is counted over all of them: it ends the run at once and
     is told once.
+
+    Args:
+        context: of the asset, whose partitions are batches.
+        factory: whose registry has the leases.
+        build_of: the output folder of the build that a batch belongs to.
+        work: does a batch.
 
     Raises:
         dagster.Failure: names every batch that failed and why.
@@ -28,18 +49,21 @@ def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapp
     finished: dict[str, Mapping[str, Any]] = {}
     failures: list[str] = []
     unavailable: FactoryError | OSError | None = None
-    for batch in context.partition_keys:
-        try:
-            finished[batch] = work(batch)
-        except (CatalogError, SourceUnavailableError, LostFootprintsError, OSError) as error:
-            unavailable = error
-            failures.append(describe_error(error))
-            break
-        except FactoryError as error:
-            context.log.error(f"{batch}: {error}")
-            failures.append(f"{batch}: {error}")
-        else:
-            context.log.info(f"{batch}: done, {len(finished)} of {len(context.partition_keys)}")
+    with closing(factory.registry()) as registry:
+        for batch in context.partition_keys:
+            key = BatchKey(str(build_of(batch)), context.asset_key.to_user_string(), batch)
+            try:
+                with registry.batch_lease(key, context.log.info):
+                    finished[batch] = work(batch)
+            except UNAVAILABLE as error:
+                unavailable = error
+                failures.append(describe_error(error))
+                break
+            except FactoryError as error:
+                context.log.error(f"{batch}: {error}")
+                failures.append(f"{batch}: {error}")
+            else:
+                context.log.info(f"{batch}: done, {len(finished)} of {len(context.partition_keys)}")
     if not failures:
         for batch, metadata in finished.items():
             context.add_asset_metadata(metadata, partition_key=batch)
@@ -49,5 +73,5 @@ def for_each_batch(context: dg.AssetExecutionContext, work: Callable[[str], Mapp
             dg.AssetMaterialization(asset_key=context.asset_key, partition=batch, metadata=metadata)
         )
     # A catalog has been asked again and again for as long as the settings say; rasters have not.
-    again = isinstance(unavailable, SourceUnavailableError)
+    again = isinstance(unavailable, SourceUnavailableError | RegistryError)
     raise dg.Failure(description=" ".join(failures), allow_retries=again)

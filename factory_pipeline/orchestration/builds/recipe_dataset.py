@@ -1,6 +1,7 @@
 """The datasets of recipes: labels, samples by batch, one file per split; several builds in one home."""
 
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -118,7 +119,10 @@ def recipe_samples(context: dg.AssetExecutionContext, factory: FactoryResource) 
         record_sources(context, settings, batch, outcome)
         return _metadata(outcome)
 
-    for_each_batch(context, extract)
+    def build_of(key: str) -> Path:
+        return factory.dataset_settings(key.partition(SEPARATOR)[0]).output
+
+    for_each_batch(context, factory, build_of, extract)
 
 
 @dg.asset(
