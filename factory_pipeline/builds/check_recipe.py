@@ -1,7 +1,7 @@
 """What a recipe would make, before anything is read: labels by rule, windows, scenes, bytes, time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -43,6 +43,8 @@ class SourceForecast:
     read_bytes: int
     unusable: dict[str, int]
     """Items that can't be used, by reason."""
+    requester_pays: bool = False
+    """Whether whoever reads pays for the transfer."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class RecipeForecast:
                 f"{name}: {source.scenes:,} scenes, {source.assets:,} rasters, about"
                 f" {source.read_bytes / 1e6:,.0f} MB in {source.blocks:,} blocks"
             )
+            if source.requester_pays:
+                lines.append("  you pay for the transfer: its store asks for an account of yours")
             if source.windows_without:
                 lines.append(f"  windows without enough scenes {source.windows_without:>7,}")
             lines += [f"  items: {reason:<21} {count:>8,}" for reason, count in source.unusable.items()]
@@ -110,7 +114,9 @@ def forecast(recipe: DatasetRecipe, catalog: str | None = None) -> RecipeForecas
         opened = open_catalog(catalog, requests=requests_of(recipe))
         for layer in layers_of(recipe):
             choices, unusable = choose_for(layer, windows, opened)
-            sources[layer.name] = _of_source(layer, windows, choices, dict(count_reasons(unusable)))
+            source = _of_source(layer, windows, choices, dict(count_reasons(unusable)))
+            pays = opened.provider.source(layer.name).requester_pays
+            sources[layer.name] = replace(source, requester_pays=pays)
     return RecipeForecast(
         name=recipe.name,
         labels=labels.read,

@@ -21,13 +21,13 @@ from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA, reject_fra
 from factory_pipeline.builds.labels.label_table import STAGE as LABEL_STAGE
 from factory_pipeline.builds.labels.label_windows import grids_of, on_grid_of
 from factory_pipeline.builds.labels.polygons import PolygonBurner
+from factory_pipeline.builds.open_reader import open_reader
 from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.builds.rasters.read_source import SourceStack, read_source
 from factory_pipeline.builds.rasters.source_layer import SourceLayer, layers_of
 from factory_pipeline.builds.sample_facts import facts_of, parse_checks, steps_with_data
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.label_sources import PolygonLabels, RasterLabels
@@ -125,8 +125,7 @@ class DatasetExtraction:
     @cached_property
     def reader(self) -> BlockReader:
         """What reads the windows; shared by all batches, which then share its headers."""
-        fallback = RasterioReader(sign=self.catalog.signer)
-        return BlockReader(self.catalog.signer, fallback, bytes_in_flight=self._settings.bytes_in_flight)
+        return open_reader(self.catalog, self._settings.bytes_in_flight)
 
     def extract(self, batch: str) -> BatchOutcome:
         """Extract a batch, unless its file exists; write its dataset file and ledger.

@@ -19,9 +19,9 @@ from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi.granules import exact_time
 from factory_pipeline.builds.lost_footprints import Losses
+from factory_pipeline.builds.open_reader import open_reader
 from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.cog.block_reader import BlockReader
-from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.errors import BuildError
@@ -81,8 +81,7 @@ class BatchExtraction:
     @cached_property
     def reader(self) -> BlockReader:
         """What reads the windows; shared by all batches of a run, which then share its headers."""
-        fallback = RasterioReader(sign=self.catalog.signer)
-        return BlockReader(self.catalog.signer, fallback, bytes_in_flight=self._bytes_in_flight)
+        return open_reader(self.catalog, self._bytes_in_flight)
 
     def sentinel2(self, batch: str) -> StageOutcome:
         """Choose a product for every footprint, read its window, check its scene."""

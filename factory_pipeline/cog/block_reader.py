@@ -60,6 +60,8 @@ class BlockReader:
         requests_in_flight: int = 64,
         bytes_in_flight: int = 256 * 2**20,
         retry_policy: RetryPolicy | None = None,
+        *,
+        requester_pays: bool = False,
     ) -> None:
         """Create a reader.
 
@@ -72,8 +74,9 @@ class BlockReader:
                 counts what it fetches (up to 1 MB, or one block) and one decoded block; memory that a codec
                 allocates itself is not counted. A request that is larger than the limit runs alone.
             retry_policy: retries and timeouts of requests.
+            requester_pays: whether requests to S3 say that their sender pays for the transfer.
         """
-        self._source = ByteSource(sign, retry_policy or RetryPolicy())
+        self._source = ByteSource(sign, retry_policy or RetryPolicy(), requester_pays=requester_pays)
         self._fallback = fallback
         self._requests_in_flight = requests_in_flight
         self._bytes_in_flight = bytes_in_flight

@@ -87,8 +87,11 @@ class ByteSource:
     expires during a long run is renewed; it is expected to cache its tokens.
     """
 
-    def __init__(self, sign: Callable[[str], str] | None, retry_policy: RetryPolicy) -> None:
+    def __init__(
+        self, sign: Callable[[str], str] | None, retry_policy: RetryPolicy, *, requester_pays: bool = False
+    ) -> None:
         self._sign = sign
+        self._requester_pays = requester_pays
         self._retry_policy = retry_policy
         self._stores: OrderedDict[str, ObjectStore] = OrderedDict()
         self._signing = ThreadPoolExecutor(1, thread_name_prefix="sign")
@@ -267,6 +270,8 @@ class ByteSource:
         config: Any = {}
         if scheme == "s3" and os.environ.get("AWS_NO_SIGN_REQUEST", "").upper() in ("YES", "TRUE", "1"):
             config = {"skip_signature": True}
+        if scheme == "s3" and self._requester_pays:
+            config["request_payer"] = True
         try:
             if scheme in ("http", "https"):
                 return HTTPStore.from_url(root, client_options=client, retry_config=retry)

@@ -69,6 +69,8 @@ class RasterioReader:
         sign: Callable[[str], str] = no_signature,
         threads: int = 16,
         options: Mapping[str, object] | None = None,
+        *,
+        requester_pays: bool = False,
     ) -> None:
         """Create a reader.
 
@@ -76,10 +78,12 @@ class RasterioReader:
             sign: returns the signed address of an unsigned one; called once per file and call.
             threads: files read at a time.
             options: GDAL configuration that overrides GDAL_OPTIONS, such as other timeouts.
+            requester_pays: whether requests to S3 say that their sender pays for the transfer.
         """
         self._sign = sign
         self._threads = threads
-        self._options = {**GDAL_OPTIONS, **(options or {})}
+        payer = {"AWS_REQUEST_PAYER": "requester"} if requester_pays else {}
+        self._options = {**GDAL_OPTIONS, **payer, **(options or {})}
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""

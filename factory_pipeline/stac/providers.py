@@ -59,6 +59,8 @@ class LayerSource:
     """Whether an asset without the key given here is recognised by its bands' names and the like."""
     spellings: Mapping[str, Spellings] = field(default_factory=dict)
     """By our name of a raster: by what it is recognised."""
+    requester_pays: bool = False
+    """Whether whoever reads pays for the transfer, with an account of their own."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def _source_at(name: str, source: str, request: SourceRequest) -> LayerSource:
         provider.signer,
         entry.public_urls,
         spellings=_spellings(request),
+        requester_pays=entry.requester_pays,
     )
 
 
@@ -226,6 +229,11 @@ class Catalog:
             (source.url, source.collection) for source in self.provider.sources.values()
         ):
             self._open(url).check_collection(collection)
+
+    @property
+    def requester_pays(self) -> bool:
+        """Whether requests must say that their sender pays for the transfer."""
+        return any(source.requester_pays for source in self.provider.sources.values())
 
     def signer(self, href: str) -> str:
         """Return the address to read an unsigned href from; signed where its provider asks for it.

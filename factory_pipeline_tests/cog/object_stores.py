@@ -117,6 +117,29 @@ def s3_store() -> Iterator[Store]:
 
 
 @contextmanager
+def requester_pays_store() -> Iterator[Store]:
+    """The same, but it refuses whoever does not say that they pay, as a requester-pays bucket does."""
+    application = DomainDispatcherApplication(create_backend_app)
+
+    def paid_for(environ: dict[str, str], start_response: Callable[..., object]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD") and (
+            environ.get("HTTP_X_AMZ_REQUEST_PAYER") != "requester" or "HTTP_AUTHORIZATION" not in environ
+        ):
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>AccessDenied</Code></Error>"]
+        return application(environ, start_response)
+
+    with _serving(paid_for) as url:
+        urlopen(Request(f"{url}/{PRIVATE}", method="PUT")).close()
+        yield Store(
+            "s3",
+            {"AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-1"},
+            {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": SECRET},
+            {"AWS_NO_SIGN_REQUEST": "YES"},
+        )
+
+
+@contextmanager
 def azure_store(folder: Path) -> Iterator[Store]:
     """Microsoft's own emulator of its blob storage, which checks signatures; skip the test where it is not
     installed.

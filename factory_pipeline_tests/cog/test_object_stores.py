@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.byte_ranges import RetryPolicy
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
 from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, random_values, write_raster
 from factory_pipeline_tests.cog.object_stores import (
@@ -18,6 +20,7 @@ from factory_pipeline_tests.cog.object_stores import (
     Store,
     azure_store,
     gcs_store,
+    requester_pays_store,
     s3_store,
 )
 
@@ -109,3 +112,29 @@ def test_a_store_without_any_settings_says_what_is_missing(
             [answer, *_] = read(address)
     assert isinstance(answer, ReadFailure)
     assert "the environment has none that are valid" in answer.reason
+
+
+def test_a_bucket_whose_readers_pay_is_read_by_those_who_say_so(raster: Path) -> None:
+    with requester_pays_store() as store:
+        address = store.put(PRIVATE, raster)
+        reads = [WindowRead((address,), Grid(UTM, LEFT, TOP, 10, 10, 32, 32))]
+        endpoint = {
+            "AWS_S3_ENDPOINT": urlsplit(store.endpoint["AWS_ENDPOINT_URL"]).netloc,
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "GDAL_HTTP_MAX_RETRY": 0,
+        }
+        with store.environment(with_credentials=True):
+            for pays in (True, False):
+                (by_engine,) = BlockReader(retry_policy=HASTY, requester_pays=pays).read(reads)
+                (by_gdal,) = RasterioReader(options=endpoint, requester_pays=pays).read(reads)
+                if pays:
+                    (local,) = BlockReader().read([replace(reads[0], hrefs=(str(raster),))])
+                    assert isinstance(local, ReadWindow)
+                    for answer in (by_engine, by_gdal):
+                        assert isinstance(answer, ReadWindow), answer
+                        np.testing.assert_array_equal(answer.values, local.values)
+                else:
+                    assert isinstance(by_engine, ReadFailure)
+                    assert by_engine.refused
+                    assert isinstance(by_gdal, ReadFailure)

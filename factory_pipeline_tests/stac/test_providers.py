@@ -9,10 +9,19 @@ import planetary_computer.sas
 import pytest
 import requests
 
+from factory_pipeline.config.raster_collection import known_collections
 from factory_pipeline.config.recipe import LAYERS, S2_BANDS
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError, SourceUnavailableError
 from factory_pipeline.redaction import remove_signature
-from factory_pipeline.stac.providers import EARTH_SEARCH, PLANETARY_COMPUTER, Provider, open_catalog
+from factory_pipeline.stac.providers import (
+    EARTH_SEARCH,
+    PLANETARY_COMPUTER,
+    Catalog,
+    Provider,
+    SourceRequest,
+    open_catalog,
+    provider_named,
+)
 from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline_tests.stac.small_stac import copdem_item, write_catalog
 
@@ -160,3 +169,11 @@ def test_signing_service_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SourceUnavailableError, match="returned no token for sentinel2l2a01") as raised:
         open_catalog("planetary-computer").signer(BLOB)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("collection", "pays"), [("naip", True), ("sentinel-2-l2a", False)])
+def test_a_catalog_knows_whether_its_readers_pay(collection: str, pays: bool) -> None:
+    described = known_collections()[collection]
+    requests = {"photos": SourceRequest(described, tuple(described.assets)[:1])}
+    assert Catalog(provider_named("earth-search", requests)).requester_pays is pays
+    assert Catalog(provider_named("planetary-computer", requests)).requester_pays is False

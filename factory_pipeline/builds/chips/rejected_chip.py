@@ -13,8 +13,7 @@ from factory_pipeline.builds.chips import landcover, samples, sentinel2, terrain
 from factory_pipeline.builds.chips.radiometry import as_counts, remove_offset
 from factory_pipeline.builds.chips.reading import UNREADABLE, read_windows
 from factory_pipeline.builds.chips.sentinel2 import offset_to_remove, queue_candidates
-from factory_pipeline.cog.block_reader import BlockReader
-from factory_pipeline.cog.rasterio_reader import RasterioReader
+from factory_pipeline.builds.open_reader import open_reader
 from factory_pipeline.cog.reader import ReadWindow, Resampling, WindowRead
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.stac.providers import open_catalog
@@ -73,7 +72,7 @@ def read_rejected_chip(settings: BuildSettings, shot_number: int) -> RejectedChi
     if not candidates:
         return None
     product, window = candidates[0].product, candidates[0].window
-    reader = BlockReader(catalog.signer, RasterioReader(sign=catalog.signer))
+    reader = open_reader(catalog, settings.bytes_in_flight)
     reads = [WindowRead((product.hrefs[band],), window, Resampling.BILINEAR) for band in TRUE_COLOUR]
     bands = [answer for answer in read_windows(reader, reads) if isinstance(answer, ReadWindow)]
     if len(bands) < len(TRUE_COLOUR):

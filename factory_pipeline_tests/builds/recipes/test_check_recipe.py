@@ -66,3 +66,15 @@ def test_by_the_command_line(folder: Path) -> None:
     ran = CliRunner().invoke(cli, command)
     assert "s2: 2 scenes, 4 rasters" in ran.output
     assert not (folder / "factory_home").exists()
+
+
+def test_a_source_whose_readers_pay_is_told(folder: Path) -> None:
+    provider = folder / "provider.yaml"
+    provider.write_text(
+        "sentinel-2-l2a: {url: archive/stac/catalog.json, collection: sentinel-2-l2a, requester_pays: true,"
+        " assets: {B04: B04, B08: B08}}"
+    )
+    source = forecast(recipe_of(folder, RECIPE), str(provider)).sources["s2"]
+    assert source.requester_pays
+    command = ["check-recipe", str(folder / "recipe.yaml"), "--catalog", str(provider)]
+    assert "you pay for the transfer" in CliRunner().invoke(cli, command).output
