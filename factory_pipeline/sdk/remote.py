@@ -99,7 +99,7 @@ class RemoteBackend:
             partition=found["received_release"]["release"],
             on_message=_report_step(on_progress, "Importing the release", "Importing the release"),
         )
-        return ReleaseReport(**json.loads(said["imported_release"]["report"]))
+        return ReleaseReport.of_unordered(json.loads(said["imported_release"]["report"]))
 
     def handle(self, call: str, **arguments: Any) -> Any:
         """As `Backend` says: by the endpoint for reads, else by a run."""

@@ -58,7 +58,7 @@ def imported_release(context: dg.AssetExecutionContext, factory: FactoryResource
             "passed over": _sentences(report.others),
             "notes": list(report.notes),
             **_state_metadata(report),
-            "report": dg.MetadataValue.json(report.shortened(MOST_ROWS).to_json()),
+            "report": dg.MetadataValue.json(report.shortened(MOST_ROWS).to_unordered()),
             "preview": picture(sheet, "images with their labels"),
         }
     )

@@ -182,7 +182,7 @@ def _upload_card(upload: Upload) -> Card:
     address = upload_address(upload.key)
     is_there = upload.status is UploadStatus.SUCCEEDED
     return Card(
-        Kind.UPLOAD,
+        Kind.IMPORT if is_release_entry(upload) else Kind.UPLOAD,
         upload.key,
         title_of(upload.manifest, upload.name),
         address,
@@ -228,11 +228,13 @@ def _builds(home: FactoryHome) -> Sequence[Card]:
 
 def _fill(card: Card, studio: Studio) -> Card:
     """Return a card with what only files tell."""
+    is_begun = card.status == UploadStatus.ONBOARDING
+    if card.kind is Kind.IMPORT and card.is_unfinished:
+        return replace(card, doing="Importing" if is_begun else "Waiting to start")
     if card.kind is Kind.UPLOAD:
         files = studio.home.upload(card.key)
         if card.is_unfinished:
             doing, progress = onboarding_progress(files)
-            is_begun = card.status == UploadStatus.ONBOARDING
             return replace(card, doing=doing if is_begun else "Waiting to start", progress=progress)
         items = files.finished.items
         if card.status == UploadStatus.SUCCEEDED and items.exists():

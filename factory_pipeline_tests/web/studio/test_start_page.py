@@ -77,6 +77,19 @@ def test_datasets_are_found_by_name_kind_and_status(studio: Studio, visitor: Vis
     assert "No label. UNPAIRED" in failed
 
 
+def test_a_release_that_is_not_a_collection_yet_is_an_import(studio: Studio, visitor: Visitor) -> None:
+    register(studio, 3)
+    key = "roads@00000001"
+    studio.registry.register_upload(key, yaml.safe_dump({"release": "roads.tar.gz"}))
+    assert titles(visitor.page("/?kind=Import")) == ["roads"]
+    assert "Waiting to start" in text_of(visitor.page("/?kind=Import"))
+    studio.registry.set_status(key, UploadStatus.ONBOARDING)
+    assert "Importing" in text_of(visitor.page("/?kind=Import"))
+    studio.registry.set_status(key, UploadStatus.FAILED, reason="No label.", code="UNPAIRED")
+    assert "No label. UNPAIRED" in text_of(visitor.page("/?kind=Import"))
+    assert len(titles(visitor.page("/?kind=Upload"))) == 3
+
+
 def test_the_page_that_asks_again_gets_only_what_changed(studio: Studio, visitor: Visitor) -> None:
     register(studio, 3)
     again = re.search(r'hx-get="([^"]+)"', visitor.page("/"))

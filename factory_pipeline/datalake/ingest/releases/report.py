@@ -9,6 +9,9 @@ from typing import Any, Self
 from factory_pipeline.datalake.ingest.releases.problems import MOST_NAMED
 from factory_pipeline.storage.atomic import write_text
 
+COUNTS = ("placed_by", "classes", "splits")
+"""Fields that count by name, in an order that means something."""
+
 
 @dataclass(frozen=True)
 class ReleaseReport:
@@ -57,6 +60,16 @@ class ReleaseReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain data with stable keys."""
         return asdict(self)
+
+    def to_unordered(self) -> dict[str, Any]:
+        """Return the report for a channel that loses the order of keys; `of_unordered` reads it."""
+        document = self.to_json()
+        return document | {name: list(document[name].items()) for name in COUNTS}
+
+    @classmethod
+    def of_unordered(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_unordered` returned."""
+        return cls(**{**document, **{name: dict(document[name]) for name in COUNTS}})
 
     def shortened(self, most: int) -> Self:
         """Return the report with at most so many sentences of each kind."""
