@@ -1,5 +1,6 @@
 """Addresses and texts that may be shown, logged and stored: without passwords and signatures."""
 
+import logging
 import re
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -10,6 +11,7 @@ _ADDRESS = re.compile(r"\w+://\S+")
 _NESTED = re.compile(r"[\w+.-]+://")
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY = re.compile(r"\?\S*")
+_AUTHORIZATION = re.compile(r"(authorization['\"]?\s*[:=]\s*)(['\"]).*?\2", re.IGNORECASE)
 _HOST = re.compile(r"(\[[^\]]*\]|[^:@]*)(:\d*)?")
 
 
@@ -57,3 +59,19 @@ def redact(text: str) -> str:
 def hide_addresses(text: str) -> str:
     """Return a text of a library with each address replaced by `(address)`."""
     return _ADDRESS.sub("(address)", text)
+
+
+def redact_logs(*loggers: str) -> None:
+    """Make loggers of libraries write lines without users, queries and credentials in headers.
+
+    Args:
+        loggers: names; lines that loggers below them write are not changed.
+    """
+    for name in loggers:
+        logging.getLogger(name).addFilter(_redact_line)
+
+
+def _redact_line(record: logging.LogRecord) -> bool:
+    record.msg = _AUTHORIZATION.sub(r"\1(hidden)", redact(record.getMessage()))
+    record.args = ()
+    return True

@@ -12,6 +12,8 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.response import BaseHTTPResponse
 
+from factory_pipeline.redaction import redact_logs
+
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 509})
 """Transient HTTP statuses: a later request may succeed."""
 LONGEST_ASKED_S = 600.0
@@ -24,8 +26,18 @@ TIMEOUT_S = 60.0
 SHORTEST_TIMEOUT_S = 1.0
 OnWait = Callable[[str, float], None]
 """Called with a host and the seconds until the next request to it."""
+_LOGGERS = (
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.util.retry",
+    "pystac_client.stac_api_io",
+)
+"""They log each request with its address and headers, where somebody asked for logs of level DEBUG."""
 _given_up: dict[str, float] = {}
 """By host: when retries to it last ended without success, by the monotonic clock of this process."""
+
+
+redact_logs(*_LOGGERS)
 
 
 def parse_retry_after(retry_after: str | None) -> float:

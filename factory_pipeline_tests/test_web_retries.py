@@ -1,3 +1,4 @@
+import logging
 import time
 from email.utils import formatdate
 
@@ -37,3 +38,18 @@ def test_a_host_is_left_alone_for_as_long_as_it_asks(headers: dict[str, str], se
 def test_nobody_waits_for_hours() -> None:
     with pytest.raises(TooBusyError, match="asks to wait 7200 seconds"):
         CappedRetry(3).get_retry_after(HTTPResponse(headers={"Retry-After": "7200"}, status=503))
+
+
+def test_the_logs_of_requests_have_no_signatures_and_no_credentials(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    line = '%s://%s:%s "%s %s %s" %s %s'
+    asked = ("http", "me:s3cr3t@host", 80, "GET", "/a.zip?sig=s3cr3t", "HTTP/1.1", 200, 512)
+    logging.getLogger("urllib3.connectionpool").debug(line, *asked)
+    logging.getLogger("urllib3.util.retry").debug("Incremented Retry for (url='%s')", "/a.zip?sig=s3cr3t")
+    headers = {"Accept": "*/*", "Authorization": "Basic czNjcjN0"}
+    logging.getLogger("pystac_client.stac_api_io").debug(f"GET http://me:s3cr3t@host/stac Headers: {headers}")
+    assert [record.getMessage() for record in caplog.records] == [
+        'http://host:80 "GET /a.zip HTTP/1.1" 200 512',
+        "Incremented Retry for (url='/a.zip",
+        "GET http://host/stac Headers: {'Accept': '*/*', 'Authorization': (hidden)}",
+    ]
