@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-fast lint docs bench ui lock clean
+.PHONY: demo test test-fast lint docs bench ui lock audit clean
 
 demo: $(READY)
 	$(BIN)/factory demo --output demo
@@ -42,6 +42,10 @@ ui: $(READY)
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet --output-file requirements.lock
+
+# Asks the database of known vulnerabilities about every pinned package; nothing of them is installed or run.
+audit: $(READY)
+	$(BIN)/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip --strict --requirement requirements.lock
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "factory_pipeline needs Python 3.11 or newer; name it with make PYTHON=...")'
