@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,13 +110,14 @@ def test_all_faults_at_once_leave_no_trace_in_a_build(small_archive: Path) -> No
         Faults(path="*.tif", fraction=0.1, seed=1, status=503),
         Faults(path="*.tif", fraction=0.05, seed=2, truncate=True),
         Faults(path="*.tif", fraction=0.05, seed=3, reset=True),
-        Faults(path="*.tif", fraction=0.05, seed=4, delay_s=1.0),
+        Faults(path="*.tif", fraction=0.05, seed=4, delay_s=2.0),
     ]
+    patient = replace(HASTY, retries=12, stall=1.0)  # a busy machine is no fault
     with SampleServer(small_archive) as server:
-        undisturbed = BlockReader(retry_policy=HASTY).read(sample_reads(small_archive, server.url, every=8))
+        undisturbed = BlockReader().read(sample_reads(small_archive, server.url, every=8))
         requests = sum(count.requests for count in server.counts().values())
     with SampleServer(small_archive, faults=faults) as server:
-        disturbed = BlockReader(retry_policy=HASTY).read(sample_reads(small_archive, server.url, every=8))
+        disturbed = BlockReader(retry_policy=patient).read(sample_reads(small_archive, server.url, every=8))
         assert sum(count.requests for count in server.counts().values()) > 1.1 * requests
 
     for one, other in zip(undisturbed, disturbed, strict=True):
