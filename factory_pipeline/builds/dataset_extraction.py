@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.builds.dataset_losses import ITEM_UNUSABLE, NO_DATA, NO_SCENE, UNREADABLE
 from factory_pipeline.builds.dataset_plan import DatasetPlan
-from factory_pipeline.builds.labels.areas import cut_labels
+from factory_pipeline.builds.labels.areas import cut_labels, labels_in
 from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA, reject_frame
 from factory_pipeline.builds.labels.label_table import STAGE as LABEL_STAGE
 from factory_pipeline.builds.labels.label_windows import grids_of, on_grid_of
@@ -24,7 +24,7 @@ from factory_pipeline.builds.labels.polygons import PolygonBurner
 from factory_pipeline.builds.open_reader import open_reader
 from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.builds.rasters.read_source import SourceStack, read_source
-from factory_pipeline.builds.rasters.source_layer import SourceLayer, layers_of
+from factory_pipeline.builds.rasters.source_layer import SourceLayer, label_layer_of, layers_of
 from factory_pipeline.builds.sample_facts import facts_of, parse_checks, steps_with_data
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
@@ -64,7 +64,9 @@ class BatchOutcome:
 
 def requests_of(recipe: DatasetRecipe) -> Requests:
     """Return what a catalog is asked for each source of a recipe."""
-    return {layer.name: layer.request for layer in layers_of(recipe)}
+    of_labels = label_layer_of(recipe)
+    layers = [*layers_of(recipe), *([of_labels] if of_labels else [])]
+    return {layer.name: layer.request for layer in layers}
 
 
 def choose_for(
@@ -108,6 +110,7 @@ class DatasetExtraction:
         self._recipe = settings.recipe
         self._files = settings.files
         self._layers = layers_of(settings.recipe)
+        self._label_layer = label_layer_of(settings.recipe)
 
     @cached_property
     def plan(self) -> DatasetPlan:
@@ -160,7 +163,7 @@ class DatasetExtraction:
     def _samples(self, labels: pl.DataFrame, batch: str) -> tuple[RecipeSamples, pl.DataFrame]:
         labels, no_window = self._on_source_grid(labels, batch)
         stacks: dict[str, SourceStack] = {}
-        rasters, unlabelled = self._label_rasters(labels)
+        rasters, unlabelled = self._label_rasters(labels, batch)
         rejects = [pl.DataFrame(schema=REJECT_SCHEMA), no_window, unlabelled]
         kept = ~labels["id"].is_in(unlabelled["id"].implode()).to_numpy()
         for layer in self._layers:
@@ -181,23 +184,33 @@ class DatasetExtraction:
         kept &= ~labels["id"].is_in(dropped["id"].implode()).to_numpy()
         return self._accepted(labels, stacks, rasters, kept), pl.concat(rejects)
 
-    def _label_rasters(self, labels: pl.DataFrame) -> tuple[NDArray[Any] | None, pl.DataFrame]:
+    def _label_rasters(self, labels: pl.DataFrame, batch: str) -> tuple[NDArray[Any] | None, pl.DataFrame]:
         """The label of every pixel where labels are rasters, and the windows that have too little of them."""
         window, nothing = self._recipe.window, pl.DataFrame(schema=REJECT_SCHEMA)
         grids = grids_of(labels, window.size, window.pixel_size)
         if isinstance(self._recipe.labels, PolygonLabels):
             burner = PolygonBurner.load(self._files.polygons, self._recipe)
             return burner.burn(labels, grids), nothing
-        if isinstance(self._recipe.labels, RasterLabels):
+        if not isinstance(self._recipe.labels, RasterLabels):
+            return None, nothing
+        dropped = nothing
+        if self._label_layer is None:
             cut, without = cut_labels(self._recipe, grids, self.reader)
-            allowed = self._recipe.labels.max_nodata
-            empty = pl.Series(without > allowed)
-            detail = pl.Series(
-                [f"{share:.0%} of the window has no label; {allowed:.0%} may." for share in without]
-            )
-            ids = labels["id"].filter(empty)
-            return cut, reject_frame(ids, LABEL_STAGE, NO_LABEL, detail.filter(empty))
-        return None, nothing
+        else:
+            choices = self._choose(self._label_layer, labels, batch)
+            stack = read_source(self._label_layer, grids, choices, self.reader)
+            every = np.ones(labels.height, np.bool_)
+            dropped = _dropped(self._label_layer, labels["id"], choices, stack, every)
+            cut, without = labels_in(self._recipe, stack.values[:, 0, 0], stack.valid[:, 0])
+        allowed = self._recipe.labels.max_nodata
+        empty = pl.Series(without > allowed) & ~labels["id"].is_in(dropped["id"].implode())
+        detail = pl.Series(
+            [f"{share:.0%} of the window has no label; {allowed:.0%} may." for share in without],
+            dtype=pl.String,
+        )
+        ids = labels["id"].filter(empty)
+        too_little = reject_frame(ids, LABEL_STAGE, NO_LABEL, detail.filter(empty))
+        return cut, pl.concat([dropped, too_little])
 
     def _on_source_grid(self, labels: pl.DataFrame, batch: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The labels with windows on the pixels of the source whose grid the recipe names."""

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from factory_pipeline.config.dataset_splits import Splits
 from factory_pipeline.config.gedi_labels import GediLabels
+from factory_pipeline.config.label_sources import RasterLabels
 from factory_pipeline.config.labels import Labels
 from factory_pipeline.config.raster_collection import AssetDescription, RasterCollection, find_collection
 from factory_pipeline.config.raster_sources import Source, Window
@@ -73,6 +74,7 @@ class DatasetRecipe(Section):
             described = _describe_sources(recipe, folder)
             recipe = recipe.model_copy(update={"collections": described})
             check_sources(recipe.labels, recipe.window, recipe.sources, described)
+            recipe = recipe.model_copy(update={"labels": _name_classes(recipe)})
             _check_splits(recipe)
         except ValidationError as error:
             raise RecipeError(f"The recipe {where} is not valid {problems_of(error)}.") from error
@@ -177,20 +179,33 @@ def _check_splits(recipe: DatasetRecipe) -> None:
             )
 
 
+def _name_classes(recipe: DatasetRecipe) -> Labels:
+    """The labels, with the classes that their collection names where the recipe names none."""
+    labels = recipe.labels
+    if not isinstance(labels, RasterLabels) or labels.source is None or labels.classes is not None:
+        return labels
+    asset = recipe.collections[labels.source.collection].assets[labels.source.assets[0]]
+    classes = None if asset.classes is None else {int(code): name for code, name in asset.classes.items()}
+    return labels.model_copy(update={"classes": classes, "unit": labels.unit or asset.unit})
+
+
 def _describe_sources(recipe: DatasetRecipe, folder: Path | None) -> dict[str, RasterCollection]:
     """What is known of the collections of all sources, with only the assets that are used."""
     used: dict[str, set[str]] = {}
     known: dict[str, RasterCollection] = {}
-    for name, source in recipe.sources.items():
+    named = {f"sources.{name}": source for name, source in recipe.sources.items()}
+    if isinstance(recipe.labels, RasterLabels) and recipe.labels.source is not None:
+        named["labels.source"] = recipe.labels.source
+    for where, source in named.items():
         key = source.collection
         if key not in known:
             given = recipe.collections.get(key)
-            known[key] = given or find_collection(key, f"sources.{name}.collection", folder)
+            known[key] = given or find_collection(key, f"{where}.collection", folder)
         for asset in source.assets:
-            known[key].asset(asset, f"sources.{name}.assets")
+            known[key].asset(asset, f"{where}.assets")
         used.setdefault(key, set()).update(source.assets)
         if source.mask is not None:
-            known[key].asset(source.mask.asset, f"sources.{name}.mask.asset")
+            known[key].asset(source.mask.asset, f"{where}.mask.asset")
             used[key].add(source.mask.asset)
     if unused := recipe.collections.keys() - known.keys():
         raise RecipeError(f"At collections: no source is of {min(unused)}.")

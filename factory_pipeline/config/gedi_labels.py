@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from factory_pipeline.config.gedi_products import ProductName, Profile, gedi_products
-from factory_pipeline.config.label_sources import LabelTime, Names, Rules, Target
-from factory_pipeline.config.lenient_keys import as_list
+from factory_pipeline.config.label_sources import LabelTime, Rules, Target
+from factory_pipeline.config.lenient_keys import Names, as_list
 from factory_pipeline.config.raster_collection import suggest_names
 from factory_pipeline.config.recipe import Section, problems_of
 from factory_pipeline.errors import DocumentError

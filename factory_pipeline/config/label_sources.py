@@ -4,11 +4,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from factory_pipeline.config.lenient_keys import as_list
+from factory_pipeline.config.lenient_keys import Names
+from factory_pipeline.config.raster_sources import Source
 from factory_pipeline.config.recipe import QualityRule, Section
 from factory_pipeline.config.spans import Period
-
-Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 
 
 class LabelTime(Section):
@@ -131,8 +130,10 @@ class RasterLabels(_AreaLabels):
     """Labels are the pixels of rasters, cut on a grid of windows."""
 
     kind: Literal["rasters"]
-    path: str
+    path: str | None = None
     """A GeoTIFF, or a folder of them."""
+    source: Source | None = None
+    """Rasters of a STAC collection, in place of `path`: one asset of it, over `area`."""
     band: int = Field(1, ge=1)
     nodata: float | None = None
     """The value without a label, where the files do not state it."""
@@ -142,6 +143,24 @@ class RasterLabels(_AreaLabels):
     max_nodata: float = Field(0.5, ge=0, le=1)
     """Largest share of a window's pixels without a label."""
     is_raster: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _check_one_place(self) -> Self:
+        if (self.path is None) == (self.source is None):
+            raise ValueError("give either path, a GeoTIFF or a folder of them, or source, a STAC collection")
+        if self.source is None:
+            return self
+        if self.area is None:
+            raise ValueError("labels of a source need area, [west, south, east, north]")
+        if len(self.source.assets) != 1 or self.source.derive or not self.source.required:
+            raise ValueError("the source of labels has one asset, no derive, and is required")
+        if self.source.time is not None and self.source.time.periods is not None:
+            raise ValueError("the source of labels has one date: around or between, not periods")
+        if self.source.pixel_size is not None:
+            raise ValueError("the source of labels has the pixels of the window, no pixel_size of its own")
+        if self.band != 1 or self.nodata is not None:
+            raise ValueError("band and nodata go with path; a collection's asset states its own")
+        return self
 
     @property
     def target(self) -> Target:

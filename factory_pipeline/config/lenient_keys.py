@@ -3,9 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 def fold(text: object) -> str:
@@ -60,3 +60,7 @@ def as_list(value: Any) -> Any:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+"""Names in a list, or in one text parted by commas."""

@@ -5,10 +5,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from factory_pipeline.config.label_sources import Names
+from factory_pipeline.config.lenient_keys import Names
 from factory_pipeline.config.raster_collection import AssetDescription, ClearPixels
 from factory_pipeline.config.recipe import Section
 from factory_pipeline.config.spans import Duration, MomentOrOffset, Period
+
+LABELS = "labels"
+"""What the source of labels is called: in a provider's file, the ledger and the forecast."""
 
 
 class SourceGrid(Section):

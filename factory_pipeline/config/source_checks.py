@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from factory_pipeline.config.label_sources import RasterLabels
 from factory_pipeline.config.labels import Labels
 from factory_pipeline.config.raster_collection import RasterCollection, suggest_names
-from factory_pipeline.config.raster_sources import Source, SourceGrid, Window, resampling_of
+from factory_pipeline.config.raster_sources import LABELS, Source, SourceGrid, Window, resampling_of
 from factory_pipeline.errors import RecipeError
 
 
@@ -30,6 +31,12 @@ def check_sources(
         where = f"sources.{name}"
         _check_time(labels, where, source, collections[source.collection])
         _check_bands(where, source, collections[source.collection], window)
+    if isinstance(labels, RasterLabels) and labels.source is not None:
+        if LABELS in sources:
+            raise RecipeError(f"At sources: {LABELS} is the name of the source of the labels.")
+        collection = collections[labels.source.collection]
+        _check_time(labels, "labels.source", labels.source, collection)
+        _check_bands("labels.source", labels.source, collection, window)
     grid = window.crs
     if isinstance(grid, SourceGrid) and grid.grid not in sources:
         raise RecipeError(

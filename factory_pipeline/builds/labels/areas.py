@@ -47,15 +47,18 @@ def read_grid(labels: GridLabels, window: Window) -> LabelTable:
 
 
 def read_rasters(labels: RasterLabels, window: Window) -> LabelTable:
-    """Return the windows of a grid over rasters that hold labels.
+    """Return the windows of a grid over rasters that hold labels, or over the area of a collection's.
 
     Args:
-        labels: files and spacing.
+        labels: files or area.
         window: of the recipe.
 
     Raises:
         RecipeError: there are no rasters, one can't be read, or states no coordinate reference system.
     """
+    if labels.source is not None:
+        assert labels.area is not None
+        return _table(covering_windows([shapely.box(*labels.area)], window), labels)
     area = shapely.union_all([_extent(path) for path in raster_files(labels)])
     if labels.area is not None:
         area = shapely.intersection(area, shapely.box(*labels.area))
@@ -63,11 +66,13 @@ def read_rasters(labels: RasterLabels, window: Window) -> LabelTable:
 
 
 def raster_files(labels: RasterLabels) -> list[Path]:
-    """Return the rasters that hold labels, in the order of their names.
+    """Return the files that hold labels, in the order of their names; none for rasters of a collection.
 
     Raises:
         RecipeError: there are none.
     """
+    if labels.path is None:
+        return []
     path = Path(labels.path)
     files = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS) if path.is_dir() else [path]
     if not files or not files[0].exists():
@@ -105,17 +110,35 @@ def cut_labels(
     resampling = Resampling.NEAREST if labels.classes is not None else Resampling.BILINEAR
     hrefs = tuple(str(path) for path in raster_files(labels))
     reads = [WindowRead(hrefs, grid, resampling, labels.band, labels.nodata) for grid in grids]
-    cut = np.full((len(grids), 1, recipe.window.size, recipe.window.size), label_nodata(recipe))
-    without = np.zeros(len(grids))
+    shape = (len(grids), recipe.window.size, recipe.window.size)
+    values, valid = np.zeros(shape), np.zeros(shape, np.bool_)
     for place, answer in enumerate(reader.read(reads)):
         if isinstance(answer, ReadFailure):
             raise RecipeError(f"At labels.path: {answer.reason}")
-        known = answer.valid
-        if labels.classes is not None:
-            known = known & np.isin(answer.values, list(labels.classes))
-        cut[place, 0][known] = answer.values[known]
-        without[place] = 1 - known.mean()
-    return cut.astype(label_type(recipe)), without
+        values[place], valid[place] = answer.values, answer.valid
+    return labels_in(recipe, values, valid)
+
+
+def labels_in(
+    recipe: DatasetRecipe, values: NDArray[Any], valid: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the labels that rasters hold in windows; a value that is no class of the recipe is none.
+
+    Args:
+        recipe: with labels of rasters.
+        values: (windows, rows, columns) as they were read.
+        valid: the same shape; where they hold data.
+
+    Returns:
+        (windows, 1, rows, columns), and the share of each window's pixels without a label.
+    """
+    labels = recipe.labels
+    assert isinstance(labels, RasterLabels)
+    known = valid
+    if labels.classes is not None:
+        known = known & np.isin(values, list(labels.classes))
+    cut = np.where(known, values, label_nodata(recipe)).astype(label_type(recipe))
+    return cut[:, None], 1 - known.mean(axis=(1, 2))
 
 
 def _table(cells: pl.DataFrame, labels: GridLabels | RasterLabels) -> LabelTable:

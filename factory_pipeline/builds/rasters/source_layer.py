@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from factory_pipeline.cog.reader import Resampling
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
-from factory_pipeline.config.raster_sources import resampling_of
+from factory_pipeline.config.label_sources import RasterLabels
+from factory_pipeline.config.raster_sources import LABELS, resampling_of
 from factory_pipeline.config.source_layout import SourceLayout, source_layouts
 from factory_pipeline.stac.providers import SourceRequest
 from factory_pipeline.stac.scene_search import Step
@@ -72,6 +73,20 @@ class SourceLayer(SourceLayout):
         # A period ends where the next one starts.
         moment = timedelta(microseconds=1)
         return tuple(Step(s, s + rule.length - moment, s + rule.length / 2) for s in starts)
+
+
+def label_layer_of(recipe: DatasetRecipe) -> SourceLayer | None:
+    """Return the source of the labels of a recipe; None where they are no rasters of a collection.
+
+    Classes are read by nearest, numbers in their unit.
+    """
+    labels = recipe.labels
+    if not isinstance(labels, RasterLabels) or labels.source is None:
+        return None
+    how = {"values": "physical"} if labels.classes is None else {"resampling": {"default": "nearest"}}
+    source = labels.source.model_copy(update=how)
+    window, collection = recipe.window, recipe.collections[source.collection]
+    return SourceLayer(LABELS, source, collection, window.size, window.pixel_size)
 
 
 def layers_of(recipe: DatasetRecipe) -> list[SourceLayer]:
