@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factory_pipeline.config.recipe import Recipe, problems_of
 from factory_pipeline.errors import DocumentError, RecipeError
-from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.atomic import write_settings
 from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.yaml_document import read_yaml
@@ -81,7 +81,7 @@ class BuildSettings(BaseModel):
 
     def save(self, home: FactoryHome) -> None:
         """Make this the build that the home works on."""
-        write_text(home.build_file, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        write_settings(home.build_file, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
     @classmethod
     def load(cls, home: FactoryHome) -> Self:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.recipe import problems_of
 from factory_pipeline.errors import RecipeError
-from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.atomic import write_settings
 from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -38,7 +38,7 @@ class DatasetSettings(BaseModel):
 
     def save(self, home: FactoryHome) -> None:
         """Keep the settings in a home, by the name of the recipe."""
-        write_text(home.dataset_build(self.recipe.name), self.model_dump_json(indent=1) + "\n")
+        write_settings(home.dataset_build(self.recipe.name), self.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, home: FactoryHome, name: str) -> Self:

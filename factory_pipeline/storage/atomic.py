@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from factory_pipeline.redaction import redact
+
 LITTLE_SPACE = 1 << 16
 """Bytes; with less free space than this a disk is full for all that is written here."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -51,6 +53,14 @@ def drop_unfinished(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a small text file atomically (UTF-8)."""
     with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_settings(path: Path, text: str) -> None:
+    """As `write_text`; only its owner may read the file where the addresses in it have credentials."""
+    with atomic_write(path) as temporary:
+        if redact(text) != text:
+            temporary.touch(mode=0o600)
         temporary.write_text(text, encoding="utf-8")
 
 

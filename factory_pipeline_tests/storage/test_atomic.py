@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from factory_pipeline.storage.atomic import atomic_write, write_text
+from factory_pipeline.storage.atomic import atomic_write, write_settings, write_text
 from factory_pipeline.storage.layout import FactoryHome
 
 
@@ -45,3 +46,21 @@ def test_the_home_is_what_the_environment_names(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("FACTORY_HOME")
     monkeypatch.chdir(tmp_path)
     assert FactoryHome.from_environment().root == tmp_path / "factory_home"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("catalog: https://host/stac", 0o644),
+        ("catalog: https://me:s3cr3t@host/stac", 0o600),
+        ("catalog: https://host/stac?sig=s3cr3t", 0o600),
+    ],
+)
+def test_settings_with_credentials_are_read_by_their_owner_alone(tmp_path: Path, text: str, mode: int):
+    before = os.umask(0o022)
+    try:
+        write_settings(tmp_path / "build.yaml", text)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "build.yaml").read_text() == text
+    assert (tmp_path / "build.yaml").stat().st_mode & 0o777 == mode
