@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +15,13 @@ from pystac_client.stac_api_io import StacApiIO
 
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.redaction import display
+from factory_pipeline.stac.item_form import NOT_STAC
 from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline.web_retries import TIMEOUT_S, TRANSIENT_STATUS, OnWait, PatientAdapter
 
 PAGE_SIZE = 250
+MOST_IDLE_PAGES = 3
+"""Pages in a row that may have no item that is not on an earlier page."""
 
 
 class StacApi:
@@ -52,7 +55,21 @@ class StacApi:
                 datetime=query.interval,
                 limit=PAGE_SIZE,
             )
-            return list(found.items_as_dicts())
+            return self._items_of(found.pages_as_dicts())
+
+    def _items_of(self, pages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the items of all pages; an API whose pages have no end is an error."""
+        items: dict[str, dict[str, Any]] = {}
+        idle = 0
+        for page in pages:
+            known = len(items)
+            items |= {str(item["id"]): item for item in page["features"]}
+            idle = 0 if len(items) > known else idle + 1
+            if idle > MOST_IDLE_PAGES:
+                raise CatalogError(
+                    f"{self._shown_url} answers a search with page after page that has no new item."
+                )
+        return list(items.values())
 
     def check_collection(self, collection: str) -> None:
         """Make sure that the API answers and has a collection; raises as `search` does."""
@@ -105,10 +122,8 @@ class StacApi:
                 f"{self._shown_url} answers {status}: check that it is the address of a STAC API."
             ) from None
         except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
+            *NOT_STAC,
+            RecursionError,
             pystac.STACError,
             ClientTypeError,
         ) as error:

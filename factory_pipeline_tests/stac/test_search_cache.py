@@ -1,5 +1,6 @@
 """Searching: which searches are made, what comes back from each kind of catalog, what is kept."""
 
+import itertools
 import json
 import socket
 import time
@@ -18,6 +19,7 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.config.recipe import Sentinel2
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.stac import api_client
+from factory_pipeline.stac.api_client import StacApi
 from factory_pipeline.stac.items import Found
 from factory_pipeline.stac.providers import PLANETARY_COMPUTER, Catalog, open_catalog
 from factory_pipeline.stac.search_cache import GEDI_EPOCH, Cell, find_products, product_searches
@@ -306,6 +308,7 @@ def test_probe_names_the_collection_that_is_missing(server: SampleServer) -> Non
     [
         ("<html>Welcome</html>", "answers, but not as a STAC API does"),
         ("[]", "answers, but not as a STAC API does"),
+        ("[" * 100_000, "answers, but not as a STAC API does"),
         ('{"hello": "world"}', "answers, but not as a STAC API does"),
         (
             '{"type": "Catalog", "stac_version": "1.0.0", "id": "x", "description": "", "links": []}',
@@ -320,6 +323,18 @@ def test_address_is_no_stac_api(tmp_path: Path, answer: str, says: str) -> None:
             with pytest.raises(CatalogError, match=message) as raised:
                 find_products(open_catalog(server.url + path), IN_JUNE, Sentinel2())
             assert not isinstance(raised.value, CatalogUnavailableError)
+
+
+def test_pages_without_an_end_are_an_error() -> None:
+    api = StacApi("https://me:s3cr3t@host/stac", 1.0)
+    pages = [
+        {"features": [{"id": "a"}]},
+        {"features": [{"id": "a"}]},
+        {"features": [{"id": "b"}, {"id": "a"}]},
+    ]
+    assert [item["id"] for item in api._items_of(pages)] == ["a", "b"]
+    with pytest.raises(CatalogError, match=r"^https://host/stac answers a search with page after page"):
+        api._items_of(itertools.chain(pages, itertools.repeat(pages[0])))
 
 
 @pytest.mark.parametrize("kind", ["api", "folder"])
