@@ -29,7 +29,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "builds/recipes/test_canopy_by_rasters.py": (
         "synthetic/samples/canopy synthetic/samples/places synthetic/scenes"
     ),
-    "builds/recipes/test_check_recipe.py": "builds/check_recipe",
+    "builds/recipes/test_check_recipe.py": "builds/check_recipe builds/open_reader",
     "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
     "builds/recipes/test_gedi_products.py": (
         "builds/dataset_plan builds/labels/areas builds/labels/polygons config/dataset_settings "

@@ -17,8 +17,6 @@ from factory_pipeline.errors import RecipeError, RegistryError
 from factory_pipeline.orchestration.builds.per_batch import for_each_batch
 from factory_pipeline.orchestration.resources import FactoryResource
 
-OUTPUT = Path("/out")
-
 
 def run(
     factory: FactoryResource, work: Callable[[str], dict[str, Any]]
@@ -31,7 +29,7 @@ def run(
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def chips(context: dg.AssetExecutionContext) -> None:
-        for_each_batch(context, factory, lambda _: OUTPUT, work)
+        for_each_batch(context, factory, lambda _: factory.folder().root / "built", work)
 
     tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
     result = dg.materialize([chips], tags=tags, raise_on_error=False, instance=instance)
@@ -52,7 +50,7 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FactoryResource:
 def test_a_batch_that_another_process_works_on_is_waited_for(factory: FactoryResource) -> None:
     done: list[str] = []
     with closing(factory.registry()) as other:
-        lease = other.batch_lease(BatchKey(str(OUTPUT), "chips", "b"))
+        lease = other.batch_lease(BatchKey("built", "chips", "b"))
         lease.__enter__()
         running = threading.Thread(target=lambda: run(factory, lambda batch: done.append(batch) or {}))
         running.start()

@@ -32,7 +32,7 @@ class BatchKey(NamedTuple):
     """What is done once at a time."""
 
     build: str
-    """The folder of the build's output."""
+    """The folder of the build's output, relative to the home: machines may mount a home elsewhere."""
     stage: str
     """What is done with the batch."""
     batch: str

@@ -17,6 +17,7 @@ from factory_pipeline.errors import (
     describe_error,
 )
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.storage.relative_paths import relative_to_home
 
 UNAVAILABLE = (CatalogError, SourceUnavailableError, LostFootprintsError, RegistryError, OSError)
 """What is so for all batches of a run, not for one."""
@@ -51,7 +52,8 @@ def for_each_batch(
     unavailable: FactoryError | OSError | None = None
     with closing(factory.registry()) as registry:
         for batch in context.partition_keys:
-            key = BatchKey(str(build_of(batch)), context.asset_key.to_user_string(), batch)
+            build = relative_to_home(build_of(batch), factory.folder())
+            key = BatchKey(build, context.asset_key.to_user_string(), batch)
             try:
                 with registry.batch_lease(key, context.log.info):
                     finished[batch] = work(batch)
