@@ -81,9 +81,7 @@ class DatasetRecipe(Section):
         except RecipeError as error:
             raise RecipeError(f"The recipe {where} is not valid. {error}") from error
         if folder is not None:
-            path = recipe.labels.path
-            update = {} if path is None else {"path": _make_absolute(path, folder)}
-            recipe = recipe.model_copy(update={"labels": recipe.labels.model_copy(update=update)})
+            recipe = recipe.model_copy(update={"labels": _with_absolute_paths(recipe.labels, folder)})
         return recipe
 
     def collection_of(self, source: str) -> RasterCollection:
@@ -103,6 +101,8 @@ class DatasetRecipe(Section):
         document = self.model_dump(mode="json")
         if self.labels.path is not None:
             document["labels"]["path"] = Path(self.labels.path).name
+        if isinstance(self.labels, RasterLabels) and self.labels.points is not None:
+            document["labels"]["points"]["path"] = Path(self.labels.points.path).name
         return _dump(document)
 
     def digest(self) -> str:
@@ -119,7 +119,7 @@ class DatasetRecipe(Section):
         return hashlib.sha256(_dump(document).encode()).hexdigest()
 
 
-_NOT_CONTENT = {"path", "layer", "x", "y", "crs", "id", "keep", "area", "filters", "incomplete"}
+_NOT_CONTENT = {"path", "points", "layer", "x", "y", "crs", "id", "keep", "area", "filters", "incomplete"}
 """Of labels: what decides which there are, not what a sample of one holds."""
 _CREDITS = ("license", "license_url", "producers")
 """Of collections: whom to thank for a sample, not what it holds."""
@@ -160,6 +160,16 @@ def _make_absolute(path: str, folder: Path) -> str:
     return path if "://" in path else str((folder / Path(path).expanduser()).absolute())
 
 
+def _with_absolute_paths(labels: Labels, folder: Path) -> Labels:
+    update: dict[str, Any] = {}
+    if labels.path is not None:
+        update["path"] = _make_absolute(labels.path, folder)
+    if isinstance(labels, RasterLabels) and labels.points is not None:
+        path = _make_absolute(labels.points.path, folder)
+        update["points"] = labels.points.model_copy(update={"path": path})
+    return labels.model_copy(update=update)
+
+
 def _check_splits(recipe: DatasetRecipe) -> None:
     """Refuse splits by something that the labels do not have.
 
@@ -169,7 +179,10 @@ def _check_splits(recipe: DatasetRecipe) -> None:
     if recipe.splits.by == "time" and recipe.labels.time is None:
         raise RecipeError("At splits.by: the labels have no time; give labels.time.")
     labels = recipe.labels
-    carried = labels.carried if isinstance(labels, GediLabels) else labels.extra
+    if isinstance(labels, RasterLabels) and labels.points is not None:
+        carried = labels.points.extra
+    else:
+        carried = labels.carried if isinstance(labels, GediLabels) else labels.extra
     for key in ("column", "stratify"):
         name = getattr(recipe.splits, key)
         if name is not None and name not in carried:

@@ -133,7 +133,9 @@ class RasterLabels(_AreaLabels):
     path: str | None = None
     """A GeoTIFF, or a folder of them."""
     source: Source | None = None
-    """Rasters of a STAC collection, in place of `path`: one asset of it, over `area`."""
+    """Rasters of a STAC collection, in place of `path`: one asset of it."""
+    points: TableLabels | None = None
+    """Centres of the windows, in place of a grid over `area`; without a target of their own."""
     band: int = Field(1, ge=1)
     nodata: float | None = None
     """The value without a label, where the files do not state it."""
@@ -148,10 +150,14 @@ class RasterLabels(_AreaLabels):
     def _check_one_place(self) -> Self:
         if (self.path is None) == (self.source is None):
             raise ValueError("give either path, a GeoTIFF or a folder of them, or source, a STAC collection")
+        if self.points is not None and (self.area is not None or self.between is not None):
+            raise ValueError("points go without area and between; they have a time of their own")
+        if self.points is not None and self.points.target is not None:
+            raise ValueError("points of rasters have no target; the rasters hold the labels")
         if self.source is None:
             return self
-        if self.area is None:
-            raise ValueError("labels of a source need area, [west, south, east, north]")
+        if self.area is None and self.points is None:
+            raise ValueError("labels of a source need area, [west, south, east, north], or points")
         if len(self.source.assets) != 1 or self.source.derive or not self.source.required:
             raise ValueError("the source of labels has one asset, no derive, and is required")
         if self.source.time is not None and self.source.time.periods is not None:
@@ -161,6 +167,11 @@ class RasterLabels(_AreaLabels):
         if self.band != 1 or self.nodata is not None:
             raise ValueError("band and nodata go with path; a collection's asset states its own")
         return self
+
+    @property
+    def time(self) -> LabelTime | None:
+        """When a label holds."""
+        return super().time if self.points is None else self.points.time
 
     @property
     def target(self) -> Target:

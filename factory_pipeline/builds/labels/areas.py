@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError
 
 from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, REJECT_SCHEMA, LabelTable
 from factory_pipeline.builds.labels.lattice import covering_windows
+from factory_pipeline.builds.labels.points import read_points
 from factory_pipeline.builds.labels.read_table import read_rows
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, Resampling, WindowRead, WindowReader
@@ -47,15 +48,17 @@ def read_grid(labels: GridLabels, window: Window) -> LabelTable:
 
 
 def read_rasters(labels: RasterLabels, window: Window) -> LabelTable:
-    """Return the windows of a grid over rasters that hold labels, or over the area of a collection's.
+    """Return the windows around points, or of a grid over rasters that hold labels or over an area.
 
     Args:
-        labels: files or area.
+        labels: points, files or area.
         window: of the recipe.
 
     Raises:
         RecipeError: there are no rasters, one can't be read, or states no coordinate reference system.
     """
+    if labels.points is not None:
+        return read_points(labels.points)
     if labels.source is not None:
         assert labels.area is not None
         return _table(covering_windows([shapely.box(*labels.area)], window), labels)

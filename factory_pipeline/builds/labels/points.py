@@ -5,11 +5,14 @@ import shapely
 
 from factory_pipeline.builds.labels.label_table import LabelTable, label_table
 from factory_pipeline.builds.labels.read_table import read_rows
-from factory_pipeline.config.label_sources import PointLabels
+from factory_pipeline.config.label_sources import TableLabels
 
 
-def read_points(labels: PointLabels) -> LabelTable:
-    """Read labels that are points.
+def read_points(labels: TableLabels) -> LabelTable:
+    """Read labels that are points, or the points at which rasters of labels are cut.
+
+    Args:
+        labels: the file and its columns.
 
     Raises:
         RecipeError: the file or a column can't be used; see `read_rows` and `label_table`.

@@ -17,19 +17,22 @@ from factory_pipeline_tests.builds.recipes.archives import (
     degrees,
     grid,
     make_archive,
+    points_csv,
     recipe_of,
     scene,
+    window_at,
 )
 from factory_pipeline_tests.builds.recipes.sample_builds import read_samples
 from factory_pipeline_tests.cog.oracle import expected
 
 WEST, SOUTH = degrees(300, 3400)
 EAST, NORTH = degrees(3300, 300)
+AREA = f"  area: [{WEST}, {SOUTH}, {EAST}, {NORTH}]\n"
 RECIPE = f"""
 name: cover
 labels:
   kind: rasters
-  area: [{WEST}, {SOUTH}, {EAST}, {NORTH}]
+{AREA.rstrip()}
   between: [2021-01-01, 2021-12-31]
   max_nodata: 0.2
   source: {{collection: io-lulc-annual-v02, assets: data, time: {{between: [2021-01-01, 2021-12-31]}}}}
@@ -89,6 +92,27 @@ def test_labels_are_what_gdal_warps(archive: Path, tmp_path: Path, text: str) ->
     assert (recipe.labels.target.classes or {}).get(2) == ("Trees" if is_cover else None)
 
 
+def test_windows_may_be_around_points(archive: Path, tmp_path: Path) -> None:
+    points_csv(
+        tmp_path / "plots.csv", [(1000, 1000), (1985, 700), (5000, 5000)], plot=["a", "b", "c"], zone="nsn"
+    )
+    points = "points: {path: plots.csv, id: plot, extra: zone, time: {between: [2021-07-01, 2021-07-02]}}"
+    text = RECIPE.replace(AREA, f"  {points}\n").replace("  between: [2021-01-01, 2021-12-31]\n", "")
+    recipe = recipe_of(tmp_path, text.replace("train: 100", "by: column, column: zone, train: [n, s]"))
+    _, summary = build(recipe, tmp_path / "out", str(archive))
+    samples = read_samples(tmp_path / "out" / "train_dataset.h5", ["label"])
+    assert {sample.id: sample.window for sample in samples} == {
+        "a": window_at(1000, 1000, 32, 10),
+        "b": window_at(1985, 700, 32, 10),
+    }
+    assert summary.dropped == {"labels: no_scene": 1}
+    (across,) = [sample for sample in samples if sample.id == "b"]
+    rasters = [f"{archive}/rasters/io-lulc-annual-v02/{name}_2021/data.tif" for name in ("west", "east")]
+    truth = expected(WindowRead(tuple(rasters), across.window, Resampling.NEAREST, 1, 0))
+    np.testing.assert_array_equal(across.arrays["label"][0], truth.values)
+    assert str(tmp_path) not in recipe.canonical_json()
+
+
 def test_a_raster_of_labels_that_is_away_stops_the_build(archive: Path, tmp_path: Path) -> None:
     damaged = Path(shutil.copytree(archive, tmp_path / "archive"))
     (damaged / "rasters" / "io-lulc-annual-v02" / "west_2021" / "data.tif").unlink()
@@ -111,7 +135,8 @@ def test_the_forecast_counts_what_labels_read(archive: Path, tmp_path: Path) -> 
             "  path: heights.tif\n  source:",
             "give either path, a GeoTIFF or a folder of them, or source",
         ),
-        (f"  area: [{WEST}, {SOUTH}, {EAST}, {NORTH}]\n", "", "labels of a source need area"),
+        (AREA, "", "labels of a source need area"),
+        ("  max_nodata", "  points: {path: plots.csv}\n  max_nodata", "points go without area and between"),
         ("assets: data", "assets: [data, other]", "has one asset"),
         ("assets: data", "assets: date", "labels.source.assets"),
         ("collection: io-lulc", "collection: io-lulk", "labels.source.collection"),
