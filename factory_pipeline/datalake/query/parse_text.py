@@ -37,6 +37,9 @@ _NAME = re.compile(r"[^\W\d][\w.:]*")
 _CALCULATION = re.compile(r"[-+*/%^]+")
 _KEYWORDS = ("and", "or", "not")
 
+MOST_CHARACTERS = 300_000
+"""Of a query as text: a level of parentheses may read all of it once more."""
+
 
 class TextError(Exception):
     """The text is not a query."""
@@ -52,6 +55,10 @@ class TextError(Exception):
         self.position = position
 
 
+class _TooDeepError(TextError):
+    """The text has more levels than are allowed, however it is read."""
+
+
 def parse_text(text: str) -> dict[str, Any]:
     """Parse a query to CQL2 JSON.
 
@@ -61,6 +68,8 @@ def parse_text(text: str) -> dict[str, Any]:
     Raises:
         TextError: the text is not a query.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise TextError(MOST_CHARACTERS, f"a text may have {MOST_CHARACTERS:,} characters; there are more")
     reader = _Reader(text)
     query = reader.either(0)
     if reader.kind != "end":
@@ -111,7 +120,8 @@ class _Reader:
 
     def negated(self, depth: int) -> dict[str, Any]:
         if depth > DEEPEST:
-            raise self.expected(f"at most {DEEPEST} levels of nesting are allowed; there are more")
+            problem = f"at most {DEEPEST} levels of nesting are allowed; there are more"
+            raise _TooDeepError(self.position, problem)
         if self.is_keyword("not"):
             self.step()
             return {"op": "not", "args": [self.negated(depth + 1)]}
@@ -120,6 +130,8 @@ class _Reader:
             found = self._group(depth) if self.token == "(" else self._parse_short_condition()
             if not (self.kind == "end" or self.token == ")" or self.is_keyword("and", "or")):
                 raise self.expected("`and`, `or` or the end is expected")
+        except _TooDeepError:
+            raise
         except TextError as error:
             return self._cql2_condition(start, error)
         return found

@@ -95,6 +95,8 @@ def fault(query: Any) -> str:
     [
         ("width=\udc80", ["text in UTF-8"]),
         ("s_intersects(geometry, POLYGON((1 2, 3 4))", ["character"]),
+        ("(" * 200_000, ["levels of nesting", "character 52"]),
+        ("id='" + "x" * 300_000 + "'", ["300,000 characters"]),
         ("Tags=water", ["`Tags` is not a property", PROPERTIES, "metadata.Tags"]),
         ("label=Balloon", ["annotation.label"]),
         ("metadata.=5", ["`metadata.` is not a property"]),
