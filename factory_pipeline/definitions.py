@@ -8,6 +8,7 @@ from factory_pipeline.orchestration.builds import (
     chips,
     dataset,
     footprints,
+    killed_runs,
     recipe_checks,
     recipe_dataset,
     recipe_sensors,
@@ -58,6 +59,7 @@ defs = dg.Definitions(
     ],
     sensors=[
         *build_sensors.ALL,
+        *killed_runs.ALL,
         *recipe_sensors.SENSORS,
         *upload_sensors.ALL,
         *abandoned.ALL,

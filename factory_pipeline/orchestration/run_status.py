@@ -1,4 +1,4 @@
-"""Which uploads are worked on, and runs whose process is gone."""
+"""Which uploads and batches are worked on, and runs whose process is gone."""
 
 import time
 from collections.abc import Sequence
@@ -36,6 +36,11 @@ def is_of_batch(run: dg.DagsterRun) -> bool:
     return BATCH_TAG in run.tags
 
 
+def is_of_uploads(run: dg.DagsterRun) -> bool:
+    """Whether a run onboards uploads or imports a release."""
+    return is_of_batch(run) or run.job_name in (onboard_dataset.name, import_release.name)
+
+
 def is_running(instance: dg.DagsterInstance, key: str) -> bool:
     """Return whether a run on this partition has not ended."""
     running = dg.RunsFilter(tags={PARTITION_TAG: key}, statuses=UNFINISHED)
@@ -50,9 +55,13 @@ def unfinished_runs(instance: dg.DagsterInstance, key: str | None = None) -> lis
 
 
 def end_dead_runs(
-    instance: dg.DagsterInstance, home: FactoryHome, records: Sequence[dg.RunRecord]
+    instance: dg.DagsterInstance,
+    home: FactoryHome,
+    records: Sequence[dg.RunRecord],
+    *,
+    may_retry: bool = False,
 ) -> list[dg.DagsterRun]:
-    """Report runs as failed whose process is gone; a retry is left to the caller.
+    """Report runs as failed whose process is gone.
 
     A run is alive as long as its process holds its lock. One that waits in the queue has no process yet, and
     one that has just been launched is given time to begin.
@@ -61,6 +70,7 @@ def end_dead_runs(
         instance: that has the runs.
         home: whose locks the processes hold.
         records: unfinished runs.
+        may_retry: whether Dagster may start them again by itself; else that is left to the caller.
 
     Returns:
         The runs that were reported.
@@ -75,8 +85,7 @@ def end_dead_runs(
         if record is None or record.dagster_run.is_finished or not _seems_dead(instance, home, record):
             continue
         run = record.dagster_run
-        # Whoever calls this starts again what is to be started: Dagster's own retry would be a second one.
-        instance.add_run_tags(run.run_id, {DIED_TAG: "true", MAX_RETRIES_TAG: "0"})
+        instance.add_run_tags(run.run_id, {DIED_TAG: "true", **({} if may_retry else {MAX_RETRIES_TAG: "0"})})
         instance.report_run_failed(run, "The process of this run is gone.")
         home.run_lock(run.run_id).unlink(missing_ok=True)
         ended.append(run)
@@ -89,7 +98,7 @@ def _seems_dead(instance: dg.DagsterInstance, home: FactoryHome, record: dg.RunR
         return False
     if home.run_lock(run.run_id).exists():
         return True  # It had begun.
-    if not (is_of_batch(run) or run.job_name in (onboard_dataset.name, import_release.name)):
+    if not is_of_uploads(run):
         return False  # Runs of other jobs hold no lock.
     if run.status is not dg.DagsterRunStatus.STARTED and _launcher_tells(instance):
         return False

@@ -4,7 +4,7 @@ import dagster as dg
 
 from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
+from factory_pipeline.orchestration.run_lock import release_run_lock
 from factory_pipeline.runs.instance import execute_job, resources_of
 from factory_pipeline.storage.layout import FactoryHome
 

@@ -17,10 +17,10 @@ from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.definitions import defs
 from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.stages import STAGES
-from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
 from factory_pipeline.orchestration.onboarding.sensors import new_uploads
 from factory_pipeline.orchestration.partitions import DATASETS
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_lock import release_run_lock
 from factory_pipeline.orchestration.run_status import BATCH_TAG
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of

@@ -16,6 +16,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import RecipeError, RegistryError
 from factory_pipeline.orchestration.builds.per_batch import for_each_batch
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.storage.atomic import is_held
 
 
 def run(
@@ -89,3 +90,16 @@ def test_a_registry_that_is_gone_ends_the_run_at_once(
     result, recorded = run(factory, lambda _: {})
     assert failure(result) == "The registry is gone."
     assert recorded == set()
+
+
+def test_a_run_holds_its_lock_while_it_works(factory: FactoryResource) -> None:
+    home, held = factory.folder(), []
+
+    def work(_: str) -> dict[str, Any]:
+        [lock] = home.run_lock("any").parent.iterdir()
+        held.append(is_held(lock))
+        return {}
+
+    assert run(factory, work)[0].success
+    assert held == [True, True]
+    assert not list(home.run_lock("any").parent.iterdir())

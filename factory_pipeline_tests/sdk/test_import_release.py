@@ -10,7 +10,7 @@ import pytest
 from factory_pipeline import DatasetClient
 from factory_pipeline.definitions import defs
 from factory_pipeline.errors import ArgumentError, RemoteError
-from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
+from factory_pipeline.orchestration.run_lock import release_run_lock
 from factory_pipeline.sdk.graphql import DagsterServer
 from factory_pipeline_tests.datalake.ingest.releases.archives import box, feature, pairs, tar_gz
 from factory_pipeline_tests.onboarding.conftest import bench

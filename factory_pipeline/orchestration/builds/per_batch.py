@@ -17,6 +17,7 @@ from factory_pipeline.errors import (
     describe_error,
 )
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_lock import held_run_lock
 from factory_pipeline.storage.relative_paths import relative_to_home
 
 UNAVAILABLE = (CatalogError, SourceUnavailableError, LostFootprintsError, RegistryError, OSError)
@@ -32,6 +33,7 @@ def for_each_batch(
     """Run `work` for every batch of this run and show what it returns as that batch's metadata.
 
     No two processes of a home do the same work on a batch at once: the second waits, and then finds it done.
+    The lock of the run is held meanwhile: `killed_runs` ends a run whose process was killed.
 
     A run covers a range of batches. When some of them fail, the finished ones are still recorded as
     materialised, so that a rerun needs only the others. A service that is away or misnamed, or a full disk,
@@ -50,7 +52,7 @@ def for_each_batch(
     finished: dict[str, Mapping[str, Any]] = {}
     failures: list[str] = []
     unavailable: FactoryError | OSError | None = None
-    with closing(factory.registry()) as registry:
+    with held_run_lock(factory.folder(), context.run.run_id), closing(factory.registry()) as registry:
         for batch in context.partition_keys:
             build = relative_to_home(build_of(batch), factory.folder())
             key = BatchKey(build, context.asset_key.to_user_string(), batch)

@@ -20,6 +20,7 @@ from factory_pipeline.orchestration.run_status import (
     PARTITION_TAG,
     end_dead_runs,
     is_of_batch,
+    is_of_uploads,
     keys_of,
     unfinished_runs,
 )
@@ -45,7 +46,9 @@ def abandoned_uploads(context: dg.SensorEvaluationContext, factory: FactoryResou
     """End runs whose process has died, and request new ones that resume."""
     home, instance = factory.folder(), context.instance
     unfinished = unfinished_runs(instance)
-    dead = end_dead_runs(instance, home, unfinished)
+    dead = end_dead_runs(
+        instance, home, [record for record in unfinished if is_of_uploads(record.dagster_run)]
+    )
     dead_ids = {run.run_id for run in dead}
     alive = [record.dagster_run for record in unfinished if record.dagster_run.run_id not in dead_ids]
     busy = {key for run in alive for key in keys_of(run)}

@@ -12,9 +12,9 @@ from factory_pipeline.onboarding.checks.pairing import Check, require
 from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.stages import Stage, stage_before, stage_named
 from factory_pipeline.orchestration.builds.footprints import OWNERS
-from factory_pipeline.orchestration.onboarding.run_lock import hold_run_lock
 from factory_pipeline.orchestration.partitions import datasets
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_lock import hold_run_lock
 from factory_pipeline.storage.atomic import disk_is_full, file_lock
 
 MOST_TRIES = 3

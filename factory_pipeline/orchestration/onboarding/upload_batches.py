@@ -13,8 +13,8 @@ from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.orchestration.failures import NO_RETRY
 from factory_pipeline.orchestration.jobs import onboard_dataset
 from factory_pipeline.orchestration.onboarding import assets
-from factory_pipeline.orchestration.onboarding.run_lock import hold_run_lock, release_run_lock
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_lock import hold_run_lock, release_run_lock
 from factory_pipeline.orchestration.run_status import BATCH_TAG
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

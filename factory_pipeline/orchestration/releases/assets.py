@@ -13,9 +13,9 @@ from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.errors import FactoryError, OnboardingError
 from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.metadata import picture, rows_table
-from factory_pipeline.orchestration.onboarding.run_lock import hold_run_lock
 from factory_pipeline.orchestration.partitions import releases
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_lock import hold_run_lock
 from factory_pipeline.storage.atomic import disk_is_full
 
 GROUP = "releases"

@@ -7,7 +7,7 @@ import dagster as dg
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.definitions import defs
 from factory_pipeline.orchestration.onboarding.abandoned import abandoned_uploads
-from factory_pipeline.orchestration.onboarding.run_lock import release_run_lock
+from factory_pipeline.orchestration.run_lock import release_run_lock
 from factory_pipeline.runs.onboarding import remove
 from factory_pipeline_tests.datalake.ingest.releases.archives import box, feature, outline, pairs, tar_gz
 from factory_pipeline_tests.onboarding.conftest import bench

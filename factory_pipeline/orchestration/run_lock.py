@@ -4,6 +4,8 @@ Dagster's resources can't hold it: a resource that is given up at the end can't 
 asset that is called directly.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -26,3 +28,13 @@ def release_run_lock(home: FactoryHome, run_id: str) -> None:
     lock.unlink(missing_ok=True)
     if lock in _held:
         _held.pop(lock).close()
+
+
+@contextmanager
+def held_run_lock(home: FactoryHome, run_id: str) -> Iterator[None]:
+    """Hold the lock of a run inside the block."""
+    hold_run_lock(home, run_id)
+    try:
+        yield
+    finally:
+        release_run_lock(home, run_id)

@@ -1,0 +1,57 @@
+"""Runs of builds whose process was killed are ended, so that others take their batches up."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import MAX_RETRIES_TAG
+
+from factory_pipeline.definitions import defs
+from factory_pipeline.orchestration import run_status
+from factory_pipeline.orchestration.builds.killed_runs import killed_extractions
+from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_status import DIED_TAG, PARTITION_TAG
+from factory_pipeline.storage.atomic import file_lock
+
+
+def test_only_a_run_whose_process_is_gone_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_status, "SECONDS_TO_END", 0.0)
+    factory = FactoryResource(home=str(tmp_path))
+    home = factory.folder()
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def started(job: str, **tags: str) -> dg.DagsterRun:
+            return instance.create_run_for_job(
+                job_def=defs.resolve_job_def(job), tags=tags, status=dg.DagsterRunStatus.STARTED
+            )
+
+        def tick() -> str:
+            answer = killed_extractions(dg.build_sensor_context(instance=instance), factory=factory)
+            assert isinstance(answer, dg.SkipReason)
+            return str(answer.skip_message)
+
+        killed = started("extract_batches", **{PARTITION_TAG: "train-00000-0badcafe"})
+        of_command = started("extract_batches", **{MAX_RETRIES_TAG: "0"})
+        alive = started("extract_batches")
+        between_steps = started("fuse_dataset")
+        upload = started("onboard_dataset", **{PARTITION_TAG: "upload"})
+        for run in (killed, of_command, upload):
+            with file_lock(home.run_lock(run.run_id)):
+                pass
+        with file_lock(home.run_lock(alive.run_id)):
+            told = tick()
+        assert {run.run_id for run in (killed, of_command) if run.run_id in told} == {
+            killed.run_id,
+            of_command.run_id,
+        }
+        now = {run.run_id: instance.get_run_by_id(run.run_id) for run in instance.get_runs()}
+        failed = {key for key, run in now.items() if run and run.status is dg.DagsterRunStatus.FAILURE}
+        assert failed == {killed.run_id, of_command.run_id}
+        assert between_steps.run_id not in failed, "it holds no lock between its steps"
+        # Dagster starts again what the daemon started, and leaves to a command what it started.
+        tags = now[killed.run_id].tags
+        assert tags[DIED_TAG] == "true"
+        assert MAX_RETRIES_TAG not in tags
+        assert now[of_command.run_id].tags[MAX_RETRIES_TAG] == "0"
+        assert tick() == f"Ended as their process is gone: {alive.run_id}."
+        assert tick() == "Every run that extracts batches has a process."
