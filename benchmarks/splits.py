@@ -11,6 +11,7 @@ import polars as pl
 
 from benchmarks.measure import run_alone
 from benchmarks.report import Row, main, table
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.assign import draw_numbers
 from factory_pipeline.splits.balance import Classes, assign_groups
 from factory_pipeline.splits.groups import OVERLAPPING, group_items
@@ -41,7 +42,8 @@ def work(count: int) -> Callable[[], tuple[int, int, int]]:
 
 def split_and_prove(items: pl.DataFrame) -> tuple[int, int, int]:
     """Return groups, pairs that overlap, and pairs in different splits."""
-    group = group_items(items, OVERLAPPING)
+    ground = Ground.of(items)
+    group = group_items(items, OVERLAPPING, ground=ground)
     classes = Classes.of(items.select("label"))
     split = assign_groups(group, draw_numbers(0, items["stem"]), SHARES, None, classes)
     record = SplitRecord.of(
@@ -52,6 +54,7 @@ def split_and_prove(items: pl.DataFrame) -> tuple[int, int, int]:
         percentages=SHARES,
         classes=classes,
         group=group,
+        ground=ground,
     )
     return record.groups, record.leaks.pairs, record.leaks.crossing_pairs
 

@@ -13,7 +13,7 @@ _POLAR_CAP = 89.0
 
 A footprint that extends beyond it counts as at the pole, even if it does not contain it.
 """
-_CHUNK = 4096
+_CHUNK = 32768
 """Footprints converted at a time."""
 
 

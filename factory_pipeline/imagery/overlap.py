@@ -38,6 +38,21 @@ _SAME_PLACE_DEGREES = 1e-7
 """Footprints whose corners differ by less, which is a centimetre, are one."""
 
 
+def number_rows(table: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give equal rows the same number.
+
+    Args:
+        table: columns without a name `row`.
+
+    Returns:
+        (rows,) the number of each, counted in the order of their first rows; and (numbers,) those first rows.
+    """
+    keys = table.columns
+    first = table.with_row_index("row").select(pl.col("row").min().over(keys))["row"].to_numpy()
+    firsts = np.flatnonzero(first == np.arange(len(first)))
+    return np.searchsorted(firsts, first), firsts
+
+
 @dataclass(frozen=True)
 class Ground:
     """The different footprints of some images, and which of them each image has."""
@@ -64,14 +79,8 @@ class Ground:
         corners[..., 0] -= np.where(polar, 0.0, np.floor((west + 180) / 360) * 360)[:, None]
         keys = [f"corner {column}" for column in range(8)]
         rounded = np.round(corners.reshape(-1, 8) / _SAME_PLACE_DEGREES).astype(np.int64)
-        table = pl.DataFrame(rounded, schema=keys)
-        different = table.with_row_index("first").unique(keys, keep="first", maintain_order=True)
-        numbers = table.join(different.with_row_index("number"), on=keys, how="left", maintain_order="left")[
-            "number"
-        ]
         number = np.full(items.height, -1, dtype=np.int64)
-        number[placed] = numbers.to_numpy()
-        firsts = different["first"].to_numpy()
+        number[placed], firsts = number_rows(pl.DataFrame(rounded, schema=keys))
         chosen = corners[firsts]
         sizes = items.select(
             *(pl.col(side).cast(pl.Float64).fill_null(np.nan) for side in ("width", "height"))

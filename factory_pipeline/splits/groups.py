@@ -37,7 +37,10 @@ IDENTICAL, OVERLAPPING = Together(overlap=False), Together()
 
 
 def group_items(
-    items: pl.DataFrame, together: Together, copies: pl.DataFrame | None = None
+    items: pl.DataFrame,
+    together: Together,
+    copies: pl.DataFrame | None = None,
+    ground: Ground | None = None,
 ) -> NDArray[np.int64]:
     """Return the group of each item: the position of its first member.
 
@@ -46,12 +49,13 @@ def group_items(
             names, and `stem` where there are copies.
         together: what joins items.
         copies: pairs of near-identical items, in leakage.COPIES_SCHEMA.
+        ground: where the items are, if that is known.
     """
-    return group_numbers(items.height, _pairs(items, together, copies))
+    return group_numbers(items.height, _pairs(items, together, copies, ground))
 
 
 def _pairs(
-    items: pl.DataFrame, together: Together, copies: pl.DataFrame | None
+    items: pl.DataFrame, together: Together, copies: pl.DataFrame | None, ground: Ground | None
 ) -> Iterator[NDArray[np.int64]]:
     yield pairs_of_equal(items["sha256"])
     for column in together.columns:
@@ -60,7 +64,7 @@ def _pairs(
         yield _positions(items, copies)
     if not (together.overlap or together.buffer_m > 0 or together.block_m is not None or together.mgrs):
         return
-    ground = Ground.of(items)
+    ground = Ground.of(items) if ground is None else ground
     placed = np.flatnonzero(ground.number >= 0)
     yield placed[pairs_of_equal(pl.Series(ground.number[placed]))]
     first = np.full(len(ground.corners), items.height, dtype=np.int64)

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.imagery.footprints import FOOTPRINT_COLUMNS
-from factory_pipeline.imagery.overlap import Ground
+from factory_pipeline.imagery.overlap import Ground, number_rows
 from factory_pipeline.splits.distance import distance_between
 from factory_pipeline.splits.names import SPLITS, TRAIN
 
@@ -76,6 +76,7 @@ def leak_report(
     buffer_m: float = 0.0,
     copies: pl.DataFrame | None = None,
     compared: int | None = None,
+    ground: Ground | None = None,
 ) -> LeakReport:
     """Search every pair of images that overlap, lie within `buffer_m`, or have the same content.
 
@@ -89,11 +90,13 @@ def leak_report(
         buffer_m: distance in metres below which two images count as a pair; 0 for overlap alone.
         copies: pairs of near-identical images, in COPIES_SCHEMA; None where no pixels were compared.
         compared: images whose pixels were compared, where there are copies; None for all.
+        ground: where the items are, if that is known.
     """
     frame = items.select("stem", "sha256", *FOOTPRINT_COLUMNS).join(
         split.drop_nulls("split"), on="stem", how="inner", maintain_order="left"
     )
-    ground = Ground.of(frame)
+    if ground is None or frame.height != items.height:
+        ground = Ground.of(frame)
     kinds = _Kinds.of(frame, ground, copies)
     found = _Found(kinds)
     tested = 0
@@ -176,21 +179,17 @@ class _Kinds:
             named = pl.concat([copies["stem"], copies["other_stem"]]).unique()
             alone |= frame["stem"].is_in(named.implode())
         keys = keys.with_columns(pl.when(alone).then(pl.int_range(pl.len())).otherwise(-1).alias("alone"))
-        different = keys.with_row_index("first").unique(keys.columns, keep="first", maintain_order=True)
-        kind = keys.join(
-            different.with_row_index("kind"), on=keys.columns, how="left", maintain_order="left"
-        )["kind"].to_numpy()
-        kind = kind.astype(np.int64)
-        footprint = different["footprint"].to_numpy()
+        kind, first = number_rows(keys)
+        footprint = keys["footprint"].to_numpy()[first]
         placed = np.flatnonzero(footprint >= 0)
         order = placed[np.argsort(footprint[placed], kind="stable")]
         sides = [(frame["split"] == name).to_numpy() for name in SPLITS]
         return cls(
             kind=kind,
-            first=different["first"].to_numpy().astype(np.int64),
+            first=first,
             footprint=footprint,
-            content=different["content"].to_numpy(),
-            by_split=np.array([np.bincount(kind[side], minlength=different.height) for side in sides]),
+            content=keys["content"].to_numpy()[first],
+            by_split=np.array([np.bincount(kind[side], minlength=len(first)) for side in sides]),
             order=order,
             start=np.searchsorted(footprint[order], np.arange(len(ground.corners) + 1)),
         )

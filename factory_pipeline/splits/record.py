@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.balance import Balance, Classes, balance_of
 from factory_pipeline.splits.groups import OVERLAPPING, Together, group_items
 from factory_pipeline.splits.leakage import LeakReport, leak_report
@@ -124,6 +125,7 @@ class SplitRecord:
         instead: str = "",
         remark: str = "",
         group: NDArray[np.int64] | None = None,
+        ground: Ground | None = None,
     ) -> Self:
         """Search a split for leaks and describe it.
 
@@ -141,10 +143,12 @@ class SplitRecord:
             instead: as the field.
             remark: as the field.
             group: (items,) what `group_items` returned for `together`, if it is known.
+            ground: where the items are, if that is known.
         """
         sides = items.select("stem").join(split, on="stem", how="left", maintain_order="left")["split"]
+        ground = Ground.of(items) if ground is None else ground
         if group is None:
-            group = group_items(items, together, copies)
+            group = group_items(items, together, copies, ground)
         sizes = np.bincount(group) if len(group) else np.zeros(1, np.int64)
         return cls(
             rule=rule,
@@ -153,7 +157,7 @@ class SplitRecord:
             left_out=sides.null_count(),
             groups=int((sizes > 0).sum()),
             largest_group=int(sizes.max()),
-            leaks=leak_report(items, split, together.buffer_m, copies, compared),
+            leaks=leak_report(items, split, together.buffer_m, copies, compared, ground),
             balance=None if percentages is None else balance_of(sides, group, percentages, classes),
             what=what,
             instead=instead,

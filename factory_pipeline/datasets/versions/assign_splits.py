@@ -15,6 +15,7 @@ from factory_pipeline.datasets.request import DatasetRequest, Overlap
 from factory_pipeline.datasets.versions.division import Division
 from factory_pipeline.datasets.versions.split_properties import LABEL
 from factory_pipeline.errors import ArgumentError
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.apportion import largest_remainder
 from factory_pipeline.splits.balance import Balance, Classes, assign_groups, balance_of
 from factory_pipeline.splits.connected_groups import group_numbers
@@ -61,6 +62,7 @@ class SplitPlan:
     """Pairs of near-identical items, in leakage.COPIES_SCHEMA; None where no pixels were compared."""
     _compared: int
     """Items whose pixels were compared."""
+    _ground: Ground
 
     def record(self) -> SplitRecord:
         """Search the split for leaks."""
@@ -87,6 +89,7 @@ class SplitPlan:
             instead="" if self._remark else INSTEAD,
             remark=self._remark,
             group=self._group,
+            ground=self._ground,
         )
 
     def division(self, record: SplitRecord | None = None) -> Division:
@@ -128,12 +131,12 @@ def plan_splits(
     grouped = request.overlap == Overlap.GROUP
     identical = group_numbers(items.height, [pairs_of_equal(items["content"])])
     classes, remark = None, ""
-    copies, compared = None, 0
+    copies, compared, ground = None, 0, Ground.of(items)
     if thumbnails is not None:
         copies = find_stored_copies(items.select("stem", thumbnails.alias("thumbnail")))
         compared = 0 if copies is None else thumbnails.count()
     if grouped:
-        overlapping = _pairs(group_items(items, OVERLAPPING, copies))
+        overlapping = _pairs(group_items(items, OVERLAPPING, copies, ground))
         equal = [pairs_of_equal(values) for values in joining]
         group = group_numbers(items.height, [_pairs(identical), overlapping, *equal])
         classes = wanted
@@ -164,6 +167,7 @@ def plan_splits(
         _group=group if grouped else None,
         _copies=copies,
         _compared=compared,
+        _ground=ground,
         _promises_zero=grouped and not are_apart(group, kept),
     )
 
