@@ -41,7 +41,9 @@ IMAGE = "image"
 """The modality of images where meta.json names none."""
 _MODALITY = re.compile(r"\w[\w. -]{0,59}")
 ROWS = 2_000
-"""Items whose labels are in memory at once."""
+"""Items of a row group, with whose labels the annotations get one."""
+LABELS = 100
+"""Items whose labels are Python objects at once, which take ten times the memory of a table."""
 
 Facts = Mapping[str, Any]
 """A row of FACTS."""
@@ -133,9 +135,7 @@ def write_tables(home: FactoryHome, files: ReleaseFiles, name: str, release: Rea
     ):
         for part in facts.iter_slices(ROWS):
             rows = writer.items(part)
-            drawn = annotation_frame(
-                [row for each in part.iter_rows(named=True) for row in writer.rows(each)]
-            )
+            drawn = pl.concat(writer.annotations(some) for some in part.iter_slices(LABELS))
             items.append(rows)
             annotations.append(drawn)
             items_hash.update(rows)
@@ -243,7 +243,13 @@ class _Writer:
             .select([*ITEM_SCHEMA, ORIGINAL_NAME])
         )
 
-    def rows(self, facts: Facts) -> Iterator[dict[str, Any]]:
+    def annotations(self, facts: pl.DataFrame) -> pl.DataFrame:
+        """The annotations of some pairs."""
+        return annotation_frame(
+            [row for each in facts.iter_rows(named=True) for row in self._image_rows(each)]
+        )
+
+    def _image_rows(self, facts: Facts) -> Iterator[dict[str, Any]]:
         """The annotations of an image."""
         labels = read_label(self._inside / facts["label"])
         size = facts["width"], facts["height"]
