@@ -236,9 +236,9 @@ def _errors_named(address: str) -> Iterator[None]:
         ) from None
     except _FormatError as error:
         raise CatalogError(f"{shown} is not a stac-geoparquet snapshot: {error}.") from None
-    except pl.exceptions.ComputeError:
+    except (pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError):
+        raise CatalogError(f"The STAC snapshot {shown} has parts whose columns differ.") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise CatalogError(
             f"{shown} is not a stac-geoparquet snapshot: it is not a Parquet file, or damaged."
         ) from None
-    except (pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError):
-        raise CatalogError(f"The STAC snapshot {shown} has parts whose columns differ.") from None

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import tarfile
 import tempfile
 import zipfile
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import polars as pl
 import rasterio
+import shapely
 from affine import Affine
 from rasterio.io import MemoryFile
 
@@ -21,6 +24,7 @@ from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline_tests.builds.gedi.factories import NAME_2020, beam
 from factory_pipeline_tests.datalake.ingest.factories import collection_of, picture, placed
 from factory_pipeline_tests.hdf5.factories import made_samples
+from factory_pipeline_tests.stac.small_snapshots import columns_of, write_table
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -61,12 +65,24 @@ def make(folder: Path) -> None:
             archive.addfile(info, io.BytesIO(content))
     (folder / "archive.tar").write_bytes(tar.getvalue())
     (folder / "archive.tar.gz").write_bytes(gzip.compress(tar.getvalue(), mtime=0))
+    write_table(folder / "snapshot.parquet", columns_of([json.loads((folder / "item.json").read_bytes())]))
+    _write_fields(folder / "fields.parquet")
     with tempfile.TemporaryDirectory() as scratch:
         home = FactoryHome(Path(scratch))
         registry = Registry.open(home.registry)
         collection = collection_of(registry, home, picture("one", 20), placed("two", size=20))
         (folder / "items.parquet").write_bytes(resolve(collection.items_path, home).read_bytes())
         registry.close()
+
+
+def _write_fields(path: Path) -> None:
+    rows = pl.read_csv(path.with_name("fields.csv")).with_columns(
+        pl.col("surveyed").str.slice(0, 10).str.to_date()
+    )
+    points = shapely.to_wkb(shapely.points(rows["lon"].to_numpy(), rows["lat"].to_numpy()))
+    about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB"}}}
+    table = rows.drop("lon", "lat").with_columns(geometry=pl.Series(points, dtype=pl.Binary))
+    table.write_parquet(path, metadata={"geo": json.dumps(about)})
 
 
 def _write_tiff(path: Path, **profile: object) -> None:

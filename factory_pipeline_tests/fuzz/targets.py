@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -34,8 +35,10 @@ from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.checks.prescan import prescan
 from factory_pipeline.onboarding.label_values import label_values
 from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.stac.geoparquet_catalog import Snapshot
 from factory_pipeline.stac.items import parse_products, parse_tiles, trim_item
 from factory_pipeline.stac.providers import GEDI_REQUESTS, SourceRequest, load_provider, provider_named
+from factory_pipeline.stac.query import ItemQuery
 from factory_pipeline.stac.scenes import parse_scenes, trim_scene
 from factory_pipeline.stac.static_catalog import StaticCatalog
 from factory_pipeline.storage.layout import FactoryHome
@@ -149,6 +152,7 @@ def _release(path: Path) -> None:
 
 def _labels(path: Path) -> None:
     document = yaml.safe_load((CORPUS / "recipe.yaml").read_text())
+    document["labels"]["path"] = path.name
     read_points(DatasetRecipe.parse(document, "of the corpus", path.parent).labels)
 
 
@@ -185,6 +189,13 @@ def _catalog(path: Path) -> None:
         item.resolved()
 
 
+def _snapshot(path: Path) -> None:
+    query = ItemQuery(
+        (-180.0, -90.0, 180.0, 90.0), datetime(2000, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+    )
+    Snapshot.open(str(path)).search("sentinel-2-l2a", query)
+
+
 def _dataset(path: Path) -> None:
     describe(path)
     dataset = FusedDataset(path)
@@ -208,7 +219,7 @@ TARGETS = {
     "spec": Target(load_spec, ("spec.json",)),
     "points": Target(read_viewer_points, ("points.csv", "viewer.csv", "state.json")),
     "footprints": Target(read_footprints_csv, ("footprints.csv",)),
-    "labels of a recipe": Target(_labels, ("fields.csv",)),
+    "labels of a recipe": Target(_labels, ("fields.csv", "fields.parquet")),
     "volume": Target(lambda path: _parse_info(path.read_bytes(), "The volume"), ("info.json",)),
     "label file": Target(_label, ("label.json",), (LabelFileError,)),
     "documents of a release": Target(_release, ("meta.json", "bounds.geojson")),
@@ -217,5 +228,6 @@ TARGETS = {
     "query": Target(_query, ("queries.txt",)),
     "STAC item": Target(_item, ("item.json",)),
     "STAC catalog": Target(_catalog, ("catalog.json", "collection.json", "items.json", "item.json")),
+    "STAC snapshot": Target(_snapshot, ("snapshot.parquet",)),
     "dataset file": Target(_dataset, ("dataset.h5",)),
 }

@@ -80,9 +80,9 @@ def _read(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.obj
 
 
 def _read_parquet(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.object_], Any]:
-    geo = pl.read_parquet_metadata(path).get("geo")
+    table, geo = _parquet_table(path)
     if geo is None:
-        return _locate_points(pl.read_parquet(path), labels)
+        return _locate_points(table, labels)
     try:
         stated = parse_json(geo, f"The description of the geometries in {path}")
         primary = stated["primary_column"]
@@ -93,7 +93,6 @@ def _read_parquet(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArra
         raise RecipeError(f"At labels.path: {path} is not GeoParquet: it has no primary column.") from error
     if about.get("encoding", "WKB") != "WKB":
         raise RecipeError(f"At labels.path: the geometries of {path} are not WKB; write them so.")
-    table = pl.read_parquet(path)
     crs = about.get("crs", _DEFAULT_CRS)
     try:
         wkt = None if crs is None else CRS.from_user_input(crs).to_wkt()
@@ -102,6 +101,27 @@ def _read_parquet(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArra
         raise RecipeError(
             f"At labels.path: the geometries of {path} can't be read as GeoParquet describes them."
         ) from error
+
+
+def _parquet_table(path: Path) -> tuple[pl.DataFrame, bytes | None]:
+    """Return a table and what its file says of geometries.
+
+    polars would end the process on some damaged files: it asks for exabytes of memory.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            read = file.read()
+            read.validate(full=True)
+            table = pl.from_arrow(read)
+            geo = (file.metadata.metadata or {}).get(b"geo")
+    except (pa.ArrowException, OSError, MemoryError, UnicodeError, pl.exceptions.PanicException) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise RecipeError(f"At labels.path: {path} can't be read: {reason}.") from error
+    assert isinstance(table, pl.DataFrame)
+    return table, geo
 
 
 def _read_vector(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.object_], Any]:
