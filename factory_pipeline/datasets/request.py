@@ -100,6 +100,13 @@ class DatasetRequest(BaseModel):
         description="Items with the same value of one of these are in one split: collection, year, or"
         " properties of the items.",
     )
+    block_m: float | None = Field(
+        None,
+        description="Side in metres of squares of the ground; items with centres in one are in one split.",
+    )
+    buffer_m: float = Field(
+        0.0, description="Items nearer to each other than this count as overlapping, in metres."
+    )
     require_all_labels: bool = Field(
         False, description="A label that can't be in every split is an error, not a remark."
     )
@@ -245,6 +252,18 @@ class DatasetRequest(BaseModel):
     def _properties(cls, value: Any, info: ValidationInfo) -> list[str]:
         return _texts(str(info.field_name), value)
 
+    @field_validator("block_m", "buffer_m", mode="before")
+    @classmethod
+    def _metres(cls, value: Any, info: ValidationInfo) -> float | None:
+        name = str(info.field_name)
+        if value is None and name == "block_m":
+            return None
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or value < 0 or (value == 0 and name == "block_m"):
+            allowed = "above 0" if name == "block_m" else "0 or more"
+            raise ArgumentError(name, value, f"it must be a number of metres, {allowed}")
+        return float(value)
+
     @field_validator("operation_list", mode="before")
     @classmethod
     def _operation_list(cls, value: Any) -> list[str] | None:
@@ -285,7 +304,7 @@ class DatasetRequest(BaseModel):
             raise ArgumentError("dataset_version_id", self.dataset_version_id, allowed)
         if self.within_source and (self.dataset_version_id is None or self.collection_id is not None):
             raise ArgumentError("within_source", True, "it is for an update without a collection_id alone")
-        for name in ("balance", "group_by", "require_all_labels"):
+        for name in ("balance", "group_by", "block_m", "buffer_m", "require_all_labels"):
             if self.overlap == Overlap.IGNORE and getattr(self, name):
                 allowed = "it is for overlap='group'; 'ignore' divides to plain percentages"
                 raise ArgumentError(name, getattr(self, name), allowed)

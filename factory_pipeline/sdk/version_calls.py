@@ -36,6 +36,8 @@ class VersionCalls:
         overlap: str = "group",
         balance: Sequence[str] = [],
         group_by: Sequence[str] = [],
+        block_m: float | None = None,
+        buffer_m: float = 0.0,
         require_all_labels: bool = False,
         use_given_splits: bool = False,
         subset: Mapping[str, Any] | None = None,
@@ -73,6 +75,10 @@ class VersionCalls:
                 `["year", "platform"]`.
             group_by: names of properties, as in `balance`; items with the same value of one are in one
                 split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            block_m: side in metres of squares of the ground; items whose centres are in one square are in one
+                split. None, the default, has no squares. Example: `10000`.
+            buffer_m: items nearer to each other than this count as overlapping, in metres; so items of
+                different splits are at least so far apart. The default is 0. Example: `640`.
             require_all_labels: True refuses a version of which a split lacks a label, with the label and the
                 number of places that it occurs in. False, the default, makes it and says so.
             use_given_splits: True keeps each item in the split that it came with, as in an imported release;
@@ -113,6 +119,8 @@ class VersionCalls:
                 overlap=overlap,
                 balance=balance,
                 group_by=group_by,
+                block_m=block_m,
+                buffer_m=buffer_m,
                 require_all_labels=require_all_labels,
                 use_given_splits=use_given_splits,
                 subset=subset,
@@ -133,6 +141,8 @@ class VersionCalls:
         overlap: str = "group",
         balance: Sequence[str] = [],
         group_by: Sequence[str] = [],
+        block_m: float | None = None,
+        buffer_m: float = 0.0,
         require_all_labels: bool = False,
         use_given_splits: bool = False,
         subset: Mapping[str, Any] | None = None,
@@ -172,6 +182,10 @@ class VersionCalls:
                 `["year", "platform"]`.
             group_by: names of properties, as in `balance`; items with the same value of one are in one
                 split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            block_m: side in metres of squares of the ground; items whose centres are in one square are in one
+                split. None, the default, has no squares. Example: `10000`.
+            buffer_m: items nearer to each other than this count as overlapping, in metres; so items of
+                different splits are at least so far apart. The default is 0. Example: `640`.
             require_all_labels: True refuses a version of which a split lacks a label, with the label and the
                 number of places that it occurs in. False, the default, makes it and says so.
             use_given_splits: True keeps each item in the split that it came with, as in an imported release;
@@ -212,6 +226,8 @@ class VersionCalls:
                 overlap=overlap,
                 balance=balance,
                 group_by=group_by,
+                block_m=block_m,
+                buffer_m=buffer_m,
                 require_all_labels=require_all_labels,
                 use_given_splits=use_given_splits,
                 subset=subset,
@@ -234,6 +250,8 @@ class VersionCalls:
         overlap: str = "group",
         balance: Sequence[str] = [],
         group_by: Sequence[str] = [],
+        block_m: float | None = None,
+        buffer_m: float = 0.0,
         require_all_labels: bool = False,
         subset: Mapping[str, Any] | None = None,
     ) -> Created:
@@ -274,6 +292,10 @@ class VersionCalls:
                 `["year", "platform"]`.
             group_by: names of properties, as in `balance`; items with the same value of one are in one
                 split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            block_m: side in metres of squares of the ground; items whose centres are in one square are in one
+                split. None, the default, has no squares. Example: `10000`.
+            buffer_m: items nearer to each other than this count as overlapping, in metres; so items of
+                different splits are at least so far apart. The default is 0. Example: `640`.
             require_all_labels: True refuses a version of which a split lacks a label, with the label and the
                 number of places that it occurs in. False, the default, makes it and says so.
             subset: draws some of the items that match; None, the default, takes all. Keys: `size`; `by`, a
@@ -317,6 +339,8 @@ class VersionCalls:
                 overlap=overlap,
                 balance=balance,
                 group_by=group_by,
+                block_m=block_m,
+                buffer_m=buffer_m,
                 require_all_labels=require_all_labels,
                 subset=subset,
             )
@@ -338,6 +362,8 @@ class VersionCalls:
         overlap: str = "group",
         balance: Sequence[str] = [],
         group_by: Sequence[str] = [],
+        block_m: float | None = None,
+        buffer_m: float = 0.0,
         require_all_labels: bool = False,
         subset: Mapping[str, Any] | None = None,
     ) -> Created:
@@ -380,6 +406,10 @@ class VersionCalls:
                 `["year", "platform"]`.
             group_by: names of properties, as in `balance`; items with the same value of one are in one
                 split, such as all of a granule or a region. The default is none. Example: `["granule"]`.
+            block_m: side in metres of squares of the ground; items whose centres are in one square are in one
+                split. None, the default, has no squares. Example: `10000`.
+            buffer_m: items nearer to each other than this count as overlapping, in metres; so items of
+                different splits are at least so far apart. The default is 0. Example: `640`.
             require_all_labels: True refuses a version of which a split lacks a label, with the label and the
                 number of places that it occurs in. False, the default, makes it and says so.
             subset: draws some of the items that match; None, the default, takes all. Keys: `size`; `by`, a
@@ -420,6 +450,8 @@ class VersionCalls:
                 overlap=overlap,
                 balance=balance,
                 group_by=group_by,
+                block_m=block_m,
+                buffer_m=buffer_m,
                 require_all_labels=require_all_labels,
                 subset=subset,
             )

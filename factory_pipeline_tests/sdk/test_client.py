@@ -62,7 +62,15 @@ def test_the_calls_have_the_names_parameters_and_defaults_of_their_page() -> Non
 
     needed, shared = inspect.Parameter.empty, {"export_types": [], "query": "", "filter": {}}
     last = {"operation_list": None, "augmentation_list": None}
-    splits = {"overlap": "group", "balance": [], "group_by": [], "require_all_labels": False, "subset": None}
+    splits = {
+        "overlap": "group",
+        "balance": [],
+        "group_by": [],
+        "block_m": None,
+        "buffer_m": 0.0,
+        "require_all_labels": False,
+        "subset": None,
+    }
     given = {**splits, "use_given_splits": False}
     base = {"split_info": needed, "labels": needed}
     assert told("create_dataset_from_collection") == {

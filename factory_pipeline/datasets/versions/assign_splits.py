@@ -6,6 +6,7 @@ when it came nor on what it is called.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,12 +16,13 @@ from factory_pipeline.datasets.request import DatasetRequest, Overlap
 from factory_pipeline.datasets.versions.division import Division
 from factory_pipeline.datasets.versions.split_properties import LABEL
 from factory_pipeline.errors import ArgumentError
+from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.apportion import largest_remainder
 from factory_pipeline.splits.balance import Balance, Classes, assign_groups, balance_of
 from factory_pipeline.splits.connected_groups import group_numbers
 from factory_pipeline.splits.groups import (
-    OVERLAPPING,
+    Together,
     are_apart,
     can_fill,
     group_items,
@@ -78,6 +80,7 @@ class SplitPlan:
                 "use_given_splits": self._request.use_given_splits,
                 "balance": self._request.balance,
                 "group_by": self._request.group_by,
+                **self._by_place(),
                 "seed": None,
             },
             promises_zero=self._promises_zero,
@@ -91,6 +94,12 @@ class SplitPlan:
             group=self._group,
             ground=self._ground,
         )
+
+    def _by_place(self) -> dict[str, Any]:
+        """What of the rule is about places, where the request names something."""
+        request = self._request
+        blocks = {} if request.block_m is None else {"by": "blocks", "block_m": request.block_m}
+        return blocks | ({"buffer_m": request.buffer_m} if request.buffer_m else {})
 
     def division(self, record: SplitRecord | None = None) -> Division:
         """Return what became of the splits."""
@@ -120,8 +129,8 @@ def plan_splits(
         thumbnails: of the items as bytes, null where there is none; near-identical items are found by them.
 
     Raises:
-        ArgumentError: a label is not in every split, and the request does not allow that; or what is kept
-            together by properties leaves fewer groups than splits.
+        ArgumentError: a label is not in every split, and the request does not allow that; what is kept
+            together by properties or places leaves fewer groups than splits; or no item has a place.
     """
     items = items.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("stem"))
     earlier = items["split"]
@@ -135,20 +144,24 @@ def plan_splits(
     if thumbnails is not None:
         copies = find_stored_copies(items.select("stem", thumbnails.alias("thumbnail")))
         compared = 0 if copies is None else thumbnails.count()
+    if request.block_m is not None and not np.isfinite(footprints(items)[:, 0, 0]).any():
+        raise ArgumentError("block_m", request.block_m, "no item is georeferenced; leave it out")
     if grouped:
-        overlapping = _pairs(group_items(items, OVERLAPPING, copies, ground))
+        together = Together(buffer_m=request.buffer_m, block_m=request.block_m)
+        overlapping = _pairs(group_items(items, together, copies, ground))
         equal = [pairs_of_equal(values) for values in joining]
         group = group_numbers(items.height, [_pairs(identical), overlapping, *equal])
         classes = wanted
         filled = sum(count > 0 for count in largest_remainder(items.height, request.split_info).values())
         if kept.null_count() == items.height and not can_fill(group, identical, filled):
-            if joining:
-                raise ArgumentError(
-                    "group_by",
-                    request.group_by,
-                    f"the items form {len(np.unique(group))} groups by it, and {filled} splits are to be"
-                    " filled",
-                )
+            for argument in ("group_by", "block_m", "buffer_m"):
+                if asked := getattr(request, argument):
+                    count = len(np.unique(group))
+                    raise ArgumentError(
+                        argument,
+                        asked,
+                        f"the items form {count} groups by it, and {filled} splits are to be filled",
+                    )
             remark = too_few_groups(len(np.unique(group)), WHAT)
             group, classes, grouped = identical, None, False
     else:

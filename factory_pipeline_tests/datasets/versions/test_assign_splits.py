@@ -15,8 +15,10 @@ from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.assign_splits import SplitPlan, plan_splits
 from factory_pipeline.datasets.versions.item_ground import GROUND
 from factory_pipeline.errors import ArgumentError
+from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.splits.apportion import largest_remainder
 from factory_pipeline.splits.balance import Classes
+from factory_pipeline.splits.groups import blocks
 from factory_pipeline.splits.names import SPLITS
 
 
@@ -231,7 +233,73 @@ def test_items_with_an_equal_property_are_in_one_split() -> None:
         planned(frame.with_columns(granule=pl.lit("a")), SHARES, group_by=["granule"])
 
 
-@pytest.mark.parametrize("asked", [{"balance": ["year"]}, {"group_by": ["id"]}, {"require_all_labels": True}])
+def on_a_grid(count: int, step_m: float, left: float = 500_000) -> pl.DataFrame:
+    """Items of 100 m side, whose corners are so many metres apart, ten in a row."""
+    corners = [(left + step_m * (n % 10), 5_300_000 - step_m * (n // 10)) for n in range(count)]
+    return items(hashes(count)).with_columns(
+        epsg=pl.lit("EPSG:32633"),
+        transform=pl.Series([[10.0, 0.0, x, 0.0, -10.0, y] for x, y in corners]),
+        width=pl.lit(10, pl.Int64),
+        height=pl.lit(10, pl.Int64),
+        bounds=pl.lit(None, pl.List(pl.Float64())),
+    )
+
+
+@given(block_m=st.sampled_from([500.0, 1200.0, 2500.0]), seed=st.integers())
+@settings(deadline=None)
+def test_items_of_one_block_of_the_ground_are_in_one_split(block_m: float, seed: int) -> None:
+    frame = on_a_grid(100, 300)
+    plan = planned(frame, SHARES, block_m=block_m)
+    in_block = frame.with_columns(
+        blocks(footprints(frame).mean(axis=1), block_m).alias("block"), split=plan.split
+    )
+    assert in_block.group_by("block").agg(pl.col("split").n_unique())["split"].unique().to_list() == [1]
+    assert plan.split.n_unique() == 3
+    rule = plan.record().as_json()["rule"]
+    assert (rule["by"], rule["block_m"]) == ("blocks", block_m)
+    order = random.Random(seed).sample(range(100), 100)
+    assert planned(frame[order], SHARES, block_m=block_m).split.equals(plan.split[order])
+
+
+def test_items_of_different_splits_are_as_far_apart_as_the_buffer_says() -> None:
+    frame = pl.concat([on_a_grid(100, 150), on_a_grid(100, 150, left=700_000)])
+    frame = frame.with_columns(content=pl.Series(hashes(200)))
+    plan = planned(frame, {"train": 50, "test": 50, "validation": 0}, buffer_m=60)
+    assert plan.split[:100].n_unique() == plan.split[100:].n_unique() == 1, "all of a cluster are 50 m apart"
+    assert plan.split.n_unique() == 2
+    assert planned(frame, SHARES).split[:100].n_unique() == 3
+
+
+@pytest.mark.parametrize("asked", [{"block_m": 1e6}, {"buffer_m": 1e5}])
+def test_places_that_leave_too_few_groups_are_refused(asked: dict[str, float]) -> None:
+    with pytest.raises(ArgumentError, match=f"{next(iter(asked))} is .*form . groups? by it, and 3 splits"):
+        planned(on_a_grid(20, 300), SHARES, **asked)
+
+
+def test_blocks_need_items_with_a_place() -> None:
+    with pytest.raises(ArgumentError, match="no item is georeferenced"):
+        planned(items(hashes(20)), SHARES, block_m=1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("block_m", 0), ("block_m", -1), ("block_m", "10"), ("buffer_m", -1), ("buffer_m", None)],
+)
+def test_lengths_are_numbers_of_metres(name: str, value: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"{name} is .*must be a number of metres"):
+        planned(items(hashes(4)), SHARES, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"balance": ["year"]},
+        {"group_by": ["id"]},
+        {"block_m": 100},
+        {"buffer_m": 1},
+        {"require_all_labels": True},
+    ],
+)
 def test_plain_percentages_balance_nothing(asked: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match=f"{next(iter(asked))} is .*it is for overlap='group'"):
         planned(items(hashes(4)), SHARES, overlap="ignore", **asked)
