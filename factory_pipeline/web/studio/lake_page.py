@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from factory_pipeline.config.lenient_keys import as_list
 from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline.datalake.query.queryables import PROPERTIES
 from factory_pipeline.datalake.tables.schemas import METADATA_PREFIX
@@ -178,13 +179,7 @@ def request_of(form: Mapping[str, list[str]], asked: Asked) -> DatasetRequest:
     Raises:
         ArgumentError: something is not allowed.
     """
-    shares: dict[str, Any] = {}
-    for split in SPLITS:
-        text = form.get(split, [""])[0]
-        try:
-            shares[split] = float(text)
-        except ValueError:
-            shares[split] = text
+    shares = {split: _number(form.get(split, [""])[0]) for split in SPLITS}
     augmentations = [augmentation_of(one) for one in form.get("augmentations", []) if one in OPERATIONS]
     arguments: dict[str, Any] = {
         "dataset_name": form.get("dataset_name", [""])[0].strip(),
@@ -195,11 +190,38 @@ def request_of(form: Mapping[str, list[str]], asked: Asked) -> DatasetRequest:
         "filter": asked.filter,
         "overlap": form.get("overlap", [Overlap.GROUP.value])[0],
     }
+    for name in ("balance", "group_by"):
+        arguments[name] = as_list(form.get(name, [""])[0])
+    for name in ("block_m", "buffer_m"):
+        if text := form.get(name, [""])[0].strip():
+            arguments[name] = _number(text)
+    if subset := _subset(form):
+        arguments["subset"] = subset
     if asked.collection:
         arguments["collection_id"] = asked.collection
     if augmentations:
         arguments["augmentation_list"] = {CATEGORY: augmentations}
     return DatasetRequest.of(**arguments)
+
+
+def _subset(form: Mapping[str, list[str]]) -> dict[str, Any]:
+    """What the form says of a part of the images; empty without a size."""
+    size = form.get("subset_size", [""])[0].strip()
+    if not size:
+        return {}
+    parts = {key: as_list(form.get(f"subset_{key}", [""])[0]) for key in ("by", "cover")}
+    return {
+        "size": int(size) if size.isdecimal() else size,
+        **{key: part for key, part in parts.items() if part},
+    }
+
+
+def _number(text: str) -> float | str:
+    """A number as it is typed; the text where it is none, for the message that says so."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _page(request: Request, asked: Asked, form: Mapping[str, list[str]], error: str = "") -> Response:

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from factory_pipeline.datasets.request import DatasetRequest
+from factory_pipeline.errors import ArgumentError
 from factory_pipeline.runs.instance import prepare_home
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.lake_page import Asked, request_of
@@ -109,6 +110,37 @@ def test_a_form_asks_for_what_a_call_of_the_sdk_does() -> None:
         collection_id="abc",
         augmentation_list={"IMAGE_LEVEL": [{"id": "HUE", "properties": [hue]}]},
     )
+
+
+def test_a_form_may_say_more_of_the_splits_and_ask_for_a_part() -> None:
+    form = {split: [share] for split, share in SHARES.items()} | {"dataset_name": ["Wet"]}
+    form |= {
+        "balance": ["year, platform"],
+        "group_by": ["granule"],
+        "block_m": ["2500"],
+        "buffer_m": [" 60 "],
+    }
+    form |= {"subset_size": ["50"], "subset_by": ["label, day"], "subset_cover": [""]}
+    assert request_of(form, Asked()) == DatasetRequest.of(
+        dataset_name="Wet",
+        split_info={"train": 60, "test": 20, "validation": 20},
+        labels=[],
+        balance=["year", "platform"],
+        group_by=["granule"],
+        block_m=2500,
+        buffer_m=60,
+        subset={"size": 50, "by": ["label", "day"]},
+    )
+    for name, wrong in (("block_m", "wide"), ("subset_size", "many")):
+        with pytest.raises(ArgumentError, match=wrong):
+            request_of({**form, name: [wrong]}, Asked())
+
+
+def test_what_was_typed_stays_in_the_form_that_is_refused(lake: Visitor) -> None:
+    form = {"dataset_name": "Wet", "labels": "Water", **SHARES, "subset_size": "4", "subset_by": "<b>"}
+    page = lake.send_form("/lake/create", form, status=422)
+    assert 'value="&lt;b&gt;"' in page
+    assert "subset.by[0]" in text_of(page)
 
 
 def test_what_can_not_be_made_is_said_before_any_work(lake: Visitor) -> None:
