@@ -51,6 +51,7 @@ def address(home: FactoryHome) -> Iterator[str]:
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/server_info", ui, home.root / "ui.log")
+            wait_until_ready(ui, home.root / "ui.log")
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(ui.pid, signal.SIGTERM)
@@ -88,6 +89,15 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
         except requests.RequestException:
             time.sleep(0.5)
     pytest.fail(f"The web server did not start: {log.read_text()[-2000:]}")
+
+
+def wait_until_ready(ui: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until `factory ui` says that all of it answers: its web server is not the last."""
+    until = time.monotonic() + SECONDS_TO_START
+    while "Ready: " not in log.read_text():
+        assert time.monotonic() < until
+        assert ui.poll() is None, log.read_text()[-2000:]
+        time.sleep(0.2)
 
 
 def test_the_same_calls_work_on_a_factory_elsewhere(
