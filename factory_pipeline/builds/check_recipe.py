@@ -9,7 +9,7 @@ import polars as pl
 from factory_pipeline.builds.dataset_extraction import choose_for, requests_of
 from factory_pipeline.builds.dataset_plan import read_labels, windows_of
 from factory_pipeline.builds.labels.label_windows import grids_of
-from factory_pipeline.builds.rasters.source_layer import SourceLayer, label_layer_of, layers_of
+from factory_pipeline.builds.rasters.source_layer import SourceLayer, searched_layers_of
 from factory_pipeline.cog.alignment import align
 from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
@@ -112,8 +112,7 @@ def forecast(recipe: DatasetRecipe, catalog: str | None = None) -> RecipeForecas
     sources = {}
     if catalog is not None:
         opened = open_catalog(catalog, requests=requests_of(recipe))
-        of_labels = label_layer_of(recipe)
-        for layer in [*([of_labels] if of_labels else []), *layers_of(recipe)]:
+        for layer in searched_layers_of(recipe):
             choices, unusable = choose_for(layer, windows, opened)
             source = _of_source(layer, windows, choices, dict(count_reasons(unusable)))
             pays = opened.provider.source(layer.name).requester_pays

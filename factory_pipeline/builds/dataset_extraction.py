@@ -24,7 +24,12 @@ from factory_pipeline.builds.labels.polygons import PolygonBurner
 from factory_pipeline.builds.open_reader import open_reader
 from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.builds.rasters.read_source import SourceStack, read_source
-from factory_pipeline.builds.rasters.source_layer import SourceLayer, label_layer_of, layers_of
+from factory_pipeline.builds.rasters.source_layer import (
+    SourceLayer,
+    label_layer_of,
+    layers_of,
+    searched_layers_of,
+)
 from factory_pipeline.builds.sample_facts import facts_of, parse_checks, steps_with_data
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
@@ -64,9 +69,7 @@ class BatchOutcome:
 
 def requests_of(recipe: DatasetRecipe) -> Requests:
     """Return what a catalog is asked for each source of a recipe."""
-    of_labels = label_layer_of(recipe)
-    layers = [*layers_of(recipe), *([of_labels] if of_labels else [])]
-    return {layer.name: layer.request for layer in layers}
+    return {layer.name: layer.request for layer in searched_layers_of(recipe)}
 
 
 def choose_for(

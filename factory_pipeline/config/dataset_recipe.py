@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from factory_pipeline.config.dataset_splits import Splits
-from factory_pipeline.config.gedi_labels import GediLabels
 from factory_pipeline.config.label_sources import RasterLabels
 from factory_pipeline.config.labels import Labels
 from factory_pipeline.config.raster_collection import AssetDescription, RasterCollection, find_collection
@@ -178,14 +177,9 @@ def _check_splits(recipe: DatasetRecipe) -> None:
     """
     if recipe.splits.by == "time" and recipe.labels.time is None:
         raise RecipeError("At splits.by: the labels have no time; give labels.time.")
-    labels = recipe.labels
-    if isinstance(labels, RasterLabels) and labels.points is not None:
-        carried = labels.points.extra
-    else:
-        carried = labels.carried if isinstance(labels, GediLabels) else labels.extra
     for key in ("column", "stratify"):
         name = getattr(recipe.splits, key)
-        if name is not None and name not in carried:
+        if name is not None and name not in recipe.labels.carried:
             raise RecipeError(
                 f"At splits.{key}: name the column {name!r} in labels.extra too; windows that cover an area"
                 " have no columns."
@@ -198,8 +192,7 @@ def _name_classes(recipe: DatasetRecipe) -> Labels:
     if not isinstance(labels, RasterLabels) or labels.source is None or labels.classes is not None:
         return labels
     asset = recipe.collections[labels.source.collection].assets[labels.source.assets[0]]
-    classes = None if asset.classes is None else {int(code): name for code, name in asset.classes.items()}
-    return labels.model_copy(update={"classes": classes, "unit": labels.unit or asset.unit})
+    return labels.model_copy(update={"classes": asset.classes, "unit": labels.unit or asset.unit})
 
 
 def _describe_sources(recipe: DatasetRecipe, folder: Path | None) -> dict[str, RasterCollection]:

@@ -76,6 +76,11 @@ class TableLabels(Section):
     extra: Names = ()
     """Columns that are carried into the dataset."""
 
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The columns of the labels that a sample has."""
+        return self.extra
+
 
 class PointLabels(TableLabels):
     """A label is a point: the centre of its window."""
@@ -125,6 +130,11 @@ class _AreaLabels(Section):
         """When a label holds."""
         return None if self.between is None else LabelTime(between=self.between)
 
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The columns of the labels that a sample has."""
+        return self.extra
+
 
 class RasterLabels(_AreaLabels):
     """Labels are the pixels of rasters, cut on a grid of windows."""
@@ -172,6 +182,11 @@ class RasterLabels(_AreaLabels):
     def time(self) -> LabelTime | None:
         """When a label holds."""
         return super().time if self.points is None else self.points.time
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The columns of the labels that a sample has."""
+        return super().carried if self.points is None else self.points.extra
 
     @property
     def target(self) -> Target:

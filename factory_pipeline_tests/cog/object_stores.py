@@ -99,6 +99,15 @@ def _serving(application: Callable[..., Iterable[bytes]]) -> Iterator[str]:
         server.server_close()
 
 
+def _s3_at(url: str) -> Store:
+    return Store(
+        "s3",
+        {"AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-1"},
+        {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": SECRET},
+        {"AWS_NO_SIGN_REQUEST": "YES"},
+    )
+
+
 @contextmanager
 def s3_store() -> Iterator[Store]:
     """moto's S3, which gives unsigned requests what a bucket's policy lets everybody read."""
@@ -108,12 +117,7 @@ def s3_store() -> Iterator[Store]:
         policy = Request(f"{url}/{PUBLIC}?policy", json.dumps(ALL_MAY_READ).encode(), method="PUT")
         policy.add_header("Content-Type", "application/json")
         urlopen(policy).close()
-        yield Store(
-            "s3",
-            {"AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-1"},
-            {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": SECRET},
-            {"AWS_NO_SIGN_REQUEST": "YES"},
-        )
+        yield _s3_at(url)
 
 
 @contextmanager
@@ -131,12 +135,7 @@ def requester_pays_store() -> Iterator[Store]:
 
     with _serving(paid_for) as url:
         urlopen(Request(f"{url}/{PRIVATE}", method="PUT")).close()
-        yield Store(
-            "s3",
-            {"AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-1"},
-            {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": SECRET},
-            {"AWS_NO_SIGN_REQUEST": "YES"},
-        )
+        yield _s3_at(url)
 
 
 @contextmanager

@@ -89,6 +89,12 @@ def label_layer_of(recipe: DatasetRecipe) -> SourceLayer | None:
     return SourceLayer(LABELS, source, collection, window.size, window.pixel_size)
 
 
+def searched_layers_of(recipe: DatasetRecipe) -> list[SourceLayer]:
+    """Return all that a catalog is searched for: the sources of a recipe, after that of its labels."""
+    of_labels = label_layer_of(recipe)
+    return [*([of_labels] if of_labels is not None else []), *layers_of(recipe)]
+
+
 def layers_of(recipe: DatasetRecipe) -> list[SourceLayer]:
     """Return the sources of a recipe, in its order."""
     return [

@@ -16,7 +16,6 @@ from factory_pipeline.datasets.request import DatasetRequest, Overlap
 from factory_pipeline.datasets.versions.division import Division
 from factory_pipeline.datasets.versions.split_properties import LABEL
 from factory_pipeline.errors import ArgumentError
-from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.apportion import largest_remainder
 from factory_pipeline.splits.balance import Balance, Classes, assign_groups, balance_of
@@ -144,7 +143,7 @@ def plan_splits(
     if thumbnails is not None:
         copies = find_stored_copies(items.select("stem", thumbnails.alias("thumbnail")))
         compared = 0 if copies is None else thumbnails.count()
-    if request.block_m is not None and not np.isfinite(footprints(items)[:, 0, 0]).any():
+    if request.block_m is not None and not len(ground.corners):
         raise ArgumentError("block_m", request.block_m, "no item is georeferenced; leave it out")
     if grouped:
         together = Together(buffer_m=request.buffer_m, block_m=request.block_m)

@@ -26,7 +26,7 @@ from factory_pipeline.datasets.versions.plan import check_version
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.onboarding.page.charts import FootprintMap, corner_map
 from factory_pipeline.splits.names import SPLITS
-from factory_pipeline.web.studio.add.answers import shown
+from factory_pipeline.web.studio.add.answers import number, shown
 from factory_pipeline.web.studio.augmentations import augmentation_of, names_of_copies
 from factory_pipeline.web.studio.context import Studio, go_to, read_form, render, studio_of
 from factory_pipeline.web.studio.pictures import collection_of, draw_media, kept_picture, media_of
@@ -179,7 +179,7 @@ def request_of(form: Mapping[str, list[str]], asked: Asked) -> DatasetRequest:
     Raises:
         ArgumentError: something is not allowed.
     """
-    shares = {split: _number(form.get(split, [""])[0]) for split in SPLITS}
+    shares = {split: number(form.get(split, [""])[0]) for split in SPLITS}
     augmentations = [augmentation_of(one) for one in form.get("augmentations", []) if one in OPERATIONS]
     arguments: dict[str, Any] = {
         "dataset_name": form.get("dataset_name", [""])[0].strip(),
@@ -194,7 +194,7 @@ def request_of(form: Mapping[str, list[str]], asked: Asked) -> DatasetRequest:
         arguments[name] = as_list(form.get(name, [""])[0])
     for name in ("block_m", "buffer_m"):
         if text := form.get(name, [""])[0].strip():
-            arguments[name] = _number(text)
+            arguments[name] = number(text)
     if subset := _subset(form):
         arguments["subset"] = subset
     if asked.collection:
@@ -211,17 +211,9 @@ def _subset(form: Mapping[str, list[str]]) -> dict[str, Any]:
         return {}
     parts = {key: as_list(form.get(f"subset_{key}", [""])[0]) for key in ("by", "cover")}
     return {
-        "size": int(size) if size.isdecimal() else size,
+        "size": number(size),
         **{key: part for key, part in parts.items() if part},
     }
-
-
-def _number(text: str) -> float | str:
-    """A number as it is typed; the text where it is none, for the message that says so."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _page(request: Request, asked: Asked, form: Mapping[str, list[str]], error: str = "") -> Response:
