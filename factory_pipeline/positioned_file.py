@@ -27,6 +27,10 @@ class PositionedFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move the position, as `io.IOBase.seek` does, and return it.
 
+        Args:
+            offset: bytes, from the origin that `whence` names.
+            whence: `io.SEEK_SET`, `io.SEEK_CUR` or `io.SEEK_END`.
+
         Raises:
             OSError: the position would be before the start of the file.
         """

@@ -96,6 +96,11 @@ class PatientAdapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Return the first response that is not transient, else the last one.
 
+        Args:
+            request: sent again after each transient response or error.
+            *args: as for `requests.adapters.HTTPAdapter.send`.
+            **kwargs: as there, except for the `timeout`, which is set for each attempt.
+
         Raises:
             requests.RequestException: no response came at all.
         """

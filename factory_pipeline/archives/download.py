@@ -17,6 +17,15 @@ from factory_pipeline.storage.resume_download import resume_download
 def open_source(url: str, policy: IntakePolicy) -> ArchiveSource:
     """Return the archive at an address or path, ready to be read.
 
+    Args:
+        url: `http(s)://`, `file://`, an address of an object store (`s3://`, `gs://`, `az://`), one of
+            another scheme that fsspec reads, or a path.
+        policy: its `schemes` and `folders` are all that may be opened; its `max_archive_bytes` is compared
+            with the size that the host reports.
+
+    Returns:
+        The open archive; the caller closes it.
+
     Raises:
         OnboardingError: SCHEME_NOT_ALLOWED, ADDRESS_NOT_ALLOWED, URL_UNREACHABLE, ARCHIVE_TOO_LARGE.
     """
@@ -42,6 +51,11 @@ def fetch(source: ArchiveSource, target: Path, policy: IntakePolicy) -> None:
     A broken connection is resumed where it broke, as long as each try brings something or retries are left;
     what was received stays beside `target` under a name that contains the version, so that a later call goes
     on from there too.
+
+    Args:
+        source: the open archive.
+        target: path of the finished file; its folder is made if it is missing.
+        policy: its `retries` and `max_archive_bytes` apply.
 
     Raises:
         OnboardingError: URL_UNREACHABLE, SOURCE_CHANGED, ARCHIVE_TOO_LARGE, DISK_FULL.
@@ -71,7 +85,15 @@ def fetch(source: ArchiveSource, target: Path, policy: IntakePolicy) -> None:
 
 
 def part_name(source: ArchiveSource, target: Path) -> str:
-    """Return what an unfinished download is called; each state of the source has another name."""
+    """Return what an unfinished download is called; each state of the source has another name.
+
+    Args:
+        source: its address, version and size are in the name as a digest.
+        target: path of the finished file.
+
+    Returns:
+        A hidden file name, without folder; the part belongs beside `target`.
+    """
     state = hashlib.sha256(f"{source.url}\n{source.version}\n{source.size}".encode()).hexdigest()[:12]
     return f".{target.name}.{state}.part"
 

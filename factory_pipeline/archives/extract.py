@@ -78,7 +78,15 @@ def archive_kind(source: ArchiveSource) -> ArchiveKind:
 
 @contextmanager
 def archive_errors(archive: str, code: str = "NOT_AN_ARCHIVE") -> Iterator[None]:
-    """Turn the errors that are raised on broken archives into an OnboardingError."""
+    """Turn the errors that are raised on broken archives into an OnboardingError.
+
+    Args:
+        archive: how the message names it.
+        code: of the error that is raised.
+
+    Raises:
+        OnboardingError: `code`, for any of the errors in BROKEN.
+    """
     try:
         yield
     except BROKEN as error:
@@ -87,6 +95,10 @@ def archive_errors(archive: str, code: str = "NOT_AN_ARCHIVE") -> Iterator[None]
 
 def zip_members(source: ArchiveSource, policy: IntakePolicy) -> Iterator[zipfile.ZipInfo]:
     """Yield the members of a zip one by one as its list is read.
+
+    Args:
+        source: a zip whose host serves parts.
+        policy: its `max_members` limits the central directory that is read.
 
     Raises:
         OnboardingError: NOT_AN_ARCHIVE, TOO_MANY_MEMBERS, and what `source.read` raises.
@@ -99,6 +111,14 @@ def zip_files(
     source: ArchiveSource, archive: str, policy: IntakePolicy
 ) -> Iterator[tuple[str, zipfile.ZipInfo]]:
     """Yield the accepted files of a zip with their checked names; all are checked once the last is yielded.
+
+    Args:
+        source: a zip whose host serves parts.
+        archive: how messages name it.
+        policy: its limits on members, names and unpacked bytes apply.
+
+    Yields:
+        The checked relative path and the member's entry in the central directory.
 
     Raises:
         OnboardingError: as `zip_members`, `safe_names.zip_member`, `safe_names.MemberFilter`; BOMB by
@@ -121,6 +141,10 @@ def archive_identity(source: ArchiveSource, policy: IntakePolicy) -> str:
     For a zip that can be read in parts it is a digest of names, sizes and checksums of the central directory,
     without the times. Otherwise it is what the host reports about the state of a remote file, or the SHA-256
     of the content if the file is local or its host reports nothing.
+
+    Args:
+        source: the open archive.
+        policy: its limits apply to what is read.
 
     Raises:
         OnboardingError: as `archive_kind`, `zip_members` and `content_digest`.
@@ -156,6 +180,10 @@ def is_known_by_content(source: ArchiveSource) -> bool:
 
 def content_digest(source: ArchiveSource, policy: IntakePolicy) -> str:
     """Return the SHA-256 of an archive in hex; if a remote one breaks off, it is read from its start again.
+
+    Args:
+        source: the open archive; it is streamed from its first byte.
+        policy: its `retries` and `max_archive_bytes` apply.
 
     Raises:
         OnboardingError: URL_UNREACHABLE, HOST_TOO_SLOW, ARCHIVE_TOO_LARGE.

@@ -32,6 +32,10 @@ def make_guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
 
     The check on the socket itself can't be bypassed by a name that changes its address between check and use.
     Certificates are always verified.
+
+    Args:
+        policy: whether private addresses are allowed, the timeout, the retries and the connections per host.
+        pace: measures what a host sends, and ends connections that are too slow.
     """
 
     class GuardedConnection(HTTPConnection):
@@ -73,7 +77,12 @@ def make_guarded_pools(policy: IntakePolicy, pace: Pace) -> PoolManager:
 
 
 def is_web_page(head: bytes, content_type: str) -> bool:
-    """Return whether a response is a web page, by its first bytes; some hosts declare every file as one."""
+    """Return whether a response is a web page, by its first bytes; some hosts declare every file as one.
+
+    Args:
+        head: the first bytes of the response's body; about 100 are enough.
+        content_type: as the host declares it; empty where it declares none.
+    """
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:100].lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return True

@@ -40,6 +40,13 @@ class Member:
 def zip_member(info: zipfile.ZipInfo, archive: str) -> Member:
     """Check a member of a zip.
 
+    Args:
+        info: the member's entry in the central directory.
+        archive: how messages name the archive.
+
+    Returns:
+        The member under its checked name, with its declared size in bytes.
+
     Raises:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME, LINK, DEVICE, ARCHIVE_ENCRYPTED,
             UNSUPPORTED_COMPRESSION.
@@ -66,6 +73,13 @@ def zip_member(info: zipfile.ZipInfo, archive: str) -> Member:
 def tar_member(info: tarfile.TarInfo, archive: str) -> Member:
     """Check a member of a tar.
 
+    Args:
+        info: the member's header.
+        archive: how messages name the archive.
+
+    Returns:
+        The member under its checked name, with its size in bytes.
+
     Raises:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME, LINK, DEVICE.
     """
@@ -82,6 +96,10 @@ def safe_name(name: str, archive: str) -> str:
 
     Names are normalised only here: `/` separates folders, whatever the system wrote, `.` and empty parts are
     removed, and accents are in NFC, so that names of macOS (NFD) equal others.
+
+    Args:
+        name: as the archive has it.
+        archive: how messages name the archive.
 
     Raises:
         OnboardingError: ABSOLUTE_PATH, PATH_TRAVERSAL, BAD_NAME.

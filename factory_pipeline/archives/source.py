@@ -53,6 +53,10 @@ class ArchiveSource(ABC):
     def read(self, start: int, length: int) -> bytes:
         """Return the bytes from `start`, fewer than `length` only at the end of the file.
 
+        Args:
+            start: first byte, from 0.
+            length: bytes.
+
         Raises:
             OnboardingError: RANGES_UNSUPPORTED, URL_UNREACHABLE, SOURCE_CHANGED.
         """

@@ -40,6 +40,10 @@ class Pace:
     def check_rate(self, received: int, seconds: float) -> bool:
         """Raise an error if a host sent too little; return True once the time was long enough to decide.
 
+        Args:
+            received: bytes since the measurement began.
+            seconds: that passed since then.
+
         Raises:
             OnboardingError: HOST_TOO_SLOW.
         """

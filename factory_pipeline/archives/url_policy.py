@@ -28,6 +28,13 @@ def has_user(url: str) -> bool:
 def check_scheme(url: str, policy: IntakePolicy) -> str:
     """Return the scheme of an address, if this installation opens it.
 
+    Args:
+        url: an address or a path, whose scheme is `file`.
+        policy: its `schemes` are those that are opened.
+
+    Returns:
+        The scheme in lower case, such as `https`.
+
     Raises:
         OnboardingError: SCHEME_NOT_ALLOWED.
     """
@@ -47,6 +54,13 @@ def local_path(url: str, policy: IntakePolicy) -> Path:
 
     Links are resolved before the folders are compared.
 
+    Args:
+        url: a path, or a `file://` address, whose percent escapes are decoded.
+        policy: its `folders` are those that may be read.
+
+    Returns:
+        The absolute path, without links.
+
     Raises:
         OnboardingError: ADDRESS_NOT_ALLOWED.
     """
@@ -62,6 +76,10 @@ def local_path(url: str, policy: IntakePolicy) -> Path:
 
 def check_host(url: str, policy: IntakePolicy) -> None:
     """Refuse a host if any of its addresses is not public.
+
+    Args:
+        url: an address with a host.
+        policy: whether private addresses are allowed.
 
     Raises:
         OnboardingError: ADDRESS_NOT_ALLOWED, or URL_UNREACHABLE if the name has no address.
@@ -83,6 +101,11 @@ def check_host(url: str, policy: IntakePolicy) -> None:
 
 def check_peer(host: str, peer: str, policy: IntakePolicy) -> None:
     """Refuse an address that is not public, unless private ones are allowed.
+
+    Args:
+        host: the name that was requested, for the message.
+        peer: its IPv4 or IPv6 address, with or without zone.
+        policy: whether private addresses are allowed.
 
     Raises:
         OnboardingError: ADDRESS_NOT_ALLOWED.

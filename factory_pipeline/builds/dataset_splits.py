@@ -17,7 +17,12 @@ INSTEAD = (
 
 
 def windows_of_dataset(recipe: DatasetRecipe, files: BuildFiles) -> pl.DataFrame:
-    """Return the samples of the fused files as `leak_report` takes them, with their `split`."""
+    """Return the samples of the fused files as `leak_report` takes them, with their `split`.
+
+    Args:
+        recipe: its splits are read, and its window's size in pixels.
+        files: of the build; a split without fused file has no samples.
+    """
     ids, size = f"{PROVENANCE}/Id", recipe.window.size
     return pl.concat(
         [

@@ -13,7 +13,12 @@ ENDING = " codes"
 
 
 def holds_codes(modality: str, band: str) -> bool:
-    """Return whether the pixels of a band are codes of classes or flags, according to its name."""
+    """Return whether the pixels of a band are codes of classes or flags, according to its name.
+
+    Args:
+        modality: name of the raster's modality, such as `worldcover`; case is ignored.
+        band: name of the band, with or without its prefix; case is ignored.
+    """
     name = bare_band(band).lower()
     return bool({modality.lower(), name} & CLASS_CODES) or name.endswith(ENDING)
 

@@ -286,5 +286,12 @@ def _degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
 
 
 def file_row(name: str, role: Role, size: int, header: Header) -> dict[str, Any]:
-    """Return a row of FILE_SCHEMA."""
+    """Return a row of FILE_SCHEMA.
+
+    Args:
+        name: path relative to the dataset's folder.
+        role: what the file is to its item.
+        size: bytes of the file.
+        header: what its first bytes declare.
+    """
     return {"name": name, "bytes": size, **vars(role), **vars(header)}

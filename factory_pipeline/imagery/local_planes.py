@@ -18,7 +18,15 @@ _POLAR_RADIUS_M = 6_399_593.6
 def project_to_planes(
     one: NDArray[np.float64], other: NDArray[np.float64]
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """Return pairs of footprints as polygons in metres, each pair in its own plane."""
+    """Return pairs of footprints as polygons in metres, each pair in its own plane.
+
+    Args:
+        one: (pairs, corners, 2), longitude and latitude in degrees.
+        other: of the same shape: the second footprint of each pair.
+
+    Returns:
+        Two arrays of shapely polygons, each of length `pairs`.
+    """
     latitudes = np.abs(np.concatenate([one, other], axis=1)[..., 1]).max(axis=1, initial=0.0)
     polar = at_pole(one) | at_pole(other) | (latitudes > POLAR_LATITUDE)
     first, second = np.empty(len(one), dtype=object), np.empty(len(one), dtype=object)

@@ -43,7 +43,15 @@ def read_orientation(image: Any, file: IO[bytes]) -> int | None:
 
 
 def turn_upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """Return pixels (bands, rows, columns) as a viewer shows them."""
+    """Return pixels (bands, rows, columns) as a viewer shows them.
+
+    Args:
+        pixels: (bands, rows, columns) as they are stored, of any dtype.
+        orientation: the EXIF code, 1 to 8.
+
+    Returns:
+        A contiguous array in the same dtype; rows and columns are exchanged for codes 5 to 8.
+    """
     if orientation in SIDES_SWAPPED:
         pixels = pixels.transpose(0, 2, 1)
     # The rest is mirroring: left and right, top and bottom, or both.

@@ -27,7 +27,13 @@ _Found = TypeVar("_Found")
 def map_in_threads(
     task: Callable[[_Given], _Found], given: Iterable[_Given], workers: int
 ) -> Iterator[_Found]:
-    """Run a task in threads on each argument; yield the results in order, with few of them in memory."""
+    """Run a task in threads on each argument; yield the results in order, with few of them in memory.
+
+    Args:
+        task: must be safe to run in several threads at once; what it raises is raised here.
+        given: read lazily, at most about 2 * `workers` arguments ahead.
+        workers: number of threads.
+    """
     waiting: deque[Future[_Found]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for one in given:
@@ -39,7 +45,12 @@ def map_in_threads(
 
 
 def frames_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[pl.DataFrame]:
-    """Yield rows as frames of a schema, a few thousand rows in each; at least one frame."""
+    """Yield rows as frames of a schema, a few thousand rows in each; at least one frame.
+
+    Args:
+        rows: by column name; read lazily.
+        schema: of each frame, also of the only one where there are no rows.
+    """
     left = iter(rows)
     part = list(islice(left, ROWS_AT_ONCE))
     while True:
@@ -50,12 +61,22 @@ def frames_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[pl.
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> pl.DataFrame:
-    """Return rows as one frame of a schema; only a few thousand at a time exist as dictionaries."""
+    """Return rows as one frame of a schema; only a few thousand at a time exist as dictionaries.
+
+    Args:
+        rows: by column name; read lazily.
+        schema: of the frame, also where there are no rows.
+    """
     return pl.concat(frames_of(rows, schema))
 
 
 def write_frames(path: Path, frames: Iterable[pl.DataFrame]) -> None:
-    """Write frames of the same columns, concatenated, as a Parquet file, atomically."""
+    """Write frames of the same columns, concatenated, as a Parquet file, atomically.
+
+    Args:
+        path: of the file; one that exists is replaced.
+        frames: at least one; the first one's schema is that of the file.
+    """
     with atomic_write(path) as temporary, ParquetBatches(temporary) as file:
         for frame in frames:
             file.append(frame)
@@ -70,6 +91,10 @@ def slices(table: pl.LazyFrame, key: str) -> Iterator[pl.DataFrame]:
     """Yield the rows of a table in the order of a column, a few thousand of its values at a time.
 
     Rows of one value are in one frame; beside the frame only the column is in memory.
+
+    Args:
+        table: all columns are yielded.
+        key: name of the column.
     """
     values = table.select(pl.col(key).unique().sort()).collect().to_series()
     for start in range(0, len(values), ROWS_AT_ONCE):

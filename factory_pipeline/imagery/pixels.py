@@ -56,6 +56,13 @@ def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) 
 def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
     """As `strips`, for a raster that is open.
 
+    Args:
+        source: the open raster.
+        path: of the raster, for messages.
+
+    Yields:
+        As `strips`.
+
     Raises:
         OnboardingError: CHECK_FAILED, it can't be read.
     """

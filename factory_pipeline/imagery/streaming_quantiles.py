@@ -129,7 +129,12 @@ def sort_key(values: NDArray[np.generic]) -> NDArray[np.unsignedinteger]:
 
 
 def from_sort_key(key: int, dtype: np.dtype) -> float:
-    """Return the value of a key that `sort_key` computed for this type."""
+    """Return the value of a key that `sort_key` computed for this type.
+
+    Args:
+        key: unsigned, of as many bits as the type.
+        dtype: an integer or floating-point type.
+    """
     bits = 8 * dtype.itemsize
     top = 1 << (bits - 1)
     if dtype.kind == "u":
@@ -216,7 +221,13 @@ class RadixQuantiles:
 def count_digits(
     keys: NDArray[np.unsignedinteger], prefixes: NDArray[np.uint64], digits_known: int
 ) -> NDArray[np.int64]:
-    """Return how often each next digit follows each of the prefixes: (prefixes, DIGITS)."""
+    """Return how often each next digit follows each of the prefixes: (prefixes, DIGITS).
+
+    Args:
+        keys: (values,), from `sort_key`.
+        prefixes: sorted leading digits, of `digits_known` digits each; not used where that is 0.
+        digits_known: number of leading digits, of DIGIT_BITS bits each.
+    """
     bits = 8 * keys.dtype.itemsize
     shift = bits - DIGIT_BITS * (digits_known + 1)
     digit = ((keys >> keys.dtype.type(shift)) & keys.dtype.type(DIGITS - 1)).astype(np.int64)
@@ -231,7 +242,15 @@ def count_digits(
 
 
 def percentile_ranks(count: int, percentiles: Sequence[float]) -> list[int]:
-    """Return the ranks that percentiles of `count` values need, for linear interpolation between two."""
+    """Return the ranks that percentiles of `count` values need, for linear interpolation between two.
+
+    Args:
+        count: number of values, at least 1.
+        percentiles: 0 to 100.
+
+    Returns:
+        Ranks from 0, sorted, without repeats.
+    """
     ranks: set[int] = set()
     for percentile in percentiles:
         position = (count - 1) * percentile / 100
@@ -240,7 +259,13 @@ def percentile_ranks(count: int, percentiles: Sequence[float]) -> list[int]:
 
 
 def interpolate(count: int, percentile: float, at: Mapping[int, float]) -> float:
-    """Interpolate a percentile linearly, as numpy's default; `at` has the values at the ranks."""
+    """Interpolate a percentile linearly, as numpy's default; `at` has the values at the ranks.
+
+    Args:
+        count: number of values, at least 1.
+        percentile: 0 to 100.
+        at: by rank from 0: at least the ranks of `percentile_ranks`.
+    """
     position = (count - 1) * percentile / 100
     below = math.floor(position)
     above = min(below + 1, count - 1)

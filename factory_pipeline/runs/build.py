@@ -78,6 +78,14 @@ def run_build(
 ) -> BuildSummary:
     """Build the dataset: every stage, every missing batch, the fuse. Finished batches are not done again.
 
+    Args:
+        home: made where it does not exist.
+        settings: of the whole build; stored in the home before the first stage.
+        on_progress: called every few seconds with the state of all stages.
+
+    Returns:
+        The summary that the last stage wrote.
+
     Raises:
         BuildError: a stage failed; the message says which and why.
     """
@@ -105,6 +113,10 @@ def probe_catalog(settings: BuildSettings, on_progress: Callable[[BuildProgress]
     """Query the catalog once, so that an unavailable one is reported before the granules are read.
 
     A build with cached responses of its catalog continues with them, and may not need it at all.
+
+    Args:
+        settings: its `catalog` is asked.
+        on_progress: called while the catalog does not answer, with how long is still waited.
 
     Raises:
         BuildError: the catalog does not answer for `catalog_patience_s`, or lacks a collection.
@@ -153,7 +165,16 @@ def _last_stage(settings: BuildSettings) -> str:
 
 
 def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> None:
-    """Extract the batches of the plan that have no file, in parallel runs."""
+    """Extract the batches of the plan that have no file, in parallel runs.
+
+    Args:
+        home: of the build.
+        settings: its `workers` is the number of processes.
+        plan: names all batches.
+
+    Raises:
+        BuildError: as `run_ranges`.
+    """
     missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
     ranges = neighbouring_ranges(missing, _registered_batches(home), settings.workers)
     run_ranges(home, EXTRACT, ranges, settings.workers)
@@ -163,6 +184,12 @@ def run_ranges(
     home: FactoryHome, assets: tuple[str, ...], ranges: Sequence[tuple[str, ...]], workers: int
 ) -> None:
     """Materialise assets for ranges of batches, in as many processes as there are workers.
+
+    Args:
+        home: of the build.
+        assets: their names; all are materialised for each batch.
+        ranges: batches that are neighbours in the plan; each range is one run.
+        workers: processes; 1 runs in the calling process.
 
     Raises:
         BuildError: a step failed, or a process was killed.

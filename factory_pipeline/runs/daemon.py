@@ -44,7 +44,12 @@ def running_daemon(home: FactoryHome) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def drop_uploads(folder: Path, home: FactoryHome) -> list[str]:
-    """Copy the archives and manifests of a folder into the inbox; return the names of the manifests."""
+    """Copy the archives and manifests of a folder into the inbox; return the names of the manifests.
+
+    Args:
+        folder: its `.yaml` files are manifests, all others archives.
+        home: whose inbox receives them; a file of the same name is replaced.
+    """
     manifests = sorted(folder.glob("*.yaml"))
     archives = sorted(path for path in folder.iterdir() if path.suffix != ".yaml")
     # The archives first, so that no manifest waits for what is not there yet.
@@ -61,7 +66,17 @@ def wait_for_uploads(
     seconds: float,
     on_change: Callable[[Upload], None],
 ) -> list[Upload]:
-    """Wait until the uploads of these names are onboarded or have failed, and tell each change.
+    """Wait until the uploads of these names are onboarded or have failed, and report each change.
+
+    Args:
+        home: whose registry is read.
+        names: of the uploads, as `drop_uploads` returns them.
+        daemon: the process that onboards them.
+        seconds: the longest wait.
+        on_change: called with the upload whenever its status has changed.
+
+    Returns:
+        The uploads of these names, each of them ended.
 
     Raises:
         BuildError: the daemon ended, or it took longer than `seconds`.

@@ -237,7 +237,12 @@ def check_daemon(home: FactoryHome) -> Finding:
 
 
 def check_port(host: str, port: int) -> Finding:
-    """Check that a web server can listen on a port, or one does already."""
+    """Check that a web server can listen on a port, or one does already.
+
+    Args:
+        host: name or IPv4 or IPv6 address to listen on.
+        port: 1 to 65535.
+    """
     name = f"port {port}"
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):

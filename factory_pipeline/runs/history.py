@@ -111,7 +111,12 @@ class EventLog(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "EventLog":
-        """Return the log that a configuration describes."""
+        """Return the log that a configuration describes.
+
+        Args:
+            inst_data: Dagster's record of where the configuration is from.
+            config_value: the keyword arguments of the constructor.
+        """
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
@@ -286,7 +291,12 @@ class RunHistory(DagsterSqliteStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "RunHistory":
-        """Return the storage that a configuration describes."""
+        """Return the storage that a configuration describes.
+
+        Args:
+            inst_data: Dagster's record of where the configuration is from.
+            config_value: the keyword arguments of `from_local`.
+        """
         return cls.from_local(inst_data=inst_data, **config_value)
 
 

@@ -106,7 +106,12 @@ def open_instance(home: FactoryHome) -> Iterator[dg.DagsterInstance]:
 
 
 def resources_of(home: FactoryHome, **options: object) -> dict[str, Any]:
-    """Run config of the `factory` resource: the home, and options of `resources.Factory`."""
+    """Return the run config of the `factory` resource.
+
+    Args:
+        home: its path goes into the config.
+        **options: fields of `FactoryResource`, such as `all_folders`.
+    """
     return {"resources": {"factory": {"config": {"home": str(home.root), **options}}}}
 
 

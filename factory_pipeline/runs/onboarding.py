@@ -81,6 +81,14 @@ def onboard(
     The manifest is a path or the address of an object. The archive may be anywhere on this machine: who calls
     this may read it anyway.
 
+    Args:
+        manifest_file: a path, or the address of an object.
+        home: made where it does not exist.
+        on_progress: called with the stage's name and what is done of it (0 to 1).
+
+    Returns:
+        The upload as the registry has it in the end, succeeded.
+
     Raises:
         OnboardingError: it failed; message and code are those of the registry.
     """
@@ -113,6 +121,10 @@ def _add_partition(instance: dg.DagsterInstance, key: str) -> None:
 
 def remove(key: str, home: FactoryHome) -> None:
     """Delete an onboarded dataset: its collection, its files and its partition; its key is not reused.
+
+    Args:
+        key: of the upload, such as `name-v1`.
+        home: that contains it.
 
     Raises:
         OnboardingError: a run works on it.
@@ -193,7 +205,15 @@ def tuning_config(choices: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_log(upload: Upload, home: FactoryHome) -> str:
-    """Return the log of all runs of an upload, oldest first, as text."""
+    """Return the log of all runs of an upload, oldest first, as text.
+
+    Args:
+        upload: of this home.
+        home: whose runs are read.
+
+    Returns:
+        Its status, the reason of a failure, and the lines of each run's log.
+    """
     prepare_home(home)
     lines = [f"{upload.key}: {upload.status.value}"]
     if upload.reason:

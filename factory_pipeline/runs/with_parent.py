@@ -18,7 +18,12 @@ SECONDS_TO_END = 30.0
 
 
 def command_with_parent(module: str, arguments: Sequence[str] = ()) -> list[str]:
-    """Return the command that runs a module until the calling process ends."""
+    """Return the command that runs a module until the calling process ends.
+
+    Args:
+        module: importable name, run as by `python -m`.
+        arguments: of the module's command line.
+    """
     return [sys.executable, "-m", __name__, str(os.getpid()), module, *arguments]
 
 

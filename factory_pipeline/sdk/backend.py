@@ -65,21 +65,48 @@ class Backend(Protocol):
         """
 
     def create(self, request: DatasetRequest, on_progress: OnProgress) -> Created:
-        """Make a version."""
+        """Create a version of a dataset.
+
+        Args:
+            request: checked by `check` before.
+            on_progress: called with the step's name and what is done of it (0 to 1).
+        """
 
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
-        """Make an export of a version."""
+        """Write an export of a version; one that exists undamaged is kept.
+
+        Args:
+            version: of the dataset.
+            export_type: name of a format, as `list_export_types` returns it.
+            on_progress: as for `create`.
+        """
 
     def source(
         self, version: VersionSummary, export_type: str, on_progress: OnProgress
     ) -> AbstractContextManager[ExportSource]:
-        """Return where an export is, made first where it is not there.
+        """Return a context manager of an export's files; the export is written first if it does not exist.
 
         Held against deletion where that can be.
+
+        Args:
+            version: of the dataset; where that is possible, it can't be deleted inside the block.
+            export_type: name of a format, as `list_export_types` returns it.
+            on_progress: as for `create`.
         """
 
     def import_release(self, url: str, options: ReleaseOptions, on_progress: OnProgress) -> ReleaseReport:
-        """Make a collection of a release and return what was decided."""
+        """Import a release as a collection and return a report of what was decided.
+
+        Args:
+            url: address or path of the release's archive.
+            options: what the release's own files do not say.
+            on_progress: as for `create`.
+        """
 
     def handle(self, call: str, **arguments: Any) -> Any:
-        """Return what `versions.calls.answer` says."""
+        """Return the answer to a call that only reads, or deletes a version.
+
+        Args:
+            call: a key of `datasets.versions.read_api.HANDLERS`.
+            **arguments: of that call, by name.
+        """

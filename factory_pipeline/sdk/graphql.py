@@ -136,6 +136,10 @@ class DagsterServer:
     def read(self, call: str, arguments: Mapping[str, Any]) -> Any:
         """Return the answer to a call that changes nothing, without a run.
 
+        Args:
+            call: one that changes nothing, such as `datasets` or `export`.
+            arguments: of that call, by name; values that JSON can represent.
+
         Raises:
             ArgumentError: an argument is not allowed.
             NoReadsError: the server has no endpoint for reads, as a plain Dagster web server.

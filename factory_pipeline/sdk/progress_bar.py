@@ -53,7 +53,13 @@ class ProgressLine:
             self._progress.stop()
 
     def show(self, step: str, fraction: float, remark: str = "") -> None:
-        """Show that `step` is done to this fraction (0 to 1)."""
+        """Show that `step` is done to this fraction (0 to 1).
+
+        Args:
+            step: what is being done, such as `Writing COCO`.
+            fraction: 0 to 1.
+            remark: shown behind the fraction; empty for none.
+        """
         if self._terminal:
             self._progress.update(
                 self._task, description=step, completed=fraction, remark=remark, visible=True

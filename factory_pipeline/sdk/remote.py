@@ -34,12 +34,12 @@ class RemoteBackend:
         self._server = DagsterServer(web_address(address))
 
     def check(self, request: DatasetRequest) -> None:
-        """As `Backend` says; without an endpoint for reads, the run itself checks them."""
+        """As `Backend`; without an endpoint for reads, the run itself checks them."""
         with suppress(NoReadsError):
             self._server.read("check", request.arguments())
 
     def create(self, request: DatasetRequest, on_progress: OnProgress) -> Created:
-        """As `Backend` says."""
+        """As `Backend`."""
         said = self._server.run(
             "create_dataset_version",
             version_config(request),
@@ -48,14 +48,14 @@ class RemoteBackend:
         return Created.from_metadata(said["dataset_version"])
 
     def export(self, version: VersionSummary, export_type: str, on_progress: OnProgress) -> None:
-        """As `Backend` says."""
+        """As `Backend`."""
         self._request_export(version, export_type, on_progress)
 
     @contextmanager
     def source(
         self, version: VersionSummary, export_type: str, on_progress: OnProgress
     ) -> Iterator[ExportSource]:
-        """As `Backend` says; a finished one is known to the endpoint for reads.
+        """As `Backend`; a finished one is known to the endpoint for reads.
 
         Else the run that makes an export, or finds it made, says where it is. Files come from a plain file
         server, which contains nothing: a version that is deleted meanwhile ends the download with an error.
@@ -102,7 +102,7 @@ class RemoteBackend:
         return ReleaseReport.of_unordered(json.loads(said["imported_release"]["report"]))
 
     def handle(self, call: str, **arguments: Any) -> Any:
-        """As `Backend` says: by the endpoint for reads, else by a run."""
+        """As `Backend`: by the endpoint for reads, else by a run."""
         if call in READ_CALLS:
             with suppress(NoReadsError):
                 return self._server.read(call, arguments)
@@ -124,7 +124,12 @@ class RemoteBackend:
 
 
 def seen_from_here(url: str, server: str) -> str:
-    """The address of a file as this machine reaches it: a server knows itself by path or as loopback only."""
+    """Return the address of a file as this machine reaches it.
+
+    Args:
+        url: as the server knows it: a path, or an address whose host may be loopback.
+        server: address by which this machine reaches the server.
+    """
     if url.startswith("/"):
         return server.rstrip("/") + url
     parts, host = urlsplit(url), urlsplit(server).hostname

@@ -51,13 +51,23 @@ def drop_unfinished(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small text file atomically (UTF-8)."""
+    """Write a small text file atomically (UTF-8).
+
+    Args:
+        path: of the file; one that exists is replaced. Its folder is made if it is missing.
+        text: encoded as UTF-8.
+    """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_settings(path: Path, text: str) -> None:
-    """As `write_text`; only its owner may read the file where the addresses in it have credentials."""
+    """Write a small text file atomically (UTF-8), readable by its owner alone if it contains credentials.
+
+    Args:
+        path: as for `write_text`.
+        text: addresses in it may have user, password or signature.
+    """
     with atomic_write(path) as temporary:
         if redact(text) != text:
             temporary.touch(mode=0o600)

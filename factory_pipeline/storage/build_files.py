@@ -57,7 +57,12 @@ class BuildFiles:
         return self.root / f"{split}_distribution.png"
 
     def chips(self, batch: str, layer: str) -> Path:
-        """The chips of one layer (`sentinel2`, `copdem`, `worldcover`) of one batch."""
+        """The chips of one layer (`sentinel2`, `copdem`, `worldcover`) of one batch.
+
+        Args:
+            batch: its key in the plan.
+            layer: `sentinel2`, `copdem` or `worldcover`.
+        """
         return self.stages / "chips" / batch / f"{layer}.npz"
 
     def progress(self, batch: str) -> Path:
@@ -113,7 +118,12 @@ class BuildFiles:
         return self.stages / "waiting.json"
 
     def unusable_items(self, batch: str, layer: str) -> Path:
-        """Items of the catalog that a stage of a batch could not use, with the reason (JSON, if any)."""
+        """Return the path of the items that a stage of a batch could not use, with the reasons (JSON).
+
+        Args:
+            batch: its key in the plan.
+            layer: of the stage, as for `chips`; the file exists only where there are such items.
+        """
         return self.stages / "unusable" / f"{batch}_{layer}.json"
 
     def batch_rejects(self, batch: str) -> Path:

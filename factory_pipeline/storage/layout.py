@@ -102,7 +102,12 @@ class FactoryHome:
         return self.root / "collections"
 
     def collection(self, name: str, content_hash: str) -> "CollectionFiles":
-        """The files of a collection; the folder is named by the content."""
+        """The files of a collection; the folder is named by the content.
+
+        Args:
+            name: of the collection.
+            content_hash: hex digest of its content; the first 8 digits are part of the folder's name.
+        """
         return CollectionFiles(self.collections / f"{name}-{content_hash[:8]}")
 
     @property

@@ -46,7 +46,19 @@ def blocks_near(
     margin_x: NDArray[np.float64] | float,
     margin_y: float,
 ) -> list[BlockIndex]:
-    """Return the blocks of the grid that reach into the margin of a place; x, y in the grid's CRS."""
+    """Return the blocks of the grid that reach into the margin of a site.
+
+    Args:
+        grid: north up.
+        block: edge of a block in pixels.
+        x: (sites,), in the grid's CRS.
+        y: (sites,), in the grid's CRS.
+        margin_x: in units of the grid's CRS, one for all or one for each site.
+        margin_y: in units of the grid's CRS.
+
+    Returns:
+        (row, column) of each block, from 0, sorted.
+    """
     size_x, size_y = block * grid.x_size, block * grid.y_size
     rows, columns = -(-grid.height // block), -(-grid.width // block)
     first_row = np.floor((grid.top - y - margin_y) / size_y).astype(int)
@@ -67,7 +79,16 @@ def blocks_near(
 def strips(
     grid: Grid, block: int, index: BlockIndex
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """X and y of the centres of a block's pixels, each (rows, block), some rows at a time from the top."""
+    """Yield x and y of the centres of a block's pixels, some rows at a time from the top.
+
+    Args:
+        grid: north up.
+        block: edge of a block in pixels.
+        index: row and column of the block.
+
+    Yields:
+        Two arrays (rows, block), in the grid's CRS.
+    """
     x = grid.left + (index[1] * block + np.arange(block) + 0.5) * grid.x_size
     y = grid.top - (index[0] * block + np.arange(block) + 0.5) * grid.y_size
     step = STRIP_PIXELS // block

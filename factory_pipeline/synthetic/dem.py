@@ -59,7 +59,14 @@ def dem_tiles(sites: Sites) -> list[DemTile]:
 
 
 def write_dem(world: World, folder: Path, tile: DemTile, sites: Sites) -> None:
-    """Write a tile in metres, filled near the sites."""
+    """Write a tile in metres, filled near the sites.
+
+    Args:
+        world: whose elevation is sampled.
+        folder: that gets the file `dem_file(tile)`.
+        tile: south-west corner in whole degrees.
+        sites: within MARGIN metres of these the tile has data.
+    """
     grid, size = dem_grid(tile), DEM_PROFILE.block
     blocks: dict[BlockIndex, NDArray[np.generic]] = {}
     for index in blocks_near(grid, size, sites.lon, sites.lat, *sites.margin_degrees):

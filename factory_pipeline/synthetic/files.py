@@ -64,9 +64,13 @@ class UnsatisfiableRangeError(ValueError):
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Start and length of what a Range header asks of `size` bytes.
+    """Return start and length of the range of `size` bytes that a Range header requests.
 
     None means the whole: no header, or one that is malformed, in another unit or of several ranges.
+
+    Args:
+        header: the value of `Range`, None without one.
+        size: bytes of the file.
 
     Raises:
         UnsatisfiableRangeError: the range contains no byte of the file.

@@ -59,6 +59,12 @@ def write_cog(
     Each block is (profile.block, profile.block) of the profile's dtype; what is outside the grid is padding.
     The order in the file is that of a cloud-optimized GeoTIFF: all directories, then the overviews from the
     smallest to the largest, then the full resolution.
+
+    Args:
+        path: of the file; one that exists is replaced.
+        grid: of the full resolution.
+        blocks: by (row, column) of the block, from 0.
+        profile: dtype, block size, compression, number of overviews.
     """
     levels = [_Level(grid.height, grid.width, dict(blocks))]
     for _ in range(profile.overviews):

@@ -19,7 +19,14 @@ from factory_pipeline.web.studio.guard import LOOPBACK, Access, load_secret
 
 
 def access_of(home: FactoryHome, host: str, public_origin: str = "") -> Access:
-    """Return who may use the studio that listens on a host."""
+    """Return who may use the studio that listens on a host.
+
+    Args:
+        home: its secret signs the sessions.
+        host: name or address that the studio listens on; on loopback, requests must name loopback as their
+            `Host`.
+        public_origin: address of a reverse proxy, such as `https://factory.example`; empty without one.
+    """
     is_local = host in LOOPBACK
     return Access(
         load_secret(home.studio.secret),
@@ -30,7 +37,15 @@ def access_of(home: FactoryHome, host: str, public_origin: str = "") -> Access:
 
 
 def serve(home: FactoryHome, host: str, port: int, runs_url: str = "", public_origin: str = "") -> None:
-    """Serve the studio of a home until the process is ended."""
+    """Serve the studio of a home until the process is ended.
+
+    Args:
+        home: that the studio shows.
+        host: name or address to listen on.
+        port: 1 to 65535.
+        runs_url: address of Dagster's web UI, for links; empty without one.
+        public_origin: as for `access_of`.
+    """
     with closing(Registry.open(os.environ.get("FACTORY_REGISTRY") or home.registry)) as registry:
         app = studio_app(Studio(home, registry, runs_url), access_of(home, host, public_origin))
         # A page that is requested while the server ends is not waited for longer than this.

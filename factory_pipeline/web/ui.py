@@ -149,7 +149,15 @@ class WebUi:
 
 
 def require_free(host: str, port: int) -> None:
-    """Raise WebUiError if nothing can listen on the port now."""
+    """Raise WebUiError if nothing can listen on the port now.
+
+    Args:
+        host: name or address to listen on.
+        port: 1 to 65535.
+
+    Raises:
+        WebUiError: the port is in use, or the host is not an address of this machine.
+    """
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass

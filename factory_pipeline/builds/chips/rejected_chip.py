@@ -40,7 +40,12 @@ class RejectedChip:
 
 
 def has_chip(stage: str, reason: str) -> bool:
-    """Return whether a footprint that a stage dropped for a reason can be looked at."""
+    """Return whether a footprint that a stage dropped for a reason can be looked at.
+
+    Args:
+        stage: name of the stage, as in the reject ledger.
+        reason: as in the reject ledger.
+    """
     return stage in STAGES and reason not in WITHOUT_PIXELS
 
 

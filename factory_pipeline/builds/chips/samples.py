@@ -89,7 +89,16 @@ def drop_bad_samples(samples: Samples, rejects: pl.DataFrame) -> tuple[Samples, 
 
 
 def join_rejects(footprints: pl.DataFrame, stacks: list[ChipStack]) -> pl.DataFrame:
-    """Return what any layer dropped, in the footprints' order, once each."""
+    """Return what any layer dropped, in the footprints' order, once each.
+
+    Args:
+        footprints: all that the layers were extracted for, with `shot_number`.
+        stacks: the chips and rejects of each layer; the earliest layer that dropped a footprint gives the
+            reason.
+
+    Returns:
+        A frame in REJECT_SCHEMA.
+    """
     rejects = pl.concat([stack.rejects for stack in stacks]).unique(
         "shot_number", keep="first", maintain_order=True
     )
@@ -98,18 +107,37 @@ def join_rejects(footprints: pl.DataFrame, stacks: list[ChipStack]) -> pl.DataFr
 
 
 def numbered(stack: ChipStack, layer: str) -> pl.DataFrame:
-    """Return the table of a layer with the place of each chip in a column of the layer's name."""
+    """Return the table of a layer with the index of each chip in a column of the layer's name.
+
+    Args:
+        stack: the chips of the layer.
+        layer: `sentinel2`, `terrain` or `landcover`; prefixed to the columns that other layers have too.
+    """
     table = stack.table.with_row_index(layer)
     return table.rename({name: f"{layer}_{name}" for name in ("tile_names", "item_ids") if name in table})
 
 
 def taken(stack: ChipStack, name: str, places: pl.Series) -> NDArray[Any]:
-    """Return the chips at these places, in their order."""
+    """Return the chips at these indices, in their order.
+
+    Args:
+        stack: the chips of a layer.
+        name: of one of its arrays.
+        places: indices along the array's first axis.
+
+    Returns:
+        (len(places), ...), in the dtype of the array.
+    """
     return stack.arrays[name][places.to_numpy().astype(np.int64)]
 
 
 def sample_table(joined: pl.DataFrame, window_size: int) -> pl.DataFrame:
-    """Return what is known of each sample, in TABLE_SCHEMA."""
+    """Return the metadata of each sample, in TABLE_SCHEMA.
+
+    Args:
+        joined: one row for each sample, with the columns of the footprints and of all layers.
+        window_size: edge of a chip in pixels of 10 m.
+    """
     transforms = [[*grid.transform] for grid in window_grids(joined, window_size)]
     return (
         joined.with_columns(

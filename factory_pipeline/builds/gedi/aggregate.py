@@ -78,20 +78,25 @@ def aggregate_granules(
     needed: Collection[str] | None = None,
     inbox: Path | None = None,
 ) -> Aggregation:
-    """Read what is new in a folder or object-store prefix of granules into the folder `store`.
-
-    So is what is in the folder `inbox`, if there is such a folder.
+    """Read the granules that are new in a folder or under an object-store prefix into the folder `store`.
 
     A granule is read again only when its size or its time of modification (ETag) changed, when its Parquet
     file is missing, when a field is requested that it was not read with, or when it could not be reached.
-    What may be a passing fault is tried again a few times and never remembered. A granule that can't be used
-    is set aside with its reason; the others go on. The footprints of a granule that has left the source stay:
-    they are known. Of several productions of one granule the newest that can be used replaces the others.
+    Transient errors are retried a few times and never recorded. A granule that can't be used is set aside
+    with its reason; the others go on. The footprints of a granule that has left the source stay: they have
+    been read. Of several productions of one granule the newest that can be used replaces the others.
 
-    Granules are read by `workers` processes (default: one per core), since HDF5 works behind a lock, or by as
-    many threads where there is too little to read; a worker contains one granule in memory. `on_granule` is
-    told one sentence for each granule that was read. A granule that lacks one of the fields `needed` is set
-    aside; None needs all that are requested.
+    Granules are read by processes, since HDF5 works behind a lock, or by as many threads where there is too
+    little to read; each has one granule in memory.
+
+    Args:
+        source: a folder, or a URL that obstore knows; see `list_source`.
+        store: folder of the Parquet files and of the manifest; made if it is missing.
+        extra_fields: paths in a beam's group, beside those of FOOTPRINT_SCHEMA.
+        workers: processes or threads; None for one per core.
+        on_granule: called with one sentence for each granule that was read.
+        needed: a granule that lacks one of these fields is set aside; None needs all that are requested.
+        inbox: a further folder of granules, which may be missing.
 
     Raises:
         GranuleError: there is no such source, it contains no granule, or a reading process died.
@@ -123,6 +128,12 @@ def unread_granules(
 ) -> list[GranuleFile]:
     """Return the granules that an aggregation would read now, ordered by name.
 
+    Args:
+        source: a folder, or a URL that obstore knows.
+        store: folder of earlier aggregations.
+        extra_fields: as for `aggregate_granules`.
+        inbox: a further folder of granules, which may be missing.
+
     Raises:
         GranuleError, GranuleUnavailableError: as `aggregate_granules`.
     """
@@ -137,7 +148,10 @@ def read_aggregation(
 ) -> Aggregation:
     """Return what earlier aggregations put into the folder `store`; opens no granule.
 
-    `extra_fields` and `needed` are as for `aggregate_granules`.
+    Args:
+        store: folder of earlier aggregations.
+        extra_fields: as for `aggregate_granules`.
+        needed: as for `aggregate_granules`.
 
     Raises:
         GranuleError: the manifest can't be read.

@@ -68,6 +68,10 @@ def pattern_of(product: GediProduct) -> str:
 def parse_granule_name(name: str, product: GediProduct = L4A) -> GranuleName:
     """Read a granule's name, given with or without `.h5`.
 
+    Args:
+        name: file name without folder.
+        product: whose prefix and pattern the name must have.
+
     Raises:
         GranuleError: the name is not that of a granule of the product.
     """

@@ -92,11 +92,15 @@ class Listing:
 def list_source(source: str, inbox: Path | None = None, pattern: str = pattern_of(L4A)) -> Listing:
     """List every `.h5` or `.hdf5` file that is directly in a folder or under an object-store prefix.
 
-    `source` is a path, or a URL that obstore knows (`s3://`, `gs://`, `az://`, `https://` of a WebDAV server,
-    `file://`); credentials come from the environment. A file with another name than `pattern` is listed
-    too, so that it can be set aside with its reason. Granules in sub-folders are not read; they are named in
-    `ignored`. An inbox is a further folder, which may be missing or empty; of granules of one name that of
-    the source counts.
+    A file whose name does not match the pattern is listed too, so that it can be set aside with its reason.
+    Granules in sub-folders are not read; they are named in `ignored`.
+
+    Args:
+        source: a path, or a URL that obstore knows (`s3://`, `gs://`, `az://`, `https://` of a WebDAV server,
+            `file://`); credentials come from the environment.
+        inbox: a further folder, which may be missing or empty; of granules of one name that of the source
+            counts.
+        pattern: how the product's files are named, for the message.
 
     Raises:
         GranuleError: there is no such folder, or neither it nor the inbox holds such a file.
@@ -125,7 +129,15 @@ def list_source(source: str, inbox: Path | None = None, pattern: str = pattern_o
 
 
 def list_granules(source: str, inbox: Path | None = None) -> list[GranuleFile]:
-    """Return the granules of `list_source`."""
+    """Return the granules of `list_source`.
+
+    Args:
+        source: as for `list_source`.
+        inbox: as for `list_source`.
+
+    Raises:
+        GranuleError, GranuleUnavailableError: as `list_source`.
+    """
     return list(list_source(source, inbox).granules)
 
 
@@ -177,6 +189,10 @@ def read_granule(granule: GranuleFile, extra_fields: Sequence[str] = ()) -> pl.D
     names in the granule's version are read by these. A field that is not in REQUIRED_FIELDS is null
     where a beam lacks it; no other value is ever null.
 
+    Args:
+        granule: the file, in a folder or an object store.
+        extra_fields: paths in a beam's group, beside those of FOOTPRINT_SCHEMA.
+
     Raises:
         GranuleError: the name is not a granule's, the file is no HDF5 or truncated, there is no beam, or a
             beam lacks a required field, has fields of unequal lengths or values that don't fit.
@@ -196,6 +212,13 @@ def read_granule(granule: GranuleFile, extra_fields: Sequence[str] = ()) -> pl.D
 
 def beams_of(file: h5py.File, name: str) -> list[str]:
     """Return the groups of the beams of a granule, in the order of their names.
+
+    Args:
+        file: an open granule.
+        name: of the granule, for the message.
+
+    Returns:
+        Names such as `BEAM0101`.
 
     Raises:
         GranuleError: there is none.

@@ -109,7 +109,13 @@ def shots_of(orbit: Orbit) -> Shots:
 
 
 def shot_rejects(shots: Shots, reason: str, detail: str | pl.Series) -> pl.DataFrame:
-    """Return shots that are left out for the same reason, in REJECT_SCHEMA."""
+    """Return shots that are left out for the same reason, in REJECT_SCHEMA.
+
+    Args:
+        shots: shot numbers (uint64).
+        reason: of all of them, a word of the reject ledger.
+        detail: one for all, or one for each shot in their order.
+    """
     return reject_frame(pl.Series("id", shots, dtype=pl.UInt64).cast(pl.String), STAGE, reason, detail)
 
 

@@ -44,7 +44,12 @@ splits: {by: random, train: 60, test: 40}
 
 
 def write_labels(root: Path, seed: int) -> Path:
-    """Write the outlines of the fires as GeoJSON; returns its path."""
+    """Write the outlines of the fires as GeoJSON; returns its path.
+
+    Args:
+        root: folder of the sample; gets `scars.geojson`.
+        seed: of the random positions and sizes.
+    """
     features = [
         {
             "type": "Feature",
@@ -72,7 +77,15 @@ def _rings(seed: int) -> list[list[tuple[float, float]]]:
 
 
 def write_scenes(root: Path, seed: int) -> list[Json]:
-    """Write the rasters and return their items."""
+    """Write the rasters and return their items.
+
+    Args:
+        root: folder of the sample; the rasters are below it.
+        seed: of the random positions and sizes.
+
+    Returns:
+        STAC items, one for each scene.
+    """
     return [write_scene(root, plan) for plan in _plans(seed)]
 
 

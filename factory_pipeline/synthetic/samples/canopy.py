@@ -52,7 +52,12 @@ splits: {by: random, train: 60, test: 40}
 
 
 def height_at(longitude: Degrees, latitude: Degrees) -> Degrees:
-    """Return the height of the canopy at places in degrees, in metres."""
+    """Return the height of the canopy in metres.
+
+    Args:
+        longitude: degrees.
+        latitude: degrees, of the same shape.
+    """
     wave = np.sin(np.asarray(longitude) * 1500) + np.cos(np.asarray(latitude) * 1200)
     return TALLEST_M * (wave + 2) / 4
 
@@ -77,7 +82,15 @@ def write_labels(root: Path, _seed: int) -> Path:
 
 
 def write_scenes(root: Path, seed: int) -> list[Json]:
-    """Write the rasters and return their items."""
+    """Write the rasters and return their items.
+
+    Args:
+        root: folder of the sample; the rasters are below it.
+        seed: of the random noise.
+
+    Returns:
+        STAC items, one for each scene.
+    """
     return [write_scene(root, plan) for plan in _plans(seed)]
 
 

@@ -60,7 +60,12 @@ splits: {by: random, train: 60, test: 20, validation: 20}
 
 
 def crop_at(longitude: Degrees, latitude: Degrees) -> np.ndarray:
-    """Return the index in CROPS of what grows at places in degrees."""
+    """Return the index in CROPS of the crop at each position.
+
+    Args:
+        longitude: degrees.
+        latitude: degrees, of the same shape.
+    """
     column = np.floor(np.asarray(longitude) / FIELD_DEGREES[0]).astype(np.int64)
     row = np.floor(np.asarray(latitude) / FIELD_DEGREES[1]).astype(np.int64)
     mixed = (column * 73_856_093) ^ (row * 19_349_663)
@@ -68,7 +73,12 @@ def crop_at(longitude: Degrees, latitude: Degrees) -> np.ndarray:
 
 
 def write_labels(root: Path, seed: int) -> Path:
-    """Write the surveyed fields as a CSV; returns its path."""
+    """Write the surveyed fields as a CSV; returns its path.
+
+    Args:
+        root: folder of the sample; gets `fields.csv`.
+        seed: of the random dates and confidences.
+    """
     random = np.random.default_rng(seed)
     rows = ["field,lon,lat,surveyed,crop,confidence,region"]
     offsets = [
@@ -94,7 +104,15 @@ def write_labels(root: Path, seed: int) -> Path:
 
 
 def write_scenes(root: Path, seed: int) -> list[Json]:
-    """Write the rasters and return their items."""
+    """Write the rasters and return their items.
+
+    Args:
+        root: folder of the sample; the rasters are below it.
+        seed: of the random noise.
+
+    Returns:
+        STAC items, one for each scene.
+    """
     return [write_scene(root, plan) for plan in _plans(seed)]
 
 

@@ -58,5 +58,10 @@ SIERRA = Place(-120.0, 38.5, (32610, 32611))
 
 
 def day(text: str, hour: int = 10) -> datetime:
-    """Return a moment of a day that is written as 2021-06-30, in UTC."""
+    """Return a time of a day in UTC.
+
+    Args:
+        text: the day, such as `2021-06-30`.
+        hour: 0 to 23.
+    """
     return datetime.fromisoformat(text).replace(hour=hour, tzinfo=UTC)

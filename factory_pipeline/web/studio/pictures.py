@@ -125,7 +125,12 @@ def draw_values(
 
 
 def draw_picture(bands: NDArray[Any], side: int) -> bytes:
-    """Draw (3, height, width) of 0 to 255 as WebP, `side` pixels at its longer side."""
+    """Return an RGB picture as WebP.
+
+    Args:
+        bands: (3, height, width), values 0 to 255.
+        side: pixels of the longer side; a smaller picture is enlarged.
+    """
     image = Image.fromarray(np.moveaxis(bands, 0, -1).astype(np.uint8))
     scale = side / max(image.size)
     size = tuple(max(round(edge * scale), 1) for edge in image.size)
@@ -150,7 +155,15 @@ def _is_valid(band: NDArray[np.float32], nodata: float | None) -> NDArray[np.boo
 
 
 def collection_of(studio: Studio, collection_id: str) -> Collection:
-    """Return a collection that an address names."""
+    """Return a collection that an address names.
+
+    Args:
+        studio: whose registry is read.
+        collection_id: from the address.
+
+    Raises:
+        HTTPException: 404 if there is none.
+    """
     try:
         return studio.registry.collection(collection_id)
     except FactoryError:
@@ -158,7 +171,13 @@ def collection_of(studio: Studio, collection_id: str) -> Collection:
 
 
 def media_of(studio: Studio, collection: Collection, item: str) -> list[dict[str, Any]]:
-    """Return the rasters of an item, as in `schemas.MEDIA`; none where the collection has no such item."""
+    """Return the rasters of an item, as in `schemas.MEDIA`; none where the collection has no such item.
+
+    Args:
+        studio: whose home has the tables.
+        collection: of the item.
+        item: its id.
+    """
     tables = CollectionTables.of(studio.registry, studio.home, collection)
     rows = tables.items.filter(pl.col("id") == item).select("media").head(1).collect()
     return rows["media"][0].to_list() if rows.height else []

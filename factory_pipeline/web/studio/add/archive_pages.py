@@ -89,7 +89,13 @@ def show_scan_progress(request: Request) -> Response:
 
 
 def save_scan(request: Request, draft: Draft, form: answers.Form) -> Response:
-    """Take what the pre-scan found, or suffixes that it is to be tried with."""
+    """Save the suffixes that the pre-scan suggested, or scan again with suffixes that the user typed.
+
+    Args:
+        request: of the page.
+        draft: whose archive was scanned.
+        form: with `suffixes`, `label_suffix` and `action` (`again` scans once more).
+    """
     scan = found(draft)
     given = {
         "training_data_suffixes": answers.suffixes_of(answers.field(form, "suffixes")),
