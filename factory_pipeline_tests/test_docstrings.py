@@ -7,9 +7,9 @@ from pathlib import Path
 import factory_pipeline
 
 PACKAGE = Path(factory_pipeline.__file__).parent
-NOT_YET = ("cli", "cog", "config", "datalake", "datasets", "onboarding", "orchestration")
+NOT_YET = ("cog", "config", "datasets")
 """Rooms with functions that describe no parameter."""
-SHOWN_TO_USERS = ("command", "stage_asset")
+SHOWN_TO_USERS = ("command", "group", "stage_asset")
 """Decorators of functions that a user runs: the docstring is the text of `--help`, or of an asset's page."""
 
 

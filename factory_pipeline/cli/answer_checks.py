@@ -32,7 +32,12 @@ def check_allowed(section: type[BaseModel], field: str) -> AnswerCheck:
 
 
 def check_not_taken(check: AnswerCheck, taken: Container[Any]) -> AnswerCheck:
-    """Return a check that accepts what `check` does, but no value that is taken."""
+    """Return a check that accepts what `check` does, but no value that is taken.
+
+    Args:
+        check: converts an answer, or raises click.BadParameter.
+        taken: values that are in use, as `check` returns them.
+    """
 
     def checked(answer: Any) -> Any:
         value = check(answer)

@@ -178,7 +178,13 @@ def check_recipe(recipe: Path, catalog: str | None, as_json: bool) -> None:
 
 
 def run_build(home: "FactoryHome", settings: "BuildSettings", as_json: bool = False) -> None:
-    """Run a build with a progress line, then print its summary."""
+    """Run a build with a progress line, then print its summary.
+
+    Args:
+        home: of the build.
+        settings: of the build.
+        as_json: print the summary as JSON instead of text.
+    """
     from factory_pipeline.runs import build
     from factory_pipeline.sdk.progress_bar import BuildLine
 
@@ -232,7 +238,13 @@ def build_recipe_dataset(
 
 
 def fuse_batches(folder: Path, output: Path, as_json: bool) -> None:
-    """Fuse the batch files of a folder, split by split as their names say."""
+    """Fuse the batch files of a folder, split by split as their names say.
+
+    Args:
+        folder: of batch files whose names contain their split.
+        output: folder of the fused files, `<split>_dataset.h5`.
+        as_json: print the counts as JSON instead of text.
+    """
     from factory_pipeline.builds.summary import fuse_folder
 
     fused = fuse_folder(folder, output)

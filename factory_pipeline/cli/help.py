@@ -33,7 +33,12 @@ class FullHelpGroup(click.Group):
         self.aliases = dict(aliases or {})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by its name, also with `_` for `-`, or by an alias."""
+        """Return a command by its name, also with `_` for `-`, or by an alias.
+
+        Args:
+            ctx: of the group.
+            cmd_name: as the user typed it.
+        """
         found = super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.replace("_", "-"))
         if found is not None or cmd_name not in self.aliases:
             return found
@@ -44,7 +49,12 @@ class FullHelpGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands, a heading for each section."""
+        """Write the commands, a heading for each section.
+
+        Args:
+            ctx: of the group.
+            formatter: that the lines are written to.
+        """
         shown = [name for _, names in self.sections for name in names]
         rest = [name for name in self.list_commands(ctx) if name not in shown]
         sections = [*self.sections, (OTHER if self.sections else "Commands", rest)]

@@ -156,7 +156,17 @@ ALL = [prescan, onboard, new_manifest, finetune]
 def onboard_and_show(
     manifest: Path | str, home: "FactoryHome", *, quiet: bool = False, as_json: bool = False
 ) -> None:
-    """Onboard an upload in this process with a progress line, then print what its dataset contains."""
+    """Onboard an upload in this process with a progress line, then print what its dataset contains.
+
+    Args:
+        manifest: a path, or the address of an object.
+        home: made where it does not exist.
+        quiet: print nothing about the finished dataset.
+        as_json: print it as JSON instead of text.
+
+    Raises:
+        OnboardingError: as `runs.onboarding.onboard`.
+    """
     from factory_pipeline.runs.onboarding import onboard as run
     from factory_pipeline.sdk.progress_bar import ProgressLine
 
@@ -169,7 +179,16 @@ def onboard_and_show(
 
 
 def drop_and_wait(uploads: Path, home: "FactoryHome", there: Sequence[str]) -> None:
-    """Drop uploads into the inbox of a running daemon, and say how they and those `there` already go."""
+    """Drop uploads into the inbox of a running daemon, and report their progress until they have ended.
+
+    Args:
+        uploads: folder of archives and manifests.
+        home: whose inbox receives them.
+        there: names of uploads that are in the inbox already.
+
+    Raises:
+        BuildError: the daemon ended, or the uploads took longer than ten minutes.
+    """
     from factory_pipeline.runs.daemon import drop_uploads, running_daemon, wait_for_uploads
 
     echo(

@@ -73,6 +73,12 @@ def choices_of(
 ) -> RecipeChoices:
     """Return the choices of the options; what they leave out is what the file of labels proposes.
 
+    Args:
+        path: of the file of labels.
+        found: what that file contains.
+        sources: collections, with assets as in `sentinel-1-rtc:vv,vh`.
+        given: the options by their parameter's name; None where the user left one out.
+
     Raises:
         RecipeError: an option names a column that there is not; found when the recipe is checked.
         click.BadParameter: a day is not written as 2021-06-30.
@@ -100,6 +106,12 @@ def ask_choices(
     path: Path, found: LabelFile, sources: tuple[str, ...], given: Mapping[str, Any]
 ) -> RecipeChoices:
     """Ask for all that the options leave open, with what the file of labels proposes.
+
+    Args:
+        path: of the file of labels.
+        found: what that file contains.
+        sources: as for `choices_of`; empty asks for them.
+        given: as for `choices_of`.
 
     Raises:
         click.Abort: the user cancelled.

@@ -75,6 +75,10 @@ def recipe_text(document: dict[str, Any]) -> str:
 def make_sample(dataset: str, output: Path) -> "DatasetSample | None":
     """Make the sample of a dataset in a folder; one that exists is left as it is, and None is returned.
 
+    Args:
+        dataset: name of a sample, such as `crops`.
+        output: folder that gets the archive, the labels and the recipe.
+
     Raises:
         click.UsageError: the folder has another archive.
     """

@@ -88,7 +88,13 @@ def import_release(
 
 
 def import_and_export(archives: Path, output: Path, home: "FactoryHome") -> None:
-    """Import the polygons of the sample's releases, make a dataset of them, and write that as a release."""
+    """Import the polygons of the sample's releases, create a dataset of them, and write it as a release.
+
+    Args:
+        archives: folder of the sample's releases; made if it is missing.
+        output: folder that gets `cover-polygons-1.0.0.tar.gz`.
+        home: that gets the collection and the dataset.
+    """
     from factory_pipeline.datalake.ingest.releases.form import LabelCoordinates
     from factory_pipeline.datalake.ingest.releases.options import ReleaseOptions
     from factory_pipeline.runs.releases import import_release as run

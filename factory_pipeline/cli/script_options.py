@@ -10,7 +10,12 @@ _NUMBER = re.compile(r"-?\d+")
 
 
 def either_spelling(name: str, **settings: Any) -> Callable[[Any], Any]:
-    """Return an option that is also accepted with `-` in place of each `_`."""
+    """Return an option that is also accepted with `-` in place of each `_`.
+
+    Args:
+        name: with `_`, which is also the name of the parameter.
+        **settings: as for `click.option`.
+    """
     return click.option(f"--{name}", f"--{name.replace('_', '-')}", name, **settings)
 
 
@@ -18,7 +23,12 @@ class NumberListCommand(click.Command):
     """A command that takes `--offsets -1 -2` for an option of numbers that is `multiple`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Write the option before each of its numbers, as click has it, and parse the arguments."""
+        """Write the option before each of its numbers, as click has it, and parse the arguments.
+
+        Args:
+            ctx: of the command.
+            args: as the user typed them.
+        """
         return super().parse_args(ctx, list(self._rewrite(args)))
 
     def _rewrite(self, args: list[str]) -> Iterator[str]:

@@ -22,16 +22,31 @@ def echo_block(text: object, err: bool = False) -> None:
     """Print text of several lines that the program composed; only its line breaks are left as they are.
 
     What comes from a user's file goes into it by `escape_controls`.
+
+    Args:
+        text: an object that is shown by its `str`.
+        err: print to standard error.
     """
     echo(*str(text).split("\n"), err=err)
 
 
 def prompt(text: str, default: Any = None, **options: Any) -> Any:
-    """Ask as `click.prompt` does; question and offered answer are shown as one line."""
+    """Ask as `click.prompt` does; question and offered answer are shown as one line.
+
+    Args:
+        text: the question.
+        default: the offered answer; None offers none.
+        **options: as for `click.prompt`.
+    """
     offered = escape_controls(default) if isinstance(default, str) else default
     return click.prompt(escape_controls(text), default=offered, **options)  # noqa: TID251
 
 
 def confirm(text: str, **options: Any) -> bool:
-    """Ask as `click.confirm` does; the question is shown as one line."""
+    """Ask as `click.confirm` does; the question is shown as one line.
+
+    Args:
+        text: the question.
+        **options: as for `click.confirm`.
+    """
     return click.confirm(escape_controls(text), **options)  # noqa: TID251

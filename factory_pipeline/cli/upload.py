@@ -113,7 +113,13 @@ def existing_home() -> "FactoryHome":
 
 
 def upload_named(name: str, home: "FactoryHome", *, exactly: bool = False) -> "Upload":
-    """Return the upload that a user names, as `find_upload` does."""
+    """Return the upload that a user names, as `find_upload` does.
+
+    Args:
+        name: of the upload, or its key.
+        home: whose registry is read.
+        exactly: accept only a full name or key.
+    """
     from factory_pipeline.runs.onboarding import find_upload, open_registry
 
     with closing(open_registry(home)) as registry:
@@ -138,7 +144,15 @@ def _state(upload: "Upload", home: "FactoryHome") -> dict[str, Any]:
 
 
 def upload_facts(upload: "Upload", home: "FactoryHome") -> dict[str, Any]:
-    """What `show --json` prints: the state, and of a finished dataset its images and training parameters."""
+    """Return what `show --json` prints.
+
+    Args:
+        upload: of this home.
+        home: contains the files of the dataset.
+
+    Returns:
+        The state; of a finished dataset also the images per split and the training parameters.
+    """
     import polars as pl
 
     from factory_pipeline.splits.names import SPLITS
@@ -155,7 +169,12 @@ def upload_facts(upload: "Upload", home: "FactoryHome") -> dict[str, Any]:
 
 
 def describe_upload(upload: "Upload", home: "FactoryHome") -> list[str]:
-    """Return the lines that `show` prints."""
+    """Return the lines that `show` prints.
+
+    Args:
+        upload: of this home.
+        home: contains the files of the dataset, or the report of the release.
+    """
     import polars as pl
 
     from factory_pipeline.config.intake_policy import IntakePolicy

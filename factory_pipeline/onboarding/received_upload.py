@@ -73,6 +73,13 @@ class ArchiveState:
 def identify(manifest: UploadManifest, policy: IntakePolicy) -> ArchiveState:
     """Identify the content of a manifest's archive, by a request to its address.
 
+    Args:
+        manifest: of the upload.
+        policy: limits what may be opened and read.
+
+    Returns:
+        The identity and the size in bytes, None if the host does not report it.
+
     Raises:
         OnboardingError: the archive can't be opened, or is not an archive.
     """
@@ -118,6 +125,10 @@ def load_manifest(files: UploadFiles) -> UploadManifest:
 
 def current_address(upload: ReceivedUpload, files: UploadFiles) -> str:
     """Return the address of the archive from the user's manifest, which must be unchanged.
+
+    Args:
+        upload: as it was received.
+        files: of the upload, with the manifest of that time.
 
     Raises:
         OnboardingError: MANIFEST_INVALID, the manifest was removed or is not valid; SOURCE_CHANGED, it has

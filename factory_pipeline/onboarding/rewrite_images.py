@@ -83,6 +83,11 @@ def copy_georeference(path: Path, crs: str | None, transform: Sequence[float] | 
     """Copy the CRS of an image to a label without one, and its transform if the label has none; pixels stay.
 
     Files of formats that can store neither are not changed.
+
+    Args:
+        path: of the label.
+        crs: of the image, as WKT or `EPSG:...`; None changes nothing.
+        transform: the six coefficients of the image's affine transform, in the order of `affine.Affine`.
     """
     with rasterio.open(path) as label:
         if crs is None or label.driver != "GTiff" or label.crs is not None:
@@ -98,6 +103,10 @@ def copy_georeference(path: Path, crs: str | None, transform: Sequence[float] | 
 
 def reorder_bands(path: Path, bands: Sequence[str]) -> None:
     """Bring the bands of a TIFF that names them into an order; a file in this order is not changed.
+
+    Args:
+        path: of the TIFF.
+        bands: names of the manifest, in the order that is required.
 
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be rewritten.

@@ -26,6 +26,13 @@ def file_endings(url: str, policy: IntakePolicy) -> dict[str, int]:
 
     Empty for a tar on another host, which would have to be downloaded.
 
+    Args:
+        url: of the archive: an address or a path.
+        policy: limits what may be opened and listed.
+
+    Returns:
+        Number of files by ending, such as `{"_merged.tif": 40, ".mask.tif": 40}`.
+
     Raises:
         OnboardingError: the archive can't be opened or listed.
     """

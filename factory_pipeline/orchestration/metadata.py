@@ -18,7 +18,12 @@ def pages_url() -> str:
 
 
 def counts_table(label: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
-    """Return a two-column table, in the order of `counts`."""
+    """Return a two-column table, in the order of `counts`.
+
+    Args:
+        label: heading of the first column.
+        counts: by name; numbers of footprints.
+    """
     return dg.MetadataValue.table(
         [dg.TableRecord({label: name, "footprints": count}) for name, count in counts.items()],
         schema=dg.TableSchema([dg.TableColumn(label, "string"), dg.TableColumn("footprints", "int")]),
@@ -26,7 +31,12 @@ def counts_table(label: str, counts: Mapping[str, int]) -> dg.TableMetadataValue
 
 
 def text_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> dg.TableMetadataValue:
-    """Return a table of text; without rows it still shows its columns."""
+    """Return a table of text; without rows it still shows its columns.
+
+    Args:
+        rows: by column.
+        columns: headings, in their order.
+    """
     return dg.MetadataValue.table(
         [dg.TableRecord(dict(row)) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(column, "string") for column in columns]),
@@ -34,7 +44,12 @@ def text_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> dg.
 
 
 def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
-    """Return a PNG that opens in a dialog; keep it under 100 kB, it is stored with the event."""
+    """Return a PNG that opens in a dialog; keep it under 100 kB, it is stored with the event.
+
+    Args:
+        png: the encoded picture.
+        alt: text for those who can't see it.
+    """
     encoded = base64.b64encode(png).decode("ascii")
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{encoded})")
 

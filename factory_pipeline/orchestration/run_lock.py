@@ -16,14 +16,24 @@ _held: dict[Path, IO[str]] = {}
 
 
 def hold_run_lock(home: FactoryHome, run_id: str) -> None:
-    """Hold the lock of a run until it is released, or until this process ends in whatever way."""
+    """Hold the lock of a run until it is released, or until this process ends in whatever way.
+
+    Args:
+        home: contains the lock's file.
+        run_id: of the Dagster run.
+    """
     lock = home.run_lock(run_id)
     if lock not in _held:
         _held[lock] = open_locked(lock)
 
 
 def release_run_lock(home: FactoryHome, run_id: str) -> None:
-    """Release the lock of a run that has ended in this process; its file is needed no more."""
+    """Release the lock of a run that has ended in this process; its file is needed no more.
+
+    Args:
+        home: contains the lock's file.
+        run_id: of the Dagster run; one whose lock this process does not hold is allowed.
+    """
     lock = home.run_lock(run_id)
     lock.unlink(missing_ok=True)
     if lock in _held:
@@ -32,7 +42,12 @@ def release_run_lock(home: FactoryHome, run_id: str) -> None:
 
 @contextmanager
 def held_run_lock(home: FactoryHome, run_id: str) -> Iterator[None]:
-    """Hold the lock of a run inside the block."""
+    """Hold the lock of a run inside the block.
+
+    Args:
+        home: contains the lock's file.
+        run_id: of the Dagster run.
+    """
     hold_run_lock(home, run_id)
     try:
         yield

@@ -20,7 +20,12 @@ _listeners: dict[str, OnFraction] = {}
 
 @contextmanager
 def listening(run_id: str, listener: OnFraction) -> Iterator[None]:
-    """Have a listener told, in the thread of the run, how far the run of this id is."""
+    """Call a listener inside the block, in the thread of the run, with what is done of the run.
+
+    Args:
+        run_id: of the Dagster run, which is executed in this process.
+        listener: called with the fraction, 0 to 1.
+    """
     _listeners[run_id] = listener
     try:
         yield
@@ -38,11 +43,21 @@ class RunProgress:
         self._pause = FIRST_LINE_S
 
     def report_items(self, done: int, total: int) -> None:
-        """Report that so many items are written, of how many."""
+        """Report the items that are written.
+
+        Args:
+            done: number so far.
+            total: number of all.
+        """
         self._report(done, total, f"{done:,} of {total:,} items written")
 
     def report_export(self, done: int, total: int) -> None:
-        """Report how far an export is; each item counts twice, as it is written and as it is read."""
+        """Report how far an export is; each item counts twice, as it is written and as it is read.
+
+        Args:
+            done: items written plus items read back, so far.
+            total: twice the number of items.
+        """
         items = total // 2
         read = f"{max(done - items, 0):,} read back"
         self._report(done, total, f"{min(done, items):,} of {items:,} items written, {read}")

@@ -42,13 +42,23 @@ def is_of_uploads(run: dg.DagsterRun) -> bool:
 
 
 def is_running(instance: dg.DagsterInstance, key: str) -> bool:
-    """Return whether a run on this partition has not ended."""
+    """Return whether a run on this partition has not ended.
+
+    Args:
+        instance: of Dagster.
+        key: of the partition.
+    """
     running = dg.RunsFilter(tags={PARTITION_TAG: key}, statuses=UNFINISHED)
     return bool(instance.get_run_records(running, limit=1))
 
 
 def unfinished_runs(instance: dg.DagsterInstance, key: str | None = None) -> list[dg.RunRecord]:
-    """Return the runs for partitions and uploads that have not ended; with a key, only those for this one."""
+    """Return the runs for partitions and uploads that have not ended; with a key, only those for this one.
+
+    Args:
+        instance: of Dagster.
+        key: of a partition or an upload; None for all.
+    """
     records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     found = [(record, keys_of(record.dagster_run)) for record in records]
     return [record for record, keys in found if (key in keys if key is not None else keys)]

@@ -44,7 +44,19 @@ def add_annotations(
     path: Path,
     **options: Any,
 ) -> Operation:
-    """Add annotations to the items of a collection and return the operation; see `annotate`."""
+    """Add annotations to the items of a collection and return the operation; see `annotate`.
+
+    Args:
+        registry: as for `annotate`.
+        home: as for `annotate`.
+        collection_id: as for `annotate`.
+        source: as for `annotate`.
+        path: as for `annotate`.
+        **options: the keyword arguments of `annotate`.
+
+    Raises:
+        ArgumentError, LakeError, RegistryError: as `annotate`.
+    """
     return annotate(registry, home, collection_id, source, path, **options)[0]
 
 

@@ -14,9 +14,16 @@ SLIVER = 1e-3
 
 
 def rectangle(bbox: Sequence[float], image: tuple[int, int]) -> list[Row]:
-    """Clip a rectangle (x, y, width, height) to an image (width, height).
+    """Clip a rectangle to an image; the result is empty if it is outside or has no area.
 
     The result is empty if it is outside or has no area.
+
+    Args:
+        bbox: x, y (of the upper left corner), width and height in pixels.
+        image: width and height in pixels.
+
+    Returns:
+        At most one row of ANNOTATION_SCHEMA, with the columns of the shape alone.
     """
     x, y, width, height = map(float, bbox)
     left, top = max(x, 0.0), max(y, 0.0)
@@ -28,7 +35,15 @@ def rectangle(bbox: Sequence[float], image: tuple[int, int]) -> list[Row]:
 
 
 def polygons(geometry: Any, image: tuple[int, int]) -> list[Row]:
-    """Clip polygons to an image (width, height), one row per part; self-intersecting ones are repaired."""
+    """Clip polygons to an image, one row per part; self-intersecting ones are repaired.
+
+    Args:
+        geometry: a shapely Polygon or MultiPolygon in pixels.
+        image: width and height in pixels.
+
+    Returns:
+        Rows of ANNOTATION_SCHEMA, with the columns of the shape alone; none for parts smaller than SLIVER.
+    """
     if not shapely.is_valid(geometry):
         geometry = shapely.make_valid(geometry)
     return [
@@ -39,7 +54,15 @@ def polygons(geometry: Any, image: tuple[int, int]) -> list[Row]:
 
 
 def lines(geometry: Any, image: tuple[int, int]) -> list[Row]:
-    """Clip lines to an image (width, height), one row per part."""
+    """Clip lines to an image, one row per part.
+
+    Args:
+        geometry: a shapely LineString or MultiLineString in pixels.
+        image: width and height in pixels.
+
+    Returns:
+        Rows of ANNOTATION_SCHEMA, with the columns of the shape alone; none for parts shorter than SLIVER.
+    """
     cut = _cut(geometry, image)
     if cut is not geometry and cut.geom_type == "MultiLineString":
         cut = shapely.line_merge(cut)

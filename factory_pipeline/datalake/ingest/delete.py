@@ -17,6 +17,11 @@ def delete_collection(registry: Registry, home: FactoryHome, collection_id: str)
 
     The images of an upload are not deleted; those of an imported release are.
 
+    Args:
+        registry: contains the collection.
+        home: contains its files.
+        collection_id: of a collection that is not deleted.
+
     Raises:
         RegistryError: the collection does not exist or is deleted, or versions contain items of it; the
             message names them.
@@ -39,6 +44,11 @@ def delete_collection(registry: Registry, home: FactoryHome, collection_id: str)
 
 def delete_collection_of_upload(registry: Registry, home: FactoryHome, key: str) -> None:
     """Delete the collection of an upload or a release, if it has one, before its images are deleted.
+
+    Args:
+        registry: contains the collection.
+        home: contains the images.
+        key: of the upload or the release.
 
     Raises:
         RegistryError: versions contain items of it; the message names them.

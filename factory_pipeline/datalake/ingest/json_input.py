@@ -26,6 +26,10 @@ def read_json(path: Path) -> Any:
 def confidence(value: Any, where: str) -> float | None:
     """Return a confidence from 0 to 1, or None.
 
+    Args:
+        value: as parsed from JSON.
+        where: names the annotation in the message.
+
     Raises:
         BadAnnotationError: it is something else.
     """
@@ -37,7 +41,12 @@ def confidence(value: Any, where: str) -> float | None:
 
 
 def numbers(values: Any, count: int | None = None) -> bool:
-    """Return whether this is a list of `count` finite numbers; of any number without a count."""
+    """Return whether this is a list of `count` finite numbers; of any number without a count.
+
+    Args:
+        values: as parsed from JSON.
+        count: required length; None allows any.
+    """
     return (
         isinstance(values, list)
         and count in (None, len(values))

@@ -24,6 +24,13 @@ def add_operation(
 
     The same annotations by the same source again are the same operation.
 
+    Args:
+        registry: contains the collection.
+        home: the table is written into the folder of the collection.
+        collection: that the annotations belong to.
+        source: who annotated.
+        annotations: in ANNOTATION_SCHEMA; may be empty.
+
     Raises:
         RegistryError: the collection is deleted; nothing is stored then.
     """

@@ -53,7 +53,12 @@ class Feature:
     attributes: Mapping[str, Any]
 
     def on(self, item: Item, geometry: Any) -> list[dict[str, Any]]:
-        """Return rows of ANNOTATION_SCHEMA for its part on an image, whose geometry is in pixels."""
+        """Return rows of ANNOTATION_SCHEMA for its part on an image, whose geometry is in pixels.
+
+        Args:
+            item: of the image.
+            geometry: the feature in pixels of that image; it may reach beyond it.
+        """
         draw = clip_shapes.polygons if self.geometry.geom_type in POLYGONS else clip_shapes.lines
         parts = draw(geometry, (item.width, item.height))
         metadata = {**self.metadata, GROUP: self.number} if len(parts) > 1 else self.metadata

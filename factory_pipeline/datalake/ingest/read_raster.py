@@ -47,6 +47,11 @@ def values_in(path: Path) -> list[float]:
 
 
 def map_files(task: Callable[[Path], _Found], paths: Iterable[Path]) -> Iterator[_Found]:
-    """Yield the result of a task for each file, in their order; several files are read concurrently."""
+    """Yield the result of a task for each file, in their order; several files are read concurrently.
+
+    Args:
+        task: must be safe to run in several threads at once; what it raises is raised here.
+        paths: of the files.
+    """
     with ThreadPoolExecutor(WORKERS) as pool:
         yield from pool.map(task, paths)

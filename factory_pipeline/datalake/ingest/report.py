@@ -37,7 +37,12 @@ class LeftOut:
     """The first annotation of each reason."""
 
     def add(self, which: str, reason: str) -> None:
-        """Count one annotation."""
+        """Count one annotation.
+
+        Args:
+            which: names the annotation; the first one of each reason is shown.
+            reason: under which it is counted.
+        """
         self.counts[reason] = self.counts.get(reason, 0) + 1
         self.first.setdefault(reason, which)
 

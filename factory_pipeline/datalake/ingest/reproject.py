@@ -44,7 +44,12 @@ def geometry_to_pixels(geometry: Any, crs: str, item: Item) -> Any:
 
 
 def degrees_of(geometry: Any, crs: str) -> list[tuple[float, float, float, float]]:
-    """Return bounds of a geometry in degrees (west, south, east, north); two if it crosses 180 degrees."""
+    """Return bounds of a geometry in degrees (west, south, east, north); two if it crosses 180 degrees.
+
+    Args:
+        geometry: a shapely geometry, not empty.
+        crs: of its coordinates, as PROJ reads it (`EPSG:32633`, WKT), with x before y.
+    """
     bounds = shapely.bounds(geometry).tolist()
     west, south, east, north = crs_transformer(crs, "OGC:CRS84").transform_bounds(*bounds)
     if west > east:

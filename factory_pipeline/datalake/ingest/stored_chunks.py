@@ -52,7 +52,12 @@ class StoredChunks:
         os.close(self._descriptor)
 
     def hashes(self, member: str, rows: range) -> list[str]:
-        """Return the SHA-256 in hex of the stored chunk of each sample."""
+        """Return the SHA-256 in hex of the stored chunk of each sample.
+
+        Args:
+            member: path of a raster in the file.
+            rows: indices of samples.
+        """
 
         def some(part: range) -> list[str]:
             return [sha256(self._read_chunk(member, row)).hexdigest() for row in part]
@@ -61,6 +66,12 @@ class StoredChunks:
 
     def map_values(self, member: str, rows: range, task: Callable[[NDArray[Any]], _Found]) -> list[_Found]:
         """Return the result of a task for the values of each sample; it must not keep the array.
+
+        Args:
+            member: path of a raster in the file.
+            rows: indices of samples.
+            task: is called in several threads; its array is used again for the next sample, so it must not
+                keep it.
 
         Raises:
             LakeError: a chunk can't be decoded.

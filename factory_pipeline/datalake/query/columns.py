@@ -55,6 +55,10 @@ def item_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
     """Return a property of items; None if the table has none of this name.
 
     `metadata.a.b` is a column of this name, or the field b of the structs in `metadata.a`.
+
+    Args:
+        name: of the property.
+        schema: of the table of items.
     """
     if name in schema:
         return column(pl.col(name), schema[name])
@@ -68,7 +72,12 @@ def item_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
 
 
 def annotation_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | None:
-    """Return a property of annotations; None if the table has none of this name."""
+    """Return a property of annotations; None if the table has none of this name.
+
+    Args:
+        name: of the property, with or without the prefix of annotations.
+        schema: of the table of annotations.
+    """
     for prefix in OBJECT_PREFIXES:
         if name.startswith(prefix):
             holder = prefix.removeprefix(ANNOTATION_PREFIX).rstrip(".")
@@ -80,7 +89,12 @@ def annotation_column(name: str, schema: Mapping[str, pl.DataType]) -> Column | 
 
 
 def column(expression: pl.Expr, dtype: pl.DataType) -> Column:
-    """Convert values of any dtype to one of the dtypes that can be compared."""
+    """Convert values of any dtype to one of the dtypes that can be compared.
+
+    Args:
+        expression: yields the values.
+        dtype: of the expression: of a value, or a list or array of values.
+    """
     if isinstance(dtype, pl.Array):
         expression, dtype = expression.arr.to_list(), pl.List(dtype.inner)
     if isinstance(dtype, pl.List):

@@ -38,12 +38,23 @@ def compare_value(operation: str, asked: Column, value: Value) -> pl.Expr:
 
 
 def between(asked: Column, low: Value, high: Value) -> pl.Expr:
-    """Return whether a value is between two others, or is one of them."""
+    """Return whether a value is between two others, or is one of them.
+
+    Args:
+        asked: the property; of a list, one value must be.
+        low: the smallest value, included.
+        high: the largest value, included.
+    """
     return asked.any(lambda one: _compare_one(">=", one, low) & _compare_one("<=", one, high))
 
 
 def one_of(asked: Column, values: Sequence[Value]) -> pl.Expr:
-    """Return whether a value is one of many."""
+    """Return whether a value is one of many.
+
+    Args:
+        asked: the property; of a list, one value must be.
+        values: the allowed ones; none allows nothing.
+    """
     listed = _to_list(asked, values)
     if listed is not None:
         return asked.any(lambda one: one.expression.is_in(listed.implode()))
@@ -51,7 +62,12 @@ def one_of(asked: Column, values: Sequence[Value]) -> pl.Expr:
 
 
 def like(asked: Column, pattern: str) -> pl.Expr:
-    """Return whether a text matches a pattern: % is any characters, _ is one, a backslash escapes them."""
+    """Return whether a text matches a pattern: % is any characters, _ is one, a backslash escapes them.
+
+    Args:
+        asked: the property; one that is not a text never matches.
+        pattern: must match the entire text.
+    """
     if asked.kind not in _TEXTS:
         return NEVER
     expected = _to_regex(pattern)
@@ -59,7 +75,16 @@ def like(asked: Column, pattern: str) -> pl.Expr:
 
 
 def compare_columns(operation: str, left: Column, right: Column) -> pl.Expr:
-    """Compare two properties, neither of which is a list."""
+    """Compare two properties, neither of which is a list.
+
+    Args:
+        operation: a key of `_COMPARE`, such as `<=`.
+        left: the first property.
+        right: the second property.
+
+    Returns:
+        A Boolean expression; False where the values are of kinds that can't be compared.
+    """
     one, other = left.expression, right.expression
     if left.kind is ValueKind.TIME and right.kind is ValueKind.TIME:
         return _relate_times(operation, left.ends, right.ends)
@@ -84,7 +109,12 @@ def as_number(asked: Column) -> pl.Expr:
 
 
 def combine(operation: Callable[[Any, Any], Any], parts: Sequence[pl.Expr]) -> pl.Expr:
-    """Combine all parts by `and` or `or`, as a shallow tree: polars recurses over an expression."""
+    """Combine all parts by `and` or `or`, as a shallow tree: polars recurses over an expression.
+
+    Args:
+        operation: `operator.and_` or `operator.or_`.
+        parts: Boolean expressions; without any the result is NEVER.
+    """
     if not parts:
         return NEVER
     if len(parts) == 1:

@@ -99,6 +99,10 @@ def has_property(operand: Any) -> bool:
 def require_one_table(operands: Sequence[Any], path: str) -> None:
     """Require that all properties of a condition are of an item, or all of an annotation.
 
+    Args:
+        operands: of the condition, as CQL2 JSON.
+        path: of the condition in the query, for the message.
+
     Raises:
         QueryError: the operands have no property, or properties of both.
     """
@@ -126,6 +130,11 @@ def kind_of(operand: Any) -> ValueKind | None:
 
 def require_fitting(asked: Any, value: Any, path: str) -> None:
     """Require that a value can be compared with a property.
+
+    Args:
+        asked: the property, as CQL2 JSON.
+        value: a literal, as CQL2 JSON.
+        path: of the condition in the query, for the message.
 
     Raises:
         QueryError: the property's values are known to be of another kind.

@@ -117,7 +117,12 @@ def meets(operation: str, area: Area, box: pl.Expr, geometry: pl.Expr) -> pl.Exp
 
 
 def boxes_meet(area: Area, box: pl.Expr) -> pl.Expr:
-    """Return whether the bounds of items touch those of an area, which needs no geometry."""
+    """Return whether the bounds of items touch those of an area, which needs no geometry.
+
+    Args:
+        area: of the query; its boxes are in degrees.
+        box: structs of `xmin`, `ymin`, `xmax`, `ymax` in degrees.
+    """
     edge = box.struct.field
     meeting = [
         (edge("xmin") <= east) & (edge("xmax") >= west) & (edge("ymin") <= north) & (edge("ymax") >= south)

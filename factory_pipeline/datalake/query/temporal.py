@@ -56,7 +56,11 @@ def parse_time(text: str) -> Span:
 
 
 def parse_interval(start: str, end: str) -> Span:
-    """Return the span from the start of one day or moment to the end of another; `..` is an open end.
+    """Return the span from the start of one day or time to the end of another; `..` is an open end.
+
+    Args:
+        start: a day or a time in ISO 8601, or `..`.
+        end: the same; a day is included to its last microsecond.
 
     Raises:
         ValueError: one of them can't be read, or the end is before the start.

@@ -33,6 +33,13 @@ class Collections(Database):
         """Register the items of a build, an upload or a release.
 
         If a collection of the same name, source and content exists, it is returned instead.
+
+        Args:
+            name: of the collection.
+            source: what the items are from.
+            items_path: of the Parquet file of the items, relative to the home.
+            item_count: rows of that file.
+            content_hash: hex digest of the items.
         """
         collection = Collection(
             id=uuid.uuid4().hex,
@@ -104,6 +111,11 @@ class Collections(Database):
 
         If an operation of the same source and file exists, it is returned instead.
 
+        Args:
+            collection_id: of a collection that is not deleted.
+            source: who annotated.
+            path: of the Parquet file of the annotations, relative to the home.
+
         Raises:
             RegistryError: the collection does not exist or is deleted.
         """
@@ -152,6 +164,10 @@ class Collections(Database):
 
 def lock_living_collection(connection: sa.Connection, collection_id: str) -> None:
     """Prevent the deletion of a collection until the transaction ends.
+
+    Args:
+        connection: in a transaction.
+        collection_id: of the collection.
 
     Raises:
         RegistryError: the collection does not exist, or is deleted.

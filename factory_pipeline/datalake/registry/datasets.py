@@ -36,7 +36,14 @@ class Datasets(Leases):
     def create_dataset(self, name: str, spec: Mapping[str, Any]) -> Iterator[Version]:
         """Write version 1.0.0 of a new dataset: write its files in the block and call `finish_version` there.
 
-        A block that fails leaves neither version nor dataset. `spec` is the request, as JSON values.
+        A block that fails leaves neither version nor dataset.
+
+        Args:
+            name: of the dataset; white space around it is removed.
+            spec: the request, as JSON values.
+
+        Yields:
+            The version, which is being written.
 
         Raises:
             RegistryError: the name is empty or in use, or the block ended without `finish_version`.
@@ -64,6 +71,14 @@ class Datasets(Leases):
         From 1.0.4, a revision is the next free 1.0.x, and a new version the next free 1.x.0. Numbers of
         deleted versions are not reused. A block that fails leaves nothing.
 
+        Args:
+            source_version_id: of the version that the next one is based on.
+            spec: the request, as JSON values.
+            revision: True numbers the next 1.0.x, False the next 1.x.0.
+
+        Yields:
+            The version, which is being written.
+
         Raises:
             RegistryError: the source is not a ready version, or the block ended without `finish_version`.
         """
@@ -82,8 +97,13 @@ class Datasets(Leases):
         """Make a version ready after its files were written.
 
         File names must contain the version's id: only the id is never reused after a writer died.
-        `collections` are the ids of the collections whose files the version refers to: they can't be deleted
-        before it.
+
+        Args:
+            version_id: of a version that is being written.
+            manifest_path: of its manifest, relative to the home.
+            content_hash: hex digest of its content.
+            collections: ids of the collections whose files the version refers to: they can't be deleted
+                before it.
 
         Raises:
             RegistryError: the version is not being written, its writer's lease has expired, or a collection
@@ -208,7 +228,12 @@ class Datasets(Leases):
             return sorted(connection.execute(query).scalars())
 
     def versions(self, dataset_id: str, *, with_deleted: bool = False) -> list[Version]:
-        """Return the versions of a dataset by number: the ready ones, and those being written or deleted."""
+        """Return the versions of a dataset by number: the ready ones, and those being written or deleted.
+
+        Args:
+            dataset_id: of the dataset.
+            with_deleted: include the deleted ones.
+        """
         query = (
             sa.select(versions)
             .where(versions.c.dataset_id == dataset_id)
@@ -273,6 +298,10 @@ class Datasets(Leases):
 
 def lock_ready_version(connection: sa.Connection, version_id: str) -> Version:
     """Return a ready version that no other transaction can change until this one ends.
+
+    Args:
+        connection: in a transaction.
+        version_id: of the version.
 
     Raises:
         RegistryError: the version does not exist, or is not ready.

@@ -65,6 +65,11 @@ class Exports(Leases):
     def finish_export(self, export_id: str, *, path: str, content_hash: str) -> Export:
         """Make an export ready after its files were written.
 
+        Args:
+            export_id: of an export that is being written.
+            path: of its folder, relative to the home.
+            content_hash: hex digest of its files.
+
         Raises:
             RegistryError: the export is not being written, or its writer's lease has expired.
         """

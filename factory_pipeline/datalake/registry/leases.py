@@ -51,7 +51,13 @@ class Leases(Database):
 
 
 def begin_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> str:
-    """Begin a lease of this process on a version and return its id."""
+    """Begin a lease of this process on a version and return its id.
+
+    Args:
+        connection: in a transaction; expired leases on the version are removed in it.
+        version_id: of the version.
+        kind: what this process does with the version.
+    """
     now = datetime.now(UTC)
     connection.execute(table.delete().where(table.c.version_id == version_id, table.c.expires <= now))
     lease = Lease(
@@ -66,7 +72,12 @@ def begin_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> 
 
 
 def live_leases(connection: sa.Connection, version_id: str) -> list[Lease]:
-    """Return the leases on a version whose holders may be alive, the longest first."""
+    """Return the leases on a version whose holders may be alive, the latest to expire first.
+
+    Args:
+        connection: in a transaction, or one that only reads.
+        version_id: of the version.
+    """
     query = (
         sa.select(table)
         .where(table.c.version_id == version_id, table.c.expires > datetime.now(UTC))

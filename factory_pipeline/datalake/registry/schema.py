@@ -26,11 +26,21 @@ class Instant(sa.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Convert to UTC for storage."""
+        """Convert to UTC for storage.
+
+        Args:
+            value: aware, in any time zone.
+            dialect: of the database; not used.
+        """
         return value.astimezone(UTC) if value is not None else None
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Return the value with its time zone."""
+        """Return the value with its time zone.
+
+        Args:
+            value: as the database returns it; SQLite returns UTC without time zone.
+            dialect: of the database; not used.
+        """
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -22,6 +22,10 @@ class Uploads(Database):
         A key that exists, deleted or not, changes nothing and returns False: a manifest that is still in the
         inbox must not restore a deleted upload. `restore_upload` does.
 
+        Args:
+            key: the name, `@` and 8 lower-case hex digits.
+            manifest: YAML text.
+
         Raises:
             RegistryError: the key is not of the form `name@sha8`.
         """
@@ -59,6 +63,13 @@ class Uploads(Database):
 
         A deleted upload is not changed. Nor is one that another run has taken over: an end (Succeeded,
         Failed) reported by `run_id` after a later run reported Onboarding or Succeeded is outdated.
+
+        Args:
+            key: of the upload.
+            status: the new one.
+            reason: one sentence for the user; needed for Failed, and for no other status.
+            code: of the error, such as `BOMB`.
+            run_id: of the Dagster run that reports it; None outside of one.
 
         Raises:
             RegistryError: the key does not exist, a failure has no reason, or another status has one.

@@ -49,7 +49,12 @@ def annotations_writer(path: Path) -> Iterator[AnnotationBatches]:
 
 
 def write_annotations(path: Path, annotations: pl.DataFrame) -> None:
-    """Write the annotations of an operation, in ANNOTATION_SCHEMA."""
+    """Write the annotations of an operation, in ANNOTATION_SCHEMA.
+
+    Args:
+        path: of the Parquet file.
+        annotations: in ANNOTATION_SCHEMA; may be empty.
+    """
     with annotations_writer(path) as batches:
         batches.append(annotations)
 
@@ -119,7 +124,12 @@ class AnnotationsHash:
 
 
 def annotations_hash(annotations: pl.DataFrame, source: str) -> str:
-    """Return the AnnotationsHash of a table."""
+    """Return the AnnotationsHash of a table.
+
+    Args:
+        annotations: in ANNOTATION_SCHEMA.
+        source: who annotated.
+    """
     found = AnnotationsHash(source)
     found.update(annotations)
     return found.hexdigest()

@@ -33,7 +33,12 @@ class RowsHash:
 
 
 def content_hash(rows: pl.DataFrame, kind: str) -> str:
-    """Return the SHA-256 of a table of a kind, in hex; see RowsHash."""
+    """Return the SHA-256 of a table of a kind, in hex; see RowsHash.
+
+    Args:
+        rows: all of them, in the order that is hashed.
+        kind: of the table; equal rows of another kind have another hash.
+    """
     found = RowsHash(kind)
     found.update(rows)
     return found.hexdigest()

@@ -63,7 +63,12 @@ def bands_named_alike(files: pl.LazyFrame) -> Check:
 
 
 def has_bands(names: Sequence[str | None], bands: Sequence[str]) -> bool:
-    """Return whether a file names exactly these bands, in any order."""
+    """Return whether a file names exactly these bands, in any order.
+
+    Args:
+        names: of the file's bands; None where it names none.
+        bands: names of the manifest; case and blanks around a name are ignored.
+    """
     return sorted(map(fold_band_name, names)) == sorted(map(fold_band_name, bands))
 
 
@@ -74,7 +79,12 @@ def orders_in(images: pl.LazyFrame) -> list[list[str | None]]:
 
 
 def files_named(images: pl.LazyFrame, names: Sequence[str | None]) -> list[str]:
-    """Return the names of the files with these band names."""
+    """Return the names of the files with these band names.
+
+    Args:
+        images: `name`, `band_names`.
+        names: in their order; None for a band without name.
+    """
     wanted = pl.LazyFrame({"band_names": [list(names)]}, schema={"band_names": pl.List(pl.String)})
     found = images.select("name", "band_names").join(wanted, on="band_names", how="semi", nulls_equal=True)
     return found.collect()["name"].to_list()

@@ -26,7 +26,12 @@ def canonical_suffix(text: str) -> str:
 
 
 def last_position(folders: Sequence[str], wanted: Sequence[str]) -> int | None:
-    """Return the last position of a sequence of folders within others; None if it does not occur."""
+    """Return the last position of a sequence of folders within others; None if it does not occur.
+
+    Args:
+        folders: parts of a path.
+        wanted: consecutive parts that are looked for.
+    """
     for start in range(len(folders) - len(wanted), -1, -1):
         if tuple(folders[start : start + len(wanted)]) == tuple(wanted):
             return start

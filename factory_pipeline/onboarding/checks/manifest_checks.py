@@ -19,7 +19,12 @@ from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
 
 
 def manifest_checks(report: PrescanReport, given: UploadManifest) -> tuple[Check, ...]:
-    """Return all checks of the headers that need the manifest."""
+    """Return all checks of the headers that need the manifest.
+
+    Args:
+        report: of the pre-scan.
+        given: the user's manifest.
+    """
     return (
         bands_described(report, given),
         bands_in_order(report, given),
@@ -28,7 +33,12 @@ def manifest_checks(report: PrescanReport, given: UploadManifest) -> tuple[Check
 
 
 def bands_in_order(report: PrescanReport, given: UploadManifest) -> Check:
-    """Check that all files have one band order, or can be brought into the manifest's by their names."""
+    """Check that all files have one band order, or can be brought into the manifest's by their names.
+
+    Args:
+        report: of the pre-scan.
+        given: the user's manifest.
+    """
     reordered, mixed = [], []
     for suffix, bands in bands_of(prefill(report, given)).items():
         images = images_of(report.files, suffix)
@@ -89,7 +99,12 @@ def nodata_is_no_category(files: pl.LazyFrame, given: UploadManifest) -> Check:
 
 
 def manifest_notes(report: PrescanReport, given: UploadManifest) -> Iterator[str]:
-    """Yield notes on how the nodata values of manifest and files are combined."""
+    """Yield notes on how the nodata values of manifest and files are combined.
+
+    Args:
+        report: of the pre-scan.
+        given: the user's manifest.
+    """
     labels = report.files.filter(pl.col("role") == LABEL)
     yield from _compare_nodata("labels", labels, "label_nodata", given.label_nodata)
     first = given.training_data_suffixes[0]

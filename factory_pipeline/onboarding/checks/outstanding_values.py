@@ -61,7 +61,12 @@ def extremes_of(values: NDArray[np.generic]) -> Extremes | None:
 
 
 def merge_extremes(one: Extremes | None, other: Extremes | None) -> Extremes | None:
-    """Return the extremes of the values of two parts."""
+    """Return the extremes of the values of two parts.
+
+    Args:
+        one: of one part; None if it has no valid pixel.
+        other: of the other part.
+    """
     if one is None or other is None:
         return one or other
     low, high = min(one.lowest, other.lowest), max(one.highest, other.highest)

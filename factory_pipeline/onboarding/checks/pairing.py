@@ -91,7 +91,12 @@ def require(checks: Iterable[Check]) -> None:
 
 
 def files_found(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
-    """Check that there is an image of every modality, and a label."""
+    """Check that there is an image of every modality, and a label.
+
+    Args:
+        files: `suffix` of each file.
+        suffixes: of the manifest.
+    """
     found = dict(files.group_by("suffix").len().collect().iter_rows())
     missing = [suffix for suffix in (*suffixes.images, suffixes.label) if not found.get(suffix)]
     if missing:
@@ -105,7 +110,12 @@ def files_found(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
 
 
 def stems_unique(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
-    """Check that no two files of one suffix have the same stem, as files in different folders may."""
+    """Check that no two files of one suffix have the same stem, as files in different folders may.
+
+    Args:
+        files: `name`, `suffix`, `stem`.
+        suffixes: of the manifest.
+    """
     of_each = [files.filter(pl.col("suffix") == suffix) for suffix in (*suffixes.images, suffixes.label)]
     twice = [_select_groups(some, "stem", pl.len() > 1) for some in of_each]
     return _check(
@@ -118,7 +128,12 @@ def stems_unique(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
 
 
 def pairs_complete(files: pl.LazyFrame, suffixes: Suffixes) -> Check:
-    """Check that every stem has a label and an image of every modality."""
+    """Check that every stem has a label and an image of every modality.
+
+    Args:
+        files: `name`, `role`, `suffix`, `stem`.
+        suffixes: of the manifest.
+    """
     wanted = (*suffixes.images, suffixes.label)
     has_all = pl.all_horizontal((pl.col("suffix") == suffix).any() for suffix in wanted)
     lacking = _select_groups(files, "stem", ~has_all, "name", "role", "stem").collect()
@@ -144,7 +159,12 @@ def headers_readable(files: pl.LazyFrame) -> Check:
 
 
 def sizes_sane(files: pl.LazyFrame, policy: IntakePolicy) -> Check:
-    """Check that no image declares more pixels, or more decoded bytes, than allowed."""
+    """Check that no image declares more pixels, or more decoded bytes, than allowed.
+
+    Args:
+        files: in headers.FILE_SCHEMA.
+        policy: its `max_pixels`, `max_image_bytes` and `max_block_bytes` are the limits.
+    """
     # As float: the product of absurd sizes overflows an integer.
     pixels = pl.col("width").cast(pl.Float64) * pl.col("height") * pl.col("bands")
     limits = {
@@ -190,7 +210,12 @@ def sizes_equal(files: pl.LazyFrame) -> Check:
 
 
 def crs_equal(files: pl.LazyFrame, *, labels_take_crs: bool = False) -> Check:
-    """Check that the files of each pair have the same CRS; formats that can't store one are not compared."""
+    """Check that the files of each pair have the same CRS; formats that can't store one are not compared.
+
+    Args:
+        files: in headers.FILE_SCHEMA.
+        labels_take_crs: labels without CRS are allowed, as they get that of their image.
+    """
     placed = files.filter(pl.col("format") == "GTiff")
     if labels_take_crs:
         placed = placed.filter((pl.col("role") == IMAGE) | pl.col("crs").is_not_null())
@@ -269,7 +294,12 @@ def bands_filled(contents: pl.LazyFrame) -> Check:
 
 
 def labels_filled(contents: pl.LazyFrame, label_nodata: float | None = None) -> Check:
-    """Check that labels contain data; a few without any are usual, as a cloud may cover an image."""
+    """Check that labels contain data; a few without any are usual, as a cloud may cover an image.
+
+    Args:
+        contents: `name`, `role`, and `values`: the different valid pixel values of a mask.
+        label_nodata: value that is no data beside what the files declare.
+    """
     labels = contents.filter((pl.col("role") == LABEL) & pl.col("values").is_not_null())
     held = pl.col("values")
     if label_nodata is not None:
@@ -285,7 +315,13 @@ def labels_filled(contents: pl.LazyFrame, label_nodata: float | None = None) -> 
 def mask_values_known(
     contents: pl.LazyFrame, categories: Sequence[LabelCategory], label_nodata: float | None = None
 ) -> Check:
-    """Check that every value of the masks has a category, or is no data."""
+    """Check that every value of the masks has a category, or is no data.
+
+    Args:
+        contents: as for `labels_filled`.
+        categories: of the manifest; an `id` is a pixel value.
+        label_nodata: value that needs no category.
+    """
     known = [float(category.id) for category in categories]
     known += [] if label_nodata is None else [label_nodata]
     values = (

@@ -98,7 +98,12 @@ class PrescanReport:
 
 
 def images_of(files: pl.LazyFrame, suffix: str) -> pl.LazyFrame:
-    """Return the rows of the images with a suffix, from a table in headers.FILE_SCHEMA."""
+    """Return the rows of the images with a suffix, from a table in headers.FILE_SCHEMA.
+
+    Args:
+        files: in headers.FILE_SCHEMA.
+        suffix: of the manifest, as the table has it.
+    """
     return files.filter((pl.col("suffix") == suffix) & (pl.col("role") == IMAGE))
 
 
@@ -178,6 +183,13 @@ def prefill(report: PrescanReport, manifest: UploadManifest) -> UploadManifest:
 
     A band that no file names is named by its number, its scaling factor is 1. The known properties of the
     bands of the data source's collection are filled in.
+
+    Args:
+        report: of the pre-scan.
+        manifest: of the user.
+
+    Returns:
+        A manifest with one data source for each suffix of images, in their order.
     """
     given = {
         source.file_suffix or manifest.training_data_suffixes[0]: source for source in manifest.data_sources

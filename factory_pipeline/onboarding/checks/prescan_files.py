@@ -15,7 +15,12 @@ from factory_pipeline.storage.upload_files import UploadFiles
 
 
 def save_report(report: PrescanReport, files: UploadFiles) -> None:
-    """Write a report whose table of files is at `files.headers`; `prescan.json` marks it as complete."""
+    """Write a report whose table of files is at `files.headers`; `prescan.json` marks it as complete.
+
+    Args:
+        report: its table of files is not written again.
+        files: of the upload.
+    """
     document = {
         "others": report.others,
         "checks": [asdict(check) for check in report.checks],
@@ -43,6 +48,10 @@ def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
     """Check that the manifest describes each band of the images, none twice and none that does not exist.
 
     A data source without bands is filled in from the files, so it is always correct.
+
+    Args:
+        report: of the pre-scan.
+        manifest: of the user.
     """
     wrong = []
     for source in manifest.data_sources:
@@ -63,7 +72,12 @@ def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
 
 
 def nodata_declarable(report: PrescanReport, manifest: UploadManifest) -> Check:
-    """Check that the labels' format can declare a nodata value, if the manifest sets one."""
+    """Check that the labels' format can declare a nodata value, if the manifest sets one.
+
+    Args:
+        report: of the pre-scan.
+        manifest: of the user.
+    """
     name = "nodata_declarable"
     if manifest.label_nodata is None:
         return Check(name, True, "The manifest sets no nodata value.")

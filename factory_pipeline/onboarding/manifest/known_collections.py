@@ -72,6 +72,10 @@ class KnownCollection(BaseModel):
         """Return the scaling factor of a band in files of a data type.
 
         1 for types that the collection does not use.
+
+        Args:
+            band: of this collection.
+            dtype: of the files' pixels, such as `uint16`; None if they differ.
         """
         return (band.scaling_factor or self.scaling_factor) if dtype in self.dtypes else 1.0
 

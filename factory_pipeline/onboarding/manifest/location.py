@@ -70,7 +70,12 @@ def read_manifest(location: Path | str) -> bytes:
 
 
 def resolve_beside(location: Path | str, address: str) -> str:
-    """Resolve an address in a manifest: a relative path starts from the folder of the manifest."""
+    """Resolve an address in a manifest: a relative path starts from the folder of the manifest.
+
+    Args:
+        location: of the manifest: a path, or the address of an object.
+        address: from the manifest: a path or an address.
+    """
     if "://" in address:
         return address
     if not is_object(location):

@@ -203,9 +203,16 @@ class UploadManifest(ManifestSection):
 
     @classmethod
     def parse(cls, document: Any, where: str) -> "UploadManifest":
-        """Validate a manifest in the form of plain data; errors contain `where`.
+        """Validate a manifest in the form of plain data.
 
         Its texts are normalised to NFC, as the names in archives are.
+
+        Args:
+            document: as parsed from YAML or JSON.
+            where: names the manifest in messages.
+
+        Raises:
+            OnboardingError: MANIFEST_INVALID, with the key and what is allowed.
         """
         document = normalize_accents(document)
         if not isinstance(document, Mapping):

@@ -150,7 +150,13 @@ class LabelCategory(ManifestSection):
 
 
 def require_different(where: str, field: str, values: list[Any]) -> None:
-    """Raise ValueError if two of the values of a field are the same."""
+    """Raise ValueError if two of the values of a field are the same.
+
+    Args:
+        where: names the list in the message, in the plural.
+        field: whose values these are.
+        values: of all entries of the list; hashable.
+    """
     for value, count in Counter(values).items():
         if count > 1:
             raise ValueError(f"{where} have the {field} {value!r} {count} times; each must have its own")

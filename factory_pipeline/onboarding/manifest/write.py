@@ -13,7 +13,12 @@ COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d
 
 
 def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Label categories of the values of masks, those that have no name called by their value."""
+    """Return label categories of the values of masks; one without a name is called by its value.
+
+    Args:
+        values: pixel values, in the order of the categories; the colour depends on it.
+        names: by pixel value; may lack some.
+    """
     return [
         {"id": value, "name": names.get(value, f"Class {value}"), "color": COLORS[number % len(COLORS)]}
         for number, value in enumerate(values)
@@ -24,12 +29,21 @@ def write_manifest(document: Mapping[str, Any], path: Path) -> None:
     """Write a manifest, or as much of one as there is, as YAML.
 
     An archive beside it is named by its name, so that both may move.
+
+    Args:
+        document: the keys that are known so far.
+        path: of the YAML file; one that exists is replaced.
     """
     write_text(path, manifest_text(document, path))
 
 
 def manifest_text(document: Mapping[str, Any], path: Path) -> str:
-    """Return the YAML of a manifest that is kept at a path."""
+    """Return the YAML of a manifest that is kept at a path.
+
+    Args:
+        document: the keys that are known so far.
+        path: where the manifest is kept; an archive in the same folder is named relative to it.
+    """
     archive = Path(document.get("dataset_url", ""))
     if archive.name and archive.parent == path.absolute().parent:
         document = {**document, "dataset_url": archive.name}

@@ -37,6 +37,10 @@ def compositions(sources: Sequence[DataSource], parameters: TrainingParameters) 
     """Choose compositions: true colour, infrared and short-wave infrared, if there are such bands.
 
     A modality without any of these shows its first bands, each separately.
+
+    Args:
+        sources: of the manifest, with their bands.
+        parameters: statistics of the bands, from which the stretch follows.
     """
     found: list[Composition] = []
     for source in sources:
@@ -71,7 +75,13 @@ def compositions(sources: Sequence[DataSource], parameters: TrainingParameters) 
 
 
 def draw_composition(path: Path, composition: Composition, side: int) -> bytes:
-    """Draw a WebP picture, its longer side at most `side` pixels; no data is transparent."""
+    """Draw a WebP picture, its longer side at most `side` pixels; no data is transparent.
+
+    Args:
+        path: of the raster.
+        composition: its bands and their stretch.
+        side: the most pixels of the longer side.
+    """
     with rasterio.open(path) as source:
         values = source.read(
             [band + 1 for band in composition.bands],
@@ -91,7 +101,13 @@ def draw_composition(path: Path, composition: Composition, side: int) -> bytes:
 
 
 def draw_mask(path: Path, categories: Sequence[LabelCategory], side: int) -> bytes:
-    """Draw a mask as PNG in the colours and opacities of its categories; all else is transparent."""
+    """Draw a mask as PNG in the colours and opacities of its categories; all else is transparent.
+
+    Args:
+        path: of the raster; only its first band is read.
+        categories: of the manifest; an `id` is a pixel value.
+        side: the most pixels of the longer side.
+    """
     values, valid = _label(path, side)
     pixels = np.zeros((*values.shape, 4), dtype=np.uint8)
     for category in categories:
@@ -101,7 +117,14 @@ def draw_mask(path: Path, categories: Sequence[LabelCategory], side: int) -> byt
 
 
 def draw_values(path: Path, low: float, high: float, side: int) -> bytes:
-    """Draw regression labels as PNG in LABEL_COLORS between two values; no data is transparent."""
+    """Draw regression labels as PNG in LABEL_COLORS between two values; no data is transparent.
+
+    Args:
+        path: of the raster; only its first band is read.
+        low: value of the first colour.
+        high: value of the last colour.
+        side: the most pixels of the longer side.
+    """
     values, valid = _label(path, side)
     shade = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
     pixels = (_label_colors(np.where(valid, shade, 0)) * 255).astype(np.uint8)

@@ -96,14 +96,28 @@ def preview(
 
 
 def evenly_spread(items: pl.LazyFrame, key: str, most: int) -> pl.DataFrame:
-    """Return at most `most` items, evenly spread over the order of a column with unique values."""
+    """Return at most `most` items, evenly spread over the order of a column with unique values.
+
+    Args:
+        items: with the column `key`.
+        key: name of a column without repeats.
+        most: the most items.
+    """
     keys = items.select(pl.col(key).sort()).collect().to_series()
     places = np.unique(np.linspace(0, len(keys) - 1, min(most, len(keys))).round().astype(int))
     return items.filter(pl.col(key).is_in(keys[places.tolist()].to_list())).sort(key).collect()
 
 
 def label_legend(manifest: UploadManifest, parameters: TrainingParameters) -> dict[str, Any] | None:
-    """Return the legend of a regression's labels; None for other purposes."""
+    """Return the legend of a regression's labels; None for other purposes.
+
+    Args:
+        manifest: of the upload.
+        parameters: statistics of the labels.
+
+    Returns:
+        `low` and `high` in the unit of the labels, and `colors`; None for other purposes.
+    """
     if manifest.purpose is not Purpose.REGRESSION or parameters.label is None:
         return None
     low, high = _label_range(parameters)
@@ -118,7 +132,16 @@ def pictures_of(
     root: Path,
     side: int,
 ) -> dict[str, bytes]:
-    """Return a picture per layer of one pair, their longer sides `side` pixels: `c0`, `c1`, ... and LABEL."""
+    """Return a picture per layer of one pair, their longer sides `side` pixels: `c0`, `c1`, ... and LABEL.
+
+    Args:
+        row: of the table of items: `label`, `images`.
+        chosen: the compositions; `c0` is the first.
+        manifest: of the upload.
+        parameters: statistics of the labels.
+        root: folder that the row's paths are relative to.
+        side: the most pixels of the longer side.
+    """
     drawn = {
         layer: picture_of(row, layer, chosen, manifest, parameters, root, side)
         for layer in (*(f"c{number}" for number in range(len(chosen))), LABEL)
@@ -138,6 +161,18 @@ def picture_of(
     """Return the picture of one layer of a pair, its longer side `side` pixels.
 
     None if it has no such layer.
+
+    Args:
+        row: of the table of items: `label`, `images`.
+        layer: `c0`, `c1`, ... or LABEL.
+        chosen: the compositions; `c0` is the first.
+        manifest: of the upload.
+        parameters: statistics of the labels.
+        root: folder that the row's paths are relative to.
+        side: the most pixels of the longer side.
+
+    Returns:
+        WebP of a composition, PNG of a label.
     """
     if layer == LABEL:
         if row["label"] is None:
@@ -155,7 +190,16 @@ def picture_of(
 
 
 def layers(chosen: Sequence[Composition], manifest: UploadManifest, labelled: bool) -> list[dict[str, Any]]:
-    """The layers of a preview from top to bottom: dicts of `id`, `name`, `modality`, `visible`, `opacity`."""
+    """Return the layers of a preview from top to bottom.
+
+    Args:
+        chosen: the compositions.
+        manifest: its categories may have opacities of their own.
+        labelled: there is a label layer.
+
+    Returns:
+        Dicts of `id`, `name`, `modality`, `visible`, `opacity` (0 to 1).
+    """
     listed: list[dict[str, Any]] = []
     if labelled:
         # If the user set opacities of categories, the pictures already have them.

@@ -68,7 +68,12 @@ def render_page(page: DatasetPage) -> str:
 
 
 def write_page(path: Path, page: DatasetPage) -> None:
-    """Write `dataset.html`."""
+    """Write `dataset.html`.
+
+    Args:
+        path: of the HTML file; one that exists is replaced.
+        page: what is shown.
+    """
     write_text(path, render_page(page))
 
 

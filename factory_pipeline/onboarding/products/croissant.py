@@ -119,12 +119,22 @@ def croissant(
 
 
 def write_croissant(path: Path, document: dict[str, Any]) -> None:
-    """Write `croissant.json`."""
+    """Write `croissant.json`.
+
+    Args:
+        path: of the JSON file; one that exists is replaced.
+        document: as JSON values.
+    """
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def file_object(root: Path, file: str) -> dict[str, Any]:
-    """Describe a file beside the description, with its checksum."""
+    """Describe a file beside the description, with its checksum.
+
+    Args:
+        root: folder of the description.
+        file: path relative to it, which is also the object's id.
+    """
     path = root / file
     return {
         "@type": "cr:FileObject",
@@ -138,7 +148,13 @@ def file_object(root: Path, file: str) -> dict[str, Any]:
 
 
 def file_set(name: str, includes: str, suffix: str) -> dict[str, Any]:
-    """Describe files of one kind, by a pattern relative to the description."""
+    """Describe files of one kind, by a pattern relative to the description.
+
+    Args:
+        name: of the set, which is also its id.
+        includes: a glob pattern relative to the folder of the description.
+        suffix: of the files, which tells their media type.
+    """
     return {
         "@type": "cr:FileSet",
         "@id": name,
@@ -218,7 +234,13 @@ def _pairs(manifest: UploadManifest) -> dict[str, Any]:
 
 
 def field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
-    """Describe a field of a record set; its name is the end of its identifier."""
+    """Describe a field of a record set; its name is the end of its identifier.
+
+    Args:
+        identifier: `record set/field`.
+        data_type: such as `sc:Text`.
+        description: one sentence.
+    """
     return {
         "@type": "cr:Field",
         "@id": identifier,
@@ -231,6 +253,14 @@ def field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
 def column(
     identifier: str, data_type: str, description: str, name: str, table: str = ITEMS
 ) -> dict[str, Any]:
-    """Describe a field that is read from a column of a table."""
+    """Describe a field that is read from a column of a table.
+
+    Args:
+        identifier: `record set/field`.
+        data_type: such as `sc:Text`.
+        description: one sentence.
+        name: of the column.
+        table: id of the file object that contains it.
+    """
     source = {"fileObject": {"@id": table}, "extract": {"column": name}}
     return field(identifier, data_type, description) | {"source": source}

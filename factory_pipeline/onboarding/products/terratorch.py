@@ -128,7 +128,12 @@ def terratorch_config(
 
 
 def write_terratorch(path: Path, config: Mapping[str, Any]) -> None:
-    """Write `terratorch.yaml`."""
+    """Write `terratorch.yaml`.
+
+    Args:
+        path: of the YAML file; one that exists is replaced.
+        config: of the training, as plain values.
+    """
     write_text(path, f"# In this folder: terratorch fit --config {path.name}\n{terratorch_text(config)}")
 
 

@@ -37,7 +37,12 @@ class Products:
 
 
 def products_manifest(given: UploadManifest, report: PrescanReport) -> UploadManifest:
-    """Return the manifest for the products: all bands filled in, and the suffixes of the dataset's files."""
+    """Return the manifest for the products: all bands filled in, and the suffixes of the dataset's files.
+
+    Args:
+        given: the user's manifest.
+        report: of the pre-scan.
+    """
     manifest = prefill(report, given)
     sources = [
         source.model_copy(update={"file_suffix": safe_suffix(source.file_suffix or "")})

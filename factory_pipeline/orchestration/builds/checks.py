@@ -123,14 +123,25 @@ def batch_checks(
 
 
 def counts_add_up(plan: BatchPlan, files: BuildFiles, batch: str) -> Finding:
-    """Accepted and dropped footprints are those of the batch."""
+    """Check that accepted and dropped footprints are together those of the batch.
+
+    Args:
+        plan: names the footprints of the batch.
+        files: of the build.
+        batch: its key in the plan.
+    """
     samples, accepted = describe(files.batch(batch)).samples, count_accepted(plan, files, batch)
     detail = f"The file contains {samples} samples; the plan and the ledger leave {accepted}."
     return Finding("counts_add_up", samples == accepted, detail)
 
 
 def of_every_split(factory: FactoryResource, check: Callable[[Path], Finding]) -> dg.AssetCheckResult:
-    """Return the same check of each fused file."""
+    """Run a check on each fused file and return its result: one finding per split.
+
+    Args:
+        factory: whose settings name the splits.
+        check: called with the path of a fused file.
+    """
     settings = factory.settings()
     findings = {split: check(settings.files.fused(split)) for split in settings.recipe.splits}
     return dg.AssetCheckResult(

@@ -52,7 +52,13 @@ def extract(
     factory: FactoryResource,
     stage: Callable[[BatchExtraction, str], StageOutcome],
 ) -> None:
-    """Run one stage of extraction for every batch of this run."""
+    """Run one stage of extraction for every batch of this run.
+
+    Args:
+        context: of the asset; its partitions are the batches.
+        factory: contains the settings of the build.
+        stage: called with the extraction and the key of a batch.
+    """
     settings = factory.settings()
     extraction = BatchExtraction(settings)
     for_each_batch(

@@ -31,7 +31,13 @@ def batches_of(name: str) -> dg.DynamicPartitionsDefinition:
 
 
 def register_batches(instance: dg.DagsterInstance, name: str, keys: list[str]) -> None:
-    """Make the batches of a build those of its plan."""
+    """Set the batches of a build, which are dynamic partitions, to those of its plan.
+
+    Args:
+        instance: of Dagster.
+        name: of the recipe.
+        keys: of all batches of the plan; others are deleted.
+    """
     batches = str(batches_of(name).name)
     known = set(instance.get_dynamic_partitions(batches))
     instance.add_dynamic_partitions(batches, [key for key in keys if key not in known])
@@ -40,14 +46,28 @@ def register_batches(instance: dg.DagsterInstance, name: str, keys: list[str]) -
 
 
 def record(context: dg.AssetExecutionContext, name: str, what: str, metadata: Mapping[str, Any]) -> None:
-    """Record under the name of a build what one of WORKER has made of it."""
+    """Record an asset that a run of WORKER materialised under the name of a build.
+
+    Args:
+        context: of that run's asset.
+        name: of the recipe, the first part of the asset key.
+        what: the second part of the asset key.
+        metadata: as Dagster accepts it.
+    """
     context.log_event(dg.AssetMaterialization(asset_key=[name, what], metadata=dict(metadata)))
 
 
 def record_sources(
     context: dg.AssetExecutionContext, settings: DatasetSettings, batch: str, outcome: BatchOutcome
 ) -> None:
-    """Record every source of a batch that was extracted."""
+    """Record every source of a batch that was extracted.
+
+    Args:
+        context: of the asset that extracted the batch.
+        settings: of the build.
+        batch: its key in the plan.
+        outcome: counts of the batch's samples, by reason where they were dropped.
+    """
     name = settings.recipe.name
     shares = describe_recipe_file(settings.files.batch(batch)).valid_share
     for source in settings.recipe.sources:

@@ -81,7 +81,13 @@ INDEX_COLUMNS = dg.TableSchema(
 
 
 def specs(asset: str, checks: dict[str, str], *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
-    """Asset checks by name and description."""
+    """Return asset checks.
+
+    Args:
+        asset: that is checked.
+        checks: description of each check by its name.
+        blocking: a failed check stops the assets downstream.
+    """
     return [
         dg.AssetCheckSpec(name, asset=asset, description=text, blocking=blocking)
         for name, text in checks.items()
@@ -303,7 +309,13 @@ def preview(onboarding: Onboarding) -> bytes:
 
 
 def leak_check(leaks: LeakReport, notes: SplitNotes, index: pl.LazyFrame) -> Check:
-    """Return whether the splits share ground, with the names that the images had in the archive."""
+    """Return whether the splits share ground, with the names that the images had in the archive.
+
+    Args:
+        leaks: of the splits.
+        notes: sentences on the splits for the user.
+        index: `stem`, `original_name` of each image.
+    """
     if not leaks.leaks:
         return Check(SPLIT_CHECK, True, " ".join(notes.sentences))
     crossing = leaks.crossing.lazy().select("stem")

@@ -61,7 +61,14 @@ examinations: BackgroundTasks[InboxEntry, IncomingUpload] = BackgroundTasks(WORK
 def validate_entries(
     wanted: Sequence[InboxEntry], home: FactoryHome, policy: IntakePolicy, seconds: float
 ) -> Iterator[tuple[InboxEntry, IncomingUpload]]:
-    """Yield what is known of the wanted manifests after at most so many seconds, in their order."""
+    """Yield the manifests that were validated within a time, in their order; the others go on meanwhile.
+
+    Args:
+        wanted: entries of inboxes.
+        home: of the factory.
+        policy: limits what may be opened.
+        seconds: the longest wait for all together.
+    """
     tasks = {drop: partial(validate_upload, drop.manifest, home, policy) for drop in wanted}
     for drop, task in examinations.poll(tasks, seconds).items():
         error = task.exception()
@@ -76,7 +83,14 @@ def validate_entries(
 def recognize_archives(
     strays: Sequence[InboxEntry], home: FactoryHome, policy: IntakePolicy, seconds: float
 ) -> Iterator[tuple[InboxEntry, IncomingUpload | None]]:
-    """What is known of archives without a manifest after so many seconds: the entry of a release, or None."""
+    """Yield the stray archives that were examined within a time: the upload of a release, else None.
+
+    Args:
+        strays: entries of inboxes.
+        home: of the factory.
+        policy: limits what may be opened.
+        seconds: the longest wait for all together.
+    """
     tasks = {drop: partial(validate_release, drop.manifest, home, policy) for drop in strays}
     for drop, task in releases_seen.poll(tasks, seconds).items():
         error = task.exception()
@@ -108,7 +122,15 @@ def next_in_turn(whole: Sequence[InboxEntry]) -> list[InboxEntry]:
 
 
 def list_inboxes(inboxes: Sequence[str], seconds: float) -> tuple[Contents, dict[str, str]]:
-    """Return the manifests and stray archives in all inboxes, and why an inbox is not known, by its place."""
+    """Return the manifests and stray archives in all inboxes, and why an inbox is not known, by its place.
+
+    Args:
+        inboxes: folders, or addresses of object stores.
+        seconds: the longest wait for all together.
+
+    Returns:
+        The contents, and by inbox one sentence why its contents are not known.
+    """
     tasks = {inbox: partial(contents, inbox) for inbox in inboxes}
     manifests: list[InboxEntry] = []
     strays: list[InboxEntry] = []
@@ -146,7 +168,12 @@ class Starts:
         return large + -(-small // UPLOADS_PER_BATCH) <= MOST_RUNS_PER_TICK
 
     def add(self, arrival: IncomingUpload, state: str) -> None:
-        """Start an upload that was dropped in this state."""
+        """Add an upload that is to be onboarded.
+
+        Args:
+            arrival: its manifest is valid.
+            state: of its entry in the inbox; another state is started again.
+        """
         (self._small if is_small(arrival) else self._large)[arrival.key] = state
 
     @property
@@ -255,9 +282,15 @@ def new_uploads(
 
 
 def is_to_start(registry: Registry, arrival: IncomingUpload, drop: InboxEntry, busy: Set[str]) -> bool:
-    """Whether an arrival is to be onboarded: not if it failed to come in, was deleted, runs or is done.
+    """Return whether an upload is to be onboarded: not if it is invalid, was deleted, runs or has succeeded.
 
     A run whose process is gone is still busy here: the sensor of abandoned uploads starts it again.
+
+    Args:
+        registry: that the upload is registered in.
+        arrival: the validated upload.
+        drop: its entry in the inbox.
+        busy: keys of the uploads that a run works on.
     """
     entry = register_upload(registry, arrival, datetime.fromtimestamp(drop.put, UTC))
     if arrival.error is not None or entry.is_deleted or entry.status is UploadStatus.SUCCEEDED:
@@ -301,7 +334,12 @@ def tell_strays(registry: Registry, strays: Sequence[InboxEntry], *, is_complete
 
 
 def mark_failed(context: dg.RunStatusSensorContext, factory: FactoryResource) -> None:
-    """Mark the uploads of a run that died or was ended as failed, as it could not do so itself."""
+    """Mark the uploads of a run that died or was ended as failed, as it could not do so itself.
+
+    Args:
+        context: of the sensor, with the run.
+        factory: whose registry is updated.
+    """
     run = context.dagster_run
     if DIED_TAG in run.tags:
         return  # Its uploads are taken up again.

@@ -76,6 +76,10 @@ def run_stage(
     refused upload stays but what says why. Errors are raised without their causes, whose texts may hold the
     address of the archive with its secrets.
 
+    Args:
+        context: of the asset, whose name is that of the stage.
+        factory: contains the upload and its registry.
+
     Raises:
         dagster.Failure: with the error's sentence and code.
         dagster.RetryRequested: the host of the archive is away, and tries are left.
@@ -123,7 +127,12 @@ def _record_failure(
 
 
 def succeeded(context: dg.AssetExecutionContext, factory: FactoryResource) -> None:
-    """Say in the registry that the upload of this run is onboarded."""
+    """Set the status of this run's upload to Succeeded.
+
+    Args:
+        context: of an asset; its partition is the upload.
+        factory: contains the registry.
+    """
     _set_status(context, factory, UploadStatus.SUCCEEDED)
 
 
@@ -133,7 +142,14 @@ def check_results(
     checks: Sequence[Check],
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> list[dg.AssetCheckResult]:
-    """Checks as asset checks, the offending files named; a failed one is the reason in the registry too."""
+    """Return checks as asset checks with their files; the first failed one is the reason in the registry too.
+
+    Args:
+        context: of the asset; its partition is the upload.
+        factory: contains the upload and its registry.
+        checks: of a stage.
+        severity: below ERROR the upload goes on.
+    """
     results = [
         dg.AssetCheckResult(
             check_name=check.name,

@@ -77,7 +77,12 @@ def _job() -> dg.JobDefinition:
 
 
 def batch_request(keys: Sequence[str], run_key: str) -> dg.RunRequest:
-    """Ask for a run that onboards these uploads."""
+    """Return the request of a run that onboards these uploads.
+
+    Args:
+        keys: of the uploads.
+        run_key: Dagster starts one run for each key.
+    """
     return dg.RunRequest(
         run_key=run_key,
         job_name=onboard_batch.name,

@@ -28,6 +28,12 @@ class ReleaseOptions:
     ) -> Self:
         """Return the options that a user gives as text; None or an empty text says nothing.
 
+        Args:
+            name: of the collection.
+            ml_type: a value of MlType.
+            label_coordinates: a value of LabelCoordinates.
+            skip_invalid: leave out invalid samples instead of refusing the release.
+
         Raises:
             ArgumentError: one is none of the allowed words.
         """

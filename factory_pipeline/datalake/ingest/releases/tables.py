@@ -85,7 +85,15 @@ class ReleaseTables:
     """Classes without a number in a regression, over all images."""
 
     def register(self, registry: Registry, home: FactoryHome) -> Collection:
-        """Move the tables to their paths and register the collection with its labels."""
+        """Move the tables to their paths and register the collection with its labels.
+
+        Args:
+            registry: that gets the collection and its operation.
+            home: whose folder of the collection gets the tables.
+
+        Returns:
+            The collection; a collection of the same name and content is returned instead of a second one.
+        """
         place = home.collection(self.name, self.items_hash)
         is_known = place.root.exists()
         place.root.mkdir(parents=True, exist_ok=True)
@@ -165,7 +173,14 @@ def _with_classes(content_hash: str, writer: "_Writer") -> str:
 def collection_in(
     registry: Registry, home: FactoryHome, folder: Path, source: CollectionSource
 ) -> Collection | None:
-    """Return the living collection of a source whose images are in a folder; None where there is none."""
+    """Return the collection of a source whose images are in a folder; None if there is none.
+
+    Args:
+        registry: deleted collections are not considered.
+        home: contains the tables.
+        folder: of the images.
+        source: the only one that is considered.
+    """
     start = f"{relative_to_home(folder, home)}/"
     for collection in registry.collections():
         path = resolve(collection.items_path, home)

@@ -9,7 +9,15 @@ from factory_pipeline.datalake.registry.schema import Instant, metadata
 
 
 def render(kind: str, item: Any, _: Any) -> str | Literal[False]:
-    """Write our own types as their base types, so that a revision does not depend on them."""
+    """Write our own types as their base types, so that a revision does not depend on them.
+
+    Args:
+        kind: `type` for the type of a column; Alembic renders anything else itself.
+        item: the object that is rendered.
+
+    Returns:
+        Python source, or False to let Alembic render it.
+    """
     if kind == "type" and isinstance(item, Instant):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, sa.Enum):
