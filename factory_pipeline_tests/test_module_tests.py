@@ -12,12 +12,9 @@ SHOWN_TOGETHER: dict[str, str] = {
     "archives/test_extract.py": "archives/download archives/zip_reader",
     "archives/test_source.py": "archives/http_source archives/object_source",
     "builds/chips/test_landcover.py": "builds/chips/tiled_layers",
-    "builds/chips/test_samples.py": "builds/chips/chip_stack",
     "builds/gedi/test_aggregate.py": "builds/gedi/granule_manifest",
-    "builds/gedi/test_granules.py": "builds/gedi/granule_names",
     "builds/labels/test_gedi_shots.py": (
-        "builds/gedi/join_products builds/gedi/orbits builds/gedi/product_beams "
-        "builds/labels/label_table builds/labels/label_times builds/labels/read_table"
+        "builds/gedi/join_products builds/labels/label_table builds/labels/read_table"
     ),
     "builds/labels/test_label_windows.py": "config/raster_sources",
     "builds/labels/test_points.py": "config/label_sources",
@@ -36,9 +33,8 @@ SHOWN_TOGETHER: dict[str, str] = {
         "hdf5/describe_recipe hdf5/verify_recipe"
     ),
     "builds/recipes/test_points_of_sources.py": "hdf5/recipe_preview",
-    "builds/test_progress.py": "builds/chips/layer_progress builds/footprint_stages",
+    "builds/test_progress.py": "builds/footprint_stages",
     "builds/test_reject_ledger.py": "builds/chips/reading",
-    "builds/test_separate_splits.py": "builds/fused_windows",
     "builds/test_training_upload.py": "storage/upload_files",
     "builds/test_training_upload_files.py": "builds/training_rasters",
     "builds/verification/test_build_output.py": (
@@ -47,33 +43,30 @@ SHOWN_TOGETHER: dict[str, str] = {
     "cli/test_interrupted.py": "builds/dataset_page hdf5/recipe_statistics",
     "cli/test_recipes.py": "builds/labels/label_file builds/suggest_recipe synthetic/samples/burn_scars",
     "cog/test_block_reader.py": (
-        "cog/gdal_warp cog/masks cog/mosaic cog/read_plan cog/reader cog/source_windows cog/window_stack"
+        "cog/gdal_warp cog/mosaic cog/read_plan cog/reader cog/source_windows cog/window_stack"
     ),
-    "cog/test_header.py": "cog/decode",
     "config/test_dataset_recipe.py": "config/source_checks",
     "config/test_gedi_labels.py": "config/gedi_products",
     "datalake/ingest/releases/test_import_release.py": (
         "datalake/ingest/releases/decisions datalake/ingest/releases/form "
-        "datalake/ingest/releases/georeference datalake/ingest/releases/label_rows "
-        "datalake/ingest/releases/numbers datalake/ingest/releases/pair_facts "
-        "datalake/ingest/releases/problems datalake/ingest/releases/report datalake/ingest/releases/tables"
+        "datalake/ingest/releases/label_rows datalake/ingest/releases/pair_facts "
+        "datalake/ingest/releases/report datalake/ingest/releases/tables"
     ),
     "datalake/ingest/test_annotate.py": "datalake/ingest/operations",
-    "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows datalake/ingest/kept_files",
+    "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows",
     "datalake/ingest/test_from_recipe.py": (
         "datalake/ingest/point_labels datalake/ingest/raster_rows datalake/ingest/recipe_rows "
-        "datalake/ingest/stored_chunks imagery/class_codes"
+        "datalake/ingest/stored_chunks"
     ),
     "datalake/ingest/test_from_upload.py": "datalake/ingest/upload_labels",
-    "datalake/ingest/test_read_geojson.py": "datalake/ingest/reproject",
     "datalake/query/test_agreement.py": "datalake/query/compile datalake/query/validate",
     "datalake/registry/test_collections.py": "datalake/registry/records",
     "datalake/registry/test_database.py": (
         "datalake/registry/migrate datalake/registry/migrations/env "
         "datalake/registry/migrations/versions/r0001_first_schema "
         "datalake/registry/migrations/versions/r0002_one_operation_per_file "
-        "datalake/registry/migrations/versions/r0003_batch_leases "
-        "datalake/registry/registry datalake/registry/schema"
+        "datalake/registry/migrations/versions/r0003_batch_leases datalake/registry/registry "
+        "datalake/registry/schema"
     ),
     "datalake/registry/test_datasets.py": "datalake/registry/leases",
     "datalake/tables/test_items.py": "datalake/tables/schemas",
@@ -109,7 +102,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "onboarding/test_file_changes.py": (
         "onboarding/checks/manifest_checks onboarding/checks/outstanding_values"
     ),
-    "onboarding/test_poles.py": "imagery/geometries imagery/overlap",
+    "onboarding/test_poles.py": "imagery/overlap",
     "onboarding/test_refused.py": (
         "datalake/ingest/intake onboarding/products/write onboarding/received_upload "
         "onboarding/upload_archive storage/layout"
@@ -122,7 +115,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     ),
     "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses builds/recipe_inbox",
     "orchestration/volumes/test_pair_sets.py": "volumes/spec_inbox",
-    "runs/test_build.py": "builds/chips/rejected_chip builds/summary",
+    "runs/test_build.py": "builds/summary",
     "sdk/test_bad_input.py": "errors",
     "splits/test_assign.py": "splits/groups splits/leakage splits/record splits/split_rule",
     "splits/test_names.py": "config/dataset_splits",

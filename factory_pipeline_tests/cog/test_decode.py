@@ -1,0 +1,55 @@
+"""The first rows of a block, decoded alone, are those of the full block."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from factory_pipeline.cog.decode import full_decoder, top_decoder
+
+WIDTH, ROWS = 32, 48
+
+
+def pixels(dtype: str) -> NDArray[Any]:
+    values = np.random.default_rng(7).integers(0, 200, (ROWS, WIDTH))
+    return values.astype(dtype)
+
+
+def write(path: Path, values: NDArray[Any], **options: Any) -> Path:
+    tifffile.imwrite(path, values, rowsperstrip=ROWS, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("uint16", {"compression": "deflate"}),
+        ("uint16", {"compression": "deflate", "predictor": 2}),
+        ("float32", {"compression": "deflate", "predictor": 3}),
+        ("uint16", {"compression": "deflate", "predictor": 2, "byteorder": ">"}),
+        ("float32", {"compression": "deflate", "predictor": 3, "byteorder": ">"}),
+    ],
+)
+def test_the_top_is_that_of_the_block(tmp_path: Path, dtype: str, options: dict[str, Any]) -> None:
+    values = pixels(dtype)
+    with tifffile.TiffFile(write(tmp_path / "a.tif", values, **options)) as tiff:
+        page = tiff.pages.first
+        data = memoryview(tiff.filehandle.read_segments(page.dataoffsets, page.databytecounts).__next__()[0])
+        full = full_decoder(page, np.dtype(dtype))(data, 0)
+        assert full.dtype == np.dtype(dtype)
+        assert np.array_equal(full[..., 0], values)
+        top = top_decoder(page, np.dtype(dtype), WIDTH, 1)
+        assert top is not None
+        rows = top(data[: len(data) - 8], 20)
+        assert rows is not None
+        assert rows.dtype == np.dtype(dtype)
+        assert np.array_equal(rows[..., 0], values[:20])
+        assert top(data[:40], 20) is None
+
+
+def test_other_compressions_have_no_top(tmp_path: Path) -> None:
+    with tifffile.TiffFile(write(tmp_path / "a.tif", pixels("uint8"), compression="lzw")) as tiff:
+        assert top_decoder(tiff.pages.first, np.dtype("uint8"), WIDTH, 1) is None
