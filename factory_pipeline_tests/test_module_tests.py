@@ -73,6 +73,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "datasets/augment/test_apply.py": "datasets/model/sample",
     "datasets/augment/test_geometric.py": "datasets/augment/resampling",
     "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
+    "datasets/exports/test_parquet.py": "datasets/exports/sample_rows",
     "datasets/exports/test_release.py": "datasets/exports/release_labels datasets/exports/tar_gz",
     "datasets/exports/test_release_round_trip.py": "datasets/exports/release_pixels",
     "datasets/exports/test_verify.py": "builds/verification/report",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import datasets
 import h5py
 import mlcroissant
 import numpy as np
@@ -499,4 +500,22 @@ def test_webdataset_is_read_by_its_library(made: Made, tmp_path: Path) -> None:
             if name in made.numbers:
                 image = sample[f"{modality.replace('.', '_').lower()}.npy"]
                 np.testing.assert_array_equal(image, pixels_of(made.numbers[name]))
+    made.see_names(names)
+
+
+def test_hf_is_read_by_its_library(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "HF", tmp_path)
+    index = json.loads((folder / "index.json").read_text())
+    assert index["labels"] == VALUES
+    [(modality, bands)] = index["bands"].items()
+    assert bands == ["red", "green", "blue"]
+    names: dict[str, list[str]] = {}
+    for split, rows in datasets.load_from_disk(str(folder)).items():
+        for row in rows.with_format("numpy"):
+            name = row["name"]
+            names.setdefault(split, []).append(name)
+            made.see_placed(Affine(*row["transform"]), row["crs"], name)
+            made.see_classes(row["masks"][0], name)
+            if name in made.numbers:
+                np.testing.assert_array_equal(row[f"images/{modality}"], pixels_of(made.numbers[name]))
     made.see_names(names)

@@ -152,6 +152,7 @@ _REFUSALS: dict[str, Refusal] = {
     "TerraTorch": _terratorch,
     "HDF5": _hdf5,
     "Parquet": _hdf5,
+    "HF": _hdf5,
     "Release": _release,
     "Release Pixels": _release,
 }

@@ -74,6 +74,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("HDF5", "hdf5", "hdf5"),
             Format("Parquet", "parquet", "parquet"),
             Format("WebDataset", "webdataset", "webdataset"),
+            Format("HF", "hf", "hf"),
             Format("Release", "release", "release"),
             Format("Release Pixels", "release-pixels", "release_pixels"),
         )

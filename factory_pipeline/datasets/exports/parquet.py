@@ -15,16 +15,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from factory_pipeline.datasets.exports.hdf5 import MASKS, rasters_of, texts_of
-from factory_pipeline.datasets.exports.rasterize import unlabelled_value
-from factory_pipeline.datasets.model.sample import Sample, SampleRaster
+from factory_pipeline.datasets.exports.sample_rows import (
+    TEXTS,
+    TRANSFORM,
+    Columns,
+    Row,
+    bytes_of,
+    check_rows,
+    columns_of,
+    row_of,
+)
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
 from factory_pipeline.splits.names import SPLITS
 
-TEXTS = ("name", "origin", "crs", "datetime", "metadata", "shapes")
-"""Columns of text: `metadata` and `shapes` are JSON."""
-TRANSFORM = "transform"
 GROUP_BYTES = 64 << 20
 """About so much is in a row group: what a reader of one sample reads, and what is in memory here."""
 
@@ -43,16 +47,8 @@ def write(version: VersionContent, folder: Path) -> None:
 def check(version: VersionContent, folder: Path) -> None:
     """Read every row back."""
     for split in SPLITS:
-        if not version.counts.get(split, 0):
-            continue
-        columns = _columns(version, split)
-        rows = _read_rows(folder / f"{split}.parquet")
-        for sample in version.samples(split):
-            row = next(rows, None)
-            if row is None or not _is_equal(row, _row(sample, version, columns)):
-                raise ExportError(f"{sample.name} differs when {split}.parquet is read back.")
-        if next(rows, None) is not None:
-            raise ExportError(f"{split}.parquet has more rows than the version has samples.")
+        if version.counts.get(split, 0):
+            check_rows(version, split, _read_rows(folder / f"{split}.parquet"), f"{split}.parquet")
 
 
 def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
@@ -61,27 +57,18 @@ def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
 
 
 def _write_split(version: VersionContent, split: str, path: Path) -> None:
-    columns = _columns(version, split)
-    each = sum(raster.values.nbytes for raster, _ in columns.values())
+    columns = columns_of(version, split)
+    each = bytes_of(columns)
     schema = _schema(version, split, columns)
     samples = version.samples(split)
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
         while some := list(islice(samples, max(1, GROUP_BYTES // max(each, 1)))):
-            rows = [_row(sample, version, columns) for sample in some]
+            rows = [row_of(sample, version, columns) for sample in some]
             arrays = [_array(schema.field(number), rows) for number in range(len(schema))]
             file.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=len(rows))
 
 
-def _columns(version: VersionContent, split: str) -> dict[str, tuple[SampleRaster, str]]:
-    """Return the first raster of each column of a split, and the name of the sample that has it."""
-    columns: dict[str, tuple[SampleRaster, str]] = {}
-    for sample in version.samples(split):
-        for name, raster in rasters_of(sample, version):
-            columns.setdefault(name, (raster, sample.name))
-    return columns
-
-
-def _schema(version: VersionContent, split: str, columns: dict[str, tuple[SampleRaster, str]]) -> pa.Schema:
+def _schema(version: VersionContent, split: str, columns: Columns) -> pa.Schema:
     fields = [pa.field(name, pa.string()) for name in TEXTS]
     fields.append(pa.field(TRANSFORM, pa.list_(pa.float64())))
     for name, (raster, _) in columns.items():
@@ -100,37 +87,14 @@ def _schema(version: VersionContent, split: str, columns: dict[str, tuple[Sample
     )
 
 
-def _row(
-    sample: Sample, version: VersionContent, columns: dict[str, tuple[SampleRaster, str]]
-) -> dict[str, Any]:
-    row: dict[str, Any] = dict(zip(TEXTS, texts_of(sample), strict=True))
-    row[TRANSFORM] = None if sample.transform is None else list(sample.transform)
-    there = dict(rasters_of(sample, version))
-    for name, (first, named) in columns.items():
-        raster = there.get(name)
-        if raster is None:
-            fill = unlabelled_value(version.values) if name == MASKS else first.nodata or 0
-            row[name] = np.full(first.values.shape, fill, first.values.dtype)
-            continue
-        values = raster.values
-        if values.shape != first.values.shape or values.dtype != first.values.dtype:
-            raise ExportError(
-                f"{name} of {sample.name} is {values.dtype} {values.shape}, but of {named}"
-                f" {first.values.dtype} {first.values.shape}; one column can't contain both: export as RAW or"
-                " COCO."
-            )
-        row[name] = np.ascontiguousarray(values)
-    return row
-
-
-def _array(field: pa.Field, rows: list[dict[str, Any]]) -> pa.Array:
+def _array(field: pa.Field, rows: list[Row]) -> pa.Array:
     values = [row[field.name] for row in rows]
     if isinstance(field.type, pa.FixedShapeTensorType):
         return pa.FixedShapeTensorArray.from_numpy_ndarray(np.stack(values))
     return pa.array(values, field.type)
 
 
-def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _read_rows(path: Path) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
             for number in range(file.num_row_groups):
@@ -148,12 +112,3 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _values(column: Any, rows: int) -> Any:
     array = column.chunk(0) if isinstance(column, pa.ChunkedArray) and rows else column
     return array.to_numpy_ndarray() if isinstance(array, pa.FixedShapeTensorArray) else array.to_pylist()
-
-
-def _is_equal(found: dict[str, Any], expected: dict[str, Any]) -> bool:
-    return found.keys() == expected.keys() and all(
-        np.array_equal(found[name], value, equal_nan=value.dtype.kind == "f")
-        if isinstance(value, np.ndarray)
-        else found[name] == value
-        for name, value in expected.items()
-    )

@@ -7,7 +7,7 @@ sample; what follows says how each is decoded. Arrays are `.npy` (NumPy's format
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,16 +17,12 @@ from numpy.typing import NDArray
 from factory_pipeline.datasets.exports.clip_annotations import has_area
 from factory_pipeline.datasets.exports.rasterize import index_mask
 from factory_pipeline.datasets.exports.raw import shape_record
+from factory_pipeline.datasets.exports.shards import divide, read_shards, write_index
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
 from factory_pipeline.splits.names import SPLITS
 
-INDEX = "index.json"
-SHARD_BYTES = 256 << 20
-"""About so much is in a shard: large enough to stream, small enough to shuffle and to share among workers."""
-SHARDS_FOR_ALL = 8
-"""A split is divided into at least so many shards, where it has as many samples, for ranks and workers."""
 RECORD, MASK, TARGET = "json", "mask", "target"
 MEMBER_BYTES = 1024
 """What a member takes beside its content: a header, and zeros up to a block."""
@@ -46,21 +42,14 @@ def write(version: VersionContent, folder: Path) -> None:
             writer.add(members)
         if writer is not None:
             shards[split] = writer.shards
-    index = {
-        "dataset": version.dataset,
-        "version": version.number,
-        "labels": dict(zip(version.labels, (version.values[label] for label in version.labels), strict=True)),
-        "bands": {modality: list(bands) for modality, bands in version.modalities.items()},
-        "splits": shards,
-    }
-    (folder / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_index(version, folder, shards)
 
 
 def check(version: VersionContent, folder: Path) -> None:
     """Read every member of every shard back."""
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    shards = read_shards(folder)
     for split in SPLITS:
-        found = _read_samples(folder, index["splits"].get(split, []))
+        found = _read_samples(folder, shards.get(split, []))
         for number, sample in enumerate(version.samples(split)):
             expected = dict(_members(sample, version, number))
             if next(found, None) != expected:
@@ -84,18 +73,6 @@ def _require_names(version: VersionContent) -> None:
         )
 
 
-def divide(count: int, sample_bytes: int) -> list[int]:
-    """Return how many samples each shard has.
-
-    Args:
-        count: samples of a split.
-        sample_bytes: bytes of one of them.
-    """
-    shards = max(-(-count * sample_bytes // SHARD_BYTES), min(SHARDS_FOR_ALL, count))
-    shards = min(shards, count)
-    return [count // shards + (number < count % shards) for number in range(shards)]
-
-
 def _members(sample: Sample, version: VersionContent, number: int) -> list[tuple[str, bytes]]:
     """Return the members of a sample: their names begin with its number, as names may contain dots."""
     key = f"{number:08d}"
@@ -110,6 +87,7 @@ def _members(sample: Sample, version: VersionContent, number: int) -> list[tuple
     record = {
         "name": sample.name,
         "origin": sample.origin,
+        "original_name": sample.original_name or sample.name,
         "crs": sample.crs,
         "transform": sample.transform,
         "datetime": sample.acquired.isoformat() if sample.acquired else None,
@@ -162,7 +140,7 @@ class _ShardWriter:
             self.shards.append({"file": path.name, "samples": self._sizes[number], "bytes": size})
 
 
-def _read_samples(folder: Path, shards: list[dict[str, Any]]) -> Iterator[dict[str, bytes]]:
+def _read_samples(folder: Path, shards: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, bytes]]:
     for shard in shards:
         count, members = 0, {}
         with tarfile.open(folder / shard["file"], "r|") as tar:

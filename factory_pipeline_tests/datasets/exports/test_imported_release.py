@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import datasets
 import h5py
 import numpy as np
 import polars as pl
@@ -321,6 +322,16 @@ def read_webdataset(folder: Path) -> Iterator[tuple[str, Read]]:
             yield name, Read(shard.name.partition("-")[0], arrays["image.npy"], masks)
 
 
+def read_hf(folder: Path) -> Iterator[tuple[str, Read]]:
+    values = json.loads((folder / "index.json").read_text())["labels"]
+    for split, rows in datasets.load_from_disk(str(folder)).items():
+        for row in rows.with_format("numpy"):
+            masks: Masks = {"agbd": row["targets"][0]} if "targets" in row else {}
+            if "masks" in row:
+                masks = of_classes(row["masks"][0], values)
+            yield row["name"], Read(split, row["images/image"], masks)
+
+
 def read_release_of(folder: Path) -> Iterator[tuple[str, Read]]:
     (archive,) = folder.glob("*.tar.gz")
     release = read_release(archive)
@@ -357,6 +368,7 @@ READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, Read]]]] = {
     "HDF5": read_hdf5,
     "Parquet": read_parquet,
     "WebDataset": read_webdataset,
+    "HF": read_hf,
     "Release": read_release_of,
     "Release Pixels": read_release_of,
 }

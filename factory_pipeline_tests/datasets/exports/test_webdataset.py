@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from factory_pipeline.datasets.exports import webdataset
 from factory_pipeline.datasets.exports.rasterize import index_mask
@@ -53,15 +51,6 @@ def test_the_same_version_gives_the_same_bytes(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True)
     first = export_version(version, "WebDataset", tmp_path / "first")
     assert export_version(version, "WebDataset", tmp_path / "second") == first
-
-
-@given(count=st.integers(1, 5000), sample_bytes=st.integers(1, 1 << 28))
-def test_shards_are_even_and_hold_all(count: int, sample_bytes: int) -> None:
-    sizes = webdataset.divide(count, sample_bytes)
-    assert sum(sizes) == count
-    assert max(sizes) - min(sizes) <= 1
-    assert len(sizes) >= min(count, webdataset.SHARDS_FOR_ALL)
-    assert max(sizes) == 1 or max(sizes) * sample_bytes <= webdataset.SHARD_BYTES + sample_bytes
 
 
 def test_a_shard_that_differs_is_found(tmp_path: Path) -> None:
