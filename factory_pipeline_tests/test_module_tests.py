@@ -23,9 +23,7 @@ SHOWN_TOGETHER: dict[str, str] = {
         "builds/rasters/read_source builds/rasters/source_layer config/source_layout"
     ),
     "builds/rasters/test_pixels.py": "builds/rasters/composites",
-    "builds/recipes/test_canopy_by_rasters.py": (
-        "synthetic/samples/canopy synthetic/samples/places synthetic/scenes"
-    ),
+    "builds/recipes/test_canopy_by_rasters.py": "synthetic/samples/canopy synthetic/scenes",
     "builds/recipes/test_check_recipe.py": "builds/check_recipe builds/open_reader",
     "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
     "builds/recipes/test_gedi_products.py": (
@@ -45,12 +43,9 @@ SHOWN_TOGETHER: dict[str, str] = {
     "cog/test_block_reader.py": (
         "cog/gdal_warp cog/mosaic cog/read_plan cog/reader cog/source_windows cog/window_stack"
     ),
-    "config/test_dataset_recipe.py": "config/source_checks",
-    "config/test_gedi_labels.py": "config/gedi_products",
     "datalake/ingest/releases/test_import_release.py": (
-        "datalake/ingest/releases/decisions datalake/ingest/releases/form "
         "datalake/ingest/releases/label_rows datalake/ingest/releases/pair_facts "
-        "datalake/ingest/releases/report datalake/ingest/releases/tables"
+        "datalake/ingest/releases/tables"
     ),
     "datalake/ingest/test_annotate.py": "datalake/ingest/operations",
     "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows",
@@ -59,7 +54,7 @@ SHOWN_TOGETHER: dict[str, str] = {
         "datalake/ingest/stored_chunks"
     ),
     "datalake/ingest/test_from_upload.py": "datalake/ingest/upload_labels",
-    "datalake/query/test_agreement.py": "datalake/query/compile datalake/query/validate",
+    "datalake/query/test_agreement.py": "datalake/query/compile",
     "datalake/registry/test_collections.py": "datalake/registry/records",
     "datalake/registry/test_database.py": (
         "datalake/registry/migrate datalake/registry/migrations/env "
@@ -71,7 +66,6 @@ SHOWN_TOGETHER: dict[str, str] = {
     "datalake/registry/test_datasets.py": "datalake/registry/leases",
     "datalake/tables/test_items.py": "datalake/tables/schemas",
     "datasets/augment/test_apply.py": "datasets/model/sample",
-    "datasets/augment/test_geometric.py": "datasets/augment/resampling",
     "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
     "datasets/exports/test_parquet.py": "datasets/exports/sample_rows",
     "datasets/exports/test_release.py": "datasets/exports/release_labels datasets/exports/tar_gz",
@@ -85,28 +79,24 @@ SHOWN_TOGETHER: dict[str, str] = {
         "datasets/model/version_content datasets/versions/compose_sample datasets/versions/media"
     ),
     "datasets/versions/test_create.py": (
-        "datasets/versions/candidates datasets/versions/find datasets/versions/manifest "
-        "datasets/versions/plan datasets/versions/select_annotations"
+        "datasets/versions/candidates datasets/versions/manifest datasets/versions/plan "
+        "datasets/versions/select_annotations"
     ),
     "datasets/versions/test_damage.py": "datasets/versions/describe",
     "datasets/versions/test_select_items.py": "datasets/versions/explain_no_match",
-    "hdf5/test_fuse.py": "hdf5/layout hdf5/opening hdf5/schema hdf5/tables",
+    "hdf5/test_fuse.py": "hdf5/layout hdf5/opening hdf5/schema",
     "hdf5/test_recipe_items.py": "hdf5/recipe_fields",
     "onboarding/checks/test_pairing.py": "onboarding/checks/file_contents",
     "onboarding/checks/test_prescan.py": "onboarding/checks/prescan_files",
-    "onboarding/manifest/test_known_collections.py": "onboarding/manifest/sections",
-    "onboarding/page/test_charts.py": "onboarding/page/coastline",
     "onboarding/page/test_render.py": (
         "imagery/band_statistics onboarding/page/layers onboarding/page/preview"
     ),
     "onboarding/test_cut_off.py": "imagery/headers",
-    "onboarding/test_file_changes.py": (
-        "onboarding/checks/manifest_checks onboarding/checks/outstanding_values"
-    ),
+    "onboarding/test_file_changes.py": "onboarding/checks/manifest_checks",
     "onboarding/test_poles.py": "imagery/overlap",
     "onboarding/test_refused.py": (
         "datalake/ingest/intake onboarding/products/write onboarding/received_upload "
-        "onboarding/upload_archive storage/layout"
+        "onboarding/upload_archive"
     ),
     "onboarding/test_unversioned.py": "onboarding/onboarding",
     "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
@@ -117,24 +107,19 @@ SHOWN_TOGETHER: dict[str, str] = {
     "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses builds/recipe_inbox",
     "orchestration/volumes/test_pair_sets.py": "volumes/spec_inbox",
     "runs/test_build.py": "builds/summary",
-    "sdk/test_bad_input.py": "errors",
     "splits/test_assign.py": "splits/groups splits/leakage splits/record splits/split_rule",
-    "splits/test_names.py": "config/dataset_splits",
     "splits/test_scenes.py": "splits/rule_record",
     "stac/test_search_cache.py": "stac/api_client",
     "stac/test_select_scenes.py": "stac/scene_search",
     "synthetic/test_archive.py": "synthetic/gedi_layout synthetic/stac",
-    "synthetic/test_geotiff.py": "synthetic/dem synthetic/sentinel2",
+    "synthetic/test_geotiff.py": "synthetic/sentinel2",
     "synthetic/test_samples.py": "synthetic/samples/make",
-    "synthetic/test_server.py": "synthetic/faults synthetic/files synthetic/stac_api",
+    "synthetic/test_server.py": "synthetic/stac_api",
     "volumes/aligners/test_choose.py": (
         "volumes/aligners/aligner volumes/aligners/phase_correlation volumes/aligners/python_function"
     ),
     "volumes/fields/test_generate.py": "volumes/fields/task",
-    "volumes/test_create_spec.py": "volumes/points volumes/viewer_state",
-    "volumes/test_pair_dataset.py": (
-        "volumes/extraction volumes/pair_forms volumes/publication volumes/sections volumes/sources"
-    ),
+    "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication volumes/sections volumes/sources",
     "web/studio/test_builds_page.py": "builds/dataset_splits builds/dataset_summary",
 }
 """By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
