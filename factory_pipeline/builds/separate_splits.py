@@ -10,8 +10,8 @@ from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.config.recipe import SPACE_BLOCKS, Recipe
 from factory_pipeline.splits.groups import Together
-from factory_pipeline.splits.held_out_blocks import BORDER, OUTSIDE, leave_out
-from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.splits.held_out_blocks import leave_out
+from factory_pipeline.splits.names import BORDER, OUTSIDE, SPLITS
 from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline.storage.build_files import BuildFiles
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from factory_pipeline.cli.paths import FILE
+from factory_pipeline.splits.names import SPLITS
 
 if TYPE_CHECKING:
     from factory_pipeline.errors import ArgumentError
 
 Command = Callable[..., Any]
+DEFAULT_SHARES = "train=60,test=20,validation=20"
 
 # The last name of each is the field of the request or of its filter.
 _OPTIONS: list[Callable[[Command], Command]] = [
@@ -26,10 +28,29 @@ _OPTIONS: list[Callable[[Command], Command]] = [
     click.option(
         "--split",
         "split_info",
-        default="train=60,test=20,validation=20",
-        show_default=True,
+        show_default=DEFAULT_SHARES,
         metavar="P",
         help="Percentages of the items, each from 0 to 100, the sum 100.",
+    ),
+    click.option(
+        "--split-by",
+        "split_by",
+        metavar="PROPERTY",
+        help="Divide by this in place of percentages: time, year, or a property of the items, with --train,"
+        " --test and --validation; without these it holds the names of the splits. Items that are too near to"
+        " one of another split are left out and named. With --block-m, --split divides the blocks of the"
+        " ground, and each gives items to one split alone.",
+    ),
+    *(
+        click.option(
+            f"--{split}",
+            f"in_{split}",
+            multiple=True,
+            metavar="VALUE",
+            help=f"What is in {split}, for --split-by: a value, or FIRST_DAY/LAST_DAY of time."
+            " Give it several times.",
+        )
+        for split in SPLITS
     ),
     click.option(
         "--overlap",
@@ -186,6 +207,10 @@ AS_TYPED = {
     "other_version_id": "OTHER_VERSION_ID",
     "collection_id": "--collection",
     "split_info": "--split",
+    "split_by": "--split-by",
+    "split_by.train": "--train",
+    "split_by.test": "--test",
+    "split_by.validation": "--validation",
     "overlap": "--overlap",
     "balance": "--balance",
     "group_by": "--group-by",
@@ -235,7 +260,8 @@ def request_arguments(options: dict[str, Any]) -> dict[str, Any]:
     arguments = {
         "collection_id": options["collection_id"],
         "item_type": options["item_type"],
-        "split_info": _percentages(options["split_info"]),
+        "split_info": _percentages(options),
+        "split_by": _split_by(options),
         "overlap": options["overlap"],
         "balance": list(options["balance"]),
         "group_by": list(options["group_by"]),
@@ -279,7 +305,12 @@ def describe_argument_error(error: "ArgumentError") -> str:
     return str(error)
 
 
-def _percentages(text: str) -> dict[str, float]:
+def _percentages(options: dict[str, Any]) -> dict[str, float]:
+    text = options["split_info"]
+    if text is None:
+        if options["split_by"] is not None and options["block_m"] is None:
+            return {}
+        text = DEFAULT_SHARES
     try:
         pairs = [part.split("=") for part in text.split(",")]
         return {name.strip(): float(percent) for name, percent in pairs}
@@ -287,6 +318,25 @@ def _percentages(text: str) -> dict[str, float]:
         raise click.UsageError(
             f"--split is {text!r}; write it like train=60,test=20,validation=20."
         ) from None
+
+
+def _split_by(options: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what decides the splits in place of percentages."""
+    name = options["split_by"]
+    parts = {split: list(values) for split in SPLITS if (values := options[f"in_{split}"])}
+    if name is None:
+        if parts:
+            raise click.UsageError(f"--{next(iter(parts))} needs --split-by PROPERTY, or --split-by time.")
+        return None
+    if name != "time":
+        return {"by": "column" if parts else "given", "column": name, **parts}
+    spans = {split: values[0].split("/") for split, values in parts.items()}
+    for split, span in spans.items():
+        if len(parts[split]) != 1 or len(span) != 2:
+            raise click.UsageError(
+                f"--{split} of --split-by time is one span, such as 2020-01-01/2020-12-31."
+            )
+    return {"by": "time", **spans}
 
 
 def _numbers(text: str | None) -> list[float] | None:

@@ -21,10 +21,12 @@ from pydantic import (
     model_validator,
 )
 
+from factory_pipeline.config.dataset_splits import Splits
 from factory_pipeline.datalake.query.filters import is_condition, validate_filter
 from factory_pipeline.datalake.query.parse import parse_query
 from factory_pipeline.datasets.augment.config import CATEGORY, Augmentation, parse_augmentations
 from factory_pipeline.datasets.exports.formats import FORMATS
+from factory_pipeline.datasets.split_by import read_split_by, split_by_as_json
 from factory_pipeline.datasets.subset import Subset
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.splits.names import SPLITS
@@ -72,7 +74,15 @@ class DatasetRequest(BaseModel):
     item_type: str = Field(
         ItemType.IMAGE.value, description=f"What the query chooses: {', '.join(ItemType)}."
     )
-    split_info: dict[str, float] = Field(description=f"Percentages of {', '.join(SPLITS)}; the sum is 100.")
+    split_info: dict[str, float] = Field(
+        description=f"Percentages of {', '.join(SPLITS)}; the sum is 100. Empty where split_by alone decides."
+    )
+    split_by: dict[str, Any] | None = Field(
+        None,
+        description="Time or a property decides the split of an item: by (time, column, given), column, and"
+        " the spans or values of train, test, validation. With block_m, split_info divides the blocks of the"
+        " ground, and each gives items to one split alone.",
+    )
     labels: list[str] = Field(description="In the order of the classes; an empty list takes all labels.")
     export_types: list[str] = Field([], description="Formats that the version is exported in at once.")
     query: str = Field("", description="Condition on items, in the short form or as CQL2; empty takes all.")
@@ -163,6 +173,11 @@ class DatasetRequest(BaseModel):
         return parse_augmentations(self.augmentation_list)
 
     @property
+    def split_rule(self) -> Splits | None:
+        """What decides the splits in place of percentages; None where percentages do."""
+        return None if self.split_by is None else read_split_by(self.split_by)
+
+    @property
     def subset_rule(self) -> Subset | None:
         """The part of the matching items that is drawn; None takes all."""
         return None if self.subset is None else Subset.of(self.subset)
@@ -194,6 +209,8 @@ class DatasetRequest(BaseModel):
         allowed = f"it must be a mapping with the percentages of {', '.join(SPLITS)}"
         if not isinstance(value, Mapping):
             raise ArgumentError("split_info", value, allowed)
+        if not value:
+            return {}
         for key in value:
             if key not in SPLITS:
                 raise ArgumentError(f"split_info.{key}", value[key], f"the only keys are {', '.join(SPLITS)}")
@@ -209,6 +226,11 @@ class DatasetRequest(BaseModel):
             allowed = f"the percentages must sum to 100, not to {total:g}"
             raise ArgumentError("split_info", value, allowed)
         return {split: float(value[split]) for split in SPLITS}
+
+    @field_validator("split_by", mode="before")
+    @classmethod
+    def _split_by(cls, value: Any) -> dict[str, Any] | None:
+        return None if value is None else split_by_as_json(read_split_by(value))
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -308,11 +330,31 @@ class DatasetRequest(BaseModel):
             if self.overlap == Overlap.IGNORE and getattr(self, name):
                 allowed = "it is for overlap='group'; 'ignore' divides to plain percentages"
                 raise ArgumentError(name, getattr(self, name), allowed)
+        self._fit_split_by()
         is_of_all = self.collection_id is None and not self.within_source
         if not is_of_all and self.item_type != ItemType.IMAGE:
             allowed = "of given collections, images are chosen; the other types are for the whole data lake"
             raise ArgumentError("item_type", self.item_type, allowed)
         return self
+
+    def _fit_split_by(self) -> None:
+        """Check that percentages are given where they decide, and fit what split_by names."""
+        rule, shares = self.split_rule, self.split_info
+        if rule is None:
+            if not shares:
+                allowed = f"it must be a mapping with the percentages of {', '.join(SPLITS)}"
+                raise ArgumentError("split_info", shares, f"{allowed}, unless split_by decides")
+            return
+        if self.balance:
+            raise ArgumentError("balance", self.balance, "it is for percentages; split_by decides the splits")
+        if self.block_m is None and shares:
+            allowed = "split_by decides the splits; leave the percentages empty ({}), or name block_m too"
+            raise ArgumentError("split_info", shares, allowed)
+        named = {name for name, share in shares.items() if share}
+        # Of `given`, the property may name fewer splits than three.
+        if self.block_m is not None and (not named if rule.by == "given" else named != set(rule.parts)):
+            allowed = f"of the blocks of the ground, {' and '.join(rule.parts)} must have percentages"
+            raise ArgumentError("split_info", shares, f"{allowed}, as split_by names them, and no others")
 
 
 def _quote(names: Any) -> str:

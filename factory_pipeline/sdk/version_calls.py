@@ -41,6 +41,7 @@ class VersionCalls:
         require_all_labels: bool = False,
         use_given_splits: bool = False,
         subset: Mapping[str, Any] | None = None,
+        split_by: Mapping[str, Any] | None = None,
     ) -> Created:
         """Make a dataset of all or some items of a collection; its first version is 1.0.0.
 
@@ -88,11 +89,19 @@ class VersionCalls:
                 `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
                 list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
                 are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
+            split_by: time or a property decides the split of an item; `split_info` is then empty, `{}`. Keys:
+                `by`: `"time"`, `"column"`, or `"given"` for a property that holds the names of the splits;
+                `column`, the property (also `"year"`, `"day"`, `"collection"`); `train`, `test` and
+                `validation`: first and last day, or values of the property. Items that are too near to one of
+                another split are left out, and named in `splits.json`; `overlap="ignore"` keeps them, which
+                leaks. With `block_m`, `split_info` divides the blocks, and a block gives items to one split
+                alone. None, the default, divides by percentages. Example: `{"by": "column", "column": "year",
+                "train": [2019, 2020], "test": [2021]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, how many items of a source version kept their split, and whether the splits leak
-            (`leaking_share`, `notes`).
+            items by split, how many items of a source version kept their split, how many are left out, and
+            whether the splits leak (`leaking_share`, `notes`).
 
         Raises:
             ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
@@ -124,6 +133,7 @@ class VersionCalls:
                 require_all_labels=require_all_labels,
                 use_given_splits=use_given_splits,
                 subset=subset,
+                split_by=split_by,
             )
         )
 
@@ -146,6 +156,7 @@ class VersionCalls:
         require_all_labels: bool = False,
         use_given_splits: bool = False,
         subset: Mapping[str, Any] | None = None,
+        split_by: Mapping[str, Any] | None = None,
     ) -> Created:
         """Make a dataset of items of all collections; its first version is 1.0.0.
 
@@ -195,11 +206,19 @@ class VersionCalls:
                 `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
                 list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
                 are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
+            split_by: time or a property decides the split of an item; `split_info` is then empty, `{}`. Keys:
+                `by`: `"time"`, `"column"`, or `"given"` for a property that holds the names of the splits;
+                `column`, the property (also `"year"`, `"day"`, `"collection"`); `train`, `test` and
+                `validation`: first and last day, or values of the property. Items that are too near to one of
+                another split are left out, and named in `splits.json`; `overlap="ignore"` keeps them, which
+                leaks. With `block_m`, `split_info` divides the blocks, and a block gives items to one split
+                alone. None, the default, divides by percentages. Example: `{"by": "column", "column": "year",
+                "train": [2019, 2020], "test": [2021]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, how many items of a source version kept their split, and whether the splits leak
-            (`leaking_share`, `notes`).
+            items by split, how many items of a source version kept their split, how many are left out, and
+            whether the splits leak (`leaking_share`, `notes`).
 
         Raises:
             ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
@@ -231,6 +250,7 @@ class VersionCalls:
                 require_all_labels=require_all_labels,
                 use_given_splits=use_given_splits,
                 subset=subset,
+                split_by=split_by,
             )
         )
 
@@ -254,6 +274,7 @@ class VersionCalls:
         buffer_m: float = 0.0,
         require_all_labels: bool = False,
         subset: Mapping[str, Any] | None = None,
+        split_by: Mapping[str, Any] | None = None,
     ) -> Created:
         """Extend a version by items of a collection; the result is its next revision, or a new version.
 
@@ -303,11 +324,19 @@ class VersionCalls:
                 `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
                 list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
                 are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
+            split_by: time or a property decides the split of an item; `split_info` is then empty, `{}`. Keys:
+                `by`: `"time"`, `"column"`, or `"given"` for a property that holds the names of the splits;
+                `column`, the property (also `"year"`, `"day"`, `"collection"`); `train`, `test` and
+                `validation`: first and last day, or values of the property. Items that are too near to one of
+                another split are left out, and named in `splits.json`; `overlap="ignore"` keeps them, which
+                leaks. With `block_m`, `split_info` divides the blocks, and a block gives items to one split
+                alone. None, the default, divides by percentages. Example: `{"by": "column", "column": "year",
+                "train": [2019, 2020], "test": [2021]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, how many items of a source version kept their split, and whether the splits leak
-            (`leaking_share`, `notes`).
+            items by split, how many items of a source version kept their split, how many are left out, and
+            whether the splits leak (`leaking_share`, `notes`).
 
         Raises:
             ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
@@ -343,6 +372,7 @@ class VersionCalls:
                 buffer_m=buffer_m,
                 require_all_labels=require_all_labels,
                 subset=subset,
+                split_by=split_by,
             )
         )
 
@@ -366,6 +396,7 @@ class VersionCalls:
         buffer_m: float = 0.0,
         require_all_labels: bool = False,
         subset: Mapping[str, Any] | None = None,
+        split_by: Mapping[str, Any] | None = None,
     ) -> Created:
         """Extend a version by items of all collections; the result is its next revision, or a new version.
 
@@ -417,11 +448,19 @@ class VersionCalls:
                 `"collection"` or properties, of which each value gets the same number of items; or `cover`, a
                 list of `"bands"` or properties (numbers, or lists such as an embedding), in which the items
                 are as different as possible; `seed` (42). Example: `{"size": 500, "by": ["label", "day"]}`.
+            split_by: time or a property decides the split of an item; `split_info` is then empty, `{}`. Keys:
+                `by`: `"time"`, `"column"`, or `"given"` for a property that holds the names of the splits;
+                `column`, the property (also `"year"`, `"day"`, `"collection"`); `train`, `test` and
+                `validation`: first and last day, or values of the property. Items that are too near to one of
+                another split are left out, and named in `splits.json`; `overlap="ignore"` keeps them, which
+                leaks. With `block_m`, `split_info` divides the blocks, and a block gives items to one split
+                alone. None, the default, divides by percentages. Example: `{"by": "column", "column": "year",
+                "train": [2019, 2020], "test": [2021]}`.
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, how many items of a source version kept their split, and whether the splits leak
-            (`leaking_share`, `notes`).
+            items by split, how many items of a source version kept their split, how many are left out, and
+            whether the splits leak (`leaking_share`, `notes`).
 
         Raises:
             ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.
@@ -454,6 +493,7 @@ class VersionCalls:
                 buffer_m=buffer_m,
                 require_all_labels=require_all_labels,
                 subset=subset,
+                split_by=split_by,
             )
         )
 
@@ -466,8 +506,8 @@ class VersionCalls:
 
         Returns:
             Ids of the dataset and of the new version, which unpack as a pair; `division` has the number of
-            items by split, how many items of a source version kept their split, and whether the splits leak
-            (`leaking_share`, `notes`).
+            items by split, how many items of a source version kept their split, how many are left out, and
+            whether the splits leak (`leaking_share`, `notes`).
 
         Raises:
             ArgumentError: an argument is not allowed, or no item matches; raised before any work starts.

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.splits.balance import Classes, assign_groups
 from factory_pipeline.splits.groups import METRES_PER_DEGREE, blocks
-
-OUTSIDE, BORDER = "outside", "border"
-"""Why an item is left out: its block is of another split, or it reaches into such a block."""
+from factory_pipeline.splits.names import BORDER, OUTSIDE
 
 
 def leave_out(

@@ -1,8 +1,8 @@
 """The record of a split, `splits.json`: its rule, what was searched for leaks, and what was found."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +15,12 @@ from factory_pipeline.splits.balance import Balance, Classes, balance_of
 from factory_pipeline.splits.groups import OVERLAPPING, Together, group_items
 from factory_pipeline.splits.leakage import LeakReport, leak_report
 from factory_pipeline.splits.names import SPLITS
-from factory_pipeline.splits.sentences import describe_balance, describe_leaks, describe_limits
+from factory_pipeline.splits.sentences import (
+    describe_balance,
+    describe_leaks,
+    describe_left_out,
+    describe_limits,
+)
 from factory_pipeline.storage.atomic import write_text
 
 
@@ -44,6 +49,9 @@ class SplitRecord:
     """What a user can do against a leak, in one sentence."""
     remark: str = ""
     """What else is to be said, in one sentence."""
+    left_out_items: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """The ids of the items in no split by reason, and by the name of their collection; empty where a ledger
+    has them."""
 
     @property
     def breaks_promise(self) -> bool:
@@ -59,17 +67,14 @@ class SplitRecord:
     @property
     def sentences(self) -> tuple[str, ...]:
         """All that a user must know of the split."""
-        left_out = (
-            [f"{self.left_out:,} {self.what} are in no split, because they would leak."]
-            if self.left_out
-            else []
-        )
+        counts = {reason: sum(map(len, ids.values())) for reason, ids in self.left_out_items.items()}
+        left_out = describe_left_out(self.left_out, counts, self.what)
         balance = describe_balance(self.balance, self.what) if self.balance is not None else ()
         remark = (self.remark,) if self.remark else ()
         return (
             self.found,
             *remark,
-            *left_out[: self.left_out],
+            *left_out,
             *balance,
             *describe_limits(self.leaks, self.what),
         )
@@ -83,6 +88,10 @@ class SplitRecord:
             "what": self.what,
             "splits": dict(self.splits),
             "left_out": self.left_out,
+            "left_out_items": {
+                reason: {name: list(ids) for name, ids in of_reason.items()}
+                for reason, of_reason in self.left_out_items.items()
+            },
             "groups": self.groups,
             "largest_group": self.largest_group,
             "georeferenced": leaks.placed,
@@ -126,6 +135,7 @@ class SplitRecord:
         remark: str = "",
         group: NDArray[np.int64] | None = None,
         ground: Ground | None = None,
+        left_out_items: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     ) -> Self:
         """Search a split for leaks and describe it.
 
@@ -144,6 +154,7 @@ class SplitRecord:
             remark: as the field.
             group: (items,) what `group_items` returned for `together`, if it is known.
             ground: where the items are, if that is known.
+            left_out_items: as the field.
         """
         sides = items.select("stem").join(split, on="stem", how="left", maintain_order="left")["split"]
         ground = Ground.of(items) if ground is None else ground
@@ -162,6 +173,7 @@ class SplitRecord:
             what=what,
             instead=instead,
             remark=remark,
+            left_out_items=left_out_items or {},
         )
 
 

@@ -1,13 +1,22 @@
 """What a user must know of a split, in sentences: leaks, what was not searched, shares out of balance."""
 
+from collections.abc import Mapping
+
 from factory_pipeline.splits.balance import Balance, Missing
 from factory_pipeline.splits.leakage import LeakReport
+from factory_pipeline.splits.names import BORDER, NEAR, NO_SPLIT, OUTSIDE
 
 NOT_COMPARED = (
     "Not checked: whether other files show the same content, such as copies that were re-encoded, shifted,"
     " cut or scaled."
 )
 COMPARED_IN_PART = "Not checked: copies that were cut, turned, or shifted by more than a tenth of their side."
+_WHY = {
+    NO_SPLIT: "the rule names none for them",
+    NEAR: "too near to one of another split",
+    OUTSIDE: "in a block of the ground of another split",
+    BORDER: "reaching into a block of another split",
+}
 _DEVIATES = 0.02
 """Deviations of shares up to this are not worth a sentence."""
 
@@ -34,6 +43,21 @@ def describe_leaks(leaks: LeakReport, what: str) -> str:
     if leaks.placed > 1:
         return f"No two {what} overlap, and no two files are identical."
     return "No two files are identical."
+
+
+def describe_left_out(count: int, reasons: Mapping[str, int], what: str) -> tuple[str, ...]:
+    """Return how many are in no split and why, a sentence for each reason.
+
+    Args:
+        count: of those in no split.
+        reasons: how many of them for each reason; empty where none is known, other than that they would leak.
+        what: what an item is called.
+    """
+    if not reasons:
+        return (f"{_counted(count, what)} in no split: they would leak.",) if count else ()
+    return tuple(
+        f"{_counted(of_reason, what)} in no split: {_WHY[reason]}." for reason, of_reason in reasons.items()
+    )
 
 
 def describe_limits(leaks: LeakReport, what: str) -> tuple[str, ...]:
@@ -89,6 +113,10 @@ def describe_missing(missing: Missing) -> str:
         f" {missing.name} {missing.value}, which occurs in {missing.places:,} separate"
         f" {'place' if missing.places == 1 else 'places'}."
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {_singular(what)} is" if count == 1 else f"{count:,} {what} are"
 
 
 def _singular(what: str) -> str:

@@ -42,3 +42,37 @@ def test_an_error_of_a_subset_names_the_option() -> None:
     with pytest.raises(ArgumentError) as error:
         DatasetRequest.of(dataset_name="d", split_info=shares, labels=[], subset=subset)
     assert describe_argument_error(error.value).startswith("--subset-cover is ")
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (
+            ["--split-by", "year", "--train", "2019", "--train", "2020", "--test", "2021"],
+            {"by": "column", "column": "year", "train": ["2019", "2020"], "test": ["2021"]},
+        ),
+        (
+            ["--split-by", "time", "--train", "2020-01-01/2020-12-31"],
+            {"by": "time", "train": ["2020-01-01", "2020-12-31"]},
+        ),
+        (["--split-by", "fold"], {"by": "given", "column": "fold"}),
+    ],
+)
+def test_time_or_a_property_decides_in_place_of_percentages(words: list[str], asked: object) -> None:
+    said = json.loads(CliRunner().invoke(typed, words).output)
+    assert (said["split_by"], said["split_info"]) == (asked, {})
+    blocks = json.loads(CliRunner().invoke(typed, [*words, "--block-m", "500"]).output)
+    assert blocks["split_info"] == {"train": 60, "test": 20, "validation": 20}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--test", "2021"], "--test needs --split-by PROPERTY"),
+        (["--split-by", "time", "--test", "2021"], "--test of --split-by time is one span, such as"),
+    ],
+)
+def test_what_is_in_a_split_is_said_as_it_is_meant(words: list[str], said: str) -> None:
+    done = CliRunner().invoke(typed, words)
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())

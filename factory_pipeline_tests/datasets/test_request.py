@@ -109,6 +109,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"collection_id": None}, "collection_id is None; it must be a text that is not empty."),
     ({"dataset_version_id": 7}, "dataset_version_id is 7; it must be a text that is not empty."),
     ({"split_info": [60, 20, 20]}, "split_info is [60, 20, 20]; it must be a mapping with the percentages"),
+    ({"split_info": {}}, "split_info is {}; it must be a mapping with the percentages"),
+    ({"split_by": {"by": "column", "column": "year", "train": [1]}}, "split_by decides the splits; leave"),
     ({"split_info": {"train": 60, "test": 40}}, "of train, test, validation, and validation is missing."),
     (
         {"split_info": {"train": 60, "test": 40, "val": 0}},

@@ -70,6 +70,7 @@ def test_the_calls_have_the_names_parameters_and_defaults_of_their_page() -> Non
         "buffer_m": 0.0,
         "require_all_labels": False,
         "subset": None,
+        "split_by": None,
     }
     given = {**splits, "use_given_splits": False}
     base = {"split_info": needed, "labels": needed}

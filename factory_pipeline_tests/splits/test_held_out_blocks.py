@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_pipeline.splits.held_out_blocks import BORDER, OUTSIDE, leave_out
+from factory_pipeline.splits.held_out_blocks import leave_out
 from factory_pipeline.splits.leakage import leak_report
-from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.splits.names import BORDER, OUTSIDE, SPLITS
 from factory_pipeline_tests.examples import up_to
 
 SHARES = {"train": 60.0, "test": 40.0, "validation": 0.0}

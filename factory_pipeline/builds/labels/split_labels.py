@@ -3,9 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from factory_pipeline.builds.labels.label_table import EXTRA, REJECT_SCHEMA, reject_frame
 from factory_pipeline.builds.labels.label_windows import overlap_items
@@ -16,12 +14,12 @@ from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.assign import spatial_split, together_by_location
 from factory_pipeline.splits.balance import Balance, Classes, balance_of
 from factory_pipeline.splits.groups import group_items
+from factory_pipeline.splits.names import NEAR, NO_SPLIT
 from factory_pipeline.splits.sentences import describe_missing
 from factory_pipeline.splits.strata import as_strata
+from factory_pipeline.splits.too_near import find_too_near
 
 STAGE = "split"
-_KEPT_FIRST = ("test", "validation", "train")
-"""Of two windows of different splits that overlap, the one of the split that is named later is dropped."""
 
 
 def split_labels(windows: pl.DataFrame, recipe: DatasetRecipe) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -46,12 +44,12 @@ def split_labels(windows: pl.DataFrame, recipe: DatasetRecipe) -> tuple[pl.DataF
     split = _split_by_time(windows, rules) if rules.by == "time" else _split_by_column(windows, rules)
     left_out = split.is_null()
     outside = reject_frame(
-        windows["id"].filter(left_out), STAGE, "no_split", f"The label is in no split by {rules.by}."
+        windows["id"].filter(left_out), STAGE, NO_SPLIT, f"The label is in no split by {rules.by}."
     )
     kept, split, items = windows.filter(~left_out), split.filter(~left_out), items.filter(~left_out)
-    near = _find_too_near(items, split, rules.buffer_m)
+    near = find_too_near(split, Ground.of(items), rules.buffer_m)
     detail = f"The window is within {rules.buffer_m:g} m of a window of another split."
-    rejects = reject_frame(kept["id"].filter(pl.Series(near)), STAGE, "near_other_split", detail)
+    rejects = reject_frame(kept["id"].filter(pl.Series(near)), STAGE, NEAR, detail)
     return kept.with_columns(split).filter(pl.Series(~near)), pl.concat([outside, rejects])
 
 
@@ -103,22 +101,3 @@ def _column(windows: pl.DataFrame, name: str, key: str) -> pl.Series:
     if f"{EXTRA}{name}" not in windows.columns:
         raise RecipeError(f"At splits.{key}: name the column {name!r} in labels.extra too.")
     return windows[f"{EXTRA}{name}"]
-
-
-def _find_too_near(items: pl.DataFrame, split: pl.Series, buffer_m: float) -> NDArray[np.bool_]:
-    """(labels,) True for those that give way to a label of another split."""
-    ground = Ground.of(items)
-    rank = split.replace_strict(list(_KEPT_FIRST), range(len(_KEPT_FIRST)), return_dtype=pl.Int64).to_numpy()
-    members: dict[int, list[int]] = {}
-    for item, number in enumerate(ground.number.tolist()):
-        members.setdefault(number, []).append(item)
-    dropped = np.zeros(items.height, dtype=np.bool_)
-    for together in members.values():
-        dropped[together] |= rank[together] > rank[together].min()
-    lowest = {number: int(rank[together].min()) for number, together in members.items()}
-    for pairs in ground.pairs(buffer_m):
-        for one, other in pairs.tolist():
-            for first, second in ((one, other), (other, one)):
-                for item in members[first]:
-                    dropped[item] |= rank[item] > lowest[second]
-    return dropped

@@ -69,7 +69,7 @@ def create_version(
         )
         if check is not None:
             check(files.manifest)
-        record = plan.splits.record()
+        record = plan.splits.record(plan.left_out)
         if record.breaks_promise:
             raise LakeError(f"The version was not made, because its splits would leak: {record.found}")
         record.write(files.splits)

@@ -19,7 +19,7 @@ class Division:
     splits: Mapping[str, int]
     """Items by split."""
     asked: Mapping[str, float]
-    """The percentages that were asked for."""
+    """The percentages that were asked for; empty where none were."""
     had_split: int
     """Items that were in the source version."""
     kept_split: int
@@ -28,6 +28,8 @@ class Division:
     """Fraction (0 to 1) of the test and validation items that overlap or duplicate a training item."""
     notes: tuple[str, ...] = ()
     """What to know of the split, a sentence each; the first says whether it leaks."""
+    left_out: int = 0
+    """Items that match and are in no split; `splits.json` names them."""
 
     @classmethod
     def of(
@@ -46,6 +48,7 @@ class Division:
             kept_split=int((split == earlier).sum()),
             leaking_share=0.0 if record is None else record.leaks.leaking_share,
             notes=() if record is None else record.sentences,
+            left_out=split.null_count(),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -57,13 +60,16 @@ class Division:
             "kept_split": self.kept_split,
             "leaking_share": self.leaking_share,
             "notes": list(self.notes),
+            "left_out": self.left_out,
         }
 
     def __str__(self) -> str:
         total = sum(self.splits.values())
         shares = " / ".join(f"{100 * self.splits[split] / max(total, 1):.3g}" for split in SPLITS)
-        asked = " / ".join(f"{self.asked[split]:.3g}" for split in SPLITS)
-        said = f"{' / '.join(SPLITS)} is {shares} %, asked for {asked} %"
+        asked = " / ".join(f"{self.asked.get(split, 0.0):.3g}" for split in SPLITS)
+        said = f"{' / '.join(SPLITS)} is {shares} %"
+        if self.asked:
+            said += f", asked for {asked} %"
         if not self.had_split:
             return said
         return (

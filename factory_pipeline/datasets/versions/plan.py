@@ -3,7 +3,7 @@
 A request that can't be fulfilled fails here, before any work starts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -30,6 +30,7 @@ from factory_pipeline.datasets.versions.select_items import (
     items_of_source,
     unite,
 )
+from factory_pipeline.datasets.versions.split_by_rule import split_by_rule
 from factory_pipeline.datasets.versions.split_properties import balanced_classes, joining_properties
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.storage.layout import FactoryHome
@@ -49,6 +50,8 @@ class VersionPlan:
     items: pl.DataFrame
     """`name`, `split`, `collection`, `id` of the items."""
     splits: SplitPlan
+    left_out: Mapping[str, Mapping[str, Sequence[str]]]
+    """Ids of the items in no split, by reason and by the name of their collection."""
 
 
 @dataclass(frozen=True)
@@ -152,21 +155,42 @@ def _plan(
         selection = selection.only(drawn)
         annotations = replace(annotations, members=selection.members)
     labels = annotations.labels_of(selection.items) if len(request.labels) > 1 else None
+    rule = request.split_rule
+    said = None if rule is None else split_by_rule(selection.items, rule, known)
     splits = plan_splits(
         selection.items,
         balanced_classes(selection.items, labels, request, known),
         request,
         joining_properties(selection.items, request, known),
         thumbnails_of(selection.items, known),
+        said,
     )
+    left_out = _left_out(selection.items, splits.reason, known)
+    if left_out:
+        selection = selection.only(splits.split.is_not_null())
+        annotations = replace(annotations, members=selection.members)
+    side = splits.split.drop_nulls()
     return VersionPlan(
         request=request,
         collections=known,
         holds=frozenset([*selection.members["collection"].unique(), *(source.collections if source else ())]),
         annotations=annotations,
-        items=selection.items.select(_names(selection, request), splits.split, "collection", "id"),
+        items=selection.items.select(_names(selection, request), side, "collection", "id"),
         splits=splits,
+        left_out=left_out,
     )
+
+
+def _left_out(
+    items: pl.DataFrame, reason: pl.Series, collections: Mapping[str, CollectionTables]
+) -> dict[str, dict[str, list[str]]]:
+    """Return the ids of the items in no split, by reason and by the name of their collection."""
+    named: dict[str, dict[str, list[str]]] = {}
+    out = items.select("collection", "id", reason).drop_nulls("reason").sort("reason", "collection", "id")
+    for (why, collection), ids in out.group_by("reason", "collection", maintain_order=True):
+        name = collections[str(collection)].collection.name
+        named.setdefault(str(why), {})[name] = ids["id"].to_list()
+    return named
 
 
 def _annotations(

@@ -11,7 +11,7 @@ from factory_pipeline.errors import ArgumentError
 from factory_pipeline.splits.balance import Classes
 from factory_pipeline.splits.strata import as_strata
 
-COLLECTION, YEAR, DAY = "collection", "year", "day"
+COLLECTION, DATETIME, YEAR, DAY = "collection", "datetime", "year", "day"
 """Names beside those of properties."""
 LABEL = "label"
 
@@ -87,7 +87,7 @@ def property_values(
 
     Args:
         items: `collection`, `id`.
-        name: `collection`, `year`, `day`, or that of a property.
+        name: `collection`, `datetime`, `year`, `day`, or that of a property.
         argument: of the request, for messages.
         collections: those of the items, by id.
 
@@ -98,7 +98,8 @@ def property_values(
         return items["collection"].replace_strict(
             {key: each.collection.name for key, each in collections.items()}, return_dtype=pl.String
         )
-    column = "datetime" if name in (YEAR, DAY) else f"{METADATA_PREFIX}{name.removeprefix(METADATA_PREFIX)}"
+    of_metadata = f"{METADATA_PREFIX}{name.removeprefix(METADATA_PREFIX)}"
+    column = DATETIME if name in (DATETIME, YEAR, DAY) else of_metadata
     found: list[pl.DataFrame] = []
     known: set[str] = set()
     for key in items["collection"].unique(maintain_order=True):
@@ -113,7 +114,7 @@ def property_values(
         raise ArgumentError(
             argument,
             name,
-            f"it must be {COLLECTION!r}, {YEAR!r}, {DAY!r} or a property that the items have:"
+            f"it must be {COLLECTION!r}, {DATETIME!r}, {YEAR!r}, {DAY!r} or a property that the items have:"
             f" {', '.join(sorted(known)) or 'they have none'}",
         )
     values = items.select("collection", "id").join(

@@ -23,7 +23,7 @@ from factory_pipeline.datasets.request import DatasetRequest, Overlap
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables
 from factory_pipeline.datasets.versions.describe import list_collections
 from factory_pipeline.datasets.versions.plan import check_version
-from factory_pipeline.errors import FactoryError
+from factory_pipeline.errors import ArgumentError, FactoryError
 from factory_pipeline.onboarding.page.charts import FootprintMap, corner_map
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.web.studio.add.answers import number, shown
@@ -197,11 +197,31 @@ def request_of(form: Mapping[str, list[str]], asked: Asked) -> DatasetRequest:
             arguments[name] = number(text)
     if subset := _subset(form):
         arguments["subset"] = subset
+    if split_by := _split_by(form):
+        arguments["split_by"] = split_by
+        if "block_m" not in arguments:
+            arguments["split_info"] = {}
     if asked.collection:
         arguments["collection_id"] = asked.collection
     if augmentations:
         arguments["augmentation_list"] = {CATEGORY: augmentations}
     return DatasetRequest.of(**arguments)
+
+
+def _split_by(form: Mapping[str, list[str]]) -> dict[str, Any]:
+    """What the form says of time or a property that decides the splits; empty where percentages do."""
+    name = form.get("split_by", [""])[0].strip()
+    parts = {split: as_list(text) for split in SPLITS if (text := form.get(f"in_{split}", [""])[0].strip())}
+    if not name:
+        if parts:
+            raise ArgumentError("split_by", "", "it must name what decides, such as time or year")
+        return {}
+    if name == "time":
+        return {
+            "by": "time",
+            **{split: [*map(str.strip, text[0].split("/"))] for split, text in parts.items()},
+        }
+    return {"by": "column" if parts else "given", "column": name, **parts}
 
 
 def _subset(form: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -24,6 +24,13 @@ def test_a_new_version_has_kept_nothing():
     assert "source version" not in str(division)
 
 
+def test_items_in_no_split_are_counted():
+    out = pl.Series("split", ["train", None, "test", None])
+    division = Division.of(out, pl.Series("split", [None] * 4, dtype=pl.String), {})
+    assert (division.left_out, division.splits["train"]) == (2, 1)
+    assert str(division) == "train / test / validation is 50 / 50 / 0 %"
+
+
 def test_json_values_make_it_again():
     division = Division.of(SPLIT, SPLIT, ASKED)
     again = Division(**json.loads(json.dumps(division.as_json())))

@@ -136,6 +136,24 @@ def test_a_form_may_say_more_of_the_splits_and_ask_for_a_part() -> None:
             request_of({**form, name: [wrong]}, Asked())
 
 
+def test_a_form_may_divide_by_time_or_by_a_property() -> None:
+    form = {split: [share] for split, share in SHARES.items()} | {"dataset_name": ["Wet"]}
+    years = form | {"split_by": ["year"], "in_train": ["2019, 2020"], "in_test": ["2021"]}
+    asked = {"dataset_name": "Wet", "labels": []}
+    by_year = {"by": "column", "column": "year", "train": ["2019", "2020"], "test": ["2021"]}
+    assert request_of(years, Asked()) == DatasetRequest.of(**asked, split_info={}, split_by=by_year)
+    spans = form | {"split_by": ["time"], "in_train": ["2020-01-01 / 2020-12-31"], "block_m": ["500"]}
+    by_time = {"by": "time", "train": ["2020-01-01", "2020-12-31"]}
+    with pytest.raises(ArgumentError, match="of the blocks of the ground, train must have percentages"):
+        request_of(spans, Asked())
+    spans |= {"train": ["100"], "test": ["0"], "validation": ["0"]}
+    assert request_of(spans, Asked()) == DatasetRequest.of(
+        **asked, split_info={"train": 100, "test": 0, "validation": 0}, split_by=by_time, block_m=500
+    )
+    with pytest.raises(ArgumentError, match="split_by is '';"):
+        request_of(form | {"in_test": ["2021"]}, Asked())
+
+
 def test_what_was_typed_stays_in_the_form_that_is_refused(lake: Visitor) -> None:
     form = {"dataset_name": "Wet", "labels": "Water", **SHARES, "subset_size": "4", "subset_by": "<b>"}
     page = lake.send_form("/lake/create", form, status=422)
