@@ -2,6 +2,9 @@
 
 import logging
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 _SIGNATURE_KEYS = frozenset(
@@ -61,17 +64,40 @@ def hide_addresses(text: str) -> str:
     return _ADDRESS.sub("(address)", text)
 
 
-def redact_logs(*loggers: str) -> None:
-    """Make loggers of libraries write lines without users, queries and credentials in headers.
+class RedactedLines:
+    """Redacts what loggers of libraries write during calls of our own, whoever listens to them.
 
-    Args:
-        loggers: names; lines that loggers below them write are not changed.
+    The loggers are the caller's: lines of other threads, and those written outside of the blocks, stay as
+    they are, and after the last block the loggers have the filters that they had before.
     """
-    for name in loggers:
-        logging.getLogger(name).addFilter(_redact_line)
 
+    def __init__(self, *loggers: str) -> None:
+        """Name the loggers; lines of loggers below them are not changed."""
+        self._loggers = loggers
+        self._lock = threading.Lock()
+        self._depths: dict[int, int] = {}
 
-def _redact_line(record: logging.LogRecord) -> bool:
-    record.msg = _AUTHORIZATION.sub(r"\1(hidden)", redact(record.getMessage()))
-    record.args = ()
-    return True
+    @contextmanager
+    def during(self) -> Iterator[None]:
+        """Redact the lines that this thread writes within the block; blocks may be nested."""
+        self._enter(1)
+        try:
+            yield
+        finally:
+            self._enter(-1)
+
+    def _enter(self, change: int) -> None:
+        thread = threading.get_ident()
+        with self._lock:
+            depth = self._depths.pop(thread, 0) + change
+            if depth:
+                self._depths[thread] = depth
+            for name in self._loggers:
+                logger = logging.getLogger(name)
+                (logger.addFilter if self._depths else logger.removeFilter)(self._redact)
+
+    def _redact(self, record: logging.LogRecord) -> bool:
+        if threading.get_ident() in self._depths:
+            record.msg = _AUTHORIZATION.sub(r"\1(hidden)", redact(record.getMessage()))
+            record.args = ()
+        return True

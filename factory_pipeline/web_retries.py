@@ -12,7 +12,7 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.response import BaseHTTPResponse
 
-from factory_pipeline.redaction import redact_logs
+from factory_pipeline.redaction import RedactedLines
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 509})
 """Transient HTTP statuses: a later request may succeed."""
@@ -26,7 +26,7 @@ TIMEOUT_S = 60.0
 SHORTEST_TIMEOUT_S = 1.0
 OnWait = Callable[[str, float], None]
 """Called with a host and the seconds until the next request to it."""
-_LOGGERS = (
+request_logs = RedactedLines(
     "urllib3.connectionpool",
     "urllib3.poolmanager",
     "urllib3.util.retry",
@@ -35,9 +35,6 @@ _LOGGERS = (
 """They log each request with its address and headers, where somebody asked for logs of level DEBUG."""
 _given_up: dict[str, float] = {}
 """By host: when retries to it last ended without success, by the monotonic clock of this process."""
-
-
-redact_logs(*_LOGGERS)
 
 
 def parse_retry_after(retry_after: str | None) -> float:
@@ -113,7 +110,8 @@ class PatientAdapter(HTTPAdapter):
             left_s = give_up - time.monotonic()
             kwargs["timeout"] = min(TIMEOUT_S, max(left_s, SHORTEST_TIMEOUT_S))
             try:
-                response = super().send(request, *args, **kwargs)
+                with request_logs.during():
+                    response = super().send(request, *args, **kwargs)
                 # The body is read here, so that a truncated one is requested again.
                 _ = response.content
             except (

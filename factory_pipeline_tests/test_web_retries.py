@@ -1,4 +1,5 @@
 import logging
+import threading
 import time
 from email.utils import formatdate
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPResponse
 
-from factory_pipeline.web_retries import CappedRetry, TooBusyError, parse_retry_after
+from factory_pipeline.web_retries import CappedRetry, TooBusyError, parse_retry_after, request_logs
 
 
 @given(st.integers(0, 6 * 3600))
@@ -40,16 +41,36 @@ def test_nobody_waits_for_hours() -> None:
         CappedRetry(3).get_retry_after(HTTPResponse(headers={"Retry-After": "7200"}, status=503))
 
 
-def test_the_logs_of_requests_have_no_signatures_and_no_credentials(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+def write_lines() -> None:
     line = '%s://%s:%s "%s %s %s" %s %s'
     asked = ("http", "me:s3cr3t@host", 80, "GET", "/a.zip?sig=s3cr3t", "HTTP/1.1", 200, 512)
     logging.getLogger("urllib3.connectionpool").debug(line, *asked)
     logging.getLogger("urllib3.util.retry").debug("Incremented Retry for (url='%s')", "/a.zip?sig=s3cr3t")
     headers = {"Accept": "*/*", "Authorization": "Basic czNjcjN0"}
     logging.getLogger("pystac_client.stac_api_io").debug(f"GET http://me:s3cr3t@host/stac Headers: {headers}")
+
+
+def test_the_logs_of_requests_have_no_signatures_and_no_credentials(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with request_logs.during():
+        with request_logs.during():
+            pass
+        write_lines()
     assert [record.getMessage() for record in caplog.records] == [
         'http://host:80 "GET /a.zip HTTP/1.1" 200 512',
         "Incremented Retry for (url='/a.zip",
         "GET http://host/stac Headers: {'Accept': '*/*', 'Authorization': (hidden)}",
     ]
+
+
+def test_what_a_caller_requests_at_the_same_time_is_logged_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    logger = logging.getLogger("urllib3.connectionpool")
+    before = list(logger.filters)
+    with request_logs.during():
+        caller = threading.Thread(target=write_lines)
+        caller.start()
+        caller.join()
+    write_lines()
+    assert sum("s3cr3t" in record.getMessage() for record in caplog.records) == 6
+    assert logger.filters == before

@@ -17,7 +17,7 @@ from factory_pipeline.archives.url_policy import check_host, check_peer, check_s
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.redaction import display
-from factory_pipeline.web_retries import TRANSIENT_STATUS, CappedRetry, TooBusyError
+from factory_pipeline.web_retries import TRANSIENT_STATUS, CappedRetry, TooBusyError, request_logs
 
 Answer = TypeVar("Answer")
 HEAD_BYTES = 512
@@ -237,7 +237,8 @@ class HttpSource(ArchiveSource):
         self._pace.check_deadline()
         headers = {**self._pools.headers, **({"Range": wanted} if wanted else {})}
         try:
-            return self._pools.request("GET", url, headers=headers, preload_content=False, redirect=False)
+            with request_logs.during():
+                return self._pools.request("GET", url, headers=headers, preload_content=False, redirect=False)
         except TooBusyError as error:
             raise self._unreachable_error(str(error)) from error
         except HTTPError as error:

@@ -17,7 +17,7 @@ from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.redaction import display
 from factory_pipeline.stac.item_form import NOT_STAC
 from factory_pipeline.stac.query import ItemQuery
-from factory_pipeline.web_retries import TIMEOUT_S, TRANSIENT_STATUS, OnWait, PatientAdapter
+from factory_pipeline.web_retries import TIMEOUT_S, TRANSIENT_STATUS, OnWait, PatientAdapter, request_logs
 
 PAGE_SIZE = 250
 MOST_IDLE_PAGES = 3
@@ -104,7 +104,8 @@ class StacApi:
     def _errors_named(self) -> Iterator[None]:
         host = urlsplit(self._shown_url).netloc
         try:
-            yield
+            with request_logs.during():
+                yield
         except APIError as error:
             # Not chained: the texts of these errors contain the requested address, credentials included.
             status = getattr(error, "status_code", None)

@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -67,6 +68,11 @@ def process_state() -> dict[str, Any]:
     return {
         "handlers of the root logger": list(root.handlers),
         "level of the root logger": root.level,
+        "filters of loggers": {
+            name: list(logger.filters)
+            for name, logger in logging.root.manager.loggerDict.items()
+            if isinstance(logger, logging.Logger) and logger.filters
+        },
         "disabled level": logging.root.manager.disable,
         "signal handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
         "environment": dict(os.environ),
@@ -165,3 +171,15 @@ def test_calls_in_threads_end_and_make_what_they_should(client: DatasetClient, t
     assert sorted(dataset.name for dataset in client.list_datasets() if dataset.name in names) == names
     assert len(set(folders)) == len(names)
     assert all(any(folder.rglob("*.tif")) for folder in folders)
+
+
+def test_importing_everything_adds_no_filter_to_a_logger() -> None:
+    program = """
+import logging
+import factory_pipeline.archives.download, factory_pipeline.cli.main, factory_pipeline.definitions
+loggers = [found for found in logging.root.manager.loggerDict.values() if isinstance(found, logging.Logger)]
+filters = [one for logger in loggers for one in logger.filters]
+print([one for one in filters if one.__module__.startswith("factory_pipeline")])
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
