@@ -101,3 +101,7 @@ class RedactedLines:
             record.msg = _AUTHORIZATION.sub(r"\1(hidden)", redact(record.getMessage()))
             record.args = ()
         return True
+
+
+gdal_logs = RedactedLines("rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io")
+"""GDAL's warnings and rasterio's traces contain signed addresses."""

@@ -1,6 +1,5 @@
 """Reading windows by GDAL itself: reads all that GDAL opens, and is the reference for the block engine."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from factory_pipeline.cog.gdal_warp import Cut, WarpRaster, window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
-from factory_pipeline.redaction import display, redact
+from factory_pipeline.redaction import display, gdal_logs
 
 GDAL_OPTIONS = {
     # GDAL reads a small number as megabytes, rasterio passes it as bytes: 512 would be half a kilobyte.
@@ -108,6 +107,7 @@ class RasterioReader:
         cuts: dict[int, Cut | ReadFailure] = {}
         try:
             with (
+                gdal_logs.during(),
                 rasterio.Env(**{**self._options, **_mask_options(href)}),
                 rasterio.open(gdal_path(self._sign(href))) as dataset,
             ):
@@ -251,14 +251,3 @@ def gdal_text(error: BaseException | None) -> str:
         messages.append(str(error))
         error = error.__cause__ or error.__context__
     return " ".join(messages)
-
-
-def without_queries(record: logging.LogRecord) -> bool:
-    """Remove queries from a log record: GDAL's warnings and rasterio's traces contain signed addresses."""
-    record.msg = redact(record.getMessage())
-    record.args = None
-    return True
-
-
-for name in ("rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io"):
-    logging.getLogger(name).addFilter(without_queries)

@@ -18,6 +18,8 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
+from factory_pipeline.redaction import gdal_logs
+
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 PixelGrid = tuple[int, Affine]
@@ -153,7 +155,7 @@ class Originals:
     @contextmanager
     def _open(self, href: str) -> Iterator[rasterio.DatasetReader]:
         try:
-            with rasterio.Env(**_OPTIONS), rasterio.open(self._sign(href)) as dataset:
+            with gdal_logs.during(), rasterio.Env(**_OPTIONS), rasterio.open(self._sign(href)) as dataset:
                 yield dataset
         except RasterioError as error:
             # GDAL's own text may hold the signed address.
