@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 import webdataset
+import xarray
 import yaml
 from affine import Affine
 from datumaro import AnnotationType, Dataset
@@ -518,4 +519,26 @@ def test_hf_is_read_by_its_library(made: Made, tmp_path: Path) -> None:
             made.see_classes(row["masks"][0], name)
             if name in made.numbers:
                 np.testing.assert_array_equal(row[f"images/{modality}"], pixels_of(made.numbers[name]))
+    made.see_names(names)
+
+
+def test_zarr_is_read_by_xarray(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "Zarr", tmp_path)
+    names = {}
+    for split in SPLIT:
+        with xarray.open_zarr(folder / f"{split}.zarr", chunks=None) as rows:
+            assert rows.attrs["labels"] == VALUES
+            names[split] = rows["name"].values.tolist()
+            (image,) = (name for name in rows if str(name).startswith("image_"))
+            assert rows[f"band_{str(image).removeprefix('image_')}"].values.tolist() == [
+                "red",
+                "green",
+                "blue",
+            ]
+            images, masks = rows[image].values, rows["mask"].values
+            for row, name in enumerate(names[split]):
+                made.see_placed(Affine(*rows["transform"].values[row]), str(rows["crs"].values[row]), name)
+                made.see_classes(masks[row, 0], name)
+                if name in made.numbers:
+                    np.testing.assert_array_equal(images[row], pixels_of(made.numbers[name]))
     made.see_names(names)

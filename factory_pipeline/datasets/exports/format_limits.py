@@ -153,6 +153,7 @@ _REFUSALS: dict[str, Refusal] = {
     "HDF5": _hdf5,
     "Parquet": _hdf5,
     "HF": _hdf5,
+    "Zarr": _hdf5,
     "Release": _release,
     "Release Pixels": _release,
 }

@@ -75,6 +75,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("Parquet", "parquet", "parquet"),
             Format("WebDataset", "webdataset", "webdataset"),
             Format("HF", "hf", "hf"),
+            Format("Zarr", "zarr", "zarr"),
             Format("Release", "release", "release"),
             Format("Release Pixels", "release-pixels", "release_pixels"),
         )

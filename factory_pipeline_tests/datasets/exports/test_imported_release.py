@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 import shapely
+import xarray
 import yaml
 from affine import Affine
 from numpy.typing import NDArray
@@ -332,6 +333,16 @@ def read_hf(folder: Path) -> Iterator[tuple[str, Read]]:
             yield row["name"], Read(split, row["images/image"], masks)
 
 
+def read_zarr(folder: Path) -> Iterator[tuple[str, Read]]:
+    for split in SPLITS:
+        with xarray.open_zarr(folder / f"{split}.zarr", chunks=None) as rows:
+            for row, name in enumerate(rows["name"].values):
+                masks: Masks = {"agbd": rows["target"].values[row, 0]} if "target" in rows else {}
+                if "mask" in rows:
+                    masks = of_classes(rows["mask"].values[row, 0], rows.attrs["labels"])
+                yield str(name), Read(split, rows["image_image"].values[row], masks)
+
+
 def read_release_of(folder: Path) -> Iterator[tuple[str, Read]]:
     (archive,) = folder.glob("*.tar.gz")
     release = read_release(archive)
@@ -369,6 +380,7 @@ READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, Read]]]] = {
     "Parquet": read_parquet,
     "WebDataset": read_webdataset,
     "HF": read_hf,
+    "Zarr": read_zarr,
     "Release": read_release_of,
     "Release Pixels": read_release_of,
 }
