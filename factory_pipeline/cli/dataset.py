@@ -129,7 +129,7 @@ def download(
 
     VERSION_ID is an id, NAME@1.0.0, or a dataset's name for its latest version. EXPORT_TYPE is RAW, "YOLO
     Darknet", "Semantic Segmentation", COCO, TerraTorch, Croissant, HDF5, Parquet, WebDataset, HF, Zarr,
-    Release or "Release Pixels". A download that was truncated goes on with the same command.
+    LitData, Release or "Release Pixels". A download that was truncated goes on with the same command.
     """
     target = output.absolute() if output else ""
     folder = open_client(address).download_dataset(version_id, export_type, target, not no_media)

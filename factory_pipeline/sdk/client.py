@@ -300,7 +300,7 @@ class DatasetClient(VersionCalls):
 
         Returns:
             `RAW`, `YOLO Darknet`, `Semantic Segmentation`, `COCO`, `TerraTorch`, `Croissant`, `HDF5`,
-            `Parquet`, `WebDataset`, `HF`, `Zarr`, `Release` and `Release Pixels`.
+            `Parquet`, `WebDataset`, `HF`, `Zarr`, `LitData`, `Release` and `Release Pixels`.
 
         Example:
             DatasetClient.list_export_types()

@@ -36,6 +36,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline_tests.datasets.exports.litdata_reader import litdata_items
 from factory_pipeline_tests.datasets.exports.release_reader import read_release
 from factory_pipeline_tests.datasets.exports.test_terratorch import found
 from factory_pipeline_tests.onboarding.factory import Bench
@@ -541,4 +542,21 @@ def test_zarr_is_read_by_xarray(made: Made, tmp_path: Path) -> None:
                 made.see_classes(masks[row, 0], name)
                 if name in made.numbers:
                     np.testing.assert_array_equal(images[row], pixels_of(made.numbers[name]))
+    made.see_names(names)
+
+
+def test_litdata_is_read_by_its_layout(made: Made, tmp_path: Path) -> None:
+    folder = downloaded(made, "LitData", tmp_path)
+    index = json.loads((folder / "index.json").read_text())
+    assert index["labels"] == VALUES
+    (modality,) = index["bands"]
+    names: dict[str, list[str]] = {}
+    for split in SPLIT:
+        for item in litdata_items(folder / split):
+            name = item["name"]
+            names.setdefault(split, []).append(name)
+            made.see_placed(Affine(*item["transform"]), item["crs"], name)
+            made.see_classes(item["masks"][0], name)
+            if name in made.numbers:
+                np.testing.assert_array_equal(item[f"images/{modality}"], pixels_of(made.numbers[name]))
     made.see_names(names)

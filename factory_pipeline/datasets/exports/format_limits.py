@@ -154,6 +154,7 @@ _REFUSALS: dict[str, Refusal] = {
     "Parquet": _hdf5,
     "HF": _hdf5,
     "Zarr": _hdf5,
+    "LitData": _hdf5,
     "Release": _release,
     "Release Pixels": _release,
 }

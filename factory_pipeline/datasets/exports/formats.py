@@ -76,6 +76,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("WebDataset", "webdataset", "webdataset"),
             Format("HF", "hf", "hf"),
             Format("Zarr", "zarr", "zarr"),
+            Format("LitData", "litdata", "litdata"),
             Format("Release", "release", "release"),
             Format("Release Pixels", "release-pixels", "release_pixels"),
         )

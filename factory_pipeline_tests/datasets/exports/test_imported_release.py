@@ -47,6 +47,7 @@ from factory_pipeline_tests.datalake.ingest.releases.archives import (
     tar_gz,
     tiff,
 )
+from factory_pipeline_tests.datasets.exports.litdata_reader import litdata_items
 from factory_pipeline_tests.datasets.exports.release_reader import Chip, read_release
 
 pytestmark = pytest.mark.integration
@@ -343,6 +344,16 @@ def read_zarr(folder: Path) -> Iterator[tuple[str, Read]]:
                 yield str(name), Read(split, rows["image_image"].values[row], masks)
 
 
+def read_litdata(folder: Path) -> Iterator[tuple[str, Read]]:
+    values = json.loads((folder / "index.json").read_text())["labels"]
+    for split in SPLITS:
+        for item in litdata_items(folder / split):
+            masks: Masks = {"agbd": item["targets"][0]} if "targets" in item else {}
+            if "masks" in item:
+                masks = of_classes(item["masks"][0], values)
+            yield item["name"], Read(split, item["images/image"], masks)
+
+
 def read_release_of(folder: Path) -> Iterator[tuple[str, Read]]:
     (archive,) = folder.glob("*.tar.gz")
     release = read_release(archive)
@@ -381,6 +392,7 @@ READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, Read]]]] = {
     "WebDataset": read_webdataset,
     "HF": read_hf,
     "Zarr": read_zarr,
+    "LitData": read_litdata,
     "Release": read_release_of,
     "Release Pixels": read_release_of,
 }

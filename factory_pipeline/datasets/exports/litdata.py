@@ -1,0 +1,194 @@
+"""LitData: a folder per split of chunks that `litdata.StreamingDataset` streams from a disk or a bucket.
+
+https://github.com/Lightning-AI/litdata: a chunk is the number of its items, where each begins and where the
+last ends (uint32), and the items; an item is the sizes of its values (uint32), and the values. `index.json`
+lists the chunks and says what an item is. It is written by this and not by the library, which needs PyTorch.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory_pipeline.datasets.exports.sample_rows import (
+    TEXTS,
+    TRANSFORM,
+    Columns,
+    Row,
+    bytes_of,
+    check_rows,
+    columns_of,
+    row_of,
+)
+from factory_pipeline.datasets.exports.shards import INDEX, divide, read_shards, write_index
+from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.errors import ExportError
+from factory_pipeline.splits.names import SPLITS
+
+CHUNK_BYTES = 64 << 20
+"""About so much is in a chunk: LitData's own default."""
+CODES = {
+    name: code
+    for code, name in enumerate(
+        (
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint8",
+            "uint16",
+            "uint32",
+            "uint64",
+            "float16",
+            "float32",
+            "float64",
+        )
+    )
+} | {"bool": 13}
+"""The number of a dtype in an array's header."""
+_PLACED = f"no_header_numpy:{CODES['float64']}"
+"""How a transform is stored: LitData has no header of what has one dimension."""
+
+
+def write(version: VersionContent, folder: Path) -> None:
+    """Write a folder per split that has samples, and `index.json` of them all.
+
+    Raises:
+        ExportError: samples of a split differ in size, bands or dtype, so that a batch can't hold them.
+    """
+    shards: dict[str, list[dict[str, Any]]] = {}
+    for split in SPLITS:
+        if version.counts.get(split, 0):
+            shards[split] = _write_split(version, split, folder / split)
+    write_index(version, folder, shards)
+
+
+def check(version: VersionContent, folder: Path) -> None:
+    """Read every item of every chunk back."""
+    for split in SPLITS:
+        if version.counts.get(split, 0):
+            shards = read_shards(folder).get(split, ())
+            paths = [folder / shard["file"] for shard in shards]
+            columns = columns_of(version, split)
+            sizes = [shard["samples"] for shard in shards]
+            if json.loads((folder / split / INDEX).read_text(encoding="utf-8")) != _index(
+                paths, sizes, columns
+            ):
+                raise ExportError(f"{split}/{INDEX} differs when it is read back.")
+            check_rows(version, split, _read_rows(paths, columns), split)
+
+
+def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
+    """Return False: images and annotations are in the same files."""
+    return False
+
+
+def _write_split(version: VersionContent, split: str, folder: Path) -> list[dict[str, Any]]:
+    folder.mkdir()
+    columns = columns_of(version, split)
+    sizes = divide(version.counts[split], bytes_of(columns), CHUNK_BYTES)
+    paths = [folder / f"chunk-0-{number}.bin" for number in range(len(sizes))]
+    samples = version.samples(split)
+    for path, size in zip(paths, sizes, strict=True):
+        with path.open("wb") as file:
+            offsets = [4 * (size + 2)]
+            file.seek(offsets[0])
+            for _ in range(size):
+                item = _encode(row_of(next(samples), version, columns), columns)
+                file.write(item)
+                offsets.append(offsets[-1] + len(item))
+            if offsets[-1] >= 1 << 32:
+                raise ExportError(
+                    f"{split}/{path.name} would have {offsets[-1]:,} bytes, and in this format a chunk has"
+                    " less than 4 GiB: export smaller images."
+                )
+            file.seek(0)
+            file.write(np.array([size, *offsets], "<u4").tobytes())
+    index = json.dumps(_index(paths, sizes, columns), indent=1, ensure_ascii=False)
+    (folder / INDEX).write_text(index + "\n", encoding="utf-8")
+    return [
+        {"file": f"{split}/{path.name}", "samples": size, "bytes": path.stat().st_size}
+        for path, size in zip(paths, sizes, strict=True)
+    ]
+
+
+def _index(paths: Sequence[Path], sizes: Sequence[int], columns: Columns) -> dict[str, Any]:
+    """Return what the library asks: the sizes of chunks, and a tree whose leaves are an item's values."""
+    names = [*TEXTS, TRANSFORM, *columns]
+    leaf: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
+    tree = {
+        "type": "builtins.dict",
+        "context": json.dumps(names, ensure_ascii=False),
+        "children_spec": [leaf] * len(names),
+    }
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return {
+        "chunks": [
+            {"chunk_bytes": path.stat().st_size, "chunk_size": size, "dim": None, "filename": path.name}
+            for path, size in zip(paths, sizes, strict=True)
+        ],
+        "config": {
+            "chunk_bytes": CHUNK_BYTES,
+            "chunk_size": None,
+            "compression": None,
+            "data_format": ["str"] * len(TEXTS) + [_PLACED] + ["numpy"] * len(columns),
+            "data_spec": json.dumps([1, tree], ensure_ascii=False),
+            "encryption": None,
+            "item_loader": "PyTreeLoader",
+        },
+        # The library keeps what it has fetched by this: here it stands for the content, not for a time.
+        "updated_at": digest.hexdigest()[:16],
+    }
+
+
+def _encode(row: Row, columns: Columns) -> bytes:
+    """Return an item; the transform of what has none is NaN."""
+    placed = np.full(6, np.nan, "<f8") if row[TRANSFORM] is None else np.array(row[TRANSFORM], "<f8")
+    values = [*(row[name].encode() for name in TEXTS), placed.tobytes()]
+    values += [_encode_array(row[name]) for name in columns]
+    return struct.pack(f"<{len(values)}I", *map(len, values)) + b"".join(values)
+
+
+def _encode_array(values: NDArray[Any]) -> bytes:
+    header = struct.pack(f"<{2 + values.ndim}I", CODES[values.dtype.name], values.ndim, *values.shape)
+    return header + values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _read_rows(paths: Sequence[Path], columns: Columns) -> Iterator[Row]:
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            (count,) = struct.unpack_from("<I", content)
+            for start in struct.unpack_from(f"<{count}I", content, 4):
+                yield _decode(content, start, [*TEXTS, TRANSFORM, *columns])
+        except (OSError, ValueError, struct.error, KeyError) as error:
+            raise ExportError(f"{path.name} was written, but can't be read back: {error}.") from error
+
+
+def _decode(content: bytes, start: int, names: Sequence[str]) -> Row:
+    row: Row = {}
+    at = start + 4 * len(names)
+    for name, size in zip(names, struct.unpack_from(f"<{len(names)}I", content, start), strict=True):
+        value = content[at : at + size]
+        if name == TRANSFORM:
+            placed = np.frombuffer(value, "<f8")
+            row[name] = None if np.isnan(placed).all() else placed.tolist()
+        else:
+            row[name] = value.decode() if name in TEXTS else _decode_array(value)
+        at += size
+    return row
+
+
+def _decode_array(value: bytes) -> NDArray[Any]:
+    code, dimensions = struct.unpack_from("<II", value)
+    shape = struct.unpack_from(f"<{dimensions}I", value, 8)
+    (name,) = (name for name, each in CODES.items() if each == code)
+    return np.frombuffer(value, np.dtype(name).newbyteorder("<"), offset=8 + 4 * dimensions).reshape(shape)
