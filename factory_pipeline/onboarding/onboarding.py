@@ -17,6 +17,7 @@ from factory_pipeline.archives.source import LocalSource
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.footprints import FOOTPRINT_COLUMNS
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.imagery.parallel_map import frames_of, slices, write_frames
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
@@ -225,11 +226,9 @@ class Onboarding:
         first = next(iter(self.given.modalities))
         images = contents.filter(pl.col("role") == IMAGE, pl.col("suffix") == first)
         known = images.select("thumbnail", original_name="stem").collect()
-        return find_stored_copies(
-            items.select("stem", "original_name").join(
-                known, on="original_name", how="inner", maintain_order="left"
-            )
-        )
+        named = items.select("stem", "original_name")
+        stored = named.join(known, on="original_name", how="left", maintain_order="left")
+        return find_stored_copies(stored, Ground.of(items))
 
     def split_notes(self) -> SplitNotes:
         """Return what is said of the splits wherever they are shown.

@@ -14,6 +14,7 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.leakage import COPIES_SCHEMA
 
 SIDE = 32
@@ -21,6 +22,9 @@ SIDE = 32
 CORRELATION = 0.94
 """Of two images that show the same, at least: a shift by half a pixel of a thumbnail leaves 0.96. Unrelated
 images stay below 0.85."""
+CORRELATION_APART = 0.98
+"""The same for two images whose georeference says that they show different ground: some windows with a single
+edge or slope are as alike as 0.97."""
 MOST_COMPARED = 200_000
 """Images that are searched for near-identical ones at most, which bounds memory and time."""
 _FREQUENCIES = 8
@@ -109,11 +113,12 @@ def find_copies(stems: pl.Series, thumbnails: NDArray[np.uint8]) -> pl.DataFrame
     )
 
 
-def find_stored_copies(images: pl.DataFrame) -> pl.DataFrame | None:
+def find_stored_copies(images: pl.DataFrame, ground: Ground) -> pl.DataFrame | None:
     """Return the pairs of images that show the same, from thumbnails as tables have them.
 
     Args:
         images: `stem`, and `thumbnail`, its bytes row by row, null for an image without one.
+        ground: where they are.
 
     Returns:
         As `find_copies`; None where no image has a thumbnail, or more have one than can be compared.
@@ -122,7 +127,15 @@ def find_stored_copies(images: pl.DataFrame) -> pl.DataFrame | None:
     if not 0 < known.height <= MOST_COMPARED:
         return None
     pixels = np.frombuffer(b"".join(known["thumbnail"]), np.uint8)
-    return find_copies(known["stem"], pixels.reshape(-1, SIDE, SIDE))
+    copies = find_copies(known["stem"], pixels.reshape(-1, SIDE, SIDE))
+    number = images.select("stem", number=pl.Series(ground.number))
+    numbers = copies.join(number, on="stem", maintain_order="left").join(
+        number, left_on="other_stem", right_on="stem", suffix="_other", maintain_order="left"
+    )
+    pairs = numbers.select("number", "number_other").to_numpy()
+    apart = (pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])
+    apart[apart] = ~ground.are_near(pairs[apart])
+    return copies.filter(pl.Series(~apart) | (pl.col("correlation") >= CORRELATION_APART))
 
 
 def _average(grey: NDArray[np.float32], axis: int) -> NDArray[np.float64]:

@@ -165,7 +165,7 @@ def plan_splits(
     kept = items.with_columns(kept=pl.coalesce(*columns, pl.lit(None, pl.String)))["kept"]
     copies, compared, ground = None, 0, Ground.of(items)
     if thumbnails is not None:
-        copies = find_stored_copies(items.select("stem", thumbnails.alias("thumbnail")))
+        copies = find_stored_copies(items.select("stem", thumbnails.alias("thumbnail")), ground)
         compared = 0 if copies is None else thumbnails.count()
     if request.block_m is not None and not len(ground.corners):
         raise ArgumentError("block_m", request.block_m, "no item is georeferenced; leave it out")

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from factory_pipeline.errors import LakeError
@@ -44,6 +45,29 @@ class MediaReader:
         if not path.exists():
             raise LakeError(f"The file {path} is missing; restore it, or create a new version without it.")
         return _read_file(path, location) if location["member"] is None else self._read_hdf5(path, location)
+
+    def read_small(self, location: RasterLocation, side: int) -> NDArray[Any]:
+        """Return all bands of a raster averaged to `side` pixels or fewer in each direction.
+
+        Of a file, memory does not grow with the raster, and its hash is not looked at.
+
+        Args:
+            location: of the raster.
+            side: most rows, and columns.
+
+        Raises:
+            LakeError: the file is missing or can't be read.
+        """
+        if location["member"] is not None:
+            return self.read(location)
+        path = resolve(location["path"], self.home)
+        try:
+            with rasterio.open(path) as source:
+                shape = (source.count, min(source.height, side), min(source.width, side))
+                small: NDArray[Any] = source.read(out_shape=shape, resampling=Resampling.average)
+        except RasterioError as error:
+            raise LakeError(f"The file {path} can't be read as a raster: {error}.") from error
+        return small
 
     def check(self, location: RasterLocation) -> None:
         """Compare a raster with its hash, without decoding it.

@@ -108,7 +108,8 @@ def plan_version(
         registry: contains collections and versions.
         home: contains their tables.
         request: the request.
-        reads_pixels: False plans without a subset that is drawn by pixels, as reading them takes long.
+        reads_pixels: False plans without what is known by pixels, near-identical images and a subset that is
+            drawn by them, as reading them takes long.
 
     Raises:
         ArgumentError: a collection, operation, label or version does not exist, or no item matches.
@@ -162,7 +163,7 @@ def _plan(
         balanced_classes(selection.items, labels, request, known),
         request,
         joining_properties(selection.items, request, known),
-        thumbnails_of(selection.items, known),
+        thumbnails_of(selection.items, known, reads_pixels),
         said,
     )
     left_out = _left_out(selection.items, splits.reason, known)

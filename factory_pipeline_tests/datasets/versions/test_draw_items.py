@@ -99,7 +99,7 @@ def test_a_version_of_a_subset_grows_by_an_update_and_its_items_stay(lake_of_kin
     [
         (
             {"by": ["ecoregion"]},
-            r"subset.by\[0\] is 'ecoregion'; it must be 'collection', 'year', 'day' or a",
+            r"subset.by\[0\] is 'ecoregion'; it must be 'collection', 'datetime', 'year', 'day' or a",
         ),
         ({"by": ["embedding"]}, r"subset.by\[0\] is 'embedding'; its values must be numbers, texts or times"),
         ({"cover": ["region"]}, r"subset.cover\[0\] is 'region'; its values must be numbers or lists"),

@@ -3,8 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
+import rasterio
+from affine import Affine
 
 from factory_pipeline.datalake.registry.records import Collection
+from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA
 from factory_pipeline.datasets.versions.assign_splits import SplitPlan
 from factory_pipeline.datasets.versions.plan import plan_version
 from factory_pipeline.splits.near_identical import thumbnail
@@ -69,3 +72,58 @@ def test_without_thumbnails_it_is_said_that_no_pixels_were_compared(lake: MadeLa
     record = plan.record()
     assert (record.leaks.copies, record.leaks.compared) == (None, 0)
     assert "Not checked: whether other files show the same content" in record.sentences[-1]
+
+
+def add_pictures(lake: MadeLake, name: str, ending: str, pictures: list[np.ndarray], size: int) -> None:
+    """Files of a collection without thumbnails, as those of a release; PNG files are placed nowhere."""
+    folder = lake.home.root / "media" / name
+    folder.mkdir(parents=True)
+    rows = []
+    for number, pixels in enumerate(pictures):
+        affine = Affine(10, 0, 5e5 + 5000 * number, 0, -10, 5e6)
+        profile = {"driver": "PNG"}
+        if ending == "tif":
+            profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": affine}
+        shape = {"count": 3, "height": size, "width": size, "dtype": pixels.dtype}
+        with rasterio.open(folder / f"{number}.{ending}", "w", **profile, **shape) as file:
+            file.write(pixels)
+        medium = dict.fromkeys(("member", "row", "sha256", "nodata")) | {
+            "modality": "image", "path": f"media/{name}/{number}.{ending}", "bands": ["R", "G", "B"],
+            "rgb": [0, 1, 2], "dtype": pixels.dtype.name,
+        }  # fmt: skip
+        row = {"id": f"{name}{number}", "width": size, "height": size, "media": [medium]}
+        if ending == "tif":
+            row |= {"proj:code": "EPSG:32633", "proj:transform": [*affine][:6]}
+        rows.append(row)
+    lake.annotate(lake.register(name, pl.DataFrame(rows, schema=ITEM_SCHEMA)), [box(f"{name}0", "Balloon")])
+
+
+def test_copies_are_found_in_collections_whose_pixels_nobody_has_looked_at(lake: MadeLake) -> None:
+    scenes = [scene(number, 96) for number in range(SCENES)]
+    add_pictures(lake, "a", "tif", scenes, 96)
+    add_pictures(lake, "b", "png", [np.roll(as_jpeg(pixels), 2, axis=2) for pixels in scenes], 96)
+    split, plan = planned(lake)
+    assert all(split[f"a{number}"] == split[f"b{number}"] for number in range(SCENES))
+    record = plan.record()
+    assert (record.leaks.copies, record.leaks.compared, record.leaks.leaks) == (SCENES, 2 * SCENES, False)
+    (lake.home.root / "media/b/3.png").unlink()
+    assert planned(lake)[1].record().leaks.compared == 2 * SCENES - 1
+    asked = request(split_info=SHARES, labels=())
+    with plan_version(lake.registry, lake.home, asked, reads_pixels=False) as unread:
+        assert unread.splits.record().leaks.copies is None
+
+
+def test_small_images_are_not_compared(lake: MadeLake) -> None:
+    add_pictures(lake, "a", "png", [as_jpeg(scene(number % 5, 12)) for number in range(8)], 12)
+    assert planned(lake)[1].record().leaks.compared == 0
+
+
+def test_windows_at_known_places_must_be_more_alike(lake: MadeLake) -> None:
+    """Windows that are alike by 0.97 are not one at different places, but placed nowhere one may be any."""
+    rng = np.random.default_rng(0)
+    base = np.repeat(scene(7, 64)[:1], 3, axis=0)
+    noisy = [(base + rng.normal(0, 300, base.shape) + 1000).clip(0).astype(np.uint16) for _ in range(4)]
+    add_pictures(lake, "a", "tif", noisy, 64)
+    assert planned(lake)[1].record().leaks.copies == 0
+    add_pictures(lake, "b", "png", [noisy[0] + 1], 64)
+    assert planned(lake)[1].record().leaks.copies == 4
