@@ -2,6 +2,7 @@
 
 import multiprocessing.process
 import os
+import re
 import sys
 import threading
 import time
@@ -29,6 +30,8 @@ INTEGRATION_PATHS = (
     "test_packaging.py",
 )
 """Folders and files all of whose tests are integration tests; `make test-fast` does not even import them."""
+MARKED = re.compile(r"^pytestmark = pytest\.mark\.integration\b", re.MULTILINE)
+"""A module all of whose tests are integration tests; `make test-fast` does not import it either."""
 INTEGRATION_FIXTURES = frozenset(
     {"bench", "browser", "finished", "onboarded", "postgres", "real_archive", "small_archive"}
 )
@@ -57,8 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out, unread, what `-m "not integration"` would deselect as a whole."""
-    if config.getoption("markexpr") == UNIT_TESTS and _is_integration(collection_path):
+    """Leave out, not imported, what `-m "not integration"` would deselect as a whole."""
+    if config.getoption("markexpr") == UNIT_TESTS and (
+        _is_integration(collection_path) or _is_marked(collection_path)
+    ):
         return True
     return None
 
@@ -69,6 +74,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = INTEGRATION_FIXTURES.intersection(getattr(item, "fixturenames", ()))
         if fixtures or _is_integration(item.path):
             item.add_marker(pytest.mark.integration)
+
+
+def _is_marked(path: Path) -> bool:
+    """Return whether a module marks all its tests."""
+    return path.suffix == ".py" and MARKED.search(path.read_text(encoding="utf-8")) is not None
 
 
 def _is_integration(path: Path) -> bool:

@@ -12,7 +12,6 @@ from factory_pipeline.builds.progress import BuildProgress
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.cli.main import main
 from factory_pipeline.config.build_settings import BuildSettings
-from factory_pipeline.runs.build import run_build
 from factory_pipeline.storage.layout import FactoryHome
 
 FACTORY = Path(sys.executable).with_name("factory")
@@ -20,6 +19,8 @@ FACTORY = Path(sys.executable).with_name("factory")
 
 def build(home: Path, settings: BuildSettings) -> tuple[BuildSummary, list[BuildProgress]]:
     """Run a whole build; gives its summary and the progress that it told."""
+    from factory_pipeline.runs.build import run_build  # imports Dagster, which unit tests do not need
+
     told: list[BuildProgress] = []
     return run_build(FactoryHome(home), settings, told.append), told
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import polars as pl
+import pytest
 
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline_tests.builds.builds import build, shots_in_files_and_ledger
+
+pytestmark = pytest.mark.integration
 
 
 def test_both_real_granules_become_a_dataset(real_archive: Path, tmp_path: Path):

@@ -6,7 +6,6 @@ import time
 
 import click
 import pytest
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from factory_pipeline.cli import main
 
@@ -38,9 +37,11 @@ def test_a_question_that_is_left_open_is_something_else(capsys: pytest.CaptureFi
     assert (code, told) == (130, "Nothing was done: the question was not answered.")
 
 
+@pytest.mark.integration
 def test_an_interrupted_run_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dagster's own error for it is known to nobody above."""
     import dagster as dg
+    from dagster._core.errors import DagsterExecutionInterruptedError
 
     from factory_pipeline.definitions import defs
     from factory_pipeline.runs.instance import execute_job
@@ -53,6 +54,7 @@ def test_an_interrupted_run_is_an_interruption(monkeypatch: pytest.MonkeyPatch) 
         execute_job(defs.resolve_implicit_global_asset_job_def(), instance, {})
 
 
+@pytest.mark.integration
 def test_an_interrupt_in_a_destructor_ends_the_run_too(capfd: pytest.CaptureFixture[str]) -> None:
     """Python prints and ignores an exception raised there; the run would go on to its end."""
     import dagster as dg

@@ -1,29 +1,30 @@
-"""A factory home for tests of onboarding: uploads are dropped into it and go through the real assets."""
+"""A factory home for tests of onboarding: uploads are dropped into it and go through the real assets.
+
+Dagster is imported where it is used: unit tests import this module for its manifest.
+"""
 
 import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import yaml
 
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datalake.ingest.intake import register_upload, validate_upload
 from factory_pipeline.datalake.registry.records import Upload, UploadStatus
-from factory_pipeline.definitions import defs
 from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.stages import STAGES
-from factory_pipeline.orchestration.onboarding.sensors import new_uploads
-from factory_pipeline.orchestration.partitions import DATASETS
-from factory_pipeline.orchestration.resources import FactoryResource
-from factory_pipeline.orchestration.run_lock import release_run_lock
-from factory_pipeline.orchestration.run_status import BATCH_TAG
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from factory_pipeline.orchestration.resources import FactoryResource
 
 MANIFEST: dict[str, Any] = {
     "purpose": "Segmentation",
@@ -42,11 +43,13 @@ class Bench:
     """A home and the instance that its runs are recorded in."""
 
     home: FactoryHome
-    instance: dg.DagsterInstance
+    instance: "dg.DagsterInstance"
 
     @property
-    def factory(self) -> FactoryResource:
+    def factory(self) -> "FactoryResource":
         """The resource of the home's assets and sensors."""
+        from factory_pipeline.orchestration.resources import FactoryResource
+
         return FactoryResource(home=str(self.home.root))
 
     def drop(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> Path:
@@ -61,6 +64,8 @@ class Bench:
 
     def take_in(self, manifest: Path) -> str:
         """Register an upload as the sensor and the command do; gives its key."""
+        from factory_pipeline.orchestration.partitions import DATASETS
+
         arrival = validate_upload(manifest, self.home, IntakePolicy.of_home(self.home))
         if arrival.error is not None:
             raise arrival.error
@@ -69,8 +74,11 @@ class Bench:
         self.instance.add_dynamic_partitions(DATASETS, [arrival.key])
         return arrival.key
 
-    def run(self, key: str) -> dg.ExecuteInProcessResult:
+    def run(self, key: str) -> "dg.ExecuteInProcessResult":
         """Run the job of one upload."""
+        from factory_pipeline.definitions import defs
+        from factory_pipeline.orchestration.run_lock import release_run_lock
+
         result = defs.resolve_job_def("onboard_dataset").execute_in_process(
             instance=self.instance,
             partition_key=key,
@@ -80,8 +88,12 @@ class Bench:
         release_run_lock(self.home, result.run_id)
         return result
 
-    def create_run(self, job: str, state: str = "STARTED", **tags: str) -> dg.DagsterRun:
+    def create_run(self, job: str, state: str = "STARTED", **tags: str) -> "dg.DagsterRun":
         """A run of a job in a state that no process of this test is behind."""
+        import dagster as dg
+
+        from factory_pipeline.definitions import defs
+
         return self.instance.create_run_for_job(
             job_def=defs.resolve_job_def(job), tags=tags, status=dg.DagsterRunStatus(state)
         )
@@ -117,8 +129,13 @@ class Bench:
         with closing(self.factory.registry()) as registry:
             return registry.uploads()
 
-    def tick(self, cursor: str | None) -> dg.SensorResult:
+    def tick(self, cursor: str | None) -> "dg.SensorResult":
         """One tick of the sensor of the inbox; its partitions are added as the daemon would."""
+        import dagster as dg
+
+        from factory_pipeline.orchestration.onboarding.sensors import new_uploads
+        from factory_pipeline.orchestration.partitions import DATASETS
+
         context = dg.build_sensor_context(instance=self.instance, cursor=cursor)
         result = new_uploads(context, factory=self.factory)
         assert isinstance(result, dg.SensorResult)
@@ -132,8 +149,10 @@ class Bench:
         self.home.intake_file.write_text(json.dumps(policy))
 
 
-def requested(result: dg.SensorResult) -> list[str]:
+def requested(result: "dg.SensorResult") -> list[str]:
     """The keys for which a tick asks for a run, of their own or of a batch."""
+    from factory_pipeline.orchestration.run_status import BATCH_TAG
+
     found: list[str] = []
     for request in result.run_requests or []:
         of_batch = request.tags.get(BATCH_TAG)

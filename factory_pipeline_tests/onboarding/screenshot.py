@@ -14,7 +14,8 @@ from playwright.sync_api import sync_playwright
 
 from factory_pipeline.onboarding.page.render import write_page
 from factory_pipeline_tests.onboarding.curated import onboarded
-from factory_pipeline_tests.onboarding.page.test_render import CHROMIUM_ARGS, page_of
+from factory_pipeline_tests.onboarding.page.pages import page_of
+from factory_pipeline_tests.onboarding.page.test_render import CHROMIUM_ARGS
 from factory_pipeline_tests.project import DOCS
 
 PICTURE = DOCS / "images" / "dataset-page.png"

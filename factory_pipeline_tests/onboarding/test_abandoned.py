@@ -23,6 +23,8 @@ from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench, requested
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +70,6 @@ def onboard_and_hang(manifest: Path, home: FactoryHome, hangs: Path) -> None:
     onboard(manifest, home)
 
 
-@pytest.mark.integration
 def test_a_killed_command_is_taken_up_by_the_sensor_and_by_the_command(kept: Bench, tmp_path: Path) -> None:
     zip_of(tmp_path / "a.zip", pairs(4))
     manifest = tmp_path / "a.yaml"

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import polars as pl
+import pytest
 
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff
+
+pytestmark = pytest.mark.integration
 
 COUNT = 40
 

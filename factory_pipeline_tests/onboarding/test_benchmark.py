@@ -28,6 +28,8 @@ from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import OPEN, zip_of
 
+pytestmark = pytest.mark.integration
+
 REALDATA = os.environ.get("FACTORY_REALDATA")
 IMAGES = ("_S1Hand.tif", "_S2Hand.tif")
 LABEL = "_LabelHand.tif"
@@ -41,7 +43,6 @@ NO_LABEL = -1
 needs_real_data = pytest.mark.skipif(REALDATA is None, reason="FACTORY_REALDATA names no folder of real data")
 
 
-@pytest.mark.integration
 @needs_real_data
 def test_sen1floods11(tmp_path: Path) -> None:
     files = {path.name: path.read_bytes() for path in FOLDER.glob("*.tif")}

@@ -9,6 +9,8 @@ import pytest
 import factory_pipeline
 from factory_pipeline.errors import ONBOARDING_CODES
 
+pytestmark = pytest.mark.integration
+
 PACKAGE = Path(factory_pipeline.__file__).parent
 
 REFUSALS = {"OnboardingError": 0, "_refusal": 0, "archive_errors": 1}
@@ -25,7 +27,6 @@ CHOSEN_ELSEWHERE = {
 """Codes that are no literals where the refusal is made: file and expression."""
 
 
-@pytest.mark.integration
 def test_the_table_of_codes_is_whole_and_holds_no_other() -> None:
     given: set[str] = set()
     chosen = set()

@@ -28,6 +28,8 @@ from factory_pipeline_tests.onboarding.uploads import (
     zip_of,
 )
 
+pytestmark = pytest.mark.integration
+
 RECORDS = {
     "upload.json",
     "manifest.json",

@@ -9,7 +9,7 @@ from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_
 from factory_pipeline.onboarding.split_notes import SplitNotes, replacement_splits, split_notes
 from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square
-from factory_pipeline_tests.onboarding.page.test_render import UPDATED, page_of
+from factory_pipeline_tests.onboarding.page.pages import UPDATED, page_of
 
 SIDE = 100.0
 

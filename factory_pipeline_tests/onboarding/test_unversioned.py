@@ -19,6 +19,8 @@ from factory_pipeline_tests.archives.servers import host, whole
 from factory_pipeline_tests.onboarding.factory import MANIFEST
 from factory_pipeline_tests.onboarding.uploads import OPEN, pairs, tar_of
 
+pytestmark = pytest.mark.integration
+
 
 @contextmanager
 def served(contents: list[bytes]) -> Iterator[str]:
@@ -36,7 +38,6 @@ def identity(url: str) -> str:
         return archive_identity(source, OPEN)
 
 
-@pytest.mark.integration
 def test_the_content_decides_whether_an_upload_is_the_same() -> None:
     one, other = os.urandom(5000), os.urandom(5000)
     contents = [one]
@@ -47,7 +48,6 @@ def test_the_content_decides_whether_an_upload_is_the_same() -> None:
         assert identity(f"{url}/a.tar") != first, "another content of the same size at the same address"
 
 
-@pytest.mark.integration
 def test_what_was_changed_since_it_was_received_is_noticed_after_the_download(tmp_path: Path) -> None:
     content = tar_of(tmp_path / "a.tar", pairs(3)).read_bytes()
     contents = [content]
@@ -66,7 +66,6 @@ def test_what_was_changed_since_it_was_received_is_noticed_after_the_download(tm
         assert all(check.passed for check in onboarding.arrange().checks)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("content", [b"no archive at all", b"\x1f\x8b broken"])
 def test_a_broken_download_is_called_by_its_address(tmp_path: Path, content: bytes) -> None:
     home = FactoryHome(tmp_path / "home")

@@ -15,8 +15,8 @@ from factory_pipeline.stac.items import parse_product, parse_tile, trim_item
 from factory_pipeline.stac.providers import EARTH_SEARCH, PLANETARY_COMPUTER, open_catalog
 from factory_pipeline.stac.search_cache import find_products
 from factory_pipeline.synthetic.server import SampleServer
+from factory_pipeline_tests.stac.footprints import IN_JUNE
 from factory_pipeline_tests.stac.small_stac import Item, sentinel2_item, worldcover_item, write_catalog
-from factory_pipeline_tests.stac.test_search_cache import IN_JUNE
 
 GRID = Grid(32631, 399_960, 5_700_000, 10, 10, 10_980, 10_980)
 ANY = open_catalog("https://stac.example").provider

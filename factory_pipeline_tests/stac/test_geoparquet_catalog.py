@@ -26,6 +26,7 @@ from factory_pipeline.stac.search_cache import find_products
 from factory_pipeline.stac.tiles import find_tiles
 from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.examples import up_to
+from factory_pipeline_tests.stac.footprints import IN_JUNE, footprints
 from factory_pipeline_tests.stac.small_snapshots import columns_of, write_snapshots, write_table
 from factory_pipeline_tests.stac.small_stac import (
     Item,
@@ -34,7 +35,6 @@ from factory_pipeline_tests.stac.small_stac import (
     worldcover_item,
     write_catalog,
 )
-from factory_pipeline_tests.stac.test_search_cache import IN_JUNE, footprints
 from factory_pipeline_tests.stac.test_tiles import window_at
 
 GRID = Grid(32631, 399_960, 5_700_000, 10, 10, 10_980, 10_980)

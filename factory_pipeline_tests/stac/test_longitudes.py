@@ -13,9 +13,9 @@ from factory_pipeline.stac.providers import Catalog, open_catalog
 from factory_pipeline.stac.search_cache import find_products
 from factory_pipeline.stac.select_products import choose_products
 from factory_pipeline.synthetic.server import SampleServer
+from factory_pipeline_tests.stac.footprints import footprints
 from factory_pipeline_tests.stac.small_snapshots import write_snapshots
 from factory_pipeline_tests.stac.small_stac import copdem_item, sentinel2_item, worldcover_item, write_catalog
-from factory_pipeline_tests.stac.test_search_cache import footprints
 
 GRID = Grid(32660, 600_000, 6_800_040, 10, 10, 10_980, 10_980)
 """178.9 to -179.1 degrees, 60.3 to 61.3 degrees north."""

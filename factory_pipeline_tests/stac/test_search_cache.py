@@ -6,10 +6,8 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
 import shapely
 from hypothesis import given
@@ -22,9 +20,10 @@ from factory_pipeline.stac import api_client
 from factory_pipeline.stac.api_client import StacApi
 from factory_pipeline.stac.items import Found
 from factory_pipeline.stac.providers import PLANETARY_COMPUTER, Catalog, open_catalog
-from factory_pipeline.stac.search_cache import GEDI_EPOCH, Cell, find_products, product_searches
+from factory_pipeline.stac.search_cache import Cell, find_products, product_searches
 from factory_pipeline.stac.select_products import choose_products
 from factory_pipeline.synthetic.server import Faults, SampleServer
+from factory_pipeline_tests.stac.footprints import IN_JUNE, footprints
 from factory_pipeline_tests.stac.small_stac import sentinel2_item, write_catalog
 
 pytestmark = pytest.mark.integration
@@ -57,24 +56,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(root: Path) -> Iterator[SampleServer]:
     with SampleServer(root) as running:
         yield running
-
-
-def footprints(*places: tuple[str, float, float]) -> pl.DataFrame:
-    """Footprints at (day, latitude, longitude)."""
-    return pl.DataFrame(
-        {
-            "shot_number": range(len(places)),
-            "delta_time": [
-                (datetime.fromisoformat(day).replace(tzinfo=UTC) - GEDI_EPOCH).total_seconds()
-                for day, *_ in places
-            ],
-            "lat_lowestmode": [float(latitude) for _, latitude, _ in places],
-            "lon_lowestmode": [float(longitude) for *_, longitude in places],
-        }
-    )
-
-
-IN_JUNE = footprints(("2020-06-10", 50.9, 2.5))
 
 
 def ids(found: Found) -> list[str]:

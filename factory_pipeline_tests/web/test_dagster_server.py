@@ -10,6 +10,8 @@ from starlette.testclient import TestClient
 from factory_pipeline.web.dagster_server import PAGES_PORT, Entrance
 from factory_pipeline.web.studio.guard import LOGIN_COOKIE, LOOPBACK, Access
 
+pytestmark = pytest.mark.integration  # loads Dagster's web server
+
 URL = "http://127.0.0.1:3000"
 
 

@@ -9,6 +9,12 @@ from typing import Any
 from factory_pipeline.onboarding.products.terratorch import SERIES_KEY, choose_model, write_terratorch
 from factory_pipeline.yaml_document import read_yaml
 
+TERRATORCH = "terratorch"
+"""The command that trains."""
+HOW_TO_INSTALL = (
+    "TerraTorch is not installed here: run `pip install terratorch`, in this environment or in one whose"
+    " `terratorch` command is on PATH, and start this again."
+)
 PATH_KEYS = ("_data_root", "_split")
 """Endings of the data module's keys whose values are paths."""
 

@@ -5,17 +5,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from factory_pipeline.onboarding.products.terratorch_tuning import TuningChoices, write_resolved
+from factory_pipeline.onboarding.products.terratorch_tuning import (
+    HOW_TO_INSTALL,
+    TERRATORCH,
+    TuningChoices,
+    write_resolved,
+)
 from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.onboarding.assets import onboarded_dataset
 from factory_pipeline.orchestration.partitions import datasets
 from factory_pipeline.orchestration.resources import FactoryResource
-
-TERRATORCH = "terratorch"
-HOW_TO_INSTALL = (
-    "TerraTorch is not installed here: run `pip install terratorch`, in this environment or in one whose"
-    " `terratorch` command is on PATH, and start this again."
-)
 
 LOG_METRICS = (
     "--trainer.logger=lightning.pytorch.loggers.CSVLogger",

@@ -19,7 +19,6 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.onboarding.page.jinja_environment import make_environment
 from factory_pipeline.sdk.backend import Backend, OnProgress
 from factory_pipeline.sdk.client import DatasetClient
-from factory_pipeline.sdk.local import LocalBackend
 from factory_pipeline.sdk.remote import RemoteBackend
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.guard import Access, cookie
@@ -47,7 +46,11 @@ class Studio:
 
     def backend(self) -> Backend:
         """Return what makes exports."""
-        return RemoteBackend(self.runs_url) if self.runs_url else LocalBackend(self.home)
+        if self.runs_url:
+            return RemoteBackend(self.runs_url)
+        from factory_pipeline.sdk.local import LocalBackend  # imports Dagster, which takes seconds
+
+        return LocalBackend(self.home)
 
 
 def studio_of(request: Request) -> Studio:

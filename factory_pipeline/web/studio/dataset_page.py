@@ -26,7 +26,6 @@ from factory_pipeline.onboarding.page.render import DatasetPage, Status, facts
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.onboarding.received_upload import load_manifest
 from factory_pipeline.onboarding.stages import STAGES, onboarding_progress
-from factory_pipeline.runs.onboarding import remove, run_log
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.catalog import title_of, upload_address
@@ -175,6 +174,8 @@ def picture(request: Request) -> Response:
 
 def logs(request: Request) -> Response:
     """Download everything that the runs of an upload said."""
+    from factory_pipeline.runs.onboarding import run_log  # imports Dagster, which takes seconds
+
     studio = studio_of(request)
     upload = living_upload(request, studio)
     return PlainTextResponse(
@@ -185,6 +186,8 @@ def logs(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """Delete a dataset; the form names it, so that a form of another page can't delete this one."""
+    from factory_pipeline.runs.onboarding import remove  # imports Dagster, which takes seconds
+
     studio = studio_of(request)
     upload = await run_in_threadpool(living_upload, request, studio)
     form = await read_form(request)

@@ -12,9 +12,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from factory_pipeline.onboarding.products.terratorch import PRITHVI, RESNET, terratorch_text
-from factory_pipeline.onboarding.products.terratorch_tuning import TuningChoices, apply_choices
-from factory_pipeline.orchestration.onboarding.training import HOW_TO_INSTALL, TERRATORCH
-from factory_pipeline.runs.onboarding import FINETUNE_JOB, finetune, tuning_config
+from factory_pipeline.onboarding.products.terratorch_tuning import (
+    HOW_TO_INSTALL,
+    TERRATORCH,
+    TuningChoices,
+    apply_choices,
+)
 from factory_pipeline.sdk.graphql import DagsterServer, web_address
 from factory_pipeline.web.studio.catalog import title_of, upload_address
 from factory_pipeline.web.studio.context import Studio, go_to, read_form, render, studio_of
@@ -89,6 +92,8 @@ def train(studio: Studio, key: str, choices: Mapping[str, Any], task: Task) -> N
     Raises:
         FactoryError: it failed; the message is what the failed step said.
     """
+    from factory_pipeline.runs.onboarding import FINETUNE_JOB, finetune, tuning_config  # imports Dagster
+
     task.progress("Training", 0.0)
     if studio.runs_url:
         server = DagsterServer(web_address(studio.runs_url))

@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,6 +55,8 @@ def two_modalities(count: int = 5) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def onboarded(tmp_path_factory: pytest.TempPathFactory) -> Onboarded:
     """Uploads of every purpose; tests must not change the home but may open registries of their own."""
+    import dagster as dg  # unit tests need none
+
     home = FactoryHome(tmp_path_factory.mktemp("doors") / "home")
     keys = {}
     with dg.DagsterInstance.ephemeral() as instance:

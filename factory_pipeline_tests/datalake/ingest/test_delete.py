@@ -3,7 +3,6 @@
 from contextlib import closing
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from factory_pipeline.datalake.ingest.delete import delete_collection, delete_collection_of_upload
@@ -11,7 +10,6 @@ from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import RegistryError
-from factory_pipeline.runs.onboarding import remove
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline_tests.datalake.ingest.conftest import Onboarded
@@ -61,6 +59,10 @@ def test_a_collection_of_a_version_is_kept_and_the_version_named(
 def test_an_upload_is_deleted_with_its_collection_but_not_while_a_version_has_its_images(
     home: FactoryHome,
 ) -> None:
+    import dagster as dg  # the other tests need none
+
+    from factory_pipeline.runs.onboarding import remove
+
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         key, other = bench.prepare("rivers", pairs(4)), bench.prepare("lakes", pairs(5))

@@ -22,6 +22,8 @@ from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline.synthetic.uploads import BANDS, CLASSES, NO_BIOMASS, NO_LABEL
 from factory_pipeline_tests.datalake.ingest.conftest import Onboarded
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def collect(onboarded: Onboarded, registry: Registry):

@@ -21,6 +21,8 @@ from factory_pipeline.datalake.query.spatial import RELATIONS
 from factory_pipeline_tests.datalake.query import factories, reference
 from factory_pipeline_tests.examples import up_to
 
+pytestmark = pytest.mark.integration
+
 DTYPES: dict[str, pl.DataType] = {
     "word": pl.String(),
     "class": pl.Enum(["a", "B", "5"]),
@@ -220,7 +222,6 @@ QUERIES = st.recursive(
 )
 
 
-@pytest.mark.integration
 @settings(max_examples=up_to(400), deadline=None)
 @given(st.sampled_from(range(TABLES)), QUERIES)
 def test_polars_finds_the_items_that_a_walk_over_the_rows_finds(table: int, query: dict[str, Any]) -> None:

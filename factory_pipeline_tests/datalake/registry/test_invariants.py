@@ -22,6 +22,8 @@ from factory_pipeline.errors import RegistryError
 from factory_pipeline_tests.datalake.registry.factories import SPEC, finish, let_leases_run_out
 from factory_pipeline_tests.examples import up_to
 
+pytestmark = pytest.mark.integration
+
 Block = AbstractContextManager[Version]
 
 
@@ -193,7 +195,6 @@ class DatasetLife(RuleBasedStateMachine):
             self.names.pop(dataset_id, None)
 
 
-@pytest.mark.integration
 def test_any_sequence_of_operations_keeps_the_promises(where: str) -> None:
     class Here(DatasetLife):
         pass

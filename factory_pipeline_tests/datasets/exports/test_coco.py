@@ -9,7 +9,6 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from datumaro import Dataset
 from pycocotools import mask as runs
 from pycocotools.coco import COCO
 from rasterio.features import rasterize
@@ -128,7 +127,10 @@ def test_each_class_of_a_mask_is_a_crowd_of_exactly_its_pixels(exported: Path, v
                 assert annotation["bbox"] == runs.toBbox(encoded).tolist()
 
 
+@pytest.mark.integration
 def test_datumaro_reads_the_same_number_of_annotations(exported: Path, version: MadeVersion) -> None:
+    from datumaro import Dataset  # with pandas and OpenCV, which take seconds
+
     dataset = Dataset.import_from(str(exported), "coco_instances")
     for split in SPLITS:
         items = {item.id: item for item in dataset.get_subset(split)}

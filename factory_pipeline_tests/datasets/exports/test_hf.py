@@ -20,6 +20,8 @@ from factory_pipeline_tests.datasets.model.factories import (
     satellite_version,
 )
 
+pytestmark = pytest.mark.integration  # loads Hugging Face's library
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

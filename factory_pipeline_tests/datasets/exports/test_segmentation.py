@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from datumaro import AnnotationType, Dataset
 from PIL import Image
 
 from factory_pipeline.datasets.exports import segmentation
@@ -42,7 +41,10 @@ def exported(version: MadeVersion, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.mark.integration
 def test_datumaro_reads_the_class_of_every_pixel(exported: Path, version: MadeVersion) -> None:
+    from datumaro import AnnotationType, Dataset  # with pandas and OpenCV, which take seconds
+
     read = Dataset.import_from(str(exported), "common_semantic_segmentation_with_subset_dirs")
     labels = [label.name for label in read.categories()[AnnotationType.label]]
     names = segmentation.class_names(version)
@@ -124,7 +126,10 @@ def test_the_name_of_pixels_without_a_class_is_none_of_the_labels(photos: MadeVe
         assert len(set(names.values())) == len(taken) + 1
 
 
+@pytest.mark.integration
 def test_a_split_without_images_has_no_folder(tmp_path: Path) -> None:
+    from datumaro import Dataset  # with pandas and OpenCV, which take seconds
+
     version = photo_version(tmp_path, originals={"train": 2, "test": 0, "validation": 1})
     folder = tmp_path / "made"
     folder.mkdir()

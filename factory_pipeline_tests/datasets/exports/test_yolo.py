@@ -7,7 +7,6 @@ import pytest
 import rasterio
 import yaml
 from affine import Affine
-from datumaro import AnnotationType, Dataset
 
 from factory_pipeline.datasets.exports import yolo
 from factory_pipeline.datasets.exports.clip_annotations import box_in_image, has_area
@@ -26,7 +25,10 @@ def exported(version: MadeVersion, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.mark.integration
 def test_datumaro_reads_every_image_with_its_boxes(exported: Path, version: MadeVersion) -> None:
+    from datumaro import AnnotationType, Dataset  # with pandas and OpenCV, which take seconds
+
     read = Dataset.import_from(str(exported), "yolo")
     names = [label.name for label in read.categories()[AnnotationType.label]]
     assert names == list(version.labels)

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -20,16 +19,14 @@ from factory_pipeline.onboarding.manifest.sections import DataSource, LabelCateg
 from factory_pipeline.onboarding.page.charts import footprint_map
 from factory_pipeline.onboarding.page.layers import compositions, draw_composition, draw_mask
 from factory_pipeline.onboarding.page.preview import preview
-from factory_pipeline.onboarding.page.render import DatasetPage, Download, Status, render_page, write_page
-from factory_pipeline.onboarding.products.training_params import TrainingParameters, training_parameters
+from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page, write_page
+from factory_pipeline.onboarding.products.training_params import TrainingParameters
 from factory_pipeline.splits.assign import random_split
-from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square, write_raster
+from factory_pipeline_tests.onboarding.page.pages import SHARES, UPDATED, page_of, parameters_of
 
 pytestmark = pytest.mark.integration
 
-UPDATED = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)
-SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 CHROMIUM_ARGS = [
     "--headless",
     "--no-sandbox",
@@ -40,31 +37,6 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def _parameters(curated: Curated, split: pl.DataFrame) -> TrainingParameters:
-    manifest = curated.manifest
-    return training_parameters(
-        curated.items, split, curated.band_names, manifest.purpose, manifest.label_categories, curated.root
-    )
-
-
-def page_of(curated: Curated) -> DatasetPage:
-    """The page of a made dataset."""
-    split = random_split(curated.items, SHARES, 0)
-    return DatasetPage(
-        curated.manifest,
-        Status.SUCCEEDED,
-        "3",
-        UPDATED,
-        curated.root,
-        curated.items.lazy(),
-        split,
-        _parameters(curated, split),
-        SplitRecord.of(curated.items, split, {}, promises_zero=False),
-        downloads=(Download("terratorch.yaml", "Training configuration"),),
-        commands={"Fine-tune": "terratorch fit --config terratorch.yaml"},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +103,7 @@ def test_pictures_stay_within_the_budget(tmp_path: Path, budget: int) -> None:
     curated = onboarded(tmp_path, 12, modalities=("S2", "S1"), size=200)
     split = random_split(curated.items, SHARES, 0)
     shown = preview(
-        curated.items.lazy(), split, curated.manifest, _parameters(curated, split), tmp_path, budget
+        curated.items.lazy(), split, curated.manifest, parameters_of(curated, split), tmp_path, budget
     )
     size = sum(len(uri) for pair in shown["pairs"] for uri in pair["pictures"].values())
     assert size < budget * 4 / 3 + 60 * len(shown["pairs"]) * len(shown["layers"])
@@ -145,7 +117,7 @@ def test_many_images_are_previewed_evenly(tmp_path: Path) -> None:
         pl.format("m{}", pl.int_range(pl.len()).cast(pl.String).str.zfill(4)).alias("stem")
     )
     split = many.select("stem", pl.lit("train").alias("split"))
-    parameters = _parameters(curated, random_split(curated.items, SHARES, 0))
+    parameters = parameters_of(curated, random_split(curated.items, SHARES, 0))
     shown = preview(many.lazy(), split, curated.manifest, parameters, tmp_path)
     stems = [pair["stem"] for pair in shown["pairs"]]
     assert len(stems) == 48
@@ -154,7 +126,7 @@ def test_many_images_are_previewed_evenly(tmp_path: Path) -> None:
 
 def test_compositions_are_those_that_the_bands_allow(tmp_path: Path) -> None:
     curated = onboarded(tmp_path, 3, modalities=("S2", "S1"))
-    parameters = _parameters(curated, random_split(curated.items, SHARES, 0))
+    parameters = parameters_of(curated, random_split(curated.items, SHARES, 0))
     found = compositions(curated.manifest.data_sources, parameters)
     assert [(one.modality, one.name, one.bands) for one in found] == [
         ("S2", "True colour", (2, 1, 0)),

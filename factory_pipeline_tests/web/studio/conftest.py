@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
-from factory_pipeline.runs.instance import prepare_home
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.context import Studio
 from factory_pipeline_tests.onboarding.conftest import bench  # noqa: F401 -- a fixture
@@ -33,6 +31,10 @@ def visitor(studio: Studio) -> Visitor:
 @pytest.fixture(scope="module")
 def onboarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, str, str]]:
     """A home with a finished upload and one that failed, and their keys."""
+    import dagster as dg  # unit tests need none
+
+    from factory_pipeline.runs.instance import prepare_home
+
     home = FactoryHome(tmp_path_factory.mktemp("studio") / "home")
     with dg.DagsterInstance.ephemeral() as instance:
         prepare_home(home)
