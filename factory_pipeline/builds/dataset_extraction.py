@@ -37,6 +37,7 @@ from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.label_sources import PolygonLabels, RasterLabels
 from factory_pipeline.config.raster_sources import SourceGrid
+from factory_pipeline.hdf5.codec import encode_chunk_fast
 from factory_pipeline.hdf5.recipe_fields import RecipeSamples, SourceSamples, recipe_fields
 from factory_pipeline.hdf5.write import write_fields
 from factory_pipeline.stac.items import UnusableItem, count_reasons
@@ -150,7 +151,7 @@ class DatasetExtraction:
                 rejects.write_parquet(temporary)
             # The dataset file comes last: a batch is finished if it exists.
             fields = recipe_fields(self._recipe, self.plan.extra)
-            write_fields(path, fields, samples, self._recipe, split_of(batch))
+            write_fields(path, fields, samples, self._recipe, split_of(batch), encode_chunk_fast)
         rejects = pl.read_parquet(self._files.batch_rejects(batch))
         size = self.plan.sizes[batch]
         reasons = rejects.select(pl.format("{}: {}", "stage", "reason")).to_series()
@@ -279,13 +280,14 @@ class DatasetExtraction:
         rasters: NDArray[Any] | None,
         kept: NDArray[np.bool_],
     ) -> RecipeSamples:
-        places = np.flatnonzero(kept)
+        # A slice is a view: where no sample is dropped, nothing is copied.
+        places = slice(None) if kept.all() else np.flatnonzero(kept)
         sources = {
             name: SourceSamples(
                 stack.values[places],
                 stack.valid[places],
                 stack.times[places],
-                [stack.items[place] for place in places.tolist()],
+                [items for items, keep in zip(stack.items, kept.tolist(), strict=True) if keep],
             )
             for name, stack in stacks.items()
         }

@@ -1,26 +1,44 @@
 """One chunk, to and from the bytes that HDF5's shuffle and deflate filters store.
 
 libdeflate is faster than the zlib behind HDF5's own filter, and smaller at the same level. The codecs release
-the GIL.
+the GIL. ISA-L is four times as fast as libdeflate, for chunks that are 2 to 4 percent larger and whose bytes,
+not values, may differ between kinds of processors.
 """
+
+from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 LEVEL = 4
 """Of deflate. A higher one costs a third more time for a saving of a percent."""
+_FAST_LEVEL = 1
+"""Of ISA-L."""
+
+Encode = Callable[[NDArray[np.generic]], bytes]
+"""From the values of a chunk to its bytes."""
 
 
 def encode_chunk(values: NDArray[np.generic]) -> bytes:
     """Shuffle the bytes (all first bytes, then all second bytes, ...), then deflate (zlib format)."""
+    return bytes(imagecodecs.deflate_encode(_shuffle(values), level=LEVEL))
+
+
+def encode_chunk_fast(values: NDArray[np.generic]) -> bytes:
+    """Do as `encode_chunk`, for large rasters: with a compressor that saves time rather than bytes."""
+    return bytes(isal_zlib.compress(_shuffle(values), _FAST_LEVEL))
+
+
+def _shuffle(values: NDArray[np.generic]) -> bytes:
     flat = np.ascontiguousarray(values).reshape(-1)
     shuffled: NDArray[np.generic] = flat
     if flat.dtype.kind == "S":
         shuffled = flat.view(np.uint8).reshape(-1, flat.itemsize).T
     elif flat.itemsize > 1:
         shuffled = imagecodecs.byteshuffle_encode(flat)
-    return bytes(imagecodecs.deflate_encode(shuffled.tobytes(), level=LEVEL))
+    return shuffled.tobytes()
 
 
 def decode_chunk(stored: bytes, out: NDArray[np.generic]) -> None:

@@ -1,8 +1,9 @@
 """Writing a dataset file from samples."""
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.config.recipe import Recipe
-from factory_pipeline.hdf5.codec import encode_chunk
+from factory_pipeline.hdf5.codec import Encode, encode_chunk
 from factory_pipeline.hdf5.layout import StoredRecipe, lay_out
 from factory_pipeline.hdf5.schema import Field, Samples, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, rows_of
@@ -41,7 +42,12 @@ def write_dataset(path: Path, samples: Samples, recipe: Recipe, split: str) -> N
 
 
 def write_fields(
-    path: Path, fields: Sequence[Field], samples: Sized, recipe: StoredRecipe, split: str
+    path: Path,
+    fields: Sequence[Field],
+    samples: Sized,
+    recipe: StoredRecipe,
+    split: str,
+    encode: Encode = encode_chunk,
 ) -> None:
     """Write samples to a dataset file of these fields, atomically.
 
@@ -51,6 +57,7 @@ def write_fields(
         samples: as the fields take them.
         recipe: stored in the file.
         split: stored in the file.
+        encode: makes the chunks of the rasters.
 
     Raises:
         DatasetFileError: a text is longer than the file can hold.
@@ -60,7 +67,7 @@ def write_fields(
     with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         lay_out(file, fields, len(samples), recipe, split)
         targets = [file[raster.path].id for raster in rasters]
-        encoded = _encode_samples([raster.values(samples) for raster in rasters], len(samples))
+        encoded = _encode_samples([raster.values(samples) for raster in rasters], len(samples), encode)
         for sample, chunks in enumerate(encoded):
             # The rasters of a sample are side by side in the file: read ahead serves them all.
             for target, chunk in zip(targets, chunks, strict=True):
@@ -70,11 +77,20 @@ def write_fields(
         writer.finish()
 
 
-def _encode_samples(rasters: Sequence[NDArray[np.generic]], length: int) -> Iterator[list[bytes]]:
-    """Yield the compressed chunks of each sample, in order, made by a few threads."""
+def _encode_samples(
+    rasters: Sequence[NDArray[np.generic]], length: int, encode: Encode
+) -> Iterator[list[bytes]]:
+    """Yield the compressed chunks of each sample, in order, made by a few threads, a few samples ahead."""
 
-    def encode(sample: int) -> list[bytes]:
-        return [encode_chunk(raster[sample]) for raster in rasters]
+    def encode_sample(sample: int) -> list[bytes]:
+        return [encode(raster[sample]) for raster in rasters]
 
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        yield from pool.map(encode, range(length))
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[list[bytes]]] = deque()
+        for sample in range(length):
+            ahead.append(pool.submit(encode_sample, sample))
+            if len(ahead) > 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -3,20 +3,22 @@ import zlib
 import numpy as np
 import pytest
 
-from factory_pipeline.hdf5.codec import decode_chunk, encode_chunk
+from factory_pipeline.hdf5.codec import Encode, decode_chunk, encode_chunk, encode_chunk_fast
 
 
+@pytest.mark.parametrize("encode", [encode_chunk, encode_chunk_fast])
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8", "i8"])
-def test_a_chunk_comes_back(dtype: str) -> None:
+def test_a_chunk_comes_back(dtype: str, encode: Encode) -> None:
     values = np.random.default_rng(0).integers(0, 100, (3, 5, 7)).astype(dtype)
     out = np.empty_like(values)
-    decode_chunk(encode_chunk(values), out)
+    decode_chunk(encode(values), out)
     np.testing.assert_array_equal(out, values)
 
 
-def test_bytes_are_shuffled_and_in_the_format_of_zlib() -> None:
-    assert zlib.decompress(encode_chunk(np.array([0x0102, 0x0304], "<u2"))) == bytes([2, 4, 1, 3])
-    assert zlib.decompress(encode_chunk(np.array([b"ab", b"cd"]))) == b"acbd"
+@pytest.mark.parametrize("encode", [encode_chunk, encode_chunk_fast])
+def test_bytes_are_shuffled_and_in_the_format_of_zlib(encode: Encode) -> None:
+    assert zlib.decompress(encode(np.array([0x0102, 0x0304], "<u2"))) == bytes([2, 4, 1, 3])
+    assert zlib.decompress(encode(np.array([b"ab", b"cd"]))) == b"acbd"
 
 
 @pytest.mark.parametrize("keep", [0, 5, -1])

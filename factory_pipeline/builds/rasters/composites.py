@@ -11,7 +11,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.builds.rasters.pixels import Valid, Values, composite
+from factory_pipeline.builds.rasters.pixels import Valid, Values, composite, fill_holes
 
 _BYTES_PER_VALUE = 32
 """Of a value of one band while its median is computed: float64, sorted, and its copies."""
@@ -24,7 +24,7 @@ class Composite(Protocol):
         """Take one more picture.
 
         Args:
-            values: (bands, rows, columns).
+            values: (bands, rows, columns); it may be kept and written to.
             valid: (rows, columns).
         """
 
@@ -56,14 +56,14 @@ class _FirstChoice:
         self._rank: NDArray[np.float64] = np.empty(0)
 
     def add(self, values: Values, valid: Valid) -> None:
-        if self._values is None:
-            self._values = np.empty_like(values)
-            self._values[:] = np.asarray(self._nodata)[:, None, None]
-            self._rank = np.full(valid.shape, -1.0)
         rank = float(valid.mean()) if self._by_share else 0.0
+        if self._values is None:
+            self._values, self._rank = values, np.where(valid, rank, -1.0)
+            fill_holes(values, valid, self._nodata)
+            return
         fresh = valid & (rank > self._rank)
-        self._values[:, fresh] = values[:, fresh]
-        self._rank[fresh] = rank
+        np.copyto(self._values, values, where=fresh)
+        np.copyto(self._rank, rank, where=fresh)
 
     def finish(self) -> tuple[Values, Valid]:
         assert self._values is not None

@@ -61,6 +61,21 @@ def _clip_to_dtype(values: Values, dtype: np.dtype[Any]) -> Values:
     return np.clip(values, limits.min, limits.max).astype(dtype)
 
 
+def fill_holes(values: Values, valid: Valid, nodata: Sequence[float]) -> None:
+    """Write the value without data wherever a picture holds none.
+
+    Args:
+        values: (bands, rows, columns), written to.
+        valid: (rows, columns), or (bands, rows, columns).
+        nodata: of each band; each can be represented.
+    """
+    if valid.all():
+        return
+    empty = np.broadcast_to(~valid, values.shape)
+    for band, holes, none in zip(values, empty, nodata, strict=True):
+        np.copyto(band, values.dtype.type(none), where=holes)
+
+
 def clear_ground(values: Values, valid: Valid, clear: ClearPixels) -> Valid:
     """Return which pixels show the ground, by the values of the asset that says so.
 

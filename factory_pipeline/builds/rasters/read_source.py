@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from factory_pipeline.builds.chips.reading import read_batch
 from factory_pipeline.builds.chips.terrain import slope_percent
 from factory_pipeline.builds.rasters.composites import Composite, start_composite
-from factory_pipeline.builds.rasters.pixels import Valid, Values, clear_ground, convert
+from factory_pipeline.builds.rasters.pixels import Valid, Values, clear_ground, convert, fill_holes
 from factory_pipeline.builds.rasters.source_layer import SourceLayer
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
@@ -113,7 +113,6 @@ def read_source(
         clouds=np.array([_mean_cloud_cover(choice) for choice in choices]),
         failures={},
     )
-    stack.values[:] = np.asarray(layer.nodata)[:, None, None]
     tasks = [
         _Task(window, step, acquisitions)
         for step in range(steps)
@@ -123,6 +122,10 @@ def read_source(
     opened: dict[tuple[int, int], _OpenStep] = {}
     for portion in _portions(tasks, layer):
         _read_portion(portion, layer, grids, reader, stack, opened)
+    for window, choice in enumerate(choices):
+        for step in range(steps):
+            if window in stack.failures or not choice.steps[step]:
+                stack.values[window, step] = np.asarray(layer.nodata)[:, None, None]
     return stack
 
 
@@ -207,7 +210,7 @@ def _picture(
 ) -> tuple[Values, Valid]:
     """(bands, rows, columns) of one acquisition, and where all of them hold data and show the ground."""
     left = iter(zip(runs, answers, strict=True))
-    source, nodata = layer.source, layer.nodata
+    source = layer.source
     physical = source.values == "physical"
     values: list[Values] = []
     holds: list[Valid] = []
@@ -231,12 +234,14 @@ def _picture(
             holds.append(valid)
     if SLOPE in source.derive:
         values, holds = _with_slope(values[0], holds[0], layer.pixel_size)
-    valid = np.logical_and.reduce(holds)
+    of_bands = np.stack(holds)
     if seen is not None:
-        valid = valid & seen
-        holds = [hold & seen for hold in holds]
-    filled = [np.where(hold, band, none) for band, hold, none in zip(values, holds, nodata, strict=True)]
-    return np.stack(filled).astype(layer.dtype), valid
+        of_bands &= seen
+    made = np.empty(of_bands.shape, layer.dtype)
+    for band, pixels in zip(made, values, strict=True):
+        band[:] = pixels
+    fill_holes(made, of_bands, layer.nodata)
+    return made, np.asarray(of_bands.all(axis=0))
 
 
 def _join_parts(parts: Sequence[tuple[Values, Valid]]) -> tuple[Values, Valid]:
