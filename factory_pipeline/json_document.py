@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from factory_pipeline.errors import DocumentError, describe_os_error
+from factory_pipeline.errors import DocumentError
+from factory_pipeline.text_document import decode_document, read_document
 
 MOST_BYTES = 1 << 30
 MOST_DIGITS = 100
@@ -32,12 +33,7 @@ def read_json(path: Path, what: str, allow_nan: bool = True) -> Any:
     Raises:
         DocumentError: the file can't be read, or is not what `parse_json` reads.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise DocumentError(what, f"can't be read: {error.strerror or describe_os_error(error)}") from error
-    return parse_json(content, what, allow_nan)
+    return parse_json(read_document(path, what, MOST_BYTES), what, allow_nan)
 
 
 def parse_json(text: str | bytes, what: str, allow_nan: bool = True) -> Any:
@@ -55,18 +51,14 @@ def parse_json(text: str | bytes, what: str, allow_nan: bool = True) -> Any:
         DocumentError: it is not UTF-8 or not JSON, has more bytes or levels than are allowed, or a text that
             can't be written as UTF-8.
     """
-    if len(text) > MOST_BYTES:
-        raise DocumentError(what, f"has more than the {MOST_BYTES:,} bytes that are allowed")
+    decoded = decode_document(text, what, MOST_BYTES, "JSON")
     try:
-        decoded = (text.encode() if isinstance(text, str) else text).decode("utf-8-sig")
         document = json.loads(
             decoded,
             parse_constant=None if allow_nan else _refuse_constant,
             # Asked for each integer, which takes time, only where one may be so long.
             parse_int=_parse_integer if _LONG_NUMBER.search(decoded) else None,
         )
-    except UnicodeError as error:
-        raise DocumentError(what, "is not UTF-8 text, so it is not JSON") from error
     except RecursionError as error:
         raise _too_deep(what) from error
     except ValueError as error:

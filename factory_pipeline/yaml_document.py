@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from factory_pipeline.errors import DocumentError, describe_os_error
+from factory_pipeline.errors import DocumentError
+from factory_pipeline.text_document import decode_document, read_document
 
 MOST_BYTES = 16 << 20
 MOST_LEVELS = 100
@@ -43,12 +44,7 @@ def read_yaml(path: Path, what: str) -> Any:
     Raises:
         DocumentError: the file can't be read, or is not what `parse_yaml` reads.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise DocumentError(what, f"can't be read: {error.strerror or describe_os_error(error)}") from error
-    return parse_yaml(content, what)
+    return parse_yaml(read_document(path, what, MOST_BYTES), what)
 
 
 def parse_yaml(text: str | bytes, what: str) -> Any:
@@ -65,14 +61,10 @@ def parse_yaml(text: str | bytes, what: str) -> Any:
         DocumentError: it is not UTF-8 or not YAML, has more bytes, levels or values than are allowed, or a
             list or mapping that contains itself.
     """
-    if len(text) > MOST_BYTES:
-        raise DocumentError(what, f"has more than the {MOST_BYTES:,} bytes that are allowed")
+    decoded = decode_document(text, what, MOST_BYTES, "YAML")
     try:
-        decoded = (text.encode() if isinstance(text, str) else text).decode("utf-8-sig")
         _check_events(decoded, what)
         return yaml.load(decoded, Loader=_LOADER)
-    except UnicodeError as error:
-        raise DocumentError(what, "is not UTF-8 text, so it is not YAML") from error
     except (yaml.YAMLError, *_NO_SUCH_VALUE) as error:
         reason = " ".join(_PLACE.sub("", str(error)).split()).rstrip(".")
         raise DocumentError(what, f"is not YAML: {reason}") from error

@@ -11,6 +11,7 @@ from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.summary import count_accepted
 from factory_pipeline.hdf5.read import describe
 from factory_pipeline.hdf5.verify import Finding, check_dataset, check_schema, check_unique_shots
+from factory_pipeline.orchestration.builds.batch_results import results_of_batches
 from factory_pipeline.orchestration.builds.dataset import batch_dataset, fused_dataset
 from factory_pipeline.orchestration.builds.footprints import (
     footprint_subset,
@@ -99,25 +100,13 @@ def batch_checks(
     """
     files = factory.settings().files
     plan = BatchPlan.load(files.batch_plan)
-    failed: dict[str, dict[str, str]] = {name: {} for name in BATCH_CHECKS}
+    findings = {}
     for batch in context.partition_keys:
-        findings = [*check_dataset(files.batch(batch)), counts_add_up(plan, files, batch)]
-        broken = [finding for finding in findings if not finding.passed]
-        for finding in broken:
-            failed[finding.name][batch] = finding.detail
-        if broken:
+        found = [*check_dataset(files.batch(batch)), counts_add_up(plan, files, batch)]
+        if not all(finding.passed for finding in found):
             files.set_aside_failed(batch)
-    results = [
-        dg.AssetCheckResult(
-            asset_key=batch_dataset.key,
-            check_name=name,
-            passed=not details,
-            description=" ".join(f"The file of batch {batch}: {detail}" for batch, detail in details.items())
-            or None,
-            metadata={"batches": len(context.partition_keys), "failed": len(details)},
-        )
-        for name, details in failed.items()
-    ]
+        findings[batch] = found
+    results = results_of_batches(batch_dataset.key, BATCH_CHECKS, findings)
     yield from results
     stop_where_failed(results)
 

@@ -9,6 +9,7 @@ from factory_pipeline.builds.dataset_plan import DatasetPlan
 from factory_pipeline.hdf5.describe_recipe import describe_recipe_file
 from factory_pipeline.hdf5.verify import Finding
 from factory_pipeline.hdf5.verify_recipe import check_recipe_file
+from factory_pipeline.orchestration.builds.batch_results import results_of_batches
 from factory_pipeline.orchestration.builds.recipe_dataset import SEPARATOR, recipe_dataset, recipe_samples
 from factory_pipeline.orchestration.failures import stop_where_failed, user_errors
 from factory_pipeline.orchestration.partitions import recipe_batches, recipe_builds
@@ -44,29 +45,17 @@ def recipe_sample_checks(
     context: dg.AssetCheckExecutionContext, factory: FactoryResource
 ) -> Iterator[dg.AssetCheckResult]:
     """All checks of the batch files of this run. A file that fails one is put aside, so no fuse takes it."""
-    failed: dict[str, dict[str, str]] = {name: {} for name in SAMPLE_CHECKS}
+    findings = {}
     plans: dict[str, DatasetPlan] = {}
     for key in context.partition_keys:
         name, _, batch = key.partition(SEPARATOR)
         files = factory.dataset_settings(name).files
         plan = plans.setdefault(name, DatasetPlan.load(files.batch_plan))
-        findings = [*check_recipe_file(files.batch(batch)), _counts_add_up(plan, files, batch)]
-        broken = [finding for finding in findings if not finding.passed]
-        for finding in broken:
-            failed[finding.name][key] = finding.detail
-        if broken:
+        found = [*check_recipe_file(files.batch(batch)), _counts_add_up(plan, files, batch)]
+        if not all(finding.passed for finding in found):
             files.set_aside_failed(batch)
-    results = [
-        dg.AssetCheckResult(
-            asset_key=recipe_samples.key,
-            check_name=name,
-            passed=not details,
-            description=" ".join(f"The file of batch {key}: {detail}" for key, detail in details.items())
-            or None,
-            metadata={"batches": len(context.partition_keys), "failed": len(details)},
-        )
-        for name, details in failed.items()
-    ]
+        findings[key] = found
+    results = results_of_batches(recipe_samples.key, SAMPLE_CHECKS, findings)
     yield from results
     stop_where_failed(results)
 
