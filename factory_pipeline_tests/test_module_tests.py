@@ -12,16 +12,12 @@ SHOWN_TOGETHER: dict[str, str] = {
     "archives/test_extract.py": "archives/download archives/zip_reader",
     "archives/test_source.py": "archives/http_source archives/object_source",
     "builds/chips/test_landcover.py": "builds/chips/tiled_layers",
-    "builds/gedi/test_aggregate.py": "builds/gedi/granule_manifest",
     "builds/labels/test_gedi_shots.py": (
         "builds/gedi/join_products builds/labels/label_table builds/labels/read_table"
     ),
-    "builds/labels/test_label_windows.py": "config/raster_sources",
     "builds/labels/test_points.py": "config/label_sources",
     "builds/labels/test_split_labels.py": "config/labels",
-    "builds/rasters/test_memory.py": (
-        "builds/rasters/read_source builds/rasters/source_layer config/source_layout"
-    ),
+    "builds/rasters/test_memory.py": "builds/rasters/read_source builds/rasters/source_layer",
     "builds/rasters/test_pixels.py": "builds/rasters/composites",
     "builds/recipes/test_canopy_by_rasters.py": "synthetic/samples/canopy synthetic/scenes",
     "builds/recipes/test_check_recipe.py": "builds/check_recipe builds/open_reader",
@@ -40,9 +36,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     ),
     "cli/test_interrupted.py": "builds/dataset_page hdf5/recipe_statistics",
     "cli/test_recipes.py": "builds/labels/label_file builds/suggest_recipe synthetic/samples/burn_scars",
-    "cog/test_block_reader.py": (
-        "cog/gdal_warp cog/mosaic cog/read_plan cog/reader cog/source_windows cog/window_stack"
-    ),
+    "cog/test_block_reader.py": "cog/gdal_warp cog/mosaic cog/read_plan cog/reader cog/window_stack",
     "datalake/ingest/releases/test_import_release.py": (
         "datalake/ingest/releases/label_rows datalake/ingest/releases/pair_facts "
         "datalake/ingest/releases/tables"
@@ -50,8 +44,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "datalake/ingest/test_annotate.py": "datalake/ingest/operations",
     "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows",
     "datalake/ingest/test_from_recipe.py": (
-        "datalake/ingest/point_labels datalake/ingest/raster_rows datalake/ingest/recipe_rows "
-        "datalake/ingest/stored_chunks"
+        "datalake/ingest/raster_rows datalake/ingest/recipe_rows datalake/ingest/stored_chunks"
     ),
     "datalake/ingest/test_from_upload.py": "datalake/ingest/upload_labels",
     "datalake/query/test_agreement.py": "datalake/query/compile",
@@ -63,9 +56,7 @@ SHOWN_TOGETHER: dict[str, str] = {
         "datalake/registry/migrations/versions/r0003_batch_leases datalake/registry/registry "
         "datalake/registry/schema"
     ),
-    "datalake/registry/test_datasets.py": "datalake/registry/leases",
     "datalake/tables/test_items.py": "datalake/tables/schemas",
-    "datasets/augment/test_apply.py": "datasets/model/sample",
     "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
     "datasets/exports/test_parquet.py": "datasets/exports/sample_rows",
     "datasets/exports/test_release.py": "datasets/exports/release_labels datasets/exports/tar_gz",
@@ -85,7 +76,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     ),
     "datasets/versions/test_damage.py": "datasets/versions/describe",
     "datasets/versions/test_select_items.py": "datasets/versions/explain_no_match",
-    "hdf5/test_fuse.py": "hdf5/layout hdf5/opening hdf5/schema",
+    "hdf5/test_fuse.py": "hdf5/opening hdf5/schema",
     "hdf5/test_recipe_items.py": "hdf5/recipe_fields",
     "onboarding/checks/test_pairing.py": "onboarding/checks/file_contents",
     "onboarding/checks/test_prescan.py": "onboarding/checks/prescan_files",
@@ -94,7 +85,6 @@ SHOWN_TOGETHER: dict[str, str] = {
     ),
     "onboarding/test_cut_off.py": "imagery/headers",
     "onboarding/test_file_changes.py": "onboarding/checks/manifest_checks",
-    "onboarding/test_poles.py": "imagery/overlap",
     "onboarding/test_refused.py": (
         "datalake/ingest/intake onboarding/products/write onboarding/received_upload "
         "onboarding/upload_archive"
@@ -105,10 +95,9 @@ SHOWN_TOGETHER: dict[str, str] = {
     "orchestration/releases/test_inbox.py": (
         "datalake/ingest/releases/preview datalake/ingest/releases/register"
     ),
-    "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses builds/recipe_inbox",
-    "orchestration/volumes/test_pair_sets.py": "volumes/spec_inbox",
+    "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses",
     "runs/test_build.py": "builds/summary",
-    "splits/test_assign.py": "splits/groups splits/leakage splits/record splits/split_rule",
+    "splits/test_assign.py": "splits/leakage splits/record splits/split_rule",
     "splits/test_scenes.py": "splits/rule_record",
     "stac/test_search_cache.py": "stac/api_client",
     "stac/test_select_scenes.py": "stac/scene_search",
@@ -116,9 +105,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "synthetic/test_geotiff.py": "synthetic/sentinel2",
     "synthetic/test_samples.py": "synthetic/samples/make",
     "synthetic/test_server.py": "synthetic/stac_api",
-    "volumes/aligners/test_choose.py": (
-        "volumes/aligners/aligner volumes/aligners/phase_correlation volumes/aligners/python_function"
-    ),
+    "volumes/aligners/test_choose.py": "volumes/aligners/aligner",
     "volumes/fields/test_generate.py": "volumes/fields/task",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication volumes/sections volumes/sources",
     "web/studio/test_builds_page.py": "builds/dataset_splits builds/dataset_summary",
