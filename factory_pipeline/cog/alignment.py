@@ -53,7 +53,15 @@ class Alignment:
 
 
 def align(windows: GridStack, source: Grid) -> Alignment:
-    """Return the alignment of many windows at once."""
+    """Return the alignment of many windows at once.
+
+    Args:
+        windows: of one CRS, pixel size and shape.
+        source: grid of the raster.
+
+    Returns:
+        Positions are in pixels of the source, from the centre of its first one.
+    """
     if windows.like.epsg == source.epsg:
         return Alignment(*_positions(*_pixel_centres(windows), source), *_offsets(windows, source))
     nowhere = np.zeros(len(windows), np.bool_), np.zeros((len(windows), 2), np.intp)
@@ -61,7 +69,12 @@ def align(windows: GridStack, source: Grid) -> Alignment:
 
 
 def pixel_offset(window: Grid, source: Grid) -> tuple[int, int] | None:
-    """Return row and column of the window's first pixel in the source; None if the pixels don't coincide."""
+    """Return row and column of the window's first pixel in the source; None if the pixels don't coincide.
+
+    Args:
+        window: may reach beyond the source.
+        source: grid of the raster.
+    """
     coincides, offsets = _offsets(GridStack.of([window]), source)
     return (int(offsets[0, 0]), int(offsets[0, 1])) if coincides[0] else None
 

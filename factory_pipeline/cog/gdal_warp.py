@@ -165,7 +165,12 @@ def edge_centres(grid: Grid) -> NDArray[np.float64]:
 
 
 def same_pixel_size(one: Grid, other: Grid) -> bool:
-    """Return whether the pixels of both grids have the same width and height."""
+    """Return whether the pixels of both grids have the same width and height.
+
+    Args:
+        one: compared with `other`; the CRS may differ.
+        other: the second grid.
+    """
     return math.isclose(one.x_size, other.x_size, rel_tol=1e-9) and math.isclose(
         one.y_size, other.y_size, rel_tol=1e-9
     )
@@ -182,6 +187,14 @@ def window_of(cuts: Sequence[Cut], grid: Grid, resampling: Resampling) -> ReadWi
 
     Rasters on one pixel grid are mosaicked before the warp, so that a bilinear kernel reaches over the edge
     between two tiles; the same holds if the grids differ (see `join_tiles`). Others are warped one by one.
+
+    Args:
+        cuts: parts of rasters around the window, the preferred raster first.
+        grid: of the window.
+        resampling: nearest or bilinear.
+
+    Returns:
+        Values in the common dtype of the cuts, 0 where none has data.
     """
     mosaics = [mosaic(tiles) for tiles in by_pixel_grid([cut for cut in cuts if cut.values.size])]
     if resampling is Resampling.BILINEAR and len(mosaics) > 1 and all(map(_may_join(grid), mosaics)):
@@ -281,7 +294,16 @@ def mosaic(tiles: Sequence[WarpTile]) -> WarpMosaic:
 
 
 def warp(source: WarpMosaic, grid: Grid, resampling: Resampling) -> ReadWindow:
-    """Resample as GDAL does with an exact transformer; copy the pixels if they coincide."""
+    """Resample as GDAL does with an exact transformer; copy the pixels if they coincide.
+
+    Args:
+        source: rasters of one pixel grid around the window.
+        grid: of the window.
+        resampling: nearest or bilinear.
+
+    Returns:
+        Values in the dtype of the source, rounded half up if that is an integer; 0 where there is no data.
+    """
     offset = source.cut.raster.offset_of(grid)
     if offset is not None:
         return copy(source, grid, offset[0] - source.cut.row, offset[1] - source.cut.column)
@@ -311,7 +333,14 @@ def grids_of_cut(cut: Cut) -> list[Grid]:
 
 
 def copy(source: WarpMosaic, grid: Grid, row: int, column: int) -> ReadWindow:
-    """Return the pixels of the window, whose first is [row, column] of the mosaic."""
+    """Return the pixels of the window, whose first is [row, column] of the mosaic.
+
+    Args:
+        source: rasters on the window's pixel grid.
+        grid: of the window.
+        row: of the window's first pixel in the mosaic; may be negative.
+        column: of the window's first pixel in the mosaic; may be negative.
+    """
     rows, columns = source.valid.shape
     values: NDArray[Any] = np.zeros(grid.shape, source.cut.values.dtype)
     valid = np.zeros(grid.shape, bool)
@@ -374,7 +403,12 @@ def gdal_warp(
 
 
 def scale(raster: WarpRaster, grid: Grid) -> tuple[float, float]:
-    """Return a grid's pixels per pixel of a raster, across and down, at most 1: GDAL's narrowest kernel."""
+    """Return a grid's pixels per pixel of a raster, across and down, at most 1: GDAL's narrowest kernel.
+
+    Args:
+        raster: that is resampled.
+        grid: of the window; measured in its middle.
+    """
     around_middle = grid.window(grid.height // 2 - 1, grid.width // 2 - 1, 3, 3)
     ((first_column, last_column, first_row, last_row),) = raster.reaches([around_middle]).tolist()
     return min(2 / (last_column - first_column), 1.0), min(2 / (last_row - first_row), 1.0)

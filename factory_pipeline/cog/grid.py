@@ -34,6 +34,12 @@ class Grid:
     def from_transform(cls, epsg: int, transform: Affine, width: int, height: int) -> "Grid":
         """Return the grid of a raster with this affine transform.
 
+        Args:
+            epsg: EPSG code of the CRS.
+            transform: from (column, row) of a pixel's corner to (x, y).
+            width: pixels.
+            height: pixels.
+
         Raises:
             ValueError: the transform is rotated or not north-up.
         """
@@ -62,7 +68,14 @@ class Grid:
         return self.height, self.width
 
     def window(self, row: int, column: int, height: int, width: int) -> "Grid":
-        """Return the part of the grid that starts at [row, column]; it may extend beyond the grid."""
+        """Return the part of the grid that starts at [row, column]; it may extend beyond the grid.
+
+        Args:
+            row: of the part's first pixel; may be negative.
+            column: of the part's first pixel; may be negative.
+            height: pixels.
+            width: pixels.
+        """
         return Grid(
             self.epsg,
             self.left + column * self.x_size,

@@ -111,7 +111,12 @@ class HeaderBytes(PositionedFile):
         self._ranges: list[tuple[int, memoryview]] = []
 
     def add(self, start: int, data: memoryview) -> None:
-        """Add a fetched range."""
+        """Add a fetched range.
+
+        Args:
+            start: offset in the file of the range's first byte.
+            data: the bytes.
+        """
         self._ranges.append((start, data))
 
     def readinto(self, buffer: Any) -> int:

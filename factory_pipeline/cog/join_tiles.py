@@ -77,12 +77,22 @@ def plan_join(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> Join | N
 
 
 def is_coarser(window: Grid, source: Grid) -> bool:
-    """Return whether a window's pixels are larger than the source's: then GDAL widens the bilinear kernel."""
+    """Return whether a window's pixels are larger than the source's: then GDAL widens the bilinear kernel.
+
+    Args:
+        window: that is resampled to.
+        source: grid of the raster; the CRS may differ.
+    """
     return bool(is_coarser_than_source(align(GridStack.of([window]), source), window.shape)[0])
 
 
 def part_around(window: Grid, source: Grid) -> Grid | None:
-    """Return the pixels of a source that a window's kernels reach, with a margin; None if there are none."""
+    """Return the pixels of a source that a window's kernels reach, with a margin; None if there are none.
+
+    Args:
+        window: that is resampled to.
+        source: grid of the raster; the CRS may differ.
+    """
     alignment = align(GridStack.of([window]), source)
     if not (np.isfinite(alignment.rows).all() and np.isfinite(alignment.columns).all()):
         return None
@@ -98,7 +108,15 @@ def part_around(window: Grid, source: Grid) -> Grid | None:
 
 
 def join_parts(parts: Sequence[Part], window: Grid) -> ReadWindow:
-    """Resample parts bilinearly as one raster; the first with data at a pixel wins."""
+    """Resample parts bilinearly as one raster; the first with data at a pixel wins.
+
+    Args:
+        parts: of rasters around the window, the preferred one first; at least one.
+        window: that is resampled to.
+
+    Returns:
+        Values in the common dtype of the parts, rounded half up if that is an integer; 0 without data.
+    """
     dtype = np.result_type(*(part.pixels.values.dtype for part in parts))
     values = np.zeros(window.shape)
     valid = np.zeros(window.shape, np.bool_)

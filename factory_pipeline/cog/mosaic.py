@@ -37,6 +37,13 @@ def mosaic_tiles(patch: PendingPatch, dtype: np.dtype) -> tuple[NDArray[np.gener
     """Return the tiles of one pixel grid as one array and where they hold data.
 
     The first that does so wins.
+
+    Args:
+        patch: its tiles have one shape, (rows, columns); the preferred one is first.
+        dtype: of the result.
+
+    Returns:
+        (rows, columns) of values, and of where they are valid; None if all are.
     """
     first, *others = patch.tiles
     if not others:

@@ -215,7 +215,12 @@ def describe(dataset: rasterio.DatasetReader) -> WarpRaster:
 
 
 def assemble(read: WindowRead, cuts: Sequence[Cut | ReadFailure]) -> ReadWindow | ReadFailure:
-    """Return the window from the parts of its assets; a failure if one of them could not be read."""
+    """Return the window from the parts of its assets; a failure if one of them could not be read.
+
+    Args:
+        read: the window that is requested.
+        cuts: one for each asset, the preferred one first.
+    """
     whole: list[Cut] = []
     for cut in cuts:
         if isinstance(cut, ReadFailure):
@@ -225,7 +230,15 @@ def assemble(read: WindowRead, cuts: Sequence[Cut | ReadFailure]) -> ReadWindow 
 
 
 def failure(href: str, error: BaseException) -> ReadFailure:
-    """Return the failure of a read without GDAL's text, which contains the signed address."""
+    """Return the failure of a read without GDAL's text, which contains the signed address.
+
+    Args:
+        href: of the raster, which may be signed; only its redacted form is in the failure.
+        error: of rasterio or GDAL.
+
+    Returns:
+        Whether a retry or a new signature may help follows from the HTTP status or GDAL's text.
+    """
     text = gdal_text(error)
     if status := HTTP_STATUS.search(text):
         code = int(status[1])

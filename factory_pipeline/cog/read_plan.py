@@ -170,6 +170,10 @@ def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> 
     """Merge blocks that are neighbours in the file into reads of up to 1 MB.
 
     A block whose end no window needs is shortened, and so is the last of its read.
+
+    Args:
+        layout: offset and size in bytes of each block.
+        blocks: what uses each block, by the block's index in the layout.
     """
     run: dict[int, list[BlockUse]] = {}
     start = end = 0
@@ -192,7 +196,13 @@ def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> 
 
 
 def rows_of_top(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int | None:
-    """Return how many rows of a block are decoded alone; None for the full block."""
+    """Return how many rows of a block are decoded alone; None for the full block.
+
+    Args:
+        layout: of the raster; its `decode_top` is None if blocks can't be decoded in part.
+        block: index in the layout.
+        uses: the tiles and their windows that need the block.
+    """
     if layout.decode_top is None:
         return None
     rows = max(tile.rows_needed(block, members) for tile, members in uses)

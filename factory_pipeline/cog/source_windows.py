@@ -37,6 +37,11 @@ def batch_windows(
     """Group windows that can be resampled together.
 
     Those whose pixels are larger than a source's are left out: there GDAL widens its bilinear kernel.
+
+    Args:
+        windows: that are requested; a batch refers to them by index.
+        sources: grids of the rasters.
+        resampling: nearest or bilinear.
     """
     kinds: dict[tuple[object, ...], list[int]] = {}
     for number, grid in enumerate(windows):
@@ -108,7 +113,15 @@ def _needed_spans(positions: Floats, size: int, resampling: Resampling) -> tuple
 
 
 def is_coarser_than_source(alignment: Alignment, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return which windows have larger pixels than the source: there neighbours' weights don't suffice."""
+    """Return which windows have larger pixels than the source: there neighbours' weights don't suffice.
+
+    Args:
+        alignment: of n windows with their source.
+        shape: rows and columns of each window.
+
+    Returns:
+        (n,).
+    """
     coarse = np.zeros(len(alignment.rows), np.bool_)
     for positions, count in zip((alignment.rows, alignment.columns), shape, strict=True):
         with np.errstate(invalid="ignore"):  # of points that can't be projected

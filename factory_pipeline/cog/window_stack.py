@@ -50,7 +50,12 @@ class TilePixels:
                 yield block, members[start:end]
 
     def rows_needed(self, block: int, members: Indices) -> int:
-        """Return how many of a block's rows, counted from its first, contain what these windows need."""
+        """Return how many of a block's rows, counted from its first, contain what these windows need.
+
+        Args:
+            block: index in the layout.
+            members: indices of the windows.
+        """
         layout = self.layout
         last = min(int(self.rows[members].max()) + self.values.shape[1], layout.grid.height)
         row = block % layout.blocks_per_band // layout.blocks_across

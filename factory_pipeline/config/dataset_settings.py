@@ -44,6 +44,10 @@ class DatasetSettings(BaseModel):
     def load(cls, home: FactoryHome, name: str) -> Self:
         """Return the settings of the build of a recipe.
 
+        Args:
+            home: of the build.
+            name: of the recipe.
+
         Raises:
             RecipeError: the home has no such build, or its settings are not valid.
         """

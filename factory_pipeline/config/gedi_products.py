@@ -59,7 +59,12 @@ class GediProduct(Section):
     profiles: dict[str, Profile] = Field({})
 
     def field_in(self, field: str, version: str) -> str:
-        """Return what a field is called in granules of a version, such as `003`."""
+        """Return the name of a field in granules of a version.
+
+        Args:
+            field: its path in a beam's group, as in the oldest version.
+            version: such as `003`.
+        """
         names: dict[str, str] = {}
         for since, renamed in sorted(self.renamed.items()):
             if since <= version:

@@ -113,6 +113,10 @@ class RasterCollection(Section):
     def asset(self, name: str, where: str) -> AssetDescription:
         """Return an asset by its name.
 
+        Args:
+            name: of the asset in the description of the collection.
+            where: key of the recipe that names it, for the message.
+
         Raises:
             RecipeError: the collection has no such asset; `where` is the key that names it.
         """
@@ -130,7 +134,12 @@ class RasterCollection(Section):
         return self.usual or measured or tuple(self.assets)
 
     def key_of(self, name: str, provider: str) -> str:
-        """Return the key of an asset in the items of a provider."""
+        """Return the key of an asset in the items of a provider.
+
+        Args:
+            name: of the asset in the description of the collection.
+            provider: name of a provider of catalogs.
+        """
         entry = self.providers.get(provider, ProviderEntry())
         return entry.assets.get(name) or self.assets[name].key or name
 
@@ -148,7 +157,12 @@ class ProviderDescription(Section):
 
 
 def suggest_names(name: str, known: Iterable[str]) -> str:
-    """Say which known names are spelled nearly alike, as a clause; empty where none is."""
+    """Return a clause with the known names that are spelled nearly alike; empty if there is none.
+
+    Args:
+        name: that the user wrote.
+        known: the allowed names; case is ignored.
+    """
     by_folded = {each.lower(): each for each in known}
     close = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.6)
     return f" (did you mean {' or '.join(by_folded[each] for each in close)}?)" if close else ""

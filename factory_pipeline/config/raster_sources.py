@@ -104,7 +104,13 @@ class Source(Section):
 
 
 def resampling_of(source: Source, asset: str, described: AssetDescription) -> ResamplingName:
-    """Return how an asset of a source is resampled: categories by nearest, others bilinearly by default."""
+    """Return how an asset of a source is resampled: categories by nearest, others bilinearly by default.
+
+    Args:
+        source: of a recipe.
+        asset: name of one of its assets.
+        described: the same asset in its collection.
+    """
     if asset in source.resampling:
         return source.resampling[asset]
     if described.is_categorical:

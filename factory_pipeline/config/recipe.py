@@ -244,14 +244,27 @@ class Recipe(Section):
 
     @classmethod
     def parse(cls, document: Any, where: str) -> "Recipe":
-        """Check a recipe given as plain data; `where` is named in the error."""
+        """Validate a recipe.
+
+        Args:
+            document: as parsed from YAML or JSON.
+            where: names the recipe in messages.
+
+        Raises:
+            RecipeError: a key is missing, not known or has a value that is not allowed.
+        """
         try:
             return cls.model_validate(document)
         except ValidationError as error:
             raise RecipeError(f"The recipe {where} is not valid {problems_of(error)}.") from error
 
     def with_sizes(self, dataset_size_max: int | None, batch_size: int | None) -> "Recipe":
-        """Return the same recipe with other sizes; None leaves a size as it is."""
+        """Return the same recipe with other sizes; None leaves a size as it is.
+
+        Args:
+            dataset_size_max: the most samples; None leaves it.
+            batch_size: footprints in a batch; None leaves it.
+        """
         sizes: dict[str, Any] = {}
         if dataset_size_max is not None:
             sizes["subset"] = self.subset.model_copy(update={"dataset_size_max": dataset_size_max})

@@ -6,7 +6,12 @@ _PERCENT = re.compile(r"\b(\d{1,3})% done: ")
 
 
 def progress_text(fraction: float, what: str) -> str:
-    """Return a line such as `40% done: 2 of 5 items written`, with a full stop."""
+    """Return a line such as `40% done: 2 of 5 items written`, with a full stop.
+
+    Args:
+        fraction: 0 to 1.
+        what: what has been done, such as `2 of 5 items written`.
+    """
     return f"{int(100 * fraction)}% done: {what}."
 
 

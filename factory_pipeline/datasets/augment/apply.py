@@ -100,6 +100,12 @@ def with_copies(
     """Yield samples, each followed by its augmented copies from `copies`, which threads make ahead.
 
     At most twice as many copies as threads are in memory, and their original samples.
+
+    Args:
+        samples: read lazily.
+        augmentations: of the version.
+        seed: of all random numbers.
+        threads: number of threads, at least 1.
     """
     waiting: deque[Future[Sample]] = deque()
     pool = ThreadPoolExecutor(threads)

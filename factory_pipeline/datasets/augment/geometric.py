@@ -53,13 +53,26 @@ def turn_upside_down(sample: Sample) -> Sample:
 
 
 def crop(sample: Sample, row: int, column: int, height: int, width: int) -> Sample:
-    """Cut out a window, defined by its upper left pixel and its size; it is not resized."""
+    """Cut out a window; it is not resized.
+
+    Args:
+        sample: not changed.
+        row: of the window's first pixel.
+        column: of the window's first pixel.
+        height: pixels.
+        width: pixels.
+    """
     rows, columns = slice(row, row + height), slice(column, column + width)
     return _move_pixels(sample, lambda pixels: pixels[:, rows, columns], Affine.translation(-column, -row))
 
 
 def rotate(sample: Sample, degrees: float) -> Sample:
-    """Rotate about the centre, counter-clockwise if `degrees` is positive; the size stays."""
+    """Rotate about the centre; the size stays.
+
+    Args:
+        sample: not changed.
+        degrees: counter-clockwise if positive.
+    """
     height, width = sample.size
     # Affine counts angles from x to y, which is clockwise because y goes down.
     return _resample(sample, Affine.rotation(-degrees, (width / 2, height / 2)))

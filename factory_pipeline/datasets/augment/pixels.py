@@ -19,7 +19,15 @@ _LEAST_WEIGHT = 1e-9
 
 
 def measured_bands(modality: str, raster: SampleRaster) -> NDArray[np.bool_]:
-    """Return which bands hold measured real numbers, not codes of classes, according to their names."""
+    """Return which bands hold measured real numbers, not codes of classes, according to their names.
+
+    Args:
+        modality: of the raster.
+        raster: of a sample.
+
+    Returns:
+        (bands,).
+    """
     is_real = raster.values.dtype.kind in "iuf"
     return np.array([is_real and not holds_codes(modality, name) for name in raster.bands], np.bool_)
 
@@ -39,7 +47,15 @@ def nodata_in(raster: SampleRaster) -> Any:
 
 
 def valid_pixels(band: Band, nodata: Any) -> Valid:
-    """Return where a band (or several) has a finite value that isn't nodata."""
+    """Return where a band (or several) has a finite value that isn't nodata.
+
+    Args:
+        band: (..., height, width).
+        nodata: value without data; None if there is none.
+
+    Returns:
+        In the shape of `band`.
+    """
     valid = np.isfinite(band)
     return valid if nodata is None else valid & (band != nodata)
 
@@ -49,6 +65,12 @@ def store(computed: Floats, into: Band, valid: Valid, nodata: Any) -> None:
 
     Integers are rounded half up, as GDAL does; values outside of the dtype's range are clipped. A value that
     would be nodata becomes its neighbour.
+
+    Args:
+        computed: float64, in the shape of `into`.
+        into: is changed.
+        valid: in the shape of `into`.
+        nodata: value without data; None if there is none.
     """
     values = as_dtype(computed[valid], into.dtype)
     if nodata is not None:
@@ -57,7 +79,12 @@ def store(computed: Floats, into: Band, valid: Valid, nodata: Any) -> None:
 
 
 def as_dtype(computed: Floats, dtype: np.dtype) -> NDArray[Any]:
-    """Convert computed values to a dtype: rounded half up for integers, and clipped to its range."""
+    """Convert computed values to a dtype: rounded half up for integers, and clipped to its range.
+
+    Args:
+        computed: float64, of any shape.
+        dtype: an integer or floating-point type.
+    """
     if dtype.kind not in "iu":
         limits = np.finfo(dtype)
         return np.clip(computed, float(limits.min), float(limits.max)).astype(dtype)

@@ -33,7 +33,12 @@ _ColourChange = Callable[[Floats, float], Floats]
 
 
 def blur(sample: Sample, radius: float) -> Sample:
-    """Blur by a Gaussian; `radius` is its standard deviation in pixels, as in Pillow."""
+    """Blur by a Gaussian.
+
+    Args:
+        sample: not changed.
+        radius: standard deviation in pixels, as in Pillow.
+    """
     changed = {}
     for modality, raster in sample.images.items():
         gaussian = NormalisedFilter(lambda band: scipy.ndimage.gaussian_filter(band, radius, mode="constant"))
@@ -46,6 +51,10 @@ def brighten(sample: Sample, percent: float) -> Sample:
 
     The range is 255 for 8 bits, else the distance between the percentiles USUAL_SPAN of the band. A band
     without negative values does not get any.
+
+    Args:
+        sample: not changed.
+        percent: of the range; negative darkens.
     """
 
     def brighter(band: Band, valid: Valid) -> Floats:
@@ -63,6 +72,11 @@ def add_noise(sample: Sample, percent: float, noise: np.random.Generator) -> Sam
 
     Each pixel is chosen with this probability, in all bands and modalities at once. Its new value in a band
     is uniform between the least and the greatest value there.
+
+    Args:
+        sample: not changed.
+        percent: 0 to 100.
+        noise: is advanced.
     """
     chosen = noise.random(sample.size) < percent / 100
 
@@ -81,7 +95,12 @@ def add_noise(sample: Sample, percent: float, noise: np.random.Generator) -> Sam
 
 
 def turn_grey(sample: Sample, percent: float) -> Sample:
-    """Mix red, green and blue with their luminance: 0 changes nothing, 100 makes them grey."""
+    """Mix red, green and blue with their luminance.
+
+    Args:
+        sample: not changed.
+        percent: 0 changes nothing, 100 makes them grey.
+    """
 
     def greyer(colours: Floats, _: float) -> Floats:
         red, green, blue = (weight * band for weight, band in zip(LUMINANCE, colours, strict=True))
@@ -91,7 +110,12 @@ def turn_grey(sample: Sample, percent: float) -> Sample:
 
 
 def turn_hue(sample: Sample, degrees: float) -> Sample:
-    """Turn the hue of red, green and blue; their greatest and least value (V and S of HSV) stay."""
+    """Turn the hue of red, green and blue; their greatest and least value (V and S of HSV) stay.
+
+    Args:
+        sample: not changed.
+        degrees: on the colour circle, from red towards green if positive.
+    """
 
     def turned(colours: Floats, _: float) -> Floats:
         high, chroma = colours.max(axis=0), np.ptp(colours, axis=0)
@@ -104,7 +128,12 @@ def turn_hue(sample: Sample, degrees: float) -> Sample:
 
 
 def saturate(sample: Sample, percent: float) -> Sample:
-    """Multiply the saturation of red, green and blue (S of HSV) by 1 + percent / 100; up to 1 at most."""
+    """Multiply the saturation of red, green and blue (S of HSV) by 1 + `percent` / 100; up to 1 at most.
+
+    Args:
+        sample: not changed.
+        percent: -100 makes them grey.
+    """
 
     def saturated(colours: Floats, black: float) -> Floats:
         high, chroma = colours.max(axis=0), np.ptp(colours, axis=0)

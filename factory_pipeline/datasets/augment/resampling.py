@@ -43,13 +43,23 @@ class Resampler:
         self._columns = np.where(self._inside, columns, 0).astype(np.int32)
 
     def nearest(self, raster: SampleRaster, fill: Any) -> SampleRaster:
-        """Return the nearest pixels unchanged; `fill` outside the image."""
+        """Return the nearest pixels unchanged; `fill` outside the image.
+
+        Args:
+            raster: of the original size.
+            fill: value outside the image.
+        """
         return replace(raster, values=self._take_nearest(raster.values, fill))
 
     def image(self, modality: str, raster: SampleRaster, fill: Any) -> SampleRaster:
         """Return measured bands bilinear, from pixels with data only; codes of classes nearest.
 
         A pixel has data if the source pixel at its centre has, as in GDAL's warp.
+
+        Args:
+            modality: of the raster.
+            raster: of the original size.
+            fill: value outside the image.
         """
         nodata = nodata_in(raster)
         values = self._take_nearest(raster.values, fill)

@@ -19,7 +19,16 @@ def has_area(shape: Shape) -> bool:
 
 
 def box_in_image(shape: Shape, height: int, width: int) -> Box | None:
-    """Return the part of a shape's bounds in the image, or None if that has no area."""
+    """Return the part of a shape's bounds in the image, or None if that has no area.
+
+    Args:
+        shape: in pixels; may reach beyond the image.
+        height: of the image in pixels.
+        width: of the image in pixels.
+
+    Returns:
+        x, y (of the upper left corner), width and height in pixels.
+    """
     x, y, w, h = shape.bbox
     left, top = max(x, 0.0), max(y, 0.0)
     right, bottom = min(x + w, float(width)), min(y + h, float(height))
@@ -43,6 +52,11 @@ def polygons_in_image(shape: Shape, height: int, width: int) -> list[Polygon]:
 
     A polygon inside the image keeps its points. A self-intersecting one follows the even-odd rule, as it is
     drawn.
+
+    Args:
+        shape: in pixels; may reach beyond the image.
+        height: of the image in pixels.
+        width: of the image in pixels.
     """
     drawn = outline(shape)
     if drawn is None:

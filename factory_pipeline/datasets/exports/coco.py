@@ -33,7 +33,7 @@ IMAGES, ANNOTATIONS = "images", "annotations"
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write the images and a JSON of every split."""
+    """As `Format.write`: the images and a JSON of every split."""
     (folder / ANNOTATIONS).mkdir()
     records = _Records(version)
     for split in SPLITS:
@@ -41,7 +41,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read the images and every record back."""
+    """As `Format.check`: the images and every record."""
     records = _Records(version)
     for split in SPLITS:
         _check_split(version, split, records, folder)

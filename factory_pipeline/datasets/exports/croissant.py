@@ -49,7 +49,7 @@ Bounds = tuple[float, float, float, float]
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write `data/`, `masks/`, `targets/`, `samples.parquet` and `croissant.json`."""
+    """As `Format.write`: `data/`, `masks/`, `targets/`, `samples.parquet` and `croissant.json`."""
     seen = _Seen()
     with ParquetBatches(folder / SAMPLES) as table:
         for rows in _batches(version, folder, seen):
@@ -61,7 +61,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read everything back; the description must match the files and their checksums."""
+    """As `Format.check`; the description must match the files and their checksums."""
     table = pl.read_parquet(folder / SAMPLES)
     row = 0
     for sample in all_samples(version):

@@ -57,6 +57,10 @@ class ExportSource(Protocol):
     def read(self, path: str, start: int) -> Iterator[bytes]:
         """Yield the bytes of one of its files from `start` on.
 
+        Args:
+            path: of the file, relative to the export's folder.
+            start: offset of the first byte.
+
         Raises:
             OSError, requests.RequestException: it can't be read.
         """

@@ -36,6 +36,10 @@ class Format:
     def write(self, version: "VersionContent", folder: Path) -> None:
         """Write a version into an empty folder, one sample at a time in memory.
 
+        Args:
+            version: read one sample at a time, split by split.
+            folder: exists and is empty.
+
         Raises:
             ExportError: the format can't represent something in the version.
         """
@@ -43,6 +47,10 @@ class Format:
 
     def check(self, version: "VersionContent", folder: Path) -> None:
         """Read the written files back and compare them with the version.
+
+        Args:
+            version: that was written.
+            folder: of the export.
 
         Raises:
             ExportError: a file differs from the version.

@@ -30,7 +30,7 @@ ROWS = 1024
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write `train.h5`, `test.h5` and `validation.h5`, those that have samples.
+    """As `Format.write`: `train.h5`, `test.h5` and `validation.h5`, those that have samples.
 
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that one array can't contain them.
@@ -42,7 +42,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read every sample back by h5py."""
+    """As `Format.check`: every sample, by h5py."""
     for split in SPLITS:
         if version.counts.get(split, 0):
             with _open_file(folder / f"{split}.h5") as file:
@@ -121,7 +121,12 @@ class _Writer:
 
 
 def rasters_of(sample: Sample, version: VersionContent) -> Iterator[tuple[str, SampleRaster]]:
-    """Yield the rasters of a sample with the path of their dataset."""
+    """Yield the rasters of a sample, each with the path of its HDF5 dataset.
+
+    Args:
+        sample: of the version.
+        version: its modalities and classes determine the rasters.
+    """
     for modality in version.modalities:
         yield f"{IMAGES}/{modality}", image_of(sample, modality)
     if sample.mask is not None or any(map(has_area, sample.shapes)):

@@ -40,7 +40,7 @@ EXTENSION = "datasets.features.features.Array3DExtensionType"
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write a folder per split that has samples, `dataset_dict.json` and `index.json`.
+    """As `Format.write`: a folder per split that has samples, `dataset_dict.json` and `index.json`.
 
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that one column can't hold them.
@@ -54,7 +54,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read every row of every shard back."""
+    """As `Format.check`: every row of every shard."""
     shards = read_shards(folder)
     for split in SPLITS:
         if version.counts.get(split, 0):

@@ -51,7 +51,11 @@ def read_exported(folder: Path) -> ExportedFiles:
 
 
 def parse_exported(text: str, where: str) -> ExportedFiles:
-    """Read the text of a listing; `where` names the export in messages.
+    """Read the text of a listing.
+
+    Args:
+        text: JSON.
+        where: names the export in messages.
 
     Raises:
         ExportError: it is damaged.

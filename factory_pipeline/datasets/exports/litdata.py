@@ -56,7 +56,7 @@ _PLACED = f"no_header_numpy:{CODES['float64']}"
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write a folder per split that has samples, and `index.json` of them all.
+    """As `Format.write`: a folder per split that has samples, and `index.json` of them all.
 
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that a batch can't hold them.
@@ -69,7 +69,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read every item of every chunk back."""
+    """As `Format.check`: every item of every chunk."""
     for split in SPLITS:
         if version.counts.get(split, 0):
             shards = read_shards(folder).get(split, ())

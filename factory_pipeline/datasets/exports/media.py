@@ -34,13 +34,22 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 def main_modality(version: VersionContent, sample: Sample) -> str:
-    """Return the modality that a format of one image per sample uses: the first that the sample has."""
+    """Return the modality that a format of one image per sample uses: the first that the sample has.
+
+    Args:
+        version: its order of modalities counts.
+        sample: of the version.
+    """
     tags = [tag for tag in version.modalities if tag in sample.images]
     return tags[0] if tags else next(iter(version.modalities))
 
 
 def image_of(sample: Sample, modality: str) -> SampleRaster:
     """Return the raster of a modality.
+
+    Args:
+        sample: of any version.
+        modality: of one of its images.
 
     Raises:
         ExportError: the sample has none.
@@ -54,7 +63,15 @@ def image_of(sample: Sample, modality: str) -> SampleRaster:
 
 
 def image_suffix(sample: Sample, modality: str) -> str:
-    """Return the suffix of an image: that of the original file, else that of the format it is written in."""
+    """Return the suffix of an image: that of the original file, else that of the format it is written in.
+
+    Args:
+        sample: of any version.
+        modality: of one of its images.
+
+    Returns:
+        With the dot, such as `.tif`.
+    """
     if modality in sample.files:
         return sample.files[modality].suffix
     return ".png" if _fits_png(image_of(sample, modality), sample) else ".tif"
@@ -93,6 +110,11 @@ def write_image(sample: Sample, modality: str, folder: Path, stem: str | None = 
 def write_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
     """Write a raster on the grid of a sample, as PNG or GeoTIFF by the suffix of `path`, deterministically.
 
+    Args:
+        path: `.png` or `.tif`; its folder is made if it is missing.
+        raster: (bands, height, width).
+        sample: has the CRS and transform of the raster.
+
     Raises:
         ExportError: rasters of its type can't be written, or the file already exists.
     """
@@ -102,6 +124,11 @@ def write_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
 
 def raster_bytes(raster: SampleRaster, sample: Sample, suffix: str = ".tif") -> bytes:
     """Return what `write_raster` writes into a file of this suffix.
+
+    Args:
+        raster: (bands, height, width).
+        sample: has the CRS and transform of the raster.
+        suffix: `.png` or `.tif`.
 
     Raises:
         ExportError: rasters of its type can't be written.
@@ -127,6 +154,11 @@ def raster_bytes(raster: SampleRaster, sample: Sample, suffix: str = ".tif") -> 
 def check_image(path: Path, sample: Sample, modality: str) -> None:
     """Read an image back and compare it with the sample.
 
+    Args:
+        path: of the written image.
+        sample: of the version.
+        modality: of the image.
+
     Raises:
         ExportError: it can't be read or differs.
     """
@@ -135,6 +167,11 @@ def check_image(path: Path, sample: Sample, modality: str) -> None:
 
 def check_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
     """Read a raster back and compare pixels, CRS and transform.
+
+    Args:
+        path: of the written raster.
+        raster: that was written.
+        sample: has the CRS and transform of the raster.
 
     Raises:
         ExportError: it can't be read or differs.
@@ -214,6 +251,10 @@ def geotiff_of(sample: Sample, modality: str) -> Path | None:
     """Return the original of an image where it is a TIFF with the georeferencing and nodata of the sample.
 
     None if it must be written anew for a format whose images are GeoTIFFs.
+
+    Args:
+        sample: of any version.
+        modality: of one of its images.
     """
     path = sample.files.get(modality)
     if path is None or path.suffix.lower() not in (".tif", ".tiff"):

@@ -34,7 +34,7 @@ GROUP_BYTES = 64 << 20
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write `train.parquet`, `test.parquet` and `validation.parquet`, those that have samples.
+    """As `Format.write`: `train.parquet`, `test.parquet` and `validation.parquet`, those that have samples.
 
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that one column can't hold them.
@@ -45,7 +45,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read every row back."""
+    """As `Format.check`: every row."""
     for split in SPLITS:
         if version.counts.get(split, 0):
             check_rows(version, split, _read_rows(folder / f"{split}.parquet"), f"{split}.parquet")

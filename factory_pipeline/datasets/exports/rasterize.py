@@ -29,6 +29,10 @@ def index_mask(sample: Sample, version: VersionContent) -> SampleRaster:
     A pixel belongs to a rectangle or polygon if its centre is in it; the later shape wins. Lines have no area
     and are ignored. Values of the mask are written last, unchanged.
 
+    Args:
+        sample: of the version.
+        version: its `values` are the pixel values of the classes.
+
     Returns:
         (1, height, width), uint8 if that contains all values, else uint16; `nodata` is `unlabelled_value`.
 

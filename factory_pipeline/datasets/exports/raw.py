@@ -26,7 +26,7 @@ LABELS = "labels.json"
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write `data/`, `masks/`, `targets/` and `labels.json`."""
+    """As `Format.write`: `data/`, `masks/`, `targets/` and `labels.json`."""
     with (folder / LABELS).open("w", encoding="ascii", newline="\n") as out:
         out.write('{"images": ')
         images = ListWriter(out)
@@ -40,7 +40,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read everything back."""
+    """As `Format.check`: every file."""
     read_around(folder / LABELS)
     images = ListReader(folder / LABELS, "images")
     for sample in all_samples(version):
@@ -61,12 +61,22 @@ def media_names(version: VersionContent, sample: Sample) -> dict[str, str]:
     """Return the name in `data/` of each image of a sample, by modality.
 
     With several it contains the modality.
+
+    Args:
+        version: that determines which images are written.
+        sample: of the version.
     """
     return {tag: _stem(version, sample, tag) + image_suffix(sample, tag) for tag in _tags(version, sample)}
 
 
 def write_media(version: VersionContent, sample: Sample, folder: Path) -> None:
-    """Write all images of a sample into a folder."""
+    """Write all images of a sample into a folder.
+
+    Args:
+        version: that determines which images are written.
+        sample: of the version.
+        folder: made if it is missing.
+    """
     for tag in _tags(version, sample):
         write_image(sample, tag, folder, _stem(version, sample, tag))
 

@@ -24,6 +24,13 @@ Row = dict[str, Any]
 def columns_of(version: VersionContent, split: str) -> Columns:
     """Return the columns of rasters of a split: `images/<modality>`, `masks` and `targets`.
 
+    Args:
+        version: whose samples are read.
+        split: whose samples have the columns.
+
+    Returns:
+        The first raster of each column, and the name of its sample.
+
     Raises:
         ExportError: a raster is of complex numbers, which tables have no type for.
     """
@@ -47,6 +54,11 @@ def bytes_of(columns: Columns) -> int:
 
 def row_of(sample: Sample, version: VersionContent, columns: Columns) -> Row:
     """Return the row of a sample; a mask or target that it lacks is filled.
+
+    Args:
+        sample: of the version.
+        version: its modalities and classes determine the rasters.
+        columns: of the sample's split, as `columns_of` returned them.
 
     Raises:
         ExportError: a raster has another shape or dtype than its column.

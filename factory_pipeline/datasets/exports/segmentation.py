@@ -34,7 +34,7 @@ Colour = tuple[int, int, int]
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write images, masks and the meaning of their values and colours, for every split that has samples."""
+    """As `Format.write`: for every split images, masks, and the meaning of their values and colours."""
     palette = class_colours(version)
     table = _colour_table(palette)
     for split in SPLITS:
@@ -49,7 +49,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read everything back: colour and value of every pixel must have the same class."""
+    """As `Format.check`: colour and value of every pixel must have the same class."""
     for split in SPLITS:
         values_by_colour: dict[Colour, int] = {}
         for sample in version.samples(split):

@@ -31,7 +31,13 @@ def divide(count: int, sample_bytes: int, shard_bytes: int = SHARD_BYTES) -> lis
 
 
 def write_index(version: VersionContent, folder: Path, shards: Shards) -> None:
-    """Write `index.json`: the shards by split, the bands by modality, and the value of each label."""
+    """Write `index.json`: the shards by split, the bands by modality, and the value of each label.
+
+    Args:
+        version: that was written.
+        folder: of the export.
+        shards: by split; of each its file and its number of samples.
+    """
     index = {
         "dataset": version.dataset,
         "version": version.number,

@@ -43,7 +43,12 @@ class TarGzWriter:
         self._file.close()
 
     def add(self, name: str, content: bytes) -> None:
-        """Add a file that is in memory."""
+        """Add a file that is in memory.
+
+        Args:
+            name: path in the archive.
+            content: of the file.
+        """
         self.add_file(name, BytesIO(content), len(content))
 
     def add_file(self, name: str, content: IO[bytes], size: int) -> None:

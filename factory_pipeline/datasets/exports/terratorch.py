@@ -53,7 +53,7 @@ class TaskKind(Enum):
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write images, labels, split files, `training_params.json`, `terratorch.yaml` and `index.csv`.
+    """As `Format.write`: images, labels, split files, `training_params.json`, `terratorch.yaml`, `index.csv`.
 
     Raises:
         ExportError: no training image, an image without label in a regression, or images that differ in
@@ -89,7 +89,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read everything back as TerraTorch does: by the paths and patterns of the configuration."""
+    """As `Format.check`: as TerraTorch reads, by the paths and patterns of the configuration."""
     kind = kind_of(version)
     data = read_yaml(folder / CONFIG, CONFIG)["data"]["init_args"]
     listed: dict[str, list[str]] = {split: [] for split in SPLITS}
@@ -138,6 +138,11 @@ def inputs_of(version: VersionContent) -> Mapping[str, tuple[str, ...]]:
 def input_of(sample: Sample, tag: str, version: VersionContent) -> SampleRaster:
     """Return the image of a modality, with only the input bands of a model.
 
+    Args:
+        sample: of the version.
+        tag: modality of the image.
+        version: determines the input bands and their order.
+
     Raises:
         ExportError: the sample has no such image, or lacks a band of it.
     """
@@ -159,6 +164,14 @@ def input_of(sample: Sample, tag: str, version: VersionContent) -> SampleRaster:
 def label_of(sample: Sample, version: VersionContent, kind: TaskKind) -> SampleRaster:
     """Return the label raster of a sample.
 
+    Args:
+        sample: of the version.
+        version: its `values` are the pixel values of the classes.
+        kind: of the task.
+
+    Returns:
+        (1, height, width).
+
     Raises:
         ExportError: a sample of a regression has no measured values.
     """
@@ -175,6 +188,10 @@ def label_of(sample: Sample, version: VersionContent, kind: TaskKind) -> SampleR
 
 def as_manifest(version: VersionContent, kind: TaskKind) -> UploadManifest:
     """Return the manifest of an upload that describes the version.
+
+    Args:
+        version: has at least one sample.
+        kind: of the task.
 
     Raises:
         OnboardingError: MANIFEST_INVALID, two bands have one name, or there are too few classes.
@@ -211,7 +228,12 @@ def modality_tag(tag: str) -> str:
 
 
 def image_path(stem: str, tag: str) -> str:
-    """Return the path of an image, relative to the folder of the export."""
+    """Return the path of an image, relative to the folder of the export.
+
+    Args:
+        stem: of the sample's files.
+        tag: modality of the image.
+    """
     return f"{IMAGES}/{modality_tag(tag)}/{stem}{image_suffix(tag)}"
 
 

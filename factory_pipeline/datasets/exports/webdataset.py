@@ -29,7 +29,7 @@ MEMBER_BYTES = 1024
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write `train-000000.tar` and so on, whose sizes differ by one sample at most, and `index.json`."""
+    """As `Format.write`: `train-000000.tar` and so on, of nearly equal sizes, and the index."""
     _require_names(version)
     shards: dict[str, list[dict[str, Any]]] = {}
     for split in SPLITS:
@@ -46,7 +46,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read every member of every shard back."""
+    """As `Format.check`: every member of every shard."""
     shards = read_shards(folder)
     for split in SPLITS:
         found = _read_samples(folder, shards.get(split, []))

@@ -125,7 +125,15 @@ class _CountedVersion:
 
 @contextmanager
 def user_errors(title: str, path: Path) -> Iterator[None]:
-    """Turn errors of a disk or a raster library into a sentence for the user."""
+    """Turn errors of a disk or a raster library into a sentence for the user.
+
+    Args:
+        title: of the export; begins the message.
+        path: where the export is written.
+
+    Raises:
+        ExportError: the disk is full, or reading or writing failed.
+    """
     try:
         yield
     except (OSError, RasterioError) as error:

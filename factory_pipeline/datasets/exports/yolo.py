@@ -26,7 +26,7 @@ _DECIMALS = 10
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write the images with their boxes, the lists and the descriptions of the data set."""
+    """As `Format.write`: the images with their boxes, the lists and the descriptions of the data set."""
     _write_descriptions(version, folder)
     for split in SPLITS:
         with _list(folder, split).open("w", encoding="utf-8", newline="\n") as listed:
@@ -39,7 +39,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read lists, images and boxes back."""
+    """As `Format.check`: lists, images and boxes."""
     if (folder / NAMES).read_text(encoding="utf-8").splitlines() != list(version.labels):
         raise ExportError(f"{NAMES} differs when it is read back.")
     for split in SPLITS:

@@ -35,7 +35,7 @@ SAMPLE = "sample"
 
 
 def write(version: VersionContent, folder: Path) -> None:
-    """Write `train.zarr`, `test.zarr` and `validation.zarr`, those that have samples.
+    """As `Format.write`: `train.zarr`, `test.zarr` and `validation.zarr`, those that have samples.
 
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that one array can't hold them.
@@ -46,7 +46,7 @@ def write(version: VersionContent, folder: Path) -> None:
 
 
 def check(version: VersionContent, folder: Path) -> None:
-    """Read every row of every array back."""
+    """As `Format.check`: every row of every array."""
     for split in SPLITS:
         if version.counts.get(split, 0):
             store = folder / f"{split}.zarr"

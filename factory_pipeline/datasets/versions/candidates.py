@@ -54,6 +54,10 @@ def resolve_collections(
 def resolve_operations(request: DatasetRequest, collections: Sequence[CollectionTables]) -> list[str] | None:
     """Return the ids of the operations in a request; None if it uses all.
 
+    Args:
+        request: its `operation_list` has ids, or the beginnings of ids.
+        collections: of the items.
+
     Raises:
         ArgumentError: one does not belong to the collections.
     """
@@ -84,6 +88,12 @@ def candidates(
     registry: Registry, home: FactoryHome, request: DatasetRequest, collections: Sequence[CollectionTables]
 ) -> list[Candidates]:
     """Return the sets of items that the query is applied to.
+
+    Args:
+        registry: contains the datasets.
+        home: contains their manifests.
+        request: its `item_type` determines the sets.
+        collections: of the items.
 
     Raises:
         ArgumentError: datasets are requested and there is none.

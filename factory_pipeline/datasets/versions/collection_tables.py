@@ -52,7 +52,13 @@ class CollectionTables:
 
     @classmethod
     def of(cls, registry: Registry, home: FactoryHome, collection: Collection) -> Self:
-        """Return the tables of a collection of the registry."""
+        """Return the tables of a collection of the registry.
+
+        Args:
+            registry: contains the operations on the collection.
+            home: contains the tables.
+            collection: that is not deleted.
+        """
         found = registry.operations(collection.id)
         return cls(collection, tuple(sorted(found, key=operation_order)), home)
 

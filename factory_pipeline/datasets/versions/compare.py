@@ -25,6 +25,11 @@ def compare_versions(home: FactoryHome, before: Version, after: Version) -> Comp
 
     An item is the same in both if it is the same item of the same collection, else if its image is the same.
 
+    Args:
+        home: contains both manifests.
+        before: the older one.
+        after: the newer one.
+
     Raises:
         LakeError: a manifest is missing, damaged or does not match its version's content hash.
     """

@@ -131,6 +131,11 @@ class ManifestContent:
 def open_content(registry: Registry, home: FactoryHome, version_id: str) -> ManifestContent:
     """Open a ready version; keep it in `Registry.reading` or `Registry.exporting` meanwhile.
 
+    Args:
+        registry: contains the version.
+        home: contains its manifest.
+        version_id: its full id.
+
     Raises:
         RegistryError: there is no such version.
         LakeError: it is not ready, or its manifest is missing, damaged or does not match its content hash.

@@ -85,7 +85,12 @@ def create_version(
 
 
 def sweep_unfinished(registry: Registry, home: FactoryHome) -> None:
-    """Remove the folders of killed writers: marked as unfinished, and without a version in the registry."""
+    """Remove the folders of killed writers: marked as unfinished, and without a version in the registry.
+
+    Args:
+        registry: contains the versions that are being written.
+        home: whose `versions` folder is swept.
+    """
     # A version is in the registry before its folder is made, so the folders must be listed first.
     folders = list(home.versions.glob("*")) if home.versions.exists() else []
     unfinished = [folder for folder in folders if home.version(folder.name).unfinished.exists()]

@@ -13,6 +13,11 @@ def delete_version(registry: Registry, home: FactoryHome, version_id: str) -> No
     With the last version its dataset is deleted too, and its name can be used again. An interrupted deletion
     can be repeated.
 
+    Args:
+        registry: contains the version.
+        home: contains its files.
+        version_id: its full id.
+
     Raises:
         RegistryError: the version does not exist, is being written or read, or is already deleted.
         LakeError: its files can't be removed.

@@ -32,17 +32,31 @@ def list_collections(registry: Registry, home: FactoryHome) -> list[CollectionSu
     """Return the collections of the data lake in the order of their registration.
 
     Damaged annotations are marked.
+
+    Args:
+        registry: of the home.
+        home: contains the tables.
     """
     return [_collection(registry, home, collection) for collection in registry.collections()]
 
 
 def list_datasets(registry: Registry, home: FactoryHome) -> list[DatasetSummary]:
-    """Return the datasets by name; versions whose manifest is damaged are marked."""
+    """Return the datasets by name; versions whose manifest is damaged are marked.
+
+    Args:
+        registry: of the home.
+        home: contains the manifests.
+    """
     return [_dataset(registry, home, dataset) for dataset in registry.datasets()]
 
 
 def describe_dataset(registry: Registry, home: FactoryHome, name_or_id: str) -> DatasetSummary:
     """Describe one dataset.
+
+    Args:
+        registry: of the home.
+        home: contains the manifests.
+        name_or_id: the exact name, or the full id.
 
     Raises:
         RegistryError: there is no such dataset.
@@ -52,6 +66,11 @@ def describe_dataset(registry: Registry, home: FactoryHome, name_or_id: str) -> 
 
 def describe_version(registry: Registry, home: FactoryHome, version_id: str) -> VersionSummary:
     """Describe one version; it is marked if its manifest is damaged.
+
+    Args:
+        registry: of the home.
+        home: contains the manifest.
+        version_id: its full id.
 
     Raises:
         RegistryError: there is no such version.

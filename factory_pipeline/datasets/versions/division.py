@@ -39,7 +39,14 @@ class Division:
         asked: Mapping[str, float],
         record: "SplitRecord | None" = None,
     ) -> Self:
-        """Compare the splits of items with those that they had, null for items that are new."""
+        """Compare the splits of items with those that they had.
+
+        Args:
+            split: of each item.
+            earlier: of each item in the version before; null for new ones.
+            asked: percentage by split; empty if none were requested.
+            record: how the splits were assigned; None if they were not.
+        """
         counts = dict(split.value_counts().iter_rows())
         return cls(
             splits={name: counts.get(name, 0) for name in SPLITS},

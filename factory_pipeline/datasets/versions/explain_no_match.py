@@ -17,7 +17,12 @@ _MOST_VALUES = 10_000
 
 
 def no_match_error(request: DatasetRequest, candidates: Sequence[Candidates]) -> LakeError | ArgumentError:
-    """Return the error that says after which step no item was left."""
+    """Return the error that names the step after which no item was left.
+
+    Args:
+        request: with query and filter.
+        candidates: that they were applied to.
+    """
     before = _count([each.items for each in candidates])
     names = dict.fromkeys(each.tables.collection.name for each in candidates)
     where = f"the collection {next(iter(names))!r}" if len(names) == 1 else f"{len(names)} collections"

@@ -26,6 +26,11 @@ Found = TypeVar("Found", Collection, Dataset, Version)
 def find_collection(registry: Registry, text: str, argument: str = "collection_id") -> Collection:
     """Find the existing collection with an id or name.
 
+    Args:
+        registry: deleted collections are not found.
+        text: an id, the beginning of one, or a name; an exact id or name is preferred.
+        argument: name of the argument in messages.
+
     Raises:
         ArgumentError: none has this id or name, or several have.
     """
@@ -48,6 +53,11 @@ def find_collection(registry: Registry, text: str, argument: str = "collection_i
 
 def find_dataset(registry: Registry, text: str, argument: str = "dataset") -> Dataset:
     """Find the dataset with an id or name; a deleted one is found by its full id.
+
+    Args:
+        registry: contains the datasets.
+        text: an id, the beginning of one, or a name; an exact id or name is preferred.
+        argument: name of the argument in messages.
 
     Raises:
         ArgumentError: none has this id or name, or several have.
@@ -124,7 +134,12 @@ def find_version(
 
 
 def by_prefix(text: str, ids: Iterable[str]) -> list[str]:
-    """Return the ids that begin with a text, if that is long enough for the beginning of an id."""
+    """Return the ids that begin with a text, if that is long enough for the beginning of an id.
+
+    Args:
+        text: at least as long as `_PREFIX` requires.
+        ids: full ids.
+    """
     return [each for each in ids if each.startswith(text)] if _PREFIX.fullmatch(text) else []
 
 
@@ -139,7 +154,12 @@ def list_similar(text: str, names: Mapping[str, str]) -> str:
 
 
 def sort_by_similarity(text: str, names: Iterable[str]) -> list[str]:
-    """Return names, the most similar to a text first."""
+    """Return names, the most similar to a text first.
+
+    Args:
+        text: that the user wrote.
+        names: without repeats in the result.
+    """
     there = list(names)
     return list(dict.fromkeys([*_similar_names(text, there), *there]))
 

@@ -39,6 +39,10 @@ def raster_alone(raster: pl.Expr, *others: str) -> pl.Expr:
     """Return a raster by its hash, or by its path if it has none, with other fields of it.
 
     Null stays null.
+
+    Args:
+        raster: structs of a raster.
+        *others: names of fields that are kept too.
     """
     field = raster.struct.field
     unhashed = field("sha256").is_null()
@@ -132,6 +136,10 @@ def read_header(path: Path) -> ManifestHeader:
 
 def check_header(path: Path, content_hash: str | None) -> ManifestHeader:
     """Return the header of a manifest, which must have the content hash of its version; rows are not read.
+
+    Args:
+        path: of the manifest.
+        content_hash: of the version in the registry; None while it is written.
 
     Raises:
         LakeError: the manifest is missing, damaged, or has another content hash.

@@ -80,6 +80,11 @@ class _Source:
 def check_version(registry: Registry, home: FactoryHome, request: DatasetRequest) -> None:
     """Check that a version can be created as requested; reads the data lake and writes nothing.
 
+    Args:
+        registry: contains collections and datasets.
+        home: contains their tables.
+        request: of the version.
+
     Raises:
         ArgumentError: a collection, operation, label or version does not exist, no item matches, or the name
             of the new dataset is in use.

@@ -26,6 +26,12 @@ Answer = Callable[..., Any]
 def handle(registry: Registry, home: FactoryHome, call: str, arguments: Mapping[str, Any]) -> Any:
     """Handle one of HANDLERS and return its result as JSON values.
 
+    Args:
+        registry: of the home.
+        home: contains tables and manifests.
+        call: one of HANDLERS.
+        arguments: of that call, by name.
+
     Raises:
         ArgumentError: there is no such call.
         FactoryError: as documented for the call.

@@ -58,6 +58,10 @@ class ItemSelection:
 def choose_items(request: DatasetRequest, candidates: Sequence[Candidates]) -> pl.DataFrame:
     """Return the items that match query and filter, in CHOSEN.
 
+    Args:
+        request: with query and filter.
+        candidates: that they are applied to.
+
     Raises:
         ArgumentError: query or filter is not allowed, or no item matches.
         LakeError: the collections are empty, or a table is missing.

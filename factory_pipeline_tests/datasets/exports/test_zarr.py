@@ -22,6 +22,8 @@ from factory_pipeline_tests.datasets.model.factories import (
     satellite_version,
 )
 
+pytestmark = pytest.mark.integration  # loads xarray and zarr
+
 
 @pytest.mark.parametrize("at_least", [1, 2, shards.SHARDS_FOR_ALL])
 def test_every_sample_is_read_back_by_xarray(
