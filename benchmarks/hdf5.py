@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import numpy as np
 from benchmarks.measure import Run, interleaved, median_run, timed
 from benchmarks.report import Row, main, met, table
 from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.hdf5.codec import Compression
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.layout import lay_out
 from factory_pipeline.hdf5.read import DEFAULT_FIELDS, FusedDataset
+from factory_pipeline.hdf5.recompress import recompress
 from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline_tests.hdf5.factories import made_samples, named_batch
@@ -27,6 +29,8 @@ LENGTH = 64
 TRAINING_BATCHES = 30
 REPEATS = 5
 GOAL_FUSE, GOAL_LOADER = 0.9, 3.0
+GOAL_PLAIN = 5.0
+"""CPU us per sample without compression."""
 RECIPE = Recipe()
 FIELDS = dataset_fields(RECIPE.sentinel2.bands, RECIPE.window_size)
 LABEL = "AGBD Values"
@@ -43,11 +47,17 @@ def benchmark(scale: float) -> list[str]:
             write_dataset(path, named_batch(samples, path.stem), RECIPE, "train")
         fused = root / "train_dataset.h5"
         fuse_datasets(paths, fused, RECIPE, "train", [count] * BATCHES)
+        stored = {Compression.DEFLATE: fused} | {
+            each: root / f"{each}.h5" for each in (Compression.ZSTD, Compression.NONE)
+        }
+        for each in (Compression.ZSTD, Compression.NONE):
+            recompress(fused, stored[each], each)
         return [
             writing(root, samples),
             fusing(root, paths, count),
             reading(fused, "random", _random_batches(count * BATCHES)),
             reading(fused, "sequential", _batches_in_order(count * BATCHES)),
+            reading_stored(stored, _random_batches(count * BATCHES)),
         ]
 
 
@@ -144,6 +154,38 @@ def reading(path: Path, kind: str, batches: Sequence[np.ndarray]) -> str:
         rows.append((name, samples / run.seconds, base / run.seconds, 1e6 * run.cpu_s / samples, goal))
     columns = ("how", "samples/s", "times the first", "CPU us per sample", f"goal {GOAL_LOADER:g}")
     return table(f"Reading {len(batches)} {kind} batches of {LENGTH}", columns, rows)
+
+
+def reading_stored(stored: Mapping[Compression, Path], batches: Sequence[np.ndarray]) -> str:
+    """Random training batches of the same samples, stored in each way."""
+    works = {
+        f"FusedDataset, {each}, {threads} thread{'s' * (threads > 1)}": partial(
+            by_dataset, FusedDataset(path, threads=threads), batches
+        )
+        for each, path in stored.items()
+        for threads in (1, 2)
+    }
+    works["numpy, memory to memory: the bound"] = partial(by_copying, stored[Compression.NONE], batches)
+    runs = _medians(works)
+    samples = sum(map(len, batches))
+    sizes = [path.stat().st_size / 1e6 for path in stored.values() for _ in (1, 2)]
+    rows: list[Row] = []
+    for (name, run), size in zip(runs.items(), [*sizes, sizes[-1]], strict=True):
+        cost = 1e6 * run.cpu_s / samples
+        goal = met(cost <= GOAL_PLAIN) if f" {Compression.NONE}, 1" in name else ""
+        rows.append((name, samples / run.seconds, cost, size, goal))
+    columns = ("how", "samples/s", "CPU us per sample", "MB of the file", f"goal {GOAL_PLAIN:g} us")
+    return table(f"Reading {len(batches)} random batches of {LENGTH}, by compression", columns, rows)
+
+
+def by_copying(path: Path, batches: Sequence[np.ndarray]) -> None:
+    """The rasters of each sample from one place in memory to another, which no reader can do without."""
+    with h5py.File(path) as file:
+        rasters = [file[f"data/{name}"] for name in DEFAULT_FIELDS]
+        rows = [np.empty((LENGTH, *raster.shape[1:]), raster.dtype) for raster in rasters]
+    for _ in batches:
+        for values in rows:
+            _ = values.copy()
 
 
 def by_index_list(file: h5py.File, batches: Sequence[np.ndarray]) -> None:

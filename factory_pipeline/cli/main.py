@@ -11,6 +11,7 @@ from factory_pipeline.cli import (
     demo,
     doctor,
     fields,
+    fuse,
     inspect,
     onboarding,
     recipes,
@@ -28,7 +29,7 @@ from factory_pipeline.version import __version__
 
 SECTIONS: Sequence[Section] = [
     ("Get started", ["demo", "ui", "sample", "doctor", "completion"]),
-    ("Building datasets", ["create-dataset", "new-recipe", "check-recipe", "inspect", "verify"]),
+    ("Building datasets", ["create-dataset", "new-recipe", "check-recipe", "inspect", "fuse", "verify"]),
     ("Uploads", ["new-manifest", "prescan", "onboard", "upload", "finetune"]),
     (
         "Image pairs and fields from volumes",
@@ -80,6 +81,7 @@ for command in [
     *build.ALL,
     *recipes.ALL,
     *inspect.ALL,
+    *fuse.ALL,
     *demo.ALL,
     *ui.ALL,
     *onboarding.ALL,

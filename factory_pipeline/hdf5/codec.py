@@ -1,4 +1,4 @@
-"""One chunk, to and from the bytes that HDF5's shuffle and deflate filters store.
+"""One chunk, to and from the bytes that HDF5's filters store: shuffle, and then deflate or zstd.
 
 libdeflate is faster than the zlib behind HDF5's own filter, and smaller at the same level. The codecs release
 the GIL. ISA-L is four times as fast as libdeflate, for chunks that are 2 to 4 percent larger and whose bytes,
@@ -6,6 +6,7 @@ not values, may differ between kinds of processors.
 """
 
 from collections.abc import Callable
+from enum import StrEnum
 
 import imagecodecs
 import numpy as np
@@ -20,9 +21,32 @@ _FAST_LEVEL = 1
 Encode = Callable[[NDArray[np.generic]], bytes]
 """From the values of a chunk to its bytes."""
 
+ZSTD_LEVEL = 3
 
-def encode_chunk(values: NDArray[np.generic]) -> bytes:
-    """Shuffle the bytes (all first bytes, then all second bytes, ...), then deflate (zlib format)."""
+
+class Compression(StrEnum):
+    """How the rasters of a dataset file are stored."""
+
+    NONE = "none"
+    """As they are, one after the other: they are read by their place in the file, without decoding."""
+    DEFLATE = "deflate"
+    """A chunk per sample, shuffled and deflated: what every HDF5 library reads."""
+    ZSTD = "zstd"
+    """A chunk per sample, shuffled and compressed by zstd; h5py reads it with the package hdf5plugin."""
+
+
+def encode_chunk(values: NDArray[np.generic], compression: Compression = Compression.DEFLATE) -> bytes:
+    """Shuffle the bytes (all first bytes, then all second bytes, ...), then deflate (zlib format) or zstd.
+
+    Args:
+        values: of the chunk.
+        compression: of a chunk, so not NONE.
+
+    Returns:
+        What is stored in the file.
+    """
+    if compression is Compression.ZSTD:
+        return bytes(imagecodecs.zstd_encode(_shuffle(values), level=ZSTD_LEVEL))
     return bytes(imagecodecs.deflate_encode(_shuffle(values), level=LEVEL))
 
 
@@ -41,21 +65,25 @@ def _shuffle(values: NDArray[np.generic]) -> bytes:
     return shuffled.tobytes()
 
 
-def decode_chunk(stored: bytes, out: NDArray[np.generic]) -> None:
+def decode_chunk(
+    stored: bytes, out: NDArray[np.generic], compression: Compression = Compression.DEFLATE
+) -> None:
     """Inflate and unshuffle numbers into `out`, which is contiguous and has the chunk's dtype and shape.
 
     Args:
-        stored: zlib stream of shuffled bytes.
+        stored: stream of shuffled bytes.
         out: is written to.
+        compression: of a chunk, so not NONE.
 
     Raises:
-        ValueError: the bytes are no whole zlib stream of this length.
+        ValueError: the bytes are no whole stream of this length.
     """
     flat = out.reshape(-1)
+    decode = imagecodecs.zstd_decode if compression is Compression.ZSTD else imagecodecs.deflate_decode
     try:
-        inflated = np.frombuffer(imagecodecs.deflate_decode(stored, out=out.nbytes), flat.dtype)
-    except imagecodecs.DeflateError as error:
-        raise ValueError(f"not a complete deflate stream: {error}") from error
+        inflated = np.frombuffer(decode(stored, out=out.nbytes), flat.dtype)
+    except (imagecodecs.DeflateError, imagecodecs.ZstdError) as error:
+        raise ValueError(f"not a complete {compression} stream: {error}") from error
     if inflated.shape != flat.shape:
         raise ValueError(f"{inflated.nbytes} bytes instead of {flat.nbytes}")
     if flat.itemsize > 1:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
-from factory_pipeline.hdf5.layout import TABLE_CHUNK, ChunkIndex, StoredRecipe, lay_out
+from factory_pipeline.hdf5.codec import Compression
+from factory_pipeline.hdf5.layout import TABLE_CHUNK, ChunkIndex, StoredRecipe, compression_of, lay_out
 from factory_pipeline.hdf5.opening import open_dataset, schema_differences
 from factory_pipeline.hdf5.recipe_fields import recipe_fields
 from factory_pipeline.hdf5.schema import PROVENANCE, Field, dataset_fields
@@ -180,6 +181,8 @@ def _verify_batch(path: Path, recipe: StoredRecipe, fields: Fields, split: str, 
         if file.attrs["extraction_hash"] != recipe.extraction_digest():
             raise DatasetFileError("It was extracted by another recipe.")
         rasters = [file[field.path] for field in fields if field.is_raster]
+        if any(compression_of(raster) is not Compression.DEFLATE for raster in rasters):
+            raise DatasetFileError("Its rasters are not deflated: it was written by factory fuse.")
         if len(rasters[0]) != length:
             raise DatasetFileError(
                 f"It contains {len(rasters[0])} samples, but the plan and the ledger have {length}."

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.hdf5.codec import LEVEL
+from factory_pipeline.hdf5.codec import LEVEL, ZSTD_LEVEL, Compression
 from factory_pipeline.hdf5.schema import Field
 from factory_pipeline.version import __version__
 
@@ -16,6 +16,13 @@ TABLE_CHUNK = 1024
 """Rows per chunk of the datasets that are not rasters."""
 FILE_ATTRIBUTES = ("recipe", "recipe_hash", "extraction_hash", "software_version", "split")
 """`extraction_hash` is of the part of the recipe that decides a sample's content; fused files share it."""
+
+
+_SHUFFLE, _DEFLATE = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
+_ZSTD = 32015
+"""Registered with The HDF Group: https://github.com/HDFGroup/hdf5_plugins."""
+_KINDS = {Compression.DEFLATE: "shuffled, deflated", Compression.ZSTD: "shuffled, zstd-compressed"}
+_FILTERS = {(_SHUFFLE, _DEFLATE): Compression.DEFLATE, (_SHUFFLE, _ZSTD): Compression.ZSTD}
 
 
 class StoredRecipe(Protocol):
@@ -32,7 +39,12 @@ class StoredRecipe(Protocol):
 
 
 def lay_out(
-    file: h5py.File, fields: Sequence[Field], length: int, recipe: StoredRecipe | None, split: str
+    file: h5py.File,
+    fields: Sequence[Field],
+    length: int,
+    recipe: StoredRecipe | None,
+    split: str,
+    compression: Compression = Compression.DEFLATE,
 ) -> None:
     """Make every dataset for `length` samples, still without content, and all attributes.
 
@@ -44,6 +56,7 @@ def lay_out(
         length: number of samples.
         recipe: stored with the file.
         split: likewise.
+        compression: of the rasters; tables are always deflated.
     """
     if recipe is None:
         file.attrs["software_version"], file.attrs["split"] = __version__, split
@@ -52,18 +65,7 @@ def lay_out(
         for name, value in zip(FILE_ATTRIBUTES, values, strict=True):
             file.attrs[name] = value
     for field in fields:
-        dataset = file.create_dataset(
-            field.path,
-            shape=(length, *field.shape),
-            # A chunk may be longer than a dataset only where the dataset may grow.
-            maxshape=(None, *field.shape),
-            dtype=field.dtype,
-            chunks=chunk_shape(field),
-            compression="gzip",
-            compression_opts=LEVEL,
-            shuffle=True,
-            track_times=False,
-        )
+        dataset = _make_dataset(file, field, length, compression if field.is_raster else Compression.DEFLATE)
         dataset.attrs["description"] = field.description
         if field.units:
             dataset.attrs["units"] = field.units[0] if len(field.units) == 1 else list(field.units)
@@ -73,6 +75,38 @@ def lay_out(
             dataset.attrs["nodata"] = field.dtype.type(field.nodata)
         for name, value in field.attributes.items():
             dataset.attrs[name] = value
+
+
+def _make_dataset(file: h5py.File, field: Field, length: int, compression: Compression) -> h5py.Dataset:
+    shape = (length, *field.shape)
+    if compression is Compression.NONE:
+        return file.create_dataset(field.path, shape=shape, dtype=field.dtype, track_times=False)
+    # A chunk may be longer than a dataset only where the dataset may grow.
+    growing = {"maxshape": (None, *field.shape), "chunks": chunk_shape(field), "track_times": False}
+    if compression is Compression.DEFLATE:
+        return file.create_dataset(
+            field.path,
+            shape=shape,
+            dtype=field.dtype,
+            compression="gzip",
+            compression_opts=LEVEL,
+            shuffle=True,
+            **growing,
+        )
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_shuffle()
+    # Optional, so that HDF5 makes the dataset without the plugin; the chunks are stored by their bytes.
+    properties.set_filter(_ZSTD, h5py.h5z.FLAG_OPTIONAL, (ZSTD_LEVEL,))
+    return file.create_dataset(field.path, shape=shape, dtype=field.dtype, dcpl=properties, **growing)
+
+
+def compression_of(dataset: h5py.Dataset) -> Compression | None:
+    """Return how a dataset is stored; None if in none of the ways of our files."""
+    properties = dataset.id.get_create_plist()
+    filters = tuple(properties.get_filter(place)[0] for place in range(properties.get_nfilters()))
+    if properties.get_layout() == h5py.h5d.CONTIGUOUS:
+        return Compression.NONE
+    return _FILTERS.get(filters)
 
 
 def chunk_shape(field: Field) -> tuple[int, ...]:
@@ -90,18 +124,27 @@ class ChunkIndex:
     """(N,) bytes."""
 
     @classmethod
-    def of(cls, dataset: h5py.Dataset) -> "ChunkIndex":
+    def of(cls, dataset: h5py.Dataset, compression: Compression = Compression.DEFLATE) -> "ChunkIndex":
         """Look every chunk up once: later reads need neither HDF5 nor its lock.
 
+        Args:
+            dataset: a raster of many samples.
+            compression: that it must be stored in; of NONE, each sample counts as a chunk.
+
         Raises:
-            ValueError: a chunk is missing, or isn't one shuffled, deflated sample.
+            ValueError: it is stored otherwise, or a chunk is missing.
         """
         length, *shape = dataset.shape
-        is_plain = dataset.compression == "gzip" and dataset.shuffle and not dataset.fletcher32
-        if dataset.chunks != (1, *shape) or not is_plain:
-            raise ValueError(f"{dataset.name} is not stored as one shuffled, deflated chunk per sample")
-        offsets = np.zeros(length, np.int64)
+        if compression_of(dataset) is not compression or dataset.chunks not in (None, (1, *shape)):
+            how = "uncompressed" if compression is Compression.NONE else f"as one {_KINDS[compression]} chunk"
+            raise ValueError(f"{dataset.name} is not stored {how} per sample")
         sizes = np.zeros(length, np.int64)
+        if compression is Compression.NONE:
+            start, sizes[:] = dataset.id.get_offset(), dataset.dtype.itemsize * np.prod(shape, dtype=np.int64)
+            if start is None and length:
+                raise ValueError(f"{dataset.name} has no place in the file")
+            return cls((start or 0) + np.arange(length) * sizes, sizes)
+        offsets = np.zeros(length, np.int64)
 
         def note(chunk: h5py.h5d.StoreInfo) -> None:
             # A set bit means that a filter was left out for this chunk.

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.recipe import S2_BANDS, Recipe
 from factory_pipeline.errors import DatasetFileError, DocumentError, RecipeError
-from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, chunk_shape
+from factory_pipeline.hdf5.codec import Compression
+from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, chunk_shape, compression_of
 from factory_pipeline.hdf5.recipe_fields import extra_types_of, recipe_fields
 from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields, encode_text
 from factory_pipeline.json_document import parse_json
@@ -163,6 +164,8 @@ def fields_of(file: h5py.File) -> tuple[Field, ...]:
 def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
     """Return where the file's datasets differ from the fields, a clause for each; empty where none does.
 
+    The rasters may be stored in any `Compression`.
+
     Args:
         file: of ours.
         fields: that it must have.
@@ -176,13 +179,15 @@ def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
             differences.append(f"{field.path} is missing")
             continue
         dataset = found[field.path]
+        stored = compression_of(dataset)
+        is_plain = field.is_raster and stored is Compression.NONE
         is_like = dataset.dtype, dataset.shape, dataset.chunks
-        must_be = field.dtype, (length, *field.shape), chunk_shape(field)
+        must_be = field.dtype, (length, *field.shape), None if is_plain else chunk_shape(field)
         if is_like != must_be:
             differences.append(
                 f"{field.path} is {_describe_storage(*is_like)}, not {_describe_storage(*must_be)}"
             )
-        elif dataset.compression != "gzip" or not dataset.shuffle:
+        elif stored is not Compression.DEFLATE and (stored is None or not field.is_raster):
             differences.append(f"{field.path} is not shuffled and deflated")
         elif tuple(dataset.attrs.get("band_names", ())) != field.band_names:
             differences.append(f"{field.path} has other bands than {', '.join(field.band_names)}")

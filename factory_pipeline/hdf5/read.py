@@ -1,5 +1,6 @@
 """Reading a dataset file: its summary, and its samples for training."""
 
+import mmap
 import operator
 import os
 import threading
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.errors import DatasetFileError
-from factory_pipeline.hdf5.codec import decode_chunk
-from factory_pipeline.hdf5.layout import ChunkIndex
+from factory_pipeline.hdf5.codec import Compression, decode_chunk
+from factory_pipeline.hdf5.layout import ChunkIndex, compression_of
 from factory_pipeline.hdf5.opening import (
     fields_of,
     is_own,
@@ -134,7 +135,8 @@ class FusedDataset:
     Files of other software with the same datasets are read too, through HDF5 where their storage differs.
 
     Needs no torch. Chunks are read by position and decoded outside HDF5, whose one lock would let only one
-    thread read. Workers may be forked or spawned: a fork reads through the same descriptor, which has no
+    thread read. What is not compressed (`factory fuse --compression none`) is mapped into memory and copied
+    from there. Workers may be forked or spawned: a fork reads through the same descriptor, which has no
     position of its own to share; a pickle contains the arguments and opens the file anew.
     """
 
@@ -164,7 +166,8 @@ class FusedDataset:
         self._transform = transform
         self._threads = threads
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
-        self._indexes: dict[str, ChunkIndex] = {}
+        self._indexes: dict[str, tuple[ChunkIndex, Compression]] = {}
+        self._mapped: Sample = {}
         self._by_hdf5: dict[str, Field] = {}
         self._file: tuple[int, h5py.File] | None = None
         self._lock = threading.Lock()
@@ -189,17 +192,33 @@ class FusedDataset:
                     continue
                 self._layers[key] = known[name].dtype, dataset.shape[1:]
                 try:
-                    self._indexes[key] = ChunkIndex.of(dataset)
-                    is_direct = dataset.dtype == known[name].dtype
+                    is_direct = dataset.dtype == known[name].dtype and self._find_samples(key, dataset)
                 except ValueError as error:
                     if is_ours:
                         raise DatasetFileError(f"{path} can't be read: {error}.") from error
                     is_direct = False
                 if not is_direct:
-                    self._indexes.pop(key, None)
                     self._by_hdf5[key] = known[name]
             self._descriptor = os.open(self._path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
+
+    def _find_samples(self, key: str, dataset: h5py.Dataset) -> bool:
+        """Look up where the samples of a raster are, and return True.
+
+        Raises:
+            ValueError: it is stored otherwise than in our files, or not whole.
+        """
+        compression = compression_of(dataset) or Compression.DEFLATE
+        index = ChunkIndex.of(dataset, compression)
+        if compression is not Compression.NONE:
+            self._indexes[key] = index, compression
+        elif len(dataset):
+            with self._path.open("rb") as file:
+                whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            # Raises ValueError where the file ends before the samples do.
+            values = np.frombuffer(whole, dataset.dtype, dataset.size, int(index.offsets[0]))
+            self._mapped[key] = values.reshape(dataset.shape)
+        return True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._arguments
@@ -229,20 +248,23 @@ class FusedDataset:
             IndexError: there is no such sample.
             DatasetFileError: a sample is damaged.
         """
-        wanted = [self._checked(index) for index in indices]
+        wanted = np.array([self._checked(index) for index in indices], np.intp)
         batch: Sample = {
             key: np.empty((len(wanted), *shape), dtype) for key, (dtype, shape) in self._layers.items()
         }
-        parts = min(self._threads, len(wanted))
+        for key, values in self._mapped.items():
+            # The indices are checked; without "clip" numpy would copy twice.
+            np.take(values, wanted, axis=0, out=batch[key], mode="clip")
+        parts = min(self._threads, len(wanted)) if self._indexes or self._by_hdf5 else 0
         if parts > 1:
             # Every so-manyth sample: the parts are then alike in size.
             list(
                 self._threads_of_this_process().map(
-                    lambda part: self._decode(wanted, batch, part, parts), range(parts)
+                    lambda part: self._decode(wanted.tolist(), batch, part, parts), range(parts)
                 )
             )
-        else:
-            self._decode(wanted, batch, 0, 1)
+        elif parts:
+            self._decode(wanted.tolist(), batch, 0, 1)
         return batch | {key: column[wanted] for key, column in self._columns.items()}
 
     def _decode(self, wanted: Sequence[int], batch: Sample, first: int, step: int) -> None:
@@ -251,10 +273,10 @@ class FusedDataset:
             sample = wanted[place]
             for key, field in self._by_hdf5.items():
                 batch[key][place] = self._read_by_hdf5(field, sample)
-            for key, index in self._indexes.items():
+            for key, (index, compression) in self._indexes.items():
                 stored = os.pread(self._descriptor, int(index.sizes[sample]), int(index.offsets[sample]))
                 try:
-                    decode_chunk(stored, batch[key][place])
+                    decode_chunk(stored, batch[key][place], compression)
                 except ValueError as error:
                     raise DatasetFileError(
                         f"Sample {sample} of {self._path} is damaged in {key}: {error}."
