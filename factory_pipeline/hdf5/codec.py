@@ -10,7 +10,6 @@ from enum import StrEnum
 
 import imagecodecs
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 LEVEL = 4
@@ -52,6 +51,9 @@ def encode_chunk(values: NDArray[np.generic], compression: Compression = Compres
 
 def encode_chunk_fast(values: NDArray[np.generic]) -> bytes:
     """Do as `encode_chunk`, for large rasters: with a compressor that saves time rather than bytes."""
+    # Of the extra `build`, which writing takes and reading does not.
+    from isal import isal_zlib
+
     return bytes(isal_zlib.compress(_shuffle(values), _FAST_LEVEL))
 
 
