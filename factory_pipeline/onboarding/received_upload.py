@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from factory_pipeline.archives.download import open_source
-from factory_pipeline.archives.extract import archive_identity
+from factory_pipeline.archives.identity import archive_identity
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.manifest.location import absolute_location

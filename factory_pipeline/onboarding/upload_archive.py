@@ -6,12 +6,10 @@ from pathlib import Path
 
 from factory_pipeline.archives.download import fetch, open_source
 from factory_pipeline.archives.extract import (
-    archive_identity,
     archive_kind,
-    content_digest,
     extract,
-    is_known_by_content,
 )
+from factory_pipeline.archives.identity import archive_identity, content_digest, is_known_by_content
 from factory_pipeline.archives.source import ArchiveSource, LocalSource
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from factory_pipeline.archives.download import open_source
-from factory_pipeline.archives.extract import ArchiveKind, archive_identity, archive_kind, extract
+from factory_pipeline.archives.extract import ArchiveKind, archive_kind, extract
 from factory_pipeline.archives.safe_names import safe_name
 from factory_pipeline.archives.source import LocalSource
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline_tests.examples import up_to
-from factory_pipeline_tests.onboarding.uploads import local, tar_of, written, zip_of
+from factory_pipeline_tests.onboarding.uploads import tar_of, written, zip_of
 
 FILES = {"images/a b.tif": b"one" * 1000, "images/é.v2.tif": b"two", "labels/ü/x..y.tif": b"three"}
 POLICY = IntakePolicy()
@@ -252,19 +251,6 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "open", on_full_disk)
     assert refused(archive, tmp_path / "out").code == "DISK_FULL"
-
-
-def test_the_identity_follows_from_the_files_alone(tmp_path: Path) -> None:
-    def identity(path: Path) -> str:
-        with open_source(str(path), local(tmp_path)) as source:
-            return archive_identity(source, POLICY)
-
-    one = zip_of(tmp_path / "one.zip", FILES)
-    again = zip_of(tmp_path / "again.zip", dict(reversed(FILES.items())), zipfile.ZIP_DEFLATED)
-    other = zip_of(tmp_path / "other.zip", {**FILES, "images/a b.tif": b"two" * 1000})
-    tar = tar_of(tmp_path / "a.tar", FILES)
-    assert identity(one) == identity(again)
-    assert len({identity(one), identity(other), identity(tar)}) == 3
 
 
 @settings(max_examples=up_to(30), deadline=None)

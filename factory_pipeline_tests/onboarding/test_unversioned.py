@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from factory_pipeline.archives.download import open_source
-from factory_pipeline.archives.extract import archive_identity
+from factory_pipeline.archives.identity import archive_identity
 from factory_pipeline.datalake.ingest.intake import validate_upload
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.onboarding import Onboarding

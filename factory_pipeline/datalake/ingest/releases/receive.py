@@ -10,11 +10,11 @@ from factory_pipeline.archives.download import fetch, open_source
 from factory_pipeline.archives.extract import (
     ArchiveKind,
     DecompressionLimit,
-    archive_identity,
     archive_kind,
     open_tar,
     zip_files,
 )
+from factory_pipeline.archives.identity import archive_identity
 from factory_pipeline.archives.safe_names import is_ignored, tar_member
 from factory_pipeline.archives.source import ArchiveSource, LocalSource
 from factory_pipeline.config.intake_policy import IntakePolicy
