@@ -19,6 +19,7 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.footprints import FOOTPRINT_COLUMNS
 from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.imagery.parallel_map import frames_of, slices, write_frames
+from factory_pipeline.onboarding.checks.check import Check, require
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
 from factory_pipeline.onboarding.checks.manifest_checks import (
@@ -27,7 +28,8 @@ from factory_pipeline.onboarding.checks.manifest_checks import (
     nodata_is_no_category,
 )
 from factory_pipeline.onboarding.checks.outstanding_values import no_value_stands_out
-from factory_pipeline.onboarding.checks.pairing import Check, header_checks, pixel_checks, require
+from factory_pipeline.onboarding.checks.pairing import header_checks
+from factory_pipeline.onboarding.checks.pixel_checks import pixel_checks
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prefill, prescan, prescan_source
 from factory_pipeline.onboarding.checks.prescan_files import load_report, save_report
 from factory_pipeline.onboarding.file_changes import FileChanges, nodata_by_suffix

@@ -20,7 +20,7 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.imagery.parallel_map import frame_of
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
-from factory_pipeline.onboarding.checks.pairing import pixel_checks
+from factory_pipeline.onboarding.checks.pixel_checks import pixel_checks
 from factory_pipeline.onboarding.checks.prescan import prescan
 from factory_pipeline.onboarding.manifest.sections import LabelCategory
 from factory_pipeline.onboarding.products.training_params import TrainingParameters

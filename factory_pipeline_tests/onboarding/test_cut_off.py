@@ -20,7 +20,8 @@ from factory_pipeline.imagery.parallel_map import frame_of
 from factory_pipeline.imagery.pixels import strips
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
-from factory_pipeline.onboarding.checks.pairing import headers_readable, pixels_readable
+from factory_pipeline.onboarding.checks.pairing import headers_readable
+from factory_pipeline.onboarding.checks.pixel_checks import pixels_readable
 from factory_pipeline_tests.onboarding.uploads import geotiff
 
 RANDOM = np.random.default_rng(5)

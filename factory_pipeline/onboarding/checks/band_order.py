@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from factory_pipeline.onboarding.checks.check import Check, files_check
 from factory_pipeline.onboarding.checks.file_roles import IMAGE
-from factory_pipeline.onboarding.checks.pairing import Check, files_check
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 
 

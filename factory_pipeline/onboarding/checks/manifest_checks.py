@@ -11,8 +11,8 @@ from factory_pipeline.onboarding.checks.band_order import (
     order_of,
     orders_in,
 )
+from factory_pipeline.onboarding.checks.check import Check, files_check, first_names
 from factory_pipeline.onboarding.checks.file_roles import LABEL
-from factory_pipeline.onboarding.checks.pairing import Check, files_check, first_names
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, images_of, prefill
 from factory_pipeline.onboarding.checks.prescan_files import bands_described, nodata_declarable
 from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from factory_pipeline.onboarding.checks.check import Check
 from factory_pipeline.onboarding.checks.file_roles import LABEL
-from factory_pipeline.onboarding.checks.pairing import Check
 
 FEWEST_PIXELS = 2
 """A single pixel may be a wrong measurement."""

@@ -26,8 +26,9 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import FILE_SCHEMA, file_row, read_header
 from factory_pipeline.imagery.parallel_map import frame_of, frames_of, map_in_threads, rows_in, write_frames
 from factory_pipeline.onboarding.checks.band_order import bands_named_alike
+from factory_pipeline.onboarding.checks.check import Check
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes, common_endings
-from factory_pipeline.onboarding.checks.pairing import Check, header_checks
+from factory_pipeline.onboarding.checks.pairing import header_checks
 from factory_pipeline.onboarding.manifest.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import polars as pl
 
+from factory_pipeline.onboarding.checks.check import Check
 from factory_pipeline.onboarding.checks.file_roles import LABEL
-from factory_pipeline.onboarding.checks.pairing import Check
 from factory_pipeline.onboarding.checks.prescan import PrescanReport
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.rewrite_images import DECLARING

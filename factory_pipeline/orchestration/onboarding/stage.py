@@ -8,7 +8,7 @@ import dagster as dg
 
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.errors import FactoryError, OnboardingError
-from factory_pipeline.onboarding.checks.pairing import Check, require
+from factory_pipeline.onboarding.checks.check import Check, require
 from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.stages import Stage, stage_before, stage_named
 from factory_pipeline.orchestration.builds.footprints import OWNERS

@@ -9,15 +9,11 @@ from factory_pipeline.archives.extract import extract
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.onboarding.checks.check import Check, require
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
-from factory_pipeline.onboarding.checks.pairing import (
-    Check,
-    header_checks,
-    labels_filled,
-    pixel_checks,
-    require,
-)
+from factory_pipeline.onboarding.checks.pairing import header_checks
+from factory_pipeline.onboarding.checks.pixel_checks import labels_filled, pixel_checks
 from factory_pipeline.onboarding.manifest.sections import LabelCategory
 from factory_pipeline_tests.onboarding.uploads import bare_header, geotiff, mask, pairs, zip_of
 
