@@ -16,14 +16,14 @@ from factory_pipeline.datalake.registry.records import AnnotationSource, Collect
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import AnnotationsHash, annotations_writer
 from factory_pipeline.datalake.tables.items import ItemsHash, items_writer
-from factory_pipeline.datalake.tables.schemas import MEDIA
+from factory_pipeline.datalake.tables.schemas import MEDIA, METADATA_PREFIX
 from factory_pipeline.errors import LakeError
 from factory_pipeline.imagery.parallel_map import slices
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL
 from factory_pipeline.onboarding.checks.prescan import prefill
 from factory_pipeline.onboarding.checks.prescan_files import load_report
 from factory_pipeline.onboarding.file_changes import FileChanges
-from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
 from factory_pipeline.onboarding.manifest.sections import DataSource
 from factory_pipeline.onboarding.received_upload import load_manifest
 from factory_pipeline.storage.checksum import sha256_of
@@ -35,6 +35,8 @@ from factory_pipeline.storage.upload_files import UploadFiles
 BY = AnnotationSource.HUMAN
 """The annotation source that is assumed for the labels of an upload."""
 ORIGINAL = "original_name"
+LABEL_MEAN = f"{METADATA_PREFIX}label_mean"
+"""Property of the items of a regression: the mean of the valid values of their label."""
 PICTURES = ("PNG", "JPEG")
 """Formats whose first bands are red, green and blue."""
 
@@ -121,6 +123,8 @@ def _write(folder: Path, files: UploadFiles, home: FactoryHome, key: str) -> _Wr
         for index in slices(pl.scan_parquet(files.index), "stem"):
             rasters = _rasters(index, contents, files, manifest, home)
             rows = _items(index, split, manifest, rasters.filter(pl.col("role") == IMAGE))
+            if manifest.purpose is Purpose.REGRESSION and "mean" in rasters.columns:
+                rows = _with_means(rows, rasters.filter(pl.col("role") == LABEL))
             drawn = label_annotations(manifest, rasters.filter(pl.col("role") == LABEL), home, measured)
             items.append(rows)
             annotations.append(drawn)
@@ -214,6 +218,12 @@ def _items(
         .hstack(footprint_columns(joined))
         .sort("id")
     )
+
+
+def _with_means(items: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Add the mean of the measured label of each item, by whose quantiles versions can be balanced."""
+    means = labels.select(pl.col("stem").alias("id"), pl.col("mean").alias(LABEL_MEAN))
+    return items.join(means, on="id", how="left", maintain_order="left")
 
 
 def _media(manifest: UploadManifest, images: pl.DataFrame) -> pl.DataFrame:

@@ -86,8 +86,11 @@ def test_segmentation_has_a_mask_for_every_class_of_every_label(collect, onboard
     assert found == items.height
 
 
-def test_regression_has_a_raster_of_values_per_item(collect) -> None:
+def test_regression_has_a_raster_of_values_per_item(collect, onboarded: Onboarded) -> None:
     _, items, annotations = collect("sample-biomass")
+    with rasterio.open(resolve(annotations["raster"][0]["path"], onboarded.home)) as label:
+        assert items["metadata.label_mean"][0] == pytest.approx(label.read(1, masked=True).mean())
+    assert items["metadata.label_mean"].n_unique() == items.height
     assert annotations["item"].to_list() == items["id"].to_list()
     assert set(annotations["type"]) == {"raster"}
     assert set(annotations["label"]) == {"label"}
