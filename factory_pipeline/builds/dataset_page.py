@@ -50,7 +50,7 @@ def _context(settings: DatasetSettings) -> dict[str, Any]:
     total = max(windows.height, 1)
     counts = [(split, count, 100 * count / total) for split, count in summary.samples.items()]
     shown = next(split for split, count in summary.samples.items() if count)
-    block = recipe.splits.block_m if recipe.splits.by == "blocks" else None
+    block = recipe.splits.block_m if recipe.splits.by == "blocks" or recipe.splits.blocks else None
     return {
         "recipe": recipe,
         "summary": summary,

@@ -98,6 +98,9 @@ class DatasetRecipe(Section):
         The folder of the labels is left out: it belongs to a machine, not to the dataset.
         """
         document = self.model_dump(mode="json")
+        if self.splits.blocks is None:
+            # Datasets of recipes without them stay what they were before there was such a key.
+            del document["splits"]["blocks"]
         if self.labels.path is not None:
             document["labels"]["path"] = Path(self.labels.path).name
         if isinstance(self.labels, RasterLabels) and self.labels.points is not None:

@@ -29,6 +29,9 @@ class Splits(Section):
     by: Literal["blocks", "random", "time", "column", "given"] = "random"
     block_m: float = Field(10_000, gt=0)
     """Side of a block in metres."""
+    blocks: dict[Literal["train", "test", "validation"], Annotated[float, Field(gt=0)]] | None = None
+    """Of `time`, `column` and `given`: percent of the blocks of the ground that each split gets; it takes no
+    sample from those of others."""
     buffer_m: float = Field(0, ge=0)
     """Least distance between windows of different splits in metres; who is nearer is dropped."""
     seed: int = 42
@@ -75,12 +78,23 @@ class Splits(Section):
             raise ValueError(f"the percentages add up to {sum(self.shares.values()):g}, not 100")
         if (self.column is not None) != (self.by in ("column", "given")):
             raise ValueError("column goes with by: column and by: given")
+        if self.blocks is not None:
+            self._check_blocks(is_of_percent=wanted is float)
         if wanted is Period:
             spans = sorted((part.start, part.end, name) for name, part in self.parts.items())
             for (_, end, one), (start, _, other) in itertools.pairwise(spans):
                 if start <= end:
                     raise ValueError(f"{one} and {other} share a time")
         return self
+
+    def _check_blocks(self, is_of_percent: bool) -> None:
+        assert self.blocks is not None
+        if is_of_percent:
+            raise ValueError("blocks goes with by: time, by: column and by: given")
+        if self.by != "given" and set(self.blocks) != set(self.parts):
+            raise ValueError(f"blocks needs percent for {' and '.join(self.parts)}, as they have samples")
+        if abs(sum(self.blocks.values()) - 100) > 1e-6:
+            raise ValueError(f"the percentages of blocks add up to {sum(self.blocks.values()):g}, not 100")
 
     @property
     def parts(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def side_of_blocks(rule: Mapping[str, Any]) -> float | None:
     Args:
         rule: of a `splits.json`.
     """
-    by_blocks = rule.get("by") in ("block", "blocks") or rule.get("space") == "blocks"
+    by_blocks = rule.get("by") in ("block", "blocks") or rule.get("space") == "blocks" or rule.get("blocks")
     return float(rule["block_m"]) if by_blocks else None
 
 

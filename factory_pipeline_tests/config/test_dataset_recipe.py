@@ -34,6 +34,9 @@ splits: {by: blocks, block_m: 10000, train: 70, test: 20, validation: 10}
 """)
 
 
+FOLDS = {"by": "column", "column": "fold", "train": ["a"], "test": ["b"]}
+
+
 def changed(**changes: Any) -> dict[str, Any]:
     """The recipe with other values; `sources__sentinel2__time` is a path, None removes."""
     document = deepcopy(RECIPE)
@@ -105,6 +108,9 @@ def test_the_gedi_dataset_is_one_preset(tmp_path: Path) -> None:
         ({"window__crs": {"grid": "landsat"}}, r"window\.crs\.grid: there is no source 'landsat'"),
         ({"splits": {"by": "blocks", "train": 70, "test": 20}}, "add up to 90, not 100"),
         ({"splits": {"by": "column", "train": ["a"]}}, "column goes with by: column and by: given"),
+        ({"splits": {"by": "blocks", "train": 100, "blocks": {"train": 100}}}, "blocks goes with by: time"),
+        ({"splits": {**FOLDS, "blocks": {"train": 100}}}, "blocks needs percent for train and test"),
+        ({"splits": {**FOLDS, "blocks": {"train": 60, "test": 30}}}, "blocks add up to 90, not 100"),
         ({"labels__time": {"start": "from"}}, "give one of column, start and end"),
         ({"sources__sentinel2__time": {"periods": 3}}, "periods need all of periods, length and start"),
         ({"sources__sentinel2__time": {"around": "ten days"}}, "10d"),
@@ -113,6 +119,16 @@ def test_the_gedi_dataset_is_one_preset(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named_by_its_key(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(RecipeError, match=says):
         DatasetRecipe.parse(changed(**changes), "test")
+
+
+def test_blocks_of_the_ground_are_part_of_a_recipe_that_names_them_alone() -> None:
+    plain = changed(splits=FOLDS, labels__extra=["fold"])
+    assert '"blocks":{' not in (told := DatasetRecipe.parse(plain, "test").canonical_json())
+    assert '"blocks":null' not in told
+    shares = {"train": 60, "test": 40}
+    recipe = DatasetRecipe.parse(changed(splits={**FOLDS, "blocks": shares}, labels__extra=["fold"]), "test")
+    assert recipe.splits.blocks == shares
+    assert DatasetRecipe.parse(json.loads(recipe.canonical_json()), "stored") == recipe
 
 
 def test_splits_by_time_need_labels_with_a_time() -> None:

@@ -10,11 +10,13 @@ from factory_pipeline.builds.labels.label_windows import overlap_items
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_splits import Splits
 from factory_pipeline.errors import OnboardingError, RecipeError
+from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.assign import spatial_split, together_by_location
 from factory_pipeline.splits.balance import Balance, Classes, balance_of
 from factory_pipeline.splits.groups import group_items
-from factory_pipeline.splits.names import NEAR, NO_SPLIT
+from factory_pipeline.splits.held_out_blocks import leave_out
+from factory_pipeline.splits.names import NEAR, NO_SPLIT, OUTSIDE
 from factory_pipeline.splits.sentences import describe_missing
 from factory_pipeline.splits.strata import as_strata
 from factory_pipeline.splits.too_near import find_too_near
@@ -47,6 +49,11 @@ def split_labels(windows: pl.DataFrame, recipe: DatasetRecipe) -> tuple[pl.DataF
         windows["id"].filter(left_out), STAGE, NO_SPLIT, f"The label is in no split by {rules.by}."
     )
     kept, split, items = windows.filter(~left_out), split.filter(~left_out), items.filter(~left_out)
+    if rules.blocks is not None and kept.height:
+        inside = _in_own_blocks(items, split, rules)
+        detail = "Its block of the ground is of another split."
+        outside.extend(reject_frame(kept["id"].filter(~inside), STAGE, OUTSIDE, detail))
+        kept, split, items = kept.filter(inside), split.filter(inside), items.filter(inside)
     near = find_too_near(split, Ground.of(items), rules.buffer_m)
     detail = f"The window is within {rules.buffer_m:g} m of a window of another split."
     rejects = reject_frame(kept["id"].filter(pl.Series(near)), STAGE, NEAR, detail)
@@ -68,6 +75,14 @@ def _split_by_place(items: pl.DataFrame, windows: pl.DataFrame, rules: Splits) -
         balance = balance_of(split["split"], group_items(items, together), rules.shares, classes)
         _require_classes(balance, str(rules.stratify))
     return split["split"]
+
+
+def _in_own_blocks(items: pl.DataFrame, split: pl.Series, rules: Splits) -> pl.Series:
+    """Return which labels are in a block of the ground that is of their split."""
+    shares = {str(name): share for name, share in (rules.blocks or {}).items()}
+    centres = footprints(items).mean(axis=1)
+    # What reaches into another block is found as too near.
+    return leave_out(centres, split, shares, rules.seed, rules.block_m, 0.0).is_null()
 
 
 def _require_classes(balance: Balance, stratify: str) -> None:
