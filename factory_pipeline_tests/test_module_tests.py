@@ -17,7 +17,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     ),
     "builds/labels/test_points.py": "config/label_sources",
     "builds/labels/test_split_labels.py": "config/labels",
-    "builds/rasters/test_memory.py": "builds/rasters/read_source builds/rasters/source_layer",
+    "builds/rasters/test_memory.py": "builds/rasters/source_layer",
     "builds/rasters/test_pixels.py": "builds/rasters/composites",
     "builds/recipes/test_canopy_by_rasters.py": "synthetic/samples/canopy synthetic/scenes",
     "builds/recipes/test_check_recipe.py": "builds/check_recipe builds/open_reader",

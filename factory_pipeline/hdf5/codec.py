@@ -59,12 +59,8 @@ def encode_chunk_fast(values: NDArray[np.generic]) -> bytes:
 
 def _shuffle(values: NDArray[np.generic]) -> bytes:
     flat = np.ascontiguousarray(values).reshape(-1)
-    shuffled: NDArray[np.generic] = flat
-    if flat.dtype.kind == "S":
-        shuffled = flat.view(np.uint8).reshape(-1, flat.itemsize).T
-    elif flat.itemsize > 1:
-        shuffled = imagecodecs.byteshuffle_encode(flat)
-    return shuffled.tobytes()
+    # A transposed copy by numpy takes a third of the time of imagecodecs' byteshuffle.
+    return np.ascontiguousarray(flat.view(np.uint8).reshape(-1, flat.itemsize).T).tobytes()
 
 
 def decode_chunk(

@@ -24,7 +24,8 @@ def convert(
     """Give stored values the meaning that those of the collection have, or the physical one.
 
     An item may state another scale and offset than its collection (such as the offset of Sentinel-2 since
-    baseline 04.00); its values are then rewritten once, rounded half up. None becomes the value without data.
+    baseline 04.00); its values are then rewritten once, rounded half up. None becomes the value without data,
+    also where an item states another one than its collection.
 
     Args:
         values: (rows, columns) as they are stored.
@@ -39,6 +40,8 @@ def convert(
     if physical:
         return (values * meaning.scale + meaning.offset).astype(dtype)
     if (meaning.scale, meaning.offset) == (described.scale, described.offset):
+        if meaning.nodata != described.nodata:
+            values = _spare_nodata(values, valid, described)
         return _clip_to_dtype(values, dtype)
     rewritten = (values * meaning.scale + (meaning.offset - described.offset)) / described.scale
     if np.dtype(described.dtype).kind == "f":
@@ -46,11 +49,17 @@ def convert(
     # Decimal scales leave errors of 1e-12: without them, a half is rounded up, not down.
     whole = np.floor(np.round(rewritten, 6) + 0.5)
     limits = np.iinfo(np.dtype(described.dtype))
-    whole = np.clip(whole, limits.min, limits.max)
-    if described.nodata is not None:
-        beside = described.nodata + (1 if described.nodata < limits.max else -1)
-        whole = np.where(valid & (whole == described.nodata), beside, whole)
+    whole = _spare_nodata(np.clip(whole, limits.min, limits.max), valid, described)
     return _clip_to_dtype(whole, dtype)
+
+
+def _spare_nodata(values: Values, valid: Valid, described: AssetDescription) -> Values:
+    """Values of which none that is data equals the value without data: the next one stands for it."""
+    nodata, dtype = described.nodata, np.dtype(described.dtype)
+    if nodata is None or dtype.kind == "f":
+        return values
+    beside = nodata + (1 if nodata < np.iinfo(dtype).max else -1)
+    return np.where(valid & (values == nodata), np.asarray(beside, values.dtype), values)
 
 
 def _clip_to_dtype(values: Values, dtype: np.dtype[Any]) -> Values:

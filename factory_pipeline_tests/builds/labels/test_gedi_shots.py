@@ -181,6 +181,29 @@ def test_area_filters_and_rules_are_told_apart(tmp_path: Path) -> None:
     assert row["detail"].startswith("rh98 > 20 is not true, rh98 is ")
 
 
+def test_the_filter_of_potapov_2021_is_that_of_the_paper(tmp_path: Path) -> None:
+    """Power beams, a sensitivity of 0.9 or more, and at most 2 m between six estimates of the ground."""
+    shots = range(FIRST, FIRST + 5)
+    ground = {f"geolocation/elev_lowestmode_a{n}": np.full(5, 100, np.float32) for n in range(1, 7)}
+    ground["geolocation/elev_lowestmode_a1"][2] -= 1.5
+    ground["geolocation/elev_lowestmode_a6"][2] += 0.5
+    ground["geolocation/elev_lowestmode_a2"][3] += 2.1
+    ground["geolocation/elev_lowestmode_a5"][4] = np.nan
+    sensitivity = np.array([0.9, 0.899, 0.95, 0.95, 0.95], np.float32)
+    power = {**fields_of("L2A", shots), **ground, "sensitivity": sensitivity}
+    power["degrade_flag"] = np.ones(5, np.uint8)
+    weak = fields_of("L2A", OTHER_BEAM)
+    write_product(tmp_path, "L2A", {"BEAM0101": power, "BEAM0010": weak})
+    found = read_shots(labels(tmp_path, {"L2A": ["rh98"]}, filters="potapov-2021"))
+    assert found.table["id"].to_list() == [str(FIRST), str(FIRST + 2)]
+    assert reasons(found) == {
+        "potapov-2021.power_beam": len(OTHER_BEAM),
+        "potapov-2021.sensitivity": 1,
+        "potapov-2021.ground_found": 1,
+        "potapov-2021.ground_range": 1,
+    }
+
+
 def test_missing_values_are_no_labels(tmp_path: Path) -> None:
     fields = fields_of("L4A", SHOTS)
     fields["agbd"][[1, 2]] = -9999, np.nan

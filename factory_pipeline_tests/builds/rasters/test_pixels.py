@@ -24,6 +24,15 @@ def test_an_offset_is_taken_away_once_and_dark_ground_stays_data() -> None:
     np.testing.assert_array_equal(same, stored)
 
 
+def test_what_another_tile_calls_data_is_not_taken_for_none() -> None:
+    """A tile whose own value without data is 65535 may hold 0, which is no data in the dataset."""
+    stored = np.array([[0, 1, 7, 65535]], np.uint16)
+    valid = stored != 65535
+    values = convert(stored, valid, PixelMeaning(65535, 0.0001, 0.0), S2, np.dtype(np.uint16), physical=False)
+    np.testing.assert_array_equal(values[valid], [1, 1, 7])
+    np.testing.assert_array_equal(stored, [[0, 1, 7, 65535]])
+
+
 def test_physical_values_are_those_of_the_unit() -> None:
     landsat = known_collections()["landsat-c2-l2"].assets["red"]
     stored = np.array([[7273, 43636, 1, 65535]], np.uint16)

@@ -1,0 +1,57 @@
+"""Tiles of one collection that call different values no data are one picture."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from factory_pipeline.builds.rasters.read_source import read_source
+from factory_pipeline.builds.rasters.source_layer import layers_of
+from factory_pipeline.cog.block_reader import BlockReader
+from factory_pipeline.cog.grid import Grid
+from factory_pipeline.config.dataset_recipe import DatasetRecipe
+from factory_pipeline.stac.scenes import PixelMeaning, Scene, SceneAsset
+from factory_pipeline.stac.select_scenes import Acquisition, Choice
+from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, write_raster
+
+RECIPE = {
+    "name": "tiles",
+    "labels": {"kind": "points", "path": "a.csv"},
+    "window": {"size": 32, "pixel_size": 10},
+    "sources": {
+        "s2": {
+            "collection": "sentinel-2-l2a",
+            "assets": ["B04"],
+            "time": {"between": ["2021-01-01", "2021-12-31"]},
+        }
+    },
+}
+TIME = datetime(2021, 6, 1, tzinfo=UTC)
+
+
+def scene_of(path: str, nodata: float) -> Scene:
+    asset = SceneAsset(path, 1, PixelMeaning(nodata, 0.0001, 0.0))
+    outline = shapely.box(0, 0, 1, 1)
+    return Scene(Path(path).stem, TIME, TIME, TIME, None, outline, {"B04": asset}, (0, 0, 1, 1), {})
+
+
+def test_each_tile_has_its_own_value_without_data(tmp_path: Path) -> None:
+    """The western tile has no data at 0; the eastern one at 65535, and 0 is the darkest ground there."""
+    west, east = np.full((64, 64), 500, np.uint16), np.full((64, 64), 900, np.uint16)
+    west[10:20], east[15:25], east[30:35] = 0, 65535, 0
+    paths = [
+        write_raster(tmp_path / "west.tif", west, 10),
+        write_raster(tmp_path / "east.tif", east, 10, left=LEFT + 640),
+    ]
+    scenes = tuple(scene_of(path, nodata) for path, nodata in zip(paths, (0, 65535), strict=True))
+    (layer,) = layers_of(DatasetRecipe.parse(RECIPE, "test"))
+    window = Grid(UTM, LEFT + 480, TOP - 80, 10, 10, 32, 32)
+    choice = Choice(((Acquisition(scenes, covers=True),),), ())
+    stack = read_source(layer, [window], [choice], BlockReader())
+    valid = np.ones((32, 32), np.bool_)
+    valid[2:12, :16], valid[7:17, 16:] = False, False
+    np.testing.assert_array_equal(stack.valid[0, 0], valid)
+    values = np.where(np.arange(32) < 16, 500, 900) * valid
+    values[22:27, 16:] = 1
+    np.testing.assert_array_equal(stack.values[0, 0, 0], values)
