@@ -18,6 +18,7 @@ from benchmarks import (
     report,
     search,
     splits,
+    streaming,
     studio,
 )
 
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "pairs": pairs.benchmark,
     "releases": releases.benchmark,
     "splits": splits.benchmark,
+    "streaming": streaming.benchmark,
     "studio": studio.benchmark,
 }
 README = Path(__file__).with_name("README.md")

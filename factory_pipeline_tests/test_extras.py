@@ -18,6 +18,7 @@ from factory_pipeline.datasets.versions.read_calls import READ_PATH
 from factory_pipeline.errors import FactoryError, MissingExtraError
 from factory_pipeline.extras import EXTRAS, extras_named
 from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline_tests.datasets.streaming.chunks import write_chunks
 from factory_pipeline_tests.hdf5.factories import made_samples
 from factory_pipeline_tests.test_packaging import PROJECT, modules, requirements
 
@@ -126,6 +127,20 @@ print(len(dataset), dataset[2]["Sentinel-2 L2A"].dtype, dataset.read_batch([0, 1
 """,
     )
     assert ended.stdout.split() == ["3", "uint16", "2"], ended.stderr
+
+
+def test_local_shards_are_streamed_without_extras_and_an_address_names_its_extra(tmp_path: Path) -> None:
+    write_chunks(tmp_path / "train", (3, 2))
+    ended = run_without(
+        packages_of(*EXTRAS),
+        f"""
+from factory_pipeline.datasets.streaming import StreamingDataset
+print(sorted(item["name"] for item in StreamingDataset({str(tmp_path / "train")!r})))
+StreamingDataset("s3://bucket/train")
+""",
+    )
+    assert ended.stdout == "['bild å 0', 'bild å 1', 'bild å 2', 'bild å 3', 'bild å 4']\n", ended.stderr
+    assert "This needs the extra 'build', as obstore is not installed" in ended.stderr
 
 
 def test_a_factory_elsewhere_is_read_and_downloaded_from_without_extras(address: str, tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ SHOWN_TOGETHER: dict[str, str] = {
     "datasets/exports/test_release_round_trip.py": "datasets/exports/release_pixels",
     "datasets/exports/test_verify.py": "builds/verification/report",
     "datasets/exports/test_zarr.py": "datasets/exports/zarr_arrays",
+    "datasets/streaming/test_streaming_dataset.py": (
+        "datasets/streaming/chunk_layout datasets/streaming/fetched_shards datasets/streaming/shard_source"
+    ),
     "datasets/versions/test_assign_splits.py": "datasets/versions/split_properties",
     "datasets/versions/test_compare.py": (
         "datasets/versions/collection_tables datasets/versions/delete datasets/versions/summaries"

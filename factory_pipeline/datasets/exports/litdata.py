@@ -1,8 +1,7 @@
 """LitData: a folder per split of chunks that `litdata.StreamingDataset` streams from a disk or a bucket.
 
-https://github.com/Lightning-AI/litdata: a chunk is the number of its items, where each begins and where the
-last ends (uint32), and the items; an item is the sizes of its values (uint32), and the values. `index.json`
-lists the chunks and says what an item is. It is written by this and not by the library, which needs PyTorch.
+`index.json` lists the chunks and says what an item is; see `streaming.chunk_layout`. They are written by this
+and not by the library, which needs PyTorch.
 """
 
 import hashlib
@@ -13,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from factory_pipeline.datasets.exports.sample_rows import (
     TEXTS,
@@ -27,32 +25,12 @@ from factory_pipeline.datasets.exports.sample_rows import (
 )
 from factory_pipeline.datasets.exports.shards import INDEX, divide, read_shards, write_index
 from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.datasets.streaming.chunk_layout import ARRAY, CODES, FLAT, TEXT, ItemLayout
 from factory_pipeline.errors import ExportError
 from factory_pipeline.splits.names import SPLITS
 
 CHUNK_BYTES = 64 << 20
 """About so much is in a chunk: LitData's own default."""
-CODES = {
-    name: code
-    for code, name in enumerate(
-        (
-            "int8",
-            "int16",
-            "int32",
-            "int64",
-            "uint8",
-            "uint16",
-            "uint32",
-            "uint64",
-            "float16",
-            "float32",
-            "float64",
-        )
-    )
-} | {"bool": 13}
-"""The number of a dtype in an array's header."""
-_PLACED = f"no_header_numpy:{CODES['float64']}"
-"""How a transform is stored: LitData has no header of what has one dimension."""
 
 
 def write(version: VersionContent, folder: Path) -> None:
@@ -93,13 +71,13 @@ def _write_split(version: VersionContent, split: str, folder: Path) -> list[dict
     columns = columns_of(version, split)
     sizes = divide(version.counts[split], bytes_of(columns), CHUNK_BYTES)
     paths = [folder / f"chunk-0-{number}.bin" for number in range(len(sizes))]
-    samples = version.samples(split)
+    samples, layout = version.samples(split), _layout(columns)
     for path, size in zip(paths, sizes, strict=True):
         with path.open("wb") as file:
             offsets = [4 * (size + 2)]
             file.seek(offsets[0])
             for _ in range(size):
-                item = _encode(row_of(next(samples), version, columns), columns)
+                item = layout.encode(_values(row_of(next(samples), version, columns), columns))
                 file.write(item)
                 offsets.append(offsets[-1] + len(item))
             if offsets[-1] >= 1 << 32:
@@ -118,14 +96,8 @@ def _write_split(version: VersionContent, split: str, folder: Path) -> list[dict
 
 
 def _index(paths: Sequence[Path], sizes: Sequence[int], columns: Columns) -> dict[str, Any]:
-    """Return what the library asks: the sizes of chunks, and a tree whose leaves are an item's values."""
-    names = [*TEXTS, TRANSFORM, *columns]
-    leaf: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
-    tree = {
-        "type": "builtins.dict",
-        "context": json.dumps(names, ensure_ascii=False),
-        "children_spec": [leaf] * len(names),
-    }
+    """Return what the library asks: the sizes of chunks, and what an item is."""
+    layout = _layout(columns)
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -139,8 +111,8 @@ def _index(paths: Sequence[Path], sizes: Sequence[int], columns: Columns) -> dic
             "chunk_bytes": CHUNK_BYTES,
             "chunk_size": None,
             "compression": None,
-            "data_format": ["str"] * len(TEXTS) + [_PLACED] + ["numpy"] * len(columns),
-            "data_spec": json.dumps([1, tree], ensure_ascii=False),
+            "data_format": list(layout.kinds),
+            "data_spec": layout.spec(),
             "encryption": None,
             "item_loader": "PyTreeLoader",
         },
@@ -149,46 +121,28 @@ def _index(paths: Sequence[Path], sizes: Sequence[int], columns: Columns) -> dic
     }
 
 
-def _encode(row: Row, columns: Columns) -> bytes:
-    """Return an item; the transform of what has none is NaN."""
-    placed = np.full(6, np.nan, "<f8") if row[TRANSFORM] is None else np.array(row[TRANSFORM], "<f8")
-    values = [*(row[name].encode() for name in TEXTS), placed.tobytes()]
-    values += [_encode_array(row[name]) for name in columns]
-    return struct.pack(f"<{len(values)}I", *map(len, values)) + b"".join(values)
+def _layout(columns: Columns) -> ItemLayout:
+    placed = f"{FLAT}{CODES['float64']}"
+    kinds = (*(TEXT for _ in TEXTS), placed, *(ARRAY for _ in columns))
+    return ItemLayout((*TEXTS, TRANSFORM, *columns), kinds)
 
 
-def _encode_array(values: NDArray[Any]) -> bytes:
-    header = struct.pack(f"<{2 + values.ndim}I", CODES[values.dtype.name], values.ndim, *values.shape)
-    return header + values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+def _values(row: Row, columns: Columns) -> list[Any]:
+    """Return the values of an item; the transform of what has none is NaN."""
+    placed = np.full(6, np.nan) if row[TRANSFORM] is None else np.array(row[TRANSFORM], np.float64)
+    return [*(row[name] for name in TEXTS), placed, *(row[name] for name in columns)]
 
 
 def _read_rows(paths: Sequence[Path], columns: Columns) -> Iterator[Row]:
+    layout = _layout(columns)
     for path in paths:
         try:
             content = path.read_bytes()
             (count,) = struct.unpack_from("<I", content)
             for start in struct.unpack_from(f"<{count}I", content, 4):
-                yield _decode(content, start, [*TEXTS, TRANSFORM, *columns])
-        except (OSError, ValueError, struct.error, KeyError) as error:
+                row: Row = layout.decode(content, start)
+                placed = row[TRANSFORM]
+                row[TRANSFORM] = None if np.isnan(placed).all() else placed.tolist()
+                yield row
+        except (OSError, ValueError, struct.error) as error:
             raise ExportError(f"{path.name} was written, but can't be read back: {error}.") from error
-
-
-def _decode(content: bytes, start: int, names: Sequence[str]) -> Row:
-    row: Row = {}
-    at = start + 4 * len(names)
-    for name, size in zip(names, struct.unpack_from(f"<{len(names)}I", content, start), strict=True):
-        value = content[at : at + size]
-        if name == TRANSFORM:
-            placed = np.frombuffer(value, "<f8")
-            row[name] = None if np.isnan(placed).all() else placed.tolist()
-        else:
-            row[name] = value.decode() if name in TEXTS else _decode_array(value)
-        at += size
-    return row
-
-
-def _decode_array(value: bytes) -> NDArray[Any]:
-    code, dimensions = struct.unpack_from("<II", value)
-    shape = struct.unpack_from(f"<{dimensions}I", value, 8)
-    (name,) = (name for name, each in CODES.items() if each == code)
-    return np.frombuffer(value, np.dtype(name).newbyteorder("<"), offset=8 + 4 * dimensions).reshape(shape)
