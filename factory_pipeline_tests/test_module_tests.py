@@ -101,7 +101,6 @@ SHOWN_TOGETHER: dict[str, str] = {
     "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses",
     "runs/test_build.py": "builds/summary",
     "splits/test_assign.py": "splits/leakage splits/record splits/split_rule",
-    "splits/test_scenes.py": "splits/rule_record",
     "stac/test_search_cache.py": "stac/api_client",
     "stac/test_select_scenes.py": "stac/scene_search",
     "synthetic/test_archive.py": "synthetic/gedi_layout synthetic/stac",

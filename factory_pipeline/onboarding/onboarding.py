@@ -46,7 +46,7 @@ from factory_pipeline.splits.balance import Classes
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.splits.near_identical import find_stored_copies
 from factory_pipeline.splits.record import SplitRecord
-from factory_pipeline.splits.rule_record import record_of_rule
+from factory_pipeline.splits.rule_record import record_of_rule, require_labels
 from factory_pipeline.splits.split_rule import GivenSplit
 from factory_pipeline.splits.strata import as_strata
 from factory_pipeline.storage.atomic import atomic_write
@@ -185,6 +185,8 @@ class Onboarding:
         copies = self._copies(items)
         if not self.files.split.exists():
             split = split_by_rule(items, rule, self._list_splits(), earlier, classes, copies)
+            if not isinstance(rule, GivenSplit) and rule.require_all_labels:
+                require_labels(record_of_rule(items, split, rule, earlier, classes, copies))
             write_split_files(self.files.unfinished.split_files, split)
             with atomic_write(self.files.split) as temporary:
                 split.write_parquet(temporary)

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from factory_pipeline.errors import OnboardingError
 from factory_pipeline.splits.assign import has_too_few_groups, kept_splits, what_joins
 from factory_pipeline.splits.balance import Classes
 from factory_pipeline.splits.groups import OVERLAPPING, are_apart, group_items, too_few_groups
 from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline.splits.scenes import with_scenes
+from factory_pipeline.splits.sentences import describe_missing
 from factory_pipeline.splits.split_rule import GivenSplit, RandomSplit, SpatialSplit, SplitRule
 
 INSTEAD = "`splits: overlap`, and percentages alone, keep such images in one split."
@@ -50,6 +52,24 @@ def record_of_rule(
         instead="" if ignored else INSTEAD,
         remark=too_few_groups(groups, "images") if ignored else "",
     )
+
+
+def require_labels(record: SplitRecord) -> None:
+    """Check that every label is in every split.
+
+    Args:
+        record: of the split.
+
+    Raises:
+        OnboardingError: SPLIT_INVALID, a split lacks a label.
+    """
+    if record.balance is not None and record.balance.missing:
+        raise OnboardingError(
+            "SPLIT_INVALID",
+            f"{' '.join(map(describe_missing, record.balance.missing))} More images of it from other places,"
+            " fewer splits, or a larger share of these splits would help; without `require_all_labels` the"
+            " dataset is made, and its page says so.",
+        )
 
 
 def _does_promise_zero(

@@ -94,6 +94,8 @@ class RandomSplit(ManifestSection):
     """Whether images that overlap are in one split, or are drawn like others to exact percentages."""
     scene: ScenePattern | None = None
     """Images whose names have the same text in the group of this expression are in one split."""
+    require_all_labels: bool = False
+    """Whether a label that a split lacks stops the onboarding; else it is said."""
 
 
 StemsOrFile = Annotated[tuple[str, ...] | None, BeforeValidator(as_list)]
@@ -193,6 +195,8 @@ class SpatialSplit(ManifestSection):
     buffer_m: float = Field(0, ge=0)
     """Footprints nearer than this count as overlapping, in metres."""
     scene: ScenePattern | None = None
+    """As in a random split."""
+    require_all_labels: bool = False
     """As in a random split."""
     seed: int = 42
     percentages: Percentages = Percentages()

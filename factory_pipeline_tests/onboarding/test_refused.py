@@ -177,6 +177,13 @@ REFUSED: dict[str, tuple[Drop, str]] = {
     "an image that declares 10^10 pixels": (packed({IMAGE: bare_header(100_000, 100_000)}), "CHECK_FAILED"),
     "an image that is no image": (packed({IMAGE: b"II*\0 nothing"}), "CHECK_FAILED"),
     "an image twice": (packed({IMAGE: pairs(1)["images/tile_0_merged.tif"]}), "CHECK_FAILED"),
+    "a class that a split lacks": (
+        packed(
+            {f"labels/tile_{number}_mask.tif": mask(0, 0) for number in range(1, 4)},
+            splits={"train": 50, "test": 25, "validation": 25, "require_all_labels": True},
+        ),
+        "SPLIT_INVALID",
+    ),
     "a split that names no such image": (packed({}, splits={"train": ["tile_9"]}), "SPLIT_INVALID"),
 }
 

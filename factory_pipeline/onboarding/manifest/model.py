@@ -233,6 +233,8 @@ class UploadManifest(ManifestSection):
         for section, key in [(document, "label_crs"), *((one, "nodata") for one in document["data_sources"])]:
             if section[key] is None:
                 del section[key]
+        if document["splits"].get("require_all_labels") is False:
+            del document["splits"]["require_all_labels"]
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def digest(self, archive_identity: str) -> str:

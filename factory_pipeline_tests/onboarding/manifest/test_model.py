@@ -260,3 +260,9 @@ def test_the_manifest_of_the_docs_is_accepted():
     shown = page.split("```yaml manifest\n")[1].split("```")[0]
     manifest = UploadManifest.parse(yaml.safe_load(shown), where="docs")
     assert [category.name for category in manifest.label_categories] == ["Land", "Water"]
+
+
+def test_what_was_added_to_splits_later_does_not_rename_older_uploads() -> None:
+    plain, asked = parse(splits={}), parse(splits={"require_all_labels": True})
+    assert "require_all_labels" not in plain.canonical_json()
+    assert plain.key("a") == parse(splits={"require_all_labels": False}).key("a") != asked.key("a")
