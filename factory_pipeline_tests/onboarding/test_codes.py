@@ -19,7 +19,7 @@ REFUSALS = {"OnboardingError": 0, "_refusal": 0, "archive_errors": 1}
 CHOSEN_ELSEWHERE = {
     ("archives/extract.py", "code"),  # an argument of archive_errors
     ("archives/safe_names.py", "code"),  # an argument of _refusal
-    ("onboarding/checks/pairing.py", "codes.get(check.name, 'CHECK_FAILED')"),
+    ("onboarding/checks/check.py", "codes.get(check.name, 'CHECK_FAILED')"),
     ("datalake/ingest/releases/problems.py", "found[0].code"),
     ("onboarding/list_inbox.py", "NO_MANIFEST"),
     ("runs/upload_run.py", "upload.code or 'CHECK_FAILED'"),
