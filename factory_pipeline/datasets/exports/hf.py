@@ -101,7 +101,7 @@ def _info(version: VersionContent, columns: Columns) -> dict[str, Any]:
         "description": f"{version.dataset} {version.number}",
         "features": _features(columns),
         "homepage": "",
-        "license": "",
+        "license": ", ".join(sorted({str(each["license"]) for each in version.credits})),
     }
 
 

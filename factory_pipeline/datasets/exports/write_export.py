@@ -26,6 +26,8 @@ OnSample = Callable[[int, int], None]
 
 SPLIT_RECORD = "splits.json"
 """How the splits were made and what was searched for leaks, in the folder of each export."""
+CREDITS = "credits.json"
+"""Licences and makers of the collections, in the folder of each export of a version that knows any."""
 _BLOCK = 1 << 20
 
 
@@ -68,6 +70,9 @@ def export_version(
             chosen.check(counted(1, reader.take), temporary)
         if split_record is not None:
             shutil.copyfile(split_record, temporary / SPLIT_RECORD)
+        if version.credits:
+            stated = json.dumps(list(version.credits), indent=1, ensure_ascii=False)
+            (temporary / CREDITS).write_text(stated + "\n", encoding="utf-8")
         return _list_files(version, chosen, temporary)
 
 
@@ -114,7 +119,7 @@ class _CountedVersion:
     ) -> None:
         self.dataset, self.number, self.dated = version.dataset, version.number, version.dated
         self.labels, self.values, self.modalities = version.labels, version.values, version.modalities
-        self.counts = version.counts
+        self.counts, self.credits = version.counts, version.credits
         self._samples = version.samples
         self._counted = counted
 

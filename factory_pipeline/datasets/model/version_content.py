@@ -1,8 +1,8 @@
 """The content of a dataset version, as exports read it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.splits.names import SPLITS
@@ -34,6 +34,10 @@ class VersionContent(Protocol):
     @property
     def counts(self) -> Mapping[str, int]:
         """Samples by split, including augmented copies."""
+
+    @property
+    def credits(self) -> Sequence[Mapping[str, Any]]:
+        """By collection that states any: `collection`, `license`, `providers` and `links`, as in STAC."""
 
     @property
     def dated(self) -> datetime | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
@@ -15,6 +15,7 @@ from factory_pipeline.datasets.augment.apply import copies_per_sample, with_copi
 from factory_pipeline.datasets.augment.config import parse_augmentations
 from factory_pipeline.datasets.model.sample import Sample
 from factory_pipeline.datasets.versions.compose_sample import sample_of
+from factory_pipeline.datasets.versions.credits import credits_of
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_header, read_rows, scan_manifest
 from factory_pipeline.datasets.versions.media import MediaReader
 from factory_pipeline.errors import LakeError
@@ -33,7 +34,14 @@ class ManifestContent:
     or use it in a `with` block, to close the HDF5 files that it opened.
     """
 
-    def __init__(self, home: FactoryHome, manifest: Path, dataset: str, number: str) -> None:
+    def __init__(
+        self,
+        home: FactoryHome,
+        manifest: Path,
+        dataset: str,
+        number: str,
+        credits: tuple[Mapping[str, Any], ...] = (),
+    ) -> None:
         """Read the header of a manifest; use `open_content` for a registered version.
 
         Raises:
@@ -42,6 +50,7 @@ class ManifestContent:
         self._manifest = manifest
         self._dataset = dataset
         self._number = number
+        self._credits = credits
         self._header = read_header(manifest)
         self._augmentations = parse_augmentations(self._header.augmentations)
         self._reader = MediaReader(home)
@@ -65,6 +74,11 @@ class ManifestContent:
     def number(self) -> str:
         """Such as `1.0.4`."""
         return self._number
+
+    @property
+    def credits(self) -> tuple[Mapping[str, Any], ...]:
+        """Licences and makers of its collections, where these state any; see `credits_of`."""
+        return self._credits
 
     @property
     def content_hash(self) -> str:
@@ -146,4 +160,5 @@ def open_content(registry: Registry, home: FactoryHome, version_id: str) -> Mani
     dataset = registry.dataset(version.dataset_id)
     manifest = home.version(version_id).manifest
     check_manifest(manifest, version.content_hash)
-    return ManifestContent(home, manifest, dataset.name, version.number)
+    credits = credits_of(registry, home, manifest)
+    return ManifestContent(home, manifest, dataset.name, version.number, credits)

@@ -73,6 +73,7 @@ class TinyVersion:
     dataset: str = "Åkrar / north"
     number: str = "1.0.0"
     dated: datetime | None = None
+    credits: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def values(self) -> Mapping[str, int]:

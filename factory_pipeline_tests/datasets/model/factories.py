@@ -52,6 +52,7 @@ class MadeVersion:
     dataset: str = "Sjöar & roads"
     number: str = "1.0.4"
     dated: datetime | None = FIRST_DAY
+    credits: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
