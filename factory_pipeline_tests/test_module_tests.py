@@ -16,11 +16,10 @@ SHOWN_TOGETHER: dict[str, str] = {
         "builds/gedi/join_products builds/labels/label_table builds/labels/read_table"
     ),
     "builds/labels/test_points.py": "config/label_sources",
-    "builds/labels/test_split_labels.py": "config/labels",
     "builds/rasters/test_memory.py": "builds/rasters/source_layer",
     "builds/rasters/test_pixels.py": "builds/rasters/composites",
     "builds/recipes/test_canopy_by_rasters.py": "synthetic/samples/canopy synthetic/scenes",
-    "builds/recipes/test_check_recipe.py": "builds/check_recipe builds/open_reader",
+    "builds/recipes/test_check_recipe.py": "builds/check_recipe",
     "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
     "builds/recipes/test_gedi_products.py": (
         "builds/dataset_plan builds/labels/areas builds/labels/polygons config/dataset_settings "
@@ -36,7 +35,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     ),
     "cli/test_interrupted.py": "builds/dataset_page hdf5/recipe_statistics",
     "cli/test_recipes.py": "builds/labels/label_file builds/suggest_recipe synthetic/samples/burn_scars",
-    "cog/test_block_reader.py": "cog/gdal_warp cog/mosaic cog/read_plan cog/reader cog/window_stack",
+    "cog/test_block_reader.py": "cog/gdal_warp cog/mosaic cog/read_plan cog/reader",
     "datalake/ingest/releases/test_import_release.py": (
         "datalake/ingest/releases/label_rows datalake/ingest/releases/pair_facts "
         "datalake/ingest/releases/tables"
@@ -100,14 +99,13 @@ SHOWN_TOGETHER: dict[str, str] = {
     ),
     "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses",
     "runs/test_build.py": "builds/summary",
-    "splits/test_assign.py": "splits/leakage splits/record splits/split_rule",
+    "splits/test_assign.py": "splits/leakage splits/record",
     "stac/test_search_cache.py": "stac/api_client",
     "stac/test_select_scenes.py": "stac/scene_search",
     "synthetic/test_archive.py": "synthetic/gedi_layout synthetic/stac",
     "synthetic/test_geotiff.py": "synthetic/sentinel2",
     "synthetic/test_samples.py": "synthetic/samples/make",
     "synthetic/test_server.py": "synthetic/stac_api",
-    "volumes/aligners/test_choose.py": "volumes/aligners/aligner",
     "volumes/fields/test_generate.py": "volumes/fields/task",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication volumes/sections volumes/sources",
     "web/studio/test_builds_page.py": "builds/dataset_splits builds/dataset_summary",
