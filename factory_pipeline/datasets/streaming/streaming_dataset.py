@@ -32,9 +32,10 @@ State = Mapping[str, Any]
 class StreamingDataset:
     """The samples of a split that was exported as LitData, each once per epoch over all ranks and workers.
 
-    An iterable dataset as `torch.utils.data.DataLoader` takes it; needs no torch. Blocks of about 1 MiB come
-    in random order and are fetched ahead; the samples of some blocks are mixed. What was read is known at any
-    time (`state_dict`), and an epoch goes on from there, also with another number of ranks or workers.
+    An iterable dataset as `torch.utils.data.DataLoader` takes it, where PyTorch is imported before the
+    dataset is made; needs no PyTorch. Blocks of about 1 MiB come in random order and are fetched ahead; the
+    samples of some blocks are mixed. What was read is known at any time (`state_dict`), and an epoch goes on
+    from there, also with another number of ranks or workers.
 
     Workers may be forked or spawned; with an address of a server or a bucket they must be spawned.
     """
@@ -73,6 +74,9 @@ class StreamingDataset:
         for name, value, least in (("mixed_blocks", mixed_blocks, 0), ("ahead", ahead, 1), ("seed", seed, 0)):
             if value < least:
                 raise ArgumentError(name, value, f"it must be {least} or more")
+        if (torch := sys.modules.get("torch.utils.data")) is not None:
+            # Its DataLoader iterates over what is an instance of this, and indexes all else.
+            torch.IterableDataset.register(StreamingDataset)
         self._address = str(address)
         self._transform = transform
         self._rank, self._ranks = rank, ranks

@@ -5,7 +5,7 @@ import json
 import pickle
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +117,10 @@ def test_more_ranks_than_samples_read_each_once_in_every_epoch(train: Path) -> N
         assert {rank.state_dict()["epoch"] for rank in ranks} == {epoch}
 
 
+class IterableOfTorch(Iterable[Any]):
+    """As `torch.utils.data.IterableDataset`, whose metaclass is that of abstract classes."""
+
+
 def test_workers_of_a_loader_divide_what_is_of_their_rank(
     train: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,10 +129,11 @@ def test_workers_of_a_loader_divide_what_is_of_their_rank(
     for rank in range(2):
         for worker in range(3):
             info = SimpleNamespace(id=worker, num_workers=3)
-            monkeypatch.setitem(
-                sys.modules, "torch.utils.data", SimpleNamespace(get_worker_info=lambda info=info: info)
-            )
-            read += numbers(pickle.loads(pickle.dumps(StreamingDataset(train, rank=rank, ranks=2))))
+            torch = SimpleNamespace(get_worker_info=lambda info=info: info, IterableDataset=IterableOfTorch)
+            monkeypatch.setitem(sys.modules, "torch.utils.data", torch)
+            dataset = StreamingDataset(train, rank=rank, ranks=2)
+            assert isinstance(dataset, IterableOfTorch)
+            read += numbers(pickle.loads(pickle.dumps(dataset)))
     assert sorted(read) == list(range(TOTAL))
     dataset = StreamingDataset(train)
     assert len(list(islice(dataset, 2))) == 2
