@@ -89,11 +89,16 @@ def test_plain_years_keep_all_and_say_how_much_leaks() -> None:
     assert record.as_json()["left_out_items"] == {"no_split": {"lake": ["a", "b"]}}
 
 
-def test_what_is_placed_stays_and_the_new_give_way() -> None:
+@given(seed=st.integers(0, 999), before=st.integers(30, 90))
+@settings(max_examples=up_to(10), deadline=None)
+def test_what_is_placed_stays_and_the_new_give_way(seed: int, before: int) -> None:
     frame = on_a_grid(100, 90)
-    said = pl.Series("split", random.Random(3).choices(["train", "test"], [9, 1], k=100))
-    first = planned(frame[:60], said[:60])
-    kept = first.split.extend_constant(None, 40)
+    said = pl.Series("split", random.Random(seed).choices(["train", "test"], [9, 1], k=100))
+    try:
+        first = planned(frame[:before], said[:before])
+    except ArgumentError:
+        assume(False)
+    kept = first.split.extend_constant(None, 100 - before)
     grown = planned(frame.with_columns(kept=kept), said)
     was = kept.is_not_null()
     assert grown.split.filter(was).equals(kept.filter(was))
