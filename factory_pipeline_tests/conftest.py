@@ -30,7 +30,7 @@ INTEGRATION_PATHS = (
     "test_packaging.py",
 )
 """Folders and files all of whose tests are integration tests; `make test-fast` does not even import them."""
-MARKED = re.compile(r"^pytestmark = pytest\.mark\.integration\b", re.MULTILINE)
+MARKED = re.compile(r"^pytestmark = (?:\[\s*)?pytest\.mark\.integration\b", re.MULTILINE)
 """A module all of whose tests are integration tests; `make test-fast` does not import it either."""
 INTEGRATION_FIXTURES = frozenset(
     {"bench", "browser", "finished", "onboarded", "postgres", "real_archive", "small_archive"}

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import factory_pipeline
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -48,6 +50,7 @@ def functions_without_args(source: str) -> list[str]:
     ]
 
 
+@pytest.mark.integration  # reads every module, which takes seconds
 def test_functions_of_several_parameters_describe_them() -> None:
     lacking = [
         f"{path.relative_to(PACKAGE).as_posix()}: {name}"

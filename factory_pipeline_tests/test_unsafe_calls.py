@@ -78,6 +78,7 @@ def found_in(source: str, name: str) -> list[str]:
     return found
 
 
+@pytest.mark.integration  # reads every module, which takes seconds
 def test_no_module_unpickles_or_evaluates() -> None:
     modules = sorted(PACKAGE.rglob("*.py"))
     assert len(modules) > 100

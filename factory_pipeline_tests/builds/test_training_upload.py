@@ -172,6 +172,7 @@ def test_a_build_that_is_not_to_be_onboarded_leaves_the_inbox_alone(
     assert not list(home.upload_inbox.iterdir())
 
 
+@pytest.mark.integration  # loads Dagster, which starts a process
 def test_a_recipe_whose_splits_can_not_be_onboarded_is_told_before_any_work(tmp_path: Path) -> None:
     recipe = Recipe(splits={"near": DateRange(start="2020-01-01", end="2020-12-31")})
     settings = BuildSettings(granules="nowhere", output=tmp_path / "out", recipe=recipe, onboard=True)

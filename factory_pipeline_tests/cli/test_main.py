@@ -100,6 +100,7 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
+@pytest.mark.integration  # loads Dagster, which starts a process
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)
 def test_reading_makes_no_home_and_says_where_it_looked(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -111,6 +112,7 @@ def test_reading_makes_no_home_and_says_where_it_looked(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration  # loads Dagster, which starts a process
 def test_a_client_of_a_home_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     client = DatasetClient(home=tmp_path / "typo")
     for call in (client.list_datasets, client.collections, lambda: client.describe_version("a")):
@@ -121,6 +123,7 @@ def test_a_client_of_a_home_that_is_not_there_is_an_error(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration  # loads Dagster, which starts a process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -151,6 +154,7 @@ def test_a_home_that_cannot_be_made_is_one_sentence(
     assert "can't be read or written: " in said
 
 
+@pytest.mark.integration  # loads Dagster, which starts a process
 def test_an_error_that_nobody_expected_is_one_sentence_and_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +188,7 @@ def test_output_that_nobody_reads_any_more_is_no_error(tmp_path: Path) -> None:
     assert ended.stderr == ""
 
 
+@pytest.mark.integration  # loads Dagster, which starts a process
 @pytest.mark.parametrize("folder", ["nosuch", "empty"])
 def test_granules_are_looked_for_before_the_settings_of_the_home_are_replaced(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

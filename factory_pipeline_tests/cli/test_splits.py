@@ -26,6 +26,7 @@ def output(tmp_path: Path) -> Path:
     return files.root
 
 
+@pytest.mark.integration  # loads matplotlib
 def test_the_splits_of_a_build_are_told_and_drawn(output: Path, tmp_path: Path) -> None:
     drawn = tmp_path / "map.png"
     done = CliRunner().invoke(cli, ["splits", str(output), "--map", str(drawn)])

@@ -29,6 +29,7 @@ def test_windows_of_the_sample_archive(small_archive: Path) -> None:
     assert all(window.valid.all() and window.values.any() for window in windows)
 
 
+@pytest.mark.integration  # takes seconds
 @pytest.mark.parametrize(
     ("name", "resampling"),
     [

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from factory_pipeline.splits.split_map import draw_text_map, write_split_map
 
@@ -28,6 +29,7 @@ def items(bounds: list[list[float] | None]) -> pl.DataFrame:
     )
 
 
+@pytest.mark.integration  # loads matplotlib
 def test_the_map_counts_what_it_shows_and_has_the_same_bytes(tmp_path: Path):
     placed = items([[10.0, 48.0, 10.1, 48.1], None])
     assert write_split_map(tmp_path / "a.png", placed, SPLIT, "Splits") == 1
@@ -40,6 +42,7 @@ def test_without_places_nothing_is_written(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.integration  # loads matplotlib
 def test_blocks_are_drawn(tmp_path: Path):
     placed = items([[10.0, 48.0, 10.1, 48.1], [10.5, 48.0, 10.6, 48.1]])
     write_split_map(tmp_path / "a.png", placed, SPLIT, "Splits")

@@ -35,6 +35,7 @@ def shots_of(path: Path) -> dict[str, list[int]]:
         return {beam: file[beam]["shot_number"][:].tolist() for beam in file if beam.startswith("BEAM")}
 
 
+@pytest.mark.integration  # takes seconds
 def test_products_have_the_shots_of_l4a_and_the_same_bytes_again(
     granules: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ def layout(group, prefix=""):
     return members
 
 
+@pytest.mark.integration  # takes seconds
 def test_layout_is_that_of_the_real_product(granule, realdata):
     for real in sorted((realdata / "gedi_l4a").glob("*.h5")):
         with h5py.File(granule) as ours, h5py.File(real) as theirs:

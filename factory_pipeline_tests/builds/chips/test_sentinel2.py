@@ -245,6 +245,7 @@ def test_bands_checks_and_window_are_the_recipes():
     np.testing.assert_array_equal(chip[0, 2], rasters["one/B04"][93:109, 191:207])
 
 
+@pytest.mark.integration  # takes seconds
 def test_chips_of_files_equal_gdals_warp_of_each_band(tmp_path: Path):
     """A product as it is stored: 10, 20 and 60 m bands with 15 bits, windows at odd offsets and corners."""
     rng = np.random.default_rng(0)

@@ -67,6 +67,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_archive(tmp_path_factory.mktemp("archive"), [*cover, terrain, photos])
 
 
+@pytest.mark.integration  # takes seconds
 @pytest.mark.parametrize("text", [RECIPE, HEIGHTS], ids=["classes", "numbers"])
 def test_labels_are_what_gdal_warps(archive: Path, tmp_path: Path, text: str) -> None:
     recipe = recipe_of(tmp_path, text)

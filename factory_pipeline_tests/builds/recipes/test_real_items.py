@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import shapely
 from shapely.geometry import shape
 
@@ -19,7 +20,7 @@ from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline_tests.stac.test_scenes import ASSETS, real, real_items
 
-pytestmark = real
+pytestmark = [pytest.mark.integration, real]
 ALL_ASSETS = {**ASSETS, "sentinel-1-grd": ("vv", "vh"), "sentinel-2-l1c": ("B02", "B04")}
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.datalake.ingest.from_build import collect_build
@@ -17,6 +18,7 @@ from factory_pipeline_tests.hdf5.factories import made_samples
 FIELDS = ("Sentinel-2 L2A", "WorldCover", "CopDEM", "AGBD Raster", "GEDI Shot Number")
 
 
+@pytest.mark.integration  # takes seconds
 def test_a_version_of_a_build_gives_its_samples_to_the_pixel(lake: MadeLake, tmp_path: Path) -> None:
     recipe = Recipe(name="Biomass of the North", window_size=8)
     paths = [tmp_path / f"{split}_dataset.h5" for split in ("train", "test")]

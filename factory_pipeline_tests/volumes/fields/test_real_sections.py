@@ -17,7 +17,10 @@ from factory_pipeline_tests.volumes.factories import halved, spec_of, write_volu
 from factory_pipeline_tests.volumes.fields.pairs import task_of
 
 REALDATA = os.environ.get("FACTORY_REALDATA", "")
-pytestmark = pytest.mark.skipif(not REALDATA, reason="FACTORY_REALDATA is not set")
+pytestmark = [
+    pytest.mark.integration,  # takes seconds
+    pytest.mark.skipif(not REALDATA, reason="FACTORY_REALDATA is not set"),
+]
 
 
 def sections() -> np.ndarray:

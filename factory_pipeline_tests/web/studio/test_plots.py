@@ -5,6 +5,8 @@ import re
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from factory_pipeline.web.studio.plots import MOST_POINTS, Plot, day_plot, line_plot
 from factory_pipeline.web.studio.training_metrics import read_metrics
 
@@ -41,6 +43,7 @@ def test_a_plot_of_nothing_is_none_and_one_of_a_point_is_drawn() -> None:
         assert is_within(plot)
 
 
+@pytest.mark.integration  # takes seconds
 def test_very_many_points_are_thinned_and_the_last_stays() -> None:
     plot = line_plot("Loss", {"train": [(step, step % 7) for step in range(100_000)]})
     assert plot is not None
