@@ -47,13 +47,27 @@ def epoch_order(blocks: Sequence[int], seed: int, epoch: int, mixed: int) -> Pos
 
 
 def stretch_of(sequence: Positions, consumer: int, consumers: int) -> Positions:
-    """Return what one of several consumers reads of a sequence."""
+    """Return what one of several consumers reads of a sequence.
+
+    Args:
+        sequence: positions of samples.
+        consumer: which one, from 0.
+        consumers: number of all.
+
+    Returns:
+        A view of the sequence; stretches differ by at most one in length.
+    """
     first, last = (place * len(sequence) // consumers for place in (consumer, consumer + 1))
     return sequence[first:last]
 
 
 def remaining(sequence: Positions, rounds: Rounds) -> Positions:
-    """Return what no consumer has read in any of the rounds, in the order of the sequence."""
+    """Return what no consumer has read in any of the rounds, in the order of the sequence.
+
+    Args:
+        sequence: positions of samples.
+        rounds: how many samples each consumer has read, round by round.
+    """
     for counts in rounds:
         stretches = [stretch_of(sequence, place, len(counts))[count:] for place, count in enumerate(counts)]
         sequence = np.concatenate(stretches)

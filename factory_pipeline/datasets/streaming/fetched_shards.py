@@ -33,7 +33,7 @@ class FetchedShards:
         return self._start(self._fetch(name, 0, LONGEST_INDEX, exact=False)).result().tobytes()
 
     def request(self, shard: Shard, first: int, last: int) -> "Future[Run]":
-        """Begin to fetch the samples."""
+        """As `ShardSource.request`: begin to fetch the samples."""
         return self._start(self._run(shard, first, last))
 
     def close(self) -> None:

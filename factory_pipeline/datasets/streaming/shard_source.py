@@ -44,9 +44,14 @@ class ShardSource(Protocol):
         """
 
     def request(self, shard: Shard, first: int, last: int) -> "Future[Run]":
-        """Ask for the samples `first` to `last` (included) of a shard.
+        """Begin to read some samples of a shard.
 
         The result raises a DatasetFileError if they can't be read.
+
+        Args:
+            shard: of the index.
+            first: position of the first sample in the shard.
+            last: position of the last sample, included.
         """
 
 
@@ -66,7 +71,7 @@ class MappedShards:
             raise unreadable(self._folder / name, error.strerror) from error
 
     def request(self, shard: Shard, first: int, last: int) -> "Future[Run]":
-        """Return a future that is done."""
+        """As `ShardSource.request`: a future that is done."""
         done: Future[Run] = Future()
         try:
             content, offsets = self._maps.get(shard.name) or self._map(shard)
@@ -89,6 +94,14 @@ class MappedShards:
 def offsets_of(content: memoryview, shard: Shard, place: Path | str) -> NDArray[np.int64]:
     """Return where each sample begins and where the last ends, as the chunk says.
 
+    Args:
+        content: of the chunk, from its start.
+        shard: of the index.
+        place: of the chunk, for the message.
+
+    Returns:
+        (samples + 1,) bytes from the start of the chunk.
+
     Raises:
         DatasetFileError: it is not the chunk that the index is of.
     """
@@ -101,5 +114,10 @@ def offsets_of(content: memoryview, shard: Shard, place: Path | str) -> NDArray[
 
 
 def unreadable(place: Path | str, reason: str | None) -> DatasetFileError:
-    """Return the error of a file, without credentials of its address."""
+    """Return the error of a file, without credentials of its address.
+
+    Args:
+        place: path or address of the file.
+        reason: the end of the sentence.
+    """
     return DatasetFileError(f"{redact(str(place))} can't be read: {reason}.")
