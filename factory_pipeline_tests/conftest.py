@@ -5,8 +5,7 @@ import os
 import re
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +13,7 @@ import pytest
 
 from factory_pipeline import web_retries
 from factory_pipeline_tests.examples import ALL_EXAMPLES, FEW_EXAMPLES
+from factory_pipeline_tests.made_once import made_once
 from factory_pipeline_tests.synthetic.small import SMALL_PLAN
 
 HERE = Path(__file__).parent
@@ -200,7 +200,7 @@ def small_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample archive, made once per test run; tests must not write into it."""
     from factory_pipeline.synthetic.archive import make_archive  # imports much that unit tests do not need
 
-    return _made_once(
+    return made_once(
         tmp_path_factory, "small-archive", lambda root: make_archive(root, plan=SMALL_PLAN, workers=1)
     )
 
@@ -225,29 +225,4 @@ def real_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         summary = make_archive(root / "archive", granules=root / "given", workers=1)
         (root / "summary.txt").write_text(str(summary), encoding="utf-8")
 
-    return _made_once(tmp_path_factory, "real-archive", make) / "archive"
-
-
-def _made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """Return a folder that the workers of one run share; the first that asks for it makes its content."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    folder, made = base / name, base / f"{name}.made"
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        _wait_for(made)
-    else:
-        make(folder)
-        made.touch()
-    return folder
-
-
-def _wait_for(path: Path, seconds: float = 600.0) -> None:
-    """Wait until another worker has made what it makes."""
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{path} was not made by another worker")
-        time.sleep(0.2)
+    return made_once(tmp_path_factory, "real-archive", make) / "archive"

@@ -295,7 +295,7 @@ class World:
 
     def _noise(self, field: str, x: Places, y: Places, wavelength: float, octaves: int) -> Floats:
         """Value noise, mostly within -1..1; each octave has half the wavelength and half the height."""
-        lattice = _lattice(self.seed, field)
+        corners = _corners(self.seed, field)
         total = np.zeros(np.shape(x), dtype=np.float32)
         for octave in range(octaves):
             # Turning each octave hides the directions of the lattice.
@@ -303,7 +303,7 @@ class World:
             scale = 2.0**octave / wavelength
             along = (np.cos(turn) * x + np.sin(turn) * y) * scale
             across = (np.cos(turn) * y - np.sin(turn) * x) * scale
-            total += _interpolate(lattice, along, across) * np.float32(1.2 * 0.5**octave)
+            total += _interpolate(corners, along, across) * np.float32(1.2 * 0.5**octave)
         return total
 
 
@@ -340,19 +340,28 @@ def _lattice_index(column: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray
     return ((row & (_LATTICE - 1)) << 8) | (column & (_LATTICE - 1))
 
 
-def _interpolate(lattice: Floats, along: Places, across: Places) -> Floats:
+@lru_cache(maxsize=128)
+def _corners(seed: int, field: str) -> Floats:
+    """Return the corners of all cells of the lattice, flat: it goes on at its other side."""
+    return np.pad(_lattice(seed, field).reshape(_LATTICE, _LATTICE), (0, 1), mode="wrap").ravel()
+
+
+def _interpolate(corners: Floats, along: Places, across: Places) -> Floats:
     column, row = np.floor(along), np.floor(across)
     u = _fade((along - column).astype(np.float32))
     v = _fade((across - row).astype(np.float32))
-    index = _lattice_index(column.astype(np.int64), row.astype(np.int64))
-    # The cell's other corners; the lattice goes on at its other side, a row is _LATTICE long.
-    east = (index & -_LATTICE) | ((index + 1) & (_LATTICE - 1))
-    last = _LATTICE * _LATTICE - 1
-    low = lattice.take(index)
-    low += u * (lattice.take(east) - low)
-    high = lattice.take((index + _LATTICE) & last)
-    high += u * (lattice.take((east + _LATTICE) & last) - high)
-    return low + v * (high - low)
+    index = row.astype(np.int64)
+    index &= _LATTICE - 1
+    index *= _LATTICE + 1
+    index += column.astype(np.int64) & (_LATTICE - 1)
+    low = corners.take(index)
+    low += u * (corners[1:].take(index) - low)
+    high = corners[_LATTICE + 1 :].take(index)
+    high += u * (corners[_LATTICE + 2 :].take(index) - high)
+    high -= low
+    high *= v
+    high += low
+    return high
 
 
 def _fade(t: Floats) -> Floats:

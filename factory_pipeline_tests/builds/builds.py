@@ -6,23 +6,39 @@ from pathlib import Path
 
 import h5py
 import polars as pl
+import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from factory_pipeline.builds.progress import BuildProgress
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.cli.main import main
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.hdf5.preview import encode_png
 from factory_pipeline.storage.layout import FactoryHome
 
 FACTORY = Path(sys.executable).with_name("factory")
 
 
-def build(home: Path, settings: BuildSettings) -> tuple[BuildSummary, list[BuildProgress]]:
-    """Run a whole build; gives its summary and the progress that it told."""
-    from factory_pipeline.runs.build import run_build  # imports Dagster, which unit tests do not need
+def build(
+    home: Path, settings: BuildSettings, *, pictures: bool = False
+) -> tuple[BuildSummary, list[BuildProgress]]:
+    """Run a whole build; gives its summary and the progress that it told.
+
+    Without `pictures` its plots and sheets of chips are blank: they take a third of a small build's time.
+    """
+    # Dagster, which unit tests do not need.
+    from factory_pipeline.builds import footprint_stages
+    from factory_pipeline.orchestration.builds import dataset
+    from factory_pipeline.runs.build import run_build
 
     told: list[BuildProgress] = []
-    return run_build(FactoryHome(home), settings, told.append), told
+    with pytest.MonkeyPatch.context() as patch:
+        if not pictures:
+            blank = encode_png(Image.new("RGB", (1, 1)))
+            patch.setattr(footprint_stages, "_plot", lambda _, path, __: path.write_bytes(blank))
+            patch.setattr(dataset, "chip_sheet", lambda *_, **__: blank)
+        return run_build(FactoryHome(home), settings, told.append), told
 
 
 def factory(*arguments: str | Path, home: Path) -> "subprocess.CompletedProcess[str]":

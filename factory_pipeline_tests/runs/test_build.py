@@ -78,7 +78,7 @@ def settings_for(archive: Path, output: Path, **changes: object) -> BuildSetting
 def built(small_archive: Path, server: SampleServer, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
     settings = settings_for(small_archive, folder / "out", catalog=server.stac_url)
-    summary, told = build(folder / "home", settings)
+    summary, told = build(folder / "home", settings, pictures=True)
     return Built(settings, folder / "home", small_archive, summary, told)
 
 
@@ -172,7 +172,7 @@ def test_runs_of_a_command_are_recorded_like_those_of_the_web_ui(built: Built):
 def test_a_rerun_does_nothing_again_and_changes_no_byte(built: Built):
     before = {path: path.stat().st_mtime_ns for path in built.settings.files.batches.glob("*.h5")}
     bytes_before = files_below(built.settings.output)
-    build(built.home, built.settings)
+    build(built.home, built.settings, pictures=True)
     assert {path: path.stat().st_mtime_ns for path in built.settings.files.batches.glob("*.h5")} == before
     assert files_below(built.settings.output) == bytes_before
 

@@ -75,7 +75,10 @@ def histogram_sheet(parameters: TrainingParameters) -> bytes:
     label = () if parameters.label is None else (parameters.label,)
     bands = [band for band in (*label, *parameters.bands) if band.histogram is not None][:MOST_HISTOGRAMS]
     rows = max(-(-len(bands) // COLUMNS), 1)
-    figure = Figure(figsize=(2.2 * COLUMNS, 1.5 * rows), dpi=80, layout="constrained")
+    height = 1.5 * rows
+    figure = Figure(figsize=(2.2 * COLUMNS, height), dpi=80)
+    # In inches, as titles and ticks are; a layout that Matplotlib measures takes as long as the drawing.
+    figure.subplots_adjust(0.02, 0.25 / height, 0.98, 1 - 0.25 / height, wspace=0.15, hspace=0.55 / 0.95)
     for position, band in enumerate(bands, 1):
         _draw_histogram(figure.add_subplot(rows, COLUMNS, position), band)
     stored = BytesIO()

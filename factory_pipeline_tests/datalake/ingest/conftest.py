@@ -1,6 +1,7 @@
 """What tests of the doors share: a home in which the sample uploads and some more were onboarded."""
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from PIL import Image
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.synthetic.uploads import make_uploads
+from factory_pipeline_tests.made_once import made_once
 from factory_pipeline_tests.onboarding.factory import Bench
 from factory_pipeline_tests.onboarding.uploads import geotiff, mask
 
@@ -55,10 +57,14 @@ def two_modalities(count: int = 5) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def onboarded(tmp_path_factory: pytest.TempPathFactory) -> Onboarded:
     """Uploads of every purpose; tests must not change the home but may open registries of their own."""
+    folder = made_once(tmp_path_factory, "onboarded", _onboard_all)
+    return Onboarded(FactoryHome(folder / "home"), json.loads((folder / "keys.json").read_text()))
+
+
+def _onboard_all(folder: Path) -> None:
     import dagster as dg  # unit tests need none
 
-    home = FactoryHome(tmp_path_factory.mktemp("doors") / "home")
-    keys = {}
+    home, keys = FactoryHome(folder / "home"), {}
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
         for manifest in make_uploads(home.upload_inbox, seed=7):
@@ -75,7 +81,7 @@ def onboarded(tmp_path_factory: pytest.TempPathFactory) -> Onboarded:
         )
         suffixes = {"training_data_suffixes": ["_merged.tif", "_dem.tif"], "to_cog": True}
         keys["plots"] = bench.prepare("plots", two_modalities(), **suffixes)
-    return Onboarded(home, keys)
+    (folder / "keys.json").write_text(json.dumps(keys))
 
 
 @pytest.fixture

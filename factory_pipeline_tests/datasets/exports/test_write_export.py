@@ -240,7 +240,7 @@ class Tidy(MadeVersion):
 @pytest.mark.integration
 def test_memory_does_not_grow_with_the_number_of_samples(name: str, tmp_path: Path) -> None:
     peaks = []
-    for number, samples in enumerate((5, 5, 20)):
+    for number, samples in enumerate((3, 3, 12)):
         made = satellite_version(tmp_path / f"{number}", samples=samples, masks=True)
         folder = tmp_path / f"made-{number}"
         folder.mkdir()
