@@ -52,7 +52,7 @@ def test_a_disk_that_fills_up_at_any_stage_is_told_and_a_rerun_goes_on(
         key = bench.take_in(bench.drop("rivers", files(), to_cog=True))
         ballast = disk / "ballast"
         failures = 0
-        for kilobytes in range(64, 4096, 512):
+        for kilobytes in range(64, 4096, 256):
             ballast.unlink(missing_ok=True)
             fill(ballast, leaving=kilobytes << 10)
             if bench.run(key).success:
