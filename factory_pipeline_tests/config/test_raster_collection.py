@@ -50,6 +50,9 @@ def test_the_collections_that_the_field_uses_are_known() -> None:
 def test_a_known_collection_names_known_providers_and_assets(name: str) -> None:
     collection = known_collections()[name]
     assert collection.providers.keys() <= known_providers().keys()
+    assert collection.license
+    assert collection.license_url.startswith("https://")
+    assert collection.producers
     for entry in collection.providers.values():
         assert entry.assets.keys() <= collection.assets.keys()
     if collection.clear is not None:
