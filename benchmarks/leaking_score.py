@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.builds.separate_splits import samples_of
+from factory_pipeline.builds.gedi_splits import samples_of
 from factory_pipeline.splits.assign import random_split
 from factory_pipeline.splits.groups import IDENTICAL, OVERLAPPING
 from factory_pipeline.splits.leakage import leak_report

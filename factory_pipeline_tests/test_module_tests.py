@@ -108,7 +108,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "synthetic/test_server.py": "synthetic/stac_api",
     "volumes/fields/test_generate.py": "volumes/fields/task",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication volumes/sections volumes/sources",
-    "web/studio/test_builds_page.py": "builds/dataset_splits builds/dataset_summary",
+    "web/studio/test_builds_page.py": "builds/recipe_split_record builds/dataset_summary",
 }
 """By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
 

@@ -8,8 +8,8 @@ import polars as pl
 import yaml
 
 from factory_pipeline.builds.dataset_plan import DatasetPlan
-from factory_pipeline.builds.dataset_splits import windows_of_dataset
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
+from factory_pipeline.builds.recipe_split_record import windows_of_dataset
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.source_layout import source_layouts

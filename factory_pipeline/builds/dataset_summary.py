@@ -8,7 +8,7 @@ import polars as pl
 
 from factory_pipeline.builds.dataset_losses import check_losses, forget_lost
 from factory_pipeline.builds.dataset_plan import DatasetPlan
-from factory_pipeline.builds.dataset_splits import record_splits
+from factory_pipeline.builds.recipe_split_record import record_splits
 from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import IncompleteBuildError, LostFootprintsError

@@ -16,9 +16,9 @@ from factory_pipeline.builds.gedi.object_store import display
 from factory_pipeline.builds.gedi.quality import QualityCounts, filter_footprints
 from factory_pipeline.builds.gedi.sampling import sample_footprints
 from factory_pipeline.builds.gedi.unusable_footprints import part_unusable
+from factory_pipeline.builds.gedi_splits import shots_left_out
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.builds.rules import rule_fields
-from factory_pipeline.builds.separate_splits import shots_left_out
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.storage.atomic import atomic_write

@@ -10,9 +10,9 @@ import polars as pl
 
 from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi_splits import split_record
 from factory_pipeline.builds.lost_footprints import Losses, no_sample_error
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
-from factory_pipeline.builds.separate_splits import split_record
 from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS, Recipe

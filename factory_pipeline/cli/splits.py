@@ -130,7 +130,7 @@ def _find_dataset(home: "FactoryHome", name: str) -> tuple[str, Path, Any]:
 
 
 def _of_folder(folder: Path) -> tuple[str, Path, Any]:
-    from factory_pipeline.builds.separate_splits import samples_of
+    from factory_pipeline.builds.gedi_splits import samples_of
     from factory_pipeline.storage.build_files import BuildFiles
 
     files = BuildFiles(folder.absolute())

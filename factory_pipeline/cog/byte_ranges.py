@@ -2,7 +2,7 @@
 
 Requests go through obstore. Its own retries are switched off: it does not retry a truncated body, and two
 layers of retries would multiply. All requests to a web server that sends Retry-After wait for as long as it
-says; see `retry_after`. One that is busy and doesn't say, and an object store, whose headers obstore doesn't
+says; see `busy_hosts`. One that is busy and doesn't say, and an object store, whose headers obstore doesn't
 show, get pauses four times as long, about 50 seconds in all by default. A file that fails even then is
 requested once more if its server still sends a file that it has sent before: so a single broken file is
 distinguished from a server that is unavailable.
@@ -26,7 +26,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import HTTPStore, ObjectStore, from_url
 
-from factory_pipeline.cog.retry_after import BusyHosts, HostBusyError
+from factory_pipeline.cog.busy_hosts import BusyHosts, HostBusyError
 from factory_pipeline.web_retries import TRANSIENT_STATUS
 
 _BUSY_STATUS = {429, 503}

@@ -27,7 +27,7 @@ from factory_pipeline.onboarding.checks.manifest_checks import (
     manifest_notes,
     nodata_is_no_category,
 )
-from factory_pipeline.onboarding.checks.outstanding_values import no_value_stands_out
+from factory_pipeline.onboarding.checks.outlier_values import no_value_stands_out
 from factory_pipeline.onboarding.checks.pairing import header_checks
 from factory_pipeline.onboarding.checks.pixel_checks import pixel_checks
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prefill, prescan, prescan_source

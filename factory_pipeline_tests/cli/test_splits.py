@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from factory_pipeline.builds.separate_splits import samples_of, split_record
+from factory_pipeline.builds.gedi_splits import samples_of, split_record
 from factory_pipeline.cli.main import cli
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.write import write_dataset

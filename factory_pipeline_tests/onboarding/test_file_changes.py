@@ -21,7 +21,7 @@ from factory_pipeline.onboarding.checks.manifest_checks import (
     manifest_notes,
     nodata_is_no_category,
 )
-from factory_pipeline.onboarding.checks.outstanding_values import (
+from factory_pipeline.onboarding.checks.outlier_values import (
     EXTREMES,
     extremes_of,
     merge_extremes,

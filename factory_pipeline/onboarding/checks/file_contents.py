@@ -19,7 +19,7 @@ from factory_pipeline.imagery.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, 
 from factory_pipeline.imagery.parallel_map import Schema, map_in_threads
 from factory_pipeline.imagery.pixels import strips_of
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
-from factory_pipeline.onboarding.checks.outstanding_values import (
+from factory_pipeline.onboarding.checks.outlier_values import (
     EXTREMES,
     Extremes,
     extremes_of,

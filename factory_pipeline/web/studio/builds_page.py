@@ -19,7 +19,7 @@ from factory_pipeline.builds.chips.rejected_chip import has_chip, read_rejected_
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi.granules import GEDI_EPOCH
-from factory_pipeline.builds.separate_splits import samples_of
+from factory_pipeline.builds.gedi_splits import samples_of
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.dataset_settings import DatasetSettings

@@ -12,8 +12,8 @@ from PIL import Image
 from factory_pipeline.builds.chips.rejected_chip import RejectedChip
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi_splits import split_record
 from factory_pipeline.builds.reject_ledger import reject_frame
-from factory_pipeline.builds.separate_splits import split_record
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.dataset_recipe import DatasetRecipe

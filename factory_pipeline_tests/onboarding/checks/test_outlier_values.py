@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL
-from factory_pipeline.onboarding.checks.outstanding_values import (
+from factory_pipeline.onboarding.checks.outlier_values import (
     EXTREMES,
     Extremes,
     extremes_of,

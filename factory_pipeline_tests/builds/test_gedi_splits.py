@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from factory_pipeline.builds.gedi_splits import shots_left_out
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
-from factory_pipeline.builds.separate_splits import shots_left_out
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import RecipeError
 
