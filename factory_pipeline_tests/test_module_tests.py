@@ -91,7 +91,6 @@ SHOWN_TOGETHER: dict[str, str] = {
         "datalake/ingest/intake onboarding/products/write onboarding/received_upload "
         "onboarding/upload_archive"
     ),
-    "onboarding/test_unversioned.py": "onboarding/onboarding",
     "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
     "orchestration/onboarding/test_object_inbox.py": "onboarding/list_inbox",
     "orchestration/releases/test_inbox.py": (
