@@ -33,7 +33,11 @@ INTEGRATION_PATHS = (
 MARKED = re.compile(r"^pytestmark = (?:\[\s*)?pytest\.mark\.integration\b", re.MULTILINE)
 """A module all of whose tests are integration tests; `make test-fast` does not import it either."""
 INTEGRATION_FIXTURES = frozenset(
-    {"bench", "browser", "finished", "onboarded", "postgres", "real_archive", "small_archive"}
+    {
+        *("bench", "browser", "finished", "onboarded", "postgres", "real_archive", "small_archive"),
+        # A registry, or what is kept in one.
+        *("annotate", "lake", "lake_of_kinds", "registry", "studio", "where"),
+    }
 )
 """Fixtures that start a process, a server, a browser or a database, or do many seconds of work."""
 
@@ -50,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Forget the home and the registry that a developer works with: no test may touch them."""
     # A busy machine must not fail a test: no time limit for an example.
     hypothesis.settings.register_profile(ALL_EXAMPLES, deadline=None, max_examples=50)
-    hypothesis.settings.register_profile(FEW_EXAMPLES, deadline=None, max_examples=10)
+    hypothesis.settings.register_profile(FEW_EXAMPLES, deadline=None, max_examples=5)
     is_fast = config.getoption("markexpr") == UNIT_TESTS
     hypothesis.settings.load_profile(FEW_EXAMPLES if is_fast else ALL_EXAMPLES)
     for name in ("DAGSTER_HOME", "FACTORY_HOME", "FACTORY_REGISTRY"):

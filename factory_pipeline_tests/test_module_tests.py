@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 import factory_pipeline
 
 TESTS = Path(__file__).parent
@@ -130,6 +132,7 @@ def test_every_module_of_the_domain_has_a_test_of_its_own_name() -> None:
     assert sorted(without - together) == [], "write test_<module>.py in the folder of the same name"
 
 
+@pytest.mark.integration
 def test_the_exceptions_are_modules_without_a_test_of_their_own() -> None:
     together = [module for modules in SHOWN_TOGETHER.values() for module in modules.split()]
     assert len(together) == len(set(together))

@@ -22,6 +22,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> list[WindowRead]:
     return reads_of_every_block(tmp_path_factory.mktemp("rasters"))
 
 
+@pytest.mark.integration
 def test_a_build_reads_within_the_memory_of_its_settings(
     scales: Scales, reads: list[WindowRead], tmp_path: Path
 ) -> None:

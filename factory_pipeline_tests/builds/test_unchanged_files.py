@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import polars as pl
+import pytest
 
 from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.extraction import BatchExtraction
@@ -67,6 +68,7 @@ def test_the_providers_have_the_same_digests() -> None:
     }
 
 
+@pytest.mark.integration
 def test_batch_and_fused_files_have_the_same_bytes(tmp_path: Path) -> None:
     recipe = Recipe()
     paths = [tmp_path / f"train-0000{number}-0a1b2c3d.h5" for number in range(2)]

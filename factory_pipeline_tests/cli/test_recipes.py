@@ -54,6 +54,7 @@ def test_points_by_options(tmp_path: Path) -> None:
     assert (code, "overwrite it by --force" in told) == (2, True)
 
 
+@pytest.mark.integration
 def test_polygons_and_rasters_by_options(tmp_path: Path) -> None:
     scars = burn_scars.write_labels(tmp_path, 22)
     code, told = run(

@@ -229,6 +229,7 @@ def test_tiles_on_one_pixel_grid_are_joined_before_resampling(
     )
 
 
+@pytest.mark.integration
 def test_tiles_on_different_grids(tmp_path: Path) -> None:
     """By nearest one by one, as GDAL does; bilinearly joined (see `test_join`) by both readers alike."""
     near = write_raster(
@@ -263,6 +264,7 @@ def test_answers_come_in_the_order_of_the_reads(tmp_path: Path) -> None:
     ] * 10
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("resampling", BOTH)
 @pytest.mark.parametrize(("dtype", "nodata"), [("uint16", 0), ("float32", None)])
 def test_window_holds_the_same_pixels_whatever_is_read_with_it(

@@ -26,6 +26,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> list[WindowRead]:
     return reads_of_every_block(tmp_path_factory.mktemp("rasters"))
 
 
+@pytest.mark.integration
 def test_blocks_in_memory_stay_within_the_limit(scales: Scales, reads: list[WindowRead]) -> None:
     without_limit = BlockReader().read(reads)
     piled_up, scales.peak = scales.peak, 0

@@ -73,6 +73,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[str, ND
     return bands
 
 
+@pytest.mark.integration
 @settings(max_examples=up_to(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     row=st.integers(0, 448),
@@ -290,6 +291,7 @@ def test_a_window_across_the_180th_meridian_is_whole(tmp_path, order, epsg):
     np.testing.assert_allclose(got.values, expected, rtol=1e-6)
 
 
+@pytest.mark.integration
 def test_many_windows_come_back_in_their_order_and_each_file_is_opened_once(product, monkeypatch):
     opened = []
     real = rasterio.open

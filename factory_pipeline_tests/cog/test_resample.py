@@ -49,6 +49,7 @@ def hats(positions: np.ndarray, first: int, count: int) -> np.ndarray:
     return np.maximum(1 - np.abs(positions[:, None] - centres), 0)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("with_holes", [False, True])
 @pytest.mark.parametrize(("size", "windows"), [(32, 70), (128, 6), (256, 3)])
 @pytest.mark.parametrize("shift", [0.0, 3.3])

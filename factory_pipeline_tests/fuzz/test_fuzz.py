@@ -46,6 +46,7 @@ def test_the_corpus_is_read(name: str, folders) -> None:
         target.read(path)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("opening", ["[", "{", '{"a":', "- ", "(", "not ", '"'])
 def test_what_is_nested_very_deeply_is_refused(opening: str, folders) -> None:
     for target in TARGETS.values():

@@ -54,6 +54,7 @@ def test_samples_in_any_order_are_the_same(deflated: Path, stored: tuple[Compres
         other[COUNT]
 
 
+@pytest.mark.integration
 def test_every_dataset_and_attribute_is_the_same(deflated: Path, stored: tuple[Compression, Path]) -> None:
     compression, path = stored
     with h5py.File(deflated) as one, h5py.File(path) as other:
@@ -90,6 +91,7 @@ def test_all_checks_of_a_file_pass(stored: tuple[Compression, Path]) -> None:
     assert describe(stored[1]).samples == COUNT
 
 
+@pytest.mark.integration
 def test_the_same_file_gives_the_same_bytes_and_deflate_is_as_before(
     deflated: Path, stored: tuple[Compression, Path], tmp_path: Path
 ) -> None:

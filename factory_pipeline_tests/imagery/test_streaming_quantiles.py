@@ -33,6 +33,7 @@ def percentiles_of(parts: list[np.ndarray], dtype: type) -> tuple[RadixQuantiles
     return quantiles, passes
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
 @settings(max_examples=up_to(15), deadline=None)

@@ -190,6 +190,7 @@ def test_orders_that_the_manifest_names_otherwise_are_refused_with_the_files(tmp
     assert check.files == tuple(f"{number}_merged.tif" for number in range(6, 10))
 
 
+@pytest.mark.integration
 def test_files_with_another_band_than_most_are_named(tmp_path: Path) -> None:
     files = scanned(tmp_path, mixed_up(**{"3_merged.tif": bands("B2", "B3", "B8")})).files
     assert bands_named_alike(files).files == ("3_merged.tif",)

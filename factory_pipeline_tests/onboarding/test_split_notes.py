@@ -68,6 +68,7 @@ def test_a_training_needs_all_splits() -> None:
     assert replacement_splits({"train", "validation"}) == {"test": "validation"}
 
 
+@pytest.mark.integration
 def test_the_page_says_what_was_not_checked_and_never_that_nothing_can_leak(tmp_path: Path) -> None:
     curated = onboarded(tmp_path, 3)
     text = render_page(page_of(curated))
@@ -77,6 +78,7 @@ def test_the_page_says_what_was_not_checked_and_never_that_nothing_can_leak(tmp_
     assert "The validation split is empty: terratorch.yaml uses the test images instead" in text
 
 
+@pytest.mark.integration
 def test_the_page_counts_pairs(tmp_path: Path) -> None:
     curated = onboarded(tmp_path, 6)
     same = pl.lit(pl.Series([curated.items["transform"][0].to_list()])).first()

@@ -100,6 +100,7 @@ def test_another_seed_is_another_split() -> None:
     assert not random_split(items, SHARES, 1).equals(random_split(items, SHARES, 2))
 
 
+@pytest.mark.integration
 @given(before=st.integers(1, 80), added=st.integers(0, 60), seed=st.integers(0, 99))
 @settings(max_examples=up_to(12), deadline=None)
 def test_images_keep_their_split_when_others_are_added(before: int, added: int, seed: int) -> None:
@@ -166,6 +167,7 @@ def test_a_given_split_names_every_image_once(given_names: dict[str, list[str]],
 DRAWN = {"train": 75.0, "test": 0.0, "validation": 25.0}
 
 
+@pytest.mark.integration
 @given(
     tests=st.tuples(st.integers(0, 20), st.integers(0, 20)),
     others=st.tuples(st.integers(1, 60), st.integers(0, 60)),
@@ -247,6 +249,7 @@ def test_near_pairs_are_those_of_a_plain_search(places: list[tuple[int, int, int
     assert set(near_pairs(items, buffer_m)) == expected
 
 
+@pytest.mark.integration
 @given(
     places=places,
     by=st.sampled_from(["overlap", "block", "mgrs"]),

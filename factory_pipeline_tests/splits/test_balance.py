@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def test_single_items_keep_every_class_near_its_share(counts: tuple[int, int, in
             assert found[value, side] >= 1
 
 
+@pytest.mark.integration
 def test_a_rare_class_of_three_places_is_in_every_split() -> None:
     # 300 images at 30 places; a rare class at three of them, one of which is large.
     group = np.array([number % 30 for number in range(300)])

@@ -38,6 +38,7 @@ def windows(places: np.ndarray) -> pl.DataFrame:
     )
 
 
+@pytest.mark.integration
 @given(
     count=st.integers(1, 400),
     seed=st.integers(0, 999),

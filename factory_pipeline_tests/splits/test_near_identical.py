@@ -2,12 +2,14 @@
 
 import numpy as np
 import polars as pl
+import pytest
 from scipy.ndimage import zoom
 
 from factory_pipeline.splits.near_identical import SIDE, find_copies, thumbnail
 from factory_pipeline_tests.splits.pictures import as_jpeg, scene
 
 
+@pytest.mark.integration
 def test_copies_are_found_and_nothing_else_is() -> None:
     count, kinds = 20, ("jpeg", "shifted", "half", "scaled")
     stems, thumbnails = [], []

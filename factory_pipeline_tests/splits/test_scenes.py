@@ -26,6 +26,7 @@ def named(scenes: list[int], strays: int = 0) -> pl.DataFrame:
     return items_frame([{"original_name": name} for name in [*names, *(f"stray {n}" for n in range(strays))]])
 
 
+@pytest.mark.integration
 @given(
     scenes=st.lists(st.integers(0, 7), min_size=12, max_size=60).filter(lambda scenes: len(set(scenes)) > 3),
     seed=st.integers(0, 99),

@@ -37,6 +37,7 @@ def test_the_map_counts_what_it_shows_and_has_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.integration
 def test_without_places_nothing_is_written(tmp_path: Path):
     assert write_split_map(tmp_path / "a.png", items([None, None]), SPLIT, "Splits") == 0
     assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from factory_pipeline_tests.examples import up_to
 from factory_pipeline_tests.splits.test_held_out_blocks import scattered, windows
 
 
+@pytest.mark.integration
 @given(
     count=st.integers(1, 200),
     seed=st.integers(0, 999),

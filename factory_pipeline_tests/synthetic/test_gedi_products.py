@@ -46,6 +46,7 @@ def test_products_have_the_shots_of_l4a_and_the_same_bytes_again(
     assert (again.name, again.read_bytes()) == (granules["L2A"].name, granules["L2A"].read_bytes())
 
 
+@pytest.mark.integration
 def test_fields_have_the_names_of_their_version(granules: dict[str, Path], tmp_path: Path) -> None:
     copy = Path(shutil.copy(granules["L4A"], tmp_path))
     path = write_partner_granules(copy, ["L2B"], "003")["L2B"]
@@ -58,6 +59,7 @@ def test_fields_have_the_names_of_their_version(granules: dict[str, Path], tmp_p
         assert "geolocation/lat_lowestmode" not in beam
 
 
+@pytest.mark.integration
 def test_the_products_can_be_joined(granules: dict[str, Path]) -> None:
     asked = GediLabels.model_validate(
         {
@@ -82,6 +84,7 @@ def test_the_products_can_be_joined(granules: dict[str, Path]) -> None:
         assert found.table[f"extra:{column}"].is_between(least, most).all()
 
 
+@pytest.mark.integration
 def test_each_filter_that_comes_with_the_software_runs_on_the_sample(granules: dict[str, Path]) -> None:
     for name in known_filters():
         asked = {"kind": "gedi", "path": str(granules["L4A"].parent), "filters": name}

@@ -18,6 +18,7 @@ def random_block(profile, seed=0):
     return values.astype(profile.dtype)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("profile", "grid"),
     [(REFLECTANCE_PROFILE, UTM), (DEM_PROFILE, DEGREES), (WORLDCOVER_PROFILE, DEGREES)],

@@ -46,6 +46,7 @@ def test_groups_say_what_the_real_ones_say(granule, realdata):
         assert ours["BEAM0000/agbd"].attrs["units"] == theirs["BEAM0000/agbd"].attrs["units"]
 
 
+@pytest.mark.integration
 def test_biomass_is_that_of_the_world(granule):
     with h5py.File(granule) as file:
         beam = file["BEAM1000"]

@@ -17,6 +17,7 @@ def run(*arguments: object) -> tuple[int, str]:
     return ran.exit_code, ran.output
 
 
+@pytest.mark.integration
 def test_the_same_seed_gives_the_same_bytes_and_another_other_labels(tmp_path: Path) -> None:
     made = [make_dataset_sample("burn-scars", tmp_path / name, seed) for name, seed in (("a", 1), ("b", 1))]
     assert files_below(made[0].root) == files_below(made[1].root)
@@ -24,6 +25,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_other_labels(tmp_path: P
     assert other.labels.read_bytes() != made[0].labels.read_bytes()
 
 
+@pytest.mark.integration
 def test_by_the_command_line(tmp_path: Path) -> None:
     output = tmp_path / "sample"
     code, told = run("sample", "--dataset", "burn-scars", "--output", output)

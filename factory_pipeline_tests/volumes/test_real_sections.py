@@ -18,6 +18,7 @@ REALDATA = os.environ.get("FACTORY_REALDATA", "")
 pytestmark = pytest.mark.skipif(not REALDATA, reason="FACTORY_REALDATA is not set")
 
 
+@pytest.mark.integration
 def test_from_points_to_pairs_of_real_sections(tmp_path: Path) -> None:
     paths = [Path(REALDATA, "em", f"{number}.png") for number in range(10)]
     # An image has y first, a volume x.

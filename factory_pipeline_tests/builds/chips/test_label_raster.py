@@ -39,6 +39,7 @@ def test_every_pixel_that_the_disc_meets_is_burnt(column, row, radius, size):
     assert (burnt <= outer).all()
 
 
+@pytest.mark.integration
 def test_it_is_what_gdal_burns_with_all_touched():
     rng = np.random.default_rng(4)
     for x, y in rng.uniform(0, 10, (40, 2)):

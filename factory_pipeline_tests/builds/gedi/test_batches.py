@@ -36,6 +36,7 @@ def recipe(batch_size: int, **sections: Any) -> Recipe:
     return Recipe.parse({"batch_size": batch_size, **sections}, "of the test")
 
 
+@pytest.mark.integration
 @settings(max_examples=up_to(20), deadline=None)
 @given(st.integers(0, 60), st.integers(0, 20), st.integers(1, 25), st.integers(0, 5))
 def test_every_footprint_is_in_one_batch_of_the_right_size(
@@ -58,6 +59,7 @@ def test_every_footprint_is_in_one_batch_of_the_right_size(
             assert batch["position"].to_list() == list(range(batch.height))
 
 
+@pytest.mark.integration
 @settings(max_examples=up_to(15), deadline=None)
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(1, 12), st.integers(0, 5))
 def test_what_is_batched_keeps_its_batch(before: int, arriving: int, size: int, seed: int) -> None:

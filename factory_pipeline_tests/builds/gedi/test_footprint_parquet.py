@@ -46,6 +46,7 @@ def draw(rng: np.random.Generator, dtype: pl.DataType | type[pl.DataType], count
     return pl.Series([f"text {number}" for number in rng.integers(0, 5, count)], dtype=pl.String)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("beams", [[], [0], [1], [3, 0, 5], [40_000, 1, 30_000]], ids=str)
 def test_footprints_come_back_as_they_were(beams: list[int], tmp_path: Path) -> None:
     footprints = made_footprints(beams)

@@ -34,6 +34,7 @@ def run(build: BuildFiles, *tables: pl.DataFrame, **recipe: Any) -> QualityCount
     return filter_footprints(paths, Recipe.parse(recipe, "of the test"), build)
 
 
+@pytest.mark.integration
 def test_real_granules_pass_as_counted_independently(real_granules: Path, build: BuildFiles) -> None:
     aggregation = aggregate_granules(str(real_granules), build.footprints)
     counts = filter_footprints(aggregation.files, Recipe(), build)

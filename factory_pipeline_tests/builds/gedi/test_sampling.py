@@ -136,6 +136,7 @@ def test_a_subset_is_even_over_tiles_and_days_together() -> None:
     assert sorted(cells.values()) == [5, 5, 5, 5]
 
 
+@pytest.mark.integration
 @settings(max_examples=up_to(15), deadline=None)
 @given(st.integers(2, 12), st.randoms(use_true_random=False))
 def test_a_subset_that_covers_fields_leaves_no_place_far_from_it(size: int, random: Any) -> None:

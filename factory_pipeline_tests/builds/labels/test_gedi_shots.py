@@ -327,6 +327,7 @@ def test_names_that_are_not_of_granules(tmp_path: Path) -> None:
         read_shots(labels(tmp_path, {"L4A": ["agbd"]}))
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not REALDATA, reason="FACTORY_REALDATA names no folder of real granules")
 def test_real_granules_are_joined_with_heights_of_their_shots(tmp_path: Path) -> None:
     """Real granules of L4A, and L2A made for every second of their shots."""

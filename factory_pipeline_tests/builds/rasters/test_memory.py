@@ -66,6 +66,7 @@ def peak_of(composite: str, dates: int) -> tuple[float, int]:
     return peak / 1e6, int(stack.values[0, 0, 0, 0, 0])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("composite", ["mean", "median"])
 def test_120_dates_need_no_more_memory_than_12(composite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_source, "PORTION_BYTES", 3 * 2**20)

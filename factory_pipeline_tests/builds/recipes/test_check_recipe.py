@@ -42,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.integration
 def test_the_forecast_is_what_the_build_does(folder: Path) -> None:
     recipe = recipe_of(folder, RECIPE)
     expected = forecast(recipe, str(folder / "archive"))

@@ -108,6 +108,7 @@ def test_what_is_left_out_is_in_the_ledger(built: tuple[Path, DatasetSettings]) 
     assert rejects["detail"][0] == "l4_quality_flag = 1 is not true, l4_quality_flag is 0"
 
 
+@pytest.mark.integration
 def test_the_same_granules_give_the_same_batches_and_bytes(
     built: tuple[Path, DatasetSettings], tmp_path: Path
 ) -> None:

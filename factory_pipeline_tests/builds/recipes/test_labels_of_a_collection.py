@@ -93,6 +93,7 @@ def test_labels_are_what_gdal_warps(archive: Path, tmp_path: Path, text: str) ->
     assert (recipe.labels.target.classes or {}).get(2) == ("Trees" if is_cover else None)
 
 
+@pytest.mark.integration
 def test_windows_may_be_around_points(archive: Path, tmp_path: Path) -> None:
     points_csv(
         tmp_path / "plots.csv", [(1000, 1000), (1985, 700), (5000, 5000)], plot=["a", "b", "c"], zone="nsn"

@@ -217,6 +217,7 @@ def test_a_wrong_argument_is_named_before_any_row_is_read() -> None:
     )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "query",
     [

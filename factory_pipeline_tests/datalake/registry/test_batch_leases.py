@@ -85,6 +85,7 @@ def test_a_lease_is_there_inside_the_block_alone(home: Registry, clock: FakeTime
     assert clock.now == 100.0
 
 
+@pytest.mark.integration
 def test_who_comes_second_waits_and_is_told_once(home: Registry, clock: FakeTime) -> None:
     held_elsewhere(home)
     for beat in range(1, 20):

@@ -89,6 +89,7 @@ def test_what_is_drawn_lies_in_the_range_that_was_asked_for(low: float, high: fl
     assert drawn["SHEAR_VERTICAL"] == 5
 
 
+@pytest.mark.integration
 @given(chosen=st.permutations(EVERY), count=st.integers(1, len(EVERY)), seed=st.text())
 @settings(max_examples=up_to(10), deadline=None)
 def test_a_copy_depends_on_seed_name_and_operation_alone(

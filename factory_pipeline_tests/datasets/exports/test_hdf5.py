@@ -13,6 +13,7 @@ from factory_pipeline.errors import ExportError
 from factory_pipeline_tests.datasets.model.factories import TWO_MODALITIES, photo_version, satellite_version
 
 
+@pytest.mark.integration
 def test_every_sample_is_read_back_by_plain_h5py(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True, targets=True, modalities=TWO_MODALITIES)
     export_version(version, "HDF5", tmp_path / "out")
@@ -32,6 +33,7 @@ def test_every_sample_is_read_back_by_plain_h5py(tmp_path: Path) -> None:
             assert dict(zip(file.attrs["labels"], file.attrs["label_values"], strict=True)) == version.values
 
 
+@pytest.mark.integration
 def test_copies_are_in_train_only_and_name_their_original(tmp_path: Path) -> None:
     version = photo_version(tmp_path)
     export_version(version, "HDF5", tmp_path / "out")
@@ -44,6 +46,7 @@ def test_copies_are_in_train_only_and_name_their_original(tmp_path: Path) -> Non
     assert not origins["validation"]
 
 
+@pytest.mark.integration
 def test_the_same_version_gives_the_same_bytes(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True)
     first = export_version(version, "HDF5", tmp_path / "first")

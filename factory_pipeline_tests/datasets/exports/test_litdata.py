@@ -21,6 +21,7 @@ from factory_pipeline_tests.datasets.model.factories import (
 )
 
 
+@pytest.mark.integration
 def test_every_sample_is_read_back(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True, targets=True, modalities=TWO_MODALITIES)
     export_version(version, "LitData", tmp_path / "out")
@@ -61,12 +62,14 @@ def test_chunks_are_even_and_of_the_stated_size(
     assert [chunk["chunk_size"] for chunk in index["chunks"]] == [2] * 6
 
 
+@pytest.mark.integration
 def test_the_same_version_gives_the_same_bytes(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True)
     first = export_version(version, "LitData", tmp_path / "first")
     assert export_version(version, "LitData", tmp_path / "second") == first
 
 
+@pytest.mark.integration
 def test_a_chunk_that_differs_is_found(tmp_path: Path) -> None:
     version = photo_version(tmp_path)
     export_version(version, "LitData", tmp_path / "out")

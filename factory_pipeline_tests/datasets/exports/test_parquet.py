@@ -16,6 +16,7 @@ from factory_pipeline.errors import ExportError
 from factory_pipeline_tests.datasets.model.factories import TWO_MODALITIES, photo_version, satellite_version
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("group_bytes", [parquet.GROUP_BYTES, 1])
 def test_every_sample_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_bytes: int) -> None:
     monkeypatch.setattr(parquet, "GROUP_BYTES", group_bytes)
@@ -44,12 +45,14 @@ def test_every_sample_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert json.loads(table.schema.metadata[b"labels"]) == dict(version.values)
 
 
+@pytest.mark.integration
 def test_the_same_version_gives_the_same_bytes(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True)
     first = export_version(version, "Parquet", tmp_path / "first")
     assert export_version(version, "Parquet", tmp_path / "second") == first
 
 
+@pytest.mark.integration
 def test_a_table_that_differs_is_found(tmp_path: Path) -> None:
     version = photo_version(tmp_path)
     export_version(version, "Parquet", tmp_path / "out")

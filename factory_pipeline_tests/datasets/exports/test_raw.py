@@ -96,6 +96,7 @@ def test_masks_and_measured_values_are_named_and_keep_values_nodata_and_place(
                 assert stored.transform == Affine(*sample.transform)
 
 
+@pytest.mark.integration
 def test_originals_keep_their_bytes_and_copies_are_mirrored_in_place(
     exported: Path, satellite: MadeVersion
 ) -> None:

@@ -64,6 +64,7 @@ def test_datumaro_reads_the_class_of_every_pixel(exported: Path, version: MadeVe
                 np.testing.assert_array_equal(mask.image.astype(bool), index == value)
 
 
+@pytest.mark.integration
 def test_index_masks_keep_values_nodata_and_place(exported: Path, version: MadeVersion) -> None:
     for split in SPLITS:
         for sample in version.samples(split):
@@ -94,6 +95,7 @@ def test_label_map_and_colours_say_what_the_colour_masks_hold(exported: Path, ve
             np.testing.assert_array_equal(coloured, colours[index_mask(sample, version).values[0]])
 
 
+@pytest.mark.integration
 def test_images_are_there_for_every_mask(exported: Path, version: MadeVersion) -> None:
     for split in SPLITS:
         stems = {
@@ -140,6 +142,7 @@ def test_a_split_without_images_has_no_folder(tmp_path: Path) -> None:
     assert {name: len(subset) for name, subset in read.subsets().items()} == {"train": 4, "validation": 1}
 
 
+@pytest.mark.integration
 def test_a_changed_pixel_of_either_mask_is_told(photos: MadeVersion, tmp_path: Path) -> None:
     segmentation.write(photos, tmp_path)
     for kind, told in (

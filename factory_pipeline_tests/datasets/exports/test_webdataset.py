@@ -26,6 +26,7 @@ def members(folder: Path, split: str) -> list[dict[str, bytes]]:
     return [samples[key] for key in sorted(samples)]
 
 
+@pytest.mark.integration
 def test_every_sample_is_read_back_by_tarfile_and_numpy(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True, targets=True, modalities=TWO_MODALITIES)
     export_version(version, "WebDataset", tmp_path / "out")
@@ -47,6 +48,7 @@ def test_every_sample_is_read_back_by_tarfile_and_numpy(tmp_path: Path) -> None:
             np.testing.assert_array_equal(arrays["target.npy"], sample.target.values)
 
 
+@pytest.mark.integration
 def test_the_same_version_gives_the_same_bytes(tmp_path: Path) -> None:
     version = satellite_version(tmp_path, masks=True)
     first = export_version(version, "WebDataset", tmp_path / "first")

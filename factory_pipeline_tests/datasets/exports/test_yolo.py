@@ -92,6 +92,7 @@ def test_boxes_are_fractions_of_the_image(exported: Path) -> None:
         assert all("e" not in part and len(part.split(".")[1]) >= 6 for part in box)
 
 
+@pytest.mark.integration
 def test_originals_keep_their_bytes_and_their_place_on_earth(exported: Path, version: MadeVersion) -> None:
     for sample in version.samples("test"):
         (original,) = sample.files.values()

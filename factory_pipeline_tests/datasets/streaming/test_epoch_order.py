@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ def test_an_epoch_has_each_sample_once(blocks: list[int], seed: int, epoch: int,
     assert sorted(order.tolist()) == list(range(sum(blocks)))
 
 
+@pytest.mark.integration
 @given(
     blocks=BLOCKS,
     mixed=st.integers(1, 5),

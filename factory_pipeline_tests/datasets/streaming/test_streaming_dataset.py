@@ -68,6 +68,7 @@ def test_an_epoch_has_each_sample_once_and_the_next_another_order(train: Path) -
     assert numbers(third) == second
 
 
+@pytest.mark.integration
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sessions=st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=4), min_size=1, max_size=8),

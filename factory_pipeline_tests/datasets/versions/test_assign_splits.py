@@ -59,6 +59,7 @@ def hashes(count: int) -> list[str]:
     return [f"{random.Random(number).getrandbits(256):064x}" for number in range(count)]
 
 
+@pytest.mark.integration
 @given(count=st.integers(0, 60), shares=percentages(), seed=st.integers())
 @settings(deadline=None)
 def test_new_items_are_divided_to_exact_counts_whatever_their_order(
@@ -95,6 +96,7 @@ def test_what_has_a_split_keeps_it_and_the_others_fill_what_is_missing(
         assert all(counts[each] == held[each] for each in SPLITS if held[each] > wanted[each])
 
 
+@pytest.mark.integration
 @given(sizes=st.lists(st.integers(1, 5), max_size=15), shares=percentages())
 @settings(deadline=None)
 def test_items_of_the_same_content_are_on_one_side(sizes: list[int], shares: dict[str, float]) -> None:
@@ -186,6 +188,7 @@ def classes(**properties: list[Any]) -> Classes:
     return Classes.of(pl.DataFrame(properties))
 
 
+@pytest.mark.integration
 @given(
     labels=st.lists(st.sampled_from("abcd"), min_size=6, max_size=40),
     shares=st.sampled_from([SHARES, {"train": 80.0, "test": 0.0, "validation": 20.0}]),
@@ -245,6 +248,7 @@ def on_a_grid(count: int, step_m: float, left: float = 500_000) -> pl.DataFrame:
     )
 
 
+@pytest.mark.integration
 @given(block_m=st.sampled_from([500.0, 1200.0, 2500.0]), seed=st.integers())
 @settings(deadline=None)
 def test_items_of_one_block_of_the_ground_are_in_one_split(block_m: float, seed: int) -> None:

@@ -32,6 +32,7 @@ def by_year(count: int, seed: int) -> pl.Series:
     return pl.Series("split", years, dtype=pl.String)
 
 
+@pytest.mark.integration
 @given(
     seed=st.integers(0, 999),
     step_m=st.sampled_from([60.0, 300.0]),
@@ -89,6 +90,7 @@ def test_plain_years_keep_all_and_say_how_much_leaks() -> None:
     assert record.as_json()["left_out_items"] == {"no_split": {"lake": ["a", "b"]}}
 
 
+@pytest.mark.integration
 @given(seed=st.integers(0, 999), before=st.integers(30, 90))
 @settings(max_examples=up_to(10), deadline=None)
 def test_what_is_placed_stays_and_the_new_give_way(seed: int, before: int) -> None:

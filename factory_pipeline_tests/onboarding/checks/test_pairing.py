@@ -132,6 +132,7 @@ def test_unknown_values_are_named(tmp_path: Path) -> None:
     assert "without a label category: 7, 9" in found["mask_values_known"].message
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("added", "code"),
     [("images/tile_7_merged.tif", "UNPAIRED"), ("labels/tile_7_mask.tif", "UNPAIRED"), (ODD, "CHECK_FAILED")],
