@@ -4,15 +4,18 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
+import h5py
 import polars as pl
 
 from factory_pipeline.builds.dataset_losses import check_losses, forget_lost
 from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.rasters.read_source import NO_TIME
 from factory_pipeline.builds.recipe_split_record import record_splits
 from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import IncompleteBuildError, LostFootprintsError
 from factory_pipeline.hdf5.fuse import fuse_datasets
+from factory_pipeline.hdf5.schema import DATA
 from factory_pipeline.storage.atomic import atomic_write
 
 NAMED_AT_MOST = 10
@@ -39,6 +42,8 @@ class DatasetBuildSummary(StoredSummary):
     """What a person should know of how the labels were read."""
     splits: list[str] = field(default_factory=list)
     """What a person should know of the splits."""
+    lacking: dict[str, int] = field(default_factory=dict)
+    """Samples that have no scene in some step of a source, by the source."""
 
     def __str__(self) -> str:
         accepted = sum(self.samples.values())
@@ -46,6 +51,7 @@ class DatasetBuildSummary(StoredSummary):
         lines += [f"  {name:<28} {-count:>8,}" for name, count in self.dropped.items()]
         lines.append(f"Accepted             {accepted:>12,}")
         lines += [f"  {split:<28} {count:>8,}" for split, count in self.samples.items()]
+        lines += [f"  {f'lack scenes of {source}':<28} {n:>8,}" for source, n in self.lacking.items()]
         lines += unusable_lines(self.items_unusable)
         lines += self.remarks
         if self.splits:
@@ -110,6 +116,7 @@ def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
         items_unusable=_unusable_items(settings, plan),
         remarks=list(plan.remarks),
         splits=list(record.sentences),
+        lacking=_count_lacking(settings, list(samples)),
     )
     summary.save(files.summary)
     return summary
@@ -122,6 +129,17 @@ def _write_ledger(settings: DatasetSettings, parts: list[pl.DataFrame]) -> dict[
         ledger.write_parquet(temporary)
     counts = ledger.group_by("stage", "reason", maintain_order=True).len()
     return {f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()}
+
+
+def _count_lacking(settings: DatasetSettings, splits: list[str]) -> dict[str, int]:
+    """Return how many samples have a step without a scene, by source, where any has."""
+    counts: Counter[str] = Counter()
+    for split in splits:
+        with h5py.File(settings.files.fused(split)) as file:
+            for source in settings.recipe.sources:
+                times = file[f"{DATA}/{source}_times"][:]
+                counts[source] += int((times == NO_TIME).any(axis=1).sum())
+    return {source: count for source, count in counts.items() if count}
 
 
 def _unusable_items(settings: DatasetSettings, plan: DatasetPlan) -> dict[str, int]:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import Resampling, WindowRead
 from factory_pipeline.hdf5.recipe_preview import recipe_sheet
@@ -117,6 +118,18 @@ def test_every_label_is_a_sample_or_in_the_ledger(built: Path) -> None:
     assert samples_of(built, "data/label").keys() == {"a", "b", "c", "d", "edge"}
     for path in built.glob("*_dataset.h5"):
         assert [finding.detail for finding in check_recipe_file(path) if not finding.passed] == []
+
+
+def test_samples_without_an_optional_source_are_kept_and_counted(built: Path) -> None:
+    lacking = [
+        sample
+        for sample, times in samples_of(built, "data/sentinel1_times").items()
+        if (times == np.iinfo(np.int64).min).any()
+    ]
+    assert 0 < len(lacking) < 5
+    summary = DatasetBuildSummary.load(built / "summary.json")
+    assert summary.lacking == {"sentinel1": len(lacking)}
+    assert f"  lack scenes of sentinel1     {len(lacking):>8}" in str(summary)
 
 
 def test_the_page_tells_sources_losses_splits_and_shows_samples(built: Path) -> None:
