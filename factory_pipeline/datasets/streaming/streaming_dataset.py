@@ -242,6 +242,8 @@ class StreamingDataset:
                 Shard(each["filename"], int(each["chunk_size"]), int(each["chunk_bytes"]))
                 for each in index["chunks"]
             ]
+            if outside := [shard.name for shard in shards if "/" in shard.name or "\\" in shard.name]:
+                raise ValueError(f"{outside[0]!r} is no name of a file in this folder")
             return shards, ItemLayout.of(index["config"])
         except (ValueError, KeyError, TypeError) as error:
             place = f"{redact(self._address)}/{INDEX}"

@@ -203,6 +203,15 @@ def test_compressed_chunks_are_refused(tmp_path: Path) -> None:
         StreamingDataset(tmp_path / "train")
 
 
+def test_an_index_leads_to_no_file_outside_its_folder(tmp_path: Path) -> None:
+    write_chunks(tmp_path / "train", (2,))
+    index = json.loads((tmp_path / "train" / "index.json").read_text())
+    index["chunks"][0]["filename"] = "../private.bin"
+    (tmp_path / "train" / "index.json").write_text(json.dumps(index))
+    with pytest.raises(DatasetFileError, match="no name of a file in this folder"):
+        StreamingDataset(tmp_path / "train")
+
+
 def test_arguments_that_can_not_be_are_refused(train: Path) -> None:
     with pytest.raises(ArgumentError, match="0 to 1"):
         StreamingDataset(train, rank=2, ranks=2)
