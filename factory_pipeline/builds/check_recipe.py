@@ -66,6 +66,18 @@ class RecipeForecast:
     """Of extraction on one core, about; 0 without a catalog."""
     remarks: tuple[str, ...] = ()
 
+    @property
+    def makes_nothing(self) -> str:
+        """Why no label would become a sample, in a sentence; empty if some may."""
+        windows = sum(self.windows.values())
+        if not windows:
+            return "No label would become a sample: the recipe leaves out all of them."
+        without = [name for name, source in self.sources.items() if source.windows_without >= windows]
+        if without:
+            named = " and ".join(without)
+            return f"No label would become a sample: no window has enough scenes of {named} at its time."
+        return ""
+
     def __str__(self) -> str:
         lines = [f"Labels               {self.labels:>12,}"]
         lines += [f"  {name:<28} {-count:>8,}" for name, count in self.dropped.items()]
@@ -87,7 +99,7 @@ class RecipeForecast:
             lines.append(f"Time: about {self.seconds / 60:.1f} minutes on one core")
         else:
             lines.append("Scenes and time: name a catalog by --catalog")
-        return "\n".join([*lines, *self.remarks])
+        return "\n".join([*lines, *self.remarks, *filter(None, [self.makes_nothing])])
 
 
 def forecast(recipe: DatasetRecipe, catalog: str | None = None) -> RecipeForecast:

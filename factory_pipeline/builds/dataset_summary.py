@@ -11,7 +11,12 @@ from factory_pipeline.builds.dataset_losses import check_losses, forget_lost
 from factory_pipeline.builds.dataset_plan import DatasetPlan
 from factory_pipeline.builds.rasters.read_source import NO_TIME
 from factory_pipeline.builds.recipe_split_record import record_splits
-from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
+from factory_pipeline.builds.stored_summary import (
+    StoredSummary,
+    remove_former_splits,
+    unusable_lines,
+    written_lines,
+)
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import IncompleteBuildError, LostFootprintsError
 from factory_pipeline.hdf5.fuse import fuse_datasets
@@ -98,6 +103,7 @@ def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
             expected,
             extra=plan.extra,
         )
+    remove_former_splits(files, samples)
     record = record_splits(settings.recipe, files)
     record.write(files.splits)
     summary = DatasetBuildSummary(

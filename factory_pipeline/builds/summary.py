@@ -13,7 +13,12 @@ from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi_splits import split_record
 from factory_pipeline.builds.lost_footprints import Losses, no_sample_error
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
-from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
+from factory_pipeline.builds.stored_summary import (
+    StoredSummary,
+    remove_former_splits,
+    unusable_lines,
+    written_lines,
+)
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS, Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
@@ -128,6 +133,7 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
         )
         on_split(f"{split}: {samples[split]} samples of {len(keys)} batches fused.")
     aggregation = footprint_stages.load_aggregation(settings)
+    remove_former_splits(files, samples)
     record = split_record(settings.recipe, files)
     record.write(files.splits)
     summary = BuildSummary(

@@ -161,7 +161,10 @@ def create_dataset(
 )
 @json_option
 def check_recipe(recipe: Path, catalog: str | None, as_json: bool) -> None:
-    """Say what a recipe would make, before anything is read: labels by rule, windows, scenes, bytes, time."""
+    """Say what a recipe would make, before anything is read: labels by rule, windows, scenes, bytes, time.
+
+    The exit code is 1 if no label would become a sample.
+    """
     from factory_pipeline.builds.check_recipe import forecast
     from factory_pipeline.config.dataset_recipe import load_recipe
     from factory_pipeline.config.recipe import Recipe
@@ -175,6 +178,8 @@ def check_recipe(recipe: Path, catalog: str | None, as_json: bool) -> None:
         echo_json(asdict(expected))
     else:
         echo_block(expected)
+    if expected.makes_nothing:
+        click.get_current_context().exit(1)
 
 
 def run_build(home: "FactoryHome", settings: "BuildSettings", as_json: bool = False) -> None:

@@ -62,7 +62,7 @@ def new_recipe(
         echo(
             "The windows of all labels overlap each other, so that all train; smaller ones could be divided."
         )
-    echo(f"Written: {target}", f"Next:    factory check-recipe {target}")
+    echo(f"Written: {target}", f"Next:    factory check-recipe {target} --catalog CATALOG")
 
 
 def recipe_text(document: dict[str, Any]) -> str:

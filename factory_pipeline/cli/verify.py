@@ -30,7 +30,8 @@ def verify(context: click.Context, target: str, samples: int, seed: int, as_json
 
     TARGET is the folder of a build's output, of an export or of a download of one, the id of a version, or
     NAME@1.0.0. Samples of a build are drawn at random and read again from the archive by rasterio,
-    independently of the engine that made them. Of a version and of exports every hash is computed again. The
+    independently of the engine that made them. Of the build of a recipe every file is compared with what its
+    recipe says. Of a version and of exports every hash is computed again. The
     exit code is 1 if anything differs.
     """
     report = _verify_target(target, samples, seed)

@@ -22,6 +22,7 @@ from factory_pipeline.builds.progress import (
     progress_of_plan,
     reporting,
 )
+from factory_pipeline.builds.stored_summary import check_is_own
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.builds.training_upload import upload_splits
 from factory_pipeline.config.build_settings import BuildSettings
@@ -144,6 +145,7 @@ def check_settings(settings: BuildSettings) -> None:
     if settings.splits_from_granules:
         list_granules(settings.granules)
     check_output(settings.output)
+    check_is_own(settings.files, None)
 
 
 def check_output(output: Path) -> None:

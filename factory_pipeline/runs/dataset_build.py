@@ -7,6 +7,7 @@ from factory_pipeline.builds.dataset_losses import forget_lost
 from factory_pipeline.builds.dataset_plan import DatasetPlan
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.progress import BuildProgress, CatalogWait, reporting, waiting_for
+from factory_pipeline.builds.stored_summary import check_is_own
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.runs.build import (
@@ -38,6 +39,7 @@ def build_recipe(
         CatalogError: the catalog is not known.
     """
     check_output(settings.output)
+    check_is_own(settings.files, settings.recipe.name)
     _probe(settings, on_progress)
     prepare_home(home)
     settings.save(home)

@@ -14,7 +14,9 @@ from factory_pipeline.builds.verification.report import VerificationReport, Veri
 from factory_pipeline.builds.verification.samples import Sources, StoredSample, compare_sample
 from factory_pipeline.config.recipe import LAYERS, Recipe
 from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.hdf5.describe_recipe import is_recipe_file
 from factory_pipeline.hdf5.opening import open_dataset, own_recipe
+from factory_pipeline.hdf5.verify_recipe import check_recipe_file
 from factory_pipeline.stac.items import Product, RasterTile, parse_products, parse_tiles
 from factory_pipeline.stac.signing import sign_for_planetary_computer
 from factory_pipeline.storage.build_files import BuildFiles
@@ -32,7 +34,8 @@ def verify_build(folder: Path, samples: int, seed: int) -> VerificationReport:
     """Compare samples of a build's dataset files, drawn at random, with what they were made of.
 
     The original rasters are read again by rasterio, not by the engine that made the samples. Compared are
-    the choice of the product, the window, every layer, the label and all that is told of the sample.
+    the choice of the product, the window, every layer, the label and all that is told of the sample. Of the
+    dataset of a recipe every file is compared with what its recipe says.
 
     Args:
         folder: the output of a build; its fused files, or the batch files where nothing is fused yet.
@@ -43,6 +46,8 @@ def verify_build(folder: Path, samples: int, seed: int) -> VerificationReport:
         DatasetFileError: there is no dataset file, or one that can't be read.
     """
     files = BuildFiles(folder)
+    if any(is_recipe_file(path) for path in _dataset_files(files)):
+        return _verify_recipe_files(files)
     places, recipe = _samples_of(_dataset_files(files))
     drawn = places
     if len(places) > samples:
@@ -50,6 +55,18 @@ def verify_build(folder: Path, samples: int, seed: int) -> VerificationReport:
     sources = _load_sources(files, recipe, [path for path, _ in drawn])
     results = tuple(_verify_sample(path, index, sources[path]) for path, index in drawn)
     return VerificationReport(str(folder), "build", "samples", len(places), results)
+
+
+def _verify_recipe_files(files: BuildFiles) -> VerificationReport:
+    paths = _dataset_files(files)
+    results = tuple(
+        VerifiedSubject(
+            path.name, tuple(finding.detail for finding in check_recipe_file(path) if not finding.passed)
+        )
+        for path in paths
+    )
+    note = "Files of recipes are compared with their recipes: names, types, values, masks, labels, places."
+    return VerificationReport(str(files.root), "build", "files", len(paths), results, (note,))
 
 
 def _dataset_files(files: BuildFiles) -> list[Path]:

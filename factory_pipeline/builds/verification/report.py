@@ -72,7 +72,7 @@ class VerificationReport:
             lines += [f"        {sentence}" for sentence in (*result.differences, *result.unreadable)]
         lines += self.notes
         failed = sum(not result.passed for result in self.results)
-        outcome = f"{failed} of them failed" if failed else "all of them agree with their originals"
+        outcome = f"{failed} of them failed" if failed else "nothing differs"
         lines.append(
             f"{self.target}: {len(self.results):,} of {self.total:,} {self.subject} verified; {outcome}."
         )

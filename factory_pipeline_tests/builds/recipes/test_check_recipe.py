@@ -69,6 +69,17 @@ def test_by_the_command_line(folder: Path) -> None:
     assert not (folder / "factory_home").exists()
 
 
+def test_a_recipe_that_makes_nothing_is_told_and_ends_with_1(folder: Path) -> None:
+    late = RECIPE.replace("2021", "1921")
+    assert late != RECIPE
+    (folder / "late.yaml").write_text(late)
+    command = ["check-recipe", str(folder / "late.yaml"), "--catalog", str(folder / "archive")]
+    ran = CliRunner().invoke(cli, command)
+    assert ran.exit_code == 1
+    told = "No label would become a sample: no window has enough scenes of s2 at its time."
+    assert ran.output.splitlines()[-1] == told
+
+
 def test_a_source_whose_readers_pay_is_told(folder: Path) -> None:
     provider = folder / "provider.yaml"
     provider.write_text(

@@ -1,5 +1,6 @@
 """Points with one date of any sources are right pixel by pixel."""
 
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
+from factory_pipeline.builds.verification.build_output import verify_build
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import Resampling, WindowRead
 from factory_pipeline.hdf5.recipe_preview import recipe_sheet
@@ -118,6 +120,19 @@ def test_every_label_is_a_sample_or_in_the_ledger(built: Path) -> None:
     assert samples_of(built, "data/label").keys() == {"a", "b", "c", "d", "edge"}
     for path in built.glob("*_dataset.h5"):
         assert [finding.detail for finding in check_recipe_file(path) if not finding.passed] == []
+
+
+def test_files_are_verified_against_their_recipe(built: Path, tmp_path: Path) -> None:
+    report = verify_build(built, 20, 0)
+    assert report.passed
+    assert report.total == len(list(built.glob("*_dataset.h5")))
+    copy = Path(shutil.copytree(built, tmp_path / "copy"))
+    path = next(iter(sorted(copy.glob("*_dataset.h5"))))
+    with h5py.File(path, "r+") as file:
+        file["data/label"][0] = 99
+    (failed,) = [result for result in verify_build(copy, 20, 0).results if not result.passed]
+    assert failed.name == path.name
+    assert "label" in failed.differences[0]
 
 
 def test_samples_without_an_optional_source_are_kept_and_counted(built: Path) -> None:
