@@ -16,10 +16,9 @@ from factory_pipeline.datasets.exports.media import image_of
 from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_value
 from factory_pipeline.datasets.exports.raw import shape_record
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
-from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent, filled_splits
 from factory_pipeline.errors import ExportError
 from factory_pipeline.hdf5.codec import LEVEL, encode_chunk
-from factory_pipeline.splits.names import SPLITS
 
 IMAGES, MASKS, TARGETS = "images", "masks", "targets"
 TEXTS = ("names", "origins", "crs", "times", "metadata", "shapes")
@@ -35,19 +34,17 @@ def write(version: VersionContent, folder: Path) -> None:
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that one array can't contain them.
     """
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            with h5py.File(folder / f"{split}.h5", "w") as file:
-                _Writer(file, version, split).write()
+    for split in filled_splits(version):
+        with h5py.File(folder / f"{split}.h5", "w") as file:
+            _Writer(file, version, split).write()
 
 
 def check(version: VersionContent, folder: Path) -> None:
     """As `Format.check`: every sample, by h5py."""
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            with _open_file(folder / f"{split}.h5") as file:
-                for row, sample in enumerate(version.samples(split)):
-                    _check_sample(file, row, sample, version)
+    for split in filled_splits(version):
+        with _open_file(folder / f"{split}.h5") as file:
+            for row, sample in enumerate(version.samples(split)):
+                _check_sample(file, row, sample, version)
 
 
 def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001

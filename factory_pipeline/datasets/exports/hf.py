@@ -26,11 +26,10 @@ from factory_pipeline.datasets.exports.sample_rows import (
     columns_of,
     row_of,
 )
-from factory_pipeline.datasets.exports.shards import divide, read_shards, write_index
+from factory_pipeline.datasets.exports.shards import divide, list_shards, read_shards, write_index
 from factory_pipeline.datasets.model.sample import SampleRaster
-from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent, filled_splits
 from factory_pipeline.errors import ExportError
-from factory_pipeline.splits.names import SPLITS
 
 DATASET_DICT, INFO, STATE = "dataset_dict.json", "dataset_info.json", "state.json"
 BATCH_BYTES = 16 << 20
@@ -46,9 +45,8 @@ def write(version: VersionContent, folder: Path) -> None:
         ExportError: samples of a split differ in size, bands or dtype, so that one column can't hold them.
     """
     shards: dict[str, Sequence[dict[str, Any]]] = {}
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            shards[split] = _write_split(version, split, folder / split)
+    for split in filled_splits(version):
+        shards[split] = _write_split(version, split, folder / split)
     _write_json(folder / DATASET_DICT, {"splits": list(shards)})
     write_index(version, folder, shards)
 
@@ -56,15 +54,14 @@ def write(version: VersionContent, folder: Path) -> None:
 def check(version: VersionContent, folder: Path) -> None:
     """As `Format.check`: every row of every shard."""
     shards = read_shards(folder)
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            paths = [folder / shard["file"] for shard in shards.get(split, ())]
-            columns = columns_of(version, split)
-            if _read_json(folder / split / INFO) != _info(version, columns):
-                raise ExportError(f"{split}/{INFO} differs when it is read back.")
-            if _read_json(folder / split / STATE) != _state(split, paths):
-                raise ExportError(f"{split}/{STATE} differs when it is read back.")
-            check_rows(version, split, _read_rows(paths, columns), split)
+    for split in filled_splits(version):
+        paths = [folder / shard["file"] for shard in shards.get(split, ())]
+        columns = columns_of(version, split)
+        if _read_json(folder / split / INFO) != _info(version, columns):
+            raise ExportError(f"{split}/{INFO} differs when it is read back.")
+        if _read_json(folder / split / STATE) != _state(split, paths):
+            raise ExportError(f"{split}/{STATE} differs when it is read back.")
+        check_rows(version, split, _read_rows(paths, columns), split)
 
 
 def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
@@ -89,10 +86,7 @@ def _write_split(version: VersionContent, split: str, folder: Path) -> list[dict
                 stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
     _write_json(folder / INFO, _info(version, columns))
     _write_json(folder / STATE, _state(split, paths))
-    return [
-        {"file": f"{split}/{path.name}", "samples": size, "bytes": path.stat().st_size}
-        for path, size in zip(paths, sizes, strict=True)
-    ]
+    return list_shards(split, paths, sizes)
 
 
 def _info(version: VersionContent, columns: Columns) -> dict[str, Any]:

@@ -22,12 +22,13 @@ from factory_pipeline.datasets.exports.sample_rows import (
     check_rows,
     columns_of,
     row_of,
+    transform_of_array,
+    transform_to_array,
 )
-from factory_pipeline.datasets.exports.shards import INDEX, divide, read_shards, write_index
-from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.datasets.exports.shards import INDEX, divide, list_shards, read_shards, write_index
+from factory_pipeline.datasets.model.version_content import VersionContent, filled_splits
 from factory_pipeline.datasets.streaming.chunk_layout import ARRAY, CODES, FLAT, TEXT, ItemLayout
 from factory_pipeline.errors import ExportError
-from factory_pipeline.splits.names import SPLITS
 
 CHUNK_BYTES = 64 << 20
 """About so much is in a chunk: LitData's own default."""
@@ -40,25 +41,21 @@ def write(version: VersionContent, folder: Path) -> None:
         ExportError: samples of a split differ in size, bands or dtype, so that a batch can't hold them.
     """
     shards: dict[str, list[dict[str, Any]]] = {}
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            shards[split] = _write_split(version, split, folder / split)
+    for split in filled_splits(version):
+        shards[split] = _write_split(version, split, folder / split)
     write_index(version, folder, shards)
 
 
 def check(version: VersionContent, folder: Path) -> None:
     """As `Format.check`: every item of every chunk."""
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            shards = read_shards(folder).get(split, ())
-            paths = [folder / shard["file"] for shard in shards]
-            columns = columns_of(version, split)
-            sizes = [shard["samples"] for shard in shards]
-            if json.loads((folder / split / INDEX).read_text(encoding="utf-8")) != _index(
-                paths, sizes, columns
-            ):
-                raise ExportError(f"{split}/{INDEX} differs when it is read back.")
-            check_rows(version, split, _read_rows(paths, columns), split)
+    for split in filled_splits(version):
+        shards = read_shards(folder).get(split, ())
+        paths = [folder / shard["file"] for shard in shards]
+        columns = columns_of(version, split)
+        sizes = [shard["samples"] for shard in shards]
+        if json.loads((folder / split / INDEX).read_text(encoding="utf-8")) != _index(paths, sizes, columns):
+            raise ExportError(f"{split}/{INDEX} differs when it is read back.")
+        check_rows(version, split, _read_rows(paths, columns), split)
 
 
 def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
@@ -89,10 +86,7 @@ def _write_split(version: VersionContent, split: str, folder: Path) -> list[dict
             file.write(np.array([size, *offsets], "<u4").tobytes())
     index = json.dumps(_index(paths, sizes, columns), indent=1, ensure_ascii=False)
     (folder / INDEX).write_text(index + "\n", encoding="utf-8")
-    return [
-        {"file": f"{split}/{path.name}", "samples": size, "bytes": path.stat().st_size}
-        for path, size in zip(paths, sizes, strict=True)
-    ]
+    return list_shards(split, paths, sizes)
 
 
 def _index(paths: Sequence[Path], sizes: Sequence[int], columns: Columns) -> dict[str, Any]:
@@ -129,8 +123,11 @@ def _layout(columns: Columns) -> ItemLayout:
 
 def _values(row: Row, columns: Columns) -> list[Any]:
     """Return the values of an item; the transform of what has none is NaN."""
-    placed = np.full(6, np.nan) if row[TRANSFORM] is None else np.array(row[TRANSFORM], np.float64)
-    return [*(row[name] for name in TEXTS), placed, *(row[name] for name in columns)]
+    return [
+        *(row[name] for name in TEXTS),
+        transform_to_array(row[TRANSFORM]),
+        *(row[name] for name in columns),
+    ]
 
 
 def _read_rows(paths: Sequence[Path], columns: Columns) -> Iterator[Row]:
@@ -141,8 +138,7 @@ def _read_rows(paths: Sequence[Path], columns: Columns) -> Iterator[Row]:
             (count,) = struct.unpack_from("<I", content)
             for start in struct.unpack_from(f"<{count}I", content, 4):
                 row: Row = layout.decode(content, start)
-                placed = row[TRANSFORM]
-                row[TRANSFORM] = None if np.isnan(placed).all() else placed.tolist()
+                row[TRANSFORM] = transform_of_array(row[TRANSFORM])
                 yield row
         except (OSError, ValueError, struct.error) as error:
             raise ExportError(f"{path.name} was written, but can't be read back: {error}.") from error

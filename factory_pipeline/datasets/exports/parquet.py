@@ -25,9 +25,8 @@ from factory_pipeline.datasets.exports.sample_rows import (
     columns_of,
     row_of,
 )
-from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent, filled_splits
 from factory_pipeline.errors import ExportError
-from factory_pipeline.splits.names import SPLITS
 
 GROUP_BYTES = 64 << 20
 """About so much is in a row group: what a reader of one sample reads, and what is in memory here."""
@@ -39,16 +38,14 @@ def write(version: VersionContent, folder: Path) -> None:
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that one column can't hold them.
     """
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            _write_split(version, split, folder / f"{split}.parquet")
+    for split in filled_splits(version):
+        _write_split(version, split, folder / f"{split}.parquet")
 
 
 def check(version: VersionContent, folder: Path) -> None:
     """As `Format.check`: every row."""
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            check_rows(version, split, _read_rows(folder / f"{split}.parquet"), f"{split}.parquet")
+    for split in filled_splits(version):
+        check_rows(version, split, _read_rows(folder / f"{split}.parquet"), f"{split}.parquet")
 
 
 def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001

@@ -1,9 +1,10 @@
 """Samples as rows of a table: texts, a transform, and rasters that have one shape and dtype per column."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from factory_pipeline.datasets.exports.hdf5 import MASKS, rasters_of, texts_of
 from factory_pipeline.datasets.exports.rasterize import unlabelled_value
@@ -81,6 +82,16 @@ def row_of(sample: Sample, version: VersionContent, columns: Columns) -> Row:
             )
         row[name] = np.ascontiguousarray(values)
     return row
+
+
+def transform_to_array(transform: Sequence[float] | None) -> NDArray[np.float64]:
+    """Return a row's transform for formats that have arrays alone: (6,), NaN where there is none."""
+    return np.full(6, np.nan) if transform is None else np.array(transform, np.float64)
+
+
+def transform_of_array(stored: NDArray[np.float64]) -> list[float] | None:
+    """Return a row's transform from what `transform_to_array` made of it."""
+    return None if np.isnan(stored).all() else [float(number) for number in stored]
 
 
 def check_rows(version: VersionContent, split: str, found: Iterator[Mapping[str, Any]], place: str) -> None:

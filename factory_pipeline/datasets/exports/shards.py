@@ -30,6 +30,20 @@ def divide(count: int, sample_bytes: int, shard_bytes: int = SHARD_BYTES) -> lis
     return [count // shards + (number < count % shards) for number in range(shards)]
 
 
+def list_shards(split: str, paths: Sequence[Path], samples: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the entries of `index.json` for the shards of a split that are written in a folder of its name.
+
+    Args:
+        split: whose shards these are.
+        paths: of the shards, in order.
+        samples: how many each has.
+    """
+    return [
+        {"file": f"{split}/{path.name}", "samples": size, "bytes": path.stat().st_size}
+        for path, size in zip(paths, samples, strict=True)
+    ]
+
+
 def write_index(version: VersionContent, folder: Path, shards: Shards) -> None:
     """Write `index.json`: the shards by split, the bands by modality, and the value of each label.
 

@@ -21,13 +21,14 @@ from factory_pipeline.datasets.exports.sample_rows import (
     check_rows,
     columns_of,
     row_of,
+    transform_of_array,
+    transform_to_array,
 )
 from factory_pipeline.datasets.exports.shards import divide
 from factory_pipeline.datasets.exports.zarr_arrays import ArrayWriter, ZarrArray
 from factory_pipeline.datasets.model.sample import SampleRaster
-from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.datasets.model.version_content import VersionContent, filled_splits
 from factory_pipeline.errors import ExportError
-from factory_pipeline.splits.names import SPLITS
 
 METADATA = "zarr.json"
 SAMPLE = "sample"
@@ -40,26 +41,24 @@ def write(version: VersionContent, folder: Path) -> None:
     Raises:
         ExportError: samples of a split differ in size, bands or dtype, so that one array can't hold them.
     """
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            _write_split(version, split, folder / f"{split}.zarr")
+    for split in filled_splits(version):
+        _write_split(version, split, folder / f"{split}.zarr")
 
 
 def check(version: VersionContent, folder: Path) -> None:
     """As `Format.check`: every row of every array."""
-    for split in SPLITS:
-        if version.counts.get(split, 0):
-            store = folder / f"{split}.zarr"
-            columns = columns_of(version, split)
-            arrays = _arrays(version, split, columns, store)
-            bands = _bands(columns, store)
-            for path, expected in _metadata(version, split, store, [*arrays.values(), *bands.values()]):
-                if json.loads(path.read_text(encoding="utf-8")) != expected:
-                    raise ExportError(f"{path.relative_to(folder)} differs when it is read back.")
-            for column, array in bands.items():
-                if list(array.decode(0)) != list(columns[column][0].bands):
-                    raise ExportError(f"{array.folder.name} of {split}.zarr differs when it is read back.")
-            check_rows(version, split, _read_rows(arrays), store.name)
+    for split in filled_splits(version):
+        store = folder / f"{split}.zarr"
+        columns = columns_of(version, split)
+        arrays = _arrays(version, split, columns, store)
+        bands = _bands(columns, store)
+        for path, expected in _metadata(version, split, store, [*arrays.values(), *bands.values()]):
+            if json.loads(path.read_text(encoding="utf-8")) != expected:
+                raise ExportError(f"{path.relative_to(folder)} differs when it is read back.")
+        for column, array in bands.items():
+            if list(array.decode(0)) != list(columns[column][0].bands):
+                raise ExportError(f"{array.folder.name} of {split}.zarr differs when it is read back.")
+        check_rows(version, split, _read_rows(arrays), store.name)
 
 
 def is_media(path: PurePosixPath) -> bool:  # noqa: ARG001
@@ -73,7 +72,7 @@ def _write_split(version: VersionContent, split: str, store: Path) -> None:
     writers = {name: ArrayWriter(array) for name, array in arrays.items()}
     for sample in version.samples(split):
         row = row_of(sample, version, columns)
-        row[TRANSFORM] = np.full(6, np.nan) if row[TRANSFORM] is None else np.array(row[TRANSFORM])
+        row[TRANSFORM] = transform_to_array(row[TRANSFORM])
         for name, writer in writers.items():
             writer.append(row[name])
     bands = _bands(columns, store)
@@ -164,6 +163,5 @@ def _read_rows(arrays: Mapping[str, ZarrArray]) -> Iterator[Row]:
         columns = [array.decode(number) for array in arrays.values()]
         for values in zip(*columns, strict=False):
             row = dict(zip(arrays, values, strict=True))
-            placed = row[TRANSFORM]
-            row[TRANSFORM] = None if np.isnan(placed).all() else placed.tolist()
+            row[TRANSFORM] = transform_of_array(row[TRANSFORM])
             yield row

@@ -50,6 +50,11 @@ class VersionContent(Protocol):
         """
 
 
+def filled_splits(version: VersionContent) -> list[str]:
+    """Return the splits that have samples, in the order of SPLITS."""
+    return [split for split in SPLITS if version.counts.get(split, 0)]
+
+
 def all_samples(version: VersionContent) -> Iterator[Sample]:
     """Yield the samples of every split, in the order of SPLITS."""
     for split in SPLITS:
