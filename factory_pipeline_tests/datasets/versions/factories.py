@@ -27,6 +27,8 @@ from factory_pipeline.storage.relative_paths import relative_to_home
 
 HEIGHT, WIDTH = 6, 8
 ALL_TRAIN = {"train": 100.0, "test": 0.0, "validation": 0.0}
+FLIPS = {"IMAGE_LEVEL": [{"id": "FLIP_IMAGE", "properties": [{"id": "FLIP_VERTICAL", "values": [True]}]}]}
+"""A copy of every image of train, upside down."""
 
 
 @dataclass(frozen=True)
