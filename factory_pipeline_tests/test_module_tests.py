@@ -54,7 +54,8 @@ SHOWN_TOGETHER: dict[str, str] = {
         "datalake/registry/migrate datalake/registry/migrations/env "
         "datalake/registry/migrations/versions/r0001_first_schema "
         "datalake/registry/migrations/versions/r0002_one_operation_per_file "
-        "datalake/registry/migrations/versions/r0003_batch_leases datalake/registry/registry "
+        "datalake/registry/migrations/versions/r0003_batch_leases "
+        "datalake/registry/migrations/versions/r0004_run_signs datalake/registry/registry "
         "datalake/registry/schema"
     ),
     "datalake/tables/test_items.py": "datalake/tables/schemas",

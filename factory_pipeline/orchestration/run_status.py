@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from factory_pipeline.orchestration.jobs import import_release, onboard_dataset
-from factory_pipeline.storage.atomic import is_held
+from factory_pipeline.orchestration.run_lock import Life, RunLocks, open_run_locks
 from factory_pipeline.storage.layout import FactoryHome
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -20,8 +20,6 @@ DIED_TAG = "factory/process_died"
 """On a run that was reported as failed because its process is gone."""
 SECONDS_TO_BEGIN = 45.0
 """How long a run may take from its request until it holds its lock: a process starts and imports."""
-SECONDS_TO_END = 3.0
-"""A run gives its lock up a moment before it is recorded as ended."""
 
 
 def keys_of(run: dg.DagsterRun) -> list[str]:
@@ -85,29 +83,33 @@ def end_dead_runs(
     Returns:
         The runs that were reported.
     """
-    suspects = [record for record in records if _seems_dead(instance, home, record)]
-    if not suspects:
-        return []
-    time.sleep(SECONDS_TO_END)
-    ended = []
-    for suspect in suspects:
-        record = instance.get_run_record_by_id(suspect.dagster_run.run_id)
-        if record is None or record.dagster_run.is_finished or not _seems_dead(instance, home, record):
-            continue
-        run = record.dagster_run
-        instance.add_run_tags(run.run_id, {DIED_TAG: "true", **({} if may_retry else {MAX_RETRIES_TAG: "0"})})
-        instance.report_run_failed(run, "The process of this run is gone.")
-        home.run_lock(run.run_id).unlink(missing_ok=True)
-        ended.append(run)
+    with open_run_locks(home) as locks:
+        suspects = [record for record in records if _seems_dead(instance, locks, record)]
+        if not suspects:
+            return []
+        time.sleep(locks.seconds_to_look_again)
+        ended = []
+        for suspect in suspects:
+            record = instance.get_run_record_by_id(suspect.dagster_run.run_id)
+            if record is None or record.dagster_run.is_finished or not _seems_dead(instance, locks, record):
+                continue
+            run = record.dagster_run
+            instance.add_run_tags(
+                run.run_id, {DIED_TAG: "true", **({} if may_retry else {MAX_RETRIES_TAG: "0"})}
+            )
+            instance.report_run_failed(run, "The process of this run is gone.")
+            locks.forget(run.run_id)
+            ended.append(run)
     return ended
 
 
-def _seems_dead(instance: dg.DagsterInstance, home: FactoryHome, record: dg.RunRecord) -> bool:
+def _seems_dead(instance: dg.DagsterInstance, locks: RunLocks, record: dg.RunRecord) -> bool:
     run = record.dagster_run
-    if run.status is dg.DagsterRunStatus.QUEUED or is_held(home.run_lock(run.run_id)):
+    if run.status is dg.DagsterRunStatus.QUEUED:
         return False
-    if home.run_lock(run.run_id).exists():
-        return True  # It had begun.
+    life = locks.life(run.run_id)
+    if life is not Life.UNKNOWN:
+        return life is Life.DEAD
     if not is_of_uploads(run):
         return False  # Runs of other jobs hold no lock.
     if run.status is not dg.DagsterRunStatus.STARTED and _launcher_tells(instance):

@@ -12,7 +12,7 @@ import yaml
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.onboarding import Onboarding
-from factory_pipeline.orchestration import run_status
+from factory_pipeline.orchestration import run_lock, run_status
 from factory_pipeline.orchestration.onboarding import abandoned, sensors
 from factory_pipeline.orchestration.onboarding.abandoned import MOST_DEATHS, abandoned_uploads
 from factory_pipeline.orchestration.run_status import BATCH_TAG, PARTITION_TAG
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed process ends no run a moment later."""
-    monkeypatch.setattr(run_status, "SECONDS_TO_END", 0.0)
+    monkeypatch.setattr(run_lock, "SECONDS_TO_END", 0.0)
 
 
 @pytest.fixture

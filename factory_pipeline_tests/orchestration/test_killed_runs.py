@@ -1,21 +1,26 @@
 """Runs of builds whose process was killed are ended, so that others take their batches up."""
 
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
+from factory_pipeline.datalake.registry.schema import run_signs
 from factory_pipeline.definitions import defs
-from factory_pipeline.orchestration import run_status
+from factory_pipeline.orchestration import run_lock
 from factory_pipeline.orchestration.builds.killed_runs import killed_extractions
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.orchestration.run_lock import held_run_lock
 from factory_pipeline.orchestration.run_status import DIED_TAG, PARTITION_TAG
 from factory_pipeline.storage.atomic import file_lock
+from factory_pipeline_tests.postgres import PostgresServer
 
 
 def test_only_a_run_whose_process_is_gone_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_status, "SECONDS_TO_END", 0.0)
+    monkeypatch.setattr(run_lock, "SECONDS_TO_END", 0.0)
     factory = FactoryResource(home=str(tmp_path))
     home = factory.folder()
     with dg.DagsterInstance.ephemeral() as instance:
@@ -55,3 +60,31 @@ def test_only_a_run_whose_process_is_gone_is_ended(tmp_path: Path, monkeypatch: 
         assert now[of_command.run_id].tags[MAX_RETRIES_TAG] == "0"
         assert tick() == f"Ended as their process is gone: {alive.run_id}."
         assert tick() == "Every run that extracts batches has a process."
+
+
+def test_a_run_of_another_machine_is_ended_once_it_has_been_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    monkeypatch.setattr(run_lock, "SECONDS_TO_END", 0.0)
+    monkeypatch.setattr(run_lock, "BEAT_S", 0.0)
+    monkeypatch.setenv("FACTORY_REGISTRY", postgres.new_database())
+    factory = FactoryResource(home=str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance, closing(factory.registry()) as registry:
+        silent, alive, here = (
+            instance.create_run_for_job(
+                job_def=defs.resolve_job_def("extract_batches"), status=dg.DagsterRunStatus.STARTED
+            )
+            for _ in range(3)
+        )
+        now = datetime.now(UTC)
+        with registry._change() as connection:
+            for run, seconds in ((silent, 60), (alive, 20)):
+                sign = {"holder": "another-host:7:boot-1-2", "seen": now - timedelta(seconds=seconds)}
+                connection.execute(run_signs.insert().values(run_id=run.run_id, **sign))
+        with held_run_lock(factory.folder(), here.run_id):
+            assert not factory.folder().run_lock(here.run_id).exists(), "no file is needed"
+            answer = killed_extractions(dg.build_sensor_context(instance=instance), factory=factory)
+        assert isinstance(answer, dg.SkipReason)
+        assert answer.skip_message == f"Ended as their process is gone: {silent.run_id}."
+        assert registry.run_sign(silent.run_id) is None
+        assert registry.run_sign(here.run_id) is None

@@ -6,7 +6,14 @@ import sqlalchemy as sa
 
 from factory_pipeline.datalake.registry.database import Database
 from factory_pipeline.datalake.registry.records import ExportState, VersionState
-from factory_pipeline.datalake.registry.schema import batch_leases, exports, leases, metadata, versions
+from factory_pipeline.datalake.registry.schema import (
+    batch_leases,
+    exports,
+    leases,
+    metadata,
+    run_signs,
+    versions,
+)
 from factory_pipeline.datalake.registry.url import display, registry_url
 from factory_pipeline.errors import RegistryError
 
@@ -17,7 +24,7 @@ class MovableRegistry(Database):
     """A registry whose rows can be copied unchanged."""
 
     def copy_to(self, target: "MovableRegistry") -> None:
-        """Copy everything except leases into an empty registry, in one transaction.
+        """Copy everything except leases and signs of life into an empty registry, in one transaction.
 
         Raises:
             RegistryError: a version or an export is being written, or the target is not empty.
@@ -31,7 +38,7 @@ class MovableRegistry(Database):
                     )
             _assert_no_writers(source)
             for table in metadata.sorted_tables:
-                if table not in (leases, batch_leases):
+                if table not in (leases, batch_leases, run_signs):
                     _copy(source, empty, table)
 
 

@@ -169,6 +169,14 @@ batch_leases = sa.Table(
     sa.Column("beats", sa.BigInteger, nullable=False),
 )
 
+run_signs = sa.Table(
+    "run_signs",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("seen", Instant, nullable=False),
+)
+
 exports = sa.Table(
     "exports",
     metadata,

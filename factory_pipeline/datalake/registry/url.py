@@ -35,6 +35,11 @@ def registry_url(where: str | Path) -> sa.URL:
     raise RegistryError(f"The registry can't be in a database of the kind {backend!r}; {ALLOWED}.")
 
 
+def is_shared(where: str | Path) -> bool:
+    """Return whether a registry is in a database that processes of several machines use at once."""
+    return registry_url(where).get_backend_name() == "postgresql"
+
+
 def display(url: sa.URL) -> str:
     """Return the address without user, password and options, any of which may be a secret."""
     if url.get_backend_name() == "sqlite":
