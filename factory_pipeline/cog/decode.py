@@ -4,6 +4,7 @@ Deflate is a stream: the upper rows of a block need only the first of its bytes,
 fetched nor inflated.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -24,13 +25,23 @@ _DEFLATE = (8, 32946)
 _HORIZONTAL, _FLOATING_POINT = 2, 3
 
 
-def full_decoder(page: Any, dtype: np.dtype) -> FullDecoder:
-    """Return the decoder of full blocks: tifffile's.
+def full_decoder(page: Any, dtype: np.dtype, height: int, width: int, samples: int) -> FullDecoder:
+    """Return the decoder of full blocks: tifffile's, or a faster one of floating-point numbers.
 
     Args:
         page: a TiffPage.
         dtype: of the pixels, in native byte order.
+        height: rows of a block.
+        width: pixels in a row of a block.
+        samples: bands that are stored in a block.
     """
+    if page.is_tiled and page.compression in _DEFLATE and page.predictor == _FLOATING_POINT:
+
+        def inflate(data: Any, _index: int) -> NDArray[np.generic]:
+            raw = imagecodecs.deflate_decode(data, out=height * width * samples * dtype.itemsize)
+            return _undo_floating_point(raw, dtype, (height, width, samples))
+
+        return inflate
     decode_segment, tables = page.decode, page.jpegtables
 
     def decode(data: memoryview, index: int) -> NDArray[np.generic]:
@@ -67,9 +78,7 @@ def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDeco
         if bits != 8 * dtype.itemsize:
             values = imagecodecs.packints_decode(raw, stored, bits, runlen=width * samples)
         elif predictor == _FLOATING_POINT:
-            # Its bytes have an order of their own, whatever that of the file.
-            values = np.frombuffer(raw, dtype).reshape(rows, width, samples)
-            values = imagecodecs.floatpred_decode(values, axis=-2)
+            values = _undo_floating_point(raw, dtype, (rows, width, samples))
         else:
             values = np.frombuffer(raw, stored).astype(dtype, copy=False).reshape(rows, width, samples)
             if predictor == _HORIZONTAL:
@@ -77,3 +86,26 @@ def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDeco
         return values.astype(dtype, copy=False).reshape(rows, width, samples)
 
     return decode
+
+
+def _undo_floating_point(
+    raw: bytes | bytearray, dtype: np.dtype, shape: tuple[int, int, int]
+) -> NDArray[np.generic]:
+    """Return the numbers of rows that were stored with TIFF's predictor 3, whatever the file's byte order.
+
+    A row has the highest byte of all numbers first, then all second ones and so on; each byte is stored as
+    its difference from that of the pixel before. Copying plane by plane takes half the time of imagecodecs'
+    `floatpred_decode`.
+
+    Args:
+        raw: bytes of the rows.
+        dtype: of the numbers, in native byte order.
+        shape: rows, columns, bands in a block.
+    """
+    rows, width, samples = shape
+    stored = np.frombuffer(raw, np.uint8).reshape(rows, dtype.itemsize * width, samples)
+    planes = imagecodecs.delta_decode(stored, axis=-2).reshape(rows, dtype.itemsize, width * samples)
+    numbers = np.empty((rows, width * samples, dtype.itemsize), np.uint8)
+    for place in range(dtype.itemsize):
+        numbers[..., place] = planes[:, -1 - place if sys.byteorder == "little" else place]
+    return numbers.view(dtype).reshape(shape)

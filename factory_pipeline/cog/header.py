@@ -188,7 +188,7 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
         np.where(sparse, 0, offsets),
         np.where(sparse, 0, byte_counts),
         file_size,
-        full_decoder(page, dtype),
+        full_decoder(page, dtype, block_height, block_width, samples),
         top_decoder(page, dtype, block_width, samples),
     )
 

@@ -28,12 +28,12 @@ class SourceLayout:
     pixel_size: float
     """In the units of the window's CRS."""
 
-    @property
+    @cached_property
     def assets(self) -> Mapping[str, AssetDescription]:
         """The assets that become bands, in their order."""
         return {name: self.collection.assets[name] for name in self.source.assets}
 
-    @property
+    @cached_property
     def bands(self) -> tuple[str, ...]:
         """Names of the bands, derived ones last."""
         return (*self.source.assets, *self.source.derive)
@@ -54,7 +54,7 @@ class SourceLayout:
             return np.dtype(np.float32)
         return np.result_type(*(np.dtype(asset.dtype) for asset in self.assets.values()))
 
-    @property
+    @cached_property
     def nodata(self) -> tuple[float, ...]:
         """The value of each band where it has no data; 0 if the collection has no such value."""
         if self.dtype.kind == "f":

@@ -19,7 +19,7 @@ def pixels(dtype: str) -> NDArray[Any]:
 
 
 def write(path: Path, values: NDArray[Any], **options: Any) -> Path:
-    tifffile.imwrite(path, values, rowsperstrip=ROWS, **options)
+    tifffile.imwrite(path, values, **({} if "tile" in options else {"rowsperstrip": ROWS}), **options)
     return path
 
 
@@ -31,6 +31,8 @@ def write(path: Path, values: NDArray[Any], **options: Any) -> Path:
         ("float32", {"compression": "deflate", "predictor": 3}),
         ("uint16", {"compression": "deflate", "predictor": 2, "byteorder": ">"}),
         ("float32", {"compression": "deflate", "predictor": 3, "byteorder": ">"}),
+        ("float32", {"compression": "deflate", "predictor": 3, "tile": (ROWS, WIDTH)}),
+        ("float64", {"compression": "deflate", "predictor": 3, "tile": (ROWS, WIDTH), "byteorder": ">"}),
     ],
 )
 def test_the_top_is_that_of_the_block(tmp_path: Path, dtype: str, options: dict[str, Any]) -> None:
@@ -38,7 +40,7 @@ def test_the_top_is_that_of_the_block(tmp_path: Path, dtype: str, options: dict[
     with tifffile.TiffFile(write(tmp_path / "a.tif", values, **options)) as tiff:
         page = tiff.pages.first
         data = memoryview(tiff.filehandle.read_segments(page.dataoffsets, page.databytecounts).__next__()[0])
-        full = full_decoder(page, np.dtype(dtype))(data, 0)
+        full = full_decoder(page, np.dtype(dtype), ROWS, WIDTH, 1)(data, 0)
         assert full.dtype == np.dtype(dtype)
         assert np.array_equal(full[..., 0], values)
         top = top_decoder(page, np.dtype(dtype), WIDTH, 1)

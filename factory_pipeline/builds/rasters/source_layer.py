@@ -1,6 +1,7 @@
 """One source of a recipe: what is searched for it, which scenes come first, and when."""
 
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from factory_pipeline.cog.reader import Resampling
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
@@ -15,7 +16,7 @@ from factory_pipeline.stac.select_scenes import Preference
 class SourceLayer(SourceLayout):
     """One source of a recipe, with what is known of its collection."""
 
-    @property
+    @cached_property
     def request(self) -> SourceRequest:
         """What a provider is asked for."""
         names = [*self.source.assets, *([self.source.mask.asset] if self.source.mask else [])]
