@@ -196,7 +196,8 @@ except FactoryError as error:
 """,
     )
     assert ended.stdout == (
-        "This needs the extra 'build', as dagster is not installed: pip install 'factory-pipeline[build]'.\n"
+        "This needs the extra 'build', as sqlalchemy is not installed: "
+        "pip install 'factory-pipeline[build]'.\n"
     ), ended.stderr
 
 

@@ -71,9 +71,9 @@ def annotate(
     """
     from factory_pipeline.datalake.ingest.annotate import AnnotationFormat
     from factory_pipeline.datalake.ingest.annotate import annotate as add
+    from factory_pipeline.datalake.registry.of_home import open_registry
     from factory_pipeline.datalake.registry.records import AnnotationSource
     from factory_pipeline.datasets.versions.find import find_collection
-    from factory_pipeline.runs.onboarding import open_registry
     from factory_pipeline.storage.layout import FactoryHome
 
     home = FactoryHome.from_environment()
@@ -100,8 +100,8 @@ def annotate(
 def delete_collection(collection_id: str, yes: bool) -> None:
     """Delete a collection with its annotations; refused while a version of a dataset has its items."""
     from factory_pipeline.datalake.ingest.delete import delete_collection as remove
+    from factory_pipeline.datalake.registry.of_home import open_registry
     from factory_pipeline.datasets.versions.find import find_collection
-    from factory_pipeline.runs.onboarding import open_registry
     from factory_pipeline.storage.layout import FactoryHome
 
     home = FactoryHome.from_environment()

@@ -1,6 +1,5 @@
 """`factory splits`: what is known of the splits of a dataset, as text, JSON and a map."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,12 +108,12 @@ def _find_dataset(home: "FactoryHome", name: str) -> tuple[str, Path, Any]:
     """Return the full name of a dataset, its record, and what reads its items."""
     from contextlib import closing
 
-    from factory_pipeline.datalake.registry.registry import Registry
+    from factory_pipeline.datalake.registry.of_home import open_registry
     from factory_pipeline.datasets.versions.find import find_version
     from factory_pipeline.datasets.versions.item_ground import placed_items
     from factory_pipeline.errors import ArgumentError, FactoryError, RegistryError
 
-    with closing(Registry.open(os.environ.get("FACTORY_REGISTRY") or home.registry)) as registry:
+    with closing(open_registry(home)) as registry:
         try:
             version = find_version(registry, name, "DATASET")
         except (ArgumentError, RegistryError) as error:

@@ -27,8 +27,8 @@ def upload_group() -> None:
 @json_option
 def datasets(with_corrected: bool, as_json: bool) -> None:
     """List uploads and onboarded datasets with their status."""
+    from factory_pipeline.datalake.registry.of_home import open_registry
     from factory_pipeline.datalake.registry.records import corrected_failures
-    from factory_pipeline.runs.onboarding import open_registry
 
     home = existing_home()
     with closing(open_registry(home)) as registry:
@@ -120,7 +120,8 @@ def upload_named(name: str, home: "FactoryHome", *, exactly: bool = False) -> "U
         home: whose registry is read.
         exactly: accept only a full name or key.
     """
-    from factory_pipeline.runs.onboarding import find_upload, open_registry
+    from factory_pipeline.datalake.registry.find_upload import find_upload
+    from factory_pipeline.datalake.registry.of_home import open_registry
 
     with closing(open_registry(home)) as registry:
         return find_upload(registry, name, exactly=exactly)

@@ -60,8 +60,8 @@ def _verify_version(named: str) -> "VerificationReport":
     import os
     from contextlib import closing
 
+    from factory_pipeline.datalake.registry.of_home import open_registry
     from factory_pipeline.datasets.exports.verify import verify_version
-    from factory_pipeline.runs.onboarding import open_registry
     from factory_pipeline.storage.layout import FactoryHome
 
     home = FactoryHome.from_environment()

@@ -1,6 +1,5 @@
 """What assets are given."""
 
-import os
 from pathlib import Path
 
 import dagster as dg
@@ -8,6 +7,7 @@ import dagster as dg
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -39,4 +39,4 @@ class FactoryResource(dg.ConfigurableResource):
 
     def registry(self) -> Registry:
         """Return what the factory remembers; the caller closes it."""
-        return Registry.open(os.environ.get("FACTORY_REGISTRY") or self.folder().registry)
+        return open_registry(self.folder())

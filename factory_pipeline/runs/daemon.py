@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.errors import BuildError
 from factory_pipeline.runs.instance import environment_of, prepare_home
-from factory_pipeline.runs.onboarding import open_registry
 from factory_pipeline.runs.with_parent import command_with_parent
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.layout import FactoryHome

@@ -7,9 +7,9 @@ from factory_pipeline.datalake.ingest.releases.options import NOTHING_SAID, Rele
 from factory_pipeline.datalake.ingest.releases.receive import receive_release
 from factory_pipeline.datalake.ingest.releases.register import register_release
 from factory_pipeline.datalake.ingest.releases.report import ReleaseReport
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.orchestration.partitions import RELEASES
 from factory_pipeline.runs.instance import open_instance, prepare_home
-from factory_pipeline.runs.onboarding import open_registry
 from factory_pipeline.runs.upload_run import require_success, run_upload
 from factory_pipeline.storage.layout import FactoryHome
 

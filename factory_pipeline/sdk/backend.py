@@ -3,14 +3,16 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from factory_pipeline.datalake.ingest.releases.options import ReleaseOptions
 from factory_pipeline.datalake.ingest.releases.report import ReleaseReport
 from factory_pipeline.datasets.exports.download import ExportSource
-from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.division import Division
 from factory_pipeline.datasets.versions.summaries import VersionSummary
+
+if TYPE_CHECKING:
+    from factory_pipeline.datasets.request import DatasetRequest
 
 OnProgress = Callable[[str, float], object]
 """Called with a step and its progress, 0 to 1."""
@@ -50,7 +52,7 @@ def progress_shown(on_progress: OnProgress | None) -> Iterator[OnProgress]:
         yield line.show
 
 
-def version_config(request: DatasetRequest) -> dict[str, Any]:
+def version_config(request: "DatasetRequest") -> dict[str, Any]:
     """Return the configuration of a run that makes a version: what differs from the defaults."""
     return {"ops": {"dataset_version": {"config": request.arguments()}}}
 
@@ -58,13 +60,13 @@ def version_config(request: DatasetRequest) -> dict[str, Any]:
 class Backend(Protocol):
     """A factory that the client uses: `local.LocalBackend`, `remote.RemoteBackend`."""
 
-    def check(self, request: DatasetRequest) -> None:
+    def check(self, request: "DatasetRequest") -> None:
         """Raise an ArgumentError if `create` can't fulfil a request.
 
         Do nothing if only the run can check it.
         """
 
-    def create(self, request: DatasetRequest, on_progress: OnProgress) -> Created:
+    def create(self, request: "DatasetRequest", on_progress: OnProgress) -> Created:
         """Create a version of a dataset.
 
         Args:

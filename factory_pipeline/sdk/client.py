@@ -339,7 +339,7 @@ class DatasetClient(VersionCalls):
 
 
 def _factory(address: str | None, home: str | Path | None) -> Backend:
-    # Dagster takes a second to import, which a program that only catches errors need not wait for.
+    # A program that only catches errors need not wait for the database's packages.
     if address is not None:
         from factory_pipeline.sdk.remote import RemoteBackend
 

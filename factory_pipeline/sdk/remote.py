@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from factory_pipeline.datalake.ingest.releases.options import ReleaseOptions
@@ -11,13 +11,15 @@ from factory_pipeline.datalake.ingest.releases.report import ReleaseReport
 from factory_pipeline.datasets.exports.download import ExportSource, HttpExportSource
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.progress_text import parse_fraction
-from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.read_calls import READ_CALLS
 from factory_pipeline.datasets.versions.summaries import VersionSummary
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.redaction import display
 from factory_pipeline.sdk.backend import Created, OnProgress, version_config
 from factory_pipeline.sdk.graphql import DagsterServer, NoReadsError, web_address
+
+if TYPE_CHECKING:
+    from factory_pipeline.datasets.request import DatasetRequest
 
 ONLY_THERE = ("127.0.0.1", "0.0.0.0", "localhost", "::1")
 
@@ -33,12 +35,12 @@ class RemoteBackend:
         """
         self._server = DagsterServer(web_address(address))
 
-    def check(self, request: DatasetRequest) -> None:
+    def check(self, request: "DatasetRequest") -> None:
         """As `Backend`; without an endpoint for reads, the run itself checks them."""
         with suppress(NoReadsError):
             self._server.read("check", request.arguments())
 
-    def create(self, request: DatasetRequest, on_progress: OnProgress) -> Created:
+    def create(self, request: "DatasetRequest", on_progress: OnProgress) -> Created:
         """As `Backend`."""
         said = self._server.run(
             "create_dataset_version",

@@ -1,12 +1,21 @@
 """The SDK's calls that make versions of datasets; each hands a DatasetRequest to the factory."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.summaries import VersionSummary
 from factory_pipeline.errors import BuildError, RemoteError
 from factory_pipeline.sdk.backend import Backend, Created, OnProgress, progress_shown
+
+if TYPE_CHECKING:
+    from factory_pipeline.datasets.request import DatasetRequest
+
+
+def _request(**fields: Any) -> "DatasetRequest":
+    """Check the arguments of a call; what reads queries and areas is imported by those that have some."""
+    from factory_pipeline.datasets.request import DatasetRequest
+
+    return DatasetRequest.of(**fields)
 
 
 class VersionCalls:
@@ -115,7 +124,7 @@ class VersionCalls:
             client.create_dataset_from_collection("balloons", "rivers", shares, labels=[])
         """
         return self.make_version(
-            DatasetRequest.of(
+            _request(
                 dataset_name=dataset_name,
                 collection_id=collection_id,
                 split_info=split_info,
@@ -232,7 +241,7 @@ class VersionCalls:
             client.create_dataset_from_datalake("water", shares, labels=["Water"])
         """
         return self.make_version(
-            DatasetRequest.of(
+            _request(
                 dataset_name=dataset_name,
                 item_type=item_type,
                 split_info=split_info,
@@ -353,7 +362,7 @@ class VersionCalls:
             {"within_source": True} if collection_id is None else {"collection_id": collection_id}
         )
         return self.make_version(
-            DatasetRequest.of(
+            _request(
                 **within,
                 dataset_version_id=dataset_version_id,
                 split_info=split_info,
@@ -474,7 +483,7 @@ class VersionCalls:
             client.update_dataset_version_from_datalake("water@1.0.0", shares, labels=[])
         """
         return self.make_version(
-            DatasetRequest.of(
+            _request(
                 dataset_version_id=dataset_version_id,
                 item_type=item_type,
                 split_info=split_info,
@@ -497,7 +506,7 @@ class VersionCalls:
             )
         )
 
-    def make_version(self, request: DatasetRequest) -> Created:
+    def make_version(self, request: "DatasetRequest") -> Created:
         """Make the version that a request describes, as the other calls do with their arguments.
 
         Args:

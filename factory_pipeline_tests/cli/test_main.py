@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from factory_pipeline.cli.json_output import echo_json
 from factory_pipeline.cli.main import OLD_NAMES, SECTIONS, cli, main
 from factory_pipeline.cli.request_options import describe_argument_error
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import ArgumentError, HomeError
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.builds.builds import FACTORY
@@ -110,6 +112,21 @@ def test_reading_makes_no_home_and_says_where_it_looked(
     said = error_of(arguments, capsys)
     assert said.startswith(f"Error: The factory home {tmp_path / 'factory_home'} does not exist: ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.integration
+def test_what_only_reads_loads_neither_dagster_nor_alembic_nor_rasterio(tmp_path: Path) -> None:
+    Registry.open(FactoryHome(tmp_path).registry).close()
+    code = (
+        "import sys; from click.testing import CliRunner; from factory_pipeline.cli.main import cli\n"
+        "for group in ('dataset', 'collection', 'upload'):\n"
+        "    listed = CliRunner().invoke(cli, [group, 'list'])\n"
+        "    assert listed.exit_code == 0, listed.output\n"
+        "loaded = {'dagster', 'alembic', 'rasterio', 'h5py', 'matplotlib'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    variables = {**os.environ, "FACTORY_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=variables, check=True, timeout=120)
 
 
 @pytest.mark.integration  # loads Dagster, which starts a process

@@ -17,11 +17,11 @@ import yaml
 from click.testing import CliRunner, Result
 
 from factory_pipeline.cli.main import cli
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.errors import BuildError, FactoryError, OnboardingError, RegistryError
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.runs.instance import open_instance
-from factory_pipeline.runs.onboarding import open_registry
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.slug import slug
 from factory_pipeline_tests.onboarding.factory import MANIFEST, Bench

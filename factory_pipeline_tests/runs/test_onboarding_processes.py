@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import yaml
 
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.records import UploadStatus
-from factory_pipeline.runs.onboarding import open_registry
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.builds.builds import FACTORY
 from factory_pipeline_tests.onboarding.factory import MANIFEST

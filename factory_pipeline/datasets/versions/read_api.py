@@ -1,12 +1,13 @@
-"""The calls of the SDK that read or delete, with JSON results: the same locally and from another machine."""
+"""The calls of the SDK that read or delete, with JSON results: the same locally and from another machine.
+
+What a call alone needs is imported by it: who lists datasets does not wait for what reads rasters.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datasets.request import DatasetRequest
-from factory_pipeline.datasets.versions.compare import compare_versions
 from factory_pipeline.datasets.versions.delete import delete_version
 from factory_pipeline.datasets.versions.describe import (
     describe_dataset,
@@ -15,7 +16,6 @@ from factory_pipeline.datasets.versions.describe import (
     list_datasets,
 )
 from factory_pipeline.datasets.versions.find import find_dataset, find_version
-from factory_pipeline.datasets.versions.plan import check_version
 from factory_pipeline.datasets.versions.read_calls import READ_CALLS
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.storage.layout import FactoryHome
@@ -60,6 +60,8 @@ def _version(registry: Registry, home: FactoryHome, version_id: str) -> Any:
 
 
 def _compare(registry: Registry, home: FactoryHome, version_id: str, other_version_id: str) -> Any:
+    from factory_pipeline.datasets.versions.compare import compare_versions
+
     one, other = (
         find_version(registry, version_id),
         find_version(registry, other_version_id, "other_version_id"),
@@ -69,6 +71,9 @@ def _compare(registry: Registry, home: FactoryHome, version_id: str, other_versi
 
 def _check(registry: Registry, home: FactoryHome, **arguments: Any) -> Any:
     """Check that a request for a version can be fulfilled."""
+    from factory_pipeline.datasets.request import DatasetRequest
+    from factory_pipeline.datasets.versions.plan import check_version
+
     check_version(registry, home, DatasetRequest.from_json(arguments))
 
 

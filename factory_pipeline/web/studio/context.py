@@ -48,7 +48,7 @@ class Studio:
         """Return what makes exports."""
         if self.runs_url:
             return RemoteBackend(self.runs_url)
-        from factory_pipeline.sdk.local import LocalBackend  # imports Dagster, which takes seconds
+        from factory_pipeline.sdk.local import LocalBackend
 
         return LocalBackend(self.home)
 

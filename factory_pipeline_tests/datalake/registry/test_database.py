@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
-from factory_pipeline.datalake.registry.migrate import alembic_config
+from factory_pipeline.datalake.registry.migrate import MIGRATIONS, alembic_config, known_revisions
 from factory_pipeline.datalake.registry.records import AnnotationSource
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.registry.schema import metadata
@@ -56,6 +57,13 @@ def test_a_registry_of_the_first_schema_is_upgraded_with_what_it_holds(where: st
     upgraded = Registry.open(where)
     assert [operation.id for operation in upgraded.operations("c")] == ["o"]
     assert upgraded.add_operation("c", AnnotationSource.HUMAN, path="boxes.parquet").id == "o"
+
+
+def test_alembic_has_the_revisions_that_the_names_of_their_files_say() -> None:
+    script = ScriptDirectory(str(MIGRATIONS))
+    steps = [step.revision for step in script.walk_revisions()]
+    assert known_revisions() == tuple(reversed(steps))
+    assert script.get_current_head() == known_revisions()[-1]
 
 
 def test_an_upgrade_that_fails_midway_leaves_the_database_as_it_was(where: str) -> None:
