@@ -72,7 +72,7 @@ def plan_join(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> Join | N
         grid = part_around(read.grid, group.grid)
         if grid is not None:
             own = tuple(layout.href for layout, _, _ in group.tiles)
-            parts.append(WindowRead(own, grid, band=read.band, nodata=read.nodata))
+            parts.append(replace(read, hrefs=own, grid=grid, resampling=Resampling.NEAREST))
     return Join(read, parts) if len(parts) > 1 else None
 
 

@@ -111,10 +111,11 @@ class RasterioReader:
                 rasterio.Env(**{**self._options, **_mask_options(href)}),
                 rasterio.open(gdal_path(self._sign(href))) as dataset,
             ):
-                for band, nodata in dict.fromkeys((read.band, read.nodata) for read in reads):
-                    indices = [n for n, r in enumerate(reads) if (r.band, r.nodata) == (band, nodata)]
+                kinds = [(read.band, read.nodata, read.default_nodata) for read in reads]
+                for kind in dict.fromkeys(kinds):
+                    indices = [number for number, each in enumerate(kinds) if each == kind]
                     grids = [reads[index].grid for index in indices]
-                    answers = cut_windows(dataset, href, grids, band, nodata)
+                    answers = cut_windows(dataset, href, grids, *kind)
                     cuts.update(zip(indices, answers, strict=True))
         except RasterioError as error:
             return [failure(href, error)] * len(reads)
@@ -147,6 +148,7 @@ def cut_windows(
     windows: Sequence[Grid],
     band: int = 1,
     nodata: float | None = None,
+    default_nodata: float | None = None,
 ) -> list[Cut | ReadFailure]:
     """Read the part of each window from an open raster, in the order of its blocks in the file.
 
@@ -156,6 +158,7 @@ def cut_windows(
         windows: on any grids.
         band: counted from 1.
         nodata: the value without data; None takes the one that the file states.
+        default_nodata: the same of a file that states none.
 
     Raises:
         RasterioUnsupportedError: it has no such band, no CRS, or is not north-up.
@@ -165,6 +168,8 @@ def cut_windows(
     raster = describe(dataset)
     if nodata is not None:
         raster = replace(raster, nodata=nodata)
+    elif raster.nodata is None:
+        raster = replace(raster, nodata=default_nodata)
     reaches = raster.reaches(windows)
     parts = [raster.source_part(window, reach) for window, reach in zip(windows, reaches, strict=True)]
     block_rows, block_columns = dataset.block_shapes[band - 1]

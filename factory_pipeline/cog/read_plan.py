@@ -47,6 +47,8 @@ class Mosaic:
     """Index of the band that is read of each."""
     nodata: float | None
     """The value without data in all of them; None if each file states its own."""
+    default_nodata: float | None
+    """The same of files that state none."""
 
 
 BlockUse = tuple[TilePixels, Indices]
@@ -89,28 +91,31 @@ def plan_reads(reads: Sequence[WindowRead], layouts: Mapping[str, RasterLayout])
         layouts: of each asset, by address.
     """
     grids: dict[Grid, int] = {}
-    wanted: dict[tuple[tuple[str, ...], Resampling, int, float | None], dict[int, int]] = {}
+    wanted: dict[tuple[tuple[str, ...], Resampling, int, float | None, float | None], dict[int, int]] = {}
     for position, read in enumerate(reads):
-        numbers = wanted.setdefault((read.hrefs, read.resampling, read.band, read.nodata), {})
+        key = read.hrefs, read.resampling, read.band, read.nodata, read.default_nodata
+        numbers = wanted.setdefault(key, {})
         numbers[position] = grids.setdefault(read.grid, len(grids))
     windows = list(grids)
     # Bands of one product have the same pixels and windows: they share the batches, and so their weights.
     known: dict[tuple[tuple[int, ...], tuple[Grid, ...], Resampling], list[WindowBatch]] = {}
     stacks: list[PendingStack] = []
     uses: BlockUses = {}
-    for (hrefs, resampling, band, nodata), numbers in wanted.items():
-        mosaic = _mosaic([layouts[href] for href in dict.fromkeys(hrefs)], band - 1, nodata)
-        key = tuple(numbers.values()), tuple(group.grid for group in mosaic.groups), resampling
-        if key not in known:
-            known[key] = batch_windows([windows[number] for number in key[0]], *key[1:])
+    for (hrefs, resampling, band, *nodata), numbers in wanted.items():
+        mosaic = _mosaic([layouts[href] for href in dict.fromkeys(hrefs)], band - 1, *nodata)
+        shared = tuple(numbers.values()), tuple(group.grid for group in mosaic.groups), resampling
+        if shared not in known:
+            known[shared] = batch_windows([windows[number] for number in shared[0]], *shared[1:])
         positions = np.fromiter(numbers, np.intp)
-        stacks += [_plan_stack(positions[batch.members], mosaic, batch, uses) for batch in known[key]]
+        stacks += [_plan_stack(positions[batch.members], mosaic, batch, uses) for batch in known[shared]]
     return Plan(stacks, uses)
 
 
-def _mosaic(layouts: Sequence[RasterLayout], band: int, nodata: float | None) -> Mosaic:
+def _mosaic(
+    layouts: Sequence[RasterLayout], band: int, nodata: float | None, default_nodata: float | None
+) -> Mosaic:
     dtype = np.result_type(*(layout.dtype for layout in layouts))
-    return Mosaic(group_tiles(layouts), dtype, band, nodata)
+    return Mosaic(group_tiles(layouts), dtype, band, nodata, default_nodata)
 
 
 def group_tiles(layouts: Sequence[RasterLayout]) -> list[TileGroup]:
@@ -154,7 +159,8 @@ def _tile_pixels(
 ) -> TilePixels:
     """Allocate the part of a stack in a raster whose first pixel is at a row and column of its group."""
     values = np.full((len(stack.positions), *sampling.counts), layout.fill, layout.dtype)
-    nodata = layout.nodata if mosaic.nodata is None else mosaic.nodata
+    of_file = mosaic.default_nodata if layout.nodata is None else layout.nodata
+    nodata = of_file if mosaic.nodata is None else mosaic.nodata
     rows, columns = sampling.parts[:, 0] - row, sampling.parts[:, 1] - column
     return TilePixels(stack, layout, rows, columns, values, mosaic.band, nodata)
 

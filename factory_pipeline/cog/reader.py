@@ -30,7 +30,9 @@ class WindowRead:
     band: int = 1
     """Band of the assets, counted from 1."""
     nodata: float | None = None
-    """The stored value without data, where the files do not say it; None takes what each file says."""
+    """The stored value without data, whatever the files say; None takes what each file says."""
+    default_nodata: float | None = None
+    """The same of those files that say nothing."""
 
 
 @dataclass(frozen=True)

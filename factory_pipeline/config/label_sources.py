@@ -148,7 +148,7 @@ class RasterLabels(_AreaLabels):
     """Centres of the windows, in place of a grid over `area`; without a target of their own."""
     band: int = Field(1, ge=1)
     nodata: float | None = None
-    """The value without a label, where the files do not state it."""
+    """The value without a label, whatever the files state; None takes the value that each states."""
     classes: dict[int, str] | None = None
     """Name of each class; None for a number."""
     unit: str = ""

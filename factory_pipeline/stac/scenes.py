@@ -32,12 +32,14 @@ ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class PixelMeaning:
-    """What stored values mean: a value times the scale plus the offset, unless it is `nodata`."""
+    """What stored values mean: a value times the scale plus the offset, unless it is without data."""
 
     nodata: float | None
-    """None where the file itself says which pixels hold data."""
+    """The value without data as the item states it; None where it states none: then the file's own counts."""
     scale: float
     offset: float
+    default_nodata: float | None = None
+    """The value without data of the collection, of files that state none either."""
 
 
 @dataclass(frozen=True)
@@ -181,20 +183,21 @@ def _meaning(
 ) -> PixelMeaning:
     """What the item states of its pixels, and where it states nothing, what is known of the collection."""
     stated = _stated(item["assets"][name], item["properties"], described.band)
-    nodata = _number(stated.get("nodata"), described.nodata)
+    nodata = _number(stated.get("nodata"), None)
     if described.is_categorical:
-        return PixelMeaning(nodata, 1.0, 0.0)
+        return PixelMeaning(nodata, 1.0, 0.0, described.nodata)
     if collection.offset_rule == "sentinel-2":
         try:
             counts = read_offset(item, [name], read_baseline(item["properties"], str(item["id"])))
         except UnknownOffsetError as error:
             raise UnusableItemError(str(error)) from error
-        return PixelMeaning(nodata, described.scale, described.offset - counts * described.scale)
+        offset = described.offset - counts * described.scale
+        return PixelMeaning(nodata, described.scale, offset, described.nodata)
     scale = _number(stated.get("scale"), described.scale)
-    offset = _number(stated.get("offset"), described.offset)
+    stated_offset = _number(stated.get("offset"), described.offset)
     if not scale:
         raise UnusableItemError("a scale that can't be read")
-    return PixelMeaning(nodata, scale, offset or 0.0)
+    return PixelMeaning(nodata, scale, stated_offset or 0.0, described.nodata)
 
 
 def _stated(asset: Mapping[str, Any], properties: Mapping[str, Any], band: int) -> dict[str, Any]:

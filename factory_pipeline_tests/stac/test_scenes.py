@@ -82,8 +82,8 @@ def test_every_real_item_is_a_scene_or_counted_with_its_reason() -> None:
 @real
 def test_meanings_are_those_that_items_state() -> None:
     landsat = one("landsat-c2-l2").assets
-    assert landsat["red"].meaning == PixelMeaning(0, 2.75e-05, -0.2)
-    assert landsat["qa_pixel"].meaning == PixelMeaning(1, 1.0, 0.0)
+    assert landsat["red"].meaning == PixelMeaning(0, 2.75e-05, -0.2, 0)
+    assert landsat["qa_pixel"].meaning == PixelMeaning(1, 1.0, 0.0, 1)
     assert one("sentinel-1-rtc").assets["vv"].meaning.nodata == -32768
     assert one("modis-13Q1-061").assets["NDVI"].meaning.scale == 0.0001
     naip = one("naip")
@@ -143,5 +143,5 @@ def test_bands_of_stac_1_1_state_scale_offset_and_no_data() -> None:
     request = SourceRequest(known_collections()["naip"], ("red", "green"))
     source = provider_named("planetary-computer", {"naip": request}).source("naip")
     (scene,), _ = parse_scenes([trim_scene(item, source)], request, needs_clouds=False)
-    assert scene.assets["red"].meaning == PixelMeaning(None, 2.0, 3.0)
-    assert scene.assets["green"].meaning == PixelMeaning(9.0, 0.5, 3.0)
+    assert scene.assets["red"].meaning == PixelMeaning(None, 2.0, 3.0, None)
+    assert scene.assets["green"].meaning == PixelMeaning(9.0, 0.5, 3.0, None)

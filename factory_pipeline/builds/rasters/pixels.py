@@ -25,7 +25,7 @@ def convert(
 
     An item may state another scale and offset than its collection (such as the offset of Sentinel-2 since
     baseline 04.00); its values are then rewritten once, rounded half up. None becomes the value without data,
-    also where an item states another one than its collection.
+    also where an item or a file states another one than its collection.
 
     Args:
         values: (rows, columns) as they are stored.
@@ -59,7 +59,8 @@ def _spare_nodata(values: Values, valid: Valid, described: AssetDescription) -> 
     if nodata is None or dtype.kind == "f":
         return values
     beside = nodata + (1 if nodata < np.iinfo(dtype).max else -1)
-    return np.where(valid & (values == nodata), np.asarray(beside, values.dtype), values)
+    is_nodata = valid & (values == nodata)
+    return np.where(is_nodata, np.asarray(beside, values.dtype), values) if is_nodata.any() else values
 
 
 def _clip_to_dtype(values: Values, dtype: np.dtype[Any]) -> Values:

@@ -189,7 +189,8 @@ def _reads_of(acquisition: Acquisition, layer: SourceLayer, grid: Grid) -> list[
     for name in layer.request.assets:
         resampling = layer.resampling(name) if name in layer.assets else Resampling.NEAREST
         for run in _group_runs(acquisition.scenes, name):
-            read = WindowRead(run.hrefs, around, resampling, run.band, run.meaning.nodata)
+            nodata = run.meaning.nodata, run.meaning.default_nodata
+            read = WindowRead(run.hrefs, around, resampling, run.band, *nodata)
             reads.append((read, run))
     return reads
 

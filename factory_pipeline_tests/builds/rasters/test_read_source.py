@@ -4,12 +4,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
+import rasterio
 import shapely
 
 from factory_pipeline.builds.rasters.read_source import read_source
 from factory_pipeline.builds.rasters.source_layer import layers_of
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.rasterio_reader import RasterioReader
+from factory_pipeline.cog.reader import WindowReader
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.stac.scenes import PixelMeaning, Scene, SceneAsset
 from factory_pipeline.stac.select_scenes import Acquisition, Choice
@@ -30,8 +34,8 @@ RECIPE = {
 TIME = datetime(2021, 6, 1, tzinfo=UTC)
 
 
-def scene_of(path: str, nodata: float) -> Scene:
-    asset = SceneAsset(path, 1, PixelMeaning(nodata, 0.0001, 0.0))
+def scene_of(path: str, nodata: float | None, default: float | None = None) -> Scene:
+    asset = SceneAsset(path, 1, PixelMeaning(nodata, 0.0001, 0.0, default))
     outline = shapely.box(0, 0, 1, 1)
     return Scene(Path(path).stem, TIME, TIME, TIME, None, outline, {"B04": asset}, (0, 0, 1, 1), {})
 
@@ -55,3 +59,28 @@ def test_each_tile_has_its_own_value_without_data(tmp_path: Path) -> None:
     values = np.where(np.arange(32) < 16, 500, 900) * valid
     values[22:27, 16:] = 1
     np.testing.assert_array_equal(stack.values[0, 0, 0], values)
+
+
+@pytest.mark.parametrize("reader", [BlockReader, RasterioReader])
+@pytest.mark.parametrize(
+    ("stated", "tag", "without"),
+    [(None, 65535, 65535), (None, None, 0), (7, 65535, 7), (None, 0, 0)],
+    ids=["the file's", "the collection's", "the item's", "both agree"],
+)
+def test_the_items_value_without_data_goes_first_then_the_files_then_the_collections(
+    tmp_path: Path, stated: float | None, tag: float | None, without: float, reader: type[WindowReader]
+) -> None:
+    values = np.random.default_rng(4).choice(np.array([0, 7, 500, 65535], np.uint16), (64, 64))
+    path = write_raster(tmp_path / "a.tif", values, 10, nodata=tag)
+    (layer,) = layers_of(DatasetRecipe.parse(RECIPE, "test"))
+    choice = Choice(((Acquisition((scene_of(path, stated, layer.nodata[0]),), covers=True),),), ())
+    window = Grid(UTM, LEFT + 160, TOP - 160, 10, 10, 32, 32)
+    stack = read_source(layer, [window], [choice], reader())
+    part = values[16:48, 16:48]
+    np.testing.assert_array_equal(stack.valid[0, 0], part != without)
+    if stated is None and tag is not None:
+        with rasterio.open(path) as file:
+            np.testing.assert_array_equal(stack.valid[0, 0], file.dataset_mask()[16:48, 16:48] > 0)
+    # In the sample 0 is no data: where it is data, the value beside it stands for it.
+    expected = np.where(part == without, 0, np.maximum(part, 1))
+    np.testing.assert_array_equal(stack.values[0, 0, 0], expected)
