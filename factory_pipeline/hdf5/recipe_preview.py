@@ -1,7 +1,7 @@
 """A sheet of samples of a recipe's dataset file: a row per sample, every source with its dates, the label."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,9 @@ CLASS_COLOURS = (
     *("#2e4057", "#a3c644"),
 )
 """Of classes in their order, again from the first if there are more."""
+ENTRY, SQUARE = 20, 12
+"""Height of a line of the legend, and side of its coloured squares."""
+NOTHING_HERE = "no data"
 _NO_TIME = np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,13 +46,16 @@ class _Column:
     title: str
     pictures: list[list[tuple[Picture, str]]]
     """For each sample its pictures with their captions."""
+    legend: tuple[tuple[str, str], ...] = ()
+    """Colour and name of every class in the pictures; empty where they show numbers."""
 
 
 def recipe_sheet(path: Path, samples: int = 8, max_bytes: int | None = None) -> bytes:
     """Draw samples of a dataset file, evenly spread over it, as a PNG with a row for each.
 
     A source is drawn in true colour if it has red, green and blue, else by its first band: classes in colours
-    of their own, numbers in grey, stretched over all dates of the sample. Pixels without data are pale.
+    of their own, numbers in grey, stretched over all dates of the sample. Pixels without data are pale. Below
+    the samples a legend names the classes that they show.
 
     Args:
         path: a batch file or a fused file of a recipe.
@@ -84,8 +90,14 @@ def _draw_sheet(recipe: DatasetRecipe, names: Sequence[str], batch: Sample) -> I
         max((len(row) for row in column.pictures), default=1) * (CHIP + GAP) + GAP for column in columns
     ]
     width = 2 * MARGIN + TEXT_WIDTH + sum(widths)
-    image = Image.new("RGB", (width, HEADER + len(names) * (CHIP + CAPTION + GAP) + MARGIN), PAPER)
+    below = HEADER + len(names) * (CHIP + CAPTION + GAP)
+    legend = _place_legend(columns, width)
+    image = Image.new("RGB", (width, below + (legend[-1][1] + ENTRY if legend else 0) + MARGIN), PAPER)
     draw = ImageDraw.Draw(image)
+    for x, y, colour, text in legend:
+        if colour is not None:
+            draw.rectangle((x, below + y + 3, x + SQUARE, below + y + 3 + SQUARE), fill=colour, outline=LINE)
+        draw.text((x if colour is None else x + SQUARE + 6, below + y), text, INK, load_font(13))
     draw.text((MARGIN, HEADER - 24), "Sample", INK, load_font(14))
     for number, name in enumerate(names):
         top = HEADER + number * (CHIP + CAPTION + GAP)
@@ -107,6 +119,28 @@ def _draw_sheet(recipe: DatasetRecipe, names: Sequence[str], batch: Sample) -> I
                 draw.text((x, top + CHIP + 3), caption, QUIET, load_font(11))
         left += column_width
     return image
+
+
+def _place_legend(columns: Sequence[_Column], width: int) -> list[tuple[int, int, str | None, str]]:
+    """Left and top (from below the samples), colour, and text of what the legend shows, in lines.
+
+    A column begins a line with its title, which has no colour.
+    """
+    placed: list[tuple[int, int, str | None, str]] = []
+    y = GAP - ENTRY
+    for column in columns:
+        if not column.legend:
+            continue
+        y += ENTRY
+        placed.append((MARGIN, y, None, _shorten(column.title)))
+        x = MARGIN + TEXT_WIDTH
+        for colour, text in column.legend:
+            needed = SQUARE + 6 + int(load_font(13).getlength(text)) + MARGIN
+            if x + needed > width and x > MARGIN + TEXT_WIDTH:
+                x, y = MARGIN + TEXT_WIDTH, y + ENTRY
+            placed.append((x, y, colour, text))
+            x += needed
+    return placed
 
 
 def _shorten(text: str) -> str:
@@ -132,17 +166,18 @@ def _draw_source(layout: SourceLayout, batch: Sample, count: int) -> _Column:
     times = batch[f"{layout.name}_times"]
     bands = layout.true_colour or (0,)
     asset = next(iter(layout.assets.values()))
+    classes = asset.classes if layout.true_colour is None else None
     pictures = []
     for row in range(count):
-        if layout.true_colour is None and asset.classes is not None:
-            drawn = [
-                _by_class(values[row, step, 0], masks[row, step], list(asset.classes)) for step in chosen
-            ]
+        if classes is not None:
+            drawn = [_by_class(values[row, step, 0], masks[row, step], list(classes)) for step in chosen]
         else:
             drawn = _stretch(values[row][:, list(bands)], masks[row], chosen)
         captions = [_date(times[row, step]) if layout.collection.time != "none" else "" for step in chosen]
         pictures.append(list(zip(drawn, captions, strict=True)))
-    return _Column(layout.name if steps == 1 else f"{layout.name}, {steps} dates", pictures)
+    title = layout.name if steps == 1 else f"{layout.name}, {steps} dates"
+    shown = values[:, chosen, 0], masks[:, chosen]
+    return _Column(title, pictures, () if classes is None else _legend(classes, *shown))
 
 
 def _draw_labels(recipe: DatasetRecipe, labels: NDArray[Any]) -> _Column:
@@ -154,9 +189,22 @@ def _draw_labels(recipe: DatasetRecipe, labels: NDArray[Any]) -> _Column:
         stops = tuple((low + (high - low) * at / AGBD_STOPS[-1][0], colour) for at, colour in AGBD_STOPS)
         pictures = [_fill(ramp(np.nan_to_num(one[0]), stops), np.isfinite(one[0])) for one in labels]
         return _Column(f"{title}, {low:.3g} to {high:.3g}", [[(picture, "")] for picture in pictures])
-    codes = list((target.classes or {}) if target is not None else {1: ""})
-    drawn = [_by_class(one[0], one[0] != nothing, codes) for one in labels]
-    return _Column(title, [[(picture, "")] for picture in drawn])
+    classes = (target.classes or {}) if target is not None else {1: "labelled"}
+    drawn = [_by_class(one[0], one[0] != nothing, list(classes)) for one in labels]
+    return _Column(title, [[(picture, "")] for picture in drawn], _legend(classes, labels, labels != nothing))
+
+
+def _legend(
+    classes: Mapping[int, str], values: NDArray[Any], valid: NDArray[np.bool_]
+) -> tuple[tuple[str, str], ...]:
+    """Colour and name of every class that occurs, and of pixels without data where there are some."""
+    there = set(np.unique(values[valid]).tolist())
+    named = [
+        (CLASS_COLOURS[number % len(CLASS_COLOURS)], name)
+        for number, (code, name) in enumerate(classes.items())
+        if code in there
+    ]
+    return (*named, *(() if valid.all() else ((NO_DATA, NOTHING_HERE),)))
 
 
 def _by_class(values: NDArray[Any], valid: NDArray[np.bool_], codes: Sequence[int]) -> Picture:
