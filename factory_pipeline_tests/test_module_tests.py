@@ -31,10 +31,8 @@ SHOWN_TOGETHER: dict[str, str] = {
     "builds/recipes/test_check_recipe.py": "builds/check_recipe",
     "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
     "builds/recipes/test_gedi_products.py": (
-        "builds/dataset_plan builds/labels/areas builds/labels/polygons config/dataset_settings "
-        "hdf5/describe_recipe hdf5/verify_recipe"
+        "builds/dataset_plan builds/labels/areas builds/labels/polygons config/dataset_settings"
     ),
-    "builds/recipes/test_points_of_sources.py": "hdf5/recipe_preview",
     "builds/test_progress.py": "builds/footprint_stages",
     "builds/test_reject_ledger.py": "builds/chips/reading",
     "builds/test_training_upload.py": "storage/upload_files",
@@ -42,7 +40,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "builds/verification/test_build_output.py": (
         "builds/verification/originals builds/verification/product builds/verification/samples"
     ),
-    "cli/test_interrupted.py": "builds/dataset_page hdf5/recipe_statistics",
+    "cli/test_interrupted.py": "builds/dataset_page",
     "cli/test_recipes.py": "builds/labels/label_file builds/suggest_recipe synthetic/samples/burn_scars",
     "cog/test_block_reader.py": "cog/gdal_warp",
     "datalake/ingest/releases/test_import_release.py": (
@@ -60,8 +58,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "datasets/exports/test_verify.py": "builds/verification/report",
     "datasets/exports/test_zarr.py": "datasets/exports/zarr_arrays",
     "datasets/streaming/test_streaming_dataset.py": (
-        "datasets/streaming/chunk_layout datasets/streaming/fetched_shards "
-        "datasets/streaming/shard_source"
+        "datasets/streaming/chunk_layout datasets/streaming/fetched_shards datasets/streaming/shard_source"
     ),
     "datasets/versions/test_assign_splits.py": "datasets/versions/split_properties",
     "datasets/versions/test_compare.py": (
@@ -77,7 +74,6 @@ SHOWN_TOGETHER: dict[str, str] = {
     "datasets/versions/test_damage.py": "datasets/versions/describe",
     "datasets/versions/test_select_items.py": "datasets/versions/explain_no_match",
     "hdf5/test_fuse.py": "hdf5/opening hdf5/schema",
-    "hdf5/test_recipe_items.py": "hdf5/recipe_fields",
     "onboarding/checks/test_pairing.py": "onboarding/checks/file_contents",
     "onboarding/checks/test_prescan.py": "onboarding/checks/prescan_files",
     "onboarding/page/test_render.py": "onboarding/page/layers onboarding/page/preview",
