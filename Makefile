@@ -7,6 +7,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Tests are compiled once, not by each worker of each run: that is half of the time of the unit tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast lint docs bench ui lock audit clean
 
 demo: $(READY)

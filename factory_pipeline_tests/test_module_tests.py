@@ -21,18 +21,14 @@ NO_CODE_TO_TEST: dict[str, str] = {
 """Modules that only declare something, each with the reason why a test of its own would repeat it."""
 SHOWN_TOGETHER: dict[str, str] = {
     "builds/chips/test_landcover.py": "builds/chips/tiled_layers",
-    "builds/labels/test_gedi_shots.py": (
-        "builds/gedi/join_products builds/labels/label_table builds/labels/read_table"
-    ),
+    "builds/labels/test_gedi_shots.py": "builds/gedi/join_products",
     "builds/labels/test_points.py": "config/label_sources",
     "builds/rasters/test_memory.py": "builds/rasters/source_layer",
     "builds/rasters/test_pixels.py": "builds/rasters/composites",
     "builds/recipes/test_canopy_by_rasters.py": "synthetic/samples/canopy synthetic/scenes",
     "builds/recipes/test_check_recipe.py": "builds/check_recipe",
     "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
-    "builds/recipes/test_gedi_products.py": (
-        "builds/dataset_plan builds/labels/areas builds/labels/polygons config/dataset_settings"
-    ),
+    "builds/recipes/test_gedi_products.py": "builds/dataset_plan config/dataset_settings",
     "builds/test_progress.py": "builds/footprint_stages",
     "builds/test_reject_ledger.py": "builds/chips/reading",
     "builds/test_training_upload.py": "storage/upload_files",
@@ -41,7 +37,7 @@ SHOWN_TOGETHER: dict[str, str] = {
         "builds/verification/originals builds/verification/product builds/verification/samples"
     ),
     "cli/test_interrupted.py": "builds/dataset_page",
-    "cli/test_recipes.py": "builds/labels/label_file builds/suggest_recipe synthetic/samples/burn_scars",
+    "cli/test_recipes.py": "builds/suggest_recipe synthetic/samples/burn_scars",
     "cog/test_block_reader.py": "cog/gdal_warp",
     "datalake/ingest/releases/test_import_release.py": (
         "datalake/ingest/releases/label_rows datalake/ingest/releases/pair_facts "

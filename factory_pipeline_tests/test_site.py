@@ -8,6 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 

@@ -68,7 +68,9 @@ def suggest_recipe(path: Path, found: LabelFile, choices: RecipeChoices, folder:
     }
     for collection, key, assets in chosen:
         name = _name_source(collection.id, document["sources"])
-        document["sources"][name] = _source(collection, key, assets, document["labels"], choices.between)
+        document["sources"][name] = _source(
+            collection, key, assets, document["labels"], found, choices.between
+        )
     if found.splits and found.kind != "rasters":
         options: Sequence[Mapping[str, Any]] = [{"by": "given", "column": found.splits[0]}]
     else:
@@ -119,6 +121,7 @@ def _source(
     key: str,
     assets: tuple[str, ...],
     labels: Mapping[str, Any],
+    found: LabelFile,
     between: tuple[str, str] | None,
 ) -> dict[str, Any]:
     described = {name: collection.asset(name, "sources") for name in assets}
@@ -130,8 +133,13 @@ def _source(
             source["time"] = {"around": AROUND}
         else:
             raise RecipeError(
-                f"At sources: items of {collection.id} have a time each and the labels have none; give the"
-                " first and the last day of the imagery."
+                " ".join(
+                    [
+                        f"At sources: items of {collection.id} have a time each and the labels have none;"
+                        " give the first and the last day of the imagery.",
+                        *found.broken_times,
+                    ]
+                )
             )
         if collection.cloud_cover is not None:
             source["select"] = "least_cloudy"

@@ -159,7 +159,7 @@ def test_splits_that_the_file_gives_and_times_with_an_end(tmp_path: Path) -> Non
         (["--source", "sentinel2"], "the collection 'sentinel2' is not known"),
         (["--source", "sentinel-2-l2a:B2"], "no asset 'B2' (did you mean B"),
         (["--source", "naip", "--target", "crp"], "no column 'crp' (did you mean crop"),
-        (["--source", "naip", "--time", "region"], "the column region is text"),
+        (["--source", "naip", "--time", "region"], "the column region has 'south' in row 1"),
     ],
 )
 def test_an_option_that_is_wrong_is_named_and_nothing_is_written(
@@ -170,3 +170,14 @@ def test_an_option_that_is_wrong_is_named_and_nothing_is_written(
     assert code, told
     assert says in told
     assert not (tmp_path / "new.yaml").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--time", "day")])
+def test_a_bad_date_is_told_with_its_column_and_row(options: tuple[str, ...], tmp_path: Path) -> None:
+    days = ["2021-06-01", "2021-06-02", "2.6.2021"]
+    pl.DataFrame({"lon": [15.0] * 3, "lat": [47.0] * 3, "day": days}).write_csv(tmp_path / "a.csv")
+    chosen = ("--labels", tmp_path / "a.csv", "--source", "sentinel-2-l2a", "--output", tmp_path / "a.yaml")
+    code, told = run("new-recipe", *chosen, *options)
+    assert code == 1
+    assert "the column day has '2.6.2021' in row 3; allowed are dates and times as 2021-06-30" in told
+    assert not (tmp_path / "a.yaml").exists()

@@ -19,6 +19,11 @@ WRONG = 3
 """The sample that is made wrong."""
 
 
+@pytest.fixture(scope="module")
+def few() -> Samples:
+    return made_samples(5)
+
+
 def test_right_samples_pass_every_check(written: Path) -> None:
     findings = check_dataset(written)
     assert len(findings) == 1 + len(CONTENT_CHECKS)
@@ -82,13 +87,13 @@ def without_label(samples: Samples) -> Samples:
     ],
 )
 def test_a_wrong_sample_fails_its_check_by_name(
-    check: str, make_wrong: Callable[[Samples], Samples], samples: Samples, tmp_path: Path
+    check: str, make_wrong: Callable[[Samples], Samples], few: Samples, tmp_path: Path
 ) -> None:
-    write_dataset(tmp_path / "batch.h5", make_wrong(samples), Recipe(), "train")
+    write_dataset(tmp_path / "batch.h5", make_wrong(few), Recipe(), "train")
     failed = [finding for finding in check_dataset(tmp_path / "batch.h5") if not finding.passed]
     assert [finding.name for finding in failed] == [check]
-    assert failed[0].detail.startswith("1 of 12 ")
-    assert failed[0].detail.endswith(f"shots {samples.table['shot_number'][WRONG]}.")
+    assert failed[0].detail.startswith("1 of 5 ")
+    assert failed[0].detail.endswith(f"shots {few.table['shot_number'][WRONG]}.")
 
 
 def test_negative_biomass_contradicts_the_label_too(samples: Samples, tmp_path: Path) -> None:

@@ -54,13 +54,13 @@ def test_ordinary_extents_stay_as_they_are() -> None:
     assert normalize_bbox([-180, -90, 180, 90]) == (-180, -90, 180, 90)
 
 
-@pytest.fixture(params=SPELLINGS)
-def catalogs(request: pytest.FixtureRequest, tmp_path: Path) -> list[Catalog]:
-    outline = SPELLINGS[request.param]
+@pytest.fixture(scope="module", params=SPELLINGS)
+def catalogs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Catalog]:
+    outline, folder = SPELLINGS[request.param], tmp_path_factory.mktemp("catalogs")
     item = sentinel2_item("product", f"{DAY}T00:00:00Z", 1, GRID, outline=outline)
     items = [item, copdem_item(60, 179), worldcover_item(60, 177, 2020)]
-    write_catalog(tmp_path, items)
-    return [open_catalog(str(tmp_path)), open_catalog(str(write_snapshots(tmp_path, items)))]
+    write_catalog(folder, items)
+    return [open_catalog(str(folder)), open_catalog(str(write_snapshots(folder, items)))]
 
 
 @pytest.mark.parametrize("places", [[179.5], [-179.5], [179.5, -179.5], [-179.5, 179.5]])

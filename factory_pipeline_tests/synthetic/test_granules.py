@@ -33,6 +33,7 @@ def test_layout_is_that_of_the_real_product(granule, realdata):
             assert layout(ours) == layout(theirs)
 
 
+@pytest.mark.integration
 def test_groups_say_what_the_real_ones_say(granule, realdata):
     real = sorted((realdata / "gedi_l4a").glob("*.h5"))[0]
     with h5py.File(granule) as ours, h5py.File(real) as theirs:
@@ -58,6 +59,7 @@ def test_biomass_is_that_of_the_world(granule):
     np.testing.assert_allclose(elevation, truth.elevation, atol=3)
 
 
+@pytest.mark.integration
 def test_shots_lie_on_tracks(granule):
     with h5py.File(granule) as file:
         beams = [name for name in file if name.startswith("BEAM")]
@@ -74,6 +76,7 @@ def test_shots_lie_on_tracks(granule):
     np.testing.assert_allclose(np.abs(np.diff(across)), 600, atol=25)
 
 
+@pytest.mark.integration
 def test_some_shots_fail_and_one_beam_fails_whole(granule):
     with h5py.File(granule) as file:
         assert not file[OVERPASS.rejected_beam]["l2_quality_flag"][:].any()
@@ -85,6 +88,7 @@ def test_some_shots_fail_and_one_beam_fails_whole(granule):
     assert 0.2 * len(agbd) < len(usable) < 0.8 * len(agbd)
 
 
+@pytest.mark.integration
 def test_the_file_name_gives_the_start_of_the_orbit(granule):
     assert granule.name == "GEDI04_A_2020113125707_O07719_02_T03061_02_002_01_V002.h5"
 

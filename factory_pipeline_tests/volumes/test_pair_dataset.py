@@ -14,6 +14,9 @@ from factory_pipeline.volumes.pair_dataset import PairSettings, make_dataset
 from factory_pipeline_tests.volumes.factories import halved, pair, spec_of, texture, write_volume
 from factory_pipeline_tests.volumes.reference import ReferenceVolume, section
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 SHAPE = (96, 80, 5)
 """Voxels of MIP 0."""
 

@@ -12,7 +12,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from factory_pipeline.builds.labels.areas import ENDINGS, raster_files
-from factory_pipeline.builds.labels.label_times import read_times
+from factory_pipeline.builds.labels.label_times import count_times, read_times
 from factory_pipeline.builds.labels.read_table import X_NAMES, Y_NAMES, read_rows
 from factory_pipeline.config.dataset_splits import GIVEN_NAMES
 from factory_pipeline.config.label_sources import LabelTime, RasterLabels, TableLabels
@@ -45,6 +45,8 @@ class LabelFile:
     """By target: code -> name, where its values are categories."""
     splits: tuple[str, ...] = ()
     """Columns that hold names of splits."""
+    broken_times: tuple[str, ...] = ()
+    """A sentence for each column of text of which most values are dates or times, but not all."""
 
     @property
     def time(self) -> dict[str, str] | None:
@@ -90,6 +92,9 @@ def describe_label_file(labels: TableLabels) -> LabelFile:
         targets=(*sorted(classes, key=lambda name: columns[name].dtype != pl.String), *measured),
         classes=classes,
         splits=splits,
+        broken_times=tuple(
+            sentence for name in named if (sentence := _broken_times(columns[name], labels)) is not None
+        ),
     )
 
 
@@ -99,6 +104,18 @@ def _holds_times(columns: pl.DataFrame, labels: TableLabels, name: str) -> bool:
         return not read_times(columns.select(name), rule).missing.all()
     except RecipeError:
         return False
+
+
+def _broken_times(column: pl.Series, labels: TableLabels) -> str | None:
+    """What is wrong with a column of text that most likely was meant to hold dates or times."""
+    if column.dtype != pl.String or 2 * count_times(column) <= len(column) - column.null_count():
+        return None
+    rule = labels.model_copy(update={"time": LabelTime(column=column.name)})
+    try:
+        read_times(column.to_frame(), rule)
+    except RecipeError as error:
+        return str(error)
+    return None
 
 
 def _holds_splits(column: pl.Series) -> bool:

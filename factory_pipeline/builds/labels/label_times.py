@@ -67,7 +67,7 @@ def read_times(columns: pl.DataFrame, labels: TableLabels) -> LabelTimes:
 def _moments(column: pl.Series, may_be_text: bool) -> tuple[pl.Series, pl.Series]:
     """First and last moment of each time; they differ where it is a date."""
     if column.dtype == pl.String and may_be_text:
-        column = _parse_times(column)
+        column = parse_times(column)
     if column.dtype == pl.Date:
         start = column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         return start, start + _LAST_MOMENT
@@ -81,17 +81,28 @@ def _moments(column: pl.Series, may_be_text: bool) -> tuple[pl.Series, pl.Series
         return nothing, nothing
     kind = "text" if column.dtype == pl.String else str(column.dtype)
     raise RecipeError(
-        f"At labels.time: the column {column.name} is {kind}{_example(column)}; it must hold dates or times,"
-        " in text formats as 2021-06-30 or 2021-06-30T10:00:00Z."
+        f"At labels.time: the column {column.name} is {kind}{_example(column)}; it must hold dates or times."
     )
 
 
-def _parse_times(column: pl.Series) -> pl.Series:
-    """Text in ISO 8601 as dates or times; the text itself where a value is neither."""
-    try:
-        values = [None if text is None else _value(text) for text in column]
-    except ValueError:
-        return column
+def parse_times(column: pl.Series) -> pl.Series:
+    """Return text in ISO 8601 as dates, or as times where one of them is a time.
+
+    Args:
+        column: of text.
+
+    Raises:
+        RecipeError: a value is neither; the message has the first such one and its row.
+    """
+    values: list[date | datetime | None] = []
+    for row, text in enumerate(column, start=1):
+        try:
+            values.append(None if text is None else _value(text))
+        except ValueError:
+            raise RecipeError(
+                f"At labels.time: the column {column.name} has {text!r} in row {row}; allowed are dates and"
+                " times as 2021-06-30 and 2021-06-30T10:00:00Z, and nothing where a label has none."
+            ) from None
     if all(type(value) is date for value in values if value is not None):
         return pl.Series(column.name, values, dtype=pl.Date)
     moments = [
@@ -99,6 +110,19 @@ def _parse_times(column: pl.Series) -> pl.Series:
         for value in values
     ]
     return pl.Series(column.name, moments, dtype=_TIME)
+
+
+def count_times(column: pl.Series) -> int:
+    """Return how many values of a column of text are dates or times in ISO 8601."""
+    return sum(text is not None and _is_time(text) for text in column)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        _value(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _value(text: str) -> date | datetime:

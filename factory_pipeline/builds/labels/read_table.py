@@ -66,17 +66,22 @@ def _read(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.obj
     suffix = path.suffix.lower()
     try:
         if suffix in _CSV:
-            separator = "\t" if suffix == ".tsv" else ","
-            return _locate_points(
-                pl.read_csv(path, separator=separator, try_parse_dates=True, infer_schema_length=None),
-                labels,
-            )
+            return _locate_points(_csv_table(path, "\t" if suffix == ".tsv" else ","), labels)
         if suffix in _PARQUET:
             return _read_parquet(path, labels)
         return _read_vector(path, labels)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         first = str(error).partition("\n")[0].rstrip(".")
         raise RecipeError(f"At labels.path: {path} can't be read: {first}.") from error
+
+
+def _csv_table(path: Path, separator: str) -> pl.DataFrame:
+    """A table with its dates as such; as text where a column of dates holds something else too."""
+    options: dict[str, Any] = {"separator": separator, "infer_schema_length": None}
+    try:
+        return pl.read_csv(path, try_parse_dates=True, **options)
+    except pl.exceptions.ComputeError:
+        return pl.read_csv(path, **options)
 
 
 def _read_parquet(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.object_], Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from factory_pipeline.builds.labels.label_times import read_times
+from factory_pipeline.builds.labels.label_times import count_times, read_times
 from factory_pipeline.config.label_sources import TableLabels
 from factory_pipeline.errors import RecipeError
 
@@ -72,3 +72,20 @@ def test_one_span_may_hold_for_all() -> None:
     times = read_times(pl.DataFrame({"id": ["a", "b"]}), labels(between=["2021-01-01", "2021-12-31"]))
     assert times.start.to_list() == [datetime(2021, 1, 1, tzinfo=UTC)] * 2
     assert [end.date() for end in times.end] == [date(2021, 12, 31)] * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["2021-06-30", None, "30.6.2021", "June"], "the column when has '30.6.2021' in row 3; allowed are"),
+        (["in June", "in July"], "the column when has 'in June' in row 1; allowed are dates and times"),
+        (["2021-06-30", "2021-06-31"], "the column when has '2021-06-31' in row 2"),
+    ],
+)
+def test_text_that_is_no_date_is_told_with_its_row(values: list[str | None], told: str) -> None:
+    with pytest.raises(RecipeError, match=told):
+        read_times(pl.DataFrame({"when": values}), labels(column="when"))
+
+
+def test_dates_in_text_are_counted() -> None:
+    assert count_times(pl.Series(["2021-06-30", "2021-06-31", None, "2021-06-30T10:00:00Z", ""])) == 2

@@ -86,7 +86,7 @@ def test_a_time_with_a_zone_in_text_is_utc(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "says"),
     [
-        ("lon,lat,at\n15,47,in June\n", {"time": {"column": "at"}}, "at is text, such as 'in June'"),
+        ("lon,lat,at\n15,47,in June\n", {"time": {"column": "at"}}, "the column at has 'in June' in row 1"),
         ("lon,lat,at\n15,47,5\n", {"time": {"column": "at"}}, "at is Int64, such as '5'"),
         ("x,y\n500000,5200000\n", {"x": "x", "y": "y"}, r"labels\.crs: .*does not state"),
         ("a,b\n1,2\n", {}, "no column is named lon or longitude"),

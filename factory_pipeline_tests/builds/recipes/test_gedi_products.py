@@ -26,6 +26,9 @@ from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline_tests.builds.gedi.product_granules import FIRST, fields_of, write_product
 from factory_pipeline_tests.builds.recipes.archives import build, degrees, make_archive, scene
 
+pytestmark = pytest.mark.integration
+"""A whole build, of which `make test-fast` has only the parts."""
+
 RECIPE = """
 name: heights
 labels:
@@ -108,7 +111,6 @@ def test_what_is_left_out_is_in_the_ledger(built: tuple[Path, DatasetSettings]) 
     assert rejects["detail"][0] == "l4_quality_flag = 1 is not true, l4_quality_flag is 0"
 
 
-@pytest.mark.integration
 def test_the_same_granules_give_the_same_batches_and_bytes(
     built: tuple[Path, DatasetSettings], tmp_path: Path
 ) -> None:
