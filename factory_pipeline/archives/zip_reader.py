@@ -115,6 +115,8 @@ class MemberFile(PositionedFile):
         """
         target = memoryview(buffer).cast("B")
         length = min(len(target), max(self._member.bytes - self._position, 0))
+        if length == 0:
+            return 0
         try:
             data = self._content(self._position, length)
         except (zlib.error, EOFError) as error:

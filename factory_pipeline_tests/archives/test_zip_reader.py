@@ -51,6 +51,13 @@ def test_a_member_is_read_anywhere_as_zipfile_reads_it(
         assert file.read(length) == content[start : start + length]
 
 
+def test_nothing_is_read_beyond_the_end() -> None:
+    archive, [member] = made({"a.tif": b"four"}, zipfile.ZIP_DEFLATED)
+    file = MemberFile(MemorySource(archive), member, b"", 0, 5)
+    file.seek(6)
+    assert file.read(3) == b""
+
+
 def test_no_more_of_a_member_is_received_than_is_read() -> None:
     content = os.urandom(200_000)
     archive, [member] = made({"a.tif": content}, zipfile.ZIP_DEFLATED)

@@ -1,0 +1,77 @@
+"""Samples that do not fit the schema are refused, and every field is made of its samples."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory_pipeline.config.recipe import S2_BANDS
+from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.hdf5.schema import SCL_CLASSES, TABLE_SCHEMA, Samples, dataset_fields, encode_text
+
+
+def test_every_field_has_its_type_and_shape_and_a_path_of_its_own(samples: Samples) -> None:
+    fields = dataset_fields(S2_BANDS, 32)
+    assert len({field.path for field in fields}) == len(fields)
+    for field in fields:
+        values = field.values(samples)
+        assert values.shape == (len(samples), *field.shape), field.path
+        assert np.array_equal(values.astype(field.dtype), values.astype(field.dtype).astype(field.dtype))
+        assert len(field.units) in (0, 1, *field.shape[:1]), field.path
+        assert len(field.band_names) in (0, *field.shape), field.path
+
+
+def test_fractions_of_scene_classes_are_beside_their_names(samples: Samples) -> None:
+    [field] = [each for each in dataset_fields(S2_BANDS, 32) if each.name == "S2 SCL Stats"]
+    stored = field.values(samples)
+    assert stored[0, :, 0].astype(str).tolist() == list(SCL_CLASSES)
+    np.testing.assert_array_equal(
+        stored[:, :, 1].astype(np.float64), samples.table["scl_fractions"].to_numpy()
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sentinel2": np.zeros((12, 12, 32, 32), np.int16)}, "sentinel2 is int16"),
+        ({"worldcover": np.zeros((12, 2, 32, 32), np.uint8)}, "worldcover is uint8"),
+        ({"copdem": np.zeros((11, 2, 32, 32), np.float32)}, "copdem is float32"),
+        ({"label": np.zeros((12, 1, 16, 16), np.float32)}, "label is float32"),
+    ],
+)
+def test_rasters_of_another_type_or_shape_are_refused(
+    changes: dict[str, Any], says: str, samples: Samples
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        replace(samples, **changes)
+
+
+def test_tables_with_other_columns_or_nulls_are_refused(samples: Samples) -> None:
+    with pytest.raises(ValueError, match="the table's columns are"):
+        replace(samples, table=samples.table.drop("beam"))
+    with pytest.raises(ValueError, match=r"nulls in \['beam'\]"):
+        replace(samples, table=samples.table.with_columns(beam=pl.lit(None, pl.String)))
+
+
+def test_some_of_the_samples_are_those_that_are_kept(samples: Samples) -> None:
+    kept = np.arange(len(samples)) % 3 == 0
+    some = samples.where(kept)
+    assert len(some) == kept.sum()
+    np.testing.assert_array_equal(some.label, samples.label[kept])
+    assert some.table.equals(samples.table.filter(pl.Series(kept)))
+    empty = Samples.empty(len(S2_BANDS), 32)
+    assert len(empty) == 0
+    assert empty.table.schema == pl.Schema(TABLE_SCHEMA)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=6), min_size=1))
+def test_text_is_stored_whole_or_refused(texts: list[str]) -> None:
+    longest = max(len(text.encode()) for text in texts)
+    assert [each.decode() for each in encode_text("a", texts, max(longest, 1))] == texts
+    if longest > 1:
+        with pytest.raises(DatasetFileError, match=r"of a has .* bytes; the file stores up to"):
+            encode_text("a", texts, longest - 1)
