@@ -45,6 +45,14 @@ class HomeError(FactoryError):
     """The factory home is a file, or is to be read and does not exist."""
 
 
+class StoreError(FactoryError):
+    """An object store that refuses, does not answer, or isn't set up; a missing object is none of these."""
+
+
+class WrittenMeanwhileError(StoreError):
+    """Two processes wrote one object at the same time; that of the other stays."""
+
+
 class RecipeError(FactoryError):
     """A recipe or the settings of a build contain a value that is not allowed."""
 

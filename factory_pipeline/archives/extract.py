@@ -1,7 +1,6 @@
 """Listing and unpacking zip and tar archives atomically, and only files below the target folder."""
 
 import gzip
-import os
 import shutil
 import tarfile
 import zipfile
@@ -22,6 +21,7 @@ from factory_pipeline.archives.zip_directory import END, LOCATOR, has_directory,
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.storage.atomic import disk_is_full
+from factory_pipeline.storage.folders import publish_folder
 
 COPY_BYTES = 1 << 20
 BYTES_PER_LISTED_MEMBER = 1024
@@ -159,11 +159,9 @@ def extract(archive: Path, target: Path, policy: IntakePolicy, shown: str | None
                 _extract_zip(source, unpacked, policy, shown or archive.name)
             else:
                 _extract_tar(source, unpacked, policy, shown or archive.name)
-        # One sync of everything: one per file would take minutes for many small files.
-        os.sync()
         if target.exists():
             shutil.rmtree(target)
-        unpacked.rename(target)
+        publish_folder(unpacked, target)
     except OSError as error:
         if disk_is_full(error):
             raise OnboardingError(

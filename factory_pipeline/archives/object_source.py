@@ -1,57 +1,20 @@
 """An archive in an object store, or in any other file system that fsspec opens."""
 
-import os
 from collections.abc import Iterator
-from datetime import timedelta
-from functools import lru_cache
-from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import ObjectStore, from_url
 
 from factory_pipeline.archives.source import PIECE_BYTES, ArchiveSource
 from factory_pipeline.archives.url_policy import scheme_of
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.redaction import display
+from factory_pipeline.storage.object_store import open_store
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"})
 """Schemes that obstore opens; credentials and end points come from the environment."""
-UNSIGNED = ("1", "true", "yes")
 STREAM_BYTES = 16 * PIECE_BYTES
 """Bytes per request of a download."""
-
-
-SETTINGS = ("AWS_", "AZURE_", "GOOGLE_")
-"""What the names of variables begin with that a store is opened by."""
-KEPT_STORES = 32
-
-
-def open_store(folder: str) -> ObjectStore:
-    """Return the store of an address, whose paths start from that address; no request is sent yet.
-
-    Credentials, region and end point come from the environment; with AWS_NO_SIGN_REQUEST requests to S3 are
-    not signed. A store that was opened with the same environment before is used again, with its connections.
-
-    Raises:
-        obstore.exceptions.BaseError, ValueError: a setting is missing in the environment or the address.
-    """
-    settings = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
-    return _open_store(folder, frozenset(settings.items()))
-
-
-@lru_cache(maxsize=KEPT_STORES)
-def _open_store(folder: str, _settings: frozenset[tuple[str, str]]) -> ObjectStore:
-    client: Any = {
-        "allow_http": True,  # the endpoint in the environment decides
-        "connect_timeout": timedelta(seconds=10),
-        "read_timeout": timedelta(seconds=30),
-        "timeout": timedelta(minutes=5),
-    }
-    config: Any = {}
-    if scheme_of(folder).startswith("s3") and os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in UNSIGNED:
-        config = {"skip_signature": True}
-    return from_url(folder, config=config, client_options=client)
 
 
 class ObjectSource(ArchiveSource):

@@ -9,7 +9,7 @@ import click
 
 from factory_pipeline.cli import onboarding
 from factory_pipeline.cli.json_output import echo_json, json_option
-from factory_pipeline.cli.paths import FILE, FOLDER, PATH, make_absolute
+from factory_pipeline.cli.paths import FILE, FOLDER, PLACE, make_absolute
 from factory_pipeline.cli.terminal import echo, echo_block
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--input", "granules", metavar="DIR", help="Folder or object-store prefix with GEDI L4A granules."
 )
-@click.option("--output", type=PATH, required=True, metavar="DIR", help="Where the dataset is written.")
+@click.option("--output", type=PLACE, required=True, metavar="DIR", help="Where the dataset is written.")
 @click.option("--recipe", type=FILE, metavar="FILE", help="The dataset's definition (YAML).")
 @click.option(
     "--catalog",

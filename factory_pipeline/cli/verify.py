@@ -57,7 +57,7 @@ def _verify_target(target: str, samples: int, seed: int) -> "VerificationReport"
 
 
 def _verify_version(named: str) -> "VerificationReport":
-    import os
+
     from contextlib import closing
 
     from factory_pipeline.datalake.registry.of_home import open_registry
@@ -65,7 +65,8 @@ def _verify_version(named: str) -> "VerificationReport":
     from factory_pipeline.storage.layout import FactoryHome
 
     home = FactoryHome.from_environment()
-    if not os.environ.get("FACTORY_REGISTRY") and not home.registry.exists():
+    where = home.registry_address
+    if isinstance(where, Path) and not where.exists():
         raise click.BadParameter(
             f"{named} is not a folder, and there is no factory at {home.root} with a version of this"
             " name; FACTORY_HOME names another one.",

@@ -1,11 +1,11 @@
 """The settings of one build: inputs, outputs and recipe. Stored as `build.yaml`."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from factory_pipeline.config.locations import Location
 from factory_pipeline.config.recipe import Recipe, problems_of
 from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.storage.atomic import write_settings
@@ -24,9 +24,9 @@ class BuildSettings(BaseModel):
 
     granules: str
     """A folder or an object-store prefix with GEDI L4A granules."""
-    granule_inbox: Path | None = Field(None, exclude=True)
+    granule_inbox: Location | None = Field(None, exclude=True)
     """The home's inbox, whose granules are read too; it follows from the home and is not saved."""
-    output: Path
+    output: Location
     """Where the dataset and its files are written."""
     catalog: str = "planetary-computer"
     """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""
@@ -40,9 +40,9 @@ class BuildSettings(BaseModel):
     max_lost_share: float = Field(0.05, ge=0, le=1)
     """Largest share of the footprints that may be lost to the catalog or the archive, not by their own fault;
     above it the build stops, and what it lost is tried again by the next run."""
-    aggregated_csv: dict[str, Path] = {}
+    aggregated_csv: dict[str, Location] = {}
     """By split: a CSV of footprints that replaces aggregation and filtering."""
-    subset_csv: dict[str, Path] = {}
+    subset_csv: dict[str, Location] = {}
     """By split: a CSV of footprints that replaces aggregation, filtering and sampling."""
     plot_distribution: bool = False
     """Also plot all footprints that passed the filter, not only the subset."""

@@ -1,11 +1,11 @@
 """The settings of the build of a recipe's dataset: what goes in, what comes out."""
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
+from factory_pipeline.config.locations import Location
 from factory_pipeline.config.recipe import problems_of
 from factory_pipeline.errors import RecipeError
 from factory_pipeline.storage.atomic import write_settings
@@ -19,7 +19,7 @@ class DatasetSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: DatasetRecipe
-    output: Path
+    output: Location
     """Where the dataset and its files are written."""
     catalog: str = "planetary-computer"
     """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.exceptions import BaseError
 
-from factory_pipeline.archives.object_source import open_store
 from factory_pipeline.archives.url_policy import scheme_of
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.manifest.location import is_object
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.redaction import display
+from factory_pipeline.storage.object_store import open_store
 
 ENDINGS = (".yaml", ".yml")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")

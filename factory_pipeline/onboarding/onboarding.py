@@ -5,7 +5,6 @@ written atomically, so that a stage that was killed is started again. The datase
 its own and moved to its final path at the end.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,6 +49,7 @@ from factory_pipeline.splits.rule_record import record_of_rule, require_labels
 from factory_pipeline.splits.split_rule import GivenSplit
 from factory_pipeline.splits.strata import as_strata
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.folders import publish_folder
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.upload_files import UploadFiles
 
@@ -301,8 +301,7 @@ class Onboarding:
         if not self.finished:
             self.files.drop_unneeded()
             self.files.finished.root.parent.mkdir(parents=True, exist_ok=True)
-            os.sync()
-            self.files.unfinished.root.rename(self.files.finished.root)
+            publish_folder(self.files.unfinished.root, self.files.finished.root)
         return self.files.finished.root
 
     @property

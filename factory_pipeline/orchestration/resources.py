@@ -1,7 +1,5 @@
 """What assets are given."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from factory_pipeline.config.build_settings import BuildSettings
@@ -23,7 +21,7 @@ class FactoryResource(dg.ConfigurableResource):
 
     def folder(self) -> FactoryHome:
         """Return where everything of this installation is."""
-        return FactoryHome(Path(self.home).absolute()) if self.home else FactoryHome.from_environment()
+        return FactoryHome.at(self.home) if self.home else FactoryHome.from_environment()
 
     def settings(self) -> BuildSettings:
         """Return the build that the home works on now."""

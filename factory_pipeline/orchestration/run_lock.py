@@ -8,7 +8,6 @@ Dagster's resources can't hold it: a resource that is given up at the end can't 
 asset that is called directly.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from enum import Enum, auto
@@ -122,7 +121,7 @@ def open_run_locks(home: FactoryHome) -> Iterator[RunLocks]:
     Raises:
         RegistryError: the database server is not available.
     """
-    where = os.environ.get("FACTORY_REGISTRY") or home.registry
+    where = home.registry_address
     if not is_shared(where):
         yield _LockFiles(home)
         return

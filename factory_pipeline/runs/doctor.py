@@ -1,7 +1,6 @@
 """Checks of an installation: what works, what does not, and what to do about it."""
 
 import importlib.metadata
-import os
 import shutil
 import socket
 import sys
@@ -199,7 +198,7 @@ def check_disk_space(folder: Path) -> Finding:
 
 def check_registry(home: FactoryHome) -> Finding:
     """Check that the registry's database can be reached and has this version's tables."""
-    where = os.environ.get("FACTORY_REGISTRY") or home.registry
+    where = home.registry_address
     if isinstance(where, Path) and not where.exists():
         return Finding("registry", "ok", "There is no registry yet; the first dataset creates it.")
     with_tables, shown = Database.is_migrated(where)

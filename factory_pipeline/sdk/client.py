@@ -350,7 +350,7 @@ def _factory(address: str | None, home: str | Path | None) -> Backend:
         from factory_pipeline.sdk.local import LocalBackend
     from factory_pipeline.storage.layout import FactoryHome
 
-    return LocalBackend(FactoryHome(Path(home).absolute()) if home else FactoryHome.from_environment())
+    return LocalBackend(FactoryHome.at(home) if home else FactoryHome.from_environment())
 
 
 def _make_absolute(argument: str, path: object) -> Path | None:

@@ -1,7 +1,11 @@
-"""Writing files atomically, locking them, and noticing a full disk."""
+"""Writing files atomically, locking them, and noticing a full disk.
+
+A file on an object store is written on the local disk and published by one put.
+"""
 
 import errno
 import fcntl
+import filecmp
 import os
 import shutil
 import uuid
@@ -10,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from factory_pipeline.errors import WrittenMeanwhileError
 from factory_pipeline.redaction import redact
+from factory_pipeline.storage.stored_path import StoredPath, note_version
 
 LITTLE_SPACE = 1 << 16
 """Bytes; with less free space than this a disk is full for all that is written here."""
@@ -26,27 +32,93 @@ def atomic_write(path: Path) -> Iterator[Path]:
     power. The temporary name starts with a dot and keeps the suffix of `path`.
 
     Raises:
+        WrittenMeanwhileError: another process published other content on the object store during the block.
         OSError: ENOSPC in place of any error of the block that left no space on the disk: libraries often
             only say that they could not write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}"
+    temporary = working_path(path.parent) / f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}"
+    before = path.facts() if isinstance(path, StoredPath) and path.is_published else None
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        publish(temporary, path, before.e_tag if before is not None else None)
     except Exception as error:
-        if shutil.disk_usage(path.parent).free < LITTLE_SPACE:
+        if shutil.disk_usage(temporary.parent).free < LITTLE_SPACE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def publish(temporary: Path, path: Path, before: str | None = None) -> None:
+    """Move a complete file of this machine to its place, where it appears whole or not at all.
+
+    Args:
+        temporary: the file; it is synced.
+        path: its place; a file that is there is replaced.
+        before: on an object store, the tag of the object that is replaced; None if there must be none.
+
+    Raises:
+        WrittenMeanwhileError: another process published other content there since.
+    """
+    with temporary.open("rb+") as written:
+        os.fsync(written.fileno())
+    if not isinstance(path, StoredPath) or not path.is_published:
+        temporary.replace(working_path(path))
+        return
+    try:
+        tag = path.bucket.put(path.key, working_path(temporary), before)
+    except WrittenMeanwhileError:
+        # Both may have made the same, and a put whose answer was lost was sent again.
+        if not filecmp.cmp(temporary, path.as_local(), shallow=False):
+            raise
+        return
+    path.local.parent.mkdir(parents=True, exist_ok=True)
+    working_path(temporary).replace(path.local)
+    note_version(path.local, tag)
+
+
+def working_path(path: Path) -> Path:
+    """Return where this machine keeps what no other needs: a path itself, or its copy's on the local disk.
+
+    Args:
+        path: of a file or folder that is never published.
+    """
+    return path.local if isinstance(path, StoredPath) else path
+
+
+def keep_content(path: Path, target: Path) -> Path:
+    """Give the content of a file a second name, which it keeps when the file is replaced.
+
+    Args:
+        path: of the file.
+        target: the second name; what has it is replaced.
+
+    Returns:
+        The target; the path itself where the file system has no links, or the two are on different stores.
+    """
+    if isinstance(path, StoredPath) or isinstance(target, StoredPath):
+        if not (
+            isinstance(path, StoredPath) and isinstance(target, StoredPath) and path.shares_store(target)
+        ):
+            return path
+        path.bucket.copy(path.key, target.key)
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{uuid.uuid4().hex}.part{target.suffix}")
+    try:
+        temporary.hardlink_to(path)
+        return temporary.replace(target)
+    except OSError:
+        return path
+    finally:
+        # A rename between two links to one file does nothing, and does not remove the first.
+        temporary.unlink(missing_ok=True)
+
+
 def drop_unfinished(path: Path) -> None:
     """Remove the temporary files of `path` that killed processes left; no process may be writing it."""
-    for temporary in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
+    for temporary in working_path(path.parent).glob(f".{path.stem}.*.part{path.suffix}"):
         temporary.unlink(missing_ok=True)
 
 
@@ -86,6 +158,7 @@ def file_lock(lock: Path) -> Iterator[None]:
 
 def open_locked(lock: Path) -> IO[str]:
     """Open a lock file and wait until no other process holds it; closing the file releases the lock."""
+    lock = working_path(lock)
     lock.parent.mkdir(parents=True, exist_ok=True)
     file = lock.open("a")
     try:
@@ -99,7 +172,7 @@ def open_locked(lock: Path) -> IO[str]:
 def is_held(lock: Path) -> bool:
     """Return whether a running process holds a lock file; False if the file does not exist."""
     try:
-        with lock.open("r") as file:
+        with working_path(lock).open("r") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -1,8 +1,9 @@
 """Paths of every file of one build."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from factory_pipeline.storage.folders import remove_folder
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class BuildFiles:
 
     def drop_chips(self, batch: str) -> None:
         """Remove the chips of a batch whose dataset file exists."""
-        shutil.rmtree(self.stages / "chips" / batch, ignore_errors=True)
+        remove_folder(self.stages / "chips" / batch)
 
     @property
     def batches(self) -> Path:

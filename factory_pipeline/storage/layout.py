@@ -5,26 +5,51 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory_pipeline.errors import HomeError
+from factory_pipeline.storage.atomic import working_path
 from factory_pipeline.storage.pair_set_files import PairSetFiles
 from factory_pipeline.storage.release_files import ReleaseFiles
+from factory_pipeline.storage.stored_path import StoredPath, to_path
 from factory_pipeline.storage.studio_files import StudioFiles
 from factory_pipeline.storage.upload_files import DatasetFiles, UploadFiles
 
 
 @dataclass(frozen=True)
 class FactoryHome:
-    """The folder of a user's installation: inboxes, builds, data lake, the Dagster instance."""
+    """The folder of a user's installation: inboxes, builds, data lake, the Dagster instance.
+
+    It may be on an object store. What belongs to one machine, such as locks, logs and the settings of its
+    Dagster instance, is then in the scratch folder of that machine.
+    """
 
     root: Path
 
     @classmethod
+    def at(cls, location: str | Path) -> "FactoryHome":
+        """Return the home at a location.
+
+        Args:
+            location: a path, or an address such as `s3://bucket/home`.
+
+        Raises:
+            StoreError: the address names no bucket.
+        """
+        return cls(to_path(location).absolute())
+
+    @classmethod
     def from_environment(cls) -> "FactoryHome":
         """Return the folder that FACTORY_HOME names, else `./factory_home`."""
-        return cls(Path(os.environ.get("FACTORY_HOME") or "factory_home").absolute())
+        return cls.at(os.environ.get("FACTORY_HOME") or "factory_home")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the home is on an object store."""
+        return isinstance(self.root, StoredPath)
 
     def require_folder(self) -> None:
-        """Raise HomeError if the home exists and is not a folder."""
-        if self.root.exists() and not self.root.is_dir():
+        """Raise HomeError if the home exists and is not a folder, or is remote and its registry is local."""
+        if self.is_remote:
+            self.registry_address  # noqa: B018
+        elif self.root.exists() and not self.root.is_dir():
             raise HomeError(
                 f"The factory home {self.root} is not a folder; set FACTORY_HOME to another path."
             )
@@ -32,9 +57,11 @@ class FactoryHome:
     def require_existing(self) -> None:
         """Raise HomeError if the home does not exist: a command that reads never creates it."""
         self.require_folder()
-        made = (self.registry, self.dagster, self.build_file, self.upload_inbox)
         # The registry may be on a server while the folder is still new.
-        if not os.environ.get("FACTORY_REGISTRY") and not any(path.exists() for path in made):
+        if os.environ.get("FACTORY_REGISTRY"):
+            return
+        made = (self.registry, self.dagster, self.build_file, self.upload_inbox)
+        if not any(path.exists() for path in made):
             raise HomeError(
                 f"The factory home {self.root} does not exist: set FACTORY_HOME to another, or create one,"
                 " for example"
@@ -122,7 +149,7 @@ class FactoryHome:
     @property
     def dagster(self) -> Path:
         """DAGSTER_HOME: run history and `dagster.yaml`."""
-        return self.root / "dagster"
+        return working_path(self.root) / "dagster"
 
     @property
     def dagster_config(self) -> Path:
@@ -151,17 +178,32 @@ class FactoryHome:
 
     def run_lock(self, run_id: str) -> Path:
         """Held by the process that executes a run, so that others can tell whether it is alive."""
-        return self.root / "cache" / "runs" / f"{run_id}.lock"
+        return working_path(self.root) / "cache" / "runs" / f"{run_id}.lock"
 
     @property
     def studio(self) -> StudioFiles:
         """What the studio keeps between two visits."""
-        return StudioFiles(self.root / "studio")
+        return StudioFiles(working_path(self.root) / "studio")
 
     @property
     def registry(self) -> Path:
-        """The registry's database (SQLite), unless the installation sets the URL of another."""
+        """The registry's database (SQLite) of a local home, unless FACTORY_REGISTRY names another."""
         return self.root / "registry.db"
+
+    @property
+    def registry_address(self) -> str | Path:
+        """Where the registry is: the database that FACTORY_REGISTRY names, else `registry`.
+
+        Raises:
+            HomeError: the home is on an object store and FACTORY_REGISTRY names no PostgreSQL database.
+        """
+        named = os.environ.get("FACTORY_REGISTRY")
+        if self.is_remote and not (named or "").startswith(("postgres://", "postgresql:", "postgresql+")):
+            raise HomeError(
+                f"The factory home {self.root} is on an object store, so its registry must be in PostgreSQL: "
+                "set FACTORY_REGISTRY to an address such as postgresql://user@host/database."
+            )
+        return named or self.registry
 
     @property
     def build_file(self) -> Path:

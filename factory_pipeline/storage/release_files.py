@@ -1,8 +1,9 @@
 """Paths of one release that is imported, from its archive to the images of the collection."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from factory_pipeline.storage.folders import remove_folder
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class ReleaseFiles:
         """Remove what an import has made, so that it begins anew; the archive and the request stay."""
         self.report.unlink(missing_ok=True)
         for folder in (self.unpacked, self.images, self.numbers, self.tables):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
 
     def drop(self) -> None:
         """Remove everything of the release."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_folder(self.root)

@@ -5,6 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_pipeline.storage.atomic import working_path
+from factory_pipeline.storage.folders import remove_folder
+
 
 @dataclass(frozen=True)
 class DatasetFiles:
@@ -88,7 +91,7 @@ class UploadFiles:
     @property
     def archive(self) -> Path:
         """The downloaded archive, while it is needed."""
-        return self.root / "archive"
+        return working_path(self.root / "archive")
 
     @property
     def archive_facts(self) -> Path:
@@ -98,7 +101,7 @@ class UploadFiles:
     @property
     def unpacked(self) -> Path:
         """The files of the archive, while they are needed."""
-        return self.root / "unpacked"
+        return working_path(self.root / "unpacked")
 
     @property
     def headers(self) -> Path:
@@ -138,14 +141,14 @@ class UploadFiles:
         self.index.unlink(missing_ok=True)
         self.split.unlink(missing_ok=True)
         self.split_notes.unlink(missing_ok=True)
-        shutil.rmtree(self.unfinished.root, ignore_errors=True)
+        remove_folder(self.unfinished.root)
         self.drop_unneeded()
 
     def drop_unneeded(self) -> None:
         """Remove the archive, its unpacked files, and temporary files that killed processes left."""
         self.archive.unlink(missing_ok=True)
-        shutil.rmtree(self.unpacked, ignore_errors=True)
-        for path in list(self.root.rglob(".*.part*")):
+        remove_folder(self.unpacked)
+        for path in list(working_path(self.root).rglob(".*.part*")):
             if path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -154,12 +157,8 @@ class UploadFiles:
     def remove(self) -> None:
         """Remove the dataset and everything that was made for it."""
         if self.finished.root.exists():
-            # Renamed in one step, so that no reader finds half a dataset.
-            leaving = self.finished.root.with_name(f".{self.finished.root.name}.removed")
-            shutil.rmtree(leaving, ignore_errors=True)
-            self.finished.root.rename(leaving)
-            shutil.rmtree(leaving)
+            remove_folder(self.finished.root)
         with suppress(OSError):
             # The folder of the name stays while it contains another version.
             self.finished.root.parent.rmdir()
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_folder(self.root)

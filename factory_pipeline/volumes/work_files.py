@@ -1,7 +1,6 @@
 """The files that a piece of work makes: each is of one work, which no other overwrites."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from factory_pipeline.errors import PairFileError
 from factory_pipeline.storage.atomic import atomic_write, drop_unfinished, file_lock
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.volumes.pair_files import WORK
 
 
@@ -43,7 +43,7 @@ class WorkFiles:
             for path in self.paths:
                 drop_unfinished(path)
             yield finished
-            shutil.rmtree(self.parts, ignore_errors=True)
+            remove_folder(self.parts)
             # Who waits for it finds finished files, under whatever lock.
             lock.unlink(missing_ok=True)
 

@@ -9,7 +9,6 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from dagster_webserver import cli
@@ -22,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.records import ExportState
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.exports.formats import format_named
@@ -47,7 +47,7 @@ def add_routes(app: Starlette) -> Starlette:
     app.router.routes.insert(0, Route(PAGES, _lead_to_pages))
     app.router.routes.insert(0, Route(READ_PATH, _read, methods=["POST"]))
     home = FactoryHome.from_environment()
-    app.state.studio = Studio(home, _registry(home.root))
+    app.state.studio = Studio(home, _registry(home))
     # Not led to the studio: a client drops the token that it sends where it is led to another port.
     for path in reversed(files.EXPORT_PATHS):
         app.router.routes.insert(0, Route(f"{PAGES}{path}", files.of_export))
@@ -116,7 +116,7 @@ async def _read(request: Request) -> JSONResponse:
 
 def _answer(call: str, arguments: Mapping[str, Any]) -> JSONResponse:
     home = FactoryHome.from_environment()
-    registry = _registry(home.root)
+    registry = _registry(home)
     try:
         if call == "export":
             return JSONResponse({"answer": _address_of_export(registry, home, **arguments)})
@@ -151,9 +151,9 @@ def _address_of_export(
 
 
 @cache
-def _registry(root: Path) -> Registry:
+def _registry(home: FactoryHome) -> Registry:
     """Return the registry of the home, opened once."""
-    return Registry.open(os.environ.get("FACTORY_REGISTRY") or FactoryHome(root).registry)
+    return open_registry(home)
 
 
 def main() -> None:

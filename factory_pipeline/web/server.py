@@ -6,11 +6,10 @@ It has an origin of its own, so that no page of an upload can reach into the web
 import argparse
 import os
 from contextlib import closing
-from pathlib import Path
 
 import uvicorn
 
-from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datasets.versions.read_calls import TOKEN
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.app import studio_app
@@ -46,7 +45,7 @@ def serve(home: FactoryHome, host: str, port: int, runs_url: str = "", public_or
         runs_url: address of Dagster's web UI, for links; empty without one.
         public_origin: as for `access_of`.
     """
-    with closing(Registry.open(os.environ.get("FACTORY_REGISTRY") or home.registry)) as registry:
+    with closing(open_registry(home)) as registry:
         app = studio_app(Studio(home, registry, runs_url), access_of(home, host, public_origin))
         # A page that is requested while the server ends is not waited for longer than this.
         config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
@@ -56,13 +55,13 @@ def serve(home: FactoryHome, host: str, port: int, runs_url: str = "", public_or
 def main() -> None:
     """Serve the studio of a factory home."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("home", type=Path)
+    parser.add_argument("home", type=FactoryHome.at)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--runs-url", default="")
     parser.add_argument("--public-origin", default="")
     given = parser.parse_args()
-    serve(FactoryHome(given.home), given.host, given.port, given.runs_url, given.public_origin)
+    serve(given.home, given.host, given.port, given.runs_url, given.public_origin)
 
 
 if __name__ == "__main__":

@@ -61,3 +61,37 @@ def test_builds_are_listed_without_unfinished_files(tmp_path: Path) -> None:
         home.dataset_build(name).write_text("{}")
     (tmp_path / "builds" / ".wheat.part.json").write_text("")
     assert home.dataset_build_names() == ["maize", "wheat"]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_home_on_a_store_keeps_what_is_of_one_machine_on_its_disk(tmp_path: Path):
+    home = FactoryHome.at("s3://bucket/home")
+    assert home.is_remote
+    assert str(home.version("v1").manifest) == "s3://bucket/home/versions/v1/manifest.parquet"
+    for path in (home.dagster, home.ui_log, home.run_lock("1"), home.studio.root):
+        assert type(path) is type(Path())
+        assert path.is_relative_to(tmp_path / "scratch")
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("named", [None, "", "/data/registry.db", "sqlite:////data/registry.db"])
+def test_a_home_on_a_store_needs_a_registry_in_postgresql(monkeypatch, named: str | None):
+    if named is None:
+        monkeypatch.delenv("FACTORY_REGISTRY", raising=False)
+    else:
+        monkeypatch.setenv("FACTORY_REGISTRY", named)
+    home = FactoryHome.at("s3://bucket/home")
+    for ask in (home.require_folder, home.require_existing, lambda: home.registry_address):
+        with pytest.raises(HomeError, match=r"^The factory home s3://bucket/home is on an object store"):
+            ask()
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_registry_in_postgresql_is_that_of_any_home(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("FACTORY_REGISTRY", "postgresql://user@host/database")
+    for home in (FactoryHome.at("s3://bucket/home"), FactoryHome.at(tmp_path)):
+        home.require_folder()
+        home.require_existing()
+        assert home.registry_address == "postgresql://user@host/database"
+    monkeypatch.delenv("FACTORY_REGISTRY")
+    assert FactoryHome.at(tmp_path).registry_address == tmp_path / "registry.db"

@@ -1,8 +1,6 @@
 """Adding annotations by people or by a model to the items of a collection, as one operation with an id."""
 
-import os
 import re
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from factory_pipeline.datalake.registry.records import AnnotationSource, Collect
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import annotations_hash, objects_by_label
 from factory_pipeline.errors import ArgumentError, LakeError, RegistryError
+from factory_pipeline.storage.folders import publish_folder, remove_folder
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import relative_to_home, resolve
 
@@ -154,15 +153,14 @@ def _add_masks(
         stored_masks = files.masks(annotations_hash(annotations, source))
         known = stored_masks.exists()
         if not known:
-            os.sync()
-            copies.rename(stored_masks)
+            publish_folder(copies, stored_masks)
     try:
         kept = pl.lit(f"{relative_to_home(stored_masks, home)}/") + pl.col("raster").struct.field("path")
         raster = pl.col("raster").struct.with_fields(kept.alias("path"))
         operation = add_operation(registry, home, collection, source, annotations.with_columns(raster))
     except BaseException:
         if not known:
-            shutil.rmtree(stored_masks, ignore_errors=True)
+            remove_folder(stored_masks)
         raise
     return operation, _report(operation, read)
 
@@ -178,7 +176,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
     try:
         yield scratch
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_folder(scratch)
 
 
 def _parse_choice(kind: Any, value: Any, argument: str) -> Any:

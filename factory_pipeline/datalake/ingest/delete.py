@@ -1,6 +1,5 @@
 """Deleting collections with their tables."""
 
-import shutil
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -8,6 +7,7 @@ from factory_pipeline.datalake.registry.records import Collection, CollectionSou
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.errors import RegistryError
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import relative_to_home, resolve
 
@@ -33,13 +33,7 @@ def delete_collection(registry: Registry, home: FactoryHome, collection_id: str)
         with suppress(RegistryError):
             registry.delete_upload(release)
         home.release(release).drop()
-    root = resolve(collection.items_path, home).parent
-    # Renamed in one step, so that no reader finds half a collection.
-    leaving = root.with_name(f".{root.name}.removed")
-    shutil.rmtree(leaving, ignore_errors=True)
-    if root.exists():
-        root.rename(leaving)
-        shutil.rmtree(leaving)
+    remove_folder(resolve(collection.items_path, home).parent)
 
 
 def delete_collection_of_upload(registry: Registry, home: FactoryHome, key: str) -> None:

@@ -1,6 +1,5 @@
 """An onboarded upload as a collection: its images are the items, its labels are one operation by people."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
 from factory_pipeline.onboarding.manifest.sections import DataSource
 from factory_pipeline.onboarding.received_upload import load_manifest
 from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.parquet import ParquetBatches
 from factory_pipeline.storage.relative_paths import relative_to_home, resolve
@@ -64,7 +64,7 @@ def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collectio
         )
     # One process at a time works on an upload, so existing files were left by a killed process.
     folder = home.collections / f".{key}.part"
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     try:
         written = _write(folder, files, home, key)
         stored = home.collection(written.name, written.items_hash)
@@ -85,7 +85,7 @@ def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collectio
             )
         return collection
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 @dataclass(frozen=True)

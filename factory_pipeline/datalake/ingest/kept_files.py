@@ -1,11 +1,10 @@
 """The fused files of a build, kept for their collection: a later fuse does not remove its samples."""
 
-import os
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from factory_pipeline.errors import LakeError
+from factory_pipeline.storage.atomic import keep_content
 
 FileState = tuple[int, ...]
 """Values that differ after a change of a file."""
@@ -43,23 +42,13 @@ def keep_and_write(
 
 
 def _link_to_keep(path: Path, target: Path, state: FileState) -> Path:
-    """Link the file to a path that stays when a later fuse replaces it; return the file itself without links.
+    """Give the content a path that stays when a later fuse replaces the file, where that can be done.
 
     Raises:
         LakeError: the file changed since `state` was read.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part{target.suffix}")
-    try:
-        try:
-            os.link(path, temporary)
-        except OSError:
-            kept = path
-        else:
-            kept = temporary
-        if file_state(kept) != state:
-            raise LakeError(f"The dataset file {path} changed while it was registered; try again.")
-        return path if kept is path else temporary.replace(target)
-    finally:
-        # A rename between two links to one file does nothing, and does not remove the first.
-        temporary.unlink(missing_ok=True)
+    kept = keep_content(path, target)
+    # What has the second name is what was looked at, if the file is still the same afterwards.
+    if file_state(path) != state:
+        raise LakeError(f"The dataset file {path} changed while it was registered; try again.")
+    return kept

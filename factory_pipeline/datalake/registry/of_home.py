@@ -1,7 +1,5 @@
 """The registry of a factory home."""
 
-import os
-
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -15,4 +13,4 @@ def open_registry(home: FactoryHome) -> Registry:
     Raises:
         RegistryError: it can't be opened.
     """
-    return Registry.open(os.environ.get("FACTORY_REGISTRY") or home.registry)
+    return Registry.open(home.registry_address)

@@ -1,6 +1,5 @@
 """Registered exports: written once per version and format, stored with the version."""
 
-import shutil
 from collections.abc import Callable
 
 from factory_pipeline.datalake.registry.records import Export, ExportState
@@ -9,6 +8,7 @@ from factory_pipeline.datasets.exports.find_damage import find_damage
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.exports.write_export import OnSample, export_version
 from factory_pipeline.datasets.model.version_content import VersionContent
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import relative_to_home
 
@@ -59,7 +59,7 @@ def export_registered(
         # No other process writes here now: existing files were left by a writer that died before it was
         # registered.
         for left in (folder, *folder.parent.glob(f".{folder.name}.*.part")):
-            shutil.rmtree(left, ignore_errors=True)
+            remove_folder(left)
         record = home.version(version_id).splits
         files = export_version(content, chosen.name, folder, on_sample, record if record.exists() else None)
         return registry.finish_export(

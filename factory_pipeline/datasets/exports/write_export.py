@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -20,6 +18,7 @@ from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import disk_is_full
+from factory_pipeline.storage.folders import atomic_folder
 
 OnSample = Callable[[int, int], None]
 """Called with the number of samples written or read back so far, and their total."""
@@ -63,13 +62,13 @@ def export_version(
     def counted(number: int, take: Callable[[Sample], None]) -> VersionContent:
         return _CountedVersion(version, lambda samples, split: counter.counted(samples, split, number, take))
 
-    with user_errors(title, folder.parent), _atomic_folder(folder) as temporary:
+    with user_errors(title, folder.parent), atomic_folder(folder) as temporary:
         with closing(NamesWriter(temporary)) as writer:
             chosen.write(counted(0, writer.take), temporary)
         with closing(NamesReader(temporary)) as reader:
             chosen.check(counted(1, reader.take), temporary)
         if split_record is not None:
-            shutil.copyfile(split_record, temporary / SPLIT_RECORD)
+            (temporary / SPLIT_RECORD).write_bytes(split_record.read_bytes())
         if version.credits:
             stated = json.dumps(list(version.credits), indent=1, ensure_ascii=False)
             (temporary / CREDITS).write_text(stated + "\n", encoding="utf-8")
@@ -148,30 +147,6 @@ def user_errors(title: str, path: Path) -> Iterator[None]:
                 "free some space and export again."
             ) from error
         raise ExportError(f"{title} failed, so nothing of it was stored: {error}.") from error
-
-
-@contextmanager
-def _atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; rename it if the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
-    try:
-        temporary.mkdir()
-        yield temporary
-        for each in (*(path for path in temporary.rglob("*") if path.is_dir()), temporary):
-            _sync_folder(each)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _list_files(version: VersionContent, chosen: Format, folder: Path) -> ExportedFiles:

@@ -3,7 +3,6 @@
 A failure leaves neither files nor an entry in the registry.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from factory_pipeline.datasets.versions.manifest import write_manifest
 from factory_pipeline.datasets.versions.manifest_rows import manifest_rows
 from factory_pipeline.datasets.versions.plan import plan_version
 from factory_pipeline.errors import LakeError
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome, VersionFiles
 from factory_pipeline.storage.relative_paths import relative_to_home
 
@@ -97,7 +97,7 @@ def sweep_unfinished(registry: Registry, home: FactoryHome) -> None:
     known = registry.version_ids() if unfinished else set()
     for folder in unfinished:
         if folder.name not in known:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
 
 
 def _begin_version(registry: Registry, request: DatasetRequest) -> AbstractContextManager[Version]:
@@ -121,7 +121,7 @@ def _version_folder(registry: Registry, home: FactoryHome, version: Version) -> 
     except BaseException:
         # If the registry does not respond, the marker stays, and the next writer removes the folder.
         if registry.version(version.id).state is not VersionState.READY:
-            shutil.rmtree(files.root, ignore_errors=True)
+            remove_folder(files.root)
         raise
     files.unfinished.unlink()
 

@@ -1,9 +1,8 @@
 """Deleting a version with its exports."""
 
-import shutil
-
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import LakeError
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome
 
 
@@ -24,7 +23,7 @@ def delete_version(registry: Registry, home: FactoryHome, version_id: str) -> No
     """
     with registry.deleting(version_id):
         try:
-            shutil.rmtree(home.version(version_id).root)
+            remove_folder(home.version(version_id).root)
         except FileNotFoundError:
             pass
         except OSError as error:

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 
-from factory_pipeline.archives.object_source import OBJECT_STORES, open_store
+from factory_pipeline.archives.object_source import OBJECT_STORES
 from factory_pipeline.archives.url_policy import scheme_of
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.redaction import display
+from factory_pipeline.storage.object_store import open_store
 
 MOST_BYTES = 4 << 20
 """Size limit in bytes of a manifest in a store: anything larger is not a manifest."""

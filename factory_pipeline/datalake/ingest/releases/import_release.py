@@ -1,6 +1,5 @@
 """A release as a collection: its images are the items, its labels one operation by people."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.imagery.parallel_map import frame_of
 from factory_pipeline.onboarding.checks.file_contents import names_in
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome, ReleaseFiles
 from factory_pipeline.storage.slug import slug
 
@@ -81,7 +81,7 @@ def import_release(
         tables = write_tables(home, files, name, release)
         report = _report(release, tables, title)
         report.save(files.report)
-        shutil.rmtree(files.unpacked)
+        remove_folder(files.unpacked)
         # What is registered is complete.
         return tables.register(registry, home), report
     except BaseException:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from factory_pipeline.datalake.tables.annotations import AnnotationsHash, annota
 from factory_pipeline.datalake.tables.items import ItemsHash, items_writer, scan_items
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA, MEDIA, AnnotationType
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome, ReleaseFiles
 from factory_pipeline.storage.relative_paths import relative_to_home, resolve
 
@@ -112,7 +112,7 @@ class ReleaseTables:
         except BaseException:
             # A collection without its labels would be another one.
             if not is_known:
-                shutil.rmtree(place.root, ignore_errors=True)
+                remove_folder(place.root)
                 if collection is not None:
                     registry.delete_collection(collection.id)
             raise
