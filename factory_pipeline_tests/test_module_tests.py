@@ -17,25 +17,20 @@ NO_CODE_TO_TEST: dict[str, str] = {
     "datalake/registry/registry": "puts the parts of the registry together, each of which has its tests",
     "datalake/registry/schema": "tables: `test_migrate` compares them with what the migrations make",
     "datalake/tables/schemas": "columns of tables, which all that write or read them are tested with",
+    "datasets/exports/release_pixels": "the release with one other argument; `test_release_round_trip` has both",
+    "synthetic/gedi_layout": "a table of fields, which `test_granules` compares with a published granule",
 }
 """Modules that only declare something, each with the reason why a test of its own would repeat it."""
 SHOWN_TOGETHER: dict[str, str] = {
-    "builds/chips/test_landcover.py": "builds/chips/tiled_layers",
     "builds/labels/test_gedi_shots.py": "builds/gedi/join_products",
-    "builds/labels/test_points.py": "config/label_sources",
-    "builds/rasters/test_memory.py": "builds/rasters/source_layer",
-    "builds/rasters/test_pixels.py": "builds/rasters/composites",
     "builds/recipes/test_canopy_by_rasters.py": "synthetic/samples/canopy synthetic/scenes",
     "builds/recipes/test_check_recipe.py": "builds/check_recipe",
     "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
-    "builds/recipes/test_gedi_products.py": "builds/dataset_plan config/dataset_settings",
+    "builds/recipes/test_gedi_products.py": "builds/dataset_plan",
     "builds/test_progress.py": "builds/footprint_stages",
-    "builds/test_reject_ledger.py": "builds/chips/reading",
     "builds/test_training_upload.py": "storage/upload_files",
     "builds/test_training_upload_files.py": "builds/training_rasters",
-    "builds/verification/test_build_output.py": (
-        "builds/verification/originals builds/verification/product builds/verification/samples"
-    ),
+    "builds/verification/test_build_output.py": "builds/verification/originals builds/verification/samples",
     "cli/test_interrupted.py": "builds/dataset_page",
     "cli/test_recipes.py": "builds/suggest_recipe synthetic/samples/burn_scars",
     "cog/test_block_reader.py": "cog/gdal_warp",
@@ -48,21 +43,11 @@ SHOWN_TOGETHER: dict[str, str] = {
     "datalake/ingest/test_from_upload.py": "datalake/ingest/upload_labels",
     "datalake/query/test_agreement.py": "datalake/query/compile",
     "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
-    "datasets/exports/test_parquet.py": "datasets/exports/sample_rows",
-    "datasets/exports/test_release.py": "datasets/exports/release_labels datasets/exports/tar_gz",
-    "datasets/exports/test_release_round_trip.py": "datasets/exports/release_pixels",
-    "datasets/exports/test_verify.py": "builds/verification/report",
+    "datasets/exports/test_release.py": "datasets/exports/release_labels",
     "datasets/exports/test_zarr.py": "datasets/exports/zarr_arrays",
-    "datasets/streaming/test_streaming_dataset.py": (
-        "datasets/streaming/chunk_layout datasets/streaming/fetched_shards datasets/streaming/shard_source"
-    ),
     "datasets/versions/test_assign_splits.py": "datasets/versions/split_properties",
-    "datasets/versions/test_compare.py": (
-        "datasets/versions/collection_tables datasets/versions/delete datasets/versions/summaries"
-    ),
-    "datasets/versions/test_content.py": (
-        "datasets/model/version_content datasets/versions/compose_sample datasets/versions/media"
-    ),
+    "datasets/versions/test_compare.py": "datasets/versions/collection_tables datasets/versions/delete",
+    "datasets/versions/test_content.py": "datasets/versions/compose_sample",
     "datasets/versions/test_create.py": (
         "datasets/versions/candidates datasets/versions/manifest datasets/versions/plan "
         "datasets/versions/select_annotations"
@@ -82,15 +67,15 @@ SHOWN_TOGETHER: dict[str, str] = {
     "orchestration/releases/test_inbox.py": (
         "datalake/ingest/releases/preview datalake/ingest/releases/register"
     ),
-    "orchestration/test_recipes.py": "builds/dataset_extraction builds/dataset_losses",
+    "orchestration/test_recipes.py": "builds/dataset_extraction",
     "runs/test_build.py": "builds/summary",
-    "synthetic/test_archive.py": "synthetic/gedi_layout synthetic/stac",
+    "synthetic/test_archive.py": "synthetic/stac",
     "synthetic/test_geotiff.py": "synthetic/sentinel2",
     "synthetic/test_samples.py": "synthetic/samples/make",
     "synthetic/test_server.py": "synthetic/stac_api",
     "volumes/fields/test_generate.py": "volumes/fields/task",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication volumes/sections volumes/sources",
-    "web/studio/test_builds_page.py": "builds/recipe_split_record builds/dataset_summary",
+    "web/studio/test_builds_page.py": "builds/dataset_summary",
 }
 """By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
 

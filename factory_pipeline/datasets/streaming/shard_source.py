@@ -105,8 +105,11 @@ def offsets_of(content: memoryview, shard: Shard, place: Path | str) -> NDArray[
     Raises:
         DatasetFileError: it is not the chunk that the index is of.
     """
-    numbers = np.frombuffer(content[: 4 * (shard.samples + 2)], "<u4").astype(np.int64)
-    if len(numbers) != shard.samples + 2 or numbers[0] != shard.samples or numbers[-1] != shard.bytes:
+    head = content[: 4 * (shard.samples + 2)]
+    if len(head) < 4 * (shard.samples + 2):
+        raise unreadable(place, "it is not the shard that its index is of")
+    numbers = np.frombuffer(head, "<u4").astype(np.int64)
+    if numbers[0] != shard.samples or numbers[-1] != shard.bytes:
         raise unreadable(place, "it is not the shard that its index is of")
     if (np.diff(numbers[1:]) < 0).any() or numbers[1] != 4 * len(numbers):
         raise unreadable(place, "what it says of where its samples are is damaged")

@@ -1,0 +1,33 @@
+"""Shards below an address: what does not answer is told without credentials, and closing ends the thread."""
+
+import threading
+import time
+
+import pytest
+
+from factory_pipeline.cog.byte_ranges import RetryPolicy
+from factory_pipeline.datasets.streaming.fetched_shards import FetchedShards
+from factory_pipeline.datasets.streaming.shard_source import Shard
+from factory_pipeline.errors import DatasetFileError
+
+NOWHERE = "http://user:SECRET@127.0.0.1:1/train/"
+"""No host listens on this port."""
+
+
+def threads() -> int:
+    return sum(thread.name == "fetch-shards" for thread in threading.enumerate())
+
+
+def test_a_host_that_does_not_answer_is_told_and_the_thread_ends() -> None:
+    before = threads()
+    shards = FetchedShards(NOWHERE, RetryPolicy(retries=0))
+    assert threads() == before + 1
+    for asked in (lambda: shards.read_index("index.json"), shards.request(Shard("a.bin", 1, 9), 0, 0).result):
+        with pytest.raises(DatasetFileError, match=r"http://127\.0\.0\.1:1/train/") as error:
+            asked()
+        assert "SECRET" not in str(error.value)
+    shards.close()
+    until = time.monotonic() + 10
+    while threads() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threads() == before
