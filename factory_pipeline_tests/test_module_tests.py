@@ -17,8 +17,8 @@ NO_CODE_TO_TEST: dict[str, str] = {
     "datalake/registry/registry": "puts the parts of the registry together, each of which has its tests",
     "datalake/registry/schema": "tables: `test_migrate` compares them with what the migrations make",
     "datalake/tables/schemas": "columns of tables, which all that write or read them are tested with",
-    "datasets/exports/release_pixels": "the release with one other argument; `test_release_round_trip` has both",
-    "synthetic/gedi_layout": "a table of fields, which `test_granules` compares with a published granule",
+    "datasets/exports/release_pixels": "one argument: see `test_release_round_trip`",
+    "synthetic/gedi_layout": "a table, which `test_granules` compares with a published granule",
 }
 """Modules that only declare something, each with the reason why a test of its own would repeat it."""
 SHOWN_TOGETHER: dict[str, str] = {
