@@ -19,17 +19,27 @@ SUPERUSER = "factory"
 class PostgresServer:
     """A running server that listens on a socket in its own folder and nowhere else."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         """Wrap the server whose socket lies in `folder`."""
         self.folder = folder
+        self._control = programs / "pg_ctl", "-D", folder / "data", "-w"
 
-    def new_database(self) -> str:
-        """The URL of an empty database."""
+    def start(self) -> None:
+        """Start it, again."""
+        options = f"-c listen_addresses='' -c fsync=off -k {self.folder}"
+        _run(*self._control, "-l", self.folder / "log", "-o", options, "start")
+
+    def stop(self) -> None:
+        """End it at once: all its connections break."""
+        _run(*self._control, "-m", "immediate", "stop")
+
+    def new_database(self, like: str = "template1") -> str:
+        """The URL of a new database: an empty one, or a copy of the one with this name."""
         name = f"test_{uuid.uuid4().hex[:8]}"
         with psycopg.connect(
             host=str(self.folder), user=SUPERUSER, dbname="postgres", autocommit=True
         ) as admin:
-            admin.execute(f"CREATE DATABASE {name}")
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
         return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
 
 
@@ -47,14 +57,15 @@ def postgres_server() -> Iterator[PostgresServer]:
     data = folder / "data"
     if os.geteuid() == 0:
         shutil.chown(folder, _unprivileged(), _unprivileged())
+        folder.chmod(0o711)  # its socket is there for those too who may not enter what is not theirs
     try:
         _run(programs / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-c listen_addresses='' -c fsync=off -k {folder}"
-        _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+        server = PostgresServer(folder, programs)
+        server.start()
         try:
-            yield PostgresServer(folder)
+            yield server
         finally:
-            _run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+            server.stop()
     finally:
         shutil.rmtree(folder)
 

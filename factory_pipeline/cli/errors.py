@@ -11,6 +11,7 @@ import click
 from factory_pipeline.cli.request_options import describe_argument_error
 from factory_pipeline.cli.terminal import echo
 from factory_pipeline.errors import ArgumentError, FactoryError, OnboardingError, describe_os_error
+from factory_pipeline.storage.atomic import describe_refusal
 
 MAX_SHOWN = 300
 """Characters of an unexpected error that are printed; its log has all of them."""
@@ -47,6 +48,10 @@ def user_errors() -> Iterator[None]:
         echo("", INTERRUPTED, err=True)
         sys.exit(130)
     except Exception as error:
+        refused = describe_refusal(error)
+        if refused is not None:
+            echo(f"Error: {refused}", err=True)
+            sys.exit(1)
         shown = f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_SHOWN]}"
         log = _write_traceback()
         echo(f"Error: unexpected error: {shown}; the full log is in {log}, please report it.", err=True)

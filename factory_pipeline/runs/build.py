@@ -29,7 +29,7 @@ from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.stac.providers import open_catalog
-from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.atomic import describe_refusal, write_text
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.worker_pool import open_pool
 
@@ -208,7 +208,9 @@ def run_ranges(
             pool.submit(materialize, home, assets, batches, os.getpid()) for batches in ranges
         ]
         wait(runs)
-        problems = [str(error) for run in runs if (error := run.exception()) is not None]
+        problems = [
+            describe_refusal(error) or str(error) for run in runs if (error := run.exception()) is not None
+        ]
     except BaseException:
         # Files are written atomically, so the workers need not finish their batches first.
         for process in list((pool._processes or {}).values()):
@@ -324,8 +326,11 @@ def describe_failure(result: "dg.ExecuteInProcessResult") -> str:
             while error.cause:
                 error = error.cause
             what = DOING.get(str(event.step_key), "A step")
+            refused = describe_refusal(RuntimeError(error.message))
             said.append(
-                f"{what} failed with an unexpected error ({' '.join(error.message.split())});"
+                f"{what} failed. {refused}"
+                if refused
+                else f"{what} failed with an unexpected error ({' '.join(error.message.split())});"
                 f" the run {result.run_id[:8]} in the web UI has the full log, please report it."
             )
     return " ".join(said) or "The run failed; see its log in the web UI."

@@ -22,6 +22,10 @@ LITTLE_SPACE = 1 << 16
 """Bytes; with less free space than this a disk is full for all that is written here."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk, and of a user's exhausted quota."""
+FULL_IN_WORDS = (*(os.strerror(number) for number in FULL), "database or disk is full")
+"""The same as libraries say it; the last is SQLite's."""
+READ_ONLY_IN_WORDS = ("attempt to write a readonly database", "unable to open database file")
+"""What SQLite says where it may not write a database, or the log beside it."""
 
 
 @contextmanager
@@ -186,6 +190,20 @@ def disk_is_full(error: BaseException) -> bool:
     for told in filter(None, (error, error.__cause__)):
         if isinstance(told, OSError) and told.errno in FULL:
             return True
-        if any(os.strerror(number) in str(told) for number in FULL):
+        if any(words in str(told) for words in FULL_IN_WORDS):
             return True
     return False
+
+
+def describe_refusal(error: BaseException) -> str | None:
+    """Return in one sentence what the disk refused, through whatever library; None for another error.
+
+    Args:
+        error: of a library that wraps what the system told it, such as SQLAlchemy.
+    """
+    if disk_is_full(error):
+        return "There is no space left on the disk; free some and run the command again."
+    told = [str(each) for each in (error, error.__cause__)]
+    if any(words in each for words in READ_ONLY_IN_WORDS for each in told):
+        return "A database of the factory home can't be written: its file or its folder is read-only."
+    return None

@@ -3,6 +3,7 @@
 import asyncio
 import fnmatch
 import random
+import re
 import socket
 import struct
 import time
@@ -42,6 +43,8 @@ class Faults:
     """Announce the full body, send half of it and close the connection."""
     reset: bool = False
     """Reset the connection without an answer."""
+    range_shift: int = 0
+    """Answer with a range that begins so many bytes after the requested one."""
 
 
 @dataclass
@@ -84,7 +87,8 @@ class FaultyFront:
             asked = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
             await Response(status_code=fault.status, headers=asked)(scope, receive, send)
         else:
-            await self._app(scope, receive, partial(_send_counted, send, count, fault.truncate))
+            asked_for = _shifted(scope, fault.range_shift) if fault.range_shift else scope
+            await self._app(asked_for, receive, partial(_send_counted, send, count, fault.truncate))
 
     def connection_class(self) -> type[asyncio.Protocol]:
         """Uvicorn's protocol, with its connections kept by the client's address so that one can be reset."""
@@ -119,6 +123,18 @@ class FaultyFront:
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()
+
+
+def _shifted(scope: Scope, by: int) -> Scope:
+    """Return the request with another range; one that asks for no range stays as it is."""
+    headers = [
+        (
+            name,
+            re.sub(rb"\d+", lambda place: b"%d" % (int(place[0]) + by), value) if name == b"range" else value,
+        )
+        for name, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers}
 
 
 async def _send_counted(send: Send, count: PathCount, truncate: bool, message: Message) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.exc import OperationalError
 
 from factory_pipeline import DatasetClient
 from factory_pipeline.cli.json_output import echo_json
@@ -185,6 +187,26 @@ def test_an_error_that_nobody_expected_is_one_sentence_and_a_file(
     assert said.startswith("Error: unexpected error: RuntimeError: a fault in the program; ")
     assert str(log) in said
     assert "Traceback" in log.read_text()
+
+
+@pytest.mark.integration  # loads Dagster, which starts a process
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ("database or disk is full", "no space left on the disk"),
+        ("attempt to write a readonly database", "its file or its folder is read-only"),
+    ],
+)
+def test_what_the_disk_refuses_a_database_is_one_sentence(
+    told: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_self: FactoryHome) -> None:
+        raise OperationalError("INSERT INTO runs", {}, sqlite3.OperationalError(told))
+
+    monkeypatch.setattr(FactoryHome, "require_existing", fail)
+    said = error_of(["upload", "list"], capsys)
+    assert sentence in said
+    assert "INSERT" not in said
 
 
 @pytest.mark.integration

@@ -353,6 +353,14 @@ def test_reset_connection(root: Path) -> None:
         assert requests.get(f"{server.url}/files/a.bin").content == CONTENT
 
 
+def test_another_range(root: Path) -> None:
+    with SampleServer(root, faults=[Faults(range_shift=5, times=1)]) as server:
+        told = get_range(server, "bytes=0-9")
+        assert (told.status_code, told.content) == (206, CONTENT[5:15])
+        assert told.headers["Content-Range"] == f"bytes 5-14/{len(CONTENT)}"
+        assert get_range(server, "bytes=0-9").content == CONTENT[:10]
+
+
 def test_delayed_answer_runs_into_a_timeout(root: Path) -> None:
     with (
         SampleServer(root, faults=[Faults(path="/files/*", delay_s=0.5)]) as server,

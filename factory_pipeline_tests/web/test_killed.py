@@ -9,28 +9,11 @@ from pathlib import Path
 import pytest
 
 from factory_pipeline_tests.builds.builds import FACTORY
+from factory_pipeline_tests.processes import descendants, is_alive
 from factory_pipeline_tests.sdk.test_remote import free_port, wait_for
 
 pytestmark = pytest.mark.integration
 SECONDS_TO_END = 90
-
-
-def descendants(pid: int) -> set[int]:
-    """The processes that a process started, and those that these started, as the system lists them now."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = status.read_text()
-        except OSError:
-            continue
-        parents[int(status.parent.name)] = int(text.rpartition(")")[2].split()[1])
-    found, left = set(), [pid]
-    while left:
-        children = [child for child, parent in parents.items() if parent == left[-1]]
-        left.pop()
-        found.update(children)
-        left += children
-    return found
 
 
 def test_a_killed_studio_takes_its_web_server_daemon_and_code_servers_with_it(tmp_path: Path) -> None:
@@ -60,12 +43,3 @@ def test_a_killed_studio_takes_its_web_server_daemon_and_code_servers_with_it(tm
         for pid in (ui.pid, *started):
             if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"

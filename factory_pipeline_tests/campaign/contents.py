@@ -1,0 +1,100 @@
+"""What work leaves behind, in a form that is the same whenever the same work is done."""
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import polars as pl
+import psycopg
+
+LEFT_OUT = re.compile(r"^home/(dagster|cache|registry\.db)|^(tmp|work)\b|(^|/)\.[^/]*lock$")
+"""The history of runs, caches, the registry (whose rows are compared), a command's own folders, locks."""
+RANDOM = [
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
+    (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:?(00)?|Z)?"), "TIME"),
+    (re.compile(r"\b\d{1,2} [A-Z][a-z]+ 20\d\d, \d\d:\d\d\b"), "TIME"),
+]
+"""What is drawn anew, or the time of, each time."""
+TEXT = {".json", ".yaml", ".yml", ".csv", ".txt", ".md", ".html", ".geojson", ".jsonl", ".xml"}
+
+EXPIRING = {"leases", "batch_leases"}
+"""Tables of the registry whose rows end by themselves, those of a killed process too."""
+
+Contents = dict[str, str]
+"""By path: a digest of what is in the file. By the name of a table of the registry: its rows."""
+
+
+def contents_of(place: Path, registry: str | None) -> Contents:
+    """Return what is in the folder of a trial, and in its registry.
+
+    Args:
+        place: with `home` and what the work writes beside it.
+        registry: the URL of a PostgreSQL database; None: `home/registry.db`.
+    """
+    found: Contents = {}
+    for path in sorted(place.rglob("*")):
+        name = str(path.relative_to(place))
+        if path.is_file() and not LEFT_OUT.search(name):
+            found[plain(name)] = digest(path)
+    for table, rows in _tables(place / "home" / "registry.db", registry):
+        if table not in EXPIRING:
+            found[f"table {table}"] = "\n".join(sorted(rows))
+    return found
+
+
+def differences(found: Contents, expected: Contents) -> list[str]:
+    """Return a sentence for each path or table that is not as expected."""
+    wrong = []
+    for name in sorted(found.keys() | expected.keys()):
+        here, there = found.get(name), expected.get(name)
+        if here is None or there is None:
+            wrong.append(f"{name} is {'missing' if here is None else 'too much'}")
+        elif here != there:
+            rows = set(here.splitlines()) ^ set(there.splitlines()) if name.startswith("table ") else ()
+            wrong.append(" | ".join([f"{name} is different", *sorted(rows)]))
+    return wrong
+
+
+def digest(path: Path) -> str:
+    """Return the hash of a file, without what is drawn anew each time."""
+    if path.suffix == ".parquet":
+        table = pl.read_parquet(path)
+        return _sha("\n".join([str(table.schema), *sorted(plain(repr(row)) for row in table.iter_rows())]))
+    content = path.read_bytes()
+    if path.suffix in TEXT:
+        return _sha(plain(content.decode(errors="replace")))
+    return hashlib.sha256(content).hexdigest()
+
+
+def plain(text: str) -> str:
+    """Return text without what is drawn anew each time."""
+    for pattern, name in RANDOM:
+        text = pattern.sub(name, text)
+    return text
+
+
+def _tables(sqlite: Path, registry: str | None) -> Iterator[tuple[str, list[str]]]:
+    if registry is not None:
+        listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        with psycopg.connect(registry) as connection:
+            names = [name for (name,) in connection.execute(listed).fetchall()]
+            for name in names:
+                yield name, _rows(connection.execute(f'SELECT * FROM "{name}"').fetchall())  # type: ignore[arg-type]
+    elif sqlite.exists():
+        with closing(sqlite3.connect(sqlite)) as connection:
+            listed = "SELECT name FROM sqlite_master WHERE type = 'table'"
+            for (name,) in connection.execute(listed).fetchall():
+                yield name, _rows(connection.execute(f'SELECT * FROM "{name}"').fetchall())
+
+
+def _rows(rows: list[tuple[object, ...]]) -> list[str]:
+    return [plain(json.dumps(row, default=str)) for row in rows]
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""The pieces of work of a campaign, each a command of `factory` on a home that is prepared for it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from factory_pipeline_tests.builds.recipes.archives import grid, make_archive, points_csv, scene
+from factory_pipeline_tests.onboarding.factory import MANIFEST
+from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
+
+RELEASE = "sample-stands-1.0.0.tar.gz"
+RECIPE = """
+name: crops
+labels: {kind: points, path: fields.csv, time: {column: surveyed}, target: {column: yield, unit: t/ha}}
+window: {size: 8, pixel_size: 10}
+sources:
+  s2: {collection: sentinel-2-l2a, assets: [B04, B08], time: {around: 10d}}
+splits: {by: random, train: 50, test: 50}
+"""
+PLACES = [(303, 407), (1503, 607), (603, 1507), (903, 207), (1203, 1907), (207, 1801)]
+GEDI, OTHERS = "gedi", "others"
+"""Folders that are served: the sample archive, and scenes, uploads and releases of the campaign's own."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command that is disturbed."""
+
+    name: str
+    command: tuple[str, ...]
+    """`{place}` in it is the folder of the trial, `{url}` the server's address."""
+    finished: str
+    """Glob below the folder of the trial: files that are whole as soon as they are there."""
+    served: str = OTHERS
+    prepare: tuple[tuple[str, ...], ...] = ()
+    """Commands that nothing disturbs, before it."""
+
+    @property
+    def reads_server(self) -> bool:
+        """Whether it reads from a server, not from its home alone."""
+        return not self.prepare
+
+
+_IMPORT = ("import-release", "{url}/" + RELEASE, "--json")
+_CREATE = ("dataset", "create", "forests", "--collection", "sample-stands", "--json")
+
+
+def _export(form: str) -> Work:
+    command = ("dataset", "download", "forests@1.0.0", form, "--output", "{place}/out", "--json")
+    return Work(f"export {form}", command, "out/**/*", prepare=(_IMPORT, _CREATE))
+
+
+WORKS = (
+    Work(
+        "GEDI build",
+        (
+            *("create-dataset", "--input", "{place}/../served/gedi/granules", "--output", "{place}/out"),
+            *("--catalog", "{url}/stac", "--dataset-size-max", "4", "--batch-size", "2"),
+            *("--num-processors", "1"),
+        ),
+        "out/**/*.h5",
+        GEDI,
+    ),
+    Work(
+        "GEDI build, 2 processes",
+        (
+            *("create-dataset", "--input", "{place}/../served/gedi/granules", "--output", "{place}/out"),
+            *("--catalog", "{url}/stac", "--dataset-size-max", "4", "--batch-size", "1"),
+            *("--num-processors", "2"),
+        ),
+        "out/**/*.h5",
+        GEDI,
+    ),
+    Work(
+        "recipe build",
+        (
+            *("create-dataset", "--recipe", "{place}/work/crops.yaml", "--output", "{place}/out"),
+            *("--catalog", "{url}/stac", "--batch-size", "2", "--num-processors", "1"),
+        ),
+        "out/**/*.h5",
+    ),
+    Work("onboarding", ("onboard", "{place}/work/a.yaml", "--json"), "home/datasets/**/*"),
+    Work("import", _IMPORT, "home/collections/**/*.parquet"),
+    Work("version", _CREATE, "home/versions/**/*", prepare=(_IMPORT,)),
+    _export("COCO"),
+    _export("HDF5"),
+    _export("Parquet"),
+    Work(
+        "release",
+        ("release", "forests@1.0.0", "-o", "{place}/out/forests.tar.gz", "--json"),
+        "out/*",
+        prepare=(_IMPORT, _CREATE),
+    ),
+)
+
+
+def make_served(folder: Path, archive: Path) -> None:
+    """Fill the folders that are served.
+
+    Args:
+        folder: gets `gedi`, a link, and `others`.
+        archive: a sample archive.
+    """
+    folder.mkdir()
+    (folder / GEDI).symlink_to(archive.resolve())
+    others = folder / OTHERS
+    make_archive(others, [scene("sentinel-2-l2a", "S2A_one", "2021-06-10", grid(2400))])
+    zip_of(others / "a.zip", pairs(5))
+    shutil.copyfile(archive / "releases" / RELEASE, others / RELEASE)
+
+
+def make_place(place: Path, url: str) -> None:
+    """Make the folders of a trial, with settings that wait for seconds where a user's wait for minutes."""
+    home, work = place / "home", place / "work"
+    for folder in (home, work, place / "tmp", place / "out"):
+        folder.mkdir()
+    (home / "intake.yaml").write_text("private_addresses: true\ntimeout_s: 2\nretries: 2\n")
+    inbox = home / "inbox" / "granules"
+    (home / "build.yaml").write_text(
+        yaml.safe_dump({"granules": str(inbox), "output": str(home / "output"), "catalog_patience_s": 3})
+    )
+    (work / "crops.yaml").write_text(RECIPE)
+    count = len(PLACES)
+    points_csv(
+        work / "fields.csv",
+        PLACES,
+        surveyed=["2021-06-12"] * count,
+        **{"yield": [row + 0.5 for row in range(count)]},
+    )
+    (work / "a.yaml").write_text(yaml.safe_dump({**MANIFEST, "dataset_url": f"{url}/a.zip"}))
