@@ -101,7 +101,7 @@ def extract(catalog: Catalog, footprints: pl.DataFrame, reader: WindowReader) ->
     return copdem.join(worldcover.table, on="shot_number").height
 
 
-class _Recorder:
+class _Recorder(WindowReader):
     def __init__(self, reader: WindowReader) -> None:
         self._reader = reader
         self.reads: list[WindowRead] = []

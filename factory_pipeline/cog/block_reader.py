@@ -1,8 +1,9 @@
 """The block engine: every needed block of every file is fetched once, decoded once, and cut into all windows.
 
 Requests are asynchronous; inflating, cutting and resampling happen in threads. A request counts as in flight
-until its blocks are cut, and a block is freed as soon as it is cut. So beside the windows themselves, memory
-contains at most `bytes_in_flight` bytes, however many windows there are.
+until its blocks are cut, and a block is freed as soon as it is cut. A window takes memory from its first
+block to its last one, when it is handed over. So beside the windows that are being cut, memory contains at
+most `bytes_in_flight` bytes, however many windows there are.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ from factory_pipeline.cog.header import (
     UnsupportedRasterError,
     parse_header,
 )
-from factory_pipeline.cog.join_tiles import plan_join
+from factory_pipeline.cog.join_tiles import Join, plan_join
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.mosaic import assemble
 from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads, rows_of_top
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
 from factory_pipeline.cog.window_stack import PendingStack
 
 _HEADER_RANGE = 32768
@@ -47,7 +48,31 @@ class _Wanted(NamedTuple):
     read: WindowRead
 
 
-class BlockReader:
+class _Joins:
+    """Windows that are made of parts of several pixel grids: each waits for its parts."""
+
+    def __init__(self, joins: Mapping[int, Join], take: TakeAnswer) -> None:
+        self._joins = joins
+        self._take = take
+        self._found: dict[int, dict[int, ReadWindow | ReadFailure]] = {position: {} for position in joins}
+        self._counting = threading.Lock()
+
+    def put(self, each: _Wanted, answer: ReadWindow | ReadFailure) -> None:
+        """Take the answer of a part, or of a window that is not joined."""
+        join = self._joins.get(each.position)
+        if join is None:
+            self._take(each.position, answer)
+            return
+        with self._counting:
+            found = self._found[each.position]
+            found[each.part] = answer
+            if len(found) < len(join.parts):
+                return
+            del self._found[each.position]
+        self._take(each.position, join.finish([found[number] for number in range(len(join.parts))]))
+
+
+class BlockReader(WindowReader):
     """Reads windows of tiled GeoTIFFs block by block; equal to GDAL's warp with an exact transformer.
 
     What it can't read is read by `fallback`. Headers are cached for later calls, up to 4096 of them.
@@ -94,16 +119,26 @@ class BlockReader:
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the results are in the order of `reads`. A failed window fails alone."""
+        answers: dict[int, ReadWindow | ReadFailure] = {}
+        self.read_each(reads, answers.__setitem__)
+        return [answers[position] for position in range(len(reads))]
+
+    def read_each(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+        """Read all windows; each is handed over as soon as its last block is cut. A failed one fails alone.
+
+        Args:
+            reads: any number.
+            take: is given every answer once, in any order, by several threads at a time. What it raises ends
+                the reading.
+        """
         self._source.reset_outages()
         # In a thread of its own: the caller may be inside an event loop, as in a notebook.
         with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
-            answers = thread.submit(asyncio.run, self._read(reads)).result()
-        left_over = [position for position, answer in enumerate(answers) if answer is None]
+            left_over = thread.submit(asyncio.run, self._read(reads, take)).result()
         if left_over:
             others = self._read_otherwise([reads[position] for position in left_over])
             for position, answer in zip(left_over, others, strict=True):
-                answers[position] = answer
-        return [answer for answer in answers if answer is not None]
+                take(position, answer)
 
     def _read_otherwise(self, reads: Sequence[WindowRead]) -> Sequence[ReadWindow | ReadFailure]:
         if self._fallback is not None:
@@ -127,8 +162,8 @@ class BlockReader:
                 return _failure(href, error) if error.unavailable else None
         return None
 
-    async def _read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure | None]:
-        """Return the results of the windows that the engine can read itself, None for the others."""
+    async def _read(self, reads: Sequence[WindowRead], take: TakeAnswer) -> list[int]:
+        """Hand over the windows that the engine can read itself; return the indices of the others."""
         slots = asyncio.Semaphore(self._requests_in_flight)
         headers = await self._read_headers(dict.fromkeys(h for read in reads for h in read.hrefs), slots)
         layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
@@ -137,14 +172,16 @@ class BlockReader:
             for hrefs in dict.fromkeys(read.hrefs for read in reads)
             if not all(href in layouts for href in hrefs)
         }
-        answers: list[ReadWindow | ReadFailure | None] = [
-            failures.get(read.hrefs) or _without_band(read, layouts) for read in reads
-        ]
-        positions = [
-            position
-            for position, read in enumerate(reads)
-            if read.hrefs not in failures and answers[position] is None
-        ]
+        positions: list[int] = []
+        left_over: list[int] = []
+        for position, read in enumerate(reads):
+            failure = failures.get(read.hrefs) or _without_band(read, layouts)
+            if failure is not None:
+                take(position, failure)
+            elif read.hrefs in failures:
+                left_over.append(position)
+            else:
+                positions.append(position)
         joins = {
             position: join
             for position in positions
@@ -158,25 +195,24 @@ class BlockReader:
         ]
         plan = plan_reads([each.read for each in wanted], layouts)
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+            parts = _Joins(joins, take)
             crew = _BlockScheduler(
-                self._source, slots, ByteBudget(self._bytes_in_flight), pool, self.on_progress
+                self._source,
+                slots,
+                ByteBudget(self._bytes_in_flight),
+                pool,
+                self.on_progress,
+                lambda member, answer: parts.put(wanted[member], answer),
             )
+            members = [member for stack in plan.stacks for member in stack.positions.tolist()]
+            planned = {wanted[member].position for member in members}
             await crew.work(plan)
-        found: dict[int, dict[int, ReadWindow | ReadFailure]] = {position: {} for position in joins}
-        for stack in plan.stacks:
-            for member, answer in zip(stack.positions.tolist(), stack.answers, strict=True):
-                each = wanted[member]
-                if each.position in joins:
-                    found[each.position][each.part] = answer
-                else:
-                    answers[each.position] = answer
-        for position, join in joins.items():
-            answers[position] = join.finish([found[position][number] for number in range(len(join.parts))])
         reason = "the window's pixels are larger than its own, which requires GDAL's wider kernel"
         for position in positions:
-            if answers[position] is None:
+            if position not in planned:
                 self._fell_back.update(dict.fromkeys(reads[position].hrefs, reason))
-        return answers
+                left_over.append(position)
+        return sorted(left_over)
 
     def _without_headers(self, hrefs: Sequence[str], headers: Mapping[str, _Header]) -> ReadFailure | None:
         """Return the failure of windows of which not all assets can be read.
@@ -236,7 +272,9 @@ class _BlockScheduler:
         budget: ByteBudget,
         pool: ThreadPoolExecutor,
         on_progress: Callable[[float], None],
+        put: TakeAnswer,
     ) -> None:
+        self._put = put
         self._on_progress = on_progress
         self._source = source
         self._slots = slots
@@ -247,7 +285,7 @@ class _BlockScheduler:
     async def work(self, plan: Plan) -> None:
         """Fill every window of a plan; the plan's blocks are removed from it as they are scheduled."""
         complete = [stack for stack in plan.stacks if stack.blocks_missing == 0]
-        await asyncio.get_running_loop().run_in_executor(self._pool, _finish, complete)
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._finish, complete)
         processes = []
         while plan.uses:  # frees what is cut when it is cut, not at the end
             layout, blocks = plan.uses.popitem()
@@ -296,7 +334,15 @@ class _BlockScheduler:
                 tile.stack.blocks_missing -= 1
                 if tile.stack.blocks_missing == 0:
                     complete.append(tile.stack)
-        _finish(complete)
+        self._finish(complete)
+
+    def _finish(self, stacks: Sequence[PendingStack]) -> None:
+        """Hand over the windows of stacks that miss no block."""
+        for stack in stacks:
+            answers = assemble(stack)
+            stack.forget_pixels()
+            for position, answer in zip(stack.positions.tolist(), answers, strict=True):
+                self._put(position, answer)
 
 
 def _ignore_progress(fraction: float) -> None:
@@ -330,12 +376,6 @@ def _decode(
     if pixels is None and len(data) == layout.byte_counts[block]:
         raise ValueError("the block ends before its rows do")
     return pixels
-
-
-def _finish(stacks: Sequence[PendingStack]) -> None:
-    for stack in stacks:
-        stack.answers = assemble(stack)
-        stack.patches = []
 
 
 def _without_band(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> ReadFailure | None:

@@ -15,7 +15,7 @@ from factory_pipeline.cog.byte_ranges import REFUSED_STATUS, local_path
 from factory_pipeline.cog.gdal_warp import Cut, WarpRaster, window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.redaction import display, gdal_logs
 
 GDAL_OPTIONS = {
@@ -55,7 +55,7 @@ def no_signature(href: str) -> str:
     return href
 
 
-class RasterioReader:
+class RasterioReader(WindowReader):
     """Reads windows with GDAL's warp; every file is opened once per call, many files at a time.
 
     Each window equals GDAL's warp of the asset with an exact transformer; pixels with the asset's own nodata

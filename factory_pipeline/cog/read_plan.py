@@ -157,12 +157,11 @@ def _plan_stack(positions: Indices, mosaic: Mosaic, batch: WindowBatch, uses: Bl
 def _tile_pixels(
     stack: PendingStack, sampling: Sampling, mosaic: Mosaic, layout: RasterLayout, row: int, column: int
 ) -> TilePixels:
-    """Allocate the part of a stack in a raster whose first pixel is at a row and column of its group."""
-    values = np.full((len(stack.positions), *sampling.counts), layout.fill, layout.dtype)
+    """Return the part of a stack in a raster whose first pixel is at a row and column of its group."""
     of_file = mosaic.default_nodata if layout.nodata is None else layout.nodata
     nodata = of_file if mosaic.nodata is None else mosaic.nodata
     rows, columns = sampling.parts[:, 0] - row, sampling.parts[:, 1] - column
-    return TilePixels(stack, layout, rows, columns, values, mosaic.band, nodata)
+    return TilePixels(stack, layout, rows, columns, sampling.counts, mosaic.band, nodata)
 
 
 def _add_blocks(tile: TilePixels, uses: BlockUses) -> None:

@@ -1,6 +1,6 @@
 """Reading windows of raster assets on a grid: the interface of all engines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -63,9 +63,26 @@ class ReadWindow:
     """(rows, columns); False where no asset holds data."""
 
 
+TakeAnswer = Callable[[int, ReadWindow | ReadFailure], None]
+"""Takes the answer of the read with this index; it may be called by several threads at a time."""
+
+
 class WindowReader(Protocol):
-    """Reads many windows at once, in any order; an engine fetches each asset's pixels once if it can."""
+    """Reads many windows at once, in any order; an engine fetches each asset's pixels once if it can.
+
+    A class that derives from it needs `read` alone.
+    """
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
         ...
+
+    def read_each(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+        """Read all windows; each answer is handed over as soon as it is known, and then forgotten.
+
+        Args:
+            reads: any number.
+            take: is given every answer once, in any order.
+        """
+        for position, answer in enumerate(self.read(reads)):
+            take(position, answer)

@@ -12,9 +12,11 @@ from factory_pipeline.cog.reader import Resampling
 from factory_pipeline.cog.resample import EDGE, Indices, Sampling
 
 _LARGEST_LOT = 512
-"""Largest number of windows in a batch.
+"""Largest number of windows in a batch. Larger ones save little."""
+_MOST_PIXELS = 2**21
+"""Of a batch of several windows: their positions in another CRS take 32 MB.
 
-Larger ones save little; their positions in another CRS take 8 MB for 32x32 pixels.
+All windows of a batch are in memory until the last of their blocks is cut.
 """
 _SAME_SIZE = 1 + 1e-9
 
@@ -48,8 +50,10 @@ def batch_windows(
         kinds.setdefault((grid.epsg, grid.x_size, grid.y_size, grid.shape), []).append(number)
     batches: list[WindowBatch] = []
     for kind in kinds.values():
-        for start in range(0, len(kind), _LARGEST_LOT):
-            members = np.array(kind[start : start + _LARGEST_LOT])
+        height, width = windows[kind[0]].shape
+        most = min(_LARGEST_LOT, max(1, _MOST_PIXELS // (height * width)))
+        for start in range(0, len(kind), most):
+            members = np.array(kind[start : start + most])
             stack = GridStack.of([windows[member] for member in members])
             batches += _batches_of(members, stack, sources, resampling)
     return batches

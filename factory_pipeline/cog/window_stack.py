@@ -4,6 +4,7 @@ Windows that need parts of the same shape form a stack; arrays have them along t
 """
 
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.cog.header import RasterLayout
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow
+from factory_pipeline.cog.reader import ReadFailure
 from factory_pipeline.cog.resample import Indices, Mask, Sampling
 
+_ALLOCATING = threading.Lock()
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(eq=False)
 class TilePixels:
-    """The parts of the windows of a stack that one raster contributes."""
+    """The parts of the windows of a stack that one raster contributes.
+
+    Their pixels take memory from the first block that is cut for them.
+    """
 
     stack: "PendingStack"
     layout: RasterLayout
@@ -25,16 +31,31 @@ class TilePixels:
     """(windows,) row of each part's first pixel in the raster; parts may extend beyond the raster."""
     columns: Indices
     """(windows,) column of the same pixel."""
-    values: NDArray[np.generic]
-    """(windows, rows, columns) of the parts."""
+    shape: tuple[int, int]
+    """Rows and columns of a part."""
     band: int
     """Index of the band."""
     nodata: float | None
     """The value without data."""
+    _values: NDArray[np.generic] | None = None
+
+    @property
+    def values(self) -> NDArray[np.generic]:
+        """Return the pixels of the parts (windows, rows, columns); what no block fills has the fill value."""
+        if self._values is None:
+            with _ALLOCATING:
+                if self._values is None:
+                    shape = len(self.rows), *self.shape
+                    self._values = np.full(shape, self.layout.fill, self.layout.dtype)
+        return self._values
+
+    def forget_pixels(self) -> None:
+        """Free the pixels: nothing more is cut."""
+        self._values = None
 
     def needed_blocks(self) -> Iterator[tuple[int, Indices]]:
         """Yield every block that is needed and not sparse, and the windows that need it."""
-        layout, (_, height, width) = self.layout, self.values.shape
+        layout, (height, width) = self.layout, self.shape
         rows, in_rows = _blocks_along(self.rows, height, layout.grid.height, layout.block_height)
         columns, in_columns = _blocks_along(self.columns, width, layout.grid.width, layout.block_width)
         needed = in_rows[:, :, None] & in_columns[:, None, :]
@@ -57,7 +78,7 @@ class TilePixels:
             members: indices of the windows.
         """
         layout = self.layout
-        last = min(int(self.rows[members].max()) + self.values.shape[1], layout.grid.height)
+        last = min(int(self.rows[members].max()) + self.shape[0], layout.grid.height)
         row = block % layout.blocks_per_band // layout.blocks_across
         return min(last - row * layout.block_height, layout.block_height)
 
@@ -69,7 +90,7 @@ class TilePixels:
             pixels: (rows, columns, bands in a block).
             members: indices of the windows.
         """
-        layout, (_, height, width) = self.layout, self.values.shape
+        layout, (height, width), values = self.layout, self.shape, self.values
         row, column = divmod(block % layout.blocks_per_band, layout.blocks_across)
         plane = pixels[:, :, self.band if layout.bands_in_block > 1 else 0]
         rows = _intersect(self.rows[members], height, layout.grid.height, row, layout.block_height)
@@ -77,21 +98,21 @@ class TilePixels:
         for member, (to_rows, from_rows), (to_columns, from_columns) in zip(
             members.tolist(), rows, columns, strict=True
         ):
-            self.values[member, to_rows, to_columns] = plane[from_rows, from_columns]
+            values[member, to_rows, to_columns] = plane[from_rows, from_columns]
 
     @property
     def valid(self) -> Mask:
         """Return where the raster holds data; None for everywhere."""
-        layout, (_, height, width) = self.layout, self.values.shape
+        layout, (height, width), values = self.layout, self.shape, self.values
         rows = _is_inside(self.rows, height, layout.grid.height)
         columns = _is_inside(self.columns, width, layout.grid.width)
         valid = rows[:, :, None] & columns[:, None, :]
         if self.nodata is not None and not np.isnan(self.nodata):
-            valid = valid & (self.values != self.nodata)
-        if self.values.dtype.kind == "f":
+            valid = valid & (values != self.nodata)
+        if values.dtype.kind == "f":
             # NaN is no data, whether or not a tag says so.
-            valid = valid & np.isfinite(self.values)
-        return None if valid.all() else np.broadcast_to(valid, self.values.shape)
+            valid = valid & np.isfinite(values)
+        return None if valid.all() else np.broadcast_to(valid, values.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +137,13 @@ class PendingStack:
     blocks_missing: int = 0
     failures: dict[int, ReadFailure] = field(default_factory=dict)
     """Why windows can't be read, by their index in the stack."""
-    answers: list[ReadWindow | ReadFailure] = field(default_factory=list)
-    """One per window, once no block is missing."""
+
+    def forget_pixels(self) -> None:
+        """Free the parts, also those to which a block that is still in use refers."""
+        for patch in self.patches:
+            for tile in patch.tiles:
+                tile.forget_pixels()
+        self.patches = []
 
 
 def _blocks_along(firsts: Indices, count: int, size: int, block: int) -> tuple[Indices, NDArray[np.bool_]]:

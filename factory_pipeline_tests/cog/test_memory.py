@@ -1,12 +1,15 @@
 """What is fetched and decoded at a time stays within the limit, however many windows are read."""
 
 import asyncio
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_pipeline.cog import source_windows
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.reader import ReadWindow, WindowRead
@@ -38,6 +41,32 @@ def test_blocks_in_memory_stay_within_the_limit(scales: Scales, reads: list[Wind
         assert isinstance(one, ReadWindow)
         assert isinstance(other, ReadWindow)
         np.testing.assert_array_equal(one.values, other.values)
+
+
+def peak_of(reads: list[WindowRead]) -> int:
+    """Return the bytes in memory at most while windows are read of which none is kept."""
+    taken: list[int] = []
+    reader = BlockReader(bytes_in_flight=MEGABYTE // 8)
+    reader.read_each(reads, lambda *_: None)  # its headers and imports
+    tracemalloc.start()
+    try:
+        reader.read_each(reads, lambda position, _: taken.append(position))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sorted(taken) == list(range(len(reads)))
+    return peak
+
+
+def test_memory_is_flat_in_windows_that_are_handed_over(
+    monkeypatch: pytest.MonkeyPatch, reads: list[WindowRead]
+) -> None:
+    monkeypatch.setattr(source_windows, "_MOST_PIXELS", 5 * BLOCK**2)
+    whole_blocks = [replace(read, grid=replace(read.grid, width=BLOCK, height=BLOCK)) for read in reads]
+
+    tenth, whole = peak_of(whole_blocks[::10]), peak_of(whole_blocks)
+
+    assert whole - tenth < len(reads) * BLOCK**2 * 2 / 5  # a fifth of what all of them hold
 
 
 def test_request_that_is_larger_than_the_limit_is_made_alone(scales: Scales, reads: list[WindowRead]) -> None:

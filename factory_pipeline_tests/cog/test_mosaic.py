@@ -31,7 +31,7 @@ def patch(stack: PendingStack, window: Grid, *tiles: NDArray[Any]) -> PendingPat
     [sampling] = batch.samplings
     assert sampling is not None
     at = np.zeros(1, np.intp)
-    made = [TilePixels(stack, layout(window), at, at, tile[None], 0, NOTHING) for tile in tiles]
+    made = [TilePixels(stack, layout(window), at, at, tile.shape, 0, NOTHING, tile[None]) for tile in tiles]
     return PendingPatch(sampling, made)
 
 

@@ -40,8 +40,7 @@ def pixels(
 ) -> TilePixels:
     rows, columns = np.array(firsts).T
     stack = PendingStack(np.arange(len(firsts)), shape, RASTER.dtype)
-    values = np.full((len(firsts), *shape), -1, np.float32)
-    return TilePixels(stack, layout(sparse), rows, columns, values, 0, nodata)
+    return TilePixels(stack, layout(sparse), rows, columns, shape, 0, nodata)
 
 
 def block_pixels(block: int) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
 from factory_pipeline.errors import SourceUnavailableError
 
 UNREADABLE = "asset_unreadable"
@@ -25,9 +25,7 @@ def read_windows(reader: WindowReader, reads: Sequence[WindowRead]) -> list[Read
             is not the fault of its assets.
     """
     answers = reader.read(reads)
-    for answer in answers:
-        if isinstance(answer, ReadFailure) and answer.unavailable:
-            raise SourceUnavailableError(f"{answer.reason.rstrip('.')}; try again later.")
+    _check_available([answer for answer in answers if isinstance(answer, ReadFailure)])
     return answers
 
 
@@ -43,11 +41,45 @@ def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWi
             or because they are refused: the archive is away or closed, and the batch is to be tried again
             rather than emptied.
     """
-    answers = read_windows(reader, reads)
-    failures = [answer for answer in answers if isinstance(answer, ReadFailure)]
-    if not failures or len(failures) < len(answers):
-        return answers
-    none = f"None of the {len(answers)} windows of the batch could be read"
+    answers: dict[int, ReadWindow | ReadFailure] = {}
+    read_batch_each(reader, reads, answers.__setitem__)
+    return [answers[place] for place in range(len(reads))]
+
+
+def read_batch_each(reader: WindowReader, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+    """Read the windows of a whole batch; each is handed over as soon as it is read.
+
+    Args:
+        reader: of the archive.
+        reads: as for `read_batch`.
+        take: as for `WindowReader.read_each`.
+
+    Raises:
+        SourceUnavailableError: as `read_batch`, once every window has been handed over.
+    """
+    failed: dict[int, ReadFailure] = {}
+
+    def note(place: int, answer: ReadWindow | ReadFailure) -> None:
+        if isinstance(answer, ReadFailure):
+            failed[place] = answer
+        take(place, answer)
+
+    reader.read_each(reads, note)
+    failures = [failed[place] for place in sorted(failed)]
+    _check_available(failures)
+    if failures and len(failures) == len(reads):
+        _check_any_readable(failures)
+
+
+def _check_available(failures: Sequence[ReadFailure]) -> None:
+    for failure in failures:
+        if failure.unavailable:
+            raise SourceUnavailableError(f"{failure.reason.rstrip('.')}; try again later.")
+
+
+def _check_any_readable(failures: Sequence[ReadFailure]) -> None:
+    """Raise a SourceUnavailableError unless the assets are at fault for what failed: all of a batch."""
+    none = f"None of the {len(failures)} windows of the batch could be read"
     if all(failure.transient for failure in failures):
         raise SourceUnavailableError(f"{none}; try again later. The first: {failures[0].reason}")
     # One raster may be missing or private; that all are says that access is what is missing.
@@ -57,7 +89,6 @@ def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWi
             f"{none}: all {len(refused_rasters)} rasters are refused. Check the catalog's addresses and your"
             f" credentials, then run the same command again. The first: {failures[0].reason}"
         )
-    return answers
 
 
 def stack_windows(windows: Sequence[ReadWindow], size: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:

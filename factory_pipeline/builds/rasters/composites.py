@@ -17,6 +17,10 @@ _BYTES_PER_VALUE = 32
 """Of a value of one band while its median is computed: float64, sorted, and its copies."""
 
 
+FIRST_CHOICE = ("none", "first_valid", "best_clear")
+"""Kinds that take each pixel of one picture as it is."""
+
+
 class Composite(Protocol):
     """Takes the pictures of one window and step, first choice first."""
 

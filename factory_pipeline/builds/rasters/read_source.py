@@ -1,5 +1,6 @@
 """Reading one source of a batch: every date of every window, in portions that bound the memory."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.builds.chips.reading import read_batch
+from factory_pipeline.builds.chips.reading import read_batch_each
 from factory_pipeline.builds.chips.terrain import slope_percent
-from factory_pipeline.builds.rasters.composites import Composite, start_composite
+from factory_pipeline.builds.rasters.composites import FIRST_CHOICE, Composite, start_composite
 from factory_pipeline.builds.rasters.pixels import Valid, Values, clear_ground, convert, fill_holes
 from factory_pipeline.builds.rasters.source_layer import SourceLayer
 from factory_pipeline.cog.grid import Grid
@@ -74,11 +75,7 @@ class _OpenStep:
     def finish(self, window: int, step: int, stack: SourceStack) -> None:
         place = window, step
         stack.values[place], stack.valid[place] = self._composite.finish()
-        if self._used:
-            times = sorted(_microseconds(acquisition.time) for acquisition in self._used)
-            stack.times[place] = times[(len(times) - 1) // 2]
-            ids = [scene.id for acquisition in self._used for scene in acquisition.scenes]
-            stack.items[window][step] = ";".join(ids)
+        _note_scenes(stack, window, step, self._used)
 
 
 @dataclass(frozen=True)
@@ -161,25 +158,133 @@ def _read_portion(
 ) -> None:
     """Read a portion into the steps that are open; those that are complete go into the stack."""
     reads: list[WindowRead] = []
+    owners: list[tuple[_Picture, int]] = []
+    pictures: list[_Picture] = []
     for task in tasks:
-        for acquisition in task.acquisitions:
-            reads += [read for read, _ in _reads_of(acquisition, layer, grids[task.window])]
-    answers = iter(read_batch(reader, reads))
-    for task in tasks:
-        open_step = opened.setdefault((task.window, task.step), _OpenStep(layer))
-        for acquisition in task.acquisitions:
-            runs = [run for _, run in _reads_of(acquisition, layer, grids[task.window])]
-            own = [next(answers) for _ in runs]
-            failed = [answer for answer in own if isinstance(answer, ReadFailure)]
-            if failed:
-                stack.failures.setdefault(task.window, failed[0])
-            else:
-                found = [answer for answer in own if isinstance(answer, ReadWindow)]
-                open_step.add(acquisition, *_picture(layer, acquisition, runs, found))
-        if task.is_last:
-            del opened[task.window, task.step]
-            if task.window not in stack.failures:
-                open_step.finish(task.window, task.step, stack)
+        turn = _Turn(task, layer, stack, opened)
+        for number, acquisition in enumerate(task.acquisitions):
+            wanted = _reads_of(acquisition, layer, grids[task.window])
+            picture = _Picture(turn, number, acquisition, [runs for _, runs in wanted])
+            pictures.append(picture)
+            owners += [(picture, part) for part in range(len(wanted))]
+            reads += [read for read, _ in wanted]
+
+    def take(place: int, answer: ReadWindow | ReadFailure) -> None:
+        picture, part = owners[place]
+        if picture.put(part, answer):
+            picture.make(layer)
+
+    read_batch_each(reader, reads, take)
+    for picture in pictures:
+        if picture.failure is not None:
+            stack.failures.setdefault(picture.window, picture.failure)
+
+
+class _Turn:
+    """What is read of a step at a time: its pictures are combined in their order, whichever comes first."""
+
+    def __init__(
+        self,
+        task: _Task,
+        layer: SourceLayer,
+        stack: SourceStack,
+        opened: dict[tuple[int, int], _OpenStep],
+    ) -> None:
+        self.task = task
+        self._stack = stack
+        self._opened = opened
+        self._layer = layer
+        self._made: dict[int, tuple[Values, Valid] | None] = {}
+        self._next = 0
+        self._failed = False
+        self._combining = threading.Lock()
+        place = task.window, task.step
+        self.place = place if self._is_alone and place not in opened else None
+        """Where the picture goes if the step has no other."""
+
+    @property
+    def _is_alone(self) -> bool:
+        one = len(self.task.acquisitions) == 1 and self.task.is_last
+        return one and self._layer.source.composite in FIRST_CHOICE
+
+    def target(self) -> tuple[Values, Valid]:
+        """Return arrays for a picture: (bands, rows, columns) and (rows, columns)."""
+        if self.place is not None:
+            return self._stack.values[self.place], self._stack.valid[self.place]
+        size = self._layer.size
+        shape = len(self._layer.bands), size, size
+        return np.empty(shape, self._layer.dtype), np.empty(shape[1:], np.bool_)
+
+    def add(self, number: int, made: tuple[Values, Valid] | None) -> None:
+        """Take a picture, None for one that could not be read; combine those whose turn it is."""
+        task = self.task
+        if self.place is not None:
+            if made is not None:
+                used = task.acquisitions if made[1].any() else ()
+                _note_scenes(self._stack, task.window, task.step, used)
+            return
+        with self._combining:
+            self._made[number] = made
+            while self._next in self._made:
+                self._combine(task.acquisitions[self._next], self._made.pop(self._next))
+                self._next += 1
+            if self._next == len(task.acquisitions) and task.is_last:
+                open_step = self._opened.pop((task.window, task.step), None)
+                if open_step is not None and not self._failed and task.window not in self._stack.failures:
+                    open_step.finish(task.window, task.step, self._stack)
+
+    def _combine(self, acquisition: Acquisition, made: tuple[Values, Valid] | None) -> None:
+        if made is None:
+            self._failed = True
+            return
+        place = self.task.window, self.task.step
+        if place not in self._opened:
+            self._opened[place] = _OpenStep(self._layer)
+        self._opened[place].add(acquisition, *made)
+
+
+class _Picture:
+    """An acquisition on a window, of which the parts come one after the other."""
+
+    def __init__(self, turn: _Turn, number: int, acquisition: Acquisition, runs: Sequence["_Run"]) -> None:
+        self.failure: ReadFailure | None = None
+        self._turn = turn
+        self._number = number
+        self._acquisition = acquisition
+        self._runs = runs
+        self._parts: dict[int, ReadWindow | ReadFailure] = {}
+        self._counting = threading.Lock()
+
+    @property
+    def window(self) -> int:
+        return self._turn.task.window
+
+    def put(self, part: int, answer: ReadWindow | ReadFailure) -> bool:
+        """Take a part; return whether it is the last."""
+        with self._counting:
+            self._parts[part] = answer
+            return len(self._parts) == len(self._runs)
+
+    def make(self, layer: SourceLayer) -> None:
+        """Make the picture of its parts and add it to its step."""
+        answers = [self._parts[part] for part in range(len(self._runs))]
+        self._parts.clear()
+        self.failure = next((answer for answer in answers if isinstance(answer, ReadFailure)), None)
+        if self.failure is not None:
+            self._turn.add(self._number, None)
+            return
+        made = self._turn.target()
+        found = [answer for answer in answers if isinstance(answer, ReadWindow)]
+        _fill_picture(layer, self._acquisition, self._runs, found, *made)
+        self._turn.add(self._number, made)
+
+
+def _note_scenes(stack: SourceStack, window: int, step: int, used: Sequence[Acquisition]) -> None:
+    """Note the time and the items of what a step shows."""
+    if used:
+        times = sorted(_microseconds(acquisition.time) for acquisition in used)
+        stack.times[window, step] = times[(len(times) - 1) // 2]
+        stack.items[window][step] = ";".join(scene.id for acquisition in used for scene in acquisition.scenes)
 
 
 def _reads_of(acquisition: Acquisition, layer: SourceLayer, grid: Grid) -> list[tuple[WindowRead, _Run]]:
@@ -206,10 +311,24 @@ def _group_runs(scenes: Sequence[Scene], asset: str) -> list[_Run]:
     return runs
 
 
-def _picture(
-    layer: SourceLayer, acquisition: Acquisition, runs: Sequence[_Run], answers: Sequence[ReadWindow]
-) -> tuple[Values, Valid]:
-    """(bands, rows, columns) of one acquisition, and where all of them hold data and show the ground."""
+def _fill_picture(
+    layer: SourceLayer,
+    acquisition: Acquisition,
+    runs: Sequence[_Run],
+    answers: Sequence[ReadWindow],
+    made: Values,
+    seen_ground: Valid,
+) -> None:
+    """Make the picture of an acquisition.
+
+    Args:
+        layer: the source.
+        acquisition: the scenes.
+        runs: what was read of them.
+        answers: of each run.
+        made: (bands, rows, columns), written to.
+        seen_ground: (rows, columns), written to: where all bands hold data and show the ground.
+    """
     left = iter(zip(runs, answers, strict=True))
     source = layer.source
     physical = source.values == "physical"
@@ -235,14 +354,12 @@ def _picture(
             holds.append(valid)
     if SLOPE in source.derive:
         values, holds = _with_slope(values[0], holds[0], layer.pixel_size)
-    of_bands = np.stack(holds)
-    if seen is not None:
-        of_bands &= seen
-    made = np.empty(of_bands.shape, layer.dtype)
     for band, pixels in zip(made, values, strict=True):
         band[:] = pixels
-    fill_holes(made, of_bands, layer.nodata)
-    return made, np.asarray(of_bands.all(axis=0))
+    seen_ground[:] = holds[0] if seen is None else seen & holds[0]
+    for hold in holds[1:]:
+        seen_ground &= hold
+    fill_holes(made, seen_ground, layer.nodata)
 
 
 def _join_parts(parts: Sequence[tuple[Values, Valid]]) -> tuple[Values, Valid]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.config.recipe import S2_BANDS
 from factory_pipeline.stac.items import Product, RasterTile
 from factory_pipeline.stac.select_products import Choices
@@ -25,7 +25,7 @@ OUTAGE = "can't be read: its server has stopped responding"
 
 
 @dataclass
-class MemoryReader:
+class MemoryReader(WindowReader):
     """Rasters of 10 m pixels on GRID, by href; a text instead of a raster says why it can't be read."""
 
     rasters: Mapping[str, NDArray[Any] | str]

@@ -11,7 +11,7 @@ import shapely
 from factory_pipeline.builds.rasters import read_source
 from factory_pipeline.builds.rasters.source_layer import layers_of
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.stac.scenes import PixelMeaning, Scene, SceneAsset
 from factory_pipeline.stac.select_scenes import Acquisition, Choice
@@ -20,7 +20,7 @@ WINDOW = Grid(32633, 500_000, 5_200_000, 10, 10, 64, 64)
 BANDS = ("B02", "B03", "B04", "B08")
 
 
-class DatesReader:
+class DatesReader(WindowReader):
     """Answers with the date's number at every pixel."""
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
