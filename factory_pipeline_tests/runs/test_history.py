@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.events import DagsterEvent, EngineEventData, StepMaterializationData
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.utils import make_new_run_id
@@ -148,7 +148,7 @@ def test_processes_share_the_history(made: FactoryHome, dagsters_own: bool) -> N
         for number in range(40):
             report(opened, run_id, f"this {number}")
         materialize_tile(opened)
-        other.join(60)
+        other.join(300)
         assert other.exitcode == 0
         assert sorted(messages(opened, run_id)) == sorted(
             f"{name} {number}" for name in ("this", "other") for number in range(40)
@@ -279,3 +279,91 @@ def test_daemon_and_web_server_use_it_too(made: FactoryHome) -> None:
         check=True,
     )
     assert answer.stdout.split() == ["FactoryInstance", "EventLog"]
+
+
+FIELD = dg.AssetKey("field")
+NORTH = dg.AssetRecordsFilter(FIELD, ["north"])
+
+
+@dg.asset(
+    name="field",
+    partitions_def=dg.StaticPartitionsDefinition(["north", "south"]),
+    check_specs=[dg.AssetCheckSpec(name, asset=FIELD) for name in "abcdefgh"],
+)
+def field() -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        check_results=[dg.AssetCheckResult(passed=True, check_name=name) for name in "abcdefgh"]
+    )
+
+
+def materialize_field(opened: dg.DagsterInstance, partition: str) -> str:
+    """Run a job with eight checks, and give the id of the run."""
+    result = dg.materialize([field], instance=opened, partition_key=partition)
+    assert result.success
+    return result.run_id
+
+
+def last_runs(opened: dg.DagsterInstance) -> list[str]:
+    """The run that made the north last, as it is answered; none after it was wiped."""
+    return [record.run_id for record in opened.fetch_materializations(NORTH, limit=1).records]
+
+
+def test_the_last_materialisation_of_a_partition_is_right_whoever_wrote_or_deleted_it(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path)
+    prepare_home(home)
+    with open_instance(home) as opened, with_dagsters_own_storage(home.dagster) as others:
+        assert last_runs(opened) == []
+        first = materialize_field(opened, "north")
+        materialize_field(opened, "south")
+        assert last_runs(opened) == last_runs(others) == [first]
+        second = materialize_field(others, "north")
+        assert last_runs(opened) == last_runs(opened) == [second]
+        others.wipe_assets([FIELD])
+        assert last_runs(opened) == last_runs(others) == []
+        third = materialize_field(others, "north")
+        assert last_runs(opened) == [third]
+
+
+def test_checks_name_the_materialisation_that_they_looked_at_and_read_it_once(
+    opened: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materialize_field(opened, "north")
+    read = []
+    answer = SqliteEventLogStorage.fetch_materializations
+
+    def counted(*given: object) -> dg.EventRecordsResult:
+        read.append(given)
+        return answer(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SqliteEventLogStorage, "fetch_materializations", counted)
+    run_id = materialize_field(opened, "north")
+    assert len(read) == 1
+    evaluated = [
+        entry.dagster_event.asset_check_evaluation_data
+        for entry in opened.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        if entry.dagster_event is not None
+    ]
+    assert len(evaluated) == 8
+    assert {
+        each.target_materialization_data.run_id for each in evaluated if each.target_materialization_data
+    } == {run_id}
+
+
+def test_what_an_event_tells_the_index_is_told_whole_or_not_at_all(
+    opened: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    before = last_runs(opened)
+    monkeypatch.setattr(SqliteEventLogStorage, "_store_asset_event", refused)
+    event = DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+        job_name="fields",
+        event_specific_data=StepMaterializationData(dg.AssetMaterialization(FIELD, partition="north")),
+    )
+    with pytest.raises(OSError, match="the disk is full"):
+        opened.report_dagster_event(event, run_id=make_new_run_id())
+    monkeypatch.undo()
+    assert last_runs(opened) == before
+    assert [materialize_field(opened, "north")] == last_runs(opened)

@@ -53,7 +53,9 @@ def for_each_batch(
     failures: list[str] = []
     unavailable: FactoryError | OSError | None = None
     with held_run_lock(factory.folder(), context.run.run_id), closing(factory.registry()) as registry:
-        for batch in context.partition_keys:
+        # Dagster works out the keys of a range anew, from its database, each time that it is asked.
+        batches = context.partition_keys
+        for batch in batches:
             build = relative_to_home(build_of(batch), factory.folder())
             key = BatchKey(build, context.asset_key.to_user_string(), batch)
             try:
@@ -67,7 +69,7 @@ def for_each_batch(
                 context.log.error(f"{batch}: {error}")
                 failures.append(f"{batch}: {error}")
             else:
-                context.log.info(f"{batch}: done, {len(finished)} of {len(context.partition_keys)}")
+                context.log.info(f"{batch}: done, {len(finished)} of {len(batches)}")
     if not failures:
         for batch, metadata in finished.items():
             context.add_asset_metadata(metadata, partition_key=batch)
