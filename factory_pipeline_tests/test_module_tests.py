@@ -34,20 +34,14 @@ SHOWN_TOGETHER: dict[str, str] = {
     "cli/test_interrupted.py": "builds/dataset_page",
     "cli/test_recipes.py": "builds/suggest_recipe synthetic/samples/burn_scars",
     "cog/test_block_reader.py": "cog/gdal_warp",
-    "datalake/ingest/releases/test_import_release.py": (
-        "datalake/ingest/releases/label_rows datalake/ingest/releases/pair_facts "
-        "datalake/ingest/releases/tables"
-    ),
+    "datalake/ingest/releases/test_import_release.py": "datalake/ingest/releases/tables",
     "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows",
     "datalake/ingest/test_from_recipe.py": "datalake/ingest/recipe_rows",
-    "datalake/ingest/test_from_upload.py": "datalake/ingest/upload_labels",
-    "datalake/query/test_agreement.py": "datalake/query/compile",
     "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
     "datasets/exports/test_release.py": "datasets/exports/release_labels",
     "datasets/exports/test_zarr.py": "datasets/exports/zarr_arrays",
     "datasets/versions/test_assign_splits.py": "datasets/versions/split_properties",
     "datasets/versions/test_compare.py": "datasets/versions/collection_tables datasets/versions/delete",
-    "datasets/versions/test_content.py": "datasets/versions/compose_sample",
     "datasets/versions/test_create.py": (
         "datasets/versions/candidates datasets/versions/manifest datasets/versions/plan "
         "datasets/versions/select_annotations"
@@ -74,7 +68,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "synthetic/test_samples.py": "synthetic/samples/make",
     "synthetic/test_server.py": "synthetic/stac_api",
     "volumes/fields/test_generate.py": "volumes/fields/task",
-    "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication volumes/sections volumes/sources",
+    "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication",
     "web/studio/test_builds_page.py": "builds/dataset_summary",
 }
 """By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
