@@ -22,36 +22,16 @@ NO_CODE_TO_TEST: dict[str, str] = {
 }
 """Modules that only declare something, each with the reason why a test of its own would repeat it."""
 SHOWN_TOGETHER: dict[str, str] = {
-    "builds/labels/test_gedi_shots.py": "builds/gedi/join_products",
-    "builds/recipes/test_canopy_by_rasters.py": "synthetic/samples/canopy synthetic/scenes",
-    "builds/recipes/test_check_recipe.py": "builds/check_recipe",
-    "builds/recipes/test_crops_by_points.py": "synthetic/samples/crops",
     "builds/recipes/test_gedi_products.py": "builds/dataset_plan",
     "builds/test_progress.py": "builds/footprint_stages",
-    "builds/test_training_upload.py": "storage/upload_files",
-    "builds/test_training_upload_files.py": "builds/training_rasters",
     "builds/verification/test_build_output.py": "builds/verification/originals builds/verification/samples",
     "cli/test_interrupted.py": "builds/dataset_page",
-    "cli/test_recipes.py": "builds/suggest_recipe synthetic/samples/burn_scars",
-    "cog/test_block_reader.py": "cog/gdal_warp",
     "datalake/ingest/releases/test_import_release.py": "datalake/ingest/releases/tables",
-    "datalake/ingest/test_from_build.py": "datalake/ingest/build_rows",
-    "datalake/ingest/test_from_recipe.py": "datalake/ingest/recipe_rows",
     "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
     "datasets/exports/test_release.py": "datasets/exports/release_labels",
-    "datasets/exports/test_zarr.py": "datasets/exports/zarr_arrays",
-    "datasets/versions/test_assign_splits.py": "datasets/versions/split_properties",
-    "datasets/versions/test_compare.py": "datasets/versions/collection_tables datasets/versions/delete",
-    "datasets/versions/test_create.py": (
-        "datasets/versions/candidates datasets/versions/manifest datasets/versions/plan "
-        "datasets/versions/select_annotations"
-    ),
     "datasets/versions/test_damage.py": "datasets/versions/describe",
-    "datasets/versions/test_select_items.py": "datasets/versions/explain_no_match",
     "onboarding/checks/test_pairing.py": "onboarding/checks/file_contents",
-    "onboarding/checks/test_prescan.py": "onboarding/checks/prescan_files",
     "onboarding/page/test_render.py": "onboarding/page/layers onboarding/page/preview",
-    "onboarding/test_file_changes.py": "onboarding/checks/manifest_checks",
     "onboarding/test_refused.py": (
         "datalake/ingest/intake onboarding/products/write onboarding/received_upload "
         "onboarding/upload_archive"
@@ -65,7 +45,6 @@ SHOWN_TOGETHER: dict[str, str] = {
     "runs/test_build.py": "builds/summary",
     "synthetic/test_archive.py": "synthetic/stac",
     "synthetic/test_geotiff.py": "synthetic/sentinel2",
-    "synthetic/test_samples.py": "synthetic/samples/make",
     "synthetic/test_server.py": "synthetic/stac_api",
     "volumes/fields/test_generate.py": "volumes/fields/task",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication",

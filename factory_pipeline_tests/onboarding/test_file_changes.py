@@ -12,15 +12,9 @@ import rasterio
 from PIL import Image, ImageOps
 
 from factory_pipeline.config.intake_policy import IntakePolicy
-from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import read_header
 from factory_pipeline.imagery.orientation import turn_upright
 from factory_pipeline.onboarding.checks.band_order import bands_named_alike, order_of
-from factory_pipeline.onboarding.checks.manifest_checks import (
-    bands_in_order,
-    manifest_notes,
-    nodata_is_no_category,
-)
 from factory_pipeline.onboarding.checks.outlier_values import (
     EXTREMES,
     extremes_of,
@@ -174,22 +168,6 @@ def test_files_with_other_orders_of_named_bands_are_put_into_one(bench: Bench) -
     assert "The bands of 4 files are brought into the order" in bench.home.upload(key).prescan.read_text()
 
 
-def test_the_manifest_decides_the_order_where_it_has_the_names_of_the_files(tmp_path: Path) -> None:
-    report = scanned(tmp_path, mixed_up())
-    given = manifest(data_sources=[{"bands": ["b4", "B3", "B2"]}])
-    check = bands_in_order(report, given)
-    assert check.passed
-    assert "The bands of 6 files" in check.message
-    assert any("6 files" in note for note in manifest_notes(report, given))
-
-
-def test_orders_that_the_manifest_names_otherwise_are_refused_with_the_files(tmp_path: Path) -> None:
-    report = scanned(tmp_path, mixed_up())
-    check = bands_in_order(report, manifest(data_sources=[{"bands": ["Blue", "Green", "Red"]}]))
-    assert not check.passed
-    assert check.files == tuple(f"{number}_merged.tif" for number in range(6, 10))
-
-
 @pytest.mark.integration
 def test_files_with_another_band_than_most_are_named(tmp_path: Path) -> None:
     files = scanned(tmp_path, mixed_up(**{"3_merged.tif": bands("B2", "B3", "B8")})).files
@@ -274,13 +252,6 @@ def test_no_data_of_a_data_source_is_declared_and_an_undeclared_one_is_noted(ben
             assert image.nodata == -9999
 
 
-def test_no_data_cannot_be_declared_in_a_png(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    Image.fromarray(PIXELS).save(path)
-    with pytest.raises(OnboardingError, match=r"nodata needs files that are GeoTIFF; a\.png is PNG"):
-        declare_nodata(path, 0, "nodata")
-
-
 def test_a_label_without_crs_is_said_to_have_none_and_may_take_the_images(tmp_path: Path) -> None:
     files = scanned(tmp_path, {**pairs(2), "labels/tile_1_mask.tif": mask(crs=None)}).files
     check = crs_equal(files)
@@ -309,16 +280,6 @@ def test_labels_without_crs_are_onboarded_with_the_key(bench: Bench) -> None:
     for path in pl.read_parquet(folder.items)["label_path"]:
         with rasterio.open(folder.root / path) as label:
             assert label.crs.to_epsg() == 32632
-
-
-def test_a_category_that_is_no_data_is_said(tmp_path: Path) -> None:
-    report = scanned(tmp_path, {**pairs(3), "labels/tile_1_mask.tif": mask(0, 1, nodata=0)})
-    check = nodata_is_no_category(report.files, manifest())
-    assert check.files == ("labels/tile_1_mask.tif",)
-    assert "0 ('Land')" in check.message
-    assert check.message in manifest_notes(report, manifest())
-    assert "label_nodata" in nodata_is_no_category(report.files, manifest(label_nodata=1)).message
-    assert nodata_is_no_category(scanned(tmp_path, pairs(3)).files, manifest()).passed
 
 
 def standing_out(label: bool, *values: float, dtype: str = "int16") -> str:

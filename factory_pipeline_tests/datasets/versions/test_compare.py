@@ -1,12 +1,8 @@
 """What differs between two versions, and deleting them."""
 
-import pytest
-
 from factory_pipeline.datalake.registry.records import Version
 from factory_pipeline.datasets.versions.compare import compare_versions
 from factory_pipeline.datasets.versions.create import create_version
-from factory_pipeline.datasets.versions.delete import delete_version
-from factory_pipeline.errors import LakeError, RegistryError
 from factory_pipeline_tests.datasets.versions.factories import MadeLake, box, request
 
 
@@ -63,36 +59,3 @@ def test_versions_of_the_same_content_are_told_so(lake: MadeLake) -> None:
     before = made(lake)
     after = made(lake, dataset_version_id=before.id)
     assert str(compare_versions(lake.home, before, after)) == "1.0.0 -> 1.0.1: the same content"
-
-
-def test_a_deleted_version_leaves_no_file_and_its_name_is_free(lake: MadeLake) -> None:
-    collection = lake.add("fair", {"a": 1})
-    lake.annotate(collection, [box("a", "Balloon")])
-    version = made(lake)
-    export = lake.home.version(version.id).export("raw") / "data"
-    export.mkdir(parents=True)
-    (export / "a.tif").touch()
-    with lake.registry.reading(version.id), pytest.raises(RegistryError, match="is being read"):
-        delete_version(lake.registry, lake.home, version.id)
-    assert export.exists()
-    delete_version(lake.registry, lake.home, version.id)
-    assert not list(lake.home.versions.iterdir())
-    with pytest.raises(RegistryError, match="is deleted and can't be deleted"):
-        delete_version(lake.registry, lake.home, version.id)
-    assert made(lake).number == "1.0.0"
-
-
-def test_a_deletion_that_was_cut_off_is_taken_up(lake: MadeLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    collection = lake.add("fair", {"a": 1})
-    lake.annotate(collection, [box("a", "Balloon")])
-    version = made(lake)
-
-    def refuse(_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("factory_pipeline.datasets.versions.delete.shutil.rmtree", refuse)
-        with pytest.raises(LakeError, match=r"can't be removed \(.*Permission denied\); delete it again"):
-            delete_version(lake.registry, lake.home, version.id)
-    delete_version(lake.registry, lake.home, version.id)
-    assert lake.registry.datasets() == []
