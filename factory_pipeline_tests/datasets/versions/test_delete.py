@@ -34,7 +34,7 @@ def test_a_deletion_that_was_cut_off_is_taken_up(lake: MadeLake, monkeypatch: py
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr("factory_pipeline.datasets.versions.delete.shutil.rmtree", refuse)
+        patched.setattr("factory_pipeline.datasets.versions.delete.remove_folder", refuse)
         with pytest.raises(LakeError, match=r"can't be removed \(.*Permission denied\); delete it again"):
             delete_version(lake.registry, lake.home, version.id)
     delete_version(lake.registry, lake.home, version.id)
