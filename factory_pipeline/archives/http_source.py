@@ -24,6 +24,7 @@ HEAD_BYTES = 512
 """Bytes of the first request, which tells the size and whether the host serves ranges."""
 MOST_REDIRECTS = 5
 EXPIRED = frozenset({401, 403, 404, 410})
+ANOTHER_PART = "it sends another part of the file than was requested"
 """Statuses of a redirect's target that may have been valid for a short time only."""
 
 
@@ -122,6 +123,12 @@ class HttpSource(ArchiveSource):
         ranged = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
         if response.status == 206 and ranged and ranged[1] == "0":
             self.size, self.ranged = int(ranged[3]), True
+        elif response.status == 206:
+            # The length of a part is not that of the archive.
+            if not response.headers.get("Content-Range", "").startswith("bytes 0-"):
+                response.close()
+                raise self._unreachable_error(ANOTHER_PART)
+            self.size, self.ranged = None, False
         elif response.status == 416:
             self.size, self.ranged = 0, True
         else:
@@ -204,7 +211,9 @@ class HttpSource(ArchiveSource):
         if response.status != 206 or not response.headers.get("Content-Range", "").startswith(expected):
             response.close()
             raise self._unreachable_error(
-                f"it responds with status {response.status} to a request for a part of the file"
+                ANOTHER_PART
+                if response.status == 206
+                else f"it responds with status {response.status} to a request for a part of the file"
             )
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         if version != self.version:

@@ -53,8 +53,11 @@ def user_errors() -> Iterator[None]:
             echo(f"Error: {refused}", err=True)
             sys.exit(1)
         shown = f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_SHOWN]}"
-        log = _write_traceback()
-        echo(f"Error: unexpected error: {shown}; the full log is in {log}, please report it.", err=True)
+        try:
+            where = f"the full log is in {_write_traceback()}"
+        except OSError as refusal:
+            where = f"its log could not be written ({refusal.strerror})"
+        echo(f"Error: unexpected error: {shown}; {where}, please report it.", err=True)
         sys.exit(1)
 
 

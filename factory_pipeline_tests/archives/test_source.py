@@ -94,6 +94,31 @@ def test_lasting_faults_are_told(tmp_path: Path, fault: dict[str, Any]) -> None:
         assert code_of(f"{server.url}/a.zip?token=secret", OPEN) == "URL_UNREACHABLE"
 
 
+@pytest.mark.parametrize("after", [0, 1])
+def test_another_part_than_requested_is_never_taken_for_the_archive(after: int, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(bytes(5 << 20))
+    with (
+        SampleServer(tmp_path, faults=[Faults(range_shift=512, after=after)]) as server,
+        pytest.raises(OnboardingError, match="another part of the file than was requested") as refused,
+        open_source(f"{server.url}/a.zip", OPEN) as source,
+    ):
+        source.read(0, 100)
+    assert refused.value.code == "URL_UNREACHABLE"
+
+
+@pytest.mark.parametrize(("told", "size"), [("bytes 0-9/*", None), ("bytes 0-9/10", 10)])
+def test_the_length_of_a_part_is_not_that_of_the_archive(told: str, size: int | None) -> None:
+    def answer(request: Any) -> None:
+        request.send_response(206)
+        request.send_header("Content-Range", told)
+        request.send_header("Content-Length", "10")
+        request.end_headers()
+        request.wfile.write(bytes(10))
+
+    with host(answer) as url, open_source(f"{url}/a.zip", OPEN) as source:
+        assert source.size == size
+
+
 def test_no_secret_is_shown(served: SampleServer) -> None:
     with pytest.raises(OnboardingError) as error:
         open_source(f"{served.url}/missing.zip?sig=secret", OPEN)

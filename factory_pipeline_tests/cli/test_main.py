@@ -190,6 +190,20 @@ def test_an_error_that_nobody_expected_is_one_sentence_and_a_file(
 
 
 @pytest.mark.integration  # loads Dagster, which starts a process
+def test_an_unexpected_error_whose_log_cannot_be_written_is_one_sentence_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_self: FactoryHome) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(FactoryHome, "require_existing", fail)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    said = error_of(["upload", "list"], capsys)
+    assert said.startswith("Error: unexpected error: RuntimeError: a fault; its log could not be written")
+    assert "Traceback" not in said
+
+
+@pytest.mark.integration  # loads Dagster, which starts a process
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
