@@ -26,6 +26,8 @@ FULL_IN_WORDS = (*(os.strerror(number) for number in FULL), "database or disk is
 """The same as libraries say it; the last is SQLite's."""
 READ_ONLY_IN_WORDS = ("attempt to write a readonly database", "unable to open database file")
 """What SQLite says where it may not write a database, or the log beside it."""
+IO_IN_WORDS = "disk I/O error"
+"""What SQLite says of all else that the system refuses, such as room for the index of its log."""
 
 
 @contextmanager
@@ -206,4 +208,6 @@ def describe_refusal(error: BaseException) -> str | None:
     told = [str(each) for each in (error, error.__cause__)]
     if any(words in each for words in READ_ONLY_IN_WORDS for each in told):
         return "A database of the factory home can't be written: its file or its folder is read-only."
+    if any(IO_IN_WORDS in each for each in told):
+        return "A database of the factory home can't be read or written: its disk is full, damaged or away."
     return None

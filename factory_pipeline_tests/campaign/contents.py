@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -82,18 +83,26 @@ def _tables(sqlite: Path, registry: str | None) -> Iterator[tuple[str, list[str]
     if registry is not None:
         listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         with psycopg.connect(registry) as connection:
-            names = [name for (name,) in connection.execute(listed).fetchall()]
-            for name in names:
-                yield name, _rows(connection.execute(f'SELECT * FROM "{name}"').fetchall())  # type: ignore[arg-type]
+            yield from _rows_of(connection, listed)
     elif sqlite.exists():
         with closing(sqlite3.connect(sqlite)) as connection:
-            listed = "SELECT name FROM sqlite_master WHERE type = 'table'"
-            for (name,) in connection.execute(listed).fetchall():
-                yield name, _rows(connection.execute(f'SELECT * FROM "{name}"').fetchall())
+            yield from _rows_of(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")
 
 
-def _rows(rows: list[tuple[object, ...]]) -> list[str]:
-    return [plain(json.dumps(row, default=str)) for row in rows]
+def _rows_of(connection: Any, listed: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the tables that a query lists, each with its rows but those that were deleted."""
+    for (name,) in connection.execute(listed).fetchall():
+        cursor = connection.execute(f'SELECT * FROM "{name}"')
+        columns = [column[0] for column in cursor.description]
+        deleted = columns.index("deleted_at") if "deleted_at" in columns else None
+        yield (
+            name,
+            [
+                plain(json.dumps(row, default=str))
+                for row in cursor.fetchall()
+                if deleted is None or row[deleted] is None
+            ],
+        )
 
 
 def _sha(text: str) -> str:

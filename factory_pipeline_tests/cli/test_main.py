@@ -209,6 +209,7 @@ def test_an_unexpected_error_whose_log_cannot_be_written_is_one_sentence_too(
     [
         ("database or disk is full", "no space left on the disk"),
         ("attempt to write a readonly database", "its file or its folder is read-only"),
+        ("disk I/O error", "its disk is full, damaged or away"),
     ],
 )
 def test_what_the_disk_refuses_a_database_is_one_sentence(
