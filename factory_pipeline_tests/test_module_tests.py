@@ -22,19 +22,14 @@ NO_CODE_TO_TEST: dict[str, str] = {
 }
 """Modules that only declare something, each with the reason why a test of its own would repeat it."""
 SHOWN_TOGETHER: dict[str, str] = {
-    "builds/recipes/test_gedi_products.py": "builds/dataset_plan",
     "builds/test_progress.py": "builds/footprint_stages",
     "builds/verification/test_build_output.py": "builds/verification/originals builds/verification/samples",
     "cli/test_interrupted.py": "builds/dataset_page",
     "datalake/ingest/releases/test_import_release.py": "datalake/ingest/releases/tables",
     "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
-    "datasets/exports/test_release.py": "datasets/exports/release_labels",
     "datasets/versions/test_damage.py": "datasets/versions/describe",
-    "onboarding/checks/test_pairing.py": "onboarding/checks/file_contents",
-    "onboarding/page/test_render.py": "onboarding/page/layers onboarding/page/preview",
     "onboarding/test_refused.py": (
-        "datalake/ingest/intake onboarding/products/write onboarding/received_upload "
-        "onboarding/upload_archive"
+        "datalake/ingest/intake onboarding/products/write onboarding/upload_archive"
     ),
     "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
     "orchestration/onboarding/test_object_inbox.py": "onboarding/list_inbox",
@@ -46,7 +41,6 @@ SHOWN_TOGETHER: dict[str, str] = {
     "synthetic/test_archive.py": "synthetic/stac",
     "synthetic/test_geotiff.py": "synthetic/sentinel2",
     "synthetic/test_server.py": "synthetic/stac_api",
-    "volumes/fields/test_generate.py": "volumes/fields/task",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication",
     "web/studio/test_builds_page.py": "builds/dataset_summary",
 }

@@ -13,17 +13,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from factory_pipeline.imagery.band_statistics import band_statistics
 from factory_pipeline.onboarding.manifest.model import UploadManifest
-from factory_pipeline.onboarding.manifest.sections import DataSource, LabelCategory
 from factory_pipeline.onboarding.page.charts import footprint_map
-from factory_pipeline.onboarding.page.layers import compositions, draw_composition, draw_mask
-from factory_pipeline.onboarding.page.preview import preview
 from factory_pipeline.onboarding.page.render import DatasetPage, Status, render_page, write_page
-from factory_pipeline.onboarding.products.training_params import TrainingParameters
-from factory_pipeline.splits.assign import random_split
-from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square, write_raster
-from factory_pipeline_tests.onboarding.page.pages import SHARES, UPDATED, page_of, parameters_of
+from factory_pipeline_tests.onboarding.curated import Curated, items_frame, onboarded, square
+from factory_pipeline_tests.onboarding.page.pages import UPDATED, page_of
 
 pytestmark = pytest.mark.integration
 
@@ -96,76 +90,6 @@ def test_names_cannot_end_the_script(tmp_path: Path) -> None:
     )
     text = render_page(page_of(Curated(curated.root, curated.manifest, hostile)))
     assert "<img src=x" not in text
-
-
-@pytest.mark.parametrize(("budget", "size"), [(2_000, 64), (250_000, 200)])
-def test_pictures_stay_within_the_budget(tmp_path: Path, budget: int, size: int) -> None:
-    curated = onboarded(tmp_path, 12, modalities=("S2", "S1"), size=size)
-    split = random_split(curated.items, SHARES, 0)
-    shown = preview(
-        curated.items.lazy(), split, curated.manifest, parameters_of(curated, split), tmp_path, budget
-    )
-    size = sum(len(uri) for pair in shown["pairs"] for uri in pair["pictures"].values())
-    assert size < budget * 4 / 3 + 60 * len(shown["pairs"]) * len(shown["layers"])
-    # 250 kB hold all pairs, if shrunk; 2 kB hold none.
-    assert len(shown["pairs"]) == (12 if budget == 250_000 else 0)
-
-
-def test_many_images_are_previewed_evenly(tmp_path: Path) -> None:
-    curated = onboarded(tmp_path, 4, size=8)
-    many = pl.concat([curated.items] * 25).with_columns(
-        pl.format("m{}", pl.int_range(pl.len()).cast(pl.String).str.zfill(4)).alias("stem")
-    )
-    split = many.select("stem", pl.lit("train").alias("split"))
-    parameters = parameters_of(curated, random_split(curated.items, SHARES, 0))
-    shown = preview(many.lazy(), split, curated.manifest, parameters, tmp_path)
-    stems = [pair["stem"] for pair in shown["pairs"]]
-    assert len(stems) == 48
-    assert (stems[0], stems[-1]) == ("m0000", "m0099")
-
-
-def test_compositions_are_those_that_the_bands_allow(tmp_path: Path) -> None:
-    curated = onboarded(tmp_path, 3, modalities=("S2", "S1"))
-    parameters = parameters_of(curated, random_split(curated.items, SHARES, 0))
-    found = compositions(curated.manifest.data_sources, parameters)
-    assert [(one.modality, one.name, one.bands) for one in found] == [
-        ("S2", "True colour", (2, 1, 0)),
-        ("S2", "Infrared", (3, 2, 1)),
-        ("S1", "VV", (0,)),
-        ("S1", "VH", (1,)),
-    ]
-
-
-def test_a_composition_is_stretched_and_shows_through_where_there_is_no_data(tmp_path: Path) -> None:
-    ramp = np.tile(np.linspace(1, 1000, 64).astype(np.uint16), (64, 1))[None]
-    ramp[:, :8] = 0
-    path = write_raster(tmp_path / "a.tif", ramp, nodata=0)
-    source = DataSource.model_validate({"bands": ["grey"]})
-    bands, _ = band_statistics([path], "image", ["grey"])
-    parameters = TrainingParameters(1, tuple(bands), (), "inverse", (), {}, None)
-    (composition,) = compositions([source], parameters)
-    picture = np.asarray(_decoded(draw_composition(path, composition, 64)).convert("RGBA")).astype(int)
-    assert (picture[:7, :, 3] == 0).all()
-    assert (picture[9:, :, 3] == 255).all()
-    row = picture[32, :, 0]
-    assert row[0] < 6
-    assert row[-1] > 249
-    assert row[32] == pytest.approx(128, abs=6)
-    assert _decoded(draw_composition(path, composition, 16)).size == (16, 16)
-
-
-def test_a_mask_is_drawn_in_the_colours_of_its_categories(tmp_path: Path) -> None:
-    mask = np.zeros((1, 10, 30), dtype=np.uint8)
-    mask[0, :, 10:20], mask[0, :, 20:] = 1, 255
-    path = write_raster(tmp_path / "m.tif", mask, nodata=255)
-    categories = [
-        LabelCategory(id=0, name="Land", color="#c8b27d"),
-        LabelCategory(id=1, name="Water", color="#2a7ab9", opacity=0.5),
-    ]
-    picture = np.asarray(_decoded(draw_mask(path, categories, 64)).convert("RGBA"))
-    assert picture[5, 5].tolist() == [0xC8, 0xB2, 0x7D, 255]
-    assert picture[5, 15].tolist() == [0x2A, 0x7A, 0xB9, 128]
-    assert picture[5, 25, 3] == 0
 
 
 def test_the_map_draws_far_more_images_than_a_page_can_hold() -> None:
