@@ -8,6 +8,7 @@ from factory_pipeline.errors import MissingExtraError
 EXTRAS = {
     "plots": ("PIL", "matplotlib"),
     "postgres": ("psycopg",),
+    "cluster": ("dagster_aws", "dagster_celery", "dagster_k8s", "dagster_postgres"),
     "fields": ("torch",),
     "build": (
         "affine",

@@ -153,7 +153,8 @@ def filled(text: str, placeholders: dict[str, Callable[[], str]]) -> str:
 
 
 def run_commands(block: Block, placeholders: dict[str, Callable[[], str]], catalog: Path) -> None:
-    if block.kind == "postgresql":  # the copy has tests of its own; here, that it can be typed
+    # The copy to PostgreSQL and the cluster have tests of their own; here, that it can be typed.
+    if block.kind in ("postgresql", "cluster"):
         subprocess.run(["bash", "-n", "-c", block.text], check=True)
         return
     for line in block.text.splitlines():

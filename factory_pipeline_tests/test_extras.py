@@ -170,7 +170,7 @@ def test_the_command_line_downloads_without_extras(address: str, tmp_path: Path)
 
 def test_the_code_location_and_every_command_load_with_the_extras_build_and_plots() -> None:
     ended = run_without(
-        packages_of("postgres", "fields", "volumes") - packages_of("build", "plots"),
+        packages_of("postgres", "cluster", "fields", "volumes") - packages_of("build", "plots"),
         """
 from factory_pipeline.cli.main import cli
 from factory_pipeline.definitions import defs
@@ -260,6 +260,6 @@ def test_the_extras_are_those_of_the_project() -> None:
         own = [line for line in PROJECT["optional-dependencies"][extra] if "factory-pipeline[" not in line]
         declared = modules({line.partition(">")[0].partition("[")[0] for line in own})
         assert set(packages) == declared
-    # PyTorch is large: it is in no other extra.
-    declared = modules(requirements("all") | requirements("fields"))
+    # PyTorch is large, and a cluster not for everybody: they are in no other extra.
+    declared = modules(requirements("all") | requirements("fields") | requirements("cluster"))
     assert declared == {package for packages in EXTRAS.values() for package in packages}

@@ -21,6 +21,7 @@ from factory_pipeline.cli import (
     upload,
     verify,
     volumes,
+    worker,
 )
 from factory_pipeline.cli.errors import user_errors
 from factory_pipeline.cli.help import FullHelpGroup, Section
@@ -37,6 +38,7 @@ SECTIONS: Sequence[Section] = [
     ),
     ("Data lake", ["collection", "import-release"]),
     ("Datasets of your own, in versions", ["dataset", "release", "splits"]),
+    ("On a cluster", ["worker"]),
 ]
 OLD_NAMES = {
     "datasets": ["upload", "list"],
@@ -84,6 +86,7 @@ for command in [
     *fuse.ALL,
     *demo.ALL,
     *ui.ALL,
+    *worker.ALL,
     *onboarding.ALL,
     upload.upload_group,
     dataset.dataset,

@@ -27,14 +27,16 @@ from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.builds.training_upload import upload_splits
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import BuildError, CatalogError
+from factory_pipeline.runs.failures import describe_failure
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
+from factory_pipeline.runs.queued_runs import has_workers, run_on_workers
 from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.storage.atomic import describe_refusal, write_text
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.worker_pool import open_pool
 
 if TYPE_CHECKING:
-    import dagster as dg
+    pass
 
 MOST_BATCHES_PER_RUN = 25
 PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
@@ -52,24 +54,6 @@ JOBS = {
     FUSE_RECIPE: "fuse_recipe",
 }
 """The job that a person would start in the web UI for these assets."""
-DOING = {
-    "gedi_footprints": "Reading the granules",
-    "quality_footprints": "Filtering the footprints",
-    "footprint_subset": "Drawing the subset",
-    "sentinel2_chips": "Cutting the chips of Sentinel-2",
-    "copdem_chips": "Cutting the chips of the terrain",
-    "worldcover_chips": "Cutting the chips of land cover",
-    "batch_dataset": "Writing the dataset file of a batch",
-    "fused_dataset": "Fusing the batches",
-    "gedi_collection": "Collecting the samples in the data lake",
-    "gedi_upload": "Packing the dataset for its onboarding",
-    "finetuned_model": "Training the model",
-    "recipe_labels": "Reading the labels",
-    "recipe_samples": "Cutting the windows of a batch",
-    "recipe_dataset": "Fusing the batches",
-    "recipe_collection": "Collecting the samples in the data lake",
-}
-"""What the assets do, as the progress line shows it."""
 DRIVER_TAG = "factory/driver"
 """Tag with the process that drives the build of a run."""
 
@@ -96,7 +80,7 @@ def run_build(
     settings.save(home)
     stage = "Reading granules, filtering, drawing the subset"
     with reporting(lambda: on_progress(progress_before_plan(stage, settings))):
-        materialize(home, PREPARE)
+        run_stage(home, PREPARE)
     plan = BatchPlan.load(settings.files.batch_plan)
     with reporting(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
         try:
@@ -106,7 +90,7 @@ def run_build(
             Losses(settings, plan).remove_batches()
             raise
     with reporting(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
-        materialize(home, FUSE)
+        run_stage(home, FUSE)
     return BuildSummary.load(settings.files.summary)
 
 
@@ -198,6 +182,9 @@ def run_ranges(
     """
     if not ranges:
         return
+    if has_workers(home):
+        run_on_workers(home, JOBS[assets], [_range_tags(batches) for batches in ranges])
+        return
     if min(workers, len(ranges)) == 1:
         for batches in ranges:
             materialize(home, assets, batches)
@@ -223,6 +210,23 @@ def run_ranges(
         raise BuildError("A worker process was killed; run the same command again to continue.")
     if problems:
         raise BuildError(" ".join(dict.fromkeys(problems)))
+
+
+def run_stage(home: FactoryHome, assets: tuple[str, ...], partition: str | None = None) -> None:
+    """Materialise the assets of one of JOBS, in this process or on the workers that the home has.
+
+    Args:
+        home: of the build.
+        assets: a key of JOBS.
+        partition: the one key of assets that have a partition per build.
+
+    Raises:
+        BuildError: a step failed; the message is what the step said.
+    """
+    if has_workers(home):
+        run_on_workers(home, JOBS[assets], [_partition_tags(partition)])
+    else:
+        materialize(home, assets, partition=partition)
 
 
 def cancel_own_runs(home: FactoryHome) -> None:
@@ -292,14 +296,7 @@ def materialize(
 
     from factory_pipeline.definitions import defs
 
-    tags = {DRIVER_TAG: str(driver or os.getpid())}
-    if partition is not None:
-        tags |= {"dagster/partition": partition}
-    if batches:
-        tags |= {
-            "dagster/asset_partition_range_start": batches[0],
-            "dagster/asset_partition_range_end": batches[-1],
-        }
+    tags = {DRIVER_TAG: str(driver or os.getpid()), **_partition_tags(partition), **_range_tags(batches)}
     with open_instance(home) as instance:
         result = execute_job(
             defs.resolve_job_def(JOBS[assets]),
@@ -309,28 +306,17 @@ def materialize(
             tags=tags,
         )
     if not result.success:
-        raise BuildError(describe_failure(result))
+        raise BuildError(describe_failure(result.run_id, result.all_events))
 
 
-def describe_failure(result: "dg.ExecuteInProcessResult") -> str:
-    """Return what the failed steps of a run said, in the user's words."""
-    said = []
-    for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            said.append(data.user_failure_data.description)
-        elif error := data.error:
-            # The first cause is the actual error; Dagster wraps it in errors of its own.
-            while error.cause:
-                error = error.cause
-            what = DOING.get(str(event.step_key), "A step")
-            refused = describe_refusal(RuntimeError(error.message))
-            said.append(
-                f"{what} failed. {refused}"
-                if refused
-                else f"{what} failed with an unexpected error ({' '.join(error.message.split())});"
-                f" the run {result.run_id[:8]} in the web UI has the full log, please report it."
-            )
-    return " ".join(said) or "The run failed; see its log in the web UI."
+def _partition_tags(partition: str | None) -> dict[str, str]:
+    return {} if partition is None else {"dagster/partition": partition}
+
+
+def _range_tags(batches: Sequence[str]) -> dict[str, str]:
+    if not batches:
+        return {}
+    return {
+        "dagster/asset_partition_range_start": batches[0],
+        "dagster/asset_partition_range_end": batches[-1],
+    }

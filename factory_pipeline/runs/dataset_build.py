@@ -15,9 +15,9 @@ from factory_pipeline.runs.build import (
     FUSE_RECIPE,
     PLAN_RECIPE,
     check_output,
-    materialize,
     neighbouring_ranges,
     run_ranges,
+    run_stage,
 )
 from factory_pipeline.runs.instance import open_instance, prepare_home
 from factory_pipeline.stac.providers import open_catalog
@@ -46,7 +46,7 @@ def build_recipe(
     name = settings.recipe.name
     _register(home, name)
     with reporting(lambda: on_progress(BuildProgress("Reading the labels"))):
-        materialize(home, PLAN_RECIPE, partition=name)
+        run_stage(home, PLAN_RECIPE, name)
     plan = DatasetPlan.load(settings.files.batch_plan)
     with reporting(lambda: on_progress(_progress("Extracting windows", settings, plan))):
         try:
@@ -56,7 +56,7 @@ def build_recipe(
             forget_lost(settings, plan)
             raise
     with reporting(lambda: on_progress(_progress("Fusing the batches", settings, plan))):
-        materialize(home, FUSE_RECIPE, partition=name)
+        run_stage(home, FUSE_RECIPE, name)
     return DatasetBuildSummary.load(settings.files.summary)
 
 

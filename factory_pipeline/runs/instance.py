@@ -21,7 +21,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -146,14 +150,23 @@ def execute_job(
         )
 
 
+def origin_of(job: str) -> RemoteJobOrigin:
+    """Return where web UI and daemon find a job: in the code location, as they start it.
+
+    Args:
+        job: its name in the definitions.
+    """
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(
+        LoadableTargetOrigin(executable_path=sys.executable, module_name=DEFINITIONS), DEFINITIONS
+    )
+    return RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME).get_job_origin(job)
+
+
 @contextmanager
 def _record_as_launched(job: dg.JobDefinition, instance: dg.DagsterInstance) -> Iterator[None]:
     """Record runs with the job's own definition and its origin, which in-process execution leaves out."""
     create = instance.create_run_for_job
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(
-        LoadableTargetOrigin(executable_path=sys.executable, module_name=DEFINITIONS), DEFINITIONS
-    )
-    origin = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME).get_job_origin(job.name)
+    origin = origin_of(job.name)
 
     def create_as_launched(**given: Any) -> dg.DagsterRun:
         return create(**{**given, "job_def": job, "remote_job_origin": origin})

@@ -18,7 +18,7 @@ from factory_pipeline.errors import BuildError, OnboardingError
 from factory_pipeline.onboarding.stages import onboarding_progress
 from factory_pipeline.orchestration.partitions import DATASETS, RELEASES
 from factory_pipeline.orchestration.run_status import end_dead_runs, is_of_batch, unfinished_runs
-from factory_pipeline.runs.build import describe_failure
+from factory_pipeline.runs.failures import describe_failure
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.runs.upload_run import require_success, run_upload
 from factory_pipeline.storage.layout import FactoryHome
@@ -144,7 +144,7 @@ def finetune(upload: Upload, home: FactoryHome, choices: Mapping[str, Any] = {})
             partition_key=upload.key,
         )
     if not result.success:
-        raise BuildError(describe_failure(result))
+        raise BuildError(describe_failure(result.run_id, result.all_events))
     return home.training(upload.key)
 
 

@@ -9,7 +9,7 @@ from dagster._core.utils import make_new_run_id
 from factory_pipeline.errors import ARGUMENT_ERROR, ArgumentError, BuildError
 from factory_pipeline.orchestration.partitions import VERSIONS
 from factory_pipeline.orchestration.run_progress import OnFraction, listening
-from factory_pipeline.runs.build import describe_failure
+from factory_pipeline.runs.failures import describe_failure
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -68,7 +68,7 @@ def run_job(
     if raised:
         raise raised[0]
     if not result.success:
-        raise _argument_error(result) or BuildError(describe_failure(result))
+        raise _argument_error(result) or BuildError(describe_failure(result.run_id, result.all_events))
     return {
         event.step_materialization_data.materialization.asset_key.to_user_string(): {
             label: value.value

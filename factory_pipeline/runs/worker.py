@@ -1,0 +1,41 @@
+"""A Celery worker that takes the runs of a home, as the `dagster.yaml` of the home describes it."""
+
+import os
+
+import dagster as dg
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tasks import create_execute_job_task
+
+from factory_pipeline.errors import HomeError
+from factory_pipeline.runs.instance import environment_of, prepare_home
+from factory_pipeline.storage.layout import FactoryHome
+
+
+def serve_runs(home: FactoryHome, runs: int) -> None:
+    """Work on runs of a home until this process is told to end (SIGTERM, SIGINT); it ends those it has begun.
+
+    Broker and queue are those of the run launcher in the home's `dagster.yaml`, so that they are named once.
+    Each run is worked on in a process of its own. The process's environment is changed: runs read from it
+    where their home is.
+
+    Args:
+        home: of the runs; it has to be the same on all workers.
+        runs: most runs at the same time.
+
+    Raises:
+        HomeError: the home's runs are not for Celery workers.
+    """
+    prepare_home(home)
+    os.environ.update(environment_of(home))
+    with dg.DagsterInstance.get() as instance:
+        launcher = instance.run_launcher
+    if not isinstance(launcher, CeleryRunLauncher):
+        raise HomeError(
+            f"The runs of this home are launched by {type(launcher).__name__}, not by workers:"
+            f" {home.dagster_config} names no CeleryRunLauncher; deploy/dagster-celery.yaml is one that does."
+        )
+    create_execute_job_task(launcher.celery)
+    # Several may be on one machine; %h is its name.
+    options = ["--concurrency", str(runs), "--hostname", f"factory-{os.getpid()}@%h", "--loglevel", "INFO"]
+    # No news of other workers is needed, and none of a clock that differs.
+    launcher.celery.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
