@@ -96,13 +96,13 @@ def _copy_batch(
             indexes = [ChunkIndex.of(source[raster]) for raster in rasters]
         except ValueError as error:
             raise DatasetFileError(f"The batch file {path} is damaged: {error}.") from error
-        targets = [target[raster].id for raster in rasters]
+        # HDF5 is asked for a shape once, not for each chunk: it would copy the dataset's space every time.
+        targets = [(target[raster].id, (0,) * len(target[raster].shape[1:])) for raster in rasters]
         places = [(index.offsets.tolist(), index.sizes.tolist()) for index in indexes]
         for sample, position in enumerate(positions.tolist()):
-            for (offsets, sizes), raster in zip(places, targets, strict=True):
+            for (offsets, sizes), (raster, corner) in zip(places, targets, strict=True):
                 offset = offsets[sample]
-                corner = (position, *(0 for _ in raster.shape[1:]))
-                raster.write_direct_chunk(corner, stored[offset : offset + sizes[sample]])
+                raster.write_direct_chunk((position, *corner), stored[offset : offset + sizes[sample]])
         for start in range(0, len(positions), TABLE_CHUNK):
             some = positions[start : start + TABLE_CHUNK]
             put_rows(read_rows(source, fields, start, start + len(some)), some)

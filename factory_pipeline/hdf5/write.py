@@ -66,12 +66,12 @@ def write_fields(
     rasters = [field for field in fields if field.is_raster]
     with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         lay_out(file, fields, len(samples), recipe, split)
-        targets = [file[raster.path].id for raster in rasters]
+        targets = [(file[raster.path].id, (0,) * len(raster.shape)) for raster in rasters]
         encoded = _encode_samples([raster.values(samples) for raster in rasters], len(samples), encode)
         for sample, chunks in enumerate(encoded):
             # The rasters of a sample are side by side in the file: read ahead serves them all.
-            for target, chunk in zip(targets, chunks, strict=True):
-                target.write_direct_chunk((sample, *(0 for _ in target.shape[1:])), chunk)
+            for (target, corner), chunk in zip(targets, chunks, strict=True):
+                target.write_direct_chunk((sample, *corner), chunk)
         writer = RowWriter(file, fields)
         writer.append(rows)
         writer.finish()
