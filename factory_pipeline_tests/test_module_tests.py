@@ -26,23 +26,18 @@ SHOWN_TOGETHER: dict[str, str] = {
     "builds/verification/test_build_output.py": "builds/verification/originals builds/verification/samples",
     "cli/test_interrupted.py": "builds/dataset_page",
     "datalake/ingest/releases/test_import_release.py": "datalake/ingest/releases/tables",
-    "datasets/exports/test_lake_to_exports.py": "datasets/exports/format_limits",
     "datasets/versions/test_damage.py": "datasets/versions/describe",
     "onboarding/test_refused.py": (
         "datalake/ingest/intake onboarding/products/write onboarding/upload_archive"
     ),
     "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
-    "orchestration/onboarding/test_object_inbox.py": "onboarding/list_inbox",
     "orchestration/releases/test_inbox.py": (
         "datalake/ingest/releases/preview datalake/ingest/releases/register"
     ),
     "orchestration/test_recipes.py": "builds/dataset_extraction",
     "runs/test_build.py": "builds/summary",
-    "synthetic/test_archive.py": "synthetic/stac",
-    "synthetic/test_geotiff.py": "synthetic/sentinel2",
     "synthetic/test_server.py": "synthetic/stac_api",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication",
-    "web/studio/test_builds_page.py": "builds/dataset_summary",
 }
 """By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
 
