@@ -13,6 +13,9 @@ from factory_pipeline.errors import SpecError
 from factory_pipeline.volumes.spec import load_spec
 from factory_pipeline_tests.volumes.factories import halved, spec_of, texture, write_volume
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 IMAGE = texture((64, 64, 8))
 
 

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from factory_pipeline_tests.fuzz.mutations import alter, damage
 from factory_pipeline_tests.fuzz.targets import CORPUS, TARGETS
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 EXAMPLES = settings(
     max_examples=8,
     deadline=None,

@@ -12,6 +12,9 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.config.raster_collection import known_collections
 from factory_pipeline.synthetic.scenes import ScenePlan, write_scene
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 GRID = Grid(32633, 500_000, 5_200_000, 20, 20, 64, 48)
 TIME = datetime(2021, 6, 1, 10, tzinfo=UTC)
 

@@ -14,6 +14,9 @@ from factory_pipeline.volumes.spec import PairSpec
 from factory_pipeline.volumes.volume import VolumeReader
 from factory_pipeline_tests.volumes.factories import spec_of, write_volume
 
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
+
 BOX = Box(0, 0, 0, 16, 16)
 
 

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import rasterio
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.stac.projection import to_degrees
 from factory_pipeline.synthetic.samples import canopy
 from factory_pipeline.synthetic.samples.places import SIERRA
+
+pytestmark = pytest.mark.integration
+"""Seconds of work, which `make test-fast` leaves out."""
 
 
 def test_heights_are_those_of_the_ground_on_one_side_of_the_zones_edge(tmp_path: Path) -> None:
