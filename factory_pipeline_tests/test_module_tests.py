@@ -26,10 +26,7 @@ SHOWN_TOGETHER: dict[str, str] = {
     "builds/verification/test_build_output.py": "builds/verification/originals builds/verification/samples",
     "cli/test_interrupted.py": "builds/dataset_page",
     "datalake/ingest/releases/test_import_release.py": "datalake/ingest/releases/tables",
-    "datasets/versions/test_damage.py": "datasets/versions/describe",
-    "onboarding/test_refused.py": (
-        "datalake/ingest/intake onboarding/products/write onboarding/upload_archive"
-    ),
+    "onboarding/test_refused.py": "onboarding/products/write",
     "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
     "orchestration/releases/test_inbox.py": (
         "datalake/ingest/releases/preview datalake/ingest/releases/register"
