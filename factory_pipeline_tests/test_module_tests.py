@@ -26,14 +26,11 @@ SHOWN_TOGETHER: dict[str, str] = {
     "builds/verification/test_build_output.py": "builds/verification/originals builds/verification/samples",
     "cli/test_interrupted.py": "builds/dataset_page",
     "datalake/ingest/releases/test_import_release.py": "datalake/ingest/releases/tables",
-    "onboarding/test_refused.py": "onboarding/products/write",
-    "orchestration/onboarding/test_assets.py": "onboarding/page/contact_sheets",
     "orchestration/releases/test_inbox.py": (
         "datalake/ingest/releases/preview datalake/ingest/releases/register"
     ),
     "orchestration/test_recipes.py": "builds/dataset_extraction",
     "runs/test_build.py": "builds/summary",
-    "synthetic/test_server.py": "synthetic/stac_api",
     "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication",
 }
 """By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
