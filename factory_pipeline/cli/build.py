@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--num-processors",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Batches worked on at the same time.  [default: the number of cores]",
+    help="Most batches worked on at the same time.  [default: the number of cores]",
 )
 @click.option(
     "--path-aggregated-csv-train", type=FILE, metavar="F", help="Footprints that passed the filter."

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     pass
 
 MOST_BATCHES_PER_RUN = 25
+FOOTPRINTS_PER_PROCESS = 1_000
+"""A process takes two to three seconds of CPU time to start, in which as many are extracted."""
 PREPARE = ("gedi_footprints", "quality_footprints", "footprint_subset")
 EXTRACT = ("sentinel2_chips", "copdem_chips", "worldcover_chips", "batch_dataset")
 FUSE = ("fused_dataset", "gedi_collection", "gedi_upload")
@@ -155,15 +157,25 @@ def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan)
 
     Args:
         home: of the build.
-        settings: its `workers` is the number of processes.
+        settings: its `workers` is the most processes that work at the same time.
         plan: names all batches.
 
     Raises:
         BuildError: as `run_ranges`.
     """
     missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
-    ranges = neighbouring_ranges(missing, _registered_batches(home), settings.workers)
-    run_ranges(home, EXTRACT, ranges, settings.workers)
+    workers = processes_for(sum(plan.sizes[key] for key in missing), settings.workers)
+    run_ranges(home, EXTRACT, neighbouring_ranges(missing, _registered_batches(home), workers), workers)
+
+
+def processes_for(footprints: int, most: int) -> int:
+    """Return how many processes extract footprints.
+
+    Args:
+        footprints: that are not extracted yet.
+        most: as many as the user allows.
+    """
+    return max(1, min(most, footprints // FOOTPRINTS_PER_PROCESS))
 
 
 def run_ranges(
@@ -245,14 +257,15 @@ def cancel_own_runs(home: FactoryHome) -> None:
 def neighbouring_ranges(
     missing: Sequence[str], registered: Sequence[str], workers: int
 ) -> list[tuple[str, ...]]:
-    """Return batches in runs of neighbours, cut so that every worker has two runs to do or more.
+    """Return batches in runs of neighbours, cut so that each of several workers has two runs to do or more.
 
     Args:
         missing: keys of the batches.
         registered: all keys that Dagster knows, in its order.
         workers: processes that run at the same time.
     """
-    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (2 * workers))))
+    runs = 1 if workers == 1 else 2 * workers
+    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / runs)))
     place = {key: number for number, key in enumerate(registered)}
     ranges: list[tuple[str, ...]] = []
     for key in sorted(missing, key=place.__getitem__):
