@@ -117,7 +117,10 @@ def demo(subject: str, output: Path) -> None:
         onboard=True,
     )
     run_build(home, settings)
-    onboarding.drop_and_wait(archive / "uploads", home, [slug(settings.recipe.name)])
+    echo("", "Onboarding the dataset and two sample uploads.")
+    uploads = sorted((archive / "uploads").glob("*.yaml"))
+    for manifest in (home.dropped_manifest(slug(settings.recipe.name)), *uploads):
+        onboarding.onboard_and_show(manifest, home)
     _build_burn_scars(output.absolute(), home)
     releases.import_and_export(archive / "releases", output.absolute(), home)
     if shutil.which("factory") is None:

@@ -1,7 +1,6 @@
 """Commands for curated datasets. Heavy imports are inside the commands, as in `main`."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,32 +174,6 @@ def onboard_and_show(
     if as_json:
         echo_json(upload_facts(upload, home))
     elif not quiet:
-        echo(*describe_upload(upload, home))
-
-
-def drop_and_wait(uploads: Path, home: "FactoryHome", there: Sequence[str]) -> None:
-    """Drop uploads into the inbox of a running daemon, and report their progress until they have ended.
-
-    Args:
-        uploads: folder of archives and manifests.
-        home: whose inbox receives them.
-        there: names of uploads that are in the inbox already.
-
-    Raises:
-        BuildError: the daemon ended, or the uploads took longer than ten minutes.
-    """
-    from factory_pipeline.runs.daemon import drop_uploads, running_daemon, wait_for_uploads
-
-    echo(
-        "",
-        "Onboarding the dataset and two sample uploads: they are in the inbox, a daemon does the rest.",
-    )
-    with running_daemon(home) as daemon:
-        names = [*drop_uploads(uploads, home), *there]
-        found = wait_for_uploads(
-            home, names, daemon, 600, lambda upload: echo(f"  {upload.key}: {upload.status.value}")
-        )
-    for upload in found:
         echo(*describe_upload(upload, home))
 
 

@@ -167,11 +167,6 @@ class FactoryHome:
         return self.dagster / ".lock"
 
     @property
-    def daemon_log(self) -> Path:
-        """The log of a daemon that a command started."""
-        return self.dagster / "daemon.log"
-
-    @property
     def ui_log(self) -> Path:
         """The log of `factory ui`."""
         return self.dagster / "ui.log"
