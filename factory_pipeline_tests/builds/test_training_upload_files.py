@@ -54,9 +54,7 @@ def drop(bench: Bench, fused: dict[str, Path], modalities: tuple[Modality, ...] 
 
 
 def onboard(bench: Bench, manifest: Path) -> DatasetFiles:
-    key = bench.take_in(manifest)
-    assert bench.run(key).success, bench.upload(key).reason
-    return bench.home.upload(key).finished
+    return bench.home.upload(bench.prepare_dropped(manifest)).finished
 
 
 def splits_of(files: DatasetFiles) -> dict[str, str]:
