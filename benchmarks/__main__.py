@@ -10,6 +10,7 @@ from benchmarks import (
     extraction,
     growth,
     hdf5,
+    many_records,
     onboarding,
     pairs,
     query,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "splits": splits.benchmark,
     "streaming": streaming.benchmark,
     "studio": studio.benchmark,
+    "many_records": many_records.benchmark,
 }
 README = Path(__file__).with_name("README.md")
 

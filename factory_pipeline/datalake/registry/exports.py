@@ -109,6 +109,15 @@ class Exports(Leases):
             found = connection.execute(sa.select(table).where(table.c.version_id == version_id))
             return sorted((Export(**row._mapping) for row in found), key=lambda export: export.type)
 
+    def ready_exports(self) -> dict[str, list[str]]:
+        """Return the formats that are ready of all versions, sorted, by the id of the version."""
+        query = sa.select(table.c.version_id, table.c.type).where(table.c.state == ExportState.READY)
+        ready: dict[str, list[str]] = {}
+        with self._read() as connection:
+            for version_id, name in connection.execute(query.order_by(table.c.type)):
+                ready.setdefault(version_id, []).append(name)
+        return ready
+
     def _withdraw_export(self, export: Export) -> bool:
         with self._change() as connection:
             gone = connection.execute(

@@ -1,6 +1,7 @@
 """Uploads: every manifest that was registered, its status, and whether it was deleted."""
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -117,11 +118,20 @@ class Uploads(Database):
             raise _unknown_upload_error(name_or_key)
         return Upload(**row._mapping)
 
-    def uploads(self, *, with_deleted: bool = False) -> list[Upload]:
-        """Return all uploads in the order of their registration."""
+    def uploads(
+        self, *, with_deleted: bool = False, statuses: Collection[UploadStatus] | None = None
+    ) -> list[Upload]:
+        """Return uploads in the order of their registration.
+
+        Args:
+            with_deleted: those that were deleted too.
+            statuses: only those with one of these; None for all.
+        """
         query = sa.select(table).order_by(table.c.created, table.c.key)
         if not with_deleted:
             query = query.where(table.c.deleted_at.is_(None))
+        if statuses is not None:
+            query = query.where(table.c.status.in_(statuses))
         with self._read() as connection:
             return [Upload(**row._mapping) for row in connection.execute(query)]
 

@@ -1,5 +1,7 @@
 """Summaries of collections, datasets and versions, which can be sent as JSON."""
 
+from collections.abc import Mapping, Sequence
+
 import polars as pl
 
 from factory_pipeline.datalake.registry.records import (
@@ -47,7 +49,8 @@ def list_datasets(registry: Registry, home: FactoryHome) -> list[DatasetSummary]
         registry: of the home.
         home: contains the manifests.
     """
-    return [_dataset(registry, home, dataset) for dataset in registry.datasets()]
+    ready = registry.ready_exports()
+    return [_dataset(registry, home, dataset, ready) for dataset in registry.datasets()]
 
 
 def describe_dataset(registry: Registry, home: FactoryHome, name_or_id: str) -> DatasetSummary:
@@ -61,7 +64,7 @@ def describe_dataset(registry: Registry, home: FactoryHome, name_or_id: str) -> 
     Raises:
         RegistryError: there is no such dataset.
     """
-    return _dataset(registry, home, registry.dataset(name_or_id))
+    return _dataset(registry, home, registry.dataset(name_or_id), registry.ready_exports())
 
 
 def describe_version(registry: Registry, home: FactoryHome, version_id: str) -> VersionSummary:
@@ -76,7 +79,8 @@ def describe_version(registry: Registry, home: FactoryHome, version_id: str) -> 
         RegistryError: there is no such version.
     """
     version = registry.version(version_id)
-    return _version(registry, home, registry.dataset(version.dataset_id), version)
+    ready = [export.type for export in registry.exports(version.id) if export.state is ExportState.READY]
+    return _version(home, registry.dataset(version.dataset_id), version, ready)
 
 
 def split_table(version: VersionSummary) -> pl.DataFrame:
@@ -119,20 +123,22 @@ def _operation(home: FactoryHome, operation: Operation) -> OperationSummary:
     )
 
 
-def _dataset(registry: Registry, home: FactoryHome, dataset: Dataset) -> DatasetSummary:
+def _dataset(
+    registry: Registry, home: FactoryHome, dataset: Dataset, ready: Mapping[str, Sequence[str]]
+) -> DatasetSummary:
     return DatasetSummary(
         id=dataset.id,
         name=dataset.name,
         created=dataset.created,
         versions=tuple(
-            _version(registry, home, dataset, version)
+            _version(home, dataset, version, ready.get(version.id, ()))
             for version in registry.versions(dataset.id)
             if version.state is VersionState.READY
         ),
     )
 
 
-def _version(registry: Registry, home: FactoryHome, dataset: Dataset, version: Version) -> VersionSummary:
+def _version(home: FactoryHome, dataset: Dataset, version: Version, ready: Sequence[str]) -> VersionSummary:
     header: ManifestHeader | None = None
     damage = None
     if version.state is VersionState.READY:
@@ -152,9 +158,7 @@ def _version(registry: Registry, home: FactoryHome, dataset: Dataset, version: V
         items=sum(header.items.values()) if header else 0,
         splits=dict(header.items) if header else {},
         labels=dict(header.annotations) if header else {},
-        exports=tuple(
-            export.type for export in registry.exports(version.id) if export.state is ExportState.READY
-        ),
+        exports=tuple(ready),
         request=version.spec,
         leaks=_leaks(home, version) if header else None,
         damage=damage,

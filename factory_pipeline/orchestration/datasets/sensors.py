@@ -1,14 +1,14 @@
 """What versions of datasets start: the exports that were requested with them; calls of other machines."""
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from factory_pipeline.datalake.registry.records import ExportState, Version, VersionState
-from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.datalake.registry.records import Version, VersionState
 from factory_pipeline.datasets.exports.formats import format_named
 from factory_pipeline.datasets.versions.partition_keys import version_key
 from factory_pipeline.datasets.versions.read_api import handle
@@ -70,9 +70,10 @@ def requested_exports(context: dg.SensorEvaluationContext, factory: FactoryResou
     requests = []
     keys = []
     with closing(factory.registry()) as registry:
+        ready = registry.ready_exports()
         for dataset in registry.datasets():
             for version in registry.versions(dataset.id):
-                missing = _missing_formats(registry, version)
+                missing = _missing_formats(version, ready.get(version.id, []))
                 key = version_key(dataset.name, version.number, version.id)
                 # The SDK makes the exports of its versions itself.
                 if not missing or is_running(context.instance, key):
@@ -93,12 +94,11 @@ def requested_exports(context: dg.SensorEvaluationContext, factory: FactoryResou
     )
 
 
-def _missing_formats(registry: Registry, version: Version) -> list[str]:
+def _missing_formats(version: Version, ready: Sequence[str]) -> list[str]:
     """Return names of the formats that were requested and are not there."""
     if version.state is not VersionState.READY:
         return []
-    there = {export.type for export in registry.exports(version.id) if export.state is ExportState.READY}
-    return [name for name in version.spec.get("export_types", []) if name not in there]
+    return [name for name in version.spec.get("export_types", []) if name not in ready]
 
 
 JOBS: list[Any] = [create_dataset_version, export_version, call_datasets]

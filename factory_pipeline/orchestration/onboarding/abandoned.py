@@ -54,7 +54,7 @@ def abandoned_uploads(context: dg.SensorEvaluationContext, factory: FactoryResou
     busy = {key for run in alive for key in keys_of(run)}
     requests: list[dg.RunRequest] = []
     with closing(factory.registry()) as registry:
-        uploads = {upload.key: upload for upload in registry.uploads() if upload.status in UNFINISHED}
+        uploads = {upload.key: upload for upload in registry.uploads(statuses=UNFINISHED)}
         # Those that died under way first: in a batch they are one of many.
         for run in sorted(dead, key=is_of_batch):
             keys = [key for key in keys_of(run) if key in uploads and key not in busy]

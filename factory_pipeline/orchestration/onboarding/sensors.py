@@ -310,7 +310,8 @@ def tell_strays(registry: Registry, strays: Sequence[InboxEntry], *, is_complete
         What is said of each.
     """
     problems = []
-    known = registry.uploads(with_deleted=True)
+    # Without a stray archive only those that were told as failed matter, of maybe many thousands.
+    known = registry.uploads(with_deleted=bool(strays), statuses=None if strays else [UploadStatus.FAILED])
     there = set()
     for drop in strays:
         # An archive that was onboarded, and whose manifest has gone since, is no failure.

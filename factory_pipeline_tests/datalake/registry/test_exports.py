@@ -39,6 +39,16 @@ def test_a_version_has_one_export_per_format(registry: Registry) -> None:
         export(registry, version.id, "RAW")
 
 
+def test_what_is_ready_is_listed_for_all_versions_at_once(registry: Registry) -> None:
+    first, second = ready_dataset(registry, "one"), ready_dataset(registry, "two")
+    ready_dataset(registry, "three")
+    for version, export_type in ((first, "YOLO Darknet"), (first, "RAW"), (second, "COCO")):
+        export(registry, version.id, export_type)
+    with registry.exporting(second.id, "RAW") as begun:
+        assert registry.ready_exports() == {first.id: ["RAW", "YOLO Darknet"], second.id: ["COCO"]}
+        registry.finish_export(begun.id, path="exports/raw", content_hash="e0")
+
+
 def test_two_cant_write_the_same_export_at_once(registry: Registry) -> None:
     version = ready_dataset(registry)
     with registry.exporting(version.id, "RAW") as begun:

@@ -25,6 +25,16 @@ def test_the_same_key_again_changes_nothing_and_says_so(registry: Registry) -> N
     assert registry.uploads() == [first]
 
 
+def test_uploads_of_some_statuses_alone(registry: Registry) -> None:
+    for name in "abc":
+        registry.register_upload(f"{name}@01234567", MANIFEST)
+    registry.set_status("a@01234567", UploadStatus.FAILED, reason="No label.")
+    registry.set_status("b@01234567", UploadStatus.SUCCEEDED)
+    found = registry.uploads(statuses=[UploadStatus.PENDING, UploadStatus.FAILED])
+    assert [upload.name for upload in found] == ["a", "c"]
+    assert registry.uploads(statuses=[]) == []
+
+
 def test_a_name_means_its_newest_living_upload(registry: Registry) -> None:
     for digest in ("aaaaaaaa", "cccccccc", "bbbbbbbb"):
         registry.register_upload(f"flood@{digest}", MANIFEST)
