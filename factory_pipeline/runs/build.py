@@ -164,7 +164,10 @@ def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan)
         BuildError: as `run_ranges`.
     """
     missing = [key for key in plan.keys if not settings.files.batch(key).exists()]
-    workers = processes_for(sum(plan.sizes[key] for key in missing), settings.workers)
+    workers = settings.workers
+    if not has_workers(home):
+        # Workers of a cluster run already, and each is to have its part.
+        workers = processes_for(sum(plan.sizes[key] for key in missing), workers)
     run_ranges(home, EXTRACT, neighbouring_ranges(missing, _registered_batches(home), workers), workers)
 
 
