@@ -1,4 +1,4 @@
-"""Datasets of recipes against rslearn's `prepare` and `materialize`; the arrays alone; memory by dates."""
+"""Datasets of recipes against rslearn; the arrays alone; memory by the number of dates and of windows."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,8 +41,8 @@ CASES = (
     Case("32 px, one date", 1000, 32, 1, (SENTINEL2_BANDS,)),
     Case("256 px, 12 periods, 3 sensors", 200, 256, 12, (SENTINEL2, SENTINEL1, LANDSAT)),
 )
-DATES = (12, 48, 192)
-"""Of composites whose memory is measured."""
+MEMORY_SIZES = ((12, 32), (120, 32), (12, 320))
+"""Dates and windows of the composites whose memory is measured: ten times as many of either."""
 COMPOSITES = ("mean", "median")
 RSLEARN, ODC_STAC, LAZYCOGS = "RSLEARN_PYTHON", "ODC_STAC_PYTHON", "LAZYCOGS_PYTHON"
 """Variables that name an interpreter which has the peer, such as one of another environment."""
@@ -173,13 +173,14 @@ def _rows(case: Case, found: Mapping[str, Run], ours: str, goal: int) -> list[Ro
 def _memory(scale: float) -> str:
     rows: list[Row] = []
     for composite in COMPOSITES:
-        for dates in DATES:
-            case = Case(f"composite ({composite})", 32, 256, dates, (SENTINEL2,), composite).scaled(scale)
-            with _served(case, scale / 4) as (recipe, url, _):
+        for dates, windows in MEMORY_SIZES:
+            case = Case(f"composite ({composite})", windows, 256, dates, (SENTINEL2,), composite)
+            case = case.scaled(scale)
+            with _served(case, scale * windows / 128) as (recipe, url, _):
                 run = run_alone(build_dataset, recipe, url)
             rows.append((composite, dates, case.windows, run.cpu_s, run.peak_bytes / 1e6))
     columns = ["composite", "dates", "windows of 256 px", "CPU s", "peak MB"]
-    return table("Memory by the number of dates", columns, rows)
+    return table("Memory by the number of dates and windows", columns, rows)
 
 
 if __name__ == "__main__":
