@@ -1,5 +1,6 @@
 # Two commands set up everything on a machine that has Python 3.11 and make:
 #   make demo   the main job, on a sample archive that it makes
+#   make demo-cluster   its build on two workers, one of which is killed, with PostgreSQL, Redis and S3
 #   make test   the whole test suite, with lint, types and the rules of the house
 #   make test-fast   the unit tests alone, in a minute: no process, server, browser or database
 # and `make docs` builds the documentation as a site.
@@ -10,10 +11,23 @@ READY := .venv/.ready
 # Tests are compiled once, not by each worker of each run: that is half of the time of the unit tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast lint docs bench ui lock audit clean
+.PHONY: demo demo-cluster test test-fast lint docs bench ui lock audit clean
 
 demo: $(READY)
 	$(BIN)/factory demo --output demo
+
+# The servers are Debian's: root installs what is missing, another user is told.
+demo-cluster: $(READY)
+	@for part in postgresql:/usr/lib/postgresql/*/bin/initdb redis-server:/usr/bin/redis-server; do \
+		ls $${part#*:} >/dev/null 2>&1 || missing="$$missing $${part%%:*}"; \
+	done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then \
+		echo "Not installed:$$missing. Install as root: apt-get install$$missing"; exit 1; \
+	fi
+	$(BIN)/python -m factory_pipeline.cli.demo_cluster --archive demo/sample --output demo/cluster \
+		--dagster-config deploy/dagster-celery.yaml
 
 test: lint
 	$(BIN)/pytest -n auto --dist worksteal

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 IMPORTED_AS = {"pillow": "PIL", "psycopg": "psycopg", "pyyaml": "yaml"}
 """Where a package is imported by another name than its own."""
-COMES_WITH = {"pydantic_core": "pydantic"}
+COMES_WITH = {"celery": "dagster_celery", "pydantic_core": "pydantic"}
 """Modules that another declared package pins to itself."""
 
 

@@ -168,7 +168,7 @@ def release_run_lock(home: FactoryHome, run_id: str) -> None:
 
 @contextmanager
 def held_run_lock(home: FactoryHome, run_id: str) -> Iterator[None]:
-    """Hold the lock of a run inside the block.
+    """Hold the lock of a run inside the block; one that this process holds already stays held after it.
 
     Args:
         home: of the run.
@@ -177,6 +177,9 @@ def held_run_lock(home: FactoryHome, run_id: str) -> Iterator[None]:
     Raises:
         RegistryError: the lock is in a database that is not available at the beginning.
     """
+    if home.run_lock(run_id) in _held:
+        yield
+        return
     hold_run_lock(home, run_id)
     try:
         yield

@@ -1,12 +1,18 @@
 """A Celery worker that takes the runs of a home, as the `dagster.yaml` of the home describes it."""
 
 import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import dagster as dg
+from celery.signals import task_postrun, task_prerun
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import unpack_value
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tasks import create_execute_job_task
 
 from factory_pipeline.errors import HomeError
+from factory_pipeline.orchestration.run_lock import hold_run_lock, release_run_lock
 from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -35,7 +41,24 @@ def serve_runs(home: FactoryHome, runs: int) -> None:
             f" {home.dagster_config} names no CeleryRunLauncher; deploy/dagster-celery.yaml is one that does."
         )
     create_execute_job_task(launcher.celery)
+    _show_alive(home)
     # Several may be on one machine; %h is its name.
     options = ["--concurrency", str(runs), "--hostname", f"factory-{os.getpid()}@%h", "--loglevel", "INFO"]
     # No news of other workers is needed, and none of a clock that differs.
     launcher.celery.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
+
+
+def _show_alive(home: FactoryHome) -> None:
+    """Have the process of each run hold the run's lock from its beginning to its end.
+
+    Celery itself does not tell that a worker died: the daemon's sensor finds its runs by their locks.
+    """
+
+    def with_run(act: Callable[[FactoryHome, str], None]) -> Callable[..., None]:
+        def handle(kwargs: Mapping[str, Any], **_: object) -> None:
+            act(home, unpack_value(kwargs["execute_job_args_packed"], as_type=ExecuteRunArgs).run_id)
+
+        return handle
+
+    task_prerun.connect(with_run(hold_run_lock), weak=False)
+    task_postrun.connect(with_run(release_run_lock), weak=False)

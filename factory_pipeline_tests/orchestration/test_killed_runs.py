@@ -13,9 +13,9 @@ from factory_pipeline.definitions import defs
 from factory_pipeline.orchestration import run_lock
 from factory_pipeline.orchestration.builds.killed_runs import killed_extractions
 from factory_pipeline.orchestration.resources import FactoryResource
-from factory_pipeline.orchestration.run_lock import held_run_lock
+from factory_pipeline.orchestration.run_lock import held_run_lock, hold_run_lock, release_run_lock
 from factory_pipeline.orchestration.run_status import DIED_TAG, PARTITION_TAG
-from factory_pipeline.storage.atomic import file_lock
+from factory_pipeline.storage.atomic import file_lock, is_held
 from factory_pipeline_tests.postgres import PostgresServer
 
 
@@ -88,3 +88,13 @@ def test_a_run_of_another_machine_is_ended_once_it_has_been_silent(
         assert answer.skip_message == f"Ended as their process is gone: {silent.run_id}."
         assert registry.run_sign(silent.run_id) is None
         assert registry.run_sign(here.run_id) is None
+
+
+def test_a_lock_that_is_held_already_stays_held(tmp_path: Path) -> None:
+    home = FactoryResource(home=str(tmp_path)).folder()
+    hold_run_lock(home, "run")
+    with held_run_lock(home, "run"):
+        pass
+    assert is_held(home.run_lock("run"))
+    release_run_lock(home, "run")
+    assert not home.run_lock("run").exists()

@@ -81,6 +81,12 @@ class RunSigns(Database):
             row = connection.execute(query).one_or_none()
         return None if row is None else RunSign(row[0], (row[2] - row[1]).total_seconds())
 
+    def run_holders(self) -> dict[str, str]:
+        """Return the processes that work on runs, by the id of the run."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(table.c.run_id, table.c.holder)).all()
+        return {row.run_id: row.holder for row in rows}
+
     def forget_run(self, run_id: str) -> None:
         """Remove the sign of a run, if there is one."""
         with self._change() as connection:

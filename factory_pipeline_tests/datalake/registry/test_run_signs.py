@@ -32,6 +32,7 @@ def test_a_run_shows_a_sign_inside_the_block_alone(registry: Registry) -> None:
         sign = registry.run_sign(RUN)
         assert sign is not None
         assert sign.holder == this_process()
+        assert registry.run_holders() == {RUN: this_process(), "another": this_process()}
         assert not sign.is_dead
     assert registry.run_sign(RUN) is None
     with pytest.raises(ZeroDivisionError), registry.shown_alive(RUN):
