@@ -6,52 +6,36 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from factory_pipeline.datalake.registry.database import Database
 from factory_pipeline.errors import FactoryError, describe_os_error
 from factory_pipeline.extras import extras_named
+from factory_pipeline.runs.doctor_store import check_store, check_store_clock
+from factory_pipeline.runs.finding import Finding, Status, compare_clocks
 from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.stac.providers import open_catalog
-from factory_pipeline.storage.atomic import atomic_write, is_held, open_locked
+from factory_pipeline.storage.atomic import atomic_write, is_held, open_locked, working_path
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.version import __version__
 
-Status = Literal["ok", "warning", "failed"]
 GB = 1e9
 LEAST_FREE_GB = 1.0
 """Less free space than this fails the check."""
 USUAL_FREE_GB = 10.0
 """Less free space than this is a warning: a build of 100,000 footprints writes about 5 GB."""
-LARGEST_CLOCK_DIFFERENCE_S = 5.0
-"""Between this machine and the file system. Leases and heartbeats allow for tens of seconds."""
 CATALOG_WAIT_S = 10.0
 MAX_DAEMON_NAMES = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    check: str
-    """What was checked, such as `disk space`."""
-    status: Status
-    detail: str
-    """What was found, in one sentence."""
-    advice: str = ""
-    """What to do, if anything."""
 
 
 def examine_installation(
     home: FactoryHome, *, catalog: str = "", host: str = "127.0.0.1", ports: Sequence[int] = ()
 ) -> list[Finding]:
-    """Check versions, the home's file system, its databases, the daemon, ports and a catalog.
+    """Check versions, the home's file system or store, its databases, the daemon, ports and a catalog.
 
     Nothing is created but a temporary folder, in the home or, if it does not exist, in the nearest folder
-    above it that does.
+    above it that does; of a home on an object store, in the scratch folder, and objects for a moment.
 
     Args:
         home: to be checked; it need not exist.
@@ -62,19 +46,21 @@ def examine_installation(
     Returns:
         One finding per check, in a fixed order.
     """
-    folder = nearest_existing(home.root)
+    folder = nearest_existing(working_path(home.root))
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("versions", check_versions),
         ("home", lambda: check_home(home)),
         ("writing", lambda: check_writing(folder)),
         ("file locks", lambda: check_locks(folder)),
-        ("clock", lambda: check_clock(folder)),
+        ("clock", lambda: check_store_clock(home) if home.is_remote else check_clock(folder)),
         ("disk space", lambda: check_disk_space(folder)),
         ("registry", lambda: check_registry(home)),
         ("run history", lambda: check_run_history(home)),
         ("daemon", lambda: check_daemon(home)),
         *((f"port {port}", lambda port=port: check_port(host, port)) for port in ports),
     ]
+    if home.is_remote:
+        checks.append(("store", lambda: check_store(home)))
     if catalog:
         checks.append(("catalog", lambda: check_catalog(catalog)))
     return [_run(name, check) for name, check in checks]
@@ -173,15 +159,7 @@ def check_clock(folder: Path) -> Finding:
     with TemporaryDirectory(prefix=".doctor-", dir=folder) as temporary:
         path = Path(temporary) / "clock"
         path.touch()
-        difference = abs(path.stat().st_mtime - time.time())
-    if difference > LARGEST_CLOCK_DIFFERENCE_S:
-        return Finding(
-            "clock",
-            "failed",
-            f"The times of files in {folder} differ by {difference:.0f} s from this machine's clock.",
-            "Synchronise both clocks (NTP): leases of other machines would end too early or too late.",
-        )
-    return Finding("clock", "ok", f"The file system's clock is {difference:.1f} s from this machine's.")
+        return compare_clocks(f"files in {folder}", "file system", path.stat().st_mtime - time.time())
 
 
 def check_disk_space(folder: Path) -> Finding:

@@ -38,6 +38,8 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
+from factory_pipeline.storage.stored_path import is_of_store
+
 MOST_OPEN_RUNS = 8
 """Files of single runs that stay open. A process writes few runs at a time, and seldom reads older ones."""
 KEPT_CONNECTIONS = 2
@@ -397,9 +399,13 @@ class FactoryInstance(dg.DagsterInstance):
         Args:
             base_dir: the folder of the instance.
         """
-        storage = ConfigurableClassData(
-            __name__, RunHistory.__name__, yaml.dump({"base_dir": base_dir}, default_flow_style=False)
-        )
+        if is_of_store(Path(base_dir)):
+            # Named, not imported: only who keeps a home on a store has the package for it.
+            storage = ConfigurableClassData("factory_pipeline.runs.shared_history", "SharedHistory", "{}\n")
+        else:
+            storage = ConfigurableClassData(
+                __name__, RunHistory.__name__, yaml.dump({"base_dir": base_dir}, default_flow_style=False)
+            )
         return {**InstanceRef.config_defaults(base_dir), "storage": storage}
 
 

@@ -66,7 +66,9 @@ def prepare_home(home: FactoryHome) -> None:
     home.recipe_inbox.mkdir(parents=True, exist_ok=True)
     home.dagster.mkdir(parents=True, exist_ok=True)
     instance_file = home.dagster_config
-    if not instance_file.exists() or _sha256(instance_file) in SHIPPED_BEFORE:
+    if home.is_remote and home.shared_dagster_config.exists():
+        write_text(instance_file, home.shared_dagster_config.read_text(encoding="utf-8"))
+    elif not instance_file.exists() or _sha256(instance_file) in SHIPPED_BEFORE:
         shipped = resources.files("factory_pipeline.runs") / "dagster.yaml"
         write_text(instance_file, shipped.read_text(encoding="utf-8"))
     _make_instance(home)

@@ -5,7 +5,6 @@ A file on an object store is written on the local disk and published by one put.
 
 import errno
 import fcntl
-import filecmp
 import os
 import shutil
 import uuid
@@ -14,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from factory_pipeline.errors import WrittenMeanwhileError
 from factory_pipeline.redaction import redact
-from factory_pipeline.storage.stored_path import StoredPath, note_version
+from factory_pipeline.storage.stored_path import StoredPath
 
 LITTLE_SPACE = 1 << 16
 """Bytes; with less free space than this a disk is full for all that is written here."""
@@ -72,16 +70,7 @@ def publish(temporary: Path, path: Path, before: str | None = None) -> None:
     if not isinstance(path, StoredPath) or not path.is_published:
         temporary.replace(working_path(path))
         return
-    try:
-        tag = path.bucket.put(path.key, working_path(temporary), before)
-    except WrittenMeanwhileError:
-        # Both may have made the same, and a put whose answer was lost was sent again.
-        if not filecmp.cmp(temporary, path.as_local(), shallow=False):
-            raise
-        return
-    path.local.parent.mkdir(parents=True, exist_ok=True)
-    working_path(temporary).replace(path.local)
-    note_version(path.local, tag)
+    path.take(working_path(temporary), before)
 
 
 def working_path(path: Path) -> Path:

@@ -157,6 +157,11 @@ class FactoryHome:
         return self.dagster / "dagster.yaml"
 
     @property
+    def shared_dagster_config(self) -> Path:
+        """The settings of the Dagster instances of all machines that work on a home on an object store."""
+        return self.root / "dagster" / "dagster.yaml"
+
+    @property
     def dagster_ready(self) -> Path:
         """An empty file that exists as soon as Dagster's tables do."""
         return self.dagster / ".made"

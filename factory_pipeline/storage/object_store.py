@@ -5,6 +5,7 @@ error, never an object that is missing.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ SETTINGS = ("AWS_", "AZURE_", "GOOGLE_")
 """What the names of variables begin with that a store is opened by."""
 UNSIGNED = ("1", "true", "yes")
 KEPT_STORES = 32
+RECENT_S = 2.0
+"""Seconds for which it is believed that an object is still what the store said: readers open files again and
+again, and another machine may as well have changed one a moment later."""
+MOST_RECENT = 10_000
+"""Objects of which that is remembered."""
 LARGEST_SINGLE_PUT = 256 * 2**20
 """Bytes; a larger file is sent in parts, which appear together, but without a condition."""
 
@@ -53,8 +59,19 @@ def open_store(address: str) -> ObjectStore:
     Raises:
         obstore.exceptions.BaseError, ValueError: a setting is missing in the environment or the address.
     """
-    settings = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
-    return _open_store(address, frozenset(settings.items()))
+    return _open_store(address, _settings())
+
+
+def _settings() -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in os.environ.items() if name.startswith(SETTINGS))
+
+
+@lru_cache(maxsize=KEPT_STORES)
+def _recent_facts(
+    _address: str, _settings: frozenset[tuple[str, str]]
+) -> dict[str, tuple[float, "ObjectFacts"]]:
+    """Return what a store said lately, and when, by key."""
+    return {}
 
 
 @lru_cache(maxsize=KEPT_STORES)
@@ -86,6 +103,7 @@ class Bucket:
         self._address = address
         with _store_errors(address, "opened"):
             self._store = open_store(address)
+        self._recent = _recent_facts(address, _settings())
 
     def find(self, key: str) -> ObjectFacts | None:
         """Return what the store says of an object; None if there is none.
@@ -97,8 +115,22 @@ class Bucket:
             with _store_errors(self._name(key), "looked for"):
                 found = obstore.head(self._store, key)
         except FileNotFoundError:
+            self._recent.pop(key, None)
             return None
-        return _facts(found)
+        facts = _facts(found)
+        if len(self._recent) >= MOST_RECENT:
+            self._recent.clear()
+        self._recent[key] = time.monotonic(), facts
+        return facts
+
+    def find_lately(self, key: str) -> ObjectFacts | None:
+        """Return what `find` does, or what the store said of an existing object less than RECENT_S ago.
+
+        Raises:
+            StoreError: the store refuses or does not answer.
+        """
+        asked, facts = self._recent.get(key, (-RECENT_S, None))
+        return facts if facts is not None and time.monotonic() - asked < RECENT_S else self.find(key)
 
     def download(self, key: str, target: Path) -> ObjectFacts:
         """Write the content of an object to a local file, and return the facts that belong to it.
@@ -132,6 +164,7 @@ class Bucket:
             StoreError: the store refuses or does not answer.
         """
         name = self._name(key)
+        self._recent.pop(key, None)
         with _store_errors(name, "written"):
             if file.stat().st_size <= LARGEST_SINGLE_PUT:
                 mode: Any = "create" if before is None else {"e_tag": before}
@@ -167,6 +200,7 @@ class Bucket:
             FileNotFoundError: there is no such object.
             StoreError: the store refuses or does not answer.
         """
+        self._recent.pop(target, None)
         with _store_errors(self._name(key), "copied"):
             obstore.copy(self._store, key, target)
 
@@ -178,6 +212,8 @@ class Bucket:
         """
         if not keys:
             return
+        for key in keys:
+            self._recent.pop(key, None)
         with _store_errors(self._name(keys[0]), "removed"):
             try:
                 obstore.delete(self._store, list(keys))

@@ -2,14 +2,15 @@
 
 A `StoredPath` is used as any other path. The store has the truth; a folder of the local disk, the scratch
 folder, has copies: a file is fetched when it is opened, unless its copy is that of the present version.
-What is asked about a file (does it exist, how large is it) is asked of the store each time. A program that
-opens the path by its name, such as HDF5, gets the name of the copy.
+What is asked about a file (does it exist, how large is it) is asked of the store. A program that opens the
+path by its name, such as HDF5, gets the name of the copy.
 
 Files are published by `atomic`, folders by `folders`; a path here can't be opened for writing. A name that
 begins with a dot is never published: unfinished files, locks and marks of one machine are such.
 """
 
 import errno
+import filecmp
 import fnmatch
 import hashlib
 import io
@@ -20,7 +21,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path, PosixPath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from factory_pipeline.errors import StoreError
+from factory_pipeline.errors import StoreError, WrittenMeanwhileError
 
 if TYPE_CHECKING:
     from factory_pipeline.storage.object_store import Bucket, ObjectFacts
@@ -47,7 +48,9 @@ def to_path(location: str | Path) -> Path:
     Raises:
         StoreError: the address has no bucket.
     """
-    if isinstance(location, Path) or not is_store(location):
+    if isinstance(location, Path):
+        return location
+    if not is_store(location):
         return Path(location)
     scheme, _, rest = location.partition("://")
     bucket, _, key = rest.partition("/")
@@ -59,6 +62,11 @@ def to_path(location: str | Path) -> Path:
     if ".." in parts:
         raise StoreError(f"{location} has '..' in it, which an object store does not know.")
     return StoredPath(scratch_folder(), MARK, scheme, bucket, *parts)
+
+
+def is_of_store(local: Path) -> bool:
+    """Return whether a path of this machine is among the copies of what is on a store."""
+    return MARK in local.parts
 
 
 def scratch_folder() -> Path:
@@ -133,8 +141,11 @@ class StoredPath(PosixPath):
         return str(self.local)
 
     def facts(self) -> "ObjectFacts | None":
-        """Return what the store says of the file; None if it does not exist."""
+        """Return what the store says of the file now; None if it does not exist."""
         return self.bucket.find(self.key) if self.key else None
+
+    def _facts_lately(self) -> "ObjectFacts | None":
+        return self.bucket.find_lately(self.key) if self.key else None
 
     def fetch(self) -> None:
         """Bring the local copy up to the store's present version; a file that is not there loses its copy.
@@ -142,7 +153,7 @@ class StoredPath(PosixPath):
         Raises:
             StoreError: the store refuses or does not answer.
         """
-        found, local = self.facts(), self.local
+        found, local = self._facts_lately(), self.local
         if found is None:
             if local.is_file():
                 local.unlink(missing_ok=True)
@@ -163,11 +174,11 @@ class StoredPath(PosixPath):
         """Return whether there is such a file or folder; a folder that is being published does not exist."""
         if not self.is_published:
             return self.local.exists()
-        return self.facts() is not None or self.is_dir()
+        return self._facts_lately() is not None or self.is_dir()
 
     def is_file(self, **_options: Any) -> bool:
         """Return whether there is such a file."""
-        return self.facts() is not None if self.is_published else self.local.is_file()
+        return self._facts_lately() is not None if self.is_published else self.local.is_file()
 
     def is_dir(self, **_options: Any) -> bool:
         """Return whether there are files below this path that are not being published or removed."""
@@ -189,7 +200,7 @@ class StoredPath(PosixPath):
         """
         if not self.is_published:
             return self.local.stat(follow_symlinks=follow_symlinks)
-        found = self.facts()
+        found = self._facts_lately()
         if found is None:
             if self.is_dir():
                 return os.stat_result((stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, 0, 0, 0))
@@ -302,7 +313,7 @@ class StoredPath(PosixPath):
         if not self.is_published:
             self.local.unlink(missing_ok)
             return
-        if not missing_ok and self.facts() is None:
+        if not missing_ok and self._facts_lately() is None:
             raise _missing(self)
         self.bucket.delete(self.key)
         self.local.unlink(missing_ok=True)
@@ -320,21 +331,48 @@ class StoredPath(PosixPath):
             self.local.rmdir()
 
     def rename(self, target: str | Path) -> Path:  # type: ignore[override]
-        """Give another name on the same store to a file that is published, or on this machine to another.
+        """Give another name on the same store to a file; what has that name is replaced.
 
         Raises:
-            io.UnsupportedOperation: one of the two is published and the other is not; `atomic` and `folders`
-                publish.
+            io.UnsupportedOperation: the target is not on the store, or this is a folder: see `folders`.
+            WrittenMeanwhileError: another process wrote the target at the same time.
         """
-        goal = target if isinstance(target, StoredPath) else None
-        if goal is None or goal.is_published != self.is_published:
-            raise io.UnsupportedOperation(f"{self} can't be renamed to {target}; publish it")
-        if not self.is_published:
-            self.local.rename(goal.local)
-            return goal
-        self.bucket.copy(self.key, goal.key)
-        self.unlink()
-        return goal
+        if not isinstance(target, StoredPath) or not self.is_file():
+            raise io.UnsupportedOperation(
+                f"{self} can't be renamed to {target}: allowed are files of one store"
+            )
+        if not target.is_published:
+            self.as_local().replace(target.local)
+            self.unlink(missing_ok=True)
+        elif self.is_published:
+            self.bucket.copy(self.key, target.key)
+            self.unlink()
+        else:
+            before = target.facts()
+            target.take(self.local, before.e_tag if before is not None else None)
+        return target
+
+    def take(self, file: Path, before: str | None) -> None:
+        """Publish a complete file of this machine, which becomes the copy.
+
+        Args:
+            file: on the local disk.
+            before: the tag of the object that is replaced; None if there must be none.
+
+        Raises:
+            WrittenMeanwhileError: another process published other content since.
+        """
+        try:
+            tag = self.bucket.put(self.key, file, before)
+        except WrittenMeanwhileError:
+            # Both may have made the same, and a put whose answer was lost was sent again.
+            if not filecmp.cmp(file, self.as_local(), shallow=False):
+                raise
+            file.unlink()
+            return
+        self.local.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(self.local)
+        note_version(self.local, tag)
 
     def replace(self, target: str | Path) -> Path:  # type: ignore[override]
         """Do what `rename` does."""

@@ -15,6 +15,7 @@ def test_a_location_is_written_as_it_was_read(written: str):
     settings = Settings.model_validate({"output": written})
     assert isinstance(settings.output, Path)
     assert settings.model_dump(mode="json") == {"output": written}
+    assert Settings(output=settings.output).output is settings.output
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
 

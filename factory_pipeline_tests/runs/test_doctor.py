@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from factory_pipeline.cli.main import cli
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.runs import doctor
-from factory_pipeline.runs.doctor import Finding, examine_installation
+from factory_pipeline.runs.doctor import examine_installation
+from factory_pipeline.runs.finding import Finding
 from factory_pipeline.runs.instance import prepare_home
 from factory_pipeline.storage.layout import FactoryHome
 

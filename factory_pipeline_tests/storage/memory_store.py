@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from obstore.store import MemoryStore
 
+from factory_pipeline.storage.object_store import _recent_facts
+
 
 @contextmanager
 def memory_stores(scratch: Path) -> Iterator[None]:
@@ -17,4 +19,5 @@ def memory_stores(scratch: Path) -> Iterator[None]:
             "factory_pipeline.storage.object_store.open_store", cache(lambda _address: MemoryStore())
         )
         patch.setenv("FACTORY_SCRATCH", str(scratch))
+        _recent_facts.cache_clear()
         yield

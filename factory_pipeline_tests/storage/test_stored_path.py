@@ -23,6 +23,7 @@ def test_an_address_is_a_path_that_is_written_as_the_address(address: str):
     assert str(path) == f"{path}" == path.as_posix() == address
     assert str(path / "x" / "y.h5") == f"{address}/x/y.h5"
     assert str((path / "x").parent) == address
+    assert to_path(path) is path
 
 
 @pytest.mark.parametrize("local", ["factory_home", "/data/home", "file:/x", "https://host/x"])
@@ -143,8 +144,20 @@ def test_a_file_moves_on_the_store(bucket: Path):
     (bucket / "a.txt").replace(bucket / "b.txt")
     assert (bucket / "b.txt").read_text() == "a"
     assert not (bucket / "a.txt").exists()
-    with pytest.raises(io.UnsupportedOperation):
-        (bucket / "b.txt").replace(bucket / ".b")
+    (bucket / "b.txt").replace(bucket / ".b.part")
+    assert not (bucket / "b.txt").exists()
+    (bucket / ".b.part").replace(bucket / "c.txt")
+    assert (bucket / "c.txt").read_text() == "a"
+    assert not (bucket / ".b.part").exists()
+
+
+def test_folders_and_files_of_other_places_are_not_renamed(bucket: Path, tmp_path: Path):
+    file = bucket / "folder" / "a.txt"
+    write_text(file, "a")
+    for source, target in ((file.parent, bucket / "b"), (file, tmp_path / "a.txt")):
+        with pytest.raises(io.UnsupportedOperation, match="files of one store"):
+            source.rename(target)
+    assert file.exists()
 
 
 def test_removing_says_what_is_missing(bucket: Path):
