@@ -399,7 +399,9 @@ def note_version(local: Path, tag: str) -> None:
         tag: of the version.
     """
     found = local.stat()
-    _tag_file(local).write_text(f"{found.st_size} {found.st_mtime_ns} {tag}", encoding="utf-8")
+    noted = _tag_file(local)
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    noted.write_text(f"{found.st_size} {found.st_mtime_ns} {tag}", encoding="utf-8")
 
 
 def _copied_version(local: Path) -> str | None:
@@ -414,7 +416,9 @@ def _copied_version(local: Path) -> str | None:
 
 
 def _tag_file(local: Path) -> Path:
-    return local.with_name(f".{local.name}.version")
+    # Not beside the copy: programs read folders of copies.
+    place = local.parts.index(MARK)
+    return Path(*local.parts[:place], f"{MARK}-versions", *local.parts[place + 1 :])
 
 
 def _matches(found: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
