@@ -31,7 +31,8 @@ from factory_pipeline.runs.failures import describe_failure
 from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
 from factory_pipeline.runs.queued_runs import has_workers, run_on_workers
 from factory_pipeline.stac.providers import open_catalog
-from factory_pipeline.storage.atomic import describe_refusal, write_text
+from factory_pipeline.storage.atomic import describe_refusal
+from factory_pipeline.storage.folders import check_writable
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.worker_pool import open_pool
 
@@ -139,11 +140,10 @@ def check_output(output: Path) -> None:
 
     Raises:
         BuildError: it can't be written.
+        StoreError: it is on a store that refuses or does not answer.
     """
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        write_text(output / ".writable", "")
-        (output / ".writable").unlink()
+        check_writable(output)
     except OSError as error:
         raise BuildError(f"The output folder {output} can't be written: {error.strerror}.") from error
 

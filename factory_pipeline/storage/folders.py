@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from factory_pipeline.errors import StoreError
 from factory_pipeline.storage.atomic import publish, working_path
 from factory_pipeline.storage.stored_path import PUBLISHING, StoredPath
 
@@ -58,8 +59,10 @@ def publish_folder(temporary: Path, folder: Path) -> None:
             list(pool.map(folder.bucket.copy, keys, targets))
         else:
             local = working_path(temporary)
-            files = [path for path in sorted(local.rglob("*")) if path.is_file()]
-            list(pool.map(lambda path: publish(path, folder / path.relative_to(local)), files))
+            files = {path: folder / path.relative_to(local) for path in local.rglob("*") if path.is_file()}
+            if hidden := sorted(str(target) for target in files.values() if not target.is_published):
+                raise StoreError(f"{hidden[0]} can't be on an object store: its name begins with a dot.")
+            list(pool.map(publish, files, files.values()))
     remove_folder(temporary)
 
 
@@ -76,7 +79,34 @@ def remove_folder(folder: Path) -> None:
         folder.rename(leaving)
     except FileNotFoundError:
         return
-    shutil.rmtree(leaving, ignore_errors=True)
+    try:
+        shutil.rmtree(leaving)
+    except PermissionError:
+        # Folders of an archive may be ones that their owner can't write.
+        for path in (leaving, *leaving.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o700)
+        shutil.rmtree(leaving, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder, and check that files can be written in it.
+
+    Args:
+        folder: on the local disk or on a store.
+
+    Raises:
+        OSError: it can't be made, or no file can be written.
+        StoreError: the store refuses or does not answer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".{uuid.uuid4().hex[:8]}.writable"
+    if isinstance(probe, StoredPath):
+        probe.bucket.put_mark(probe.key)
+        probe.bucket.delete(probe.key)
+    else:
+        probe.touch()
+        probe.unlink()
 
 
 @contextmanager

@@ -33,8 +33,8 @@ RECENT_S = 2.0
 again, and another machine may as well have changed one a moment later."""
 MOST_RECENT = 10_000
 """Objects of which that is remembered."""
-LARGEST_SINGLE_PUT = 256 * 2**20
-"""Bytes; a larger file is sent in parts, which appear together, but without a condition."""
+LARGEST_SINGLE_PUT = 128 * 2**20
+"""Bytes; a larger file is sent in parts, which appear together; what they replace is checked before."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class Bucket:
             key: of the object.
             file: its content.
             before: the tag of the object that is replaced; None if there must be none. A store that knows no
-                conditions, and a file of more than LARGEST_SINGLE_PUT bytes, replace whatever is there.
+                conditions replaces what another process writes while the file is sent, and so does a file of
+                more than LARGEST_SINGLE_PUT bytes.
 
         Raises:
             WrittenMeanwhileError: somebody else has written the object since.
@@ -165,19 +166,19 @@ class Bucket:
         """
         name = self._name(key)
         self._recent.pop(key, None)
-        with _store_errors(name, "written"):
+        with _bucket_errors(name, "written"):
             if file.stat().st_size <= LARGEST_SINGLE_PUT:
                 mode: Any = "create" if before is None else {"e_tag": before}
                 try:
                     return _tag(obstore.put(self._store, key, file.read_bytes(), mode=mode))
                 except (AlreadyExistsError, PreconditionError):
-                    raise WrittenMeanwhileError(
-                        f"{name} was written by another process at the same time, which stays; run again."
-                    ) from None
+                    raise _written_meanwhile(name) from None
                 except (NotSupportedError, NotImplementedError):
                     pass
-                except FileNotFoundError:
-                    raise StoreError(f"{name} can't be written: {self._address} does not exist.") from None
+            now = self.find(key)
+            if (now.e_tag if now is not None else None) != before:
+                raise _written_meanwhile(name)
+            self._recent.pop(key, None)
             return _tag(obstore.put(self._store, key, file))
 
     def put_mark(self, key: str) -> None:
@@ -186,7 +187,7 @@ class Bucket:
         Raises:
             StoreError: the store refuses or does not answer.
         """
-        with _store_errors(self._name(key), "written"):
+        with _bucket_errors(self._name(key), "written"):
             obstore.put(self._store, key, b"")
 
     def copy(self, key: str, target: str) -> None:
@@ -230,7 +231,7 @@ class Bucket:
         Raises:
             StoreError: the store refuses or does not answer.
         """
-        with _store_errors(self._name(folder), "listed"):
+        with _bucket_errors(self._name(folder), "listed"):
             return sorted(each["path"] for page in obstore.list(self._store, _below(folder)) for each in page)
 
     def names_in(self, folder: str) -> list[str]:
@@ -239,7 +240,7 @@ class Bucket:
         Raises:
             StoreError: the store refuses or does not answer.
         """
-        with _store_errors(self._name(folder), "listed"):
+        with _bucket_errors(self._name(folder), "listed"):
             listed = obstore.list_with_delimiter(self._store, _below(folder))
         return sorted([*(each["path"] for each in listed["objects"]), *listed["common_prefixes"]])
 
@@ -249,7 +250,7 @@ class Bucket:
         Raises:
             StoreError: the store refuses or does not answer.
         """
-        with _store_errors(self._name(folder), "listed"):
+        with _bucket_errors(self._name(folder), "listed"):
             return any(page for page in obstore.list(self._store, _below(folder), chunk_size=1))
 
     def _name(self, key: str) -> str:
@@ -263,6 +264,12 @@ def _facts(found: "ObjectMeta") -> ObjectFacts:
 
 def _below(folder: str) -> str:
     return f"{folder}/" if folder else ""
+
+
+def _written_meanwhile(name: str) -> WrittenMeanwhileError:
+    return WrittenMeanwhileError(
+        f"{name} was written by another process at the same time, which stays; run again."
+    )
 
 
 def _tag(result: Any) -> str:
@@ -281,3 +288,17 @@ def _store_errors(name: str, what: str) -> Iterator[None]:
     except (BaseError, ValueError) as error:
         said = hide_addresses(str(error).partition("\n")[0]).rstrip(".")
         raise StoreError(f"{display(name)} can't be {what}: {said}.") from None
+
+
+@contextmanager
+def _bucket_errors(name: str, what: str) -> Iterator[None]:
+    """Do what `_store_errors` does where only a missing bucket can't be found.
+
+    Raises:
+        StoreError: the store refuses, does not answer or isn't set up, or the bucket does not exist.
+    """
+    try:
+        with _store_errors(name, what):
+            yield
+    except FileNotFoundError:
+        raise StoreError(f"{display(name)} can't be {what}: the bucket does not exist.") from None

@@ -22,6 +22,7 @@ from pathlib import Path, PosixPath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from factory_pipeline.errors import StoreError, WrittenMeanwhileError
+from factory_pipeline.redaction import display
 
 if TYPE_CHECKING:
     from factory_pipeline.storage.object_store import Bucket, ObjectFacts
@@ -56,11 +57,11 @@ def to_path(location: str | Path) -> Path:
     bucket, _, key = rest.partition("/")
     if not bucket:
         raise StoreError(
-            f"{location} names no bucket; allowed are addresses such as {scheme}://bucket/folder."
+            f"{display(location)} names no bucket; allowed are addresses such as {scheme}://bucket/folder."
         )
     parts = [part for part in key.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise StoreError(f"{location} has '..' in it, which an object store does not know.")
+        raise StoreError(f"{display(location)} has '..' in it, which an object store does not know.")
     return StoredPath(scratch_folder(), MARK, scheme, bucket, *parts)
 
 

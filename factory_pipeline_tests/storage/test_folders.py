@@ -7,6 +7,7 @@ from factory_pipeline.errors import StoreError
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.folders import (
     atomic_folder,
+    check_writable,
     fetch_folder,
     publish_folder,
     remove_folder,
@@ -114,3 +115,38 @@ def test_a_folder_is_synced(tmp_path: Path):
     sync_tree(tmp_path / "a")
     with pytest.raises(FileNotFoundError):
         sync_tree(tmp_path / "missing")
+
+
+def test_a_file_that_a_store_would_not_have_is_said(bucket: Path, tmp_path: Path):
+    fill(tmp_path / "export")
+    (tmp_path / "export" / "deep" / ".zarray").touch()
+    with pytest.raises(StoreError, match=r"s3://bucket/export/deep/\.zarray can't be on an object store"):
+        publish_folder(tmp_path / "export", bucket / "export")
+    assert not (bucket / "export").exists()
+
+
+def test_a_folder_whose_folders_are_read_only_is_removed(tmp_path: Path):
+    fill(tmp_path / "unpacked")
+    (tmp_path / "unpacked" / "deep").chmod(0o500)
+    (tmp_path / "unpacked").chmod(0o500)
+    remove_folder(tmp_path / "unpacked")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_is(place: Path):
+    check_writable(place)
+    check_writable(place)
+    assert not place.exists() or list(place.iterdir()) == []
+
+
+def test_a_place_that_can_not_be_written_is_an_error(bucket: Path, tmp_path: Path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        check_writable(tmp_path / "file")
+
+    def refuse(*_: object) -> None:
+        raise StoreError("The store refuses.")
+
+    monkeypatch.setattr(Bucket, "put_mark", refuse)
+    with pytest.raises(StoreError):
+        check_writable(bucket / "out")

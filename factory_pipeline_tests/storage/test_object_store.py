@@ -5,6 +5,7 @@ from pathlib import Path
 import obstore
 import pytest
 
+from factory_pipeline.errors import WrittenMeanwhileError
 from factory_pipeline.storage.object_store import Bucket
 from factory_pipeline_tests.storage.memory_store import memory_stores
 
@@ -45,3 +46,19 @@ def test_what_this_process_does_is_seen_at_once(tmp_path: Path, change: str):
             bucket.copy("b", "a")
         found = bucket.find_lately("a")
         assert (found.size if found else None) == {"put": 3, "delete": None, "copy": 2}[change]
+
+
+def test_the_condition_of_a_large_file_is_checked_before_it_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("factory_pipeline.storage.object_store.LARGEST_SINGLE_PUT", 0)
+    with memory_stores(tmp_path):
+        bucket = Bucket("s3://bucket")
+        tag = bucket.put("a", file_of(tmp_path, b"1"), None)
+        with pytest.raises(WrittenMeanwhileError):
+            bucket.put("a", file_of(tmp_path, b"2"), None)
+        bucket.put("a", file_of(tmp_path, b"3"), tag)
+        with pytest.raises(WrittenMeanwhileError):
+            bucket.put("a", file_of(tmp_path, b"4"), tag)
+        bucket.download("a", tmp_path / "read")
+        assert (tmp_path / "read").read_bytes() == b"3"
