@@ -12,10 +12,11 @@ from factory_pipeline.onboarding.checks.check import Check, require
 from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.stages import Stage, stage_before, stage_named
 from factory_pipeline.orchestration.builds.footprints import OWNERS
+from factory_pipeline.orchestration.onboarding.upload_lock import upload_lock
 from factory_pipeline.orchestration.partitions import datasets
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_lock import hold_run_lock
-from factory_pipeline.storage.atomic import disk_is_full, file_lock
+from factory_pipeline.storage.atomic import disk_is_full
 
 MOST_TRIES = 3
 SECONDS_BETWEEN_TRIES = 5
@@ -89,7 +90,7 @@ def run_stage(
     with ExitStack() as held:
         try:
             onboarding = Onboarding(key, factory.folder(), factory.intake_policy())
-            held.enter_context(file_lock(onboarding.files.lock))
+            held.enter_context(upload_lock(factory.folder(), key, context.log.info))
             if not onboarding.finished and not _set_status(context, factory, UploadStatus.ONBOARDING):
                 raise dg.Failure(f"The upload {key} was deleted.", allow_retries=False)
             yield onboarding, stage_named(context.asset_key.path[-1]).run(onboarding)
