@@ -22,16 +22,8 @@ NO_CODE_TO_TEST: dict[str, str] = {
 }
 """Modules that only declare something, each with the reason why a test of its own would repeat it."""
 SHOWN_TOGETHER: dict[str, str] = {
-    "builds/test_progress.py": "builds/footprint_stages",
-    "builds/verification/test_build_output.py": "builds/verification/originals builds/verification/samples",
     "cli/test_interrupted.py": "builds/dataset_page",
-    "datalake/ingest/releases/test_import_release.py": "datalake/ingest/releases/tables",
-    "orchestration/releases/test_inbox.py": (
-        "datalake/ingest/releases/preview datalake/ingest/releases/register"
-    ),
     "orchestration/test_recipes.py": "builds/dataset_extraction",
-    "runs/test_build.py": "builds/summary",
-    "volumes/test_pair_dataset.py": "volumes/extraction volumes/publication",
 }
 """By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
 

@@ -29,7 +29,7 @@ def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> A
 
     Args:
         settings: of the build.
-        on_granule: called with the name of each granule that was read.
+        on_granule: called with a line on each granule that was read.
 
     Raises:
         GranuleError: there is no granule, or none that can be used, or none has a field that is requested.
