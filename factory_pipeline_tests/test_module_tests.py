@@ -1,8 +1,6 @@
-"""Every module of the domain has a test of its own name, or one that shows it together with others."""
+"""Every module of the domain has a test of its own name, or a reason why it needs none."""
 
 from pathlib import Path
-
-import pytest
 
 import factory_pipeline
 
@@ -21,11 +19,6 @@ NO_CODE_TO_TEST: dict[str, str] = {
     "synthetic/gedi_layout": "a table, which `test_granules` compares with a published granule",
 }
 """Modules that only declare something, each with the reason why a test of its own would repeat it."""
-SHOWN_TOGETHER: dict[str, str] = {
-    "cli/test_interrupted.py": "builds/dataset_page",
-    "orchestration/test_recipes.py": "builds/dataset_extraction",
-}
-"""By test: the modules that are parts of one thing, which it tests together; new modules have their own."""
 
 
 def _domain() -> set[str]:
@@ -45,18 +38,12 @@ def _own_test(module: str) -> Path:
 
 
 def test_every_module_of_the_domain_has_a_test_of_its_own_name() -> None:
-    together = {module for modules in SHOWN_TOGETHER.values() for module in modules.split()}
     without = {module for module in _domain() if not _own_test(module).exists()}
-    assert sorted(without - together - NO_CODE_TO_TEST.keys()) == [], (
+    assert sorted(without - NO_CODE_TO_TEST.keys()) == [], (
         "write test_<module>.py in the folder of the same name"
     )
 
 
-@pytest.mark.integration
 def test_the_exceptions_are_modules_without_a_test_of_their_own() -> None:
-    together = [module for modules in SHOWN_TOGETHER.values() for module in modules.split()]
-    together += NO_CODE_TO_TEST
-    assert len(together) == len(set(together))
-    assert sorted(set(together) - _domain()) == []
-    assert sorted(module for module in together if _own_test(module).exists()) == []
-    assert [test for test in SHOWN_TOGETHER if not (TESTS / test).exists()] == []
+    assert sorted(NO_CODE_TO_TEST.keys() - _domain()) == []
+    assert sorted(module for module in NO_CODE_TO_TEST if _own_test(module).exists()) == []

@@ -143,8 +143,10 @@ class DatasetExtraction:
         """
         began, path = time.monotonic(), self._files.batch(batch)
         cached = path.exists()
-        known = self.reader.fell_back
+        remarks: dict[str, str] = {}
+        # Of a batch that is finished neither the catalog nor the reader is opened.
         if not cached:
+            known = self.reader.fell_back
             labels = self.plan.batch(batch)
             samples, rejects = self._samples(labels, batch)
             with atomic_write(self._files.batch_rejects(batch)) as temporary:
@@ -152,6 +154,7 @@ class DatasetExtraction:
             # The dataset file comes last: a batch is finished if it exists.
             fields = recipe_fields(self._recipe, self.plan.extra)
             write_fields(path, fields, samples, self._recipe, split_of(batch), encode_chunk_fast)
+            remarks = {href: why for href, why in self.reader.fell_back.items() if href not in known}
         rejects = pl.read_parquet(self._files.batch_rejects(batch))
         size = self.plan.sizes[batch]
         reasons = rejects.select(pl.format("{}: {}", "stage", "reason")).to_series()
@@ -161,7 +164,7 @@ class DatasetExtraction:
             dropped=dict(sorted(Counter(reasons).items())),
             seconds=time.monotonic() - began,
             cached=cached,
-            remarks={href: why for href, why in self.reader.fell_back.items() if href not in known},
+            remarks=remarks,
         )
 
     def _samples(self, labels: pl.DataFrame, batch: str) -> tuple[RecipeSamples, pl.DataFrame]:
