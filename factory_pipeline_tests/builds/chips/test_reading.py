@@ -7,7 +7,7 @@ import pytest
 
 from factory_pipeline.builds.chips.reading import read_batch, read_windows, stack_windows
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead
 from factory_pipeline.errors import SourceUnavailableError
 
 WINDOW = ReadWindow(np.ones((2, 2), np.uint8), np.ones((2, 2), np.bool_))
@@ -23,6 +23,11 @@ class _Answers:
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         assert len(reads) == len(self.answers)
         return self.answers
+
+    def read_each(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+        # In any order, as the block engine hands them over.
+        for place in reversed(range(len(reads))):
+            take(place, self.read(reads)[place])
 
 
 def failure(
