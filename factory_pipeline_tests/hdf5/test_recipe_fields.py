@@ -1,6 +1,7 @@
 """What a dataset file of a recipe holds is what its samples are."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import pytest
 
 from factory_pipeline.hdf5.recipe_fields import (
     COMPOSITE_LENGTH,
-    _shorten_items,
+    RecipeSamples,
     extra_type,
     extra_types_of,
     label_nodata,
     label_type,
     recipe_fields,
 )
-from factory_pipeline_tests.hdf5.recipe_factories import recipe_of, write_fused
+from factory_pipeline_tests.hdf5.recipe_factories import made_sources, recipe_of, write_fused
 
 RECIPE = """
 name: crops
@@ -98,16 +99,27 @@ def test_columns_that_are_carried_along_have_one_type_each(dtype: Any, expected:
 # Ids of STAC items: as many as fit, and how many more there are
 
 
+def stored_items(*texts: str) -> list[str]:
+    """What a file holds of the items of the three steps of a composite."""
+    made = recipe(POINTS)
+    sources = made_sources(made, 1, 0)
+    sources["s2"] = replace(sources["s2"], items=[list(texts)])
+    (field,) = [field for field in recipe_fields(made, {}) if field.path == "provenance/s2 Items"]
+    stored = field.values(RecipeSamples(sources, pl.DataFrame(), None))
+    return [text.decode() for text in stored[0].tolist()]
+
+
 def test_ids_that_fit_are_kept_as_they_are() -> None:
     text = ";".join(f"S2A_{number:04d}" for number in range(100))
-    assert _shorten_items(text, COMPOSITE_LENGTH) == text
+    assert stored_items(text, "", "one") == [text, "", "one"]
 
 
 def test_of_more_ids_the_last_are_counted() -> None:
     ids = [f"S2A_MSIL2A_20210101T100000_R022_T32TQR_20210101T{number:06d}" for number in range(120)]
-    shortened = _shorten_items(";".join(ids), COMPOSITE_LENGTH)
+    shortened, *_ = stored_items(";".join(ids), "", "")
     assert len(shortened) <= COMPOSITE_LENGTH
     *kept, more = shortened.split(";")
     assert kept == ids[: len(kept)]
     assert more == f"+{120 - len(kept)} more"
-    assert len(kept) > 30
+    one_more = ";".join([*ids[: len(kept) + 1], f"+{119 - len(kept)} more"])
+    assert len(one_more) > COMPOSITE_LENGTH, "as many as fit are kept"

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,10 +14,10 @@ from factory_pipeline.hdf5.recipe_preview import (
     CAPTION,
     CHIP,
     CLASS_COLOURS,
+    ENTRY,
     GAP,
     NO_DATA,
-    _Column,
-    _place_legend,
+    SQUARE,
     recipe_sheet,
 )
 from factory_pipeline_tests.hdf5.recipe_factories import recipe_of, write_fused
@@ -63,17 +64,23 @@ def test_classes_of_label_rasters_have_a_legend_and_points_none(tmp_path: Path) 
     assert not {tuple(rgb(CLASS_COLOURS[number])) for number in range(3)} & colours_of(without)
 
 
-def test_a_legend_that_is_too_wide_goes_on_in_the_next_line() -> None:
-    names = tuple((CLASS_COLOURS[0], f"class number {number}") for number in range(9))
-    columns = [_Column("Cover", [], names), _Column("numbers", []), _Column("Land", [], names[:1])]
-    placed = _place_legend(columns, 600)
-    assert [text for *_, text in placed] == ["Cover", *(name for _, name in names), "Land", names[0][1]]
-    lines = sorted({y for _, y, *_ in placed})
-    assert len(lines) > 2
-    for line in lines:
-        lefts = [x for x, y, *_ in placed if y == line]
-        assert lefts == sorted(set(lefts)), "nothing is drawn over another"
-        assert max(lefts) < 600
+def test_a_legend_that_is_too_wide_goes_on_in_the_next_line(tmp_path: Path) -> None:
+    count = len(CLASS_COLOURS)
+    heights = []
+    for name in ("a", "a long name of a class"):
+        classes = ", ".join(f"{number}: {name} {number}" for number in range(1, count + 1))
+        recipe = recipe_of(COVER.replace("1: Water, 2: Forest, 7: Bare", classes))
+        sheet = sheet_of(tmp_path / "a.h5", recipe, count=4)
+        legend = np.asarray(sheet)[sheet_of(tmp_path / "b.h5", recipe_of(CROPS), count=4).height - GAP :]
+        for number in range(count):
+            rows, columns = np.nonzero((legend == rgb(CLASS_COLOURS[number])).all(axis=-1))
+            # A whole square: nothing is drawn over it, and it is not cut off.
+            assert len(rows) == (SQUARE - 1) ** 2
+            assert np.ptp(rows) == np.ptp(columns) == SQUARE - 2
+        assert (legend[:, -3:] == legend[-1, -1]).all(), "no name reaches the edge"
+        heights.append(sheet.height)
+    assert heights[1] - heights[0] >= 2 * ENTRY
+    assert (heights[1] - heights[0]) % ENTRY == 0
 
 
 def test_a_file_of_the_gedi_dataset_is_refused(written: Path) -> None:

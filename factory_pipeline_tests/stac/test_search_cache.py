@@ -1,6 +1,5 @@
 """Searching: which searches are made, what comes back from each kind of catalog, what is kept."""
 
-import itertools
 import json
 import socket
 import time
@@ -17,7 +16,6 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.config.recipe import Sentinel2
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
 from factory_pipeline.stac import api_client
-from factory_pipeline.stac.api_client import StacApi
 from factory_pipeline.stac.items import Found
 from factory_pipeline.stac.providers import PLANETARY_COMPUTER, Catalog, open_catalog
 from factory_pipeline.stac.search_cache import Cell, find_products, product_searches
@@ -305,18 +303,6 @@ def test_address_is_no_stac_api(tmp_path: Path, answer: str, says: str) -> None:
             with pytest.raises(CatalogError, match=message) as raised:
                 find_products(open_catalog(server.url + path), IN_JUNE, Sentinel2())
             assert not isinstance(raised.value, CatalogUnavailableError)
-
-
-def test_pages_without_an_end_are_an_error() -> None:
-    api = StacApi("https://me:s3cr3t@host/stac", 1.0)
-    pages = [
-        {"features": [{"id": "a"}]},
-        {"features": [{"id": "a"}]},
-        {"features": [{"id": "b"}, {"id": "a"}]},
-    ]
-    assert [item["id"] for item in api._items_of(pages)] == ["a", "b"]
-    with pytest.raises(CatalogError, match=r"^https://host/stac answers a search with page after page"):
-        api._items_of(itertools.chain(pages, itertools.repeat(pages[0])))
 
 
 @pytest.mark.parametrize("kind", ["api", "folder"])
