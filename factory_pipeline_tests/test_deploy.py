@@ -1,5 +1,6 @@
 """The files in deploy/: Dagster takes its settings, and names in them are of things that exist."""
 
+import logging
 import re
 import shlex
 from collections.abc import Iterator
@@ -35,6 +36,15 @@ KUBECONFIG = {
     "clusters": [{"name": "here", "cluster": {"server": "http://127.0.0.1:1"}}],
     "users": [{"name": "me", "user": {}}],
 }
+
+
+@pytest.fixture(autouse=True)
+def kept_log_level() -> Iterator[None]:
+    """The client of Kubernetes sets the level of urllib3's logger for the whole process."""
+    logger = logging.getLogger("urllib3")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def load(name: str) -> dict[str, Any]:

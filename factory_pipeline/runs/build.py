@@ -260,15 +260,16 @@ def cancel_own_runs(home: FactoryHome) -> None:
 def neighbouring_ranges(
     missing: Sequence[str], registered: Sequence[str], workers: int
 ) -> list[tuple[str, ...]]:
-    """Return batches in runs of neighbours, cut so that each of several workers has two runs to do or more.
+    """Return batches in runs of neighbours, cut so that every worker has two runs to do or more.
+
+    A run writes its dataset files at its end: with one run for all, none would be there until the last batch.
 
     Args:
         missing: keys of the batches.
         registered: all keys that Dagster knows, in its order.
         workers: processes that run at the same time.
     """
-    runs = 1 if workers == 1 else 2 * workers
-    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / runs)))
+    size = max(1, min(MOST_BATCHES_PER_RUN, math.ceil(len(missing) / (2 * workers))))
     place = {key: number for number, key in enumerate(registered)}
     ranges: list[tuple[str, ...]] = []
     for key in sorted(missing, key=place.__getitem__):

@@ -15,13 +15,13 @@ def test_a_process_is_started_where_it_has_enough_to_do(footprints: int, most: i
     assert processes_for(footprints, most) == processes
 
 
-def test_one_process_has_one_run_unless_there_are_many_batches() -> None:
-    assert neighbouring_ranges(KEYS[:9], KEYS, 1) == [tuple(KEYS[:9])]
+def test_one_process_has_two_runs_unless_there_are_many_batches() -> None:
+    assert neighbouring_ranges(KEYS[:9], KEYS, 1) == [tuple(KEYS[:5]), tuple(KEYS[5:9])]
     assert [len(each) for each in neighbouring_ranges(KEYS, KEYS, 1)] == [MOST_BATCHES_PER_RUN] * 4
 
 
-@pytest.mark.parametrize("workers", [2, 3, 10])
-def test_each_of_several_processes_has_two_runs_or_more(workers: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 3, 10])
+def test_each_process_has_two_runs_or_more(workers: int) -> None:
     ranges = neighbouring_ranges(KEYS, KEYS, workers)
     assert len(ranges) >= 2 * workers
     assert [key for each in ranges for key in each] == KEYS
