@@ -14,8 +14,6 @@ from dagster._config import process_config
 from dagster._core.instance.ref import InstanceRef
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_celery.launcher import CeleryRunLauncher
-from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.launcher import K8sRunLauncher
 from dagster_postgres import DagsterPostgresStorage
 
 from factory_pipeline.cli.main import cli
@@ -40,7 +38,7 @@ KUBECONFIG = {
 
 @pytest.fixture(autouse=True)
 def kept_log_level() -> Iterator[None]:
-    """The client of Kubernetes sets the level of urllib3's logger for the whole process."""
+    """The client of Kubernetes sets the level of urllib3's logger, also where it is only imported."""
     logger = logging.getLogger("urllib3")
     level = logger.level
     yield
@@ -74,6 +72,8 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["dagster-celery.yaml", "dagster-kubernetes.yaml"])
 def test_dagster_takes_the_settings_and_makes_its_parts_of_them(name: str, tmp_path: Path) -> None:
+    from dagster_k8s.launcher import K8sRunLauncher
+
     settings = load(name)
     assert set(env_sources(settings)) <= set(VARIABLES)
     launcher = settings["run_launcher"]["config"]
@@ -185,6 +185,9 @@ def snake(text: str) -> str:
 
 
 def test_the_helm_values_are_what_dagster_on_kubernetes_takes() -> None:
+    from dagster_k8s.container_context import K8sContainerContext
+    from dagster_k8s.launcher import K8sRunLauncher
+
     values = load("values.yaml")
     plain = load("dagster-kubernetes.yaml")
     given = values["runLauncher"]["config"][snake_to_camel(values["runLauncher"]["type"])]
