@@ -14,6 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.registry.run_signs import BEAT_S
 from factory_pipeline.datalake.registry.url import is_shared
@@ -121,11 +122,10 @@ def open_run_locks(home: FactoryHome) -> Iterator[RunLocks]:
     Raises:
         RegistryError: the database server is not available.
     """
-    where = home.registry_address
-    if not is_shared(where):
+    if not is_shared(home.registry_address):
         yield _LockFiles(home)
         return
-    with closing(Registry.open(where)) as registry:
+    with closing(open_registry(home)) as registry:
         yield _Signs(registry)
 
 

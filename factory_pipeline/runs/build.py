@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi.granules import list_granules
@@ -35,9 +34,6 @@ from factory_pipeline.storage.atomic import describe_refusal
 from factory_pipeline.storage.folders import check_writable
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.worker_pool import open_pool
-
-if TYPE_CHECKING:
-    pass
 
 MOST_BATCHES_PER_RUN = 25
 FOOTPRINTS_PER_PROCESS = 1_000

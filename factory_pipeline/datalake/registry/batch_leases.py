@@ -5,7 +5,6 @@ two clocks need agree. Who waits takes over once the number has stayed the same 
 or at once where the holder is a process of this machine that has certainly died.
 """
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from factory_pipeline.datalake.registry.database import Database
+from factory_pipeline.datalake.registry.heartbeat import beating
 from factory_pipeline.datalake.registry.lease_holders import is_known_dead, shown, this_process
 from factory_pipeline.datalake.registry.schema import batch_leases as table
 from factory_pipeline.errors import RegistryError
@@ -62,14 +62,10 @@ class BatchLeases(Database):
         """
         token = uuid.uuid4().hex
         self._acquire(key, token, on_wait)
-        ended = threading.Event()
-        beating = threading.Thread(target=self._keep_beating, args=(token, ended), daemon=True)
-        beating.start()
         try:
-            yield
+            with beating(lambda: self.beat(token), BEAT_S):
+                yield
         finally:
-            ended.set()
-            beating.join()
             # A lease that can't be released now lapses.
             with suppress(RegistryError), self._change() as connection:
                 connection.execute(table.delete().where(table.c.token == token))
@@ -79,10 +75,6 @@ class BatchLeases(Database):
         with suppress(RegistryError), self._change() as connection:
             query = table.update().where(table.c.token == token)
             connection.execute(query.values(beats=table.c.beats + 1))
-
-    def _keep_beating(self, token: str, ended: threading.Event) -> None:
-        while not ended.wait(BEAT_S):
-            self.beat(token)
 
     def _acquire(self, key: BatchKey, token: str, on_wait: Callable[[str], object] | None) -> None:
         last: _Seen | None = None

@@ -4,7 +4,6 @@ A lease expires by itself when its holder dies; while the holder runs, a thread 
 process of this machine that has certainly died is ignored.
 """
 
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from factory_pipeline.datalake.registry.database import Database
+from factory_pipeline.datalake.registry.heartbeat import beating
 from factory_pipeline.datalake.registry.lease_holders import is_known_dead, this_process
 from factory_pipeline.datalake.registry.records import Lease, LeaseKind
 from factory_pipeline.datalake.registry.schema import leases as table
@@ -30,24 +30,18 @@ class Leases(Database):
     @contextmanager
     def _keep_lease(self, lease_id: str) -> Iterator[None]:
         """Renew a lease in the background, and release it at the end of the block."""
-        ended = threading.Event()
-        renewal = threading.Thread(target=self._renew, args=(lease_id, ended), daemon=True)
-        renewal.start()
         try:
-            yield
+            with beating(lambda: self._renew(lease_id), RENEWAL.total_seconds()):
+                yield
         finally:
-            ended.set()
-            renewal.join()
             with self._change() as connection:
                 connection.execute(table.delete().where(table.c.id == lease_id))
 
-    def _renew(self, lease_id: str, ended: threading.Event) -> None:
-        while not ended.wait(RENEWAL.total_seconds()):
-            # A database that is unavailable for a moment is back before the lease expires, or the lease is
-            # lost.
-            with suppress(RegistryError), self._change() as connection:
-                expires = datetime.now(UTC) + LEASE
-                connection.execute(table.update().where(table.c.id == lease_id).values(expires=expires))
+    def _renew(self, lease_id: str) -> None:
+        # A database that is unavailable for a moment is back before the lease expires, or the lease is lost.
+        with suppress(RegistryError), self._change() as connection:
+            expires = datetime.now(UTC) + LEASE
+            connection.execute(table.update().where(table.c.id == lease_id).values(expires=expires))
 
 
 def begin_lease(connection: sa.Connection, version_id: str, kind: LeaseKind) -> str:

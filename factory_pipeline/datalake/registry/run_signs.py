@@ -4,7 +4,6 @@ A process that works on a run writes the time down every few seconds. The time i
 for all machines, and a process of this machine that has certainly died is known at once.
 """
 
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from factory_pipeline.datalake.registry.database import Database
+from factory_pipeline.datalake.registry.heartbeat import beating
 from factory_pipeline.datalake.registry.lease_holders import is_known_dead, this_process
 from factory_pipeline.datalake.registry.schema import Instant
 from factory_pipeline.datalake.registry.schema import run_signs as table
@@ -56,22 +56,17 @@ class RunSigns(Database):
                 table.insert().values(run_id=run_id, holder=this_process(), seen=sa.func.now())
             )
         is_own = (table.c.run_id == run_id, table.c.holder == this_process())
-        ended = threading.Event()
-        beating = threading.Thread(target=self._keep_alive, args=(is_own, ended), daemon=True)
-        beating.start()
         try:
-            yield
+            with beating(lambda: self._give_sign(is_own), BEAT_S):
+                yield
         finally:
-            ended.set()
-            beating.join()
             # A sign that can't be removed now is that of a run that has ended, at which nobody looks.
             with suppress(RegistryError), self._change() as connection:
                 connection.execute(table.delete().where(*is_own))
 
-    def _keep_alive(self, is_own: Iterable[sa.ColumnElement[bool]], ended: threading.Event) -> None:
-        while not ended.wait(BEAT_S):
-            with suppress(RegistryError), self._change() as connection:
-                connection.execute(table.update().where(*is_own).values(seen=sa.func.now()))
+    def _give_sign(self, is_own: Iterable[sa.ColumnElement[bool]]) -> None:
+        with suppress(RegistryError), self._change() as connection:
+            connection.execute(table.update().where(*is_own).values(seen=sa.func.now()))
 
     def run_sign(self, run_id: str) -> RunSign | None:
         """Return the last sign of life of a run; None if no process works on it or has died doing so."""
