@@ -19,7 +19,7 @@ from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.onboarding.page.charts import corner_map
 from factory_pipeline.onboarding.page.jinja_environment import environment
 from factory_pipeline.onboarding.split_notes import SplitNotes
-from factory_pipeline.splits.record import read_record
+from factory_pipeline.splits.read_record import read_record
 from factory_pipeline.storage.atomic import write_text
 
 EXAMPLES = 3

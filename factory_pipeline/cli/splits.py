@@ -36,7 +36,7 @@ def splits(dataset: str, map_file: Path | None, as_json: bool) -> None:
     """
     from factory_pipeline.errors import FactoryError
     from factory_pipeline.imagery.footprints import footprints
-    from factory_pipeline.splits.record import read_record
+    from factory_pipeline.splits.read_record import read_record
     from factory_pipeline.splits.split_blocks import side_of_blocks, split_blocks
     from factory_pipeline.storage.layout import FactoryHome
 

@@ -175,8 +175,3 @@ class SplitRecord:
             remark=remark,
             left_out_items=left_out_items or {},
         )
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Return the record that `SplitRecord.write` wrote, as JSON values."""
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 BATCH_ROWS = 16_384
 """Rows of a row group: the unit that is kept in memory and that a query can skip."""
@@ -37,13 +39,16 @@ class ParquetBatches:
         if self._writer is not None:
             self._writer.close()
 
-    def append(self, rows: pl.DataFrame | pa.Table) -> None:
+    def append(self, rows: "pl.DataFrame | pa.Table") -> None:
         """Append the rows of a table."""
         if isinstance(rows, pl.DataFrame):
             table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
         else:
             table = rows
         if self._writer is None:
+            # PyArrow takes as long to import as polars: who only reads key-values does not wait for it.
+            import pyarrow.parquet as pq
+
             # Without the Arrow schema the bytes do not depend on which Arrow types polars uses in memory.
             self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", store_schema=False)
         self._writer.write_table(table, row_group_size=BATCH_ROWS)
@@ -52,3 +57,13 @@ class ParquetBatches:
         """Add key-value metadata to the file, each value as JSON."""
         if self._writer is not None:
             self._writer.add_key_value_metadata({key: json.dumps(value) for key, value in metadata.items()})
+
+
+def read_key_values(path: Path) -> dict[str, str]:
+    """Return the key-value metadata of a Parquet file, such as those of `ParquetBatches.describe`.
+
+    Raises:
+        OSError: the file is missing, or can't be read.
+        polars.exceptions.PolarsError: it is not a Parquet file.
+    """
+    return pl.read_parquet_metadata(path)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
+import pytest
 
-from factory_pipeline.storage.parquet import ParquetBatches
+from factory_pipeline.storage.parquet import ParquetBatches, read_key_values
 
 ROWS = pl.DataFrame({"id": ["a", "b", "c"], "value": [1.5, None, -2.0]})
 
@@ -24,6 +25,15 @@ def test_batches_are_one_table_with_metadata(tmp_path: Path):
     path = write(tmp_path / "a.parquet")
     assert pl.read_parquet(path).equals(ROWS)
     assert json.loads(pq.read_metadata(path).metadata[b"geo"]) == {"version": "1.1.0"}
+    assert json.loads(read_key_values(path)["geo"]) == {"version": "1.1.0"}
+
+
+def test_a_file_that_is_missing_or_of_another_kind_has_no_metadata(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        read_key_values(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").write_bytes(b"text" * 9)
+    with pytest.raises(pl.exceptions.PolarsError):
+        read_key_values(tmp_path / "a.parquet")
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path):

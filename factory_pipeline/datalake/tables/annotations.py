@@ -7,21 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from factory_pipeline.datalake.tables.content_hash import RowsHash
 from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA, GROUP
 from factory_pipeline.errors import LakeError
 from factory_pipeline.storage.atomic import atomic_write
-from factory_pipeline.storage.parquet import ParquetBatches
+from factory_pipeline.storage.parquet import ParquetBatches, read_key_values
 
 CLASSES = "classes"
 """Key of the table's metadata with the names of classes, where those are known beside the annotations."""
 NOTHING = "{}"
 """`metadata` and `attributes` of an annotation without any."""
-_RINGS = pa.large_list(pa.large_list(pa.large_list(pa.float64())))
-"""The column `rings` of ANNOTATION_SCHEMA."""
 
 
 class AnnotationBatches:
@@ -78,7 +74,7 @@ def read_classes(path: Path) -> list[str]:
     """
     if not path.exists():
         raise LakeError(f"The annotations {path} are missing; their collection is damaged.")
-    kept = (pq.read_metadata(path).metadata or {}).get(CLASSES.encode())
+    kept = read_key_values(path).get(CLASSES)
     return [] if kept is None else list(json.loads(kept))
 
 
@@ -100,10 +96,13 @@ def objects_by_label(annotations: pl.LazyFrame, *of: str) -> pl.LazyFrame:
 
 def annotation_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Return rows as a frame; a column that a row lacks is null, or an empty JSON object."""
+    import pyarrow as pa
+
     blank = dict.fromkeys(ANNOTATION_SCHEMA) | {"metadata": NOTHING, "attributes": NOTHING}
     columns: dict[str, Any] = {name: [row.get(name, empty) for row in rows] for name, empty in blank.items()}
     # Arrow nests the points of polygons some twenty times faster than polars, which makes a series of each.
-    columns["rings"] = pl.Series(pl.from_arrow(pa.array(columns["rings"], _RINGS)))
+    rings = pa.large_list(pa.large_list(pa.large_list(pa.float64())))
+    columns["rings"] = pl.Series(pl.from_arrow(pa.array(columns["rings"], rings)))
     return pl.DataFrame(columns, schema=ANNOTATION_SCHEMA)
 
 

@@ -18,8 +18,6 @@ from threading import Lock
 from typing import Protocol
 from urllib.parse import quote
 
-import requests
-
 from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, ExportedFiles, parse_exported
 from factory_pipeline.datasets.versions.read_calls import authorization
 from factory_pipeline.errors import DamagedExportError, DownloadError
@@ -62,7 +60,7 @@ class ExportSource(Protocol):
             start: offset of the first byte.
 
         Raises:
-            OSError, requests.RequestException: it can't be read.
+            OSError: it can't be read; a `requests.RequestException` is one too.
         """
 
 
@@ -96,6 +94,8 @@ class HttpExportSource:
 
     def listing(self) -> str:
         """As `ExportSource`."""
+        import requests
+
         try:
             answer = requests.get(
                 self._address(LISTING), headers=authorization(), timeout=(CONNECT_S, READ_S)
@@ -110,6 +110,8 @@ class HttpExportSource:
 
     def read(self, path: str, start: int) -> Iterator[bytes]:
         """As `ExportSource`."""
+        import requests
+
         asked = authorization() | ({"Range": f"bytes={start}-"} if start else {})
         with requests.get(
             self._address(path), headers=asked, stream=True, timeout=(CONNECT_S, READ_S)
@@ -357,12 +359,14 @@ def _read(source: ExportSource, file: ExportedFile, start: int) -> Iterator[byte
     try:
         if start < file.bytes:
             yield from source.read(file.path, start)
-    except (OSError, requests.RequestException) as error:
+    except OSError as error:
         raise _SourceError(_describe_error(error)) from error
 
 
 def _describe_error(error: Exception) -> str:
     """Describe an error without its address, which may contain a secret."""
+    import requests
+
     if isinstance(error, requests.HTTPError):
         return f"the server responded with status {error.response.status_code}"
     if isinstance(error, requests.RequestException):

@@ -1,8 +1,7 @@
 """Summaries of collections, datasets and versions, which can be sent as JSON."""
 
 from collections.abc import Mapping, Sequence
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from factory_pipeline.datalake.registry.records import (
     Collection,
@@ -13,8 +12,6 @@ from factory_pipeline.datalake.registry.records import (
     VersionState,
 )
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.datalake.tables.annotations import objects_by_label, read_classes, scan_annotations
-from factory_pipeline.datasets.versions.manifest import ManifestHeader, check_header
 from factory_pipeline.datasets.versions.summaries import (
     CollectionSummary,
     DatasetSummary,
@@ -22,9 +19,14 @@ from factory_pipeline.datasets.versions.summaries import (
     VersionSummary,
 )
 from factory_pipeline.errors import LakeError
-from factory_pipeline.splits.record import read_record
+from factory_pipeline.splits.read_record import read_record
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from factory_pipeline.datasets.versions.manifest import ManifestHeader
 
 DAMAGED = "damaged"
 """State of a version whose manifest is missing or can't be read."""
@@ -83,13 +85,17 @@ def describe_version(registry: Registry, home: FactoryHome, version_id: str) -> 
     return _version(home, registry.dataset(version.dataset_id), version, ready)
 
 
-def split_table(version: VersionSummary) -> pl.DataFrame:
+def split_table(version: VersionSummary) -> "pl.DataFrame":
     """Return `split`, `items`: a row per split."""
+    import polars as pl
+
     return pl.DataFrame({"split": list(version.splits), "items": list(version.splits.values())})
 
 
-def label_table(version: VersionSummary) -> pl.DataFrame:
+def label_table(version: VersionSummary) -> "pl.DataFrame":
     """Return `label`, `annotations`: a row per label."""
+    import polars as pl
+
     return pl.DataFrame({"label": list(version.labels), "annotations": list(version.labels.values())})
 
 
@@ -105,6 +111,10 @@ def _collection(registry: Registry, home: FactoryHome, collection: Collection) -
 
 
 def _operation(home: FactoryHome, operation: Operation) -> OperationSummary:
+    import polars as pl
+
+    from factory_pipeline.datalake.tables.annotations import objects_by_label, read_classes, scan_annotations
+
     counts, damage = {}, None
     try:
         labels = objects_by_label(scan_annotations(resolve(operation.path, home)), "item")
@@ -142,6 +152,8 @@ def _version(home: FactoryHome, dataset: Dataset, version: Version, ready: Seque
     header: ManifestHeader | None = None
     damage = None
     if version.state is VersionState.READY:
+        from factory_pipeline.datasets.versions.manifest import check_header
+
         try:
             header = check_header(home.version(version.id).manifest, version.content_hash)
         except LakeError as error:

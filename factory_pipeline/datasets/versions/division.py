@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import polars as pl
-
 from factory_pipeline.splits.names import SPLITS
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from factory_pipeline.splits.record import SplitRecord
 
 
@@ -34,8 +34,8 @@ class Division:
     @classmethod
     def of(
         cls,
-        split: pl.Series,
-        earlier: pl.Series,
+        split: "pl.Series",
+        earlier: "pl.Series",
         asked: Mapping[str, float],
         record: "SplitRecord | None" = None,
     ) -> Self:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from factory_pipeline.datalake.tables.annotations import objects_by_label
 from factory_pipeline.datalake.tables.content_hash import RowsHash
@@ -25,7 +23,7 @@ from factory_pipeline.datasets.versions.class_values import class_values
 from factory_pipeline.errors import LakeError
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.atomic import atomic_write
-from factory_pipeline.storage.parquet import ParquetBatches
+from factory_pipeline.storage.parquet import ParquetBatches, read_key_values
 
 HEADER = "factory-version"
 """Key of the header in the metadata of the Parquet file."""
@@ -114,8 +112,8 @@ def read_header(path: Path) -> ManifestHeader:
     Raises:
         LakeError: the manifest is missing, damaged or not a manifest.
     """
-    with _manifest_errors(path):
-        stored = (pq.read_metadata(path).metadata or {}).get(HEADER.encode())
+    with _manifest_errors(path, pl.exceptions.PolarsError):
+        stored = read_key_values(path).get(HEADER)
     if stored is None:
         raise LakeError(f"The file {path} is not a manifest of a dataset version: it has no header.")
     try:
@@ -207,20 +205,23 @@ def read_rows(path: Path, *columns: str) -> Iterator[pl.DataFrame]:
     Raises:
         LakeError: the manifest is missing or damaged.
     """
-    with _manifest_errors(path), pq.ParquetFile(path) as file:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _manifest_errors(path, pa.ArrowException), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(READ_ROWS, columns=list(columns) or None):
             rows = pl.DataFrame(pl.from_arrow(batch))
             yield rows.cast({name: MANIFEST_SCHEMA[name] for name in rows.columns})
 
 
 @contextmanager
-def _manifest_errors(path: Path) -> Iterator[None]:
-    """Raise LakeError, in one sentence, for a manifest that can't be read."""
+def _manifest_errors(path: Path, of_reader: type[Exception]) -> Iterator[None]:
+    """Raise LakeError, in one sentence, for a manifest that can't be read by a reader with such errors."""
     try:
         yield
     except FileNotFoundError:
         raise LakeError(f"The manifest {path} is missing; its version can't be read.") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, of_reader) as error:
         raise LakeError(f"The manifest {path} can't be read: {error}.") from error
 
 

@@ -21,7 +21,7 @@ from factory_pipeline.orchestration.builds.footprints import (
 from factory_pipeline.orchestration.failures import stop_where_failed
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.split_check import SPLIT_CHECK, split_check_result
-from factory_pipeline.splits.record import read_record
+from factory_pipeline.splits.read_record import read_record
 from factory_pipeline.storage.build_files import BuildFiles
 
 BATCH_CHECKS = {

@@ -15,7 +15,7 @@ from factory_pipeline.orchestration.failures import stop_where_failed, user_erro
 from factory_pipeline.orchestration.partitions import recipe_batches, recipe_builds
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.split_check import SPLIT_CHECK, split_check_result
-from factory_pipeline.splits.record import read_record
+from factory_pipeline.splits.read_record import read_record
 from factory_pipeline.storage.build_files import BuildFiles
 
 SAMPLE_CHECKS = {

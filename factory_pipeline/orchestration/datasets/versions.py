@@ -23,7 +23,7 @@ from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_progress import RunProgress
 from factory_pipeline.orchestration.split_check import SPLIT_CHECK, split_check_result
 from factory_pipeline.orchestration.volumes.assets import field_dataset
-from factory_pipeline.splits.record import read_record
+from factory_pipeline.splits.read_record import read_record
 
 _FIELDS: dict[str, Any] = {
     name: (field.annotation, field) for name, field in DatasetRequest.model_fields.items()

@@ -29,7 +29,7 @@ from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.onboarding.page.charts import FootprintMap, corner_map
 from factory_pipeline.onboarding.split_notes import SplitNotes
 from factory_pipeline.splits.names import SPLITS
-from factory_pipeline.splits.record import read_record
+from factory_pipeline.splits.read_record import read_record
 from factory_pipeline.web.studio.context import Studio, go_to, read_form, render, studio_of
 from factory_pipeline.web.studio.tasks import Task, tasks_of
 

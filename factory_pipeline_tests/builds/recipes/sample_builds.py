@@ -10,7 +10,7 @@ import numpy as np
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.hdf5.verify_recipe import check_recipe_file
-from factory_pipeline.splits.record import read_record
+from factory_pipeline.splits.read_record import read_record
 from factory_pipeline.synthetic.samples.make import make_dataset_sample
 from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.builds.recipes.archives import build
