@@ -27,6 +27,7 @@ from factory_pipeline.builds.dataset_plan import (
     read_labels,
     windows_of,
 )
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.builds.labels.label_windows import grids_of
 from factory_pipeline.builds.rasters.read_source import read_source
 from factory_pipeline.builds.rasters.source_layer import layers_of
@@ -92,7 +93,8 @@ def _served(case: Case, scale: float) -> Iterator[tuple[DatasetRecipe, str, Path
         root = Path(folder, "archive")
         root.mkdir()
         recipe = make_recipe_archive(root, case, side_of(scale))
-        windows, _, _ = windows_of(read_labels(recipe), recipe)
+        ledger = RejectLedger()
+        windows, _ = windows_of(read_labels(recipe, ledger), recipe, ledger)
         with ArchiveServer(root, Link(LATENCY_S)) as server:
             corners = list(windows.select("left", "top").iter_rows())
             path = Path(folder, "windows.json")

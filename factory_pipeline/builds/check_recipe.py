@@ -8,6 +8,7 @@ import polars as pl
 
 from factory_pipeline.builds.dataset_extraction import choose_for, requests_of
 from factory_pipeline.builds.dataset_plan import read_labels, windows_of
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.builds.labels.label_windows import grids_of
 from factory_pipeline.builds.rasters.source_layer import SourceLayer, searched_layers_of
 from factory_pipeline.cog.alignment import align
@@ -114,9 +115,9 @@ def forecast(recipe: DatasetRecipe, catalog: str | None = None) -> RecipeForecas
         LostFootprintsError: no label is left.
         CatalogError: the catalog is not known, or does not answer.
     """
-    labels = read_labels(recipe)
-    windows, rejects, remarks = windows_of(labels, recipe)
-    counts = rejects.group_by("stage", "reason", maintain_order=True).len()
+    ledger = RejectLedger()
+    labels = read_labels(recipe, ledger)
+    windows, remarks = windows_of(labels, recipe, ledger)
     per_sample = sum(
         layout.count_of_steps * layout.size**2 * (len(layout.bands) * layout.dtype.itemsize + 1)
         for layout in source_layouts(recipe)
@@ -132,7 +133,7 @@ def forecast(recipe: DatasetRecipe, catalog: str | None = None) -> RecipeForecas
     return RecipeForecast(
         name=recipe.name,
         labels=labels.read,
-        dropped={f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()},
+        dropped={f"{stage}: {reason}": count for (stage, reason), count in ledger.counts.items()},
         windows={split: windows.filter(split=split).height for split in recipe.splits.parts},
         sample_bytes=per_sample,
         disk_bytes=round(per_sample * windows.height * FILE_SHARE),

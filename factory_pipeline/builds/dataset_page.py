@@ -2,9 +2,11 @@
 
 import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import yaml
 
 from factory_pipeline.builds.dataset_plan import DatasetPlan
@@ -21,6 +23,7 @@ from factory_pipeline.onboarding.page.jinja_environment import environment
 from factory_pipeline.onboarding.split_notes import SplitNotes
 from factory_pipeline.splits.read_record import read_record
 from factory_pipeline.storage.atomic import write_text
+from factory_pipeline.storage.parquet import BATCH_ROWS
 
 EXAMPLES = 3
 """Labels of the ledger that are shown of each reason."""
@@ -58,7 +61,7 @@ def _context(settings: DatasetSettings) -> dict[str, Any]:
         "counts": counts,
         "notes": SplitNotes.of_record(read_record(files.splits)),
         "funnel": _funnel(summary, plan),
-        "rejects": _examples(pl.read_parquet(files.rejects)),
+        "rejects": _examples(files.rejects),
         "sources": [_describe(recipe, layout) for layout in source_layouts(recipe)],
         "classes": (recipe.labels.target.classes or {}) if recipe.labels.target is not None else {},
         "bands": summarize_bands(files.fused(shown)),
@@ -79,12 +82,21 @@ def _funnel(summary: DatasetBuildSummary, plan: DatasetPlan) -> list[FunnelRow]:
     return [*rows, FunnelRow(f"Samples, in {len(plan.keys)} batches", accepted, accepted / total, False)]
 
 
-def _examples(ledger: pl.DataFrame) -> list[dict[str, Any]]:
+def _examples(ledger: Path) -> list[dict[str, Any]]:
     """Return `stage`, `reason`, `count` and some `examples` with `id` and `detail` of each reason."""
-    groups = ledger.group_by("stage", "reason", maintain_order=True).agg(
-        count=pl.len(), examples=pl.struct("id", "detail").head(EXAMPLES)
-    )
-    return groups.to_dicts()
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    with pq.ParquetFile(ledger) as file:
+        for rows in file.iter_batches(BATCH_ROWS):
+            groups = pl.DataFrame(rows).group_by("stage", "reason", maintain_order=True)
+            for group in groups.agg(
+                count=pl.len(), examples=pl.struct("id", "detail").head(EXAMPLES)
+            ).iter_rows(named=True):
+                known = found.setdefault(
+                    (group["stage"], group["reason"]), {**group, "count": 0, "examples": []}
+                )
+                known["count"] += group["count"]
+                known["examples"] += group["examples"][: EXAMPLES - len(known["examples"])]
+    return list(found.values())
 
 
 def _describe(recipe: DatasetRecipe, layout: Any) -> dict[str, Any]:

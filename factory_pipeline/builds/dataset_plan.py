@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import polars.selectors as cs
 from factory_pipeline.builds.gedi.batches import morton_cells
 from factory_pipeline.builds.labels.areas import content_digest, raster_files, read_grid, read_rasters
 from factory_pipeline.builds.labels.gedi_shots import read_shots
-from factory_pipeline.builds.labels.label_table import EXTRA, REJECT_SCHEMA, LabelTable
+from factory_pipeline.builds.labels.label_table import EXTRA, LabelTable, RejectLedger
 from factory_pipeline.builds.labels.label_windows import windows_around
 from factory_pipeline.builds.labels.points import read_points
 from factory_pipeline.builds.labels.polygons import (
@@ -31,6 +32,7 @@ from factory_pipeline.config.source_layout import source_layouts
 from factory_pipeline.errors import LostFootprintsError
 from factory_pipeline.hdf5.recipe_fields import extra_type
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.parquet import ParquetBatches
 
 _PROFILES = cs.array().arr.to_list().cast(pl.List(pl.String)).list.join(" ")
 """Several values per label as text, as CSV has no such type."""
@@ -86,8 +88,12 @@ class DatasetPlan(PlanKeys):
         )
 
 
-def read_labels(recipe: DatasetRecipe) -> LabelTable:
+def read_labels(recipe: DatasetRecipe, ledger: RejectLedger) -> LabelTable:
     """Read the labels of a recipe, of whatever kind.
+
+    Args:
+        recipe: of the dataset.
+        ledger: gets the labels that are left out.
 
     Raises:
         RecipeError: the file or a column can't be used.
@@ -95,24 +101,25 @@ def read_labels(recipe: DatasetRecipe) -> LabelTable:
     """
     labels = recipe.labels
     if isinstance(labels, GediLabels):
-        return read_shots(labels)
+        return read_shots(labels, ledger)
     if isinstance(labels, PolygonLabels):
-        return read_polygons(labels)
+        return read_polygons(labels, ledger)
     if isinstance(labels, RasterLabels):
-        return read_rasters(labels, recipe.window)
+        return read_rasters(labels, recipe.window, ledger)
     if isinstance(labels, GridLabels):
         return read_grid(labels, recipe.window)
-    return read_points(labels)
+    return read_points(labels, ledger)
 
 
 def windows_of(
-    labels: LabelTable, recipe: DatasetRecipe
-) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
-    """Return the windows of labels with their splits, what is left out, and what a person should know.
+    labels: LabelTable, recipe: DatasetRecipe, ledger: RejectLedger
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the windows of labels with their splits, and what a person should know.
 
     Args:
         labels: that were read.
         recipe: with window and splits.
+        ledger: gets the windows that are in no split.
 
     Raises:
         RecipeError: the labels can't be split so.
@@ -125,8 +132,8 @@ def windows_of(
         remarks += overlaps_of(labels)
         shown = windows_of_polygons(labels, recipe.labels, recipe.window)
     windows, outside = split_labels(windows_around(shown, recipe.window), recipe)
-    rejects = pl.concat([pl.DataFrame(schema=REJECT_SCHEMA), labels.rejects, outside])
-    return windows, rejects, remarks
+    ledger.append(outside)
+    return windows, remarks
 
 
 def _content_of(settings: DatasetSettings, found: LabelTable) -> str:
@@ -154,10 +161,10 @@ def plan_dataset(settings: DatasetSettings, catalog_digest: str) -> DatasetPlan:
         LostFootprintsError: no label is left.
     """
     recipe, files = settings.recipe, settings.files
-    labels = read_labels(recipe)
-    windows, rejects, remarks = windows_of(labels, recipe)
-    with atomic_write(files.stage_rejects("labels")) as temporary:
-        rejects.write_parquet(temporary)
+    with atomic_write(files.stage_rejects("labels")) as temporary, ParquetBatches(temporary) as file:
+        ledger = RejectLedger(file)
+        labels = read_labels(recipe, ledger)
+        windows, remarks = windows_of(labels, recipe, ledger)
     what = f"{recipe.extraction_digest()}{catalog_digest}{_content_of(settings, labels)}"
     splits = tuple(recipe.splits.parts)
     parts = [
@@ -195,6 +202,6 @@ def _batches(windows: pl.DataFrame, split: str, size: int, what: str) -> pl.Data
 
 
 def _describe_no_labels(labels: LabelTable) -> str:
-    counts = labels.rejects["reason"].value_counts(sort=True).iter_rows()
+    counts = Counter(labels.dropped).most_common()
     named = ", ".join(f"{count:,} by {reason}" for reason, count in counts)
     return f"None of the {labels.read:,} labels can be used{f': dropped were {named}' if named else ''}."

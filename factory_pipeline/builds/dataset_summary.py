@@ -3,12 +3,15 @@
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import h5py
 import polars as pl
+import pyarrow.parquet as pq
 
 from factory_pipeline.builds.dataset_losses import check_losses, forget_lost
 from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA, RejectLedger
 from factory_pipeline.builds.rasters.read_source import NO_TIME
 from factory_pipeline.builds.recipe_split_record import record_splits
 from factory_pipeline.builds.stored_summary import (
@@ -22,6 +25,7 @@ from factory_pipeline.errors import IncompleteBuildError, LostFootprintsError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.schema import DATA
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.parquet import BATCH_ROWS, ParquetBatches
 
 NAMED_AT_MOST = 10
 """Missing batches that an error names; it counts the others."""
@@ -85,16 +89,16 @@ def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
             f"{len(missing)} of {len(plan.keys)} batches are missing: {named}{more}; extract them, then fuse."
         )
     check_losses(settings, plan)
-    rejects = {key: pl.read_parquet(files.batch_rejects(key)) for key in plan.keys}
-    dropped = _write_ledger(settings, list(rejects.values()))
-    if all(plan.sizes[key] == part.height for key, part in rejects.items()):
+    rejects = {key: _count_rows(files.batch_rejects(key)) for key in plan.keys}
+    dropped = _write_ledger(settings, plan)
+    if rejects == plan.sizes:
         # What was lost to the catalog or the archive may be a sample the next time.
         forget_lost(settings, plan)
         raise LostFootprintsError(_describe_no_samples(plan, dropped))
     samples = {}
     for split in plan.splits:
         keys = plan.keys_of(split)
-        expected = [plan.sizes[key] - rejects[key].height for key in keys]
+        expected = [plan.sizes[key] - rejects[key] for key in keys]
         samples[split] = fuse_datasets(
             [files.batch(key) for key in keys],
             files.fused(split),
@@ -128,13 +132,21 @@ def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
     return summary
 
 
-def _write_ledger(settings: DatasetSettings, parts: list[pl.DataFrame]) -> dict[str, int]:
-    """Write the ledger of the whole build; return the counts by `stage: reason`."""
-    ledger = pl.concat([pl.read_parquet(settings.files.stage_rejects("labels")), *parts])
-    with atomic_write(settings.files.rejects) as temporary:
-        ledger.write_parquet(temporary)
-    counts = ledger.group_by("stage", "reason", maintain_order=True).len()
-    return {f"{stage}: {reason}": count for stage, reason, count in counts.iter_rows()}
+def _count_rows(path: Path) -> int:
+    return pl.scan_parquet(path).select(pl.len()).collect().item()
+
+
+def _write_ledger(settings: DatasetSettings, plan: DatasetPlan) -> dict[str, int]:
+    """Write the ledger of the whole build, part by part; return the counts by `stage: reason`."""
+    files = settings.files
+    parts = [files.stage_rejects("labels"), *(files.batch_rejects(key) for key in plan.keys)]
+    with atomic_write(files.rejects) as temporary, ParquetBatches(temporary) as file:
+        ledger = RejectLedger(file)
+        for part in parts:
+            with pq.ParquetFile(part) as stored:
+                for rows in stored.iter_batches(BATCH_ROWS, columns=list(REJECT_SCHEMA)):
+                    ledger.append(pl.DataFrame(rows))
+    return {f"{stage}: {reason}": count for (stage, reason), count in ledger.counts.items()}
 
 
 def _count_lacking(settings: DatasetSettings, splits: list[str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from factory_pipeline.builds.dataset_plan import read_labels, windows_of
 from factory_pipeline.builds.labels.label_file import LabelFile
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.raster_collection import RasterCollection, find_collection
 from factory_pipeline.errors import RecipeError
@@ -78,7 +79,8 @@ def suggest_recipe(path: Path, found: LabelFile, choices: RecipeChoices, folder:
     for position, splits in enumerate(options):
         recipe = DatasetRecipe.parse({**document, "splits": dict(splits)}, choices.name, folder)
         try:
-            windows_of(read_labels(recipe), recipe)
+            ledger = RejectLedger()
+            windows_of(read_labels(recipe, ledger), recipe, ledger)
         except RecipeError as error:
             if "At splits" in str(error) and position < len(options) - 1:
                 continue

@@ -15,6 +15,7 @@ import yaml
 from factory_pipeline.archives.extract import extract
 from factory_pipeline.builds.gedi.footprint_csv import read_footprints_csv
 from factory_pipeline.builds.gedi.granules import GranuleFile, read_granule
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.builds.labels.points import read_points
 from factory_pipeline.cog.header import HeaderBytes, MissingBytesError, UnsupportedRasterError, parse_header
 from factory_pipeline.config.dataset_recipe import DatasetRecipe, load_recipe
@@ -153,7 +154,7 @@ def _release(path: Path) -> None:
 def _labels(path: Path) -> None:
     document = yaml.safe_load((CORPUS / "recipe.yaml").read_text())
     document["labels"]["path"] = path.name
-    read_points(DatasetRecipe.parse(document, "of the corpus", path.parent).labels)
+    read_points(DatasetRecipe.parse(document, "of the corpus", path.parent).labels, RejectLedger())
 
 
 def _coco(path: Path) -> None:

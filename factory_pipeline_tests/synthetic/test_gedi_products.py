@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from factory_pipeline.builds.labels.gedi_shots import read_shots
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.config.gedi_labels import GediLabels, known_filters
 from factory_pipeline.synthetic.gedi_products import SOFTWARE, write_partner_granules
 from factory_pipeline.synthetic.granules import write_granule
@@ -70,9 +71,9 @@ def test_the_products_can_be_joined(granules: dict[str, Path]) -> None:
             "target": {"column": "rh98"},
         }
     )
-    found = read_shots(asked)
+    found = read_shots(asked, RejectLedger())
     assert found.read == sum(map(len, shots_of(granules["L4A"]).values()))
-    assert set(found.rejects["reason"]) == {"l2a-quality.quality_flag"}
+    assert set(found.dropped) == {"l2a-quality.quality_flag"}
     heights = found.table["extra:rh"].to_numpy()
     assert (np.diff(heights, axis=1) >= 0).all()
     np.testing.assert_array_equal(heights[:, 98], found.table["value"])
@@ -88,6 +89,8 @@ def test_the_products_can_be_joined(granules: dict[str, Path]) -> None:
 def test_each_filter_that_comes_with_the_software_runs_on_the_sample(granules: dict[str, Path]) -> None:
     for name in known_filters():
         asked = {"kind": "gedi", "path": str(granules["L4A"].parent), "filters": name}
-        found = read_shots(GediLabels.model_validate({**asked, "products": {"L4A": ["agbd"]}}))
+        found = read_shots(
+            GediLabels.model_validate({**asked, "products": {"L4A": ["agbd"]}}), RejectLedger()
+        )
         assert 0 < found.table.height < found.read, name
-        assert all(reason.startswith(f"{name}.") for reason in found.rejects["reason"].unique())
+        assert all(reason.startswith(f"{name}.") for reason in found.dropped)

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, REJECT_SCHEMA, LabelTable
+from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, LabelTable, RejectLedger
 from factory_pipeline.builds.labels.lattice import covering_windows
 from factory_pipeline.builds.labels.points import read_points
 from factory_pipeline.builds.labels.read_table import read_rows
@@ -47,18 +47,19 @@ def read_grid(labels: GridLabels, window: Window) -> LabelTable:
     return _table(covering_windows(area, window), labels)
 
 
-def read_rasters(labels: RasterLabels, window: Window) -> LabelTable:
+def read_rasters(labels: RasterLabels, window: Window, ledger: RejectLedger) -> LabelTable:
     """Return the windows around points, or of a grid over rasters that hold labels or over an area.
 
     Args:
         labels: points, files or area.
         window: of the recipe.
+        ledger: gets the points that are left out.
 
     Raises:
         RecipeError: there are no rasters, one can't be read, or states no coordinate reference system.
     """
     if labels.points is not None:
-        return read_points(labels.points)
+        return read_points(labels.points, ledger)
     if labels.source is not None:
         assert labels.area is not None
         return _table(covering_windows([shapely.box(*labels.area)], window), labels)
@@ -154,7 +155,7 @@ def _table(cells: pl.DataFrame, labels: GridLabels | RasterLabels) -> LabelTable
         pl.lit(span.end if span else None, dtype=LABEL_SCHEMA["end"]).alias("end"),
         pl.lit(None, dtype=pl.Float64).alias("value"),
     )
-    return LabelTable(table, pl.DataFrame(schema=REJECT_SCHEMA))
+    return LabelTable(table, {})
 
 
 def _extent(path: Path) -> shapely.Geometry:

@@ -17,7 +17,7 @@ from factory_pipeline.builds.gedi.join_products import (
     shots_of,
 )
 from factory_pipeline.builds.gedi.orbits import Orbit, Orbits, list_orbits
-from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, REJECT_SCHEMA, LabelTable, label_table
+from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, LabelTable, RejectLedger, label_table
 from factory_pipeline.builds.labels.read_table import LabelRows
 from factory_pipeline.config.gedi_labels import GediLabels
 from factory_pipeline.config.label_sources import LabelTime, TableLabels
@@ -28,10 +28,15 @@ NAMED_AT_MOST = 5
 """Faults that an error or a remark names; it counts the others."""
 
 
-def read_shots(labels: GediLabels) -> LabelTable:
+def read_shots(labels: GediLabels, ledger: RejectLedger) -> LabelTable:
     """Read the shots that all products of a recipe have, in the order of orbits and shot numbers.
 
-    What may be a passing fault is tried again a few times, then stops the build.
+    What may be a passing fault is tried again a few times, then stops the build. Of the shots that are left
+    out those of one orbit are held in memory.
+
+    Args:
+        labels: which products, fields and rules.
+        ledger: gets the shots that are left out, orbit by orbit.
 
     Raises:
         RecipeError: a rule can't be used, the target is not a number or of an unknown class.
@@ -42,14 +47,16 @@ def read_shots(labels: GediLabels) -> LabelTable:
     faults = [*found.misnamed, *(why for orbit in found.orbits for why in orbit.missing.values())]
     if labels.incomplete == "refuse":
         _refuse(faults, len(found.orbits))
-    parts, damaged = [], []
+    tables: list[pl.DataFrame] = []
+    damaged: list[str] = []
     for orbit in found.orbits:
         part, why = _read(orbit, labels)
-        parts.append(part)
+        ledger.append(part.rejects)
+        tables.append(part.table)
         damaged += why
     if labels.incomplete == "refuse":
         _refuse(damaged, len(found.orbits))
-    return _labels(parts, labels, _remarks(found, [*faults, *damaged]))
+    return _labels(concat_tables(tables), labels, _remarks(found, [*faults, *damaged]), ledger)
 
 
 def _read(orbit: Orbit, labels: GediLabels) -> tuple[OrbitShots, list[str]]:
@@ -104,17 +111,17 @@ def _remarks(found: Orbits, faults: Sequence[str]) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _labels(parts: Sequence[OrbitShots], labels: GediLabels, remarks: tuple[str, ...]) -> LabelTable:
+def _labels(
+    shots: pl.DataFrame, labels: GediLabels, remarks: tuple[str, ...], ledger: RejectLedger
+) -> LabelTable:
     """Make labels of the shots that are left: ids, places, times, values."""
-    rejects = [pl.DataFrame(schema=REJECT_SCHEMA), *(part.rejects for part in parts)]
-    shots = concat_tables([part.table for part in parts])
     if shots.is_empty():
-        return LabelTable(pl.DataFrame(schema=LABEL_SCHEMA), pl.concat(rejects), remarks)
+        return LabelTable(pl.DataFrame(schema=LABEL_SCHEMA), ledger.by_reason, remarks)
     target = labels.target
     is_profile = target is not None and isinstance(shots.schema[target.column], pl.Array)
     if target is not None and is_profile:
         shots, without = _with_whole_profile(shots, target.column)
-        rejects.append(without)
+        ledger.append(without)
     places = shots.select("longitude", "latitude").to_numpy()
     usable = np.isfinite(places).all(axis=1)
     geometries = np.full(shots.height, None, dtype=object)
@@ -130,8 +137,9 @@ def _labels(parts: Sequence[OrbitShots], labels: GediLabels, remarks: tuple[str,
         ),
         usable,
         "position",
+        ledger,
     )
-    return LabelTable(made.table, pl.concat([*rejects, made.rejects]), remarks)
+    return LabelTable(made.table, made.dropped, remarks)
 
 
 def _with_whole_profile(shots: pl.DataFrame, column: str) -> tuple[pl.DataFrame, pl.DataFrame]:

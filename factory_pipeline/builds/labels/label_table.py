@@ -1,5 +1,7 @@
 """Labels as the builds know them, whatever they were read from."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +14,7 @@ from factory_pipeline.builds.labels.read_table import LabelRows
 from factory_pipeline.builds.rules import check_rules, without_nan
 from factory_pipeline.config.label_sources import TableLabels, Target
 from factory_pipeline.errors import RecipeError
+from factory_pipeline.storage.parquet import ParquetBatches
 
 STAGE = "labels"
 """What the ledger calls the reading of labels."""
@@ -37,12 +40,12 @@ REJECT_SCHEMA = {"id": pl.String, "stage": pl.String, "reason": pl.String, "deta
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The labels of a dataset, and those that are left out."""
+    """The labels of a dataset; those that are left out are in the ledger that they were read with."""
 
     table: pl.DataFrame
     """LABEL_SCHEMA, then the columns to carry along, whose names begin with EXTRA; in the file's order."""
-    rejects: pl.DataFrame
-    """REJECT_SCHEMA."""
+    dropped: Mapping[str, int]
+    """Labels that are left out, by reason."""
     remarks: tuple[str, ...] = ()
     """What a person should know of how they were read."""
     geometries: NDArray[np.object_] | None = field(default=None, repr=False)
@@ -51,7 +54,41 @@ class LabelTable:
     @property
     def read(self) -> int:
         """Labels of the file."""
-        return self.table.height + self.rejects.height
+        return self.table.height + sum(self.dropped.values())
+
+
+class RejectLedger:
+    """Labels that are left out: written at once and counted, so that no number of them fills the memory."""
+
+    def __init__(self, file: ParquetBatches | None = None) -> None:
+        """Write to an open file, or only count."""
+        self._file = file
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """By stage and reason, in the order in which they were first seen."""
+        if file is not None:
+            file.append(pl.DataFrame(schema=REJECT_SCHEMA))
+
+    def append(self, rejects: pl.DataFrame) -> None:
+        """Add labels.
+
+        Args:
+            rejects: REJECT_SCHEMA.
+        """
+        if rejects.is_empty():
+            return
+        counts = rejects.group_by("stage", "reason", maintain_order=True).len()
+        for stage, reason, count in counts.iter_rows():
+            self.counts[stage, reason] += count
+        if self._file is not None:
+            self._file.append(rejects)
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """How many labels are left out for each reason."""
+        total: Counter[str] = Counter()
+        for (_, reason), count in self.counts.items():
+            total[reason] += count
+        return dict(total)
 
 
 class Dropped:
@@ -98,7 +135,9 @@ def reject_frame(ids: pl.Series, stage: str, reason: str, detail: str | pl.Serie
     )
 
 
-def label_table(rows: LabelRows, labels: TableLabels, usable: NDArray[np.bool_], wanted: str) -> LabelTable:
+def label_table(
+    rows: LabelRows, labels: TableLabels, usable: NDArray[np.bool_], wanted: str, ledger: RejectLedger
+) -> LabelTable:
     """Make labels of the rows of a file.
 
     Args:
@@ -106,6 +145,7 @@ def label_table(rows: LabelRows, labels: TableLabels, usable: NDArray[np.bool_],
         labels: how the recipe reads them.
         usable: (rows,) whether the geometry of a row is of the right kind.
         wanted: what that kind is, for the ledger.
+        ledger: of a dataset; gets the rows that are left out.
 
     Raises:
         RecipeError: a rule can't be used, a time can't be read, a class or number is of another type.
@@ -143,7 +183,8 @@ def label_table(rows: LabelRows, labels: TableLabels, usable: NDArray[np.bool_],
         schema=LABEL_SCHEMA,
     ).with_columns(columns[name].alias(f"{EXTRA}{name}") for name in labels.extra)
     kept = pl.Series(dropped.kept)
-    return LabelTable(table.filter(kept), dropped.rejects, times.remarks, rows.geometries[dropped.kept])
+    ledger.append(dropped.rejects)
+    return LabelTable(table.filter(kept), ledger.by_reason, times.remarks, rows.geometries[dropped.kept])
 
 
 def _ids(columns: pl.DataFrame, labels: TableLabels) -> pl.Series:

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, LabelTable, label_table
+from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, LabelTable, RejectLedger, label_table
 from factory_pipeline.builds.labels.lattice import covering_windows, project
 from factory_pipeline.builds.labels.read_table import read_rows
 from factory_pipeline.cog.grid import Grid
@@ -26,8 +26,12 @@ LABELLED = 1
 """What is burnt where the labels have no target."""
 
 
-def read_polygons(labels: PolygonLabels) -> LabelTable:
+def read_polygons(labels: PolygonLabels, ledger: RejectLedger) -> LabelTable:
     """Read labels that are polygons, one row each.
+
+    Args:
+        labels: the file and its columns.
+        ledger: gets those that are left out.
 
     Raises:
         RecipeError: the file or a column can't be used; see `read_rows` and `label_table`.
@@ -36,7 +40,7 @@ def read_polygons(labels: PolygonLabels) -> LabelTable:
     kinds = shapely.get_type_id(rows.geometries)
     is_polygon = np.isin(kinds, [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON])
     usable = is_polygon & ~shapely.is_empty(rows.geometries)
-    return label_table(rows, labels, np.asarray(usable, dtype=np.bool_), "polygon")
+    return label_table(rows, labels, np.asarray(usable, dtype=np.bool_), "polygon", ledger)
 
 
 def windows_of_polygons(found: LabelTable, labels: PolygonLabels, window: Window) -> pl.DataFrame:

@@ -93,8 +93,8 @@ def recipe_dataset_checks(
     with user_errors():
         plan, record = DatasetPlan.load(files.batch_plan), read_record(files.splits)
         summaries = {split: describe_recipe_file(files.fused(split)) for split in plan.splits}
-        ledger = pl.read_parquet(files.rejects).height
-        early = pl.read_parquet(files.stage_rejects("labels")).height
+        ledger = pl.scan_parquet(files.rejects).select(pl.len()).collect().item()
+        early = pl.scan_parquet(files.stage_rejects("labels")).select(pl.len()).collect().item()
     accepted = sum(summary.samples for summary in summaries.values())
     shares = {
         f"{source} in {split}": round(share, 4)

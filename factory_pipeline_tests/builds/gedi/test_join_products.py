@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 import pytest
 
-from factory_pipeline.builds.labels.gedi_shots import read_shots
 from factory_pipeline.errors import GranuleError
 from factory_pipeline_tests.builds.gedi.product_granules import (
     FIRST,
@@ -16,11 +15,13 @@ from factory_pipeline_tests.builds.gedi.product_granules import (
     fields_of,
     write_product,
 )
+from factory_pipeline_tests.builds.labels.collecting_ledger import CollectingLedger
 from factory_pipeline_tests.builds.labels.test_gedi_shots import (
     OTHER_BEAM,
     PRODUCTS,
     SHOTS,
     labels,
+    read_shots,
     reasons,
     write,
 )
@@ -114,9 +115,10 @@ def test_shot_numbers_are_never_rounded(tmp_path: Path) -> None:
     assert float(FIRST) == float(FIRST - 1)
     write(tmp_path, "L2A", [FIRST, FIRST + 2])
     write(tmp_path, "L4A", [FIRST - 1, FIRST + 2])
-    found = read_shots(labels(tmp_path, {"L2A": ["rh98"], "L4A": ["agbd"]}))
+    ledger = CollectingLedger()
+    found = read_shots(labels(tmp_path, {"L2A": ["rh98"], "L4A": ["agbd"]}), ledger)
     assert found.table["id"].to_list() == [str(FIRST + 2)]
-    assert dict(found.rejects.select("id", "reason").iter_rows()) == {
+    assert ledger.reasons == {
         str(FIRST - 1): "not_in_L2A",
         str(FIRST): "not_in_L4A",
     }
@@ -132,15 +134,17 @@ def test_shot_numbers_that_are_not_integers_are_refused(tmp_path: Path) -> None:
 def test_a_shot_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     write(tmp_path, "L2A", [*SHOTS, FIRST])
     write(tmp_path, "L4A", SHOTS)
-    found = read_shots(labels(tmp_path, {"L2A": ["rh98"], "L4A": ["agbd"]}))
+    ledger = CollectingLedger()
+    found = read_shots(labels(tmp_path, {"L2A": ["rh98"], "L4A": ["agbd"]}), ledger)
     assert found.table.height == 40
-    assert dict(found.rejects.select("id", "reason").iter_rows()) == {str(FIRST): "shot_twice"}
+    assert ledger.reasons == {str(FIRST): "shot_twice"}
 
 
 def test_area_filters_and_rules_are_told_apart(tmp_path: Path) -> None:
     bad = np.zeros(40, np.uint8)
     fields = {**fields_of("L2A", SHOTS), "degrade_flag": np.where(np.arange(40) == 5, 3, bad)}
     write_product(tmp_path, "L2A", {"BEAM0101": fields, "BEAM0000": fields_of("L2A", OTHER_BEAM)})
+    ledger = CollectingLedger()
     found = read_shots(
         labels(
             tmp_path,
@@ -148,7 +152,8 @@ def test_area_filters_and_rules_are_told_apart(tmp_path: Path) -> None:
             area=[51.001, 36, 52, 37],
             filters=["l2a-quality", "potapov-2021"],
             keep=[{"name": "tall", "keep": "rh98 > 20"}, "beam <> 'BEAM0110'"],
-        )
+        ),
+        ledger,
     )
     assert reasons(found) == {
         "outside_area": 1 + 1,
@@ -157,5 +162,5 @@ def test_area_filters_and_rules_are_told_apart(tmp_path: Path) -> None:
         "tall": 14 - 1,
     }
     assert found.table.height == 50 - 25
-    row = found.rejects.filter(reason="tall").row(0, named=True)
+    row = ledger.rejects.filter(reason="tall").row(0, named=True)
     assert row["detail"].startswith("rh98 > 20 is not true, rh98 is ")

@@ -16,6 +16,7 @@ from factory_pipeline.builds.labels.areas import (
     read_grid,
     read_rasters,
 )
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
@@ -56,10 +57,12 @@ def test_the_windows_of_a_grid_lie_over_its_area_and_hold_at_its_time() -> None:
 def test_windows_cover_the_ground_of_all_rasters_or_the_part_in_an_area(tmp_path: Path) -> None:
     write_raster(tmp_path / "a.tif", CODES)
     write_raster(tmp_path / "b.TIF", CODES, left=600_000 + 5 * 64 * 20)
-    whole = read_rasters(labels(tmp_path), WINDOW).table
+    whole = read_rasters(labels(tmp_path), WINDOW, RejectLedger()).table
     assert whole.height == pytest.approx(2 * 16, abs=20)
     west = whole["longitude"].min()
-    part = read_rasters(labels(tmp_path, area=[west - 0.01, 45, west + 0.01, 46]), WINDOW).table  # type: ignore[operator]
+    part = read_rasters(
+        labels(tmp_path, area=[west - 0.01, 45, west + 0.01, 46]), WINDOW, RejectLedger()
+    ).table  # type: ignore[operator]
     assert 0 < part.height < whole.height
     assert set(part["id"]) <= set(whole["id"])
 
@@ -72,13 +75,13 @@ def test_rasters_are_taken_by_name_and_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is neither a GeoTIFF nor a folder of them"):
         raster_files(labels(tmp_path / "none.tif"))
     with pytest.raises(RecipeError, match=r"a\.txt can't be read as a raster"):
-        read_rasters(labels(tmp_path / "a.txt"), WINDOW)
+        read_rasters(labels(tmp_path / "a.txt"), WINDOW, RejectLedger())
 
 
 def test_a_raster_without_a_crs_is_refused(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", CODES, crs=None)
     with pytest.raises(RecipeError, match=r"a\.tif does not state its coordinate reference system"):
-        read_rasters(labels(Path(path)), WINDOW)
+        read_rasters(labels(Path(path)), WINDOW, RejectLedger())
 
 
 def test_labels_are_the_pixels_of_the_raster_and_what_is_no_class_is_none(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from factory_pipeline.builds.gedi import aggregate, orbits, product_beams
 from factory_pipeline.builds.gedi.granules import GranuleFile, Listing
-from factory_pipeline.builds.labels.gedi_shots import read_shots
-from factory_pipeline.builds.labels.label_table import LabelTable
+from factory_pipeline.builds.labels import gedi_shots
+from factory_pipeline.builds.labels.label_table import LabelTable, RejectLedger
 from factory_pipeline.config.gedi_labels import GediLabels
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError, RecipeError
 from factory_pipeline_tests.builds.gedi.product_granules import (
@@ -24,6 +24,7 @@ from factory_pipeline_tests.builds.gedi.product_granules import (
     name_of,
     write_product,
 )
+from factory_pipeline_tests.builds.labels.collecting_ledger import CollectingLedger
 
 REALDATA = os.environ.get("FACTORY_REALDATA")
 SHOTS = range(FIRST, FIRST + 40)
@@ -36,8 +37,12 @@ def labels(folder: Path, products: dict[str, Any] = PRODUCTS, **options: Any) ->
     return GediLabels.model_validate({"kind": "gedi", "path": str(folder), "products": products, **options})
 
 
+def read_shots(of: GediLabels, ledger: RejectLedger | None = None) -> LabelTable:
+    return gedi_shots.read_shots(of, ledger or RejectLedger())
+
+
 def reasons(found: LabelTable) -> Counter[str]:
-    return Counter(found.rejects["reason"].to_list())
+    return Counter(found.dropped)
 
 
 def write(folder: Path, product: str, shots: Any = SHOTS, version: str = "002", **name: Any) -> Path:
@@ -113,9 +118,10 @@ def test_a_damaged_granule_stops_the_build(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(GranuleError, match=f"1 granules of 2 .* {path.name} is truncated"):
         read_shots(labels(tmp_path))
-    found = read_shots(labels(tmp_path, incomplete="drop"))
+    ledger = CollectingLedger()
+    found = read_shots(labels(tmp_path, incomplete="drop"), ledger)
     assert reasons(found) == {"granule_unusable": 10}
-    assert path.name in found.rejects["detail"][0]
+    assert path.name in ledger.rejects["detail"][0]
 
 
 def test_a_field_that_is_missing_is_named_with_the_nearest(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 import shapely
 
-from factory_pipeline.builds.labels.label_table import LabelTable
+from factory_pipeline.builds.labels.label_table import LabelTable, RejectLedger
 from factory_pipeline.builds.labels.points import read_points
 from factory_pipeline.config.label_sources import PointLabels
 from factory_pipeline.errors import RecipeError
+from factory_pipeline_tests.builds.labels.collecting_ledger import CollectingLedger
 
 CSV = """site,lon,lat,day,crop,confidence
 a,15.0,47.0,2021-06-01,Maize,0.9
@@ -24,17 +25,19 @@ e,15.5,47.5,,Maize,0.9
 CLASSES = {"column": "crop", "classes": {1: "Maize", 2: "Wheat"}}
 
 
-def labels(path: Path, **options: Any) -> LabelTable:
-    return read_points(PointLabels.model_validate({"kind": "points", "path": str(path), **options}))
+def labels(path: Path, ledger: RejectLedger | None = None, **options: Any) -> LabelTable:
+    described = PointLabels.model_validate({"kind": "points", "path": str(path), **options})
+    return read_points(described, ledger or RejectLedger())
 
 
 def test_each_label_that_is_left_out_has_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "fields.csv"
     path.write_text(CSV)
-    found = labels(path, id="site", time={"column": "day"}, target=CLASSES, keep=["confidence > 0.8"])
+    ledger = CollectingLedger()
+    found = labels(path, ledger, id="site", time={"column": "day"}, target=CLASSES, keep=["confidence > 0.8"])
     assert found.table["id"].to_list() == ["a"]
     assert found.table["value"].to_list() == [1.0]
-    assert dict(found.rejects.select("id", "reason").iter_rows()) == {
+    assert ledger.reasons == {
         "a": "id_twice",
         "b": "no_class",
         "c": "no_place",

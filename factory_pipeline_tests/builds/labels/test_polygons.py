@@ -10,7 +10,7 @@ import shapely
 from pyproj import Transformer
 from rasterio.features import rasterize
 
-from factory_pipeline.builds.labels.label_table import LabelTable
+from factory_pipeline.builds.labels.label_table import LabelTable, RejectLedger
 from factory_pipeline.builds.labels.lattice import project
 from factory_pipeline.builds.labels.polygons import (
     PolygonBurner,
@@ -59,7 +59,8 @@ def found(folder: Path, outlines: list[Any], **columns: list[Any]) -> LabelTable
     options: dict[str, Any] = {"target": {"column": "code"}} if "code" in columns else {}
     if "day" in columns:
         options["time"] = {"column": "day"}
-    return read_polygons(PolygonLabels.model_validate({"kind": "polygons", "path": str(path), **options}))
+    described = PolygonLabels.model_validate({"kind": "polygons", "path": str(path), **options})
+    return read_polygons(described, RejectLedger())
 
 
 def test_points_and_lines_are_no_polygons(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_points_and_lines_are_no_polygons(tmp_path: Path) -> None:
         tmp_path, [ground(0, 0, 4, 4), shapely.Point(15, 47), shapely.LineString([(15, 47), (16, 47)])]
     )
     assert table.table.height == 1
-    assert table.rejects["reason"].to_list() == ["no_place", "no_place"]
+    assert table.dropped == {"no_place": 2}
 
 
 @pytest.mark.parametrize("all_touched", [False, True])

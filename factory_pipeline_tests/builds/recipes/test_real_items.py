@@ -13,6 +13,7 @@ from shapely.geometry import shape
 from factory_pipeline.builds.check_recipe import forecast
 from factory_pipeline.builds.dataset_extraction import choose_for, requests_of
 from factory_pipeline.builds.dataset_plan import read_labels, windows_of
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.builds.rasters.source_layer import layers_of
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.raster_collection import known_collections
@@ -87,8 +88,9 @@ def test_every_item_is_chosen_or_counted_with_its_reason(tmp_path: Path) -> None
         folder = tmp_path / collection
         catalog = write_catalog(folder, collection, items)
         recipe = recipe_of(folder, collection, items)
-        windows, rejects, _ = windows_of(read_labels(recipe), recipe)
-        assert rejects.is_empty()
+        ledger = RejectLedger()
+        windows, _ = windows_of(read_labels(recipe, ledger), recipe, ledger)
+        assert not ledger.counts
         (layer,) = layers_of(recipe)
         choices, unusable = choose_for(
             layer, windows, open_catalog(str(catalog), requests=requests_of(recipe))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import shapely
 
+from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.builds.labels.polygons import read_polygons
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.synthetic.samples import burn_scars
@@ -15,8 +16,8 @@ def test_outlines_are_valid_polygons_of_the_recipes_columns(tmp_path: Path) -> N
     (tmp_path / "scars.yaml").write_text(burn_scars.RECIPE)
     labels = DatasetRecipe.load(tmp_path / "scars.yaml").labels
     assert Path(labels.path) == path  # type: ignore[union-attr, arg-type]
-    found = read_polygons(labels)  # type: ignore[arg-type]
-    assert found.rejects.height == 0
+    found = read_polygons(labels, RejectLedger())  # type: ignore[arg-type]
+    assert not found.dropped
     assert found.geometries is not None
     assert found.table.height == len(json.loads(path.read_text())["features"]) > 1
     assert shapely.is_valid(found.geometries).all()
