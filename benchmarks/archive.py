@@ -5,7 +5,7 @@ predictor for the DEM). The pixels are smooth fields with noise rather than a la
 hard to compress as real ones, and every window passes the scene checks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -74,12 +74,20 @@ class Density:
         return self.footprints / self.products / self.blocks**2
 
 
+@dataclass(frozen=True)
+class Acquisition:
+    """A product, and the places (metres in its tile's zone) around which its rasters hold data."""
+
+    product: SyntheticProduct
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
 def make_archive(root: Path, density: Density, seed: int = 0, workers: int = 2) -> pl.DataFrame:
     """Write rasters and a STAC catalog below `root`; give the footprints, in FOOTPRINT_SCHEMA."""
     rng = np.random.default_rng(seed)
-    x, y = _places(density, rng)
+    x, y = places(TILE, density.footprints, density.blocks, rng)
     lon, lat = to_lonlat(TILE.epsg, x, y)
-    sites = Sites(lon, lat)
     number = np.arange(density.footprints) * density.products // density.footprints
     passes = [FIRST_PASS + timedelta(days=20 * index) for index in range(density.products)]
     chosen = [
@@ -91,19 +99,40 @@ def make_archive(root: Path, density: Density, seed: int = 0, workers: int = 2) 
         SyntheticProduct(Visit(-3, 15.0), time - timedelta(days=3), TILE, key + 100, None)
         for key, time in enumerate(passes)
     ]
-    jobs = [(root, product, x[number == key], y[number == key]) for key, product in enumerate(chosen)]
+    acquisitions = [
+        Acquisition(product, x[number == key], y[number == key]) for key, product in enumerate(chosen)
+    ]
+    write_imagery(root, acquisitions, others, Sites(lon, lat), workers)
+    return made_footprints(lon, lat, np.array([seconds_of(passes[key]) for key in number]))
+
+
+def write_imagery(
+    root: Path,
+    acquisitions: Sequence[Acquisition],
+    unread: Sequence[SyntheticProduct],
+    sites: Sites,
+    workers: int = 2,
+) -> None:
+    """Write the rasters of acquisitions, the tiles of both maps around the sites, and the STAC catalog.
+
+    Products in `unread` are in the catalog alone.
+    """
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         writing = [
-            *(pool.submit(_write_product, *job, asset) for job in jobs for asset in ASSET_RESOLUTIONS),
+            *(
+                pool.submit(_write_asset, root, each, asset)
+                for each in acquisitions
+                for asset in each.product.assets
+            ),
             pool.submit(_write_tiles, root, sites),
         ]
         for written in writing:
             written.result()
-    items = [sentinel2_item(product, {VEGETATION: 1.0}) for product in (*chosen, *others)]
+    products = [*(each.product for each in acquisitions), *unread]
+    items = [sentinel2_item(product, {VEGETATION: 1.0}) for product in products]
     items += [dem_item(tile) for tile in dem_tiles(sites)]
     items += [worldcover_item(tile, year) for tile in worldcover_tiles(sites) for year in WORLDCOVER_VERSIONS]
     write_catalog(root / "stac", items)
-    return made_footprints(lon, lat, np.array([_seconds(passes[key]) for key in number]))
 
 
 def made_footprints(
@@ -125,24 +154,25 @@ def made_footprints(
     return pl.DataFrame(columns, schema=FOOTPRINT_SCHEMA)
 
 
-def _seconds(time: datetime) -> float:
+def seconds_of(time: datetime) -> float:
+    """Seconds since the epoch of GEDI."""
     return (time - GEDI_EPOCH).total_seconds()
 
 
-def _places(density: Density, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Easting and northing of the footprints, over a square in the tile's north-west."""
-    grid = TILE.grid(10)
-    side = density.blocks * BLOCK_METRES
-    along = rng.uniform(EDGE, side - EDGE, (2, density.footprints))
+def places(
+    tile: MgrsTile, count: int, blocks: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Easting and northing of footprints, over a square of so many blocks a side in the tile's north-west."""
+    grid = tile.grid(10)
+    along = rng.uniform(EDGE, blocks * BLOCK_METRES - EDGE, (2, count))
     return grid.left + along[0], grid.top - along[1]
 
 
-def _write_product(
-    root: Path, product: SyntheticProduct, x: NDArray[np.float64], y: NDArray[np.float64], asset: str
-) -> None:
+def _write_asset(root: Path, acquisition: Acquisition, asset: str) -> None:
+    product = acquisition.product
     grid = product.tile.grid(ASSET_RESOLUTIONS[asset])
     profile = SCENE_CLASS_PROFILE if asset == "SCL" else REFLECTANCE_PROFILE
-    indices = blocks_near(grid, profile.block, x, y, MARGIN, MARGIN)
+    indices = blocks_near(grid, profile.block, acquisition.x, acquisition.y, MARGIN, MARGIN)
     rng = np.random.default_rng([product.key, *asset.encode()])
     if asset == "SCL":
         scene = np.full((profile.block, profile.block), VEGETATION, np.uint8)

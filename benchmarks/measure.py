@@ -102,12 +102,12 @@ def timed(work: Work) -> Run:
 
 def tree_cpu_s(root: int) -> float:
     """CPU seconds that a process and its children have used, with the children that have ended."""
-    return sum(_cpu_s(pid) for pid in _tree(root))
+    return sum(_cpu_s(pid) for pid in process_tree(root))
 
 
 def tree_memory(root: int) -> int:
     """Bytes of memory of a process and its children, shared pages counted once."""
-    return sum(_memory(pid) for pid in _tree(root))
+    return sum(_memory(pid) for pid in process_tree(root))
 
 
 class _MemoryWatch:
@@ -143,7 +143,8 @@ def _serve(pipe: Connection, prepare: Prepare, arguments: Sequence[Any]) -> None
     pipe.recv()
 
 
-def _tree(root: int) -> list[int]:
+def process_tree(root: int) -> list[int]:
+    """A process and its children."""
     found, pending = [], [root]
     while pending:
         pid = pending.pop()
