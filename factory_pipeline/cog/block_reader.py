@@ -136,19 +136,30 @@ class BlockReader(WindowReader):
         with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
             left_over = thread.submit(asyncio.run, self._read(reads, take)).result()
         if left_over:
-            others = self._read_otherwise([reads[position] for position in left_over])
-            for position, answer in zip(left_over, others, strict=True):
-                take(position, answer)
+            others = [reads[position] for position in left_over]
+            self._read_otherwise(others, lambda number, answer: take(left_over[number], answer))
 
-    def _read_otherwise(self, reads: Sequence[WindowRead]) -> Sequence[ReadWindow | ReadFailure]:
-        if self._fallback is not None:
-            answers = self._fallback.read(reads)
-            refused = {a.href for a in answers if isinstance(a, ReadFailure) and a.refused}
-            # The engine has read their headers: a server that refuses them now sent them before.
-            unavailable = {href: failure for href in sorted(refused) if (failure := self._refusal(href))}
-            return [unavailable.get(a.href, a) if isinstance(a, ReadFailure) else a for a in answers]
-        hrefs = [next(href for href in read.hrefs if href in self._fell_back) for read in reads]
-        return [ReadFailure(href, _sentence(href, self._fell_back[href]), transient=False) for href in hrefs]
+    def _read_otherwise(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+        if self._fallback is None:
+            for number, read in enumerate(reads):
+                href = next(href for href in read.hrefs if href in self._fell_back)
+                reason = _sentence(href, self._fell_back[href])
+                take(number, ReadFailure(href, reason, transient=False))
+            return
+        failed: dict[int, ReadFailure] = {}
+
+        def hand_over(number: int, answer: ReadWindow | ReadFailure) -> None:
+            if isinstance(answer, ReadFailure):
+                failed[number] = answer
+            else:
+                take(number, answer)
+
+        self._fallback.read_each(reads, hand_over)
+        # The engine has read their headers: a server that refuses them now sent them before.
+        refused = sorted({answer.href for answer in failed.values() if answer.refused})
+        unavailable = {href: failure for href in refused if (failure := self._refusal(href))}
+        for number, answer in failed.items():
+            take(number, unavailable.get(answer.href, answer))
 
     def _refusal(self, href: str) -> ReadFailure | None:
         """Return the failure of a file whose server no longer sends anything.

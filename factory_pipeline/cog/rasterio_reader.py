@@ -1,8 +1,10 @@
 """Reading windows by GDAL itself: reads all that GDAL opens, and is the reference for the block engine."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +17,7 @@ from factory_pipeline.cog.byte_ranges import REFUSED_STATUS, local_path
 from factory_pipeline.cog.gdal_warp import Cut, WarpRaster, window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
 from factory_pipeline.redaction import display, gdal_logs
 
 GDAL_OPTIONS = {
@@ -86,42 +88,80 @@ class RasterioReader(WindowReader):
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""
+        answers: dict[int, ReadWindow | ReadFailure] = {}
+        self.read_each(reads, answers.__setitem__)
+        return [answers[index] for index in range(len(reads))]
+
+    def read_each(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+        """Read all windows; each is handed over as soon as the last of its files was read for it.
+
+        Args:
+            reads: any number.
+            take: is given every answer once, in any order, by several threads at a time. What it raises ends
+                the reading.
+        """
         wanted: dict[str, list[int]] = {}
         for index, read in enumerate(reads):
             for href in dict.fromkeys(read.hrefs):
                 wanted.setdefault(href, []).append(index)
+        windows = _Windows(reads, take)
         with ThreadPoolExecutor(self._threads) as pool:
-            answers = pool.map(lambda href: self._cut(href, [reads[index] for index in wanted[href]]), wanted)
-            cuts = {
-                href: dict(zip(indices, answer, strict=True))
-                for (href, indices), answer in zip(wanted.items(), answers, strict=True)
-            }
-        with rasterio.Env():  # one for all: each warp would set up its own
-            return [
-                assemble(read, [cuts[href][index] for href in dict.fromkeys(read.hrefs)])
-                for index, read in enumerate(reads)
-            ]
+            for _ in pool.map(lambda href: self._cut(href, wanted[href], windows), wanted):
+                pass
 
-    def _cut(self, href: str, reads: Sequence[WindowRead]) -> list[Cut | ReadFailure]:
-        """Return the part of one file that each of the windows needs."""
-        cuts: dict[int, Cut | ReadFailure] = {}
+    def _cut(self, href: str, indices: Sequence[int], windows: "_Windows") -> None:
+        """Add to each of these windows the part of one file that it needs."""
+        with closing(self._parts(href, {index: windows.reads[index] for index in indices})) as parts:
+            for index, part in parts:
+                windows.add(index, href, part)
+
+    def _parts(
+        self, href: str, reads: Mapping[int, WindowRead]
+    ) -> Generator[tuple[int, Cut | ReadFailure], None, None]:
+        """Yield the index of each window, and the part of one file that it needs."""
+        left = dict(reads)
+        kinds = {index: (read.band, read.nodata, read.default_nodata) for index, read in reads.items()}
         try:
             with (
                 gdal_logs.during(),
                 rasterio.Env(**{**self._options, **_mask_options(href)}),
                 rasterio.open(gdal_path(self._sign(href))) as dataset,
             ):
-                kinds = [(read.band, read.nodata, read.default_nodata) for read in reads]
-                for kind in dict.fromkeys(kinds):
-                    indices = [number for number, each in enumerate(kinds) if each == kind]
-                    grids = [reads[index].grid for index in indices]
-                    answers = cut_windows(dataset, href, grids, *kind)
-                    cuts.update(zip(indices, answers, strict=True))
+                for kind in dict.fromkeys(kinds.values()):
+                    alike = [index for index in reads if kinds[index] == kind]
+                    for number, cut in cut_windows(dataset, href, [reads[i].grid for i in alike], *kind):
+                        del left[alike[number]]
+                        yield alike[number], cut
         except RasterioError as error:
-            return [failure(href, error)] * len(reads)
+            lost = failure(href, error)
         except RasterioUnsupportedError as error:
-            return [ReadFailure(href, f"{display(href)} {error}.", transient=False)] * len(reads)
-        return [cuts[index] for index in range(len(reads))]
+            lost = ReadFailure(href, f"{display(href)} {error}.", transient=False)
+        else:
+            return
+        for index in left:
+            yield index, lost
+
+
+class _Windows:
+    """The windows of one call, which wait for the parts of their files."""
+
+    def __init__(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+        self.reads = reads
+        self._take = take
+        self._cuts: dict[int, dict[str, Cut | ReadFailure]] = {}
+        self._counting = threading.Lock()
+
+    def add(self, index: int, href: str, cut: Cut | ReadFailure) -> None:
+        """Take the part of a file; hand the window over if it was the last."""
+        read = self.reads[index]
+        hrefs = dict.fromkeys(read.hrefs)
+        with self._counting:
+            cuts = self._cuts.setdefault(index, {})
+            cuts[href] = cut
+            if len(cuts) < len(hrefs):
+                return
+            del self._cuts[index]
+        self._take(index, assemble(read, [cuts[each] for each in hrefs]))
 
 
 def _mask_options(href: str) -> dict[str, object]:
@@ -149,7 +189,7 @@ def cut_windows(
     band: int = 1,
     nodata: float | None = None,
     default_nodata: float | None = None,
-) -> list[Cut | ReadFailure]:
+) -> Iterator[tuple[int, Cut | ReadFailure]]:
     """Read the part of each window from an open raster, in the order of its blocks in the file.
 
     Args:
@@ -159,6 +199,9 @@ def cut_windows(
         band: counted from 1.
         nodata: the value without data; None takes the one that the file states.
         default_nodata: the same of a file that states none.
+
+    Yields:
+        The index of each window, and its part.
 
     Raises:
         RasterioUnsupportedError: it has no such band, no CRS, or is not north-up.
@@ -173,12 +216,11 @@ def cut_windows(
     reaches = raster.reaches(windows)
     parts = [raster.source_part(window, reach) for window, reach in zip(windows, reaches, strict=True)]
     block_rows, block_columns = dataset.block_shapes[band - 1]
-    cuts: dict[int, Cut | ReadFailure] = {}
     wanted: list[tuple[int, tuple[int, int, int, int]]] = []
     for index, part in enumerate(parts):
         if part is None:
             nothing = np.zeros((0, 0), dataset.dtypes[band - 1])
-            cuts[index] = Cut(raster, 0, 0, nothing)
+            yield index, Cut(raster, 0, 0, nothing)
         else:
             wanted.append((index, part))
     wanted.sort(key=lambda entry: (entry[1][0] // block_rows, entry[1][1] // block_columns))
@@ -186,20 +228,20 @@ def cut_windows(
     lost: ReadFailure | None = None
     for index, (row, column, rows, columns) in wanted:
         if lost:
-            cuts[index] = lost
+            yield index, lost
             continue
         try:
             window = Window(column, row, columns, rows)
             values = dataset.read(band, window=window)
             mask = dataset.read_masks(band, window=window) > 0 if is_masked else None
         except RasterioError as error:
-            cuts[index] = unread = failure(href, error)
+            unread = failure(href, error)
             # Each further block would wait for the same server again; a damaged block affects only its
             # windows.
             lost = unread if unread.transient else None
+            yield index, unread
         else:
-            cuts[index] = Cut(raster, row, column, values, mask)
-    return [cuts[index] for index in range(len(windows))]
+            yield index, Cut(raster, row, column, values, mask)
 
 
 def describe(dataset: rasterio.DatasetReader) -> WarpRaster:

@@ -1,9 +1,10 @@
 """Chips of one batch as they pass from stage to stage."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -35,6 +36,19 @@ class ChipStack:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files if not name.startswith("_")}
             return cls(_to_frame(stored["_table"]), arrays, _to_frame(stored["_rejects"]))
+
+
+def keep_chips(chips: NDArray[Any], places: Sequence[int]) -> NDArray[Any]:
+    """Move some chips to the front of their array, without a second array; return the part with them.
+
+    Args:
+        chips: (n, ...), written to.
+        places: of the chips to keep, ascending.
+    """
+    for target, place in enumerate(places):
+        if target != place:
+            chips[target] = chips[place]
+    return chips[: len(places)]
 
 
 def _to_bytes(frame: pl.DataFrame) -> NDArray[np.uint8]:

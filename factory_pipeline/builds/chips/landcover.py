@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from factory_pipeline.builds.chips.chip_stack import ChipStack
-from factory_pipeline.builds.chips.reading import stack_windows
+from factory_pipeline.builds.chips.chip_stack import ChipStack, keep_chips
 from factory_pipeline.builds.chips.tiled_layers import TiledLayer
 from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.cog.reader import Resampling, WindowReader
@@ -40,15 +39,14 @@ def extract_landcover(
     Raises:
         SourceUnavailableError: the archive is away.
     """
-    layer = TiledLayer(STAGE, Resampling.NEAREST, NO_WORLDCOVER)
+    layer = TiledLayer(STAGE, Resampling.NEAREST, NO_WORLDCOVER, recipe.window_size, np.uint8)
     grids = window_grids(windows, recipe.window_size)
     found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader, gaps)
-    cover, valid = stack_windows([window.pixels for window in found], recipe.window_size)
-    has_data = np.logical_or.reduce(valid, axis=(1, 2))
-    for window, is_there in zip(found, has_data.tolist(), strict=True):
+    has_data = np.logical_or.reduce(found.valid, axis=(1, 2))
+    for window, is_there in zip(found.windows, has_data.tolist(), strict=True):
         if is_there:
             layer.kept.append(window)
         else:
             layer.drop(window.shot_number, NO_WORLDCOVER, "The map has no data in the window.")
-    chips = cover[has_data, None].astype(np.uint8)
-    return ChipStack(layer.table, {"worldcover": chips}, layer.rejects)
+    chips = keep_chips(found.values, np.flatnonzero(has_data).tolist())
+    return ChipStack(layer.table, {"worldcover": chips[:, None]}, layer.rejects)

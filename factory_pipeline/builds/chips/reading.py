@@ -1,10 +1,6 @@
 """Reading the windows of a batch from archives that may be unavailable."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
 from factory_pipeline.errors import SourceUnavailableError
@@ -29,21 +25,18 @@ def read_windows(reader: WindowReader, reads: Sequence[WindowRead]) -> list[Read
     return answers
 
 
-def read_batch(reader: WindowReader, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
-    """Read the windows of a whole batch.
+def read_windows_each(reader: WindowReader, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+    """Read windows of a batch; each is handed over as soon as it is read.
 
     Args:
         reader: of the archive.
-        reads: all of the batch, so that it shows if nothing at all can be read.
+        reads: any number.
+        take: as for `WindowReader.read_each`.
 
     Raises:
-        SourceUnavailableError: as `read_windows`; or not one could be read, all for reasons that pass
-            or because they are refused: the archive is away or closed, and the batch is to be tried again
-            rather than emptied.
+        SourceUnavailableError: as `read_windows`, once every window has been handed over.
     """
-    answers: dict[int, ReadWindow | ReadFailure] = {}
-    read_batch_each(reader, reads, answers.__setitem__)
-    return [answers[place] for place in range(len(reads))]
+    _read_each(reader, reads, take)
 
 
 def read_batch_each(reader: WindowReader, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
@@ -51,12 +44,21 @@ def read_batch_each(reader: WindowReader, reads: Sequence[WindowRead], take: Tak
 
     Args:
         reader: of the archive.
-        reads: as for `read_batch`.
+        reads: all of the batch, so that it shows if nothing at all can be read.
         take: as for `WindowReader.read_each`.
 
     Raises:
-        SourceUnavailableError: as `read_batch`, once every window has been handed over.
+        SourceUnavailableError: as `read_windows_each`; or not one could be read, all for reasons that pass
+            or because they are refused: the archive is away or closed, and the batch is to be tried again
+            rather than emptied.
     """
+    failures = _read_each(reader, reads, take)
+    if failures and len(failures) == len(reads):
+        _check_any_readable(failures)
+
+
+def _read_each(reader: WindowReader, reads: Sequence[WindowRead], take: TakeAnswer) -> list[ReadFailure]:
+    """Read and hand over windows; return the failures in the order of the reads."""
     failed: dict[int, ReadFailure] = {}
 
     def note(place: int, answer: ReadWindow | ReadFailure) -> None:
@@ -67,8 +69,7 @@ def read_batch_each(reader: WindowReader, reads: Sequence[WindowRead], take: Tak
     reader.read_each(reads, note)
     failures = [failed[place] for place in sorted(failed)]
     _check_available(failures)
-    if failures and len(failures) == len(reads):
-        _check_any_readable(failures)
+    return failures
 
 
 def _check_available(failures: Sequence[ReadFailure]) -> None:
@@ -89,17 +90,3 @@ def _check_any_readable(failures: Sequence[ReadFailure]) -> None:
             f"{none}: all {len(refused_rasters)} rasters are refused. Check the catalog's addresses and your"
             f" credentials, then run the same command again. The first: {failures[0].reason}"
         )
-
-
-def stack_windows(windows: Sequence[ReadWindow], size: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return values of windows and where they hold data: (windows, size, size), twice.
-
-    Of float64 where none is.
-
-    Args:
-        windows: of one size.
-        size: rows and columns.
-    """
-    values = np.array([window.values for window in windows])
-    valid = np.array([window.valid for window in windows], np.bool_)
-    return values.reshape(-1, size, size), valid.reshape(-1, size, size)

@@ -1,12 +1,8 @@
 """From the chips of all layers to the samples of a batch."""
 
-from typing import Any
-
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from factory_pipeline.builds.chips.chip_stack import ChipStack
+from factory_pipeline.builds.chips.chip_stack import ChipStack, keep_chips
 from factory_pipeline.builds.chips.label_raster import label_raster
 from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.builds.gedi.granule_names import parse_granule_name
@@ -27,6 +23,8 @@ def assemble_samples(
     recipe: Recipe,
 ) -> tuple[Samples, pl.DataFrame]:
     """Join the layers of a batch; a footprint is a sample if it has a chip in each of them.
+
+    The chips are moved to the front of their arrays, without a second array: the stacks are used up.
 
     Args:
         footprints: the batch as planned, with the column `batch`; the samples keep this order.
@@ -56,9 +54,9 @@ def assemble_samples(
             " of the batch"
         )
     samples = Samples(
-        sentinel2=taken(sentinel2, "sentinel2", joined["sentinel2"]),
-        worldcover=taken(landcover, "worldcover", joined["landcover"]),
-        copdem=taken(terrain, "copdem", joined["terrain"]),
+        sentinel2=keep_chips(sentinel2.arrays["sentinel2"], joined["sentinel2"].to_list()),
+        worldcover=keep_chips(landcover.arrays["worldcover"], joined["landcover"].to_list()),
+        copdem=keep_chips(terrain.arrays["copdem"], joined["terrain"].to_list()),
         label=label_raster(joined, recipe.footprint_radius, recipe.window_size),
         table=sample_table(joined, recipe.window_size),
     )
@@ -115,20 +113,6 @@ def numbered(stack: ChipStack, layer: str) -> pl.DataFrame:
     """
     table = stack.table.with_row_index(layer)
     return table.rename({name: f"{layer}_{name}" for name in ("tile_names", "item_ids") if name in table})
-
-
-def taken(stack: ChipStack, name: str, places: pl.Series) -> NDArray[Any]:
-    """Return the chips at these indices, in their order.
-
-    Args:
-        stack: the chips of a layer.
-        name: of one of its arrays.
-        places: indices along the array's first axis.
-
-    Returns:
-        (len(places), ...), in the dtype of the array.
-    """
-    return stack.arrays[name][places.to_numpy().astype(np.int64)]
 
 
 def sample_table(joined: pl.DataFrame, window_size: int) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Sentinel-2 chips: the scene of each footprint's best product is checked, then its bands are read."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from factory_pipeline.builds.chips.chip_stack import ChipStack
+from factory_pipeline.builds.chips.chip_stack import ChipStack, keep_chips
 from factory_pipeline.builds.chips.radiometry import FLOOR, FLOOR_SHARE, as_counts, remove_offset
-from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch, read_windows
+from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch_each, read_windows_each
 from factory_pipeline.builds.chips.scene_classification import (
     FRACTIONS_DTYPE,
     compute_scl_stats,
@@ -21,7 +21,14 @@ from factory_pipeline.builds.chips.scene_classification import (
 from factory_pipeline.builds.chips.windows import window_at
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
+from factory_pipeline.cog.reader import (
+    ReadFailure,
+    ReadWindow,
+    Resampling,
+    TakeAnswer,
+    WindowRead,
+    WindowReader,
+)
 from factory_pipeline.config.recipe import Recipe, Sentinel2
 from factory_pipeline.hdf5.schema import SCL_CLASSES
 from factory_pipeline.stac.items import Product
@@ -46,7 +53,9 @@ TABLE_SCHEMA: dict[str, pl.DataType] = {
 """Columns of the table of Sentinel-2 chips. `left` and `top` are of the window's corner in its CRS (m);
 `cloud_cover` is the product's (%); `offset_removed` are counts, 0 where none was."""
 
-Read = Callable[[Sequence[WindowRead]], list[ReadWindow | ReadFailure]]
+Read = Callable[[Sequence[WindowRead], TakeAnswer], None]
+Chips = NDArray[np.uint16]
+"""(chips, 1 + bands, rows, columns): SCL, then counts."""
 
 
 @dataclass(frozen=True)
@@ -124,29 +133,30 @@ def extract_sentinel2(
     Raises:
         SourceUnavailableError: the archive is away.
     """
-    queue = queue_candidates(choices, recipe.window_size)
-    chips: dict[int, tuple[ProductScene, list[ReadWindow]]] = {}
+    rules, size = recipe.sentinel2, recipe.window_size
+    queue = queue_candidates(choices, size)
+    shots = [shot for shot in footprints["shot_number"] if shot in queue.left]
+    places = {shot: place for place, shot in enumerate(shots)}
+    # Each window goes into its chip when it is read: the chips are all of the pixels that are in memory.
+    chips: Chips = np.zeros((len(shots), 1 + len(rules.bands), size, size), np.uint16)
+    taken: dict[int, ProductScene] = {}
     waiting = list(queue.left)
 
-    read_next: Read = partial(read_windows, reader)
-    read: Read = partial(read_batch, reader)
+    read_next: Read = partial(read_windows_each, reader)
+    read: Read = partial(read_batch_each, reader)
     while waiting:
-        scenes = pass_scenes(queue, waiting, read, read_next, recipe.sentinel2)
-        fresh = read_bands(queue, scenes, read, recipe.sentinel2)
-        chips |= fresh
+        scenes = pass_scenes(queue, waiting, read, read_next, rules)
+        fresh = read_bands(queue, scenes, chips, places, read, rules)
+        taken |= {scene.candidate.shot_number: scene for scene in fresh}
         waiting = [scene.candidate.shot_number for scene in scenes]
-        waiting = [shot for shot in waiting if shot not in fresh]
+        waiting = [shot for shot in waiting if shot not in taken]
         # What is requested now are second choices: that all of them fail says nothing about the archive.
         read = read_next
-    taken = [chips[shot] for shot in footprints["shot_number"] if shot in chips]
-    dropped = [shot for shot in footprints["shot_number"] if shot in queue.misses and shot not in chips]
-    shape = (len(taken), 1 + len(recipe.sentinel2.bands), recipe.window_size, recipe.window_size)
-    values = np.zeros(shape, np.uint16)
-    for chip, (scene, bands) in zip(values, taken, strict=True):
-        fill_chip(chip, scene, bands, recipe.sentinel2)
+    kept = [shot for shot in shots if shot in taken]
+    dropped = [shot for shot in footprints["shot_number"] if shot in queue.misses and shot not in taken]
     return ChipStack(
-        chip_table([scene for scene, _ in taken], recipe.sentinel2),
-        {"sentinel2": values},
+        chip_table([taken[shot] for shot in kept], rules),
+        {"sentinel2": keep_chips(chips, [places[shot] for shot in kept])},
         pl.concat([missing_products(choices), list_missed(dropped, queue)]),
     )
 
@@ -198,23 +208,30 @@ def read_scenes(queue: Queue, candidates: Sequence[Candidate], read: Read) -> li
         candidates: one per footprint.
         read: reads windows.
     """
-    answers = read(
+    scl = np.zeros((len(candidates), *candidates[0].window.shape), np.uint8)
+    failures: dict[int, ReadFailure] = {}
+
+    def take(place: int, answer: ReadWindow | ReadFailure) -> None:
+        if isinstance(answer, ReadFailure):
+            failures[place] = answer
+        else:
+            scl[place] = np.clip(answer.values, 0, 255)
+
+    read(
         [
             WindowRead((candidate.product.hrefs["SCL"],), candidate.window, Resampling.NEAREST)
             for candidate in candidates
-        ]
+        ],
+        take,
     )
-    found, values = [], []
-    for candidate, answer in zip(candidates, answers, strict=True):
-        if isinstance(answer, ReadFailure):
-            queue.record_rejection(candidate, UNREADABLE, answer.reason)
-        else:
-            found.append(candidate)
-            values.append(answer.values)
+    for place in sorted(failures):
+        queue.record_rejection(candidates[place], UNREADABLE, failures[place].reason)
+    found = [place for place in range(len(candidates)) if place not in failures]
     if not found:
         return []
-    scl = np.clip(np.array(values), 0, 255).astype(np.uint8)
-    return [ProductScene(*each) for each in zip(found, scl, compute_scl_stats(scl), strict=True)]
+    scl = keep_chips(scl, found)
+    chosen = [candidates[place] for place in found]
+    return [ProductScene(*each) for each in zip(chosen, scl, compute_scl_stats(scl), strict=True)]
 
 
 def select_good_scenes(queue: Queue, scenes: Sequence[ProductScene], rules: Sentinel2) -> list[ProductScene]:
@@ -239,53 +256,61 @@ def select_good_scenes(queue: Queue, scenes: Sequence[ProductScene], rules: Sent
 
 
 def read_bands(
-    queue: Queue, scenes: Sequence[ProductScene], read: Read, rules: Sentinel2
-) -> dict[int, tuple[ProductScene, list[ReadWindow]]]:
-    """Return the bands of every scene, by shot; without those of which one can't be read.
+    queue: Queue,
+    scenes: Sequence[ProductScene],
+    chips: Chips,
+    places: Mapping[int, int],
+    read: Read,
+    rules: Sentinel2,
+) -> list[ProductScene]:
+    """Read the bands of every scene into its chip; return the scenes without those that can't be taken.
 
     Args:
-        queue: where those that can't be read are noted.
+        queue: where those are noted of which a band can't be read, or has no signal.
         scenes: that passed.
+        chips: written to; the chip of a scene that is not returned has no meaning.
+        places: the index of each footprint's chip.
         read: reads windows.
         rules: of the recipe.
     """
-    answers = read(
+    count = len(rules.bands)
+    rows = [places[scene.candidate.shot_number] for scene in scenes]
+    offsets = [offset_to_remove(scene.candidate.product, rules) for scene in scenes]
+    at_floor = np.zeros((len(scenes), count))
+    failures: dict[int, ReadFailure] = {}
+
+    def take(place: int, answer: ReadWindow | ReadFailure) -> None:
+        number, band = divmod(place, count)
+        if isinstance(answer, ReadFailure):
+            failures[place] = answer
+            return
+        counts = as_counts(answer.values)
+        at_floor[number, band] = (counts <= offsets[number] + FLOOR).mean()
+        chips[rows[number], 1 + band] = counts
+
+    read(
         [
             WindowRead((scene.candidate.product.hrefs[band],), scene.candidate.window, Resampling.BILINEAR)
             for scene in scenes
             for band in rules.bands
-        ]
+        ],
+        take,
     )
-    chips = {}
-    for place, scene in enumerate(scenes):
-        own = answers[place * len(rules.bands) : (place + 1) * len(rules.bands)]
-        failures = [band for band in own if isinstance(band, ReadFailure)]
-        bands = [band for band in own if isinstance(band, ReadWindow)]
-        if failures:
-            queue.record_rejection(scene.candidate, UNREADABLE, failures[0].reason)
-        elif at_floor := bands_at_floor(scene.candidate.product, bands, rules):
-            queue.record_rejection(scene.candidate, BAND_AT_FLOOR, at_floor)
+    taken = []
+    for number, scene in enumerate(scenes):
+        own = range(number * count, (number + 1) * count)
+        failure = next((failures[place] for place in own if place in failures), None)
+        if failure is not None:
+            queue.record_rejection(scene.candidate, UNREADABLE, failure.reason)
+        elif without_signal := bands_at_floor(scene.candidate.product, at_floor[number].tolist(), rules):
+            queue.record_rejection(scene.candidate, BAND_AT_FLOOR, without_signal)
         else:
-            chips[scene.candidate.shot_number] = scene, bands
-    return chips
-
-
-def fill_chip(
-    chip: NDArray[np.uint16], scene: ProductScene, bands: Sequence[ReadWindow], rules: Sentinel2
-) -> None:
-    """Put the scene classification and the counts of the bands into a chip, (1 + bands, rows, columns).
-
-    Args:
-        chip: (1 + bands, rows, columns), written to.
-        scene: its classification.
-        bands: in the order of the recipe.
-        rules: of the recipe.
-    """
-    chip[0] = scene.scl
-    for place, band in enumerate(bands, start=1):
-        chip[place] = as_counts(band.values)
-    if offset := offset_to_remove(scene.candidate.product, rules):
-        chip[1:] = remove_offset(chip[1:], offset)
+            chip = chips[rows[number]]
+            chip[0] = scene.scl
+            if offsets[number]:
+                chip[1:] = remove_offset(chip[1:], offsets[number])
+            taken.append(scene)
+    return taken
 
 
 def offset_to_remove(product: Product, rules: Sentinel2) -> int:
@@ -298,22 +323,22 @@ def offset_to_remove(product: Product, rules: Sentinel2) -> int:
     return product.offset if rules.remove_offset else 0
 
 
-def bands_at_floor(product: Product, bands: Sequence[ReadWindow], rules: Sentinel2) -> str:
+def bands_at_floor(product: Product, shares: Sequence[float], rules: Sentinel2) -> str:
     """Return a sentence on the bands that are at the lowest count nearly everywhere; empty where none is.
 
     Such a band says nothing about the ground: most likely an offset is removed that the pixels do not carry.
 
     Args:
         product: named in the sentence.
-        bands: counts as stored, in the order of the recipe.
+        shares: of the pixels of each band that are at the floor or hold no data, in the order of the recipe.
         rules: of the recipe.
     """
     offset = offset_to_remove(product, rules)
-    shares = {
-        name: float((as_counts(band.values) <= offset + FLOOR).mean())
-        for name, band in zip(rules.bands, bands, strict=True)
-    }
-    named = [f"{name} ({share:.0%})" for name, share in shares.items() if share >= FLOOR_SHARE]
+    named = [
+        f"{name} ({share:.0%})"
+        for name, share in zip(rules.bands, shares, strict=True)
+        if share >= FLOOR_SHARE
+    ]
     if not named:
         return ""
     why = f" once the offset of {offset} (baseline {product.baseline}) is removed" if offset else ""

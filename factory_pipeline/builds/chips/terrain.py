@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from factory_pipeline.builds.chips.chip_stack import ChipStack
-from factory_pipeline.builds.chips.reading import stack_windows
+from factory_pipeline.builds.chips.chip_stack import ChipStack, keep_chips
 from factory_pipeline.builds.chips.tiled_layers import TiledLayer
 from factory_pipeline.builds.chips.windows import PIXEL_SIZE, footprint_pixels, window_grids
 from factory_pipeline.cog.reader import Resampling, WindowReader
@@ -47,30 +46,36 @@ def extract_terrain(
     Raises:
         SourceUnavailableError: the archive is away.
     """
-    layer = TiledLayer(STAGE, Resampling.BILINEAR, NO_DEM)
-    grids = [grid.padded(1) for grid in window_grids(windows, recipe.window_size)]
+    size = recipe.window_size
+    layer = TiledLayer(STAGE, Resampling.BILINEAR, NO_DEM, size + 2, np.float32)
+    grids = [grid.padded(1) for grid in window_grids(windows, size)]
     found = layer.read(windows["shot_number"].to_list(), grids, tiles, reader, gaps)
-    altitude, valid = stack_windows([window.pixels for window in found], recipe.window_size + 2)
-    altitude = altitude.astype(np.float32)
+    chips = np.empty((len(found.windows), 2, size, size), np.float32)
     # A void that no tag declares (-32767, -9999, NaN), or that was interpolated with one, is no altitude.
     low, high = ALTITUDE_RANGE
-    void = np.logical_not((valid & (altitude >= low) & (altitude <= high)).all(axis=(1, 2)))
-    altitude[void] = 0
-    parts = np.array_split(altitude, len(altitude) // AT_ONCE + 1)
-    slope = np.concatenate([slope_percent(part, PIXEL_SIZE) for part in parts])
-    steepest = slope[:, *footprint_pixels(recipe.window_size)].max(axis=(1, 2))
     limit = recipe.terrain.max_slope
-    for window, is_void, percent in zip(found, void.tolist(), steepest.tolist(), strict=True):
-        if is_void:
-            layer.drop(window.shot_number, NO_DEM, "The DEM has a void in the window.")
-        elif percent > limit:
-            detail = f"The slope at the footprint is {percent:.1f} %, {limit:g} % is allowed."
-            layer.drop(window.shot_number, SLOPE, detail)
-        else:
-            layer.kept.append(window)
-    fine = ~void & ~(steepest > limit)
-    chips = np.stack([altitude[fine, 1:-1, 1:-1], slope[fine]], axis=1)
-    return ChipStack(layer.table, {"copdem": chips}, layer.rejects)
+    fine: list[int] = []
+    for start in range(0, len(chips), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        altitude = found.values[part]
+        void = np.logical_not((found.valid[part] & (altitude >= low) & (altitude <= high)).all(axis=(1, 2)))
+        altitude[void] = 0
+        slope = slope_percent(altitude, PIXEL_SIZE)
+        chips[part, 0], chips[part, 1] = altitude[:, 1:-1, 1:-1], slope
+        steepest = slope[:, *footprint_pixels(size)].max(axis=(1, 2))
+        for place, (is_void, percent) in enumerate(
+            zip(void.tolist(), steepest.tolist(), strict=True), start=start
+        ):
+            window = found.windows[place]
+            if is_void:
+                layer.drop(window.shot_number, NO_DEM, "The DEM has a void in the window.")
+            elif percent > limit:
+                detail = f"The slope at the footprint is {percent:.1f} %, {limit:g} % is allowed."
+                layer.drop(window.shot_number, SLOPE, detail)
+            else:
+                layer.kept.append(window)
+                fine.append(place)
+    return ChipStack(layer.table, {"copdem": keep_chips(chips, fine)}, layer.rejects)
 
 
 def slope_percent(altitude: NDArray[np.float32], pixel_size: float) -> NDArray[np.float32]:

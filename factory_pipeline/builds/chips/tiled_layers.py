@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import DTypeLike, NDArray
 
-from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch
+from factory_pipeline.builds.chips.chip_stack import keep_chips
+from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch_each
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
@@ -22,12 +26,22 @@ TABLE_SCHEMA: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class TiledWindow:
-    """A window that was read."""
+    """A window of a footprint."""
 
     shot_number: int
     tiles: tuple[RasterTile, ...]
     """Those that the window touches."""
-    pixels: ReadWindow
+
+
+@dataclass(frozen=True)
+class TiledPixels:
+    """The windows that were read, in the order in which they were requested."""
+
+    windows: Sequence[TiledWindow]
+    values: NDArray[Any]
+    """(windows, rows, columns)."""
+    valid: NDArray[np.bool_]
+    """(windows, rows, columns): where they hold data."""
 
 
 @dataclass
@@ -39,6 +53,10 @@ class TiledLayer:
     resampling: Resampling
     no_tile: str
     """The reason of a window without a tile."""
+    size: int
+    """Rows and columns of a window."""
+    dtype: DTypeLike
+    """Of the pixels."""
     kept: list[TiledWindow] = field(default_factory=list)
     dropped: list[tuple[int, str, str, str]] = field(default_factory=list)
 
@@ -59,8 +77,8 @@ class TiledLayer:
         tiles: Sequence[tuple[RasterTile, ...]],
         reader: WindowReader,
         gaps: Sequence[str] = (),
-    ) -> list[TiledWindow]:
-        """Read the windows in their order; drop those that touch no tile, or one that can't be read.
+    ) -> TiledPixels:
+        """Read the windows; drop those that touch no tile, or one that can't be read.
 
         Args:
             shot_numbers: of the footprints.
@@ -73,25 +91,35 @@ class TiledLayer:
         Raises:
             SourceUnavailableError: the archive is away.
         """
-        wanted = []
-        reads = []
+        wanted: list[TiledWindow] = []
+        reads: list[WindowRead] = []
         for shot, grid, touched, gap in zip(
             shot_numbers, grids, tiles, gaps or [""] * len(tiles), strict=True
         ):
             if gap:
                 self.drop(shot, ITEM_UNUSABLE, gap)
             elif touched:
-                wanted.append((shot, touched))
+                wanted.append(TiledWindow(shot, touched))
                 reads.append(WindowRead(tuple(tile.href for tile in touched), grid, self.resampling))
             else:
                 self.drop(shot, self.no_tile, "The catalog has no tile for the window.")
-        found = []
-        for (shot, touched), answer in zip(wanted, read_batch(reader, reads), strict=True):
+        shape = len(reads), self.size, self.size
+        values, valid = np.zeros(shape, self.dtype), np.zeros(shape, np.bool_)
+        failures: dict[int, ReadFailure] = {}
+
+        def take(place: int, answer: ReadWindow | ReadFailure) -> None:
             if isinstance(answer, ReadFailure):
-                self.drop(shot, UNREADABLE, answer.reason)
+                failures[place] = answer
             else:
-                found.append(TiledWindow(shot, touched, answer))
-        return found
+                values[place], valid[place] = answer.values, answer.valid
+
+        read_batch_each(reader, reads, take)
+        for place in sorted(failures):
+            self.drop(wanted[place].shot_number, UNREADABLE, failures[place].reason)
+        read = [place for place in range(len(reads)) if place not in failures]
+        return TiledPixels(
+            [wanted[place] for place in read], keep_chips(values, read), keep_chips(valid, read)
+        )
 
     @property
     def table(self) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Products, tiles and a reader that holds its rasters in memory."""
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
 from factory_pipeline.config.recipe import S2_BANDS
 from factory_pipeline.stac.items import Product, RasterTile
 from factory_pipeline.stac.select_products import Choices
@@ -51,6 +52,18 @@ class MemoryReader(WindowReader):
         values = raster[row : row + read.grid.height, column : column + read.grid.width]
         valid = ~np.isnan(values.astype(float))
         return ReadWindow(np.where(valid, values, 0).astype(values.dtype), valid)
+
+
+class ForgottenReader(MemoryReader):
+    """Hands over one window after the other, the last one first; each must be forgotten before the next."""
+
+    def read_each(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+        for place in reversed(range(len(reads))):
+            answer = self.read_one(reads[place])
+            held = weakref.ref(answer)
+            take(place, answer)
+            del answer
+            assert held() is None
 
 
 def made_product(name: str, offset_in_pixels: bool = False, epsg: int = 32640) -> Product:

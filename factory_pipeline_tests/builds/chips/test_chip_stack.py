@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from factory_pipeline.builds.chips.chip_stack import ChipStack
+from factory_pipeline.builds.chips.chip_stack import ChipStack, keep_chips
 
 SHOTS = pl.Series("shot_number", [2**63 + 1, 7], dtype=pl.UInt64)
 
@@ -26,3 +26,11 @@ def test_arrays_and_tables_come_back(tmp_path: Path) -> None:
         assert read.arrays[name].dtype == array.dtype
         assert np.array_equal(read.arrays[name], array)
     assert [path.name for path in (tmp_path / "b0").iterdir()] == ["sentinel2.npz"]
+
+
+def test_chips_are_kept_in_their_order_without_a_second_array() -> None:
+    chips = np.arange(12, dtype=np.uint8).reshape(6, 2)
+    kept = keep_chips(chips, [0, 2, 5])
+    assert kept.tolist() == [[0, 1], [4, 5], [10, 11]]
+    assert np.shares_memory(kept, chips)
+    assert keep_chips(chips, []).shape == (0, 2)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from factory_pipeline.builds.chips.reading import read_batch, read_windows, stack_windows
+from factory_pipeline.builds.chips.reading import read_batch_each, read_windows, read_windows_each
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead
 from factory_pipeline.errors import SourceUnavailableError
@@ -37,7 +37,9 @@ def failure(
 
 
 def batch(*answers: ReadWindow | ReadFailure) -> list[ReadWindow | ReadFailure]:
-    return read_batch(_Answers(*answers), [READ] * len(answers))
+    taken: dict[int, ReadWindow | ReadFailure] = {}
+    read_batch_each(_Answers(*answers), [READ] * len(answers), taken.__setitem__)
+    return [taken[place] for place in range(len(answers))]
 
 
 @pytest.mark.parametrize(
@@ -87,17 +89,10 @@ def test_what_is_the_fault_of_the_archive_stops_the_batch(
 
 
 def test_of_single_windows_only_a_server_that_is_away_counts() -> None:
-    busy = failure(transient=True)
+    busy, away = failure(transient=True), failure("b.tif", transient=True, unavailable=True)
     assert read_windows(_Answers(busy), [READ]) == [busy]
-
-
-def test_windows_are_stacked_in_their_order() -> None:
-    other = ReadWindow(np.full((2, 2), 7, np.uint8), np.zeros((2, 2), np.bool_))
-    values, valid = stack_windows([WINDOW, other], 2)
-    assert (values.dtype, values[:, 0, 0].tolist(), valid[:, 0, 0].tolist()) == (
-        np.uint8,
-        [1, 7],
-        [True, False],
-    )
-    values, valid = stack_windows([], 2)
-    assert (values.shape, valid.shape) == ((0, 2, 2), (0, 2, 2))
+    taken: list[int] = []
+    read_windows_each(_Answers(busy), [READ], lambda place, _: taken.append(place))
+    assert taken == [0]
+    with pytest.raises(SourceUnavailableError, match=r"b\.tif"):
+        read_windows_each(_Answers(busy, away), [READ] * 2, lambda *_: None)

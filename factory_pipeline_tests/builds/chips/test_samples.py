@@ -18,6 +18,7 @@ from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.schema import TABLE_SCHEMA, Samples
 from factory_pipeline_tests.builds.chips.factories import (
     GRID,
+    ForgottenReader,
     MemoryReader,
     made_choices,
     made_footprints,
@@ -167,3 +168,30 @@ def test_chips_of_another_batch_are_an_error():
     _, *layers = made_layers([1, 2, 3])
     with pytest.raises(ValueError, match="are not the 4 of the batch"):
         assemble_samples(made_footprints([1, 2, 3, 4]), *layers, RECIPE)
+
+
+def test_no_window_is_kept_beside_the_chips_and_their_order_decides_nothing():
+    products = [made_product("one"), made_product("two")]
+    rasters = made_scene("one", 9) | made_scene("two") | {"two/B04": np.ones(GRID.shape, np.uint16)}
+    tried = {7: [0, 1], 3: [1], 5: [0]}
+    for scene in (rasters, rasters | made_scene("one")):
+        chips = [
+            extract_sentinel2(
+                made_footprints([7, 3, 5]), made_choices(products, tried), reader(scene), RECIPE
+            )
+            for reader in (MemoryReader, ForgottenReader)
+        ]
+        tiles = [(made_tile("dem"),)] * chips[0].table.height
+        dem = [
+            extract_terrain(chips[0].table, tiles, reader({"dem": DEM}), RECIPE)
+            for reader in (MemoryReader, ForgottenReader)
+        ]
+        cover = [
+            extract_landcover(chips[0].table, tiles, reader({"dem": COVER}), RECIPE)
+            for reader in (MemoryReader, ForgottenReader)
+        ]
+        for one, other in (chips, dem, cover):
+            assert one.table.equals(other.table)
+            assert one.rejects.equals(other.rejects)
+            for name in one.arrays:
+                np.testing.assert_array_equal(one.arrays[name], other.arrays[name])

@@ -36,13 +36,14 @@ class _Reader:
 
 
 def test_every_footprint_has_a_chip_or_the_reason_why_not() -> None:
-    layer, reader = TiledLayer("dem", Resampling.BILINEAR, "no_dem"), _Reader()
+    layer, reader = TiledLayer("dem", Resampling.BILINEAR, "no_dem", 2, np.float32), _Reader()
     tiles = [(tile("a"), tile("b")), (), (tile("broken"),), (tile("a"),)]
     found = layer.read([1, 2, 3, 4], [GRID] * 4, tiles, reader, ["", "", "", "It lacks an asset."])
-    assert [window.shot_number for window in found] == [1]
+    assert [window.shot_number for window in found.windows] == [1]
+    assert (found.values.tolist(), found.valid.shape) == ([[[1, 1], [1, 1]]], (1, 2, 2))
     assert [read.hrefs for read in reader.asked] == [("a.tif", "b.tif"), ("broken.tif",)]
     assert {read.resampling for read in reader.asked} == {Resampling.BILINEAR}
-    layer.kept += found
+    layer.kept += found.windows
     assert layer.table.schema == pl.Schema(TABLE_SCHEMA)
     assert layer.table.rows() == [(1, "a;b", "item a;item b")]
     assert layer.rejects.schema == pl.Schema(REJECT_SCHEMA)
@@ -54,6 +55,7 @@ def test_every_footprint_has_a_chip_or_the_reason_why_not() -> None:
 
 
 def test_nothing_in_gives_empty_tables() -> None:
-    layer = TiledLayer("dem", Resampling.BILINEAR, "no_dem")
-    assert layer.read([], [], [], _Reader()) == []
+    layer = TiledLayer("dem", Resampling.BILINEAR, "no_dem", 2, np.float32)
+    found = layer.read([], [], [], _Reader())
+    assert (found.windows, found.values.shape) == ([], (0, 2, 2))
     assert (layer.table.height, layer.rejects.height) == (0, 0)
