@@ -5,6 +5,7 @@ import pytest
 import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.errors import RasterioIOError
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
@@ -134,3 +135,30 @@ def test_many_windows_come_back_in_their_order_and_each_file_is_opened_once(prod
 
 def test_no_reads_no_answers():
     assert RasterioReader().read([]) == []
+
+
+def test_a_window_is_handed_over_before_the_next_file_is_opened(tmp_path):
+    values, grid = band(10)
+    paths = [write(tmp_path / f"{name}.tif", values, grid) for name in "ab"]
+    window = PRODUCT.window(3, 5, 32, 32)
+    # Of the last one the second file is read first: it waits for its other one.
+    hrefs = [(paths[0],), (paths[1],), (paths[1], str(tmp_path / "c.tif"))]
+    opened: list[str] = []
+    known: list[tuple[int, int]] = []
+
+    def sign(href: str) -> str:
+        opened.append(href)
+        return href
+
+    reads = [WindowRead(each, window, Resampling.NEAREST) for each in hrefs]
+    RasterioReader(sign, threads=1).read_each(reads, lambda index, _: known.append((index, len(opened))))
+    assert known == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_what_the_taker_raises_ends_the_reading(product):
+    def take(*_: object) -> None:
+        raise RasterioIOError("The disk is full.")
+
+    read = WindowRead((product[10][0],), PRODUCT.window(3, 5, 32, 32), Resampling.NEAREST)
+    with pytest.raises(RasterioIOError, match="The disk is full"):
+        RasterioReader().read_each([read], take)
