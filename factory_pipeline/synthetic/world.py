@@ -5,7 +5,7 @@ pixel of any raster and any footprint can be computed alone and they agree with 
 ten thousand places at a time: arrays that fit into the processor's cache are computed five times faster.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
@@ -273,14 +273,23 @@ class World:
 
     def _thickness(self, x: Places, y: Places, sky: Sky) -> Floats:
         threshold = _cloud_threshold(self, sky.cover)
-        field = self._noise(f"cloud-{sky.key}", x, y, 3_500.0, octaves=5)
-        thickness = (field - threshold) / 0.5
+        bank: Places | None = None
         if sky.bank is not None:
             lon, lat, radius = sky.bank
             away = np.hypot(
                 (x - lon * METRES_PER_DEGREE) * np.cos(np.radians(lat)), y - lat * METRES_PER_DEGREE
             )
-            thickness = np.maximum(thickness, 1.0 - away / radius + 0.5 * field)
+            bank = 1.0 - away / radius
+        field = np.zeros(np.shape(x), dtype=np.float32)
+        for number, octave in enumerate(self._octaves(f"cloud-{sky.key}", x, y, 3_500.0, octaves=5)):
+            field += octave
+            # What the octaves that are left can add at most, and what rounding may have taken.
+            highest = float(field.max(initial=-np.inf)) + 1.2 * (0.5**number - 0.5**4) + 1e-3
+            if highest < threshold and (bank is None or bank.max() + 0.5 * highest < 0.0):
+                return np.zeros(np.shape(x), dtype=np.float32)
+        thickness = (field - threshold) / 0.5
+        if bank is not None:
+            thickness = np.maximum(thickness, bank + 0.5 * field)
         return np.clip(thickness, 0.0, 1.0).astype(np.float32)
 
     def _grain(self, field: str, surface: Surface, size: float) -> Floats:
@@ -295,16 +304,21 @@ class World:
 
     def _noise(self, field: str, x: Places, y: Places, wavelength: float, octaves: int) -> Floats:
         """Value noise, mostly within -1..1; each octave has half the wavelength and half the height."""
-        corners = _corners(self.seed, field)
         total = np.zeros(np.shape(x), dtype=np.float32)
+        for octave in self._octaves(field, x, y, wavelength, octaves):
+            total += octave
+        return total
+
+    def _octaves(self, field: str, x: Places, y: Places, wavelength: float, octaves: int) -> Iterator[Floats]:
+        """Yield the octaves of value noise, which it is the sum of; the first is within -1.2..1.2."""
+        cells = _cells(self.seed, field)
         for octave in range(octaves):
             # Turning each octave hides the directions of the lattice.
             turn = 0.6 + 1.1 * octave
             scale = 2.0**octave / wavelength
             along = (np.cos(turn) * x + np.sin(turn) * y) * scale
             across = (np.cos(turn) * y - np.sin(turn) * x) * scale
-            total += _interpolate(corners, along, across) * np.float32(1.2 * 0.5**octave)
-        return total
+            yield _interpolate(cells, along, across) * np.float32(1.2 * 0.5**octave)
 
 
 def _mixture(surface: Surface, green: Floats) -> dict[EndMember, Floats]:
@@ -340,24 +354,32 @@ def _lattice_index(column: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray
     return ((row & (_LATTICE - 1)) << 8) | (column & (_LATTICE - 1))
 
 
-@lru_cache(maxsize=128)
-def _corners(seed: int, field: str) -> Floats:
-    """Return the corners of all cells of the lattice, flat: it goes on at its other side."""
-    return np.pad(_lattice(seed, field).reshape(_LATTICE, _LATTICE), (0, 1), mode="wrap").ravel()
+@lru_cache(maxsize=32)
+def _cells(seed: int, field: str) -> Floats:
+    """Return a row for each cell of the lattice, which goes on at its other side, so that one look finds all.
+
+    Of its lower edge the value at the left corner and the rise from there to the right one, then the same of
+    its upper edge.
+    """
+    corners = np.pad(_lattice(seed, field).reshape(_LATTICE, _LATTICE), (0, 1), mode="wrap")
+    rise = np.diff(corners, axis=1)
+    edges = (corners[:-1, :-1], rise[:-1], corners[1:, :-1], rise[1:])
+    return np.stack(edges, axis=-1).reshape(-1, len(edges))
 
 
-def _interpolate(corners: Floats, along: Places, across: Places) -> Floats:
+def _interpolate(cells: Floats, along: Places, across: Places) -> Floats:
     column, row = np.floor(along), np.floor(across)
     u = _fade((along - column).astype(np.float32))
     v = _fade((across - row).astype(np.float32))
-    index = row.astype(np.int64)
+    index = row.astype(np.int32)
     index &= _LATTICE - 1
-    index *= _LATTICE + 1
-    index += column.astype(np.int64) & (_LATTICE - 1)
-    low = corners.take(index)
-    low += u * (corners[1:].take(index) - low)
-    high = corners[_LATTICE + 1 :].take(index)
-    high += u * (corners[_LATTICE + 2 :].take(index) - high)
+    index *= _LATTICE
+    index += column.astype(np.int32) & (_LATTICE - 1)
+    cell = cells.take(index, axis=0)
+    low = cell[..., 1] * u
+    low += cell[..., 0]
+    high = cell[..., 3] * u
+    high += cell[..., 2]
     high -= low
     high *= v
     high += low
@@ -366,7 +388,9 @@ def _interpolate(corners: Floats, along: Places, across: Places) -> Floats:
 
 def _fade(t: Floats) -> Floats:
     """Hermite easing."""
-    return t * t * (np.float32(3.0) - np.float32(2.0) * t)
+    eased = t * t
+    eased *= np.float32(3.0) - np.float32(2.0) * t
+    return eased
 
 
 def _smoothstep(low: float, high: float, value: NDArray[np.floating] | float) -> Floats:

@@ -78,3 +78,19 @@ def test_cloud_bank_hides_its_place_under_a_clear_sky():
 def test_another_seed_is_another_world():
     lon, lat = area()
     assert not np.array_equal(World(8).elevation(lon, lat), WORLD.elevation(lon, lat))
+
+
+@pytest.mark.parametrize("bank", [None, (15.03, 48.61, 3_000.0)])
+def test_clouds_are_the_same_in_small_parts_of_which_most_have_a_clear_sky(bank):
+    places = area(kilometres=30, pixels=240)
+    surface = WORLD.surface(*places)
+    for sky in (Sky(5, 0.05, bank), Sky(6, 0.3, bank)):
+        whole, clear = WORLD.scene(surface, sky, 180), []
+        for first in range(0, 240, 12):
+            part = (slice(first, first + 12),) * 2
+            seen = WORLD.scene(WORLD.surface(*(place[part] for place in places)), sky, 180)
+            assert np.array_equal(seen.thickness, whole.thickness[part])
+            assert np.array_equal(seen.shadow, whole.shadow[part])
+            clear.append(not seen.thickness.any())
+        assert any(clear)
+        assert not all(clear)
