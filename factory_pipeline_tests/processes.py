@@ -21,6 +21,19 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def session_members(pid: int) -> set[int]:
+    """The processes in the session that a process leads, also those whose parents have ended."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = status.read_text()
+        except OSError:
+            continue
+        if int(text.rpartition(")")[2].split()[3]) == pid:
+            found.add(int(status.parent.name))
+    return found
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not waited for does not."""
     try:

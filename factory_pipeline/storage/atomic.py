@@ -15,6 +15,7 @@ from typing import IO
 
 from factory_pipeline.redaction import redact
 from factory_pipeline.storage.stored_path import StoredPath
+from factory_pipeline.storage.temporaries import temporary_in
 
 LITTLE_SPACE = 1 << 16
 """Bytes; with less free space than this a disk is full for all that is written here."""
@@ -41,7 +42,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             only say that they could not write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = working_path(path.parent) / f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}"
+    temporary = temporary_in(working_path(path.parent), path.stem, path.suffix)
     before = path.facts() if isinstance(path, StoredPath) and path.is_published else None
     try:
         yield temporary

@@ -12,6 +12,7 @@ from pathlib import Path
 from factory_pipeline.errors import StoreError
 from factory_pipeline.storage.atomic import publish, working_path
 from factory_pipeline.storage.stored_path import PUBLISHING, StoredPath
+from factory_pipeline.storage.temporaries import temporary_in
 
 REQUESTS = 16
 """Files that are sent to a store, or fetched from it, at the same time."""
@@ -26,7 +27,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """
     parent = working_path(folder.parent)
     parent.mkdir(parents=True, exist_ok=True)
-    temporary = parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
+    temporary = temporary_in(parent, folder.name)
     try:
         temporary.mkdir()
         yield temporary

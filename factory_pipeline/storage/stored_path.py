@@ -16,13 +16,13 @@ import hashlib
 import io
 import os
 import stat
-import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path, PosixPath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from factory_pipeline.errors import StoreError, WrittenMeanwhileError
 from factory_pipeline.redaction import display
+from factory_pipeline.storage.temporaries import temporary_in
 
 if TYPE_CHECKING:
     from factory_pipeline.storage.object_store import Bucket, ObjectFacts
@@ -163,7 +163,7 @@ class StoredPath(PosixPath):
         if _copied_version(local) == found.e_tag:
             return
         local.parent.mkdir(parents=True, exist_ok=True)
-        temporary = local.with_name(f".{local.stem}.{uuid.uuid4().hex[:8]}.part{local.suffix}")
+        temporary = temporary_in(local.parent, local.stem, local.suffix)
         try:
             found = self.bucket.download(self.key, temporary)
             temporary.replace(local)

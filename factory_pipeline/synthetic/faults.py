@@ -44,7 +44,7 @@ class Faults:
     reset: bool = False
     """Reset the connection without an answer."""
     range_shift: int = 0
-    """Answer with a range that begins so many bytes after the requested one."""
+    """Answer with a range that begins so many bytes after the requested one, or at the first byte."""
 
 
 @dataclass
@@ -56,6 +56,8 @@ class PathCount:
     """Bytes of bodies that were sent."""
     came: list[float] = field(default_factory=list)
     """When each request came, in seconds of the machine's monotonic clock."""
+    faulty: int = 0
+    """Requests that a fault happened to."""
 
 
 class FaultyFront:
@@ -78,7 +80,11 @@ class FaultyFront:
         count = self._counts.setdefault(scope["path"], PathCount())
         count.requests += 1
         count.came.append(time.monotonic())
-        fault = self._fault_of(scope["path"]) or Faults()
+        fault = self._fault_of(scope["path"])
+        if fault is None:
+            fault = Faults()
+        elif not fault.range_shift or any(name == b"range" for name, _ in scope["headers"]):
+            count.faulty += 1
         if self._latency_s + fault.delay_s > 0:
             await asyncio.sleep(self._latency_s + fault.delay_s)
         if fault.reset:
@@ -130,7 +136,9 @@ def _shifted(scope: Scope, by: int) -> Scope:
     headers = [
         (
             name,
-            re.sub(rb"\d+", lambda place: b"%d" % (int(place[0]) + by), value) if name == b"range" else value,
+            re.sub(rb"\d+", lambda place: b"%d" % max(0, int(place[0]) + by), value)
+            if name == b"range"
+            else value,
         )
         for name, value in scope["headers"]
     ]

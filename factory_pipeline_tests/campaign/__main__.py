@@ -1,26 +1,30 @@
-"""Faults in the middle of work, drawn at random; the same work again; and what is there at the end.
+"""Faults in the middle of work, drawn at random, several one after the other; and what is there at the end.
 
-Prints a table of the kinds of faults by kinds of work: how many trials ended with all there, nothing twice,
-no temporary files, the same bytes as undisturbed work, and a clear sentence while the fault lasted; and how
-many did not. A trial that failed is named by its seed: `--faults 1 --seed SEED` does it again.
+In a trial work is disturbed four to eight times, and then left to end. Prints a table of the kinds of faults
+by kinds of work: how many faults hit work that ended with all there, nothing twice, no temporary files, the
+same bytes as undisturbed work, and a clear sentence while the fault lasted; and after how many something was
+wrong. A trial that failed is named by its seed: `--faults 1 --seed SEED` does it again.
 """
 
 import argparse
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 
 from factory_pipeline.synthetic.archive import make_archive
 from factory_pipeline_tests.campaign.commands import CommandServer
-from factory_pipeline_tests.campaign.faults import KINDS, OF_SERVER, draw
+from factory_pipeline_tests.campaign.faults import DATABASE, KINDS, OF_SERVER, Fault, draw
 from factory_pipeline_tests.campaign.trial import ROOM, Bench
 from factory_pipeline_tests.campaign.works import WORKS, Work
 from factory_pipeline_tests.postgres import postgres_server
@@ -28,7 +32,26 @@ from factory_pipeline_tests.small_disk import mount_small_disk
 from factory_pipeline_tests.synthetic.small import SMALL_PLAN
 
 Table = Counter[tuple[str, str, bool]]
-"""Trials by kind of fault, name of the work, and whether they passed."""
+"""Faults that hit, by kind, name of the work, and whether all was well."""
+FEWEST, MOST = 4, 8
+"""Faults of a trial."""
+WITH_DATABASE = 0.2
+"""Part of the trials whose registry is on PostgreSQL."""
+
+
+@dataclass
+class Result:
+    """What a campaign has found until now."""
+
+    table: Table = field(default_factory=Counter)
+    failed: dict[int, list[str]] = field(default_factory=dict)
+    """By seed: what was wrong."""
+    trials: int = 0
+    missed: int = 0
+    """Faults that did not happen to the work, as it had ended before."""
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    """Of the commands and of the campaign itself."""
 
 
 def main() -> int:
@@ -36,7 +59,7 @@ def main() -> int:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--faults", type=int, default=100, help="how many trials")
+    options.add_argument("--faults", type=int, default=100, help="how many must hit, at least")
     options.add_argument("--seed", type=int, default=0, help="of the first trial; the next has the next one")
     options.add_argument("--only", metavar="KIND", action="append", choices=KINDS, help=", ".join(KINDS))
     options.add_argument("--work", action="append", choices=[work.name for work in WORKS])
@@ -48,38 +71,43 @@ def main() -> int:
     # Where it is set, each process that a build starts compiles the whole package again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     works = [work for work in WORKS if not asked.work or work.name in asked.work]
+    kinds = asked.only or KINDS
     with (
         tempfile.TemporaryDirectory(prefix="campaign-") as folder,
-        bench_in(Path(folder), asked.archive) as bench,
+        bench_in(Path(folder), asked.archive, with_postgres=DATABASE in kinds) as bench,
     ):
-        table, failed = try_all(
-            bench, range(asked.seed, asked.seed + asked.faults), asked.only or KINDS, works
-        )
+        result = try_all(bench, count(asked.seed), asked.faults, kinds, works)
     if asked.json:
-        trials = [
+        pairs = sorted({(kind, work) for kind, work, _ in result.table})
+        table = [
             {
                 "fault": kind,
                 "work": work,
-                "passed": table[kind, work, True],
-                "failed": table[kind, work, False],
+                "passed": result.table[kind, work, True],
+                "failed": result.table[kind, work, False],
             }
-            for kind, work in sorted({(kind, work) for kind, work, _ in table})
+            for kind, work in pairs
         ]
-        print(json.dumps({"trials": trials, "failed": failed}, indent=1))
+        print(json.dumps({**vars(result), "table": table}, indent=1))
     else:
-        print(shown(table))
-        for seed, wrong in failed.items():
+        print(shown(result.table))
+        print(
+            f"\n{result.table.total()} faults in {result.trials} trials, {result.missed} more came too late; "
+            f"{result.seconds:.0f} s, {result.cpu_s:.0f} s of CPU."
+        )
+        for seed, wrong in result.failed.items():
             print(f"\nseed {seed}: " + "\n  ".join(wrong))
-    return 1 if failed else 0
+    return 1 if result.failed else 0
 
 
 @contextmanager
-def bench_in(root: Path, archive: Path | None = None) -> Iterator[Bench]:
+def bench_in(root: Path, archive: Path | None = None, *, with_postgres: bool) -> Iterator[Bench]:
     """Have what trials need, in an empty folder.
 
     Args:
         root: the folder.
         archive: a sample archive; None makes one.
+        with_postgres: have a database for registries that are disturbed.
     """
     if archive is None:
         archive = root / "archive"
@@ -88,37 +116,74 @@ def bench_in(root: Path, archive: Path | None = None) -> Iterator[Bench]:
     place.mkdir()
     with ExitStack() as stack:
         stack.enter_context(mount_small_disk(place, ROOM))
-        postgres = stack.enter_context(postgres_server())
+        postgres = stack.enter_context(postgres_server()) if with_postgres else None
         yield Bench(root, archive, stack.enter_context(CommandServer()), postgres)
 
 
 def try_all(
-    bench: Bench, seeds: Sequence[int], kinds: Sequence[str], works: Sequence[Work]
-) -> tuple[Table, dict[int, list[str]]]:
-    """Do a trial for each seed.
+    bench: Bench, seeds: Iterable[int], faults: int, kinds: Sequence[str], works: Sequence[Work]
+) -> Result:
+    """Do a trial for each seed, until so many faults have hit.
 
-    Returns:
-        The counts, and by seed what was wrong.
+    Args:
+        bench: where.
+        seeds: of the trials.
+        faults: that hit, at least; the last trial is done to its end.
+        kinds: of the faults.
+        works: that are disturbed.
     """
-    table: Table = Counter()
-    failed: dict[int, list[str]] = {}
+    result = Result()
+    began, own = time.monotonic(), _own_cpu_s()
     for seed in seeds:
         random = Random(seed)
-        kind = random.choice(kinds)
-        work = random.choice([work for work in works if kind not in OF_SERVER or work.reads_server])
-        fault = draw(kind, random)
-        began = time.monotonic()
-        wrong = bench.try_(work, fault, random)
-        table[kind, work.name, not wrong] += 1
+        work, drawn = draw_trial(random, kinds, works)
+        tried = bench.try_(work, drawn, random)
+        result.trials += 1
+        for each in tried:
+            result.missed += not each.hit and not each.wrong
+            if each.hit or each.wrong:
+                result.table[each.fault.kind, work.name, not each.wrong] += 1
+        wrong = tried[-1].wrong
         if wrong:
-            failed[seed] = [f"{work.name}, {fault}", *wrong]
-        told = "\n  ".join(["failed", str(fault), *wrong] if wrong else ["passed"])
-        print(f"seed {seed}, {time.monotonic() - began:.0f} s: {kind}, {work.name}: {told}", file=sys.stderr)
-    return table, failed
+            result.failed[seed] = [f"{work.name}, {[each.fault for each in tried]}", *wrong]
+        result.seconds = time.monotonic() - began
+        result.cpu_s = bench.cpu_s + _own_cpu_s() - own
+        told = "\n  ".join(["failed", *result.failed[seed]] if wrong else ["passed"])
+        hits = ", ".join(each.fault.kind for each in tried if each.hit)
+        print(
+            f"seed {seed}, {result.table.total()} faults, {result.seconds:.0f} s, CPU {result.cpu_s:.0f} s: "
+            f"{work.name}: {hits}: {told}",
+            file=sys.stderr,
+            flush=True,
+        )
+        if result.table.total() >= faults:
+            break
+    return result
+
+
+def draw_trial(random: Random, kinds: Sequence[str], works: Sequence[Work]) -> tuple[Work, list[Fault]]:
+    """Draw a work, and the faults that disturb it, in their order."""
+    work = random.choices(works, [work.weight for work in works])[0]
+    possible = [kind for kind in kinds if work.reads_server or kind not in OF_SERVER]
+    chosen = []
+    if DATABASE in possible:
+        if random.random() < WITH_DATABASE:
+            chosen = [DATABASE]
+        else:
+            possible.remove(DATABASE)
+    if possible:
+        chosen += random.choices(possible, k=random.randint(FEWEST, MOST) - len(chosen))
+    random.shuffle(chosen)
+    return work, [draw(kind, random) for kind in chosen]
+
+
+def _own_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def shown(table: Table) -> str:
-    """Return the table in Markdown: trials that passed, and after a slash those that failed."""
+    """Return the table in Markdown: faults after which all was well, and after a slash the others."""
     names = [work.name for work in WORKS if any(work.name == name for _, name, _ in table)]
     lines = [["", *names, "all"]]
     for kind in KINDS:

@@ -2,25 +2,26 @@
 
 Importing takes more than most of the campaign's commands do. Run as a program this is the process that is
 forked: it reads a request per line from its standard input, and writes a line when a command has begun and
-when it has ended.
+when one has ended. Several may run at the same time.
 """
 
 import importlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from factory_pipeline_tests.processes import descendants, is_alive
+from factory_pipeline_tests.processes import descendants, is_alive, session_members
 
 PRELOADED = (
     "factory_pipeline.cli.main",
@@ -48,10 +49,24 @@ class Ended:
     left: int
     """Processes that it left behind."""
     seconds: float
+    cpu_s: float
+    """Seconds of CPU that it took, and the processes that it started and waited for."""
+    writes: int | None
+    """How often its first process wrote below the watched folder; None if it was killed."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Counts what the first process of a command writes, and kills it there."""
+
+    folder: str
+    """Below which writes are counted: files opened for writing, made, renamed, removed, linked."""
+    kill_at: int | None = None
+    """Number of the write before which all processes of the command are killed, the first of them 1."""
 
 
 class CommandServer:
-    """Starts commands one after the other; a context manager."""
+    """Starts commands, which run beside each other; a context manager."""
 
     def __enter__(self) -> Self:
         program = [sys.executable, "-m", "factory_pipeline_tests.campaign.commands"]
@@ -59,7 +74,10 @@ class CommandServer:
         if os.geteuid() == 0 and setpriv:
             program = [setpriv, f"--bounding-set={PRIVILEGES}", f"--inh-caps={PRIVILEGES}", *program]
         self._process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.read()
+        self._ended: dict[int, dict[str, Any]] = {}
+        self._read()
+        self.cpu_s = 0.0
+        """Seconds of CPU that the commands took which have ended."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,6 +91,7 @@ class CommandServer:
         environment: Mapping[str, str],
         log: Path,
         clock: Sequence[tuple[float, float]] = (),
+        watch: Watch | None = None,
     ) -> "Command":
         """Start a command.
 
@@ -81,20 +100,33 @@ class CommandServer:
             environment: variables that are added to this process's own.
             log: where its output goes.
             clock: steps of its clock: after how many seconds, and by how many.
+            watch: what of its writes is counted.
         """
         request = {
             "arguments": list(arguments),
             "environment": dict(environment),
             "log": str(log),
             "clock": list(clock),
+            "watch": None if watch is None else asdict(watch),
         }
+        _counts_of(log).unlink(missing_ok=True)
         assert self._process.stdin
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return Command(self, self.read()["pid"], log)
+        while "code" in (told := self._read()):
+            self._ended[told["pid"]] = told
+        return Command(self, told["pid"], log)
 
-    def read(self) -> dict[str, Any]:
-        """What the process that is forked tells next."""
+    def end_of(self, pid: int) -> dict[str, Any]:
+        """What is told of a command that has ended: its exit `code`, and `cpu_s`."""
+        while pid not in self._ended:
+            told = self._read()
+            self._ended[told["pid"]] = told
+        ended = self._ended.pop(pid)
+        self.cpu_s += ended["cpu_s"]
+        return ended
+
+    def _read(self) -> dict[str, Any]:
         assert self._process.stdout
         return json.loads(self._process.stdout.readline())
 
@@ -107,30 +139,36 @@ class Command:
         self.pid = pid
         self._seen = {pid}
 
+    @property
+    def seconds(self) -> float:
+        """Since it has begun."""
+        return time.monotonic() - self._began
+
     def processes(self) -> list[int]:
         """Its process and all that it has started, which run now, the oldest first."""
-        self._seen |= descendants(self.pid)
+        self._seen |= descendants(self.pid) | session_members(self.pid)
         return sorted(filter(is_alive, self._seen))
 
     def runs(self) -> bool:
         """Whether it has not ended; one that hangs is killed."""
-        if time.monotonic() - self._began > LONGEST_S:
+        if self.seconds > LONGEST_S:
             kill(self.processes())
         return is_alive(self.pid)
 
     def wait(self) -> Ended:
         """Wait for its end, and that of the processes that it has started."""
         while self.runs():
-            self.processes()
-            time.sleep(0.05)
-        seconds = time.monotonic() - self._began
-        code = self._server.read()["code"]
+            time.sleep(0.02)
+        seconds = self.seconds
+        ended = self._server.end_of(self.pid)
         until = time.monotonic() + SECONDS_TO_END
         while (left := self.processes()) and time.monotonic() < until:
             time.sleep(0.05)
         kill(left)
         told = self._log.read_text(errors="replace") if self._log.exists() else ""
-        return Ended(code, told, len(left), seconds)
+        counts = _counts_of(self._log)
+        writes = int(counts.read_text()) if counts.exists() else None
+        return Ended(ended["code"], told, len(left), seconds, ended["cpu_s"], writes)
 
 
 def kill(processes: Sequence[int]) -> None:
@@ -140,20 +178,40 @@ def kill(processes: Sequence[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def _counts_of(log: Path) -> Path:
+    return log.with_suffix(".writes")
+
+
 def _serve() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     _tell(ready=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            _run(request)
-        _tell(pid=pid)
-        # Its zombie stays for a moment, so that its end is seen there before it is told here.
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        _, status = os.waitpid(pid, 0)
-        _tell(code=os.waitstatus_to_exitcode(status))
+    running: dict[int, int] = {}
+    requests = b""
+    while True:
+        ready, _, _ = select.select([0, *running], [], [])
+        for descriptor in ready:
+            if descriptor:
+                _tell_end(running.pop(descriptor))
+                os.close(descriptor)
+        if 0 not in ready:
+            continue
+        received = os.read(0, 1 << 16)
+        if not received:
+            return
+        *lines, requests = (requests + received).split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            pid = os.fork()
+            if pid == 0:
+                _run(request)
+            running[os.pidfd_open(pid)] = pid
+            _tell(pid=pid)
+
+
+def _tell_end(pid: int) -> None:
+    _, status, usage = os.wait4(pid, 0)
+    _tell(pid=pid, code=os.waitstatus_to_exitcode(status), cpu_s=usage.ru_utime + usage.ru_stime)
 
 
 def _tell(**what: object) -> None:
@@ -163,18 +221,24 @@ def _tell(**what: object) -> None:
 def _run(request: dict[str, Any]) -> None:
     """Become the command; does not return."""
     code = 70
+    count: Callable[[], int] | None = None
+    log = request["log"]
     try:
         os.setsid()
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         os.environ.update(request["environment"])
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if request["clock"]:
             from factory_pipeline_tests.campaign.clock import step_clock
 
             step_clock(request["clock"])
+        if request["watch"]:
+            from factory_pipeline_tests.campaign.writes import watch_writes
+
+            count = watch_writes(request["watch"]["folder"], request["watch"]["kill_at"])
         from factory_pipeline.cli.main import main
 
         main(request["arguments"])
@@ -192,6 +256,8 @@ def _run(request: dict[str, Any]) -> None:
 
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
+        if count is not None:
+            _counts_of(Path(log)).write_text(str(count()))
         os._exit(code)
 
 

@@ -12,8 +12,11 @@ from typing import Any
 import polars as pl
 import psycopg
 
-LEFT_OUT = re.compile(r"^home/(dagster|cache|registry\.db)|^(tmp|work)\b|(^|/)\.[^/]*lock$")
-"""The history of runs, caches, the registry (whose rows are compared), a command's own folders, locks."""
+LEFT_OUT = re.compile(
+    r"^home/(dagster|cache|registry\.db)|^(tmp|work)\b|^out/stages/waiting\.json$|(^|/)\.([^/]*lock|unfinished)$"
+)
+"""The history of runs, caches, the registry (whose rows are compared), a command's own folders, the
+note of which host a build waited for last, locks, and the marks of versions, which the next version removes."""
 RANDOM = [
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
@@ -23,8 +26,8 @@ RANDOM = [
 """What is drawn anew, or the time of, each time."""
 TEXT = {".json", ".yaml", ".yml", ".csv", ".txt", ".md", ".html", ".geojson", ".jsonl", ".xml"}
 
-EXPIRING = {"leases", "batch_leases"}
-"""Tables of the registry whose rows end by themselves, those of a killed process too."""
+EXPIRING = {"leases", "batch_leases", "run_signs"}
+"""Tables of the registry whose rows count for nothing once their process has died."""
 
 Contents = dict[str, str]
 """By path: a digest of what is in the file. By the name of a table of the registry: its rows."""

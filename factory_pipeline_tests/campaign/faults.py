@@ -1,24 +1,28 @@
 """The faults of a campaign, drawn at random."""
 
+import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from factory_pipeline.synthetic.server import Faults
 
-KILLED, DATABASE, DISK, READ_ONLY, CLOCK = (
+KILLED, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
     "killed",
     "database gone",
     "disk full",
     "read-only folder",
     "clock steps",
+    "two processes",
 )
 OF_SERVER = ("429 or 503", "403", "stall", "truncated", "reset", "wrong range")
-KINDS = (KILLED, *OF_SERVER, DISK, READ_ONLY, DATABASE, CLOCK)
+KINDS = (KILLED, *OF_SERVER, DISK, READ_ONLY, DATABASE, CLOCK, BESIDE)
 LONGEST_GONE_S = 6.0
 """Of a database that comes back while the work goes on."""
 FOR_EVER_S = 10_000.0
 DAY_S = 86_400.0
+AT_WRITES = 0.6
+"""Part of the kills that hit before a write, where there is most to lose; the others come at any time."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,12 @@ class Fault:
     """When it begins."""
     all_processes: bool = False
     """Kill all of them, not one."""
-    again: Sequence[float] = ()
-    """When the runs after it are killed too."""
+    at_write: float | None = None
+    """Kill all processes before this part of the writes that the work does, not at a time."""
+    dies: int | None = None
+    """Which of two processes is killed at `at`, 0 or 1; None: neither."""
+    apart: float = 0.0
+    """How long after the first process the second one begins."""
     gone_s: float = 0.0
     """How long a database is away."""
     room: float = 0.0
@@ -43,16 +51,20 @@ class Fault:
 
 def draw(kind: str, random: Random) -> Fault:
     """Draw a fault of a kind."""
-    at = random.choice([0.0, random.random(), random.random(), 0.7 + 0.4 * random.random()])
+    at = random.choice([0.0, random.random(), random.random(), random.uniform(0.7, 1.0)])
     match kind:
         case "killed":
-            times = random.choice([0, 0, 1, 2])
-            again = tuple(random.random() for _ in range(times))
-            return Fault(kind, at=at, all_processes=random.random() < 0.5, again=again)
+            if random.random() < AT_WRITES:
+                return Fault(kind, at_write=random.random(), all_processes=True)
+            return Fault(kind, at=at, all_processes=random.random() < 0.5)
+        case "two processes":
+            apart = random.choice([0.0, 0.2 * random.random(), 0.8 * random.random()])
+            dies = random.choice([None, 0, 1])
+            return Fault(kind, at=random.uniform(apart, 1.2), apart=apart, dies=dies)
         case "disk full":
-            return Fault(kind, room=random.choice([0.0, random.random(), random.random()]))
+            return Fault(kind, room=random.choice([0.0, *(0.8 * random.random() for _ in range(2))]))
         case "read-only folder":
-            return Fault(kind, at=at)
+            return Fault(kind, at=random.choice([0.0, 0.5 * random.random()]))
         case "database gone":
             return Fault(
                 kind, at=at, gone_s=random.choice([0.0, LONGEST_GONE_S * random.random(), FOR_EVER_S])
@@ -72,7 +84,7 @@ def _of_server(kind: str, random: Random) -> Faults:
             "retry_after_s": random.choice([None, 0, 1]),
         },
         "403": {"status": 403},
-        "stall": {"delay_s": random.choice([1.0, 3.0, 30.0])},
+        "stall": {"delay_s": random.choice([0.5, 2.0, 10.0])},
         "truncated": {"truncate": True},
         "reset": {"reset": True},
         "wrong range": {"range_shift": random.choice([-1, 1, 512, 65_536])},
@@ -85,3 +97,16 @@ def _of_server(kind: str, random: Random) -> Faults:
         seed=random.randrange(1 << 30),
         **what,  # type: ignore[arg-type]
     )
+
+
+def fit(fault: Faults, paths: Sequence[str]) -> Faults:
+    """Return a fault of a server that happens to at least one of the requests of a work.
+
+    Args:
+        fault: as it was drawn.
+        paths: that the work requests when nothing disturbs it, each as often as it does.
+    """
+    matched = sum(fnmatch.fnmatchcase(path, fault.path) for path in paths)
+    if not matched:
+        return replace(fault, path="*", after=fault.after % len(paths))
+    return replace(fault, after=fault.after % matched)

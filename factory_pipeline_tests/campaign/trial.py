@@ -1,4 +1,7 @@
-"""One trial: work that a fault disturbs, the same command again, and what is there at the end."""
+"""One trial: work that is disturbed again and again, then left to end, and what is there at the end.
+
+What work leaves behind when nothing disturbs it is made once, and compared with each trial's.
+"""
 
 import re
 import shutil
@@ -11,9 +14,15 @@ from pathlib import Path
 from random import Random
 
 from factory_pipeline.synthetic.server import Faults, SampleServer
-from factory_pipeline_tests.campaign.commands import Command, CommandServer, Ended, kill
+from factory_pipeline_tests.campaign.commands import Command, CommandServer, Ended, Watch, kill
 from factory_pipeline_tests.campaign.contents import Contents, contents_of, differences, plain
-from factory_pipeline_tests.campaign.faults import DATABASE, DISK, FOR_EVER_S, KILLED, READ_ONLY, Fault
+from factory_pipeline_tests.campaign.faults import (
+    DATABASE,
+    FOR_EVER_S,
+    OF_SERVER,
+    Fault,
+    fit,
+)
 from factory_pipeline_tests.campaign.works import Work, make_place, make_served
 from factory_pipeline_tests.postgres import PostgresServer
 from factory_pipeline_tests.small_disk import resize
@@ -21,7 +30,7 @@ from factory_pipeline_tests.small_disk import resize
 ROOM = "4g"
 NOT_CLEAR = re.compile(r"Traceback|unexpected error|\b\w+\.\w+Error\b|please report")
 """What a sentence for users does not have."""
-ALREADY = re.compile(r"already|exists")
+ALREADY = re.compile(r"already|exists|is in use")
 LONGEST_SENTENCE = 1000
 
 
@@ -37,21 +46,40 @@ class Undisturbed:
     seconds: float
     bytes: int
     """The room that it needs."""
+    writes: int
+    """How often its first process writes."""
+    paths: list[str]
+    """Those that it requests of the server, each as often as it does."""
+    folders: list[str]
+    """Those in which it makes or changes files, relative to the folder of the trial."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A fault that was tried."""
+
+    fault: Fault
+    hit: bool
+    """Whether it happened to the work: it ran, or was given a faulty answer, or could not write."""
+    wrong: list[str]
+    """What is wrong after it: nothing, if all is well."""
 
 
 class Bench:
     """The folders, servers and processes of a campaign."""
 
-    def __init__(self, root: Path, archive: Path, commands: CommandServer, postgres: PostgresServer) -> None:
+    def __init__(
+        self, root: Path, archive: Path, commands: CommandServer, postgres: PostgresServer | None
+    ) -> None:
         """Make the archives.
 
         Args:
             root: a folder; trials are in `root/place`, a disk of its own whose size can be changed.
             archive: a sample archive.
             commands: starts the commands.
-            postgres: for the registries of trials whose database is disturbed.
+            postgres: for the registries of trials whose database is disturbed; None: there are none.
         """
-        self._root, self._commands, self._postgres = root, commands, postgres
+        self._root, self._commands, self._server = root, commands, postgres
         self._place = root / "place"
         self._undisturbed: dict[tuple[str, bool], Undisturbed] = {}
         make_served(root / "served", archive)
@@ -60,81 +88,147 @@ class Bench:
             self._port = free.getsockname()[1]
 
     @property
+    def cpu_s(self) -> float:
+        """Seconds of CPU that the commands took until now."""
+        return self._commands.cpu_s
+
+    @property
     def _url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def try_(self, work: Work, fault: Fault, random: Random) -> list[str]:
-        """Do the work with the fault, then again without it.
+    @property
+    def _postgres(self) -> PostgresServer:
+        assert self._server is not None, "a registry on PostgreSQL needs a server"
+        return self._server
+
+    def try_(self, work: Work, faults: Sequence[Fault], random: Random) -> list[Tried]:
+        """Disturb the work by one fault after the other, then leave it to end.
+
+        Work that ends in spite of a fault is compared, and begun anew for the next one.
+
+        Args:
+            work: what is disturbed.
+            faults: in their order.
+            random: draws what happens to which process or folder.
 
         Returns:
-            What is wrong: nothing, if all is well.
+            What came of each fault; none after the first after which something is wrong.
         """
-        known = self._undisturbed_of(work, fault.kind == DATABASE)
-        registry = self._lay_out(known)
-        wrong: list[str] = []
-        ended = self._disturbed(work, fault, known, random, registry)
-        killed = fault.kind == KILLED
-        if ended.left:
-            wrong.append(f"{ended.left} processes outlived the command")
-        found = contents_of(self._place, registry)
-        if ended.code == 0:
-            wrong += [f"though the command ended well: {it}" for it in differences(found, known.contents)]
-        elif not killed:
-            wrong += _unclear(ended)
-        wrong += self._half_finished(work, known.contents, found)
-        if ended.code != 0:
-            for at in fault.again:
-                with self._serving(work, ()):
-                    self._killed(self._start(work, registry), at * known.seconds, True, random)
-            complete = not differences(contents_of(self._place, registry), known.contents)
-            with self._serving(work, ()):
-                again = self._start(work, registry).wait()
-            if again.code != 0 and not (complete and ALREADY.search(again.told)):
-                wrong.append(f"the command again: exit code {again.code}, {_end_of(again.told)}")
+        known = self._undisturbed_of(work, any(fault.kind == DATABASE for fault in faults))
+        registry, killed = self._lay_out(known), False
+        tried: list[Tried] = []
+        for number, fault in enumerate(faults):
+            last = number == len(faults) - 1
+            ended, hit = self._disturbed(work, fault, known, random, registry)
+            killed = killed or ended.code < 0 or fault.dies is not None
             found = contents_of(self._place, registry)
-            wrong += [f"after the command again: {it}" for it in differences(found, known.contents)]
-        if not killed and (left := sorted(path.name for path in (self._place / "tmp").iterdir())):
-            wrong.append(f"temporary files are left: {', '.join(left)}")
-        return wrong
+            done = not (wrong := differences(found, known.contents))
+            if ended.code:
+                wrong = self._half_finished(work, known.contents, found)
+                if ended.code > 0 and not (done and ALREADY.search(ended.told)):
+                    wrong += _unclear(ended)
+                if last and not wrong and not done:
+                    wrong, done = self._finished(work, known, registry), True
+            else:
+                wrong = [f"though the command ended well: {it}" for it in wrong]
+            if ended.left:
+                wrong.append(f"{ended.left} processes outlived the command")
+            if not killed and (left := sorted(path.name for path in (self._place / "tmp").iterdir())):
+                wrong.append(f"temporary files are left: {', '.join(left)}")
+            tried.append(Tried(fault, hit, wrong))
+            if wrong:
+                break
+            if done and not last:
+                registry, killed = self._lay_out(known), False
+        return tried
+
+    def _finished(self, work: Work, known: Undisturbed, registry: str | None) -> list[str]:
+        """Do the work undisturbed; return what is wrong then."""
+        with self._serving(work, ()):
+            again = self._start(work, registry).wait()
+        wrong = (
+            [] if again.code == 0 else [f"the command again: exit code {again.code}, {_end_of(again.told)}"]
+        )
+        found = contents_of(self._place, registry)
+        return wrong + [f"after the command again: {it}" for it in differences(found, known.contents)]
 
     # The fault
 
     def _disturbed(
         self, work: Work, fault: Fault, known: Undisturbed, random: Random, registry: str | None
-    ) -> Ended:
-        at = fault.at * known.seconds
+    ) -> tuple[Ended, bool]:
+        """Do the work with a fault; return how it ended, and whether the fault happened to it."""
+        if fault.kind in OF_SERVER:
+            with self._serving(work, [fit(each, known.paths) for each in fault.server]) as server:
+                ended = self._start(work, registry).wait()
+                return ended, any(count.faulty for count in server.counts().values())
         with ExitStack() as stack:
-            stack.enter_context(self._serving(work, fault.server))
-            if fault.kind == DISK:
-                used = shutil.disk_usage(self._place).used
-                resize(self._place, str(used + max(4096, round(fault.room * known.bytes))))
-                stack.callback(resize, self._place, ROOM)
-            clock = [(after * known.seconds, by) for after, by in fault.clock]
-            if fault.kind == READ_ONLY and not at:
-                stack.enter_context(self._read_only(random))
-            if fault.kind == DATABASE and not at:
-                self._database_gone(stack, None, fault.gone_s)
-            command = self._start(work, registry, clock)
-            if fault.kind == KILLED:
-                return self._killed(command, at, fault.all_processes, random)
-            _wait_until(command, at)
-            if fault.kind == READ_ONLY and at:
-                stack.enter_context(self._read_only(random))
-            if fault.kind == DATABASE and at:
-                self._database_gone(stack, command, fault.gone_s)
-            return command.wait()
+            stack.enter_context(self._serving(work, ()))
+            at = fault.at * known.seconds
+            match fault.kind:
+                case "killed":
+                    return self._killed(work, fault, known, random, registry)
+                case "two processes":
+                    return self._beside(work, fault, known, registry)
+                case "clock steps":
+                    clock = [(after * known.seconds, by) for after, by in fault.clock]
+                    ended = self._start(work, registry, clock).wait()
+                    return ended, ended.seconds > min(after for after, _ in clock)
+                case "disk full":
+                    used = shutil.disk_usage(self._place).used
+                    resize(self._place, str(used + max(4096, round(fault.room * known.bytes))))
+                    stack.callback(resize, self._place, ROOM)
+                    ended = self._start(work, registry).wait()
+                    return ended, ended.code != 0
+                case "read-only folder":
+                    command = self._start(work, registry)
+                    _wait_until(command, at)
+                    stack.enter_context(self._read_only(known.folders, random))
+                    ended = command.wait()
+                    return ended, ended.code != 0
+                case "database gone":
+                    if not at:
+                        self._database_gone(stack, None, fault.gone_s)
+                    command = self._start(work, registry)
+                    _wait_until(command, at)
+                    hit = command.runs()
+                    if at:
+                        self._database_gone(stack, command, fault.gone_s)
+                    return command.wait(), hit
+        raise ValueError(fault.kind)
 
-    def _killed(self, command: Command, at: float, all_processes: bool, random: Random) -> Ended:
-        _wait_until(command, at)
+    def _killed(
+        self, work: Work, fault: Fault, known: Undisturbed, random: Random, registry: str | None
+    ) -> tuple[Ended, bool]:
+        if fault.at_write is not None:
+            watch = Watch(str(self._place), 1 + int(fault.at_write * known.writes))
+            ended = self._start(work, registry, watch=watch).wait()
+            return ended, ended.code < 0
+        command = self._start(work, registry)
+        _wait_until(command, fault.at * known.seconds)
         running = command.processes()
         if running:
-            kill(running if all_processes else [random.choice(running)])
-        return command.wait()
+            kill(running if fault.all_processes else [random.choice(running)])
+        return command.wait(), bool(running)
+
+    def _beside(
+        self, work: Work, fault: Fault, known: Undisturbed, registry: str | None
+    ) -> tuple[Ended, bool]:
+        """Do the work in two processes; return how the one ended that was not killed, if it says most."""
+        first = self._start(work, registry)
+        _wait_until(first, fault.apart * known.seconds)
+        hit = first.runs()
+        second = self._start(work, registry, log="second")
+        both = (first, second)
+        if fault.dies is not None:
+            _wait_until(second, (fault.at - fault.apart) * known.seconds)
+            kill(both[fault.dies].processes())
+        ends = [command.wait() for command in both]
+        return max(ends, key=lambda ended: (ended.left, bool(ended.code > 0), ended.code == 0)), hit
 
     @contextmanager
-    def _read_only(self, random: Random) -> Iterator[None]:
-        folders = [self._place / "out", *(path for path in self._place.rglob("*") if path.is_dir())]
-        chosen = random.choice(sorted(path for path in folders if path.exists() and path.name != "tmp"))
+    def _read_only(self, folders: Sequence[str], random: Random) -> Iterator[None]:
+        chosen = random.choice([path for it in folders if (path := self._place / it).is_dir()])
         chosen.chmod(0o555)
         try:
             yield
@@ -170,12 +264,23 @@ class Bench:
             name = registry.partition("@/")[2].partition("?")[0]
             registry = self._postgres.new_database(like=name)
         used = shutil.disk_usage(self._place).used
-        with self._serving(work, ()):
-            ended = self._start(work, registry).wait()
+        with self._serving(work, ()) as server:
+            ended = self._start(work, registry, watch=Watch(str(self._place))).wait()
+            paths = [path for path, count in server.counts().items() for _ in range(count.requests)]
         self._must(ended)
+        assert ended.writes is not None
         room = shutil.disk_usage(self._place).used - used
         contents = contents_of(self._place, registry)
-        known = Undisturbed(template, name, contents, ended.seconds, room)
+        known = Undisturbed(
+            template,
+            name,
+            contents,
+            ended.seconds,
+            room,
+            ended.writes,
+            paths,
+            _changed_folders(self._place, template),
+        )
         self._undisturbed[work.name, on_postgres] = known
         return known
 
@@ -196,22 +301,24 @@ class Bench:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @contextmanager
-    def _serving(self, work: Work, faults: Sequence[Faults]) -> Iterator[None]:
-        with SampleServer(self._root / "served" / work.served, self._port, faults):
-            yield
+    def _serving(self, work: Work, faults: Sequence[Faults]) -> Iterator[SampleServer]:
+        with SampleServer(self._root / "served" / work.served, self._port, faults) as server:
+            yield server
 
     def _start(
         self,
         work: Work,
         registry: str | None,
-        clock: list[tuple[float, float]] | None = None,
+        clock: Sequence[tuple[float, float]] = (),
         command: tuple[str, ...] | None = None,
+        watch: Watch | None = None,
+        log: str = "first",
     ) -> Command:
         arguments = [it.format(place=self._place, url=self._url) for it in command or work.command]
         environment = {"FACTORY_HOME": str(self._place / "home"), "TMPDIR": str(self._place / "tmp")}
         if registry is not None:
             environment["FACTORY_REGISTRY"] = registry
-        return self._commands.start(arguments, environment, self._root / "log", clock or ())
+        return self._commands.start(arguments, environment, self._root / f"{log}.log", clock, watch)
 
     def _half_finished(self, work: Work, expected: Contents, found: Contents) -> list[str]:
         finished = [str(path.relative_to(self._place)) for path in self._place.glob(work.finished)]
@@ -220,6 +327,17 @@ class Bench:
             for name in sorted(map(plain, finished))
             if name in found and name in expected and found[name] != expected[name]
         ]
+
+
+def _changed_folders(place: Path, before: Path) -> list[str]:
+    """Return the folders with new or changed files, relative to the place; `home` and `out` always."""
+    changed = {"home", "out"}
+    for path in place.rglob("*"):
+        name = path.relative_to(place)
+        earlier = before / name
+        if path.is_file() and not (earlier.exists() and earlier.stat().st_mtime == path.stat().st_mtime):
+            changed.update(str(parent) for parent in list(name.parents)[:-1] if parent.parts[0] != "tmp")
+    return sorted(changed)
 
 
 def _wait_until(command: Command, seconds: float) -> None:

@@ -36,6 +36,8 @@ class Work:
     served: str = OTHERS
     prepare: tuple[tuple[str, ...], ...] = ()
     """Commands that nothing disturbs, before it."""
+    weight: float = 1.0
+    """How often it is drawn, next to the others: what takes long is drawn less."""
 
     @property
     def reads_server(self) -> bool:
@@ -116,7 +118,7 @@ def make_place(place: Path, url: str) -> None:
     home, work = place / "home", place / "work"
     for folder in (home, work, place / "tmp", place / "out"):
         folder.mkdir()
-    (home / "intake.yaml").write_text("private_addresses: true\ntimeout_s: 2\nretries: 2\n")
+    (home / "intake.yaml").write_text("private_addresses: true\ntimeout_s: 1\nretries: 2\n")
     inbox = home / "inbox" / "granules"
     (home / "build.yaml").write_text(
         yaml.safe_dump({"granules": str(inbox), "output": str(home / "output"), "catalog_patience_s": 3})

@@ -278,6 +278,23 @@ class Datasets(Leases):
                 if not live_leases(connection, version.id):
                     _forget_unfinished(connection, version)
 
+    def is_name_in_use(self, name: str) -> bool:
+        """Return whether a dataset has a name: one with a version, or with a writer that may be alive.
+
+        Args:
+            name: of the dataset; white space around it does not count.
+        """
+        query = (
+            sa.select(versions.c.id, versions.c.state)
+            .join(datasets, versions.c.dataset_id == datasets.c.id)
+            .where(datasets.c.name == name.strip(), datasets.c.deleted_at.is_(None))
+        )
+        with self._read() as connection:
+            return any(
+                state != VersionState.WRITING or live_leases(connection, version)
+                for version, state in connection.execute(query).all()
+            )
+
     def _name_taken(self, name: str) -> RegistryError:
         first = f"The dataset name {name!r} is in use"
         with self._read() as connection:

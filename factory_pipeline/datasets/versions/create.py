@@ -87,6 +87,8 @@ def create_version(
 def sweep_unfinished(registry: Registry, home: FactoryHome) -> None:
     """Remove the folders of killed writers: marked as unfinished, and without a version in the registry.
 
+    The mark of a version that became ready before its writer was killed is removed.
+
     Args:
         registry: contains the versions that are being written.
         home: whose `versions` folder is swept.
@@ -98,6 +100,8 @@ def sweep_unfinished(registry: Registry, home: FactoryHome) -> None:
     for folder in unfinished:
         if folder.name not in known:
             remove_folder(folder)
+        elif registry.version(folder.name).state is VersionState.READY:
+            home.version(folder.name).unfinished.unlink(missing_ok=True)
 
 
 def _begin_version(registry: Registry, request: DatasetRequest) -> AbstractContextManager[Version]:

@@ -91,9 +91,7 @@ def check_version(registry: Registry, home: FactoryHome, request: DatasetRequest
         LakeError: a table of the data lake is missing or damaged.
         RegistryError: the source version is being deleted.
     """
-    if request.dataset_name is not None and any(
-        each.name == request.dataset_name for each in registry.datasets()
-    ):
+    if request.dataset_name is not None and registry.is_name_in_use(request.dataset_name):
         raise ArgumentError(
             "dataset_name",
             request.dataset_name,

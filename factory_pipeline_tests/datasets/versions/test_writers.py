@@ -12,7 +12,8 @@ import pytest
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datasets.versions import create
 from factory_pipeline.datasets.versions.create import create_version, sweep_unfinished
-from factory_pipeline.errors import RegistryError
+from factory_pipeline.datasets.versions.plan import check_version
+from factory_pipeline.errors import ArgumentError, RegistryError
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.datalake.registry.factories import let_leases_run_out
 from factory_pipeline_tests.datasets.versions.factories import (
@@ -113,8 +114,21 @@ def test_what_a_killed_writer_left_is_swept_once_its_lease_has_run_out(lake: Mad
     sweep_unfinished(lake.registry, lake.home)
     assert left.exists(), "it may be at work"
     let_leases_run_out(where)
+    check_version(lake.registry, lake.home, request())
     version = create_version(lake.registry, lake.home, request())
+    with pytest.raises(ArgumentError, match="this name is in use"):
+        check_version(lake.registry, lake.home, request())
     assert [folder.name for folder in lake.home.versions.iterdir()] == [version.id]
+
+
+def test_the_mark_of_a_version_whose_writer_was_killed_when_it_was_ready_goes(lake: MadeLake) -> None:
+    collection = lake.add("fair", {"a": 1})
+    lake.annotate(collection, [box("a", "Balloon")])
+    files = lake.home.version(create_version(lake.registry, lake.home, request()).id)
+    files.unfinished.touch()
+    sweep_unfinished(lake.registry, lake.home)
+    assert not files.unfinished.exists()
+    assert files.manifest.exists()
 
 
 def test_finished_versions_of_another_registry_are_not_swept(lake: MadeLake, tmp_path: Path) -> None:
