@@ -13,10 +13,11 @@ import polars as pl
 import psycopg
 
 LEFT_OUT = re.compile(
-    r"^home/(dagster|cache|registry\.db)|^(tmp|work)\b|^out/stages/waiting\.json$|(^|/)\.([^/]*lock|unfinished)$"
+    r"^home/(dagster|cache|registry\.db)|^(tmp|work)\b|^out/stages/waiting\.json$"
+    r"|(^|/)\.([^/]*lock|unfinished)$"
 )
-"""The history of runs, caches, the registry (whose rows are compared), a command's own folders, the
-note of which host a build waited for last, locks, and the marks of versions, which the next version removes."""
+"""The history of runs, caches, the registry (whose rows are compared), a command's own folders, the note of
+which host a build waited for last, locks, and the marks of versions, which the next version removes."""
 RANDOM = [
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
