@@ -16,7 +16,7 @@ from factory_pipeline.builds.chips.samples import assemble_samples, drop_bad_sam
 from factory_pipeline.builds.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.builds.chips.terrain import extract_terrain
 from factory_pipeline.builds.chips.windows import window_grids
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.gedi.granules import exact_time
 from factory_pipeline.builds.lost_footprints import Losses
 from factory_pipeline.builds.open_reader import open_reader
@@ -64,9 +64,9 @@ class BatchExtraction:
         self._bytes_in_flight = settings.bytes_in_flight
 
     @cached_property
-    def plan(self) -> BatchPlan:
+    def plan(self) -> StoredPlan:
         """The batch plan of the build."""
-        return BatchPlan.load(self._files.batch_plan)
+        return StoredPlan(self._files.batch_plan)
 
     @cached_property
     def losses(self) -> Losses:

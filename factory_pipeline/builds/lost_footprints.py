@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, Cause, lost_by_no_fault
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import LostFootprintsError
@@ -27,7 +27,7 @@ _NONE = pl.DataFrame(schema={**REJECT_SCHEMA, "cause": pl.String})
 class Losses:
     """What a build has lost so far by no fault of the footprints; the ledger of a batch is read once."""
 
-    def __init__(self, settings: BuildSettings, plan: BatchPlan) -> None:
+    def __init__(self, settings: BuildSettings, plan: PlanKeys) -> None:
         self._files = settings.files
         self._allowed = settings.max_lost_share
         self._plan = plan
@@ -44,9 +44,12 @@ class Losses:
             LostFootprintsError: with this it is more than the build allows, however well the rest goes. What
                 was lost is taken back.
         """
+        lost = lost_by_no_fault(rejects)
+        if lost.is_empty():
+            return  # whoever loses something looks at the ledgers of all batches
         known = self._by_batch.get(batch, _NONE)
         # Terrain and land cover may lose the same footprint.
-        self._by_batch[batch] = pl.concat([known, lost_by_no_fault(rejects)]).unique(
+        self._by_batch[batch] = pl.concat([known, lost]).unique(
             "shot_number", keep="first", maintain_order=True
         )
         self.check()

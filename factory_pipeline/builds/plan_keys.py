@@ -1,5 +1,6 @@
 """The keys of the batches of a plan, of footprints or of the labels of a recipe."""
 
+import hashlib
 from functools import cached_property
 
 import polars as pl
@@ -16,6 +17,16 @@ class PlanKeys:
         """Samples of each batch, by key, in the order of the plan."""
         counts = self.table.group_by("batch", maintain_order=True).agg(size=pl.len())
         return dict(zip(counts["batch"], counts["size"], strict=True))
+
+    @property
+    def footprints(self) -> int:
+        """Samples of all batches."""
+        return sum(self.sizes.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the keys, in hex: it changes with any batch."""
+        return hashlib.sha256("\n".join(self.keys).encode()).hexdigest()
 
     @property
     def keys(self) -> list[str]:

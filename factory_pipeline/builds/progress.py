@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from factory_pipeline.builds.chips.layer_progress import read_progress
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.storage.build_files import BuildFiles
@@ -50,7 +51,7 @@ def progress_before_plan(stage: str, settings: BuildSettings) -> BuildProgress:
     return BuildProgress(stage, len(list(settings.files.footprints.glob("[!.]*.parquet"))))
 
 
-def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> BuildProgress:
+def progress_of_plan(stage: str, settings: BuildSettings, plan: PlanKeys) -> BuildProgress:
     """Return how far the batches of a plan are.
 
     Args:
@@ -59,8 +60,10 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> Bu
         plan: its batches.
     """
     files, sizes = settings.files, plan.sizes
-    done = {key for key in plan.keys if files.batch(key).exists()}
-    passed = {key: _batch_share(files, key) for key in plan.keys if key not in done}
+    # Two listings: to look for the files of each of thousands of batches keeps a core busy.
+    finished, begun = _names_in(files.batches), _names_in(files.chips_of_batches)
+    done = {key for key in sizes if files.batch(key).name in finished}
+    passed = {key: _batch_share(files, key) for key in sizes if key in begun and key not in done}
     footprints = sum(sizes[key] for key in done)
     parts = sum(sizes[key] * share for key, share in passed.items())
     return BuildProgress(
@@ -69,9 +72,16 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: BatchPlan) -> Bu
         total=plan.footprints,
         batches_done=len(done),
         batches_begun=sum(share > 0 for share in passed.values()),
-        batches=len(plan.keys),
+        batches=len(sizes),
         fraction=(footprints + parts) / max(plan.footprints, 1),
     )
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError:
+        return set()
 
 
 def _batch_share(files: BuildFiles, batch: str) -> float:

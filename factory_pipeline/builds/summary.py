@@ -9,9 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from factory_pipeline.builds import footprint_stages
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.gedi_splits import split_record
 from factory_pipeline.builds.lost_footprints import Losses, no_sample_error
+from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.builds.stored_summary import (
     StoredSummary,
@@ -115,7 +116,7 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
         DatasetFileError: a batch file is not what the plan and its ledger say.
     """
     files = settings.files
-    plan = BatchPlan.load(files.batch_plan)
+    plan = StoredPlan(files.batch_plan)
     _check_complete(plan, files)
     losses = Losses(settings, plan)
     losses.check()
@@ -162,7 +163,7 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
     return summary
 
 
-def count_accepted(plan: BatchPlan, files: BuildFiles, batch: str) -> int:
+def count_accepted(plan: PlanKeys, files: BuildFiles, batch: str) -> int:
     """Return how many samples the file of a batch must hold, as the plan and the batch's ledger say.
 
     Args:
@@ -173,7 +174,7 @@ def count_accepted(plan: BatchPlan, files: BuildFiles, batch: str) -> int:
     return plan.sizes[batch] - pl.read_parquet(files.batch_rejects(batch)).height
 
 
-def count_unusable_items(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
+def count_unusable_items(plan: PlanKeys, files: BuildFiles) -> dict[str, int]:
     """Return how many items of the catalog no batch could use, by `layer: reason`, each item once.
 
     Args:
@@ -212,7 +213,7 @@ def fuse_folder(folder: Path, output: Path) -> dict[str, int]:
     return fuse_dataset_files(paths, outputs)
 
 
-def _check_complete(plan: BatchPlan, files: BuildFiles) -> None:
+def _check_complete(plan: PlanKeys, files: BuildFiles) -> None:
     missing = [
         key for key in plan.keys if not (files.batch(key).exists() and files.batch_rejects(key).exists())
     ]
@@ -224,7 +225,7 @@ def _check_complete(plan: BatchPlan, files: BuildFiles) -> None:
         )
 
 
-def _combine_ledgers(plan: BatchPlan, files: BuildFiles) -> dict[str, int]:
+def _combine_ledgers(plan: PlanKeys, files: BuildFiles) -> dict[str, int]:
     """Write the ledger of the full build; return the counts by `stage: reason`."""
     parts = [
         *(files.stage_rejects(stage) for stage in ("quality", "subset")),

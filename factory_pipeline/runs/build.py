@@ -11,9 +11,10 @@ from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.gedi.granules import list_granules
 from factory_pipeline.builds.lost_footprints import Losses
+from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.builds.progress import (
     BuildProgress,
     CatalogWait,
@@ -80,7 +81,7 @@ def run_build(
     stage = "Reading granules, filtering, drawing the subset"
     with reporting(lambda: on_progress(progress_before_plan(stage, settings))):
         run_stage(home, PREPARE)
-    plan = BatchPlan.load(settings.files.batch_plan)
+    plan = StoredPlan(settings.files.batch_plan)
     with reporting(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
         try:
             extract_missing(home, settings, plan)
@@ -148,7 +149,7 @@ def _last_stage(settings: BuildSettings) -> str:
     return "Fusing the batches, packing the upload" if settings.onboard else "Fusing the batches"
 
 
-def extract_missing(home: FactoryHome, settings: BuildSettings, plan: BatchPlan) -> None:
+def extract_missing(home: FactoryHome, settings: BuildSettings, plan: PlanKeys) -> None:
     """Extract the batches of the plan that have no file, in parallel runs.
 
     Args:

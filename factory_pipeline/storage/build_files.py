@@ -57,6 +57,11 @@ class BuildFiles:
         """Spatial and temporal distribution of all footprints that passed the quality rules."""
         return self.root / f"{split}_distribution.png"
 
+    @property
+    def chips_of_batches(self) -> Path:
+        """A folder with a folder for each batch that has chips and no dataset file yet."""
+        return self.stages / "chips"
+
     def chips(self, batch: str, layer: str) -> Path:
         """The chips of one layer (`sentinel2`, `copdem`, `worldcover`) of one batch.
 
@@ -64,15 +69,15 @@ class BuildFiles:
             batch: its key in the plan.
             layer: `sentinel2`, `copdem` or `worldcover`.
         """
-        return self.stages / "chips" / batch / f"{layer}.npz"
+        return self.chips_of_batches / batch / f"{layer}.npz"
 
     def progress(self, batch: str) -> Path:
         """The progress of the layer of a batch that is being read (text, 0 to 1)."""
-        return self.stages / "chips" / batch / "progress"
+        return self.chips_of_batches / batch / "progress"
 
     def drop_chips(self, batch: str) -> None:
         """Remove the chips of a batch whose dataset file exists."""
-        remove_folder(self.stages / "chips" / batch)
+        remove_folder(self.chips_of_batches / batch)
 
     @property
     def batches(self) -> Path:

@@ -50,6 +50,15 @@ def test_clouds_never_stop_a_build(settings: BuildSettings, plan: BatchPlan) -> 
     assert all(settings.files.batch(batch).exists() for batch in BATCHES)
 
 
+def test_a_batch_that_loses_nothing_reads_no_ledger(settings: BuildSettings, plan: BatchPlan) -> None:
+    finish(settings, BATCHES[0], rejects(1))
+    settings.files.batch_rejects(BATCHES[0]).write_text("no Parquet")
+    losses = Losses(settings, plan)
+    losses.add(BATCHES[1], rejects(SIZE, "cloud", stage="sentinel2"))
+    with pytest.raises(pl.exceptions.ComputeError):
+        losses.check()
+
+
 def test_up_to_the_share_is_lost_and_more_stops_the_build(settings: BuildSettings, plan: BatchPlan) -> None:
     losses = Losses(settings, plan)
     losses.add(BATCHES[0], rejects(3))  # 3 of 60 are 5 %

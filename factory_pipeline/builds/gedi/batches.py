@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -63,19 +64,9 @@ class BatchPlan(PlanKeys):
     catalog, seed and what the subset is drawn by are the same."""
 
     @property
-    def footprints(self) -> int:
-        """Footprints of all batches."""
-        return self.table.height
-
-    @property
     def footprints_by_split(self) -> dict[str, int]:
         """Footprints of each split, also where there are none."""
         return {split: sum(self.sizes[key] for key in self.keys_of(split)) for split in self.splits}
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the keys, in hex: it changes with any batch."""
-        return hashlib.sha256("\n".join(self.keys).encode()).hexdigest()
 
     def shots(self, split: str) -> pl.Series:
         """Return the shot numbers of a split, in the order of the plan."""
@@ -115,14 +106,33 @@ class BatchPlan(PlanKeys):
         )
 
 
-def read_batch(path: Path, key: str) -> pl.DataFrame:
-    """Return the footprints of one batch of a saved plan, in their order, without reading the others.
+class StoredPlan(PlanKeys):
+    """A saved plan of which the keys are in memory, and the footprints of a batch when they are requested."""
 
-    Args:
-        path: of the plan (Parquet).
-        key: of the batch.
-    """
-    return pl.scan_parquet(path).filter(pl.col("batch") == key).collect()
+    def __init__(self, path: Path) -> None:
+        """Open a plan.
+
+        Args:
+            path: as `BatchPlan.save` wrote it.
+        """
+        self._path = path
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Footprints of each batch, by key, in the order of the plan."""
+        counts = (
+            pl.scan_parquet(self._path).group_by("batch", maintain_order=True).agg(size=pl.len()).collect()
+        )
+        return dict(zip(counts["batch"], counts["size"], strict=True))
+
+    @property
+    def change(self) -> str:
+        """As of the plan that was saved."""
+        return pl.read_parquet_metadata(self._path).get("change", "")
+
+    def batch(self, key: str) -> pl.DataFrame:
+        """Return the footprints of one batch, in their order; empty for a key that is not in the plan."""
+        return pl.scan_parquet(self._path).filter(pl.col("batch") == key).collect()
 
 
 def plan_batches(

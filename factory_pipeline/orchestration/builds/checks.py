@@ -7,7 +7,8 @@ import dagster as dg
 import polars as pl
 
 from factory_pipeline.builds import footprint_stages
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import StoredPlan
+from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.builds.summary import count_accepted
 from factory_pipeline.hdf5.read import describe
 from factory_pipeline.hdf5.verify import Finding, check_dataset, check_schema, check_unique_shots
@@ -67,7 +68,8 @@ def every_split_has_footprints(factory: FactoryResource) -> dg.AssetCheckResult:
 @dg.asset_check(asset=footprint_subset, blocking=True)  # type: ignore[arg-type]
 def every_shot_is_planned_once(factory: FactoryResource) -> Iterator[dg.AssetCheckResult]:
     """Check that no shot occurs twice in the batch plan, in one split or across them."""
-    shots = BatchPlan.load(factory.settings().files.batch_plan).table["shot_number"]
+    planned = pl.scan_parquet(factory.settings().files.batch_plan)
+    shots = planned.select("shot_number").collect().to_series()
     repeated = shots.filter(shots.is_duplicated()).unique().sort()
     named = ", ".join(map(str, repeated.head(5)))
     result = dg.AssetCheckResult(
@@ -99,7 +101,7 @@ def batch_checks(
     batch's.
     """
     files = factory.settings().files
-    plan = BatchPlan.load(files.batch_plan)
+    plan = StoredPlan(files.batch_plan)
     findings = {}
     for batch in context.partition_keys:
         found = [*check_dataset(files.batch(batch)), counts_add_up(plan, files, batch)]
@@ -111,7 +113,7 @@ def batch_checks(
     stop_where_failed(results)
 
 
-def counts_add_up(plan: BatchPlan, files: BuildFiles, batch: str) -> Finding:
+def counts_add_up(plan: PlanKeys, files: BuildFiles, batch: str) -> Finding:
     """Check that accepted and dropped footprints are together those of the batch.
 
     Args:

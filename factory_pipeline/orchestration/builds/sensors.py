@@ -5,7 +5,7 @@ import json
 import dagster as dg
 
 from factory_pipeline.builds import footprint_stages
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.orchestration.builds.dataset import batch_dataset, fused_dataset
 from factory_pipeline.orchestration.jobs import build_dataset, fuse_dataset
@@ -59,7 +59,7 @@ def complete_plan(
     path = factory.settings().files.batch_plan
     if not path.exists():
         return dg.SkipReason("There is no batch plan yet.")
-    plan = BatchPlan.load(path)
+    plan = StoredPlan(path)
     if not plan.keys:
         return dg.SkipReason("The batch plan is empty.")
     done = context.instance.get_materialized_partitions(batch_dataset.key)

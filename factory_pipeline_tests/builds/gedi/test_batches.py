@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from factory_pipeline.builds.gedi.batches import (
     BatchPlan,
     CatalogKey,
+    StoredPlan,
     morton_cells,
     plan_batches,
-    read_batch,
 )
 from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.config.recipe import Recipe
@@ -150,8 +150,12 @@ def test_a_saved_plan_comes_back(tmp_path: Path) -> None:
     assert loaded.table.equals(plan.table)
     assert loaded.footprints_by_split == {"train": 25, "test": 0}
     assert loaded.digest == plan.digest
+    stored = StoredPlan(path)
+    assert (stored.sizes, stored.digest, stored.change) == (plan.sizes, plan.digest, "")
+    assert (stored.footprints, list(stored.sizes)) == (25, plan.keys)
     for key in plan.keys:
-        assert read_batch(path, key).equals(plan.batch(key))
+        assert stored.batch(key).equals(plan.batch(key))
+    assert stored.batch("train-00000-00000000").is_empty()
     content = path.read_bytes()
     loaded.save(path)
     assert path.read_bytes() == content
