@@ -21,17 +21,23 @@ def fused_windows(path: Path, split: str, ids: str, size: int | None = None) -> 
         crs = data["CRS"].asstr()[:, 0] if len(data["CRS"]) else np.empty(0, dtype=object)
         transforms = data["Transforms"][:, :6].astype(np.float64)
         named = file[ids]
-        names = named.asstr()[:, 0] if named.dtype.kind == "S" and len(named) else named[:, 0].astype(str)
+        names = named.asstr()[:, 0] if named.dtype.kind == "S" and len(named) else named[:, 0]
         side = data["WorldCover"].shape[-1] if size is None else size
+    # Without a Python object for each number, of which a million samples have six millions.
+    placed = pl.Series("transform", transforms, dtype=pl.Array(pl.Float64, 6)).cast(pl.List(pl.Float64))
     return pl.DataFrame(
         {
-            "stem": pl.Series(names.tolist(), dtype=pl.String),
-            "split": pl.Series([split] * len(names), dtype=pl.String),
-            "sha256": pl.Series([None] * len(names), dtype=pl.String),
+            "stem": pl.Series(names, dtype=None if names.dtype.kind in "iu" else pl.String).cast(pl.String),
             "epsg": pl.Series(crs, dtype=pl.String),
-            "transform": pl.Series(transforms.tolist(), dtype=pl.List(pl.Float64)),
-            "width": pl.Series([side] * len(names), dtype=pl.Int64),
-            "height": pl.Series([side] * len(names), dtype=pl.Int64),
-            "bounds": pl.Series([None] * len(names), dtype=pl.List(pl.Float64)),
+            "transform": placed,
         }
+    ).select(
+        "stem",
+        pl.lit(split).alias("split"),
+        pl.lit(None, pl.String).alias("sha256"),
+        "epsg",
+        "transform",
+        pl.lit(side, pl.Int64).alias("width"),
+        pl.lit(side, pl.Int64).alias("height"),
+        pl.lit(None, pl.List(pl.Float64)).alias("bounds"),
     )
