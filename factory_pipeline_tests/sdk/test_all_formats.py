@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import datasets
+import fsspec
 import h5py
 import mlcroissant
 import numpy as np
@@ -17,6 +19,7 @@ import rasterio
 import webdataset
 import xarray
 import yaml
+import zarr
 from affine import Affine
 from datumaro import AnnotationType, Dataset
 from pycocotools.coco import COCO
@@ -27,6 +30,7 @@ from factory_pipeline.datalake.ingest.from_upload import collect_upload
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.datasets.exports.litdata_reader import litdata_items
 from factory_pipeline_tests.datasets.exports.release_reader import read_release
 from factory_pipeline_tests.datasets.exports.test_terratorch import found
@@ -340,14 +344,62 @@ def test_hf_is_read_by_its_library(made: Made, tmp_path: Path) -> None:
     assert bands == ["red", "green", "blue"]
     names: dict[str, list[str]] = {}
     for split, rows in datasets.load_from_disk(str(folder)).items():
-        for row in rows.with_format("numpy"):
-            name = row["name"]
-            names.setdefault(split, []).append(name)
-            made.see_placed(Affine(*row["transform"]), row["crs"], name)
-            made.see_classes(row["masks"][0], name)
-            if name in made.numbers:
-                np.testing.assert_array_equal(row[f"images/{modality}"], pixels_of(made.numbers[name]))
+        names[split] = [seen_row(made, row, modality) for row in rows.with_format("numpy")]
     made.see_names(names)
+    # The same files as a stream, of which no more than a batch is in memory.
+    shards = {
+        split: [str(folder / shard["file"]) for shard in shards] for split, shards in index["splits"].items()
+    }
+    streams = datasets.load_dataset("arrow", data_files=shards, streaming=True)
+    streamed = {
+        split: [seen_row(made, row, modality) for row in rows.with_format("numpy")]
+        for split, rows in streams.items()
+    }
+    assert streamed == names
+
+
+def seen_row(made: Made, row: dict[str, Any], modality: str) -> str:
+    """Check a sample in a row of arrays; return its name."""
+    name = str(row["name"])
+    made.see_placed(Affine(*np.asarray(row["transform"])), str(row["crs"]), name)
+    made.see_classes(np.asarray(row["masks"])[0], name)
+    if name in made.numbers:
+        np.testing.assert_array_equal(row[f"images/{modality}"], pixels_of(made.numbers[name]))
+    return name
+
+
+def test_parquet_and_zarr_are_read_as_streams_from_a_web_server(made: Made, tmp_path: Path) -> None:
+    downloaded(made, "Parquet", tmp_path / "parquet")
+    downloaded(made, "Zarr", tmp_path / "zarr")
+    files: dict[str, list[str]] = {split: [] for split in SPLIT}
+    stores: dict[str, list[str]] = {split: [] for split in SPLIT}
+    with SampleServer(tmp_path) as server:
+        for split in SPLIT:
+            path = f"/parquet/out/{split}.parquet"
+            with fsspec.open(server.url + path, cache_type="none") as opened:
+                file = pq.ParquetFile(opened)
+                (column,) = (name for name in file.schema_arrow.names if name.startswith("images/"))
+                sent = server.counts()[path].bytes
+                file.read_row_group(0, columns=["name"])
+                assert 0 < server.counts()[path].bytes - sent < (tmp_path / path[1:]).stat().st_size / 4
+                for number in range(file.num_row_groups):
+                    group = file.read_row_group(number)
+                    rows = group.select(["name", "crs", "transform"]).to_pylist()
+                    images, masks = (
+                        group.column(name).combine_chunks().to_numpy_ndarray() for name in (column, "masks")
+                    )
+                    for row, image, mask in zip(rows, images, masks, strict=True):
+                        row |= {"masks": mask, column: image}
+                        files[split].append(seen_row(made, row, column.removeprefix("images/")))
+            address = f"{server.url}/zarr/out/{split}.zarr"
+            arrays = zarr.open_group(zarr.storage.FsspecStore.from_url(address, read_only=True), mode="r")
+            (image,) = (name for name in arrays if name.startswith("image_"))
+            columns = ("name", "crs", "transform", "mask", image)
+            for values in zip(*(arrays[name][:] for name in columns), strict=True):
+                row = dict(zip(("name", "crs", "transform", "masks", f"images/{image}"), values, strict=True))
+                stores[split].append(seen_row(made, row, image))
+    made.see_names(files)
+    assert stores == files
 
 
 def test_zarr_is_read_by_xarray(made: Made, tmp_path: Path) -> None:
