@@ -9,8 +9,8 @@ from factory_pipeline.onboarding.products.terratorch_tuning import (
     HOW_TO_INSTALL,
     TERRATORCH,
     TuningChoices,
-    write_resolved,
 )
+from factory_pipeline.onboarding.products.training_folder import CONFIGURATION, training_folder
 from factory_pipeline.orchestration.builds.footprints import OWNERS
 from factory_pipeline.orchestration.onboarding.assets import onboarded_dataset
 from factory_pipeline.orchestration.partitions import datasets
@@ -49,16 +49,12 @@ def finetuned_model(
     command = shutil.which(TERRATORCH)
     if command is None:
         raise dg.Failure(HOW_TO_INSTALL, allow_retries=False)
-    home = factory.folder()
-    folder = home.training(context.partition_key)
-    folder.mkdir(parents=True, exist_ok=True)
-    configuration = folder / "terratorch.yaml"
-    # Its paths start from its own folder, TerraTorch's from where it runs.
     choices = TuningChoices(config.backbone, config.max_epochs, config.batch_size, config.learning_rate)
-    write_resolved(home.upload(context.partition_key).finished.terratorch, configuration, choices)
-    yield pipes.run(
-        context=context,
-        command=[command, "fit", "--config", str(configuration), *LOG_METRICS],
-        cwd=str(folder),
-        extras={"dataset": context.partition_key},
-    ).get_materialize_result()
+    with training_folder(factory.folder(), context.partition_key, choices) as folder:
+        result = pipes.run(
+            context=context,
+            command=[command, "fit", "--config", str(folder / CONFIGURATION), *LOG_METRICS],
+            cwd=str(folder),
+            extras={"dataset": context.partition_key},
+        ).get_materialize_result()
+    yield result

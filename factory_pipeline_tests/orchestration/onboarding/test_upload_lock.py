@@ -1,6 +1,5 @@
-"""Real PostgreSQL: two machines see each other's work on an upload in the registry alone."""
+"""An upload is one process's at a time; how machines exclude each other is tested with `exclusive_work`."""
 
-import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -10,51 +9,27 @@ import sqlalchemy as sa
 from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.schema import batch_leases
 from factory_pipeline.orchestration.onboarding.upload_lock import upload_lock
+from factory_pipeline.storage.atomic import is_held
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.postgres import PostgresServer
 
 KEY = "tiles@0123abcd"
 
 
-def leases_of(home: FactoryHome) -> int:
-    with closing(open_registry(home)) as registry, registry._read() as connection:
-        return connection.execute(sa.select(sa.func.count()).select_from(batch_leases)).scalar_one()
-
-
-@pytest.mark.integration
-def test_another_machine_waits_and_is_told_for_whom(
-    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("FACTORY_REGISTRY", postgres.new_database())
-    # Two folders: no file of one machine is seen by the other.
-    here, there = FactoryHome(tmp_path / "here"), FactoryHome(tmp_path / "there")
-    told: list[str] = []
-    begun, entered = threading.Event(), threading.Event()
-
-    def on_wait(sentence: str) -> None:
-        told.append(sentence)
-        begun.set()
-
-    def work() -> None:
-        with upload_lock(there, KEY, on_wait):
-            entered.set()
-
-    with upload_lock(here, KEY):
-        assert leases_of(here) == 1
-        other = threading.Thread(target=work)
-        other.start()
-        assert begun.wait(60)
-        assert not entered.is_set()
-    assert entered.wait(60)
-    other.join()
-    assert len(told) == 1
-    assert f"works on {KEY}" in told[0]
-    assert leases_of(here) == 0
-
-
-def test_on_one_machine_a_file_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_on_one_machine_a_file_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FACTORY_REGISTRY", raising=False)
     home = FactoryHome(tmp_path / "home")
     with upload_lock(home, KEY):
-        assert home.upload(KEY).lock.exists()
+        assert is_held(home.upload(KEY).lock)
         assert not home.registry.exists()
+    assert not is_held(home.upload(KEY).lock)
+
+
+@pytest.mark.integration
+def test_other_machines_see_it_in_the_registry_under_its_key(
+    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_REGISTRY", postgres.new_database())
+    home = FactoryHome(tmp_path / "home")
+    with upload_lock(home, KEY), closing(open_registry(home)) as registry, registry._read() as connection:
+        assert connection.execute(sa.select(batch_leases.c.batch)).scalars().all() == [KEY]

@@ -23,13 +23,15 @@ from factory_pipeline.datalake.ingest.releases.import_release import import_rele
 from factory_pipeline.datalake.ingest.releases.options import NOTHING_SAID, ReleaseOptions
 from factory_pipeline.datalake.ingest.releases.problems import refuse
 from factory_pipeline.datalake.ingest.releases.report import ReleaseReport
+from factory_pipeline.datalake.registry.batch_leases import BatchKey
+from factory_pipeline.datalake.registry.exclusive import exclusive_work
 from factory_pipeline.datalake.registry.records import Collection
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.onboarding.list_inbox import archive_stem
 from factory_pipeline.onboarding.manifest.location import file_name
 from factory_pipeline.redaction import display
-from factory_pipeline.storage.atomic import file_lock, write_text
+from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.slug import slug
 
@@ -116,7 +118,7 @@ def receive_release(
 def import_received(
     registry: Registry, home: FactoryHome, key: str, policy: IntakePolicy
 ) -> tuple[Collection, ReleaseReport]:
-    """Import a release that was received; of two processes one waits for the other.
+    """Import a release that was received; of two processes, of one machine or two, one waits for the other.
 
     Args:
         registry: of the home.
@@ -126,9 +128,10 @@ def import_received(
 
     Raises:
         OnboardingError: as `import_release`. Nothing of the release is kept then, unless its host is away.
+        RegistryError: a shared registry is not available.
     """
     files = home.release(key)
-    with file_lock(files.lock):
+    with exclusive_work(home, files.lock, BatchKey("releases", "import", key)):
         received = ReceivedRelease.load(home, key)
         try:
             archive = _archive(received, home, policy)

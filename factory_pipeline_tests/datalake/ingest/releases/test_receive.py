@@ -1,7 +1,8 @@
 """Releases at an address of a real web host: with and without parts of files, redirected, broken off."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,16 @@ from factory_pipeline.datalake.ingest.releases.receive import (
     is_release_archive,
     receive_release,
 )
+from factory_pipeline.datalake.registry.batch_leases import BatchKey
+from factory_pipeline.datalake.registry.of_home import open_registry
 from factory_pipeline.datalake.registry.records import Collection
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.synthetic.server import SampleServer
 from factory_pipeline_tests.archives.servers import host, parts, redirect, whole
 from factory_pipeline_tests.datalake.ingest.releases.archives import box, feature, pairs, tar_gz, zip_of
 from factory_pipeline_tests.datalake.ingest.releases.conftest import Imports
+from factory_pipeline_tests.postgres import postgres_server
 
 pytestmark = pytest.mark.integration
 """Each test has a web host on loopback."""
@@ -110,3 +115,27 @@ def test_a_release_is_recognised_where_it_is(
     served: AbstractContextManager[str] = host(answer(made(tmp_path)))
     with served as url, open_source(f"{url}/a.tar.gz", POLICY) as source:
         assert is_release_archive(source, POLICY) is expected
+
+
+@pytest.fixture
+def shared_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The registry of every home is in a new database."""
+    with postgres_server() as postgres:
+        monkeypatch.setenv("FACTORY_REGISTRY", postgres.new_database())
+        yield
+
+
+@pytest.mark.usefixtures("shared_registry")
+def test_of_two_machines_one_waits_for_the_other(tmp_path: Path) -> None:
+    home, archive = FactoryHome(tmp_path / "home"), tmp_path / "roads.tar.gz"
+    archive.write_bytes(content_in(tmp_path))
+    with closing(open_registry(home)) as registry, ThreadPoolExecutor(1) as pool:
+        policy = IntakePolicy(folders=(tmp_path,))
+        key = receive_release(str(archive), home, policy).key
+        with registry.batch_lease(BatchKey("releases", "import", key)):
+            imports = pool.submit(import_received, registry, home, key, policy)
+            with pytest.raises(TimeoutError):
+                imports.result(timeout=1.0)
+            assert registry.collections() == []
+        collection, _ = imports.result(timeout=60)
+        assert registry.collections() == [collection]
