@@ -1,5 +1,8 @@
 """The footprints of images: their four corners in WGS 84, from georeferences or from bounds."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -29,8 +32,10 @@ def footprints(items: pl.DataFrame) -> NDArray[np.float64]:
         (items, 4, 2) longitude and latitude in degrees, the longitudes of an image without a jump at 180
         (they may pass it); NaN for an image that is not georeferenced.
     """
-    parts = [_footprints(part) for part in items.iter_slices(_CHUNK)]
-    return np.concatenate(parts) if parts else np.empty((0, 4, 2))
+    corners = np.empty((items.height, 4, 2))
+    for start in range(0, items.height, _CHUNK):
+        corners[start : start + _CHUNK] = _footprints(items.slice(start, _CHUNK))
+    return corners
 
 
 def _footprints(items: pl.DataFrame) -> NDArray[np.float64]:
@@ -68,6 +73,25 @@ def _footprints(items: pl.DataFrame) -> NDArray[np.float64]:
 
 def _rows_of(lists: pl.Series, width: int) -> NDArray[np.float64]:
     return lists.explode().to_numpy().astype(np.float64).reshape(-1, width)
+
+
+def by_parts(function: Callable[..., NDArray[Any]], *arrays: NDArray[np.generic]) -> NDArray[Any]:
+    """Apply a function of rows to some rows at a time, so that its intermediate values stay small.
+
+    Args:
+        function: takes rows of all arrays, and returns as many rows.
+        arrays: of one length.
+    """
+    length = len(arrays[0])
+    made = function(*(array[:_CHUNK] for array in arrays))
+    if length <= _CHUNK:
+        return made
+    all_rows = np.empty((length, *made.shape[1:]), made.dtype)
+    all_rows[:_CHUNK] = made
+    for start in range(_CHUNK, length, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        all_rows[part] = function(*(array[part] for array in arrays))
+    return all_rows
 
 
 def at_pole(corners: NDArray[np.float64]) -> NDArray[np.bool_]:

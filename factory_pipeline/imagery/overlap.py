@@ -15,7 +15,7 @@ import polars as pl
 import shapely
 from numpy.typing import NDArray
 
-from factory_pipeline.imagery.footprints import at_pole, footprints
+from factory_pipeline.imagery.footprints import at_pole, by_parts, footprints
 from factory_pipeline.imagery.local_planes import POLAR_LATITUDE, metres_per_degree, project_to_planes
 
 INSET_PIXELS = 0.25
@@ -74,18 +74,18 @@ class Ground:
         corners = footprints(items)
         placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
         corners = corners[placed]
-        polar = at_pole(corners)
+        polar = by_parts(at_pole, corners)
         west = corners[..., 0].min(axis=1)
         corners[..., 0] -= np.where(polar, 0.0, np.floor((west + 180) / 360) * 360)[:, None]
         keys = [f"corner {column}" for column in range(8)]
-        rounded = np.round(corners.reshape(-1, 8) / _SAME_PLACE_DEGREES).astype(np.int64)
+        rounded = by_parts(_rounded, corners)
         number = np.full(items.height, -1, dtype=np.int64)
         number[placed], firsts = number_rows(pl.DataFrame(rounded, schema=keys))
         chosen = corners[firsts]
         sizes = items.select(
             *(pl.col(side).cast(pl.Float64).fill_null(np.nan) for side in ("width", "height"))
         ).to_numpy()[placed[firsts]]
-        return cls(number, chosen, np.where(polar[firsts, None, None], chosen, _inset(chosen, sizes)))
+        return cls(number, chosen, by_parts(_inset, chosen, sizes, polar[firsts]))
 
     @cached_property
     def _boxes(self) -> "_Boxes":
@@ -203,15 +203,12 @@ class _Boxes:
 
     @classmethod
     def of(cls, corners: NDArray[np.float64]) -> Self:
-        ordered = np.sort(corners, axis=1)
-        around = np.concatenate([ordered[:, 0], ordered[:, 3]], axis=1)
-        inside = np.concatenate([ordered[:, 1], ordered[:, 2]], axis=1)
-        inside[~_contains_boxes(corners, inside)] = [np.inf, np.inf, -np.inf, -np.inf]
-        x, y = corners[..., 0], corners[..., 1]
-        after_x, after_y = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
-        area = np.abs((x * after_y - after_x * y).sum(axis=1)) / 2
-        polar = at_pole(corners) | (np.abs(y).max(axis=1, initial=0.0) > POLAR_LATITUDE)
-        return cls(around, inside, area, polar)
+        return cls(
+            by_parts(_box_around, corners),
+            by_parts(_box_inside, corners),
+            by_parts(_area, corners),
+            by_parts(_is_polar, corners),
+        )
 
     def compare(
         self, pairs: NDArray[np.int64], distance_m: float
@@ -256,13 +253,45 @@ def _split_pairs(pairs: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield pairs[start : start + _COMPARED]
 
 
-def _inset(corners: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cut INSET_PIXELS off at each side; where the size in pixels is unknown, next to nothing."""
+def _rounded(corners: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return eight numbers for each footprint, which are equal where the place is the same."""
+    return np.round(corners.reshape(-1, 8) / _SAME_PLACE_DEGREES).astype(np.int64)
+
+
+def _box_around(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+def _box_inside(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    ordered = np.sort(corners, axis=1)
+    inside = np.concatenate([ordered[:, 1], ordered[:, 2]], axis=1)
+    inside[~_contains_boxes(corners, inside)] = [np.inf, np.inf, -np.inf, -np.inf]
+    return inside
+
+
+def _area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    x, y = corners[..., 0], corners[..., 1]
+    after_x, after_y = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
+    return np.abs((x * after_y - after_x * y).sum(axis=1)) / 2
+
+
+def _is_polar(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return at_pole(corners) | (np.abs(corners[..., 1]).max(axis=1, initial=0.0) > POLAR_LATITUDE)
+
+
+def _inset(
+    corners: NDArray[np.float64], sizes: NDArray[np.float64], polar: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Cut INSET_PIXELS off at each side; where the size in pixels is unknown, next to nothing.
+
+    Around a pole nothing is cut off.
+    """
     share = np.nan_to_num(INSET_PIXELS / np.maximum(sizes, 1), nan=_INSET_SHARE)
     upper_left, upper_right, _, lower_left = (corners[:, number] for number in range(4))
     across = (upper_right - upper_left) * share[:, :1]
     down = (lower_left - upper_left) * share[:, 1:]
-    return corners + np.stack([across + down, down - across, -across - down, across - down], axis=1)
+    cut = corners + np.stack([across + down, down - across, -across - down, across - down], axis=1)
+    return np.where(polar[:, None, None], corners, cut)
 
 
 def _contains_boxes(corners: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:

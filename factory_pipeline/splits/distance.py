@@ -4,9 +4,12 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from factory_pipeline.imagery.footprints import by_parts
 from factory_pipeline.imagery.overlap import Ground
 
 _NEAREST = 4
+_LOOKED_UP = 1 << 16
+"""Footprints whose neighbours are looked up at a time."""
 _RADIUS_M = 6_371_008.8
 """Mean radius of the Earth."""
 
@@ -31,28 +34,56 @@ def distance_between(ground: Ground, held_out: NDArray[np.bool_]) -> float | Non
         return None
     if np.intersect1d(train, others, assume_unique=True).size:
         return 0.0
-    points = _project_to_sphere(ground.corners)
-    centres = points.mean(axis=1)
-    radii = np.linalg.norm(points - centres[:, None], axis=2).max(axis=1)
+    circles = by_parts(_circles, ground.corners)
+    centres, radii = circles[:, :3], circles[:, 3]
     best = np.inf
     sizes = np.floor(np.log2(np.maximum(radii[train], 1e-3))).astype(int)
     for size in np.unique(sizes).tolist():
         there = train[sizes == size]
         tree = scipy.spatial.cKDTree(centres[there])
-        near, nearest = tree.query(centres[others], k=min(_NEAREST, there.size))
-        near, nearest = near.reshape(len(others), -1), nearest.reshape(len(others), -1)
-        # The footprints can't be nearer than their circles.
-        least = near - radii[others][:, None] - radii[there[nearest]]
-        order = np.argsort(least, axis=None, kind="stable")
-        for start in range(0, order.size, 1024):
-            part = order[start : start + 1024]
-            part = part[least.reshape(-1)[part] < best]
-            if not part.size:
-                break
-            rows = part // near.shape[1]
-            pairs = np.stack([there[nearest.reshape(-1)[part]], others[rows]], axis=1)
-            best = min(best, float(ground.distances(pairs).min()))
+        for start in range(0, len(others), _LOOKED_UP):
+            some = others[start : start + _LOOKED_UP]
+            near, nearest = tree.query(centres[some], k=min(_NEAREST, there.size))
+            near, nearest = near.reshape(len(some), -1), nearest.reshape(len(some), -1)
+            # The footprints can't be nearer than their circles.
+            least = near - radii[some][:, None] - radii[there[nearest]]
+            best = _measured(ground, there[nearest], some, least, best)
     return best
+
+
+def _measured(
+    ground: Ground,
+    train: NDArray[np.int64],
+    others: NDArray[np.int64],
+    least: NDArray[np.float64],
+    best: float,
+) -> float:
+    """Return the smallest distance of pairs and `best`; few pairs must be measured.
+
+    Args:
+        ground: of the images.
+        train: (others, n) footprints.
+        others: footprints.
+        least: (others, n) metres that the pairs are apart at least.
+        best: metres.
+    """
+    order = np.argsort(least, axis=None, kind="stable")
+    for start in range(0, order.size, 1024):
+        part = order[start : start + 1024]
+        part = part[least.reshape(-1)[part] < best]
+        if not part.size:
+            break
+        pairs = np.stack([train.reshape(-1)[part], others[part // least.shape[1]]], axis=1)
+        best = min(best, float(ground.distances(pairs).min()))
+    return best
+
+
+def _circles(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (footprints, 4): the centre of a circle around each (x, y, z), and its radius, in metres."""
+    points = _project_to_sphere(corners)
+    centres = points.mean(axis=1)
+    radii = np.linalg.norm(points - centres[:, None], axis=2).max(axis=1)
+    return np.concatenate([centres, radii[:, None]], axis=1)
 
 
 def _project_to_sphere(corners: NDArray[np.float64]) -> NDArray[np.float64]:

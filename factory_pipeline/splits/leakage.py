@@ -92,11 +92,11 @@ def leak_report(
         compared: images whose pixels were compared, where there are copies; None for all.
         ground: where the items are, if that is known.
     """
-    frame = items.select("stem", "sha256", *FOOTPRINT_COLUMNS).join(
-        split.drop_nulls("split"), on="stem", how="inner", maintain_order="left"
-    )
+    divided = split.drop_nulls("split")
+    frame = items.select("stem", "sha256").join(divided, on="stem", how="inner", maintain_order="left")
     if ground is None or frame.height != items.height:
-        ground = Ground.of(frame)
+        placed = items.select("stem", *FOOTPRINT_COLUMNS)
+        ground = Ground.of(placed.join(divided, on="stem", how="inner", maintain_order="left"))
     kinds = _Kinds.of(frame, ground, copies)
     found = _Found(kinds)
     tested = 0
