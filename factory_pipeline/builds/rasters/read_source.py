@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from factory_pipeline.builds.chips.reading import read_batch_each
 from factory_pipeline.builds.chips.terrain import slope_percent
 from factory_pipeline.builds.rasters.composites import FIRST_CHOICE, Composite, start_composite
+from factory_pipeline.builds.rasters.freed_memory import return_freed_memory
 from factory_pipeline.builds.rasters.pixels import Valid, Values, clear_ground, convert, fill_holes
 from factory_pipeline.builds.rasters.source_layer import SourceLayer
 from factory_pipeline.cog.grid import Grid
@@ -119,6 +120,7 @@ def read_source(
     opened: dict[tuple[int, int], _OpenStep] = {}
     for portion in _portions(tasks, layer):
         _read_portion(portion, layer, grids, reader, stack, opened)
+        return_freed_memory()
     for window, choice in enumerate(choices):
         for step in range(steps):
             if window in stack.failures or not choice.steps[step]:
