@@ -138,7 +138,9 @@ def measured_build(root: Path, size: int) -> Build:
     """Make an archive of so many usable footprints below `root`, and build it."""
     write_archive(root / "archive", size)
     recipe, home, output = root / "recipe.yaml", FactoryHome(root / "home"), root / "output"
-    recipe.write_text(RECIPE.model_dump_json(include={"window_size", "sentinel2"}), encoding="utf-8")
+    recipe.write_text(
+        RECIPE.model_dump_json(include={"window_size", "sentinel2", "batch_size"}), encoding="utf-8"
+    )
     home.root.mkdir()
     options = {
         "--input": root / "archive" / "granules",

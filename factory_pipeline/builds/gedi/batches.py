@@ -1,6 +1,7 @@
 """The batch plan: which footprints are extracted together, under which key."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from factory_pipeline.storage.atomic import atomic_write
 
 PLAN_COLUMNS: dict[str, type[pl.DataType]] = {"split": pl.String, "batch": pl.String, "position": pl.Int32}
 """What the plan adds to the columns of the footprints: `position` is the place in the batch, from 0."""
+
+ROWS_READ_AHEAD = 25_000
+"""Footprints of a saved plan that are read together."""
 
 EXTRA = "extra:"
 """What the names of all other columns begin with in a plan, such as `extra:sensitivity`: a user may give a
@@ -107,7 +111,7 @@ class BatchPlan(PlanKeys):
 
 
 class StoredPlan(PlanKeys):
-    """A saved plan of which the keys are in memory, and the footprints of a batch when they are requested."""
+    """A saved plan of which the keys are in memory, and the footprints of some neighbouring batches."""
 
     def __init__(self, path: Path) -> None:
         """Open a plan.
@@ -116,6 +120,7 @@ class StoredPlan(PlanKeys):
             path: as `BatchPlan.save` wrote it.
         """
         self._path = path
+        self._near: pl.DataFrame | None = None
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -132,7 +137,23 @@ class StoredPlan(PlanKeys):
 
     def batch(self, key: str) -> pl.DataFrame:
         """Return the footprints of one batch, in their order; empty for a key that is not in the plan."""
-        return pl.scan_parquet(self._path).filter(pl.col("batch") == key).collect()
+        size, members = self.sizes.get(key), pl.col("batch") == key
+        if size is not None:
+            near = self._near.filter(members) if self._near is not None else None
+            if near is None or near.height != size:
+                # A run works on neighbours, in the order of the plan.
+                rows = pl.scan_parquet(self._path).slice(self._offsets[key], max(size, ROWS_READ_AHEAD))
+                self._near = rows.collect()
+                near = self._near.filter(members)
+            if near.height == size:
+                return near
+        # Not in the plan, or in another one that was saved at this path meanwhile.
+        return pl.scan_parquet(self._path).filter(members).collect()
+
+    @cached_property
+    def _offsets(self) -> dict[str, int]:
+        """The row of the first footprint of each batch."""
+        return dict(zip(self.sizes, itertools.accumulate(self.sizes.values(), initial=0), strict=False))
 
 
 def plan_batches(
