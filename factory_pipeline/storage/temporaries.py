@@ -15,6 +15,8 @@ from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAME = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}\.part")
+_STEM_BYTES = 80
+"""Of the stem, so that the name of a temporary is never too long where that of the file itself is not."""
 _swept: set[Path] = set()
 """Folders in which this process has removed what others left."""
 
@@ -26,13 +28,14 @@ def temporary_in(folder: Path, stem: str, suffix: str = "") -> Path:
 
     Args:
         folder: on the local disk; it need not exist.
-        stem: what the name begins with.
+        stem: what the name begins with; of a long one its beginning.
         suffix: what it ends with.
     """
     if folder not in _swept:
         _swept.add(folder)
         _sweep(folder)
-    return folder / f".{stem}.{_writer()}.part{suffix}"
+    beginning = os.fsencode(stem)[:_STEM_BYTES].decode("utf-8", errors="ignore")
+    return folder / f".{beginning}.{_writer()}.part{suffix}"
 
 
 def _sweep(folder: Path) -> None:

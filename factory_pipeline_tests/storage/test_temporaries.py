@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.folders import atomic_folder
 from factory_pipeline.storage.temporaries import temporary_in
@@ -17,6 +19,7 @@ def _leave_two(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.integration
 def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
     killed = multiprocessing.get_context("fork").Process(target=_leave_two, args=(tmp_path,))
     killed.start()
@@ -44,3 +47,10 @@ def test_what_a_living_process_or_another_machine_writes_stays(tmp_path: Path) -
         path.touch()
     assert temporary_in(folder, "x").parent == folder
     assert set(folder.iterdir()) == {living, away}
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".tif", "a" + "\u00fc" * 124 + ".json"])
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
+    with atomic_write(tmp_path / name) as file:
+        file.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]

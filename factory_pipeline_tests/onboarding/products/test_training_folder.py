@@ -17,6 +17,8 @@ from factory_pipeline.storage.stored_path import StoredPath, to_path
 from factory_pipeline.yaml_document import read_yaml
 from factory_pipeline_tests.storage.memory_store import memory_stores
 
+pytestmark = pytest.mark.integration
+
 KEY = "tiles@0123abcd"
 OWN = """
 data: {class_path: terratorch.datamodules.Generic, init_args: {train_data_root: images, batch_size: 8}}
