@@ -24,7 +24,7 @@ from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan
 from factory_pipeline.onboarding.manifest.location import resolve_beside
 from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, Purpose, UploadManifest
 from factory_pipeline.onboarding.manifest.sections import LabelCategory
-from factory_pipeline.onboarding.manifest.write import COLORS
+from factory_pipeline.onboarding.manifest.write import category_color
 from factory_pipeline.onboarding.suggest_suffixes import file_endings, suggested_suffixes
 from factory_pipeline.yaml_document import read_yaml
 
@@ -140,7 +140,7 @@ def _ask_category(existing: Sequence[Mapping[str, Any]]) -> LabelCategory:
         name=prompt("  Label name", value_proc=name_check),
         color=prompt(
             "  Color",
-            default=COLORS[number % len(COLORS)],
+            default=category_color(number),
             value_proc=check_allowed(LabelCategory, "color"),
         ),
         opacity=prompt("  Opacity", default=1.0, value_proc=check_allowed(LabelCategory, "opacity")),

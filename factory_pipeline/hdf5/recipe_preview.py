@@ -20,6 +20,7 @@ from factory_pipeline.hdf5.preview import INK, LINE, PAPER, QUIET, encode_png, l
 from factory_pipeline.hdf5.read import LABEL, FusedDataset, Sample
 from factory_pipeline.hdf5.recipe_fields import label_nodata
 from factory_pipeline.hdf5.schema import PROVENANCE
+from factory_pipeline.imagery.class_colours import class_colour
 
 MARGIN, GAP, CAPTION, HEADER, TEXT_WIDTH = 20, 8, 18, 52, 190
 CHIP = 96
@@ -27,11 +28,6 @@ CHIP = 96
 MOST_STEPS = 12
 """Pictures of a series; of a longer one these are evenly spread."""
 NO_DATA = "#e8ebee"
-CLASS_COLOURS = (
-    *("#3b6fb6", "#d1495b", "#edae49", "#00798c", "#8f6bb3", "#66a182", "#b0713a", "#f28fad"),
-    *("#2e4057", "#a3c644"),
-)
-"""Of classes in their order, again from the first if there are more."""
 ENTRY, SQUARE = 20, 12
 """Height of a line of the legend, and side of its coloured squares."""
 NOTHING_HERE = "no data"
@@ -200,9 +196,7 @@ def _legend(
     """Colour and name of every class that occurs, and of pixels without data where there are some."""
     there = set(np.unique(values[valid]).tolist())
     named = [
-        (CLASS_COLOURS[number % len(CLASS_COLOURS)], name)
-        for number, (code, name) in enumerate(classes.items())
-        if code in there
+        (class_colour(number), name) for number, (code, name) in enumerate(classes.items()) if code in there
     ]
     return (*named, *(() if valid.all() else ((NO_DATA, NOTHING_HERE),)))
 
@@ -210,7 +204,7 @@ def _legend(
 def _by_class(values: NDArray[Any], valid: NDArray[np.bool_], codes: Sequence[int]) -> Picture:
     picture = np.zeros((*values.shape, 3), np.uint8)
     for number, code in enumerate(codes):
-        picture[values == code] = rgb(CLASS_COLOURS[number % len(CLASS_COLOURS)])
+        picture[values == code] = rgb(class_colour(number))
     return _fill(picture, valid)
 
 

@@ -13,13 +13,13 @@ from factory_pipeline.hdf5.palette import rgb
 from factory_pipeline.hdf5.recipe_preview import (
     CAPTION,
     CHIP,
-    CLASS_COLOURS,
     ENTRY,
     GAP,
     NO_DATA,
     SQUARE,
     recipe_sheet,
 )
+from factory_pipeline.imagery.class_colours import class_colour
 from factory_pipeline_tests.hdf5.recipe_factories import recipe_of, write_fused
 
 CROPS = """
@@ -59,13 +59,13 @@ def test_classes_of_label_rasters_have_a_legend_and_points_none(tmp_path: Path) 
     with_classes, without = sheet_of(tmp_path / "a.h5", recipe), sheet_of(tmp_path / "b.h5", recipe_of(CROPS))
     bottom = with_classes.crop((0, without.height - GAP, with_classes.width, with_classes.height))
     assert bottom.height > GAP
-    legend = {rgb(CLASS_COLOURS[number]) for number in range(3)} | {rgb(NO_DATA)}
+    legend = {rgb(class_colour(number)) for number in range(3)} | {rgb(NO_DATA)}
     assert {tuple(colour) for colour in legend} <= colours_of(bottom)
-    assert not {tuple(rgb(CLASS_COLOURS[number])) for number in range(3)} & colours_of(without)
+    assert not {tuple(rgb(class_colour(number))) for number in range(3)} & colours_of(without)
 
 
 def test_a_legend_that_is_too_wide_goes_on_in_the_next_line(tmp_path: Path) -> None:
-    count = len(CLASS_COLOURS)
+    count = 24
     heights = []
     for name in ("a", "a long name of a class"):
         classes = ", ".join(f"{number}: {name} {number}" for number in range(1, count + 1))
@@ -73,7 +73,7 @@ def test_a_legend_that_is_too_wide_goes_on_in_the_next_line(tmp_path: Path) -> N
         sheet = sheet_of(tmp_path / "a.h5", recipe, count=4)
         legend = np.asarray(sheet)[sheet_of(tmp_path / "b.h5", recipe_of(CROPS), count=4).height - GAP :]
         for number in range(count):
-            rows, columns = np.nonzero((legend == rgb(CLASS_COLOURS[number])).all(axis=-1))
+            rows, columns = np.nonzero((legend == rgb(class_colour(number))).all(axis=-1))
             # A whole square: nothing is drawn over it, and it is not cut off.
             assert len(rows) == (SQUARE - 1) ** 2
             assert np.ptp(rows) == np.ptp(columns) == SQUARE - 2

@@ -6,10 +6,16 @@ from typing import Any
 
 import yaml
 
+from factory_pipeline.imagery.class_colours import class_colour
 from factory_pipeline.storage.atomic import write_text
 
-COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d6a69", "#e8c547")
-"""Proposed for label categories, in turn."""
+_COLORS = ("#c8b27d", "#2a7ab9", "#3c8d5a", "#c8741a", "#8e5ea2", "#d64550", "#5d6a69", "#e8c547")
+"""Proposed for the first label categories; the others differ from them."""
+
+
+def category_color(number: int) -> str:
+    """Return the colour that is proposed for a label category, by its place among them, from 0."""
+    return class_colour(number, _COLORS)
 
 
 def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -20,7 +26,7 @@ def categories_of(values: Sequence[int], names: Mapping[int, str]) -> list[dict[
         names: by pixel value; may lack some.
     """
     return [
-        {"id": value, "name": names.get(value, f"Class {value}"), "color": COLORS[number % len(COLORS)]}
+        {"id": value, "name": names.get(value, f"Class {value}"), "color": category_color(number)}
         for number, value in enumerate(values)
     ]
 

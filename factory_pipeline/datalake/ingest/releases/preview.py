@@ -14,12 +14,11 @@ from factory_pipeline.datalake.registry.records import Collection
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import scan_annotations
 from factory_pipeline.datalake.tables.items import scan_items
+from factory_pipeline.imagery.class_colours import class_colour
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 
 SIDE, GAP, COLUMNS, MOST_IMAGES = 128, 4, 4, 8
-COLORS = ("#ffd23f", "#ee4266", "#3bceac", "#540d6e", "#0ead69", "#f17300")
-"""Of the classes in their order; more classes begin again."""
 SPREAD = (2.0, 98.0)
 """Percentiles of a band that become black and white."""
 
@@ -87,7 +86,7 @@ def _draw(picture: Image.Image, item: dict[str, Any], rows: list[dict[str, Any]]
     pen = ImageDraw.Draw(picture)
     scale = np.array([SIDE / item["width"], SIDE / item["height"]])
     for row in rows:
-        color = COLORS[labels.index(row["label"]) % len(COLORS)]
+        color = class_colour(labels.index(row["label"]))
         if row["bbox"] is None:
             continue
         x, y, width, height = row["bbox"]

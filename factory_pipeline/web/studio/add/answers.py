@@ -19,7 +19,7 @@ from factory_pipeline.onboarding.manifest.known_collections import (
 )
 from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, Purpose, UploadManifest
 from factory_pipeline.onboarding.manifest.sections import DataSource
-from factory_pipeline.onboarding.manifest.write import COLORS, categories_of
+from factory_pipeline.onboarding.manifest.write import categories_of, category_color
 from factory_pipeline.onboarding.products.terratorch_bands import hls_names
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.splits.split_rule import FOLDERS
@@ -191,7 +191,7 @@ def one_more(categories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a blank category with the next free value and colour."""
     taken = {category["id"] for category in categories}
     free = next(value for value in range(len(taken) + 1) if value not in taken)
-    return {"id": free, "name": "", "color": COLORS[len(categories) % len(COLORS)], "opacity": 1.0}
+    return {"id": free, "name": "", "color": category_color(len(categories)), "opacity": 1.0}
 
 
 def with_values(categories: Sequence[Mapping[str, Any]], values: Sequence[int]) -> list[dict[str, Any]]:

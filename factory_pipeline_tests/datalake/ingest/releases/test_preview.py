@@ -11,13 +11,13 @@ from PIL import Image, ImageColor
 from rasterio.io import MemoryFile
 
 from factory_pipeline.datalake.ingest.releases.preview import (
-    COLORS,
     COLUMNS,
     GAP,
     MOST_IMAGES,
     SIDE,
     release_sheet,
 )
+from factory_pipeline.imagery.class_colours import class_colour
 from factory_pipeline_tests.datalake.ingest.releases.archives import SIZE, feature, polygon
 from factory_pipeline_tests.datalake.ingest.releases.conftest import Imports
 
@@ -88,29 +88,30 @@ def test_each_class_has_its_colour_on_the_images_that_have_it(imports: Imports) 
     )
     left, top, right, bottom = (SCALE * side for side in (2, 3, 6, 9))
     for corner in ((top, left), (top, right), (bottom, right), (bottom, left), (top + 9, left)):
-        assert is_color(sheet[corner], COLORS[0]), corner
-    assert is_color(sheet[8 * SCALE, 11 * SCALE], COLORS[1])
+        assert is_color(sheet[corner], class_colour(0)), corner
+    assert is_color(sheet[8 * SCALE, 11 * SCALE], class_colour(1))
     second = sheet[:, CELL : CELL + SIDE]
     assert set(np.unique(second)) == {0, 255}, "nothing is drawn there"
-    assert is_color(sheet[top, 2 * CELL + left], COLORS[1])
+    assert is_color(sheet[top, 2 * CELL + left], class_colour(1))
 
 
 def test_a_rectangle_around_the_whole_image_is_a_frame(imports: Imports) -> None:
     sheet = sheet_of(imports, [{"a": [EVERYTHING]}])
     frame = np.ones((SIDE, SIDE), np.bool_)
     frame[1:-1, 1:-1] = False
-    assert (sheet[frame] == ImageColor.getrgb(COLORS[0])).all()
+    assert (sheet[frame] == ImageColor.getrgb(class_colour(0))).all()
     assert set(np.unique(sheet[~frame])) == {0, 255}
 
 
-def test_more_classes_than_colours_begin_again(imports: Imports) -> None:
-    names = [f"class {number}" for number in range(len(COLORS) + 1)]
+def test_each_of_many_classes_has_its_own_colour(imports: Imports) -> None:
+    names = [f"class {number}" for number in range(MOST_IMAGES)]
     sheet = sheet_of(imports, [{name: [SQUARE]} for name in names])
     found = [
         tuple(sheet[number // COLUMNS * CELL + 3 * SCALE, number % COLUMNS * CELL + 2 * SCALE].tolist())
         for number in range(len(names))
     ]
-    assert found == [ImageColor.getrgb(color) for color in [*COLORS, COLORS[0]]]
+    assert found == [ImageColor.getrgb(color) for color in map(class_colour, range(MOST_IMAGES))]
+    assert len(set(found)) == MOST_IMAGES
 
 
 def test_a_sheet_is_small(imports: Imports) -> None:
