@@ -9,6 +9,7 @@ from factory_pipeline.builds.fused_windows import fused_windows
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.config.recipe import SPACE_BLOCKS, Recipe
+from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.groups import Together
 from factory_pipeline.splits.held_out_blocks import leave_out
 from factory_pipeline.splits.names import BORDER, OUTSIDE, SPLITS
@@ -92,8 +93,11 @@ def split_record(recipe: Recipe, files: BuildFiles) -> SplitRecord:
     items = samples_of(files, tuple(recipe.splits))
     # A recipe may have more splits than three, which then count as held out.
     sides = items["split"].replace_strict({split: names.get(split, SPLITS[-1]) for split in recipe.splits})
+    # Once it is known where they are, the transforms of a million windows need not be kept.
+    ground = Ground.of(items)
+    items = items.select("stem", "sha256")
     return SplitRecord.of(
-        items.drop("split"),
+        items,
         items.select("stem").with_columns(sides.alias("split")),
         {
             "method": "time",
@@ -106,6 +110,7 @@ def split_record(recipe: Recipe, files: BuildFiles) -> SplitRecord:
         together=Together(buffer_m=recipe.split.buffer_m),
         what="windows",
         instead=INSTEAD,
+        ground=ground,
     )
 
 

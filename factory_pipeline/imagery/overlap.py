@@ -42,13 +42,17 @@ def number_rows(table: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int6
     """Give equal rows the same number.
 
     Args:
-        table: columns without a name `row`.
+        table: columns of integers without a name `row`.
 
     Returns:
         (rows,) the number of each, counted in the order of their first rows; and (numbers,) those first rows.
     """
     keys = table.columns
-    first = table.with_row_index("row").select(pl.col("row").min().over(keys))["row"].to_numpy()
+    # Only rows of one hash are compared: to group all of a million by eight columns takes half a gigabyte.
+    alike = table.hash_rows().is_duplicated()
+    first = np.arange(table.height)
+    compared = table.with_row_index("row").filter(alike)
+    first[alike.to_numpy()] = compared.select(pl.col("row").min().over(keys))["row"].to_numpy()
     firsts = np.flatnonzero(first == np.arange(len(first)))
     return np.searchsorted(firsts, first), firsts
 
@@ -89,7 +93,7 @@ class Ground:
 
     @cached_property
     def _boxes(self) -> "_Boxes":
-        return _Boxes.of(self.inset)
+        return _Boxes(self.inset)
 
     def pairs(self, distance_m: float = 0.0) -> Iterator[NDArray[np.int64]]:
         """Yield every pair of footprints that overlap, or lie less than `distance_m` metres apart.
@@ -166,7 +170,7 @@ class Ground:
 
     @cached_property
     def _full_boxes(self) -> "_Boxes":
-        return _Boxes.of(self.corners)
+        return _Boxes(self.corners)
 
     def shared_shares(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return for each pair of footprints which part of the smaller one both share, 0 to 1.
@@ -191,24 +195,33 @@ class Ground:
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Boxes around and inside footprints, by which most pairs are decided; all in degrees."""
+    """Boxes around and inside footprints, by which most pairs are decided; all in degrees.
 
-    around: NDArray[np.float64]
-    """(footprints, 4) west, south, east, north."""
-    inside: NDArray[np.float64]
-    """(footprints, 4) the same; empty (west above east) where there is none that surely lies inside."""
-    area: NDArray[np.float64]
-    polar: NDArray[np.bool_]
-    """(footprints,) True where only polygons around the pole can be compared."""
+    Each array is made when it is needed, as not every search needs all of them.
+    """
 
-    @classmethod
-    def of(cls, corners: NDArray[np.float64]) -> Self:
-        return cls(
-            by_parts(_box_around, corners),
-            by_parts(_box_inside, corners),
-            by_parts(_area, corners),
-            by_parts(_is_polar, corners),
-        )
+    corners: NDArray[np.float64]
+    """(footprints, 4, 2)."""
+
+    @cached_property
+    def around(self) -> NDArray[np.float64]:
+        """(footprints, 4) west, south, east, north."""
+        return by_parts(_box_around, self.corners)
+
+    @cached_property
+    def inside(self) -> NDArray[np.float64]:
+        """(footprints, 4) the same; empty (west above east) where there is none that surely lies inside."""
+        return by_parts(_box_inside, self.corners)
+
+    @cached_property
+    def area(self) -> NDArray[np.float64]:
+        """(footprints,)."""
+        return by_parts(_area, self.corners)
+
+    @cached_property
+    def polar(self) -> NDArray[np.bool_]:
+        """(footprints,) True where only polygons around the pole can be compared."""
+        return by_parts(_is_polar, self.corners)
 
     def compare(
         self, pairs: NDArray[np.int64], distance_m: float
