@@ -3,6 +3,7 @@
 A message is one sentence: what is wrong, where, and what is allowed or what to do.
 """
 
+import errno
 import json
 import os
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 
 class FactoryError(Exception):
     """An error that the user can correct; the command line prints its message without a traceback."""
+
+
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+"""What the operating system says of a path that a person has to put right."""
 
 
 def describe_os_error(error: OSError) -> str:

@@ -1,12 +1,15 @@
 """What the failed steps of a run said, in the user's words."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from factory_pipeline import errors
 from factory_pipeline.storage.atomic import describe_refusal
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster._utils.error import SerializableErrorInfo
 
 DOING = {
     "gedi_footprints": "Reading the granules",
@@ -43,11 +46,15 @@ def describe_failure(run_id: str, events: "Iterable[dg.DagsterEvent]") -> str:
         if data.user_failure_data and data.user_failure_data.description:
             said.append(data.user_failure_data.description)
         elif error := data.error:
-            # The first cause is the actual error; Dagster wraps it in errors of its own.
-            while error.cause:
+            # The first cause is the actual error, as Dagster wraps it in errors of its own; or the first one
+            # that is written for users, which may have a library's error as its cause.
+            while error.cause and not _is_for_users(error):
                 error = error.cause
             what = DOING.get(str(event.step_key), "A step")
-            refused = describe_refusal(RuntimeError(error.message))
+            if _is_for_users(error):
+                said.append(f"{what} failed. {error.message.partition(': ')[2].strip()}")
+                continue
+            refused = describe_refusal(RuntimeError(error.message)) or _describe_forbidden(error.message)
             said.append(
                 f"{what} failed. {refused}"
                 if refused
@@ -55,3 +62,16 @@ def describe_failure(run_id: str, events: "Iterable[dg.DagsterEvent]") -> str:
                 f" the run {run_id[:8]} in the web UI has the full log, please report it."
             )
     return " ".join(said) or "The run failed; see its log in the web UI."
+
+
+def _is_for_users(error: "SerializableErrorInfo") -> bool:
+    kind = getattr(errors, error.cls_name or "", None)
+    return isinstance(kind, type) and issubclass(kind, errors.FactoryError)
+
+
+def _describe_forbidden(message: str) -> str | None:
+    """Return which path the system refuses to have read or written; None for another error."""
+    found = re.search(r"\[Errno (\d+)\] ([^:]+): '([^']+)'", message)
+    if found is None or int(found[1]) not in errors.FORBIDDEN:
+        return None
+    return errors.describe_os_error(OSError(int(found[1]), found[2], found[3]))

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -24,7 +24,8 @@ from random import Random
 
 from factory_pipeline.synthetic.archive import make_archive
 from factory_pipeline_tests.campaign.commands import CommandServer
-from factory_pipeline_tests.campaign.faults import DATABASE, KINDS, OF_SERVER, Fault, draw
+from factory_pipeline_tests.campaign.faults import DATABASE, KINDS, OF_SERVER, OF_STORE, Fault, draw
+from factory_pipeline_tests.campaign.store import faulty_store
 from factory_pipeline_tests.campaign.trial import ROOM, Bench
 from factory_pipeline_tests.campaign.works import WORKS, Work
 from factory_pipeline_tests.postgres import postgres_server
@@ -66,17 +67,24 @@ def main() -> int:
     options.add_argument("--archive", type=Path, help="a sample archive; one is made if it is left out")
     options.add_argument("--json", action="store_true", help="print JSON in place of the table")
     asked = options.parse_args()
-    # An end by SIGTERM unmounts the disk and stops the database too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # An end by SIGTERM unmounts the disk and stops the database too, and prints what was found until then.
+    signal.signal(signal.SIGTERM, _stop)
     # Where it is set, each process that a build starts compiles the whole package again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     works = [work for work in WORKS if not asked.work or work.name in asked.work]
     kinds = asked.only or KINDS
+    result = Result()
     with (
         tempfile.TemporaryDirectory(prefix="campaign-") as folder,
-        bench_in(Path(folder), asked.archive, with_postgres=DATABASE in kinds) as bench,
+        bench_in(
+            Path(folder),
+            asked.archive,
+            with_postgres=DATABASE in kinds,
+            with_store=any(work.on_store for work in works),
+        ) as bench,
+        suppress(StoppedError),
     ):
-        result = try_all(bench, count(asked.seed), asked.faults, kinds, works)
+        try_all(bench, count(asked.seed), asked.faults, kinds, works, result)
     if asked.json:
         pairs = sorted({(kind, work) for kind, work, _ in result.table})
         table = [
@@ -101,13 +109,16 @@ def main() -> int:
 
 
 @contextmanager
-def bench_in(root: Path, archive: Path | None = None, *, with_postgres: bool) -> Iterator[Bench]:
+def bench_in(
+    root: Path, archive: Path | None = None, *, with_postgres: bool, with_store: bool
+) -> Iterator[Bench]:
     """Have what trials need, in an empty folder.
 
     Args:
         root: the folder.
         archive: a sample archive; None makes one.
         with_postgres: have a database for registries that are disturbed.
+        with_store: have an object store.
     """
     if archive is None:
         archive = root / "archive"
@@ -117,12 +128,26 @@ def bench_in(root: Path, archive: Path | None = None, *, with_postgres: bool) ->
     with ExitStack() as stack:
         stack.enter_context(mount_small_disk(place, ROOM))
         postgres = stack.enter_context(postgres_server()) if with_postgres else None
-        yield Bench(root, archive, stack.enter_context(CommandServer()), postgres)
+        store = stack.enter_context(faulty_store()) if with_store else None
+        yield Bench(root, archive, stack.enter_context(CommandServer()), postgres, store)
+
+
+class StoppedError(Exception):
+    """The campaign is to end before its time."""
+
+
+def _stop(*_: object) -> None:
+    raise StoppedError
 
 
 def try_all(
-    bench: Bench, seeds: Iterable[int], faults: int, kinds: Sequence[str], works: Sequence[Work]
-) -> Result:
+    bench: Bench,
+    seeds: Iterable[int],
+    faults: int,
+    kinds: Sequence[str],
+    works: Sequence[Work],
+    result: Result,
+) -> None:
     """Do a trial for each seed, until so many faults have hit.
 
     Args:
@@ -131,8 +156,8 @@ def try_all(
         faults: that hit, at least; the last trial is done to its end.
         kinds: of the faults.
         works: that are disturbed.
+        result: is told of each trial when it has ended.
     """
-    result = Result()
     began, own = time.monotonic(), _own_cpu_s()
     for seed in seeds:
         random = Random(seed)
@@ -158,13 +183,16 @@ def try_all(
         )
         if result.table.total() >= faults:
             break
-    return result
 
 
 def draw_trial(random: Random, kinds: Sequence[str], works: Sequence[Work]) -> tuple[Work, list[Fault]]:
     """Draw a work, and the faults that disturb it, in their order."""
     work = random.choices(works, [work.weight for work in works])[0]
-    possible = [kind for kind in kinds if work.reads_server or kind not in OF_SERVER]
+    possible = [
+        kind
+        for kind in kinds
+        if (work.reads_server or kind not in OF_SERVER) and (work.on_store or kind not in OF_STORE)
+    ]
     chosen = []
     if DATABASE in possible:
         if random.random() < WITH_DATABASE:

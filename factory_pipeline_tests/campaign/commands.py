@@ -185,6 +185,9 @@ def _counts_of(log: Path) -> Path:
 def _serve() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
+    # It ends when its input does, after the commands, also where a signal goes to all of a terminal.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     _tell(ready=True)
     running: dict[int, int] = {}
     requests = b""
@@ -198,6 +201,9 @@ def _serve() -> None:
             continue
         received = os.read(0, 1 << 16)
         if not received:
+            for pid in running.values():
+                os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             return
         *lines, requests = (requests + received).split(b"\n")
         for line in lines:
@@ -231,6 +237,7 @@ def _run(request: dict[str, Any]) -> None:
         os.dup2(output, 2)
         os.environ.update(request["environment"])
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if request["clock"]:
             from factory_pipeline_tests.campaign.clock import step_clock
 

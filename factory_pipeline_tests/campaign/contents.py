@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import polars as pl
 import psycopg
 
 LEFT_OUT = re.compile(
-    r"^home/(dagster|cache|registry\.db)|^(tmp|work)\b|^out/stages/waiting\.json$"
+    r"^home/(dagster|cache|registry\.db)|^(tmp|work|scratch)\b|^out/stages/waiting\.json$"
     r"|(^|/)\.([^/]*lock|unfinished)$"
 )
 """The history of runs, caches, the registry (whose rows are compared), a command's own folders, the note of
@@ -34,18 +34,22 @@ Contents = dict[str, str]
 """By path: a digest of what is in the file. By the name of a table of the registry: its rows."""
 
 
-def contents_of(place: Path, registry: str | None) -> Contents:
-    """Return what is in the folder of a trial, and in its registry.
+def contents_of(place: Path, registry: str | None, stored: Mapping[str, bytes] = {}) -> Contents:
+    """Return what is in the folder of a trial, in its registry, and on a store.
 
     Args:
         place: with `home` and what the work writes beside it.
         registry: the URL of a PostgreSQL database; None: `home/registry.db`.
+        stored: the objects of a store by their keys, which are compared like files of the place.
     """
     found: Contents = {}
     for path in sorted(place.rglob("*")):
         name = str(path.relative_to(place))
         if path.is_file() and not LEFT_OUT.search(name):
-            found[plain(name)] = digest(path)
+            found[plain(name)] = digest(name, path.read_bytes())
+    for name, content in stored.items():
+        if not LEFT_OUT.search(name):
+            found[plain(name)] = digest(name, content)
     for table, rows in _tables(place / "home" / "registry.db", registry):
         if table not in EXPIRING:
             found[f"table {table}"] = "\n".join(sorted(rows))
@@ -65,17 +69,17 @@ def differences(found: Contents, expected: Contents) -> list[str]:
     return wrong
 
 
-def digest(path: Path) -> str:
-    """Return the hash of a file, without what is drawn anew each time."""
-    if path.suffix == ".parquet":
+def digest(name: str, content: bytes) -> str:
+    """Return the hash of a file's content, without what is drawn anew each time."""
+    suffix = Path(name).suffix
+    if suffix == ".parquet":
         try:
-            table = pl.read_parquet(path)
+            table = pl.read_parquet(content)
         except pl.exceptions.PolarsError:
             # The unfinished file of a process that was killed, or a damaged one: like no other.
-            return _sha(path.read_bytes().hex())
+            return _sha(content.hex())
         return _sha("\n".join([str(table.schema), *sorted(plain(repr(row)) for row in table.iter_rows())]))
-    content = path.read_bytes()
-    if path.suffix in TEXT:
+    if suffix in TEXT:
         return _sha(plain(content.decode(errors="replace")))
     return hashlib.sha256(content).hexdigest()
 

@@ -16,7 +16,8 @@ KILLED, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
     "two processes",
 )
 OF_SERVER = ("429 or 503", "403", "stall", "truncated", "reset", "wrong range")
-KINDS = (KILLED, *OF_SERVER, DISK, READ_ONLY, DATABASE, CLOCK, BESIDE)
+OF_STORE = ("store 403", "store 404", "store 503", "store stalls")
+KINDS = (KILLED, *OF_SERVER, *OF_STORE, DISK, READ_ONLY, DATABASE, CLOCK, BESIDE)
 LONGEST_GONE_S = 6.0
 """Of a database that comes back while the work goes on."""
 FOR_EVER_S = 10_000.0
@@ -74,6 +75,8 @@ def draw(kind: str, random: Random) -> Fault:
                 (random.random(), random.uniform(-2, 2) * random.choice([5, 600, DAY_S])) for _ in range(2)
             ]
             return Fault(kind, clock=tuple(steps))
+    if kind in OF_STORE:
+        return Fault(kind, server=(_of_store(kind, random),))
     return Fault(kind, server=(_of_server(kind, random),))
 
 
@@ -97,6 +100,17 @@ def _of_server(kind: str, random: Random) -> Faults:
         seed=random.randrange(1 << 30),
         **what,  # type: ignore[arg-type]
     )
+
+
+def _of_store(kind: str, random: Random) -> Faults:
+    what: dict[str, object] = {
+        "store 403": {"status": 403, "times": random.choice([1, None, None])},
+        "store 404": {"status": 404, "times": None},
+        "store 503": {"status": 503, "times": random.choice([1, 2, 3, 5])},
+        "store stalls": {"delay_s": random.choice([0.5, 2.0]), "times": random.randint(1, 6)},
+    }[kind]  # type: ignore[assignment]
+    # Where it begins is drawn anew among the requests that the work makes.
+    return Faults(after=random.randrange(1 << 20), seed=random.randrange(1 << 30), **what)  # type: ignore[arg-type]
 
 
 def fit(fault: Faults, paths: Sequence[str]) -> Faults:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from factory_pipeline_tests.campaign.__main__ import bench_in, shown, try_all
+from factory_pipeline.errors import StoreError
+from factory_pipeline.storage.object_store import Bucket
+from factory_pipeline.synthetic.faults import Faults
+from factory_pipeline_tests.campaign.__main__ import Result, bench_in, shown, try_all
 from factory_pipeline_tests.campaign.contents import contents_of, differences
-from factory_pipeline_tests.campaign.faults import BESIDE, CLOCK, DISK, KILLED, OF_SERVER, READ_ONLY
+from factory_pipeline_tests.campaign.faults import BESIDE, CLOCK, DISK, KILLED, OF_SERVER, READ_ONLY, fit
+from factory_pipeline_tests.campaign.store import faulty_store
 from factory_pipeline_tests.campaign.works import WORKS
 
 pytestmark = pytest.mark.integration
@@ -19,8 +23,9 @@ KINDS = (KILLED, *OF_SERVER, DISK, READ_ONLY, CLOCK, BESIDE)
 
 def test_twenty_faults_lose_nothing(tmp_path: Path, small_archive: Path) -> None:
     works = [work for work in WORKS if work.name in CHEAP]
-    with bench_in(tmp_path, small_archive, with_postgres=False) as bench:
-        result = try_all(bench, count(), 20, KINDS, works)
+    result = Result()
+    with bench_in(tmp_path, small_archive, with_postgres=False, with_store=False) as bench:
+        try_all(bench, count(), 20, KINDS, works, result)
     assert not result.failed, result.failed
     assert result.table.total() >= 20
     assert shown(result.table).count("\n") >= 8, "kinds of faults, by lines of the table"
@@ -41,3 +46,20 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     told = differences(contents_of(tmp_path, None), expected)
     assert told == ["out/.c.12ab.part.h5 is too much", "out/b.h5 is different"]
     assert differences({}, expected) == ["out/a.json is missing", "out/b.h5 is missing"]
+
+
+def test_a_faulty_store_refuses_what_it_is_told_to_and_keeps_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with faulty_store() as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        store.replace_contents({"out/a.h5": b"one"})
+        bucket = Bucket(store.address)
+        store.set_faults([fit(Faults(status=403, after=7), 2 * [""])])
+        assert bucket.find("out/a.h5") is not None
+        with pytest.raises(StoreError):
+            bucket.find("out/a.h5")
+        assert (store.requests, store.faulty) == (2, 1)
+        store.set_faults(())
+        assert store.contents() == {"out/a.h5": b"one"}

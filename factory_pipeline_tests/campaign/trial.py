@@ -10,19 +10,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 
 from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.campaign.commands import Command, CommandServer, Ended, Watch, kill
-from factory_pipeline_tests.campaign.contents import Contents, contents_of, differences, plain
+from factory_pipeline_tests.campaign.contents import Contents, contents_of, differences
 from factory_pipeline_tests.campaign.faults import (
     DATABASE,
     FOR_EVER_S,
     OF_SERVER,
+    OF_STORE,
     Fault,
     fit,
 )
+from factory_pipeline_tests.campaign.store import FaultyStore
 from factory_pipeline_tests.campaign.works import Work, make_place, make_served
 from factory_pipeline_tests.postgres import PostgresServer
 from factory_pipeline_tests.small_disk import resize
@@ -50,6 +53,8 @@ class Undisturbed:
     """How often its first process writes."""
     paths: list[str]
     """Those that it requests of the server, each as often as it does."""
+    requests_of_store: int
+    """How many it makes."""
     folders: list[str]
     """Those in which it makes or changes files, relative to the folder of the trial."""
 
@@ -69,7 +74,12 @@ class Bench:
     """The folders, servers and processes of a campaign."""
 
     def __init__(
-        self, root: Path, archive: Path, commands: CommandServer, postgres: PostgresServer | None
+        self,
+        root: Path,
+        archive: Path,
+        commands: CommandServer,
+        postgres: PostgresServer | None,
+        store: FaultyStore | None,
     ) -> None:
         """Make the archives.
 
@@ -78,8 +88,9 @@ class Bench:
             archive: a sample archive.
             commands: starts the commands.
             postgres: for the registries of trials whose database is disturbed; None: there are none.
+            store: for works that write on one; None: there are none.
         """
-        self._root, self._commands, self._server = root, commands, postgres
+        self._root, self._commands, self._server, self._store = root, commands, postgres, store
         self._place = root / "place"
         self._undisturbed: dict[tuple[str, bool], Undisturbed] = {}
         make_served(root / "served", archive)
@@ -121,7 +132,7 @@ class Bench:
             last = number == len(faults) - 1
             ended, hit = self._disturbed(work, fault, known, random, registry)
             killed = killed or ended.code < 0 or fault.dies is not None
-            found = contents_of(self._place, registry)
+            found = self._contents(registry)
             done = not (wrong := differences(found, known.contents))
             if ended.code:
                 wrong = self._half_finished(work, known.contents, found)
@@ -149,7 +160,7 @@ class Bench:
         wrong = (
             [] if again.code == 0 else [f"the command again: exit code {again.code}, {_end_of(again.told)}"]
         )
-        found = contents_of(self._place, registry)
+        found = self._contents(registry)
         return wrong + [f"after the command again: {it}" for it in differences(found, known.contents)]
 
     # The fault
@@ -164,6 +175,12 @@ class Bench:
                 return ended, any(count.faulty for count in server.counts().values())
         with ExitStack() as stack:
             stack.enter_context(self._serving(work, ()))
+            if fault.kind in OF_STORE:
+                assert self._store is not None
+                self._store.set_faults([fit(each, known.requests_of_store * [""]) for each in fault.server])
+                stack.callback(self._store.set_faults, ())
+                ended = self._start(work, registry).wait()
+                return ended, self._store.faulty > 0
             at = fault.at * known.seconds
             match fault.kind:
                 case "killed":
@@ -264,13 +281,16 @@ class Bench:
             name = registry.partition("@/")[2].partition("?")[0]
             registry = self._postgres.new_database(like=name)
         used = shutil.disk_usage(self._place).used
+        if self._store is not None:
+            self._store.set_faults(())
         with self._serving(work, ()) as server:
             ended = self._start(work, registry, watch=Watch(str(self._place))).wait()
             paths = [path for path, count in server.counts().items() for _ in range(count.requests)]
         self._must(ended)
         assert ended.writes is not None
+        requests = self._store.requests if self._store is not None else 0
         room = shutil.disk_usage(self._place).used - used
-        contents = contents_of(self._place, registry)
+        contents = self._contents(registry)
         known = Undisturbed(
             template,
             name,
@@ -279,10 +299,15 @@ class Bench:
             room,
             ended.writes,
             paths,
+            requests,
             _changed_folders(self._place, template),
         )
         self._undisturbed[work.name, on_postgres] = known
         return known
+
+    def _contents(self, registry: str | None) -> Contents:
+        stored = self._store.contents() if self._store is not None else {}
+        return contents_of(self._place, registry, stored)
 
     def _must(self, ended: Ended) -> None:
         if ended.code != 0:
@@ -299,6 +324,9 @@ class Bench:
         self._place.mkdir(exist_ok=True)
         for path in self._place.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if self._store is not None:
+            # No work that writes on the store has anything there before.
+            self._store.replace_contents({})
 
     @contextmanager
     def _serving(self, work: Work, faults: Sequence[Faults]) -> Iterator[SampleServer]:
@@ -314,18 +342,23 @@ class Bench:
         watch: Watch | None = None,
         log: str = "first",
     ) -> Command:
-        arguments = [it.format(place=self._place, url=self._url) for it in command or work.command]
+        address = self._store.address if self._store is not None else ""
+        arguments = [
+            it.format(place=self._place, url=self._url, store=address) for it in command or work.command
+        ]
         environment = {"FACTORY_HOME": str(self._place / "home"), "TMPDIR": str(self._place / "tmp")}
+        if work.on_store:
+            assert self._store is not None, "a work on a store needs one"
+            environment |= {"FACTORY_SCRATCH": str(self._place / "scratch"), **self._store.environment}
         if registry is not None:
             environment["FACTORY_REGISTRY"] = registry
         return self._commands.start(arguments, environment, self._root / f"{log}.log", clock, watch)
 
     def _half_finished(self, work: Work, expected: Contents, found: Contents) -> list[str]:
-        finished = [str(path.relative_to(self._place)) for path in self._place.glob(work.finished)]
         return [
             f"unfinished work has another {name}"
-            for name in sorted(map(plain, finished))
-            if name in found and name in expected and found[name] != expected[name]
+            for name in sorted(found.keys() & expected.keys())
+            if fnmatchcase(name, work.finished) and found[name] != expected[name]
         ]
 
 

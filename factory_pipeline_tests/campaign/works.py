@@ -32,10 +32,12 @@ class Work:
     command: tuple[str, ...]
     """`{place}` in it is the folder of the trial, `{url}` the server's address."""
     finished: str
-    """Glob below the folder of the trial: files that are whole as soon as they are there."""
+    """Glob of paths, whose `*` matches slashes: files that are whole as soon as they are there."""
     served: str = OTHERS
     prepare: tuple[tuple[str, ...], ...] = ()
     """Commands that nothing disturbs, before it."""
+    on_store: bool = False
+    """Whether it writes on an object store, whose address is `{store}`."""
     weight: float = 1.0
     """How often it is drawn, next to the others: what takes long is drawn less."""
 
@@ -51,41 +53,35 @@ _CREATE = ("dataset", "create", "forests", "--collection", "sample-stands", "--j
 
 def _export(form: str) -> Work:
     command = ("dataset", "download", "forests@1.0.0", form, "--output", "{place}/out", "--json")
-    return Work(f"export {form}", command, "out/**/*", prepare=(_IMPORT, _CREATE))
+    return Work(f"export {form}", command, "out/*", prepare=(_IMPORT, _CREATE))
+
+
+def _gedi(name: str, output: str, batch_size: int, processes: int, on_store: bool = False) -> Work:
+    command = (
+        *("create-dataset", "--input", "{place}/../served/gedi/granules", "--output", output),
+        *("--catalog", "{url}/stac", "--dataset-size-max", "4", "--batch-size", str(batch_size)),
+        *("--num-processors", str(processes)),
+    )
+    return Work(name, command, "out/*.h5", GEDI, on_store=on_store, weight=0.5)
+
+
+def _recipe(name: str, output: str, on_store: bool = False) -> Work:
+    command = (
+        *("create-dataset", "--recipe", "{place}/work/crops.yaml", "--output", output),
+        *("--catalog", "{url}/stac", "--batch-size", "2", "--num-processors", "1"),
+    )
+    return Work(name, command, "out/*.h5", on_store=on_store)
 
 
 WORKS = (
-    Work(
-        "GEDI build",
-        (
-            *("create-dataset", "--input", "{place}/../served/gedi/granules", "--output", "{place}/out"),
-            *("--catalog", "{url}/stac", "--dataset-size-max", "4", "--batch-size", "2"),
-            *("--num-processors", "1"),
-        ),
-        "out/**/*.h5",
-        GEDI,
-    ),
-    Work(
-        "GEDI build, 2 processes",
-        (
-            *("create-dataset", "--input", "{place}/../served/gedi/granules", "--output", "{place}/out"),
-            *("--catalog", "{url}/stac", "--dataset-size-max", "4", "--batch-size", "1"),
-            *("--num-processors", "2"),
-        ),
-        "out/**/*.h5",
-        GEDI,
-    ),
-    Work(
-        "recipe build",
-        (
-            *("create-dataset", "--recipe", "{place}/work/crops.yaml", "--output", "{place}/out"),
-            *("--catalog", "{url}/stac", "--batch-size", "2", "--num-processors", "1"),
-        ),
-        "out/**/*.h5",
-    ),
-    Work("onboarding", ("onboard", "{place}/work/a.yaml", "--json"), "home/datasets/**/*"),
-    Work("import", _IMPORT, "home/collections/**/*.parquet"),
-    Work("version", _CREATE, "home/versions/**/*", prepare=(_IMPORT,)),
+    _gedi("GEDI build", "{place}/out", 2, 1),
+    _gedi("GEDI build, 2 processes", "{place}/out", 1, 2),
+    _gedi("GEDI build on a store", "{store}/out", 2, 1, on_store=True),
+    _recipe("recipe build", "{place}/out"),
+    _recipe("recipe build on a store", "{store}/out", on_store=True),
+    Work("onboarding", ("onboard", "{place}/work/a.yaml", "--json"), "home/datasets/*"),
+    Work("import", _IMPORT, "home/collections/*.parquet"),
+    Work("version", _CREATE, "home/versions/*", prepare=(_IMPORT,)),
     _export("COCO"),
     _export("HDF5"),
     _export("Parquet"),

@@ -87,7 +87,7 @@ class Store:
 
 
 @contextmanager
-def _serving(application: Callable[..., Iterable[bytes]]) -> Iterator[str]:
+def serving(application: Callable[..., Iterable[bytes]]) -> Iterator[str]:
     """The URL of a server on loopback for a WSGI application."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, application, threaded=True)
@@ -111,7 +111,7 @@ def _s3_at(url: str) -> Store:
 @contextmanager
 def s3_store() -> Iterator[Store]:
     """moto's S3, which gives unsigned requests what a bucket's policy lets everybody read."""
-    with _serving(DomainDispatcherApplication(create_backend_app)) as url:
+    with serving(DomainDispatcherApplication(create_backend_app)) as url:
         for bucket in (PUBLIC, PRIVATE):
             urlopen(Request(f"{url}/{bucket}", method="PUT")).close()
         policy = Request(f"{url}/{PUBLIC}?policy", json.dumps(ALL_MAY_READ).encode(), method="PUT")
@@ -133,7 +133,7 @@ def requester_pays_store() -> Iterator[Store]:
             return [b"<Error><Code>AccessDenied</Code></Error>"]
         return application(environ, start_response)
 
-    with _serving(paid_for) as url:
+    with serving(paid_for) as url:
         urlopen(Request(f"{url}/{PRIVATE}", method="PUT")).close()
         yield _s3_at(url)
 
@@ -185,7 +185,7 @@ def _make_container(url: str, options: Mapping[str, str]) -> None:
 def gcs_store(folder: Path) -> Iterator[Store]:
     """A stand-in for Google's storage; `folder` gets the key file of a service account that may read all."""
     key, wrong_key = (generate_private_key(65537, 2048) for _ in range(2))
-    with _serving(WebRequest.application(_GoogleStorage(key.public_key()).answer)) as url:
+    with serving(WebRequest.application(_GoogleStorage(key.public_key()).answer)) as url:
         yield Store(
             "gs",
             {"GOOGLE_BASE_URL": url},

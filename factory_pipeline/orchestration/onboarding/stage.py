@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from factory_pipeline.datalake.registry.records import UploadStatus
-from factory_pipeline.errors import FactoryError, OnboardingError
+from factory_pipeline.errors import FORBIDDEN, FactoryError, OnboardingError, describe_os_error
 from factory_pipeline.onboarding.checks.check import Check, require
 from factory_pipeline.onboarding.onboarding import Onboarding
 from factory_pipeline.onboarding.stages import Stage, stage_before, stage_named
@@ -108,6 +108,12 @@ def _record_failure(
     code = error.code if isinstance(error, OnboardingError) else None
     if code != "DISK_FULL" and disk_is_full(error):
         error = OnboardingError("DISK_FULL", f"There is no space left to onboard {key}.")
+    if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename:
+        reason = (
+            f"{describe_os_error(error)} The onboarding of {key} goes on from there when it is started again."
+        )
+        _set_status(context, factory, UploadStatus.FAILED, reason)
+        return dg.Failure(description=reason, metadata={"code": "", "reason": reason}, allow_retries=False)
     if not isinstance(error, FactoryError):
         # Its text is for the log alone; a rerun goes on from where it was.
         reason = f"The onboarding of {key} met an unexpected error ({type(error).__name__})"

@@ -1,5 +1,7 @@
 """Stages as assets: keys and dependencies follow the table, and a new line of it is an asset by itself."""
 
+import errno
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -66,3 +68,28 @@ def test_a_function_that_is_no_stage_is_no_asset_of_one() -> None:
 
     with pytest.raises(KeyError, match="no stage is named 'dataset_poster'"):
         stage_asset()(dataset_poster)
+
+
+def test_a_path_that_may_not_be_written_is_named_and_the_upload_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(onboarding: Onboarding) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(onboarding.files.root))
+
+    added = Stage("dataset_thumbnail", thumbnail_of, refuse, "Drawing the thumbnail")
+    first, *others = STAGES
+    monkeypatch.setattr(stages, "STAGES", (first, added, *others))
+    key = bench.take_in(bench.drop("rivers", pairs(1)))
+    dg.materialize(
+        [plain_stage_asset(added)],
+        partition_key=key,
+        instance=bench.instance,
+        resources={"factory": bench.factory},
+        raise_on_error=False,
+    )
+    root = bench.home.upload(key).root
+    assert bench.upload(key).reason == (
+        f"{root} can't be read or written: Permission denied. The onboarding of {key} goes on from there when"
+        " it is started again."
+    )
+    assert root.exists()
