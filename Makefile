@@ -11,7 +11,7 @@ READY := .venv/.ready
 # Tests are compiled once, not by each worker of each run: that is half of the time of the unit tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-cluster test test-fast lint docs bench ui lock audit clean
+.PHONY: demo demo-cluster test test-fast lint docs bench bench-peers ui lock audit clean
 
 demo: $(READY)
 	$(BIN)/factory demo --output demo
@@ -50,6 +50,18 @@ docs: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+# The benchmarks that have peers, in an environment of its own with benchmarks/peers.txt (some 6 GB, as PyTorch is); what
+# can't be installed is left out, and the table of peers says why.
+bench-peers: .venv-peers/.ready
+	.venv-peers/bin/python -m benchmarks --peers
+
+.venv-peers/.ready: requirements.lock pyproject.toml benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	.venv-peers/bin/python -m benchmarks.peers
+	touch $@
+
 # Shows the demo's build where there is one, else an empty factory home; make ui PORT=8000 on another port.
 PORT ?= 3000
 ui: $(READY)
@@ -72,4 +84,4 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv demo site
+	rm -rf .venv .venv-peers demo site

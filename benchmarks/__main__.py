@@ -10,9 +10,11 @@ from benchmarks import (
     extraction,
     growth,
     hdf5,
+    loaders,
     many_records,
     onboarding,
     pairs,
+    peers,
     query,
     recipes,
     releases,
@@ -36,9 +38,12 @@ BENCHMARKS = {
     "releases": releases.benchmark,
     "splits": splits.benchmark,
     "streaming": streaming.benchmark,
+    "loaders": loaders.benchmark,
     "studio": studio.benchmark,
     "many_records": many_records.benchmark,
 }
+PEERS = ("extraction", "aggregation", "recipes", "streaming", "loaders")
+"""Those with contestants that `make bench-peers` installs."""
 README = Path(__file__).with_name("README.md")
 
 
@@ -46,12 +51,14 @@ def main() -> None:
     """Run them and put each one's tables between its marks in the README."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="size of the work; 0.1 is a quick try")
+    parser.add_argument("--peers", action="store_true", help=f"only {', '.join(PEERS)}")
     parser.add_argument("--readme", type=Path, default=README, help="the file with the marks")
     arguments = parser.parse_args()
     text = put(arguments.readme.read_text(encoding="utf-8"), "machine", report.machine())
-    for name, benchmark in BENCHMARKS.items():
+    text = put(text, "peers", peers.installed_peers())
+    for name in PEERS if arguments.peers else BENCHMARKS:
         began = time.monotonic()
-        tables = "\n\n".join(benchmark(arguments.scale))
+        tables = "\n\n".join(BENCHMARKS[name](arguments.scale))
         print(f"{tables}\n\n{name}: {time.monotonic() - began:.0f} s\n", flush=True)
         text = put(text, name, tables)
     arguments.readme.write_text(text, encoding="utf-8")
