@@ -28,7 +28,7 @@ from factory_pipeline.cog.join_tiles import Join, plan_join
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.mosaic import assemble
-from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads, rows_of_top
+from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
 from factory_pipeline.cog.window_stack import PendingStack
 
@@ -332,7 +332,7 @@ class _BlockScheduler:
             for block, uses in run.blocks.items():
                 begin = int(run.layout.offsets[block]) - run.start
                 end = begin + int(run.layout.byte_counts[block])
-                if not _cut_block(run.layout, block, data[begin:end], uses):
+                if not _cut_block(run.layout, block, data[begin:end], uses, run.tops[block]):
                     return block  # the last one
                 self._count_down(uses)
         return None
@@ -360,14 +360,16 @@ def _ignore_progress(fraction: float) -> None:
     """Ignore the progress of a call."""
 
 
-def _cut_block(layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse]) -> bool:
+def _cut_block(
+    layout: RasterLayout, block: int, data: memoryview, uses: Sequence[BlockUse], rows: int | None
+) -> bool:
     """Cut a block into the windows that use it; they fail if it is damaged.
 
     Returns:
         False if only the first bytes of the block were fetched and do not reach as far as the windows.
     """
     try:
-        pixels = _decode(layout, block, data, rows_of_top(layout, block, uses))
+        pixels = _decode(layout, block, data, rows)
     except Exception:  # a codec may raise anything when a block is damaged
         _fail(uses, _damage(layout, f"its block {block} is damaged"))
         return True

@@ -67,11 +67,13 @@ class BlockRun:
     length: int
     """Bytes; the last block may be shortened to the expected size of its first rows."""
     blocks: Mapping[int, list[BlockUse]]
+    tops: Mapping[int, int | None]
+    """How many rows of each block are decoded alone; None for the full block."""
 
     def of_whole(self, block: int) -> "BlockRun":
         """Return the run of one of the blocks alone, not shortened."""
         start, length = int(self.layout.offsets[block]), int(self.layout.byte_counts[block])
-        return BlockRun(self.layout, start, length, {block: self.blocks[block]})
+        return BlockRun(self.layout, start, length, {block: self.blocks[block]}, self.tops)
 
 
 @dataclass(frozen=True)
@@ -181,23 +183,24 @@ def merge_blocks(layout: RasterLayout, blocks: Mapping[int, list[BlockUse]]) -> 
         blocks: what uses each block, by the block's index in the layout.
     """
     run: dict[int, list[BlockUse]] = {}
+    tops = {block: rows_of_top(layout, block, uses) for block, uses in blocks.items()}
     start = end = 0
     for block in sorted(blocks, key=lambda block: (layout.offsets[block], block)):
         offset, size = int(layout.offsets[block]), int(layout.byte_counts[block])
         apart = offset - end > _LARGEST_GAP or max(end, offset + size) - start > _LARGEST_RANGE
         if run and apart:
-            yield BlockRun(layout, start, end - start, run)
+            yield BlockRun(layout, start, end - start, run, tops)
             run = {}
         if not run:
             start = end = offset
         run[block] = blocks[block]
-        needed = _bytes_needed(layout, block, blocks[block])
+        needed = _bytes_needed(layout, block, tops[block])
         end = max(end, offset + needed)
         if needed < size:
-            yield BlockRun(layout, start, end - start, run)
+            yield BlockRun(layout, start, end - start, run, tops)
             run = {}
     if run:
-        yield BlockRun(layout, start, end - start, run)
+        yield BlockRun(layout, start, end - start, run, tops)
 
 
 def rows_of_top(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int | None:
@@ -214,10 +217,9 @@ def rows_of_top(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> i
     return rows if rows <= _LARGEST_TOP * layout.block_height else None
 
 
-def _bytes_needed(layout: RasterLayout, block: int, uses: Sequence[BlockUse]) -> int:
+def _bytes_needed(layout: RasterLayout, block: int, rows: int | None) -> int:
     """Return how many of a block's bytes, from its first, are expected to contain what its windows need."""
     whole = int(layout.byte_counts[block])
-    rows = rows_of_top(layout, block, uses)
     if rows is None:
         return whole
     needed = int(_ROOM * whole * rows / layout.block_height)

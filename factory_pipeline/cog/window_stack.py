@@ -106,13 +106,21 @@ class TilePixels:
         layout, (height, width), values = self.layout, self.shape, self.values
         rows = _is_inside(self.rows, height, layout.grid.height)
         columns = _is_inside(self.columns, width, layout.grid.width)
-        valid = rows[:, :, None] & columns[:, None, :]
+        conditions = []
+        if not (rows.all() and columns.all()):
+            conditions.append(rows[:, :, None] & columns[:, None, :])
         if self.nodata is not None and not np.isnan(self.nodata):
-            valid = valid & (values != self.nodata)
+            conditions.append(values != self.nodata)
         if values.dtype.kind == "f":
             # NaN is no data, whether or not a tag says so.
-            valid = valid & np.isfinite(values)
-        return None if valid.all() else np.broadcast_to(valid, values.shape)
+            conditions.append(np.isfinite(values))
+        conditions = [condition for condition in conditions if not condition.all()]
+        if not conditions:
+            return None
+        valid = conditions[0]
+        for condition in conditions[1:]:
+            valid = valid & condition
+        return np.broadcast_to(valid, values.shape)
 
 
 @dataclass(frozen=True, eq=False)

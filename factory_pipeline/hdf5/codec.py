@@ -57,8 +57,15 @@ def encode_chunk_fast(values: NDArray[np.generic]) -> bytes:
 def _shuffle(values: NDArray[np.generic]) -> Any:
     # Any, as the types of imagecodecs know bytes alone, though it takes every buffer.
     flat = np.ascontiguousarray(values).reshape(-1)
-    # A transposed copy by numpy takes a third of the time of imagecodecs' byteshuffle.
-    return np.ascontiguousarray(flat.view(np.uint8).reshape(-1, flat.itemsize).T)
+    if flat.itemsize not in (2, 4, 8):
+        return np.ascontiguousarray(flat.view(np.uint8).reshape(-1, flat.itemsize).T)
+    # Shifts whose lowest byte is kept are vectorized: they take a fifth (two bytes) to a half (four bytes)
+    # of the time of a transposed copy, which takes a third of that of imagecodecs' byteshuffle.
+    numbers = flat.view(f"<u{flat.itemsize}")
+    shuffled = np.empty((flat.itemsize, flat.size), np.uint8)
+    for place, plane in enumerate(shuffled):
+        np.copyto(plane, numbers >> 8 * place if place else numbers, casting="unsafe")
+    return shuffled
 
 
 def decode_chunk(
