@@ -188,7 +188,7 @@ def plan_batches(
             {name: f"{EXTRA}{name}" for name in given.columns if name not in FOOTPRINT_SCHEMA}
         )
         kept = _kept_batches(subset, split, what, earlier)
-        fresh = subset.join(kept, on="shot_number", how="anti")
+        fresh = subset.join(kept, on="shot_number", how="anti") if kept.height else subset
         first_number = 1 + max((_number_of(key) for key in kept["batch"].unique()), default=-1)
         parts += [kept, _new_batches(fresh, split, recipe.batch_size, what, first_number)]
     empty = pl.DataFrame(schema={**FOOTPRINT_SCHEMA, **PLAN_COLUMNS})
@@ -247,11 +247,16 @@ def _new_batches(fresh: pl.DataFrame, split: str, size: int, what: str, first_nu
         "cell", morton_cells(fresh["lat_lowestmode"].to_numpy(), fresh["lon_lowestmode"].to_numpy())
     )
     ordered = fresh.with_columns(cells).sort("cell", "delta_time", "shot_number").drop("cell")
-    batches = [_label(ordered.clear(), split, "")]
-    for number, members in enumerate(ordered.iter_slices(size), start=first_number):
-        key = f"{split}-{number:05d}-{batch_digest(members, what)}"
-        batches.append(_label(members, split, key))
-    return pl.concat(batches)
+    keys = [
+        f"{split}-{number:05d}-{batch_digest(members, what)}"
+        for number, members in enumerate(ordered.iter_slices(size), start=first_number)
+    ]
+    row = pl.int_range(pl.len(), dtype=pl.Int32)
+    return ordered.with_columns(
+        split=pl.lit(split),
+        batch=pl.lit(pl.Series(keys, dtype=pl.String)).gather(row // size),
+        position=row % size,
+    )
 
 
 def _label(footprints: pl.DataFrame, split: str, key: str) -> pl.DataFrame:
