@@ -1,5 +1,6 @@
 """The command line. Heavy imports are inside the commands, so that `factory --help` is fast."""
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -104,4 +105,7 @@ for command in [
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error that a user can correct is printed as one sentence."""
     with user_errors(), extras_named():
-        cli.main(args=arguments, prog_name="factory", standalone_mode=False)
+        # Outside of its standalone mode, click returns the status that a command exits with.
+        status = cli.main(args=arguments, prog_name="factory", standalone_mode=False)
+    if isinstance(status, int):
+        sys.exit(status)

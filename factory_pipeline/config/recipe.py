@@ -36,6 +36,8 @@ def _reason(problem: ErrorDetails) -> str:
         return "there is no such key"
     if problem["type"] == "missing":
         return "it is missing"
+    if problem["type"] == "model_type":
+        return f"keys with values are needed, such as in `name: sites`; it is {problem['input']!r:.40}"
     reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
     return reason.replace("Input should be", "it should be")
 

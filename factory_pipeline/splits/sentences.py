@@ -99,8 +99,9 @@ def describe_balance(balance: Balance, what: str) -> tuple[str, ...]:
     if balance.largest_deviation > _DEVIATES:
         points = 100 * balance.largest_deviation
         said.append(
-            f"The shares differ from those requested by up to {points:.1f} percentage points ({balance.of}),"
-            f" because {what} that belong together can't be divided, and {what} that have a split keep it."
+            f"The shares differ from those requested by up to {points:.1f} percentage points ({balance.of}):"
+            f" shares are of whole {what}, those that belong together are in one split, and those that have a"
+            " split keep it."
         )
     return (*said, *map(describe_missing, balance.missing))
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from sqlalchemy.exc import OperationalError
 
 from factory_pipeline import DatasetClient
+from factory_pipeline.builds.verification.report import VerificationReport, VerifiedSubject
 from factory_pipeline.cli.json_output import echo_json
 from factory_pipeline.cli.main import OLD_NAMES, SECTIONS, cli, main
 from factory_pipeline.cli.request_options import describe_argument_error
@@ -109,6 +110,17 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     line, end, rest = printed.err.partition("\n")
     assert (end, rest) == ("\n", "")
     return line
+
+
+@pytest.mark.parametrize(("differences", "status"), [((), 0), (("train.h5 is missing.",), 1)])
+def test_what_a_command_exits_with_is_the_status_of_the_program(
+    differences: tuple[str, ...], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = VerificationReport("a", "export", "exports", 1, [VerifiedSubject("a", differences)])
+    monkeypatch.setattr("factory_pipeline.cli.verify._verify_target", lambda *_: report)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "a"])
+    assert ended.value.code == status
 
 
 @pytest.mark.integration  # loads Dagster, which starts a process

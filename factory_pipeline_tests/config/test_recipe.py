@@ -34,7 +34,7 @@ def test_the_recipe_of_the_docs_is_the_default():
         ("batch_size: 0", "batch_size"),
         ("splits: {train: {start: 2020-02-01, end: 2020-01-01}}", "splits.train"),
         ("sentinel2: {checks: {cloud: 25}}", "sentinel2.checks.cloud"),
-        ("- a list", "the document"),
+        ("- a list", "the document: keys with values are needed"),
     ],
 )
 def test_a_bad_value_is_named(tmp_path: Path, text: str, named: str):

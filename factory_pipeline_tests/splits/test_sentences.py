@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import polars as pl
 
+from factory_pipeline.splits.balance import Balance
 from factory_pipeline.splits.leakage import LeakReport
-from factory_pipeline.splits.sentences import describe_leaks, describe_limits
+from factory_pipeline.splits.sentences import describe_balance, describe_leaks, describe_limits
 
 CLEAN = LeakReport(
     pairs=0,
@@ -37,3 +38,8 @@ def test_a_clean_split_says_what_was_compared():
 def test_what_was_not_checked_is_said():
     assert "no image is georeferenced" in describe_limits(replace(CLEAN, placed=0), "images")[0]
     assert "overlap of 4 of 10 chips" in describe_limits(replace(CLEAN, placed=6), "chips")[0]
+
+
+def test_shares_that_deviate_are_not_blamed_on_groups_that_need_not_exist():
+    (told,) = describe_balance(Balance(0.1, "label=Field in train"), "images")
+    assert "by up to 10.0 percentage points (label=Field in train): shares are of whole images," in told

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from factory_pipeline.builds.labels.read_table import TEXT_FORMATS
 from factory_pipeline.config.label_sources import TableLabels
 from factory_pipeline.errors import RecipeError
 
@@ -51,8 +49,7 @@ def read_times(columns: pl.DataFrame, labels: TableLabels) -> LabelTimes:
     first, last = rule.column or rule.start, rule.column or rule.end
     assert first is not None
     assert last is not None
-    may_be_text = Path(labels.path).suffix.lower() in TEXT_FORMATS
-    start, end = _moments(columns[first], may_be_text)[0], _moments(columns[last], may_be_text)[1]
+    start, end = _moments(columns[first])[0], _moments(columns[last])[1]
     missing = (start.is_null() | end.is_null()).to_numpy()
     wrong = (start > end).fill_null(False)
     if wrong.any():
@@ -64,9 +61,9 @@ def read_times(columns: pl.DataFrame, labels: TableLabels) -> LabelTimes:
     return LabelTimes(start, end, missing, tuple(remarks))
 
 
-def _moments(column: pl.Series, may_be_text: bool) -> tuple[pl.Series, pl.Series]:
+def _moments(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     """First and last moment of each time; they differ where it is a date."""
-    if column.dtype == pl.String and may_be_text:
+    if column.dtype == pl.String:
         column = parse_times(column)
     if column.dtype == pl.Date:
         start = column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
@@ -79,9 +76,9 @@ def _moments(column: pl.Series, may_be_text: bool) -> tuple[pl.Series, pl.Series
     if column.dtype == pl.Null:
         nothing = column.cast(_TIME)
         return nothing, nothing
-    kind = "text" if column.dtype == pl.String else str(column.dtype)
     raise RecipeError(
-        f"At labels.time: the column {column.name} is {kind}{_example(column)}; it must hold dates or times."
+        f"At labels.time: the column {column.name} is {column.dtype}{_example(column)}; it must hold dates or"
+        " times."
     )
 
 

@@ -23,8 +23,6 @@ Y_NAMES = ("lat", "latitude")
 """Columns that hold degrees by their name, in lower case."""
 _CSV = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".geoparquet", ".pq")
-TEXT_FORMATS = (*_CSV, ".geojson", ".json")
-"""Endings of formats without a type for times: theirs are text."""
 WGS84 = 4326
 _DEFAULT_CRS = "OGC:CRS84"
 """Of a GeoParquet file that states none (GeoParquet 1.1)."""
@@ -156,12 +154,23 @@ def _locate_points(
     numbers = []
     for key, name in (("x", x), ("y", y)):
         if not columns[name].dtype.is_numeric():
-            raise RecipeError(f"At labels.{key}: the column {name} is {columns[name].dtype}, not numbers.")
+            raise RecipeError(f"At labels.{key}: the column {name} {_first_text(columns[name])}.")
         numbers.append(columns[name].cast(pl.Float64).fill_null(float("nan")).to_numpy())
     geometries = np.full(columns.height, None, dtype=object)
     known = np.isfinite(numbers[0]) & np.isfinite(numbers[1])
     geometries[known] = shapely.points(numbers[0][known], numbers[1][known])
     return columns, geometries, WGS84 if x_is_degrees and y_is_degrees else None
+
+
+def _first_text(column: pl.Series) -> str:
+    """Say why a column holds no coordinates: by the first row that is no number, where it is text."""
+    if column.dtype == pl.String:
+        is_text = column.is_not_null() & column.str.strip_chars().cast(pl.Float64, strict=False).is_null()
+        if is_text.any():
+            row = int(is_text.arg_true()[0])
+            allowed = "allowed are numbers, and nothing where a label has none"
+            return f"has {column[row]!r} in row {row + 1}; {allowed}"
+    return f"is {column.dtype}, not numbers"
 
 
 def _coordinate(

@@ -296,8 +296,12 @@ def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tu
         notes.append(
             f"Files that are neither image nor label: {len(others)}, by ending {common_endings(others)}."
         )
-    if files.select(pl.col("nodata").n_unique()).collect().item() > 1:
-        notes.append("The files declare different nodata values.")
+    # Images and labels may well differ: no data of the one says nothing of the other.
+    declared = files.group_by("role", "suffix").agg(pl.col("nodata").n_unique())
+    differing = declared.filter(pl.col("nodata") > 1).sort("role", "suffix").collect()
+    notes.extend(
+        f"Files that end with {suffix!r} declare different nodata values." for suffix in differing["suffix"]
+    )
     turned = rows_in(files.filter(pl.col("orientation").is_not_null()))
     if turned:
         notes.append(

@@ -34,9 +34,9 @@ def test_text_in_text_formats_is_dates_or_times() -> None:
     assert times.missing.tolist() == [False, False, True]
 
 
-def test_text_in_other_formats_is_refused() -> None:
-    with pytest.raises(RecipeError, match="the column when is text, such as '2021-06-30'"):
-        read_times(pl.DataFrame({"when": ["2021-06-30"]}), labels("labels.parquet", column="when"))
+def test_text_is_read_in_every_format() -> None:
+    times = read_times(pl.DataFrame({"when": ["2021-06-30"]}), labels("labels.gpkg", column="when"))
+    assert times.start.to_list() == [datetime(2021, 6, 30, tzinfo=UTC)]
 
 
 def test_numbers_are_no_times() -> None:

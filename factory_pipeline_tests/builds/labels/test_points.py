@@ -93,7 +93,7 @@ def test_a_time_with_a_zone_in_text_is_utc(tmp_path: Path) -> None:
         ("lon,lat,at\n15,47,5\n", {"time": {"column": "at"}}, "at is Int64, such as '5'"),
         ("x,y\n500000,5200000\n", {"x": "x", "y": "y"}, r"labels\.crs: .*does not state"),
         ("a,b\n1,2\n", {}, "no column is named lon or longitude"),
-        ("lon,lat\n15,north\n", {}, "the column lat is String, not numbers"),
+        ("lon,lat\n15,north\n", {}, "the column lat has 'north' in row 1; allowed are numbers"),
         (
             "lon,lat,crop\n15,47,1\n",
             {"id": "crp"},
@@ -113,11 +113,10 @@ def test_what_can_not_be_read_is_refused(
         labels(path, **options)
 
 
-def test_text_in_a_format_that_has_times_is_refused(tmp_path: Path) -> None:
+def test_dates_as_text_are_read_in_a_format_that_has_times(tmp_path: Path) -> None:
     path = tmp_path / "sites.parquet"
     pl.DataFrame({"lon": [15.0], "lat": [47.0], "at": ["2021-06-01"]}).write_parquet(path)
-    with pytest.raises(RecipeError, match="the column at is text, such as '2021-06-01'"):
-        labels(path, time={"column": "at"})
+    assert labels(path, time={"column": "at"}).table["start"][0] == datetime(2021, 6, 1, tzinfo=UTC)
 
 
 def test_a_file_that_is_missing_or_no_table(tmp_path: Path) -> None:

@@ -219,6 +219,17 @@ def test_no_images_and_no_labels_are_no_match(tmp_path: Path) -> None:
     assert ".TIF (2)" in report.notes[0]
 
 
+@pytest.mark.parametrize(("second", "said"), [(-9999, False), (0, True)])
+def test_no_data_differs_only_within_one_suffix(second: int, said: bool, tmp_path: Path) -> None:
+    values = np.ones((1, 8, 8), np.float32)
+    images = {f"{nr}_merged.tif": geotiff(values, nodata=nr) for nr in (-9999, second)}
+    labels = {name.replace("merged", "mask"): mask() for name in images}
+    images |= {"x_merged.tif": geotiff(values, nodata=-9999), "x_mask.tif": mask()}
+    notes = scan(zip_of(tmp_path / "a.zip", {**images, **labels})).notes
+    assert ("Files that end with '_merged.tif' declare different nodata values." in notes) is said
+    assert not any("'_mask.tif'" in note for note in notes)
+
+
 def test_several_modalities_must_all_be_there(tmp_path: Path) -> None:
     files = {f"{number}{suffix}": geotiff() for number in (1, 2) for suffix in ("_s1.tif", "_s2.tif")}
     files |= {f"{number}_mask.tif": mask() for number in (1, 2)}
