@@ -18,6 +18,7 @@ from factory_pipeline.config.source_layout import source_layouts
 from factory_pipeline.stac.items import count_reasons
 from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.stac.select_scenes import Choice
+from factory_pipeline.web_retries import OnWait
 
 BLOCK = 512
 """Pixels a side of the blocks that rasters are assumed to be stored in."""
@@ -25,6 +26,8 @@ STORED_SHARE = 0.6
 """Bytes of a stored block by those of its pixels, as of the COGs of Sentinel-2 and Landsat."""
 FILE_SHARE = 0.7
 """The same of the samples of a dataset file."""
+CATALOG_WAIT_S = 30.0
+"""How long a catalog that does not answer is waited for, as by a build."""
 SECONDS_PER_BLOCK = 0.004
 SECONDS_PER_MB = 0.0016
 """Measured on two cores: decoding a block and cutting it, and receiving a megabyte."""
@@ -103,12 +106,15 @@ class RecipeForecast:
         return "\n".join([*lines, *self.remarks, *filter(None, [self.makes_nothing])])
 
 
-def forecast(recipe: DatasetRecipe, catalog: str | None = None) -> RecipeForecast:
+def forecast(
+    recipe: DatasetRecipe, catalog: str | None = None, on_wait: OnWait | None = None
+) -> RecipeForecast:
     """Say what a build would do; labels are read, the catalog is searched, no raster is opened.
 
     Args:
         recipe: of the dataset.
         catalog: where scenes are searched; None leaves them out.
+        on_wait: called with the host and the seconds whenever an answer of the catalog is waited for.
 
     Raises:
         RecipeError: the labels can't be used.
@@ -124,7 +130,7 @@ def forecast(recipe: DatasetRecipe, catalog: str | None = None) -> RecipeForecas
     )
     sources = {}
     if catalog is not None:
-        opened = open_catalog(catalog, requests=requests_of(recipe))
+        opened = open_catalog(catalog, CATALOG_WAIT_S, on_wait, requests_of(recipe))
         for layer in searched_layers_of(recipe):
             choices, unusable = choose_for(layer, windows, opened)
             source = _of_source(layer, windows, choices, dict(count_reasons(unusable)))

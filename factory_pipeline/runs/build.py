@@ -141,6 +141,8 @@ def check_output(output: Path) -> None:
     """
     try:
         check_writable(output)
+    except FileExistsError as error:
+        raise BuildError(f"The output {output} is a file; name a folder.") from error
     except OSError as error:
         raise BuildError(f"The output folder {output} can't be written: {error.strerror}.") from error
 

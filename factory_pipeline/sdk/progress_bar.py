@@ -1,5 +1,6 @@
 """Progress on a terminal as a line that is updated; elsewhere (a log, a pipe) as a line from time to time."""
 
+import re
 import sys
 import time
 from types import TracebackType
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10.0
 LEAST_FOR_ESTIMATE = 0.02
 """Fraction of the footprints that must be done before the remaining time is shown."""
+_COUNTS = re.compile(r"[\d.,]+ of [\d.,]+")
 
 
 class ProgressLine:
@@ -66,9 +68,11 @@ class ProgressLine:
             )
             return
         now = time.monotonic()
-        if step == self._step and now - self._printed_at < SECONDS_BETWEEN_LINES:
+        # A step is the same one where only its counts have moved, as in `Downloading 0.3 of 1.8 MB`.
+        words = _COUNTS.sub("", step)
+        if words == self._step and now - self._printed_at < SECONDS_BETWEEN_LINES:
             return
-        self._step, self._printed_at = step, now
+        self._step, self._printed_at = words, now
         # A line says how long it took so far: where no count has moved, that it goes on.
         said = [f"{step}: {fraction:.0%} after {_duration(now - self._opened_at)}", remark]
         print(", ".join(filter(None, said)), file=sys.stderr, flush=True)

@@ -51,6 +51,19 @@ def test_a_log_gets_a_line_per_step_and_then_one_now_and_then(
     ]
 
 
+def test_counts_in_a_step_do_not_make_a_line_each(
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
+) -> None:
+    with ProgressLine() as line:
+        for second in range(12):
+            line.show(f"Downloading {second / 10:.1f} of 1.2 MB", second / 12)
+            clock(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "Downloading 0.0 of 1.2 MB: 0% after 0 s",
+        "Downloading 1.0 of 1.2 MB: 83% after 10 s",
+    ]
+
+
 def test_a_log_says_that_a_build_goes_on_where_no_batch_is_finished(
     capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
 ) -> None:

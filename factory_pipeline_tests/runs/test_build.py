@@ -29,7 +29,7 @@ from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import DateRange, Footprints, Recipe, Sentinel2, Subset
 from factory_pipeline.definitions import defs
 from factory_pipeline.errors import BuildError, CatalogError
-from factory_pipeline.runs.build import run_build
+from factory_pipeline.runs.build import check_output, run_build
 from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.synthetic.server import Faults, SampleServer
@@ -259,6 +259,12 @@ def test_an_output_that_cannot_be_written_is_told(built: Built, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BuildError, match="can't be written"):
         build(tmp_path / "home", settings_for(built.archive, tmp_path / "file" / "out"))
+
+
+def test_an_output_that_is_a_file_is_told(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildError, match=r"file is a file; name a folder\."):
+        check_output(tmp_path / "file")
 
 
 def test_an_empty_folder_is_told_in_one_sentence(tmp_path: Path, small_archive: Path):

@@ -163,6 +163,8 @@ class StreamingDataset:
         if not states:
             raise ArgumentError("state", state, "at least one is needed")
         shared = ("seed", "epoch", "samples", "rounds", "consumers")
+        if any(key not in each for each in states for key in (*shared, "consumer", "read")):
+            raise ArgumentError("state", state, "it must be what state_dict has returned")
         if any(each[key] != states[0][key] for each in states for key in shared):
             raise ArgumentError("state", state, "all must be of one epoch, and of as many ranks and workers")
         first = states[0]
@@ -238,6 +240,8 @@ class StreamingDataset:
         content = self._open_source().read_index(INDEX)
         try:
             index = json.loads(content)
+            if isinstance(index, dict) and "chunks" not in index:
+                raise ValueError("it has no chunks; name the folder of a split in an export as LitData")
             shards = [
                 Shard(each["filename"], int(each["chunk_size"]), int(each["chunk_bytes"]))
                 for each in index["chunks"]

@@ -181,6 +181,7 @@ def test_a_web_server_gives_the_same_in_the_same_order(root: Path, train: Path) 
         ("chunk-0-0.bin", b"", r"chunk-0-0\.bin can't be read: it is empty"),
         ("chunk-0-0.bin", None, r"chunk-0-0\.bin can't be read: No such file"),
         ("index.json", b"[]", r"index\.json is no index of chunks"),
+        ("index.json", b'{"splits": {}}', "name the folder of a split in an export as LitData"),
         ("index.json", None, r"index\.json can't be read: No such file"),
     ],
 )
@@ -227,6 +228,7 @@ def test_arguments_that_can_not_be_are_refused(train: Path) -> None:
         ([], "at least one"),
         ([state, {**state, "epoch": 3}], "of one epoch"),
         ({**state, "samples": 4}, "it is of 4 samples"),
+        ({"epoch": 1}, "what state_dict has returned"),
     ):
         with pytest.raises(ArgumentError, match=message):
             dataset.load_state_dict(wrong)
