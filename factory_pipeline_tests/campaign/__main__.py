@@ -73,6 +73,8 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     works = [work for work in WORKS if not asked.work or work.name in asked.work]
     kinds = asked.only or KINDS
+    if not any(_possible(kinds, work) for work in works):
+        options.error("none of these faults can happen to these works")
     result = Result()
     with (
         tempfile.TemporaryDirectory(prefix="campaign-") as folder,
@@ -186,23 +188,34 @@ def try_all(
 
 
 def draw_trial(random: Random, kinds: Sequence[str], works: Sequence[Work]) -> tuple[Work, list[Fault]]:
-    """Draw a work, and the faults that disturb it, in their order."""
+    """Draw a work, and the faults that disturb it, in their order.
+
+    Args:
+        random: draws.
+        kinds: of the faults.
+        works: of which at least one can be disturbed by one of the kinds.
+    """
+    works = [work for work in works if _possible(kinds, work)]
     work = random.choices(works, [work.weight for work in works])[0]
-    possible = [
+    possible = _possible(kinds, work)
+    chosen = []
+    if DATABASE in possible:
+        if random.random() < WITH_DATABASE or possible == [DATABASE]:
+            chosen = [DATABASE]
+        else:
+            possible.remove(DATABASE)
+    chosen += random.choices(possible, k=random.randint(FEWEST, MOST) - len(chosen))
+    random.shuffle(chosen)
+    return work, [draw(kind, random) for kind in chosen]
+
+
+def _possible(kinds: Sequence[str], work: Work) -> list[str]:
+    """Return the kinds of faults that can happen to a work."""
+    return [
         kind
         for kind in kinds
         if (work.reads_server or kind not in OF_SERVER) and (work.on_store or kind not in OF_STORE)
     ]
-    chosen = []
-    if DATABASE in possible:
-        if random.random() < WITH_DATABASE:
-            chosen = [DATABASE]
-        else:
-            possible.remove(DATABASE)
-    if possible:
-        chosen += random.choices(possible, k=random.randint(FEWEST, MOST) - len(chosen))
-    random.shuffle(chosen)
-    return work, [draw(kind, random) for kind in chosen]
 
 
 def _own_cpu_s() -> float:
