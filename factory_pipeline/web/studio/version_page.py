@@ -18,6 +18,7 @@ from starlette.routing import Route
 from factory_pipeline.datalake.registry.records import VersionState
 from factory_pipeline.datasets.exports.formats import FORMATS
 from factory_pipeline.datasets.exports.listing import LISTING, read_exported
+from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.compare import compare_versions
 from factory_pipeline.datasets.versions.delete import delete_version
 from factory_pipeline.datasets.versions.describe import describe_dataset, describe_version
@@ -153,7 +154,11 @@ class _Sink(io.RawIOBase):
 
 def python_call(version: VersionSummary) -> str:
     """Return the call of the SDK that makes a version like this one."""
-    arguments = {key: value for key, value in version.request.items() if value not in ("", {}, None)}
+    defaults = {name: field.get_default() for name, field in DatasetRequest.model_fields.items()}
+    arguments = {key: value for key, value in version.request.items() if value != defaults.get(key)}
+    if arguments.pop("within_source", False):
+        # The call has no such argument: it takes None in place of a collection.
+        arguments["collection_id"] = None
     texts = {name: pprint.pformat(value, width=90, sort_dicts=False) for name, value in arguments.items()}
     lines = [f"    {name}={text}," for name, text in texts.items()]
     updates = "dataset_version_id" in arguments
