@@ -101,7 +101,7 @@ def _labels(path: Path, found: LabelFile, choices: RecipeChoices, folder: Path) 
         if choices.between:
             labels["between"] = list(choices.between)
         return labels
-    given = {"x": choices.x, "y": choices.y, "crs": choices.crs, "id": choices.id}
+    given = {"layer": found.layer, "x": choices.x, "y": choices.y, "crs": choices.crs, "id": choices.id}
     labels |= {key: value for key, value in given.items() if value is not None}
     if choices.time:
         labels["time"] = dict(choices.time)

@@ -40,7 +40,8 @@ def look_into(
     path = labels or Path(str(prompt("File of labels", value_proc=_existing_path)))
     while True:
         try:
-            table = TableLabels(path=str(path), x=known["x"], y=known["y"], crs=known["crs"])
+            keys = {key: known[key] for key in ("layer", "x", "y", "crs")}
+            table = TableLabels(path=str(path), **keys)
             return path, describe_label_file(table), known
         except RecipeError as error:
             missing = next((key for key in ("x", "y", "crs") if f"labels.{key}:" in str(error)), None)
@@ -56,6 +57,9 @@ def look_into(
 def describe(found: LabelFile) -> list[str]:
     """Return what was found in a file of labels, in lines."""
     lines = [f"{found.count:,} {'rasters' if found.kind == 'rasters' else f'labels, {found.kind}'}"]
+    if found.layers:
+        others = ", ".join(name for name in found.layers if name != found.layer)
+        lines.append(f"  Layer:   {found.layer}; there are also {others}, which --layer names")
     if found.columns:
         lines.append(f"  Columns: {', '.join(found.columns)}")
     if found.times:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--unit", default="", help="Of a target that is a number.")
 @click.option("--size", type=click.IntRange(min=1), default=64, show_default=True, help="Pixels a side.")
 @click.option("--pixel-size", type=float, help="In metres.  [default: that of the first source]")
+@click.option("--layer", help="Of a file with several.  [default: the first]")
 @click.option("--x", metavar="COLUMN", help="With eastings or longitudes.")
 @click.option("--y", metavar="COLUMN", help="With northings or latitudes.")
 @click.option("--crs", type=int, metavar="EPSG", help="Of the coordinates, where the file does not state it.")

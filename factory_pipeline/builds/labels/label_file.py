@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 
 from factory_pipeline.builds.labels.areas import ENDINGS, raster_files
 from factory_pipeline.builds.labels.label_times import count_times, read_times
-from factory_pipeline.builds.labels.read_table import X_NAMES, Y_NAMES, read_rows
+from factory_pipeline.builds.labels.read_table import X_NAMES, Y_NAMES, list_layers, read_rows
 from factory_pipeline.config.dataset_splits import GIVEN_NAMES
 from factory_pipeline.config.label_sources import LabelTime, RasterLabels, TableLabels
 from factory_pipeline.errors import RecipeError
@@ -48,6 +48,11 @@ class LabelFile:
     broken_times: tuple[str, ...] = ()
     """A sentence for each column of text of which most values are dates or times, but not all."""
 
+    layers: tuple[str, ...] = ()
+    """Of a file with several."""
+    layer: str | None = None
+    """The one of several that was read."""
+
     @property
     def time(self) -> dict[str, str] | None:
         """The columns that say when a label holds, as a recipe names them."""
@@ -69,6 +74,8 @@ def describe_label_file(labels: TableLabels) -> LabelFile:
     if path.is_dir() or path.suffix.lower() in ENDINGS:
         return _describe_rasters(RasterLabels(kind="rasters", path=labels.path))
     rows = read_rows(labels)
+    layers = list_layers(path)
+    has_several = len(layers) > 1
     kinds = shapely.get_type_id(rows.geometries)
     areas = np.isin(kinds, [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON])
     columns = rows.columns
@@ -95,6 +102,8 @@ def describe_label_file(labels: TableLabels) -> LabelFile:
         broken_times=tuple(
             sentence for name in named if (sentence := _broken_times(columns[name], labels)) is not None
         ),
+        layers=layers if has_several else (),
+        layer=(labels.layer or layers[0]) if has_several else None,
     )
 
 

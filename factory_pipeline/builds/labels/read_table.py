@@ -132,7 +132,8 @@ def _read_vector(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray
     from pyogrio.errors import DataSourceError
 
     try:
-        meta, table = pyogrio.read_arrow(path, layer=labels.layer)
+        # The first layer by its number: without any, pyogrio warns of the others in the user's terminal.
+        meta, table = pyogrio.read_arrow(path, layer=0 if labels.layer is None else labels.layer)
     except (DataSourceError, ValueError) as error:
         raise RecipeError(
             f"At labels.path: {path} can't be read as labels; allowed are CSV, Parquet and what GDAL reads as"
@@ -143,6 +144,15 @@ def _read_vector(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray
         return _locate_points(pl.DataFrame(table), labels)
     geometries = shapely.from_wkb(np.array(table[name].to_pylist(), dtype=object))
     return pl.DataFrame(table.drop_columns([name])), geometries, meta["crs"]
+
+
+def list_layers(path: Path) -> tuple[str, ...]:
+    """Return the names of the layers of a file, in its order; none of a format without layers."""
+    import pyogrio
+
+    if path.suffix.lower() in (*_CSV, *_PARQUET):
+        return ()
+    return tuple(str(name) for name in pyogrio.list_layers(path)[:, 0])
 
 
 def _locate_points(

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
+import shapely
 
 from factory_pipeline.builds.labels.label_file import LabelFile, describe_label_file
 from factory_pipeline.config.label_sources import TableLabels
@@ -79,3 +81,17 @@ def test_one_bad_date_among_good_ones_is_told_and_text_is_not(tmp_path: Path) ->
     assert found.times == ()
     [told] = found.broken_times
     assert told.startswith("At labels.time: the column day has '2021-06-31' in row 2; allowed are dates")
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_the_layer_of_several_that_is_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "places.gpkg"
+    for layer, count in (("fields", 1), ("plots", 2)):
+        places = shapely.to_wkb(shapely.points(np.zeros((count, 2))))
+        pyogrio.raw.write(
+            path, places, [np.arange(count)], ["nr"], geometry_type="Point", crs="EPSG:4326", layer=layer
+        )
+    found = describe_label_file(TableLabels(path=str(path)))
+    assert (found.layers, found.layer, found.count) == (("fields", "plots"), "fields", 1)
+    found = describe_label_file(TableLabels(path=str(path), layer="plots"))
+    assert (found.layer, found.count) == ("plots", 2)
