@@ -57,6 +57,10 @@ class DatasetBuildSummary(StoredSummary):
     def __str__(self) -> str:
         accepted = sum(self.samples.values())
         lines = [f"Labels in            {self.labels:>12,}"]
+        windows = accepted + sum(self.dropped.values())
+        if windows != self.labels:
+            # A grid over polygons has more windows than labels.
+            lines.append(f"Windows              {windows:>12,}")
         lines += [f"  {name:<28} {-count:>8,}" for name, count in self.dropped.items()]
         lines.append(f"Accepted             {accepted:>12,}")
         lines += [f"  {split:<28} {count:>8,}" for split, count in self.samples.items()]

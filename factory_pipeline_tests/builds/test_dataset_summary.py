@@ -1,5 +1,6 @@
 """The end of a build: nothing is fused while a batch is missing, and the summary says where labels went."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -40,6 +41,11 @@ def test_the_summary_says_where_labels_went(tmp_path: Path) -> None:
         assert part in told
     SUMMARY.save(tmp_path / "summary.json")
     assert DatasetBuildSummary.load(tmp_path / "summary.json") == SUMMARY
+
+
+def test_where_a_label_makes_several_windows_the_counts_add_up_to_them() -> None:
+    lines = str(replace(SUMMARY, labels=6)).splitlines()
+    assert [line.split() for line in lines[:2]] == [["Labels", "in", "6"], ["Windows", "1,200"]]
 
 
 def test_batches_that_are_missing_are_named_and_nothing_is_fused(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def overlaps_of(found: LabelTable) -> tuple[str, ...]:
     )
     if not count:
         return ()
-    return (f"{count:,} pairs of labels overlap; where they do, the later row of the file counts.",)
+    pairs = "1 pair of labels overlaps" if count == 1 else f"{count:,} pairs of labels overlap"
+    return (f"{pairs}; where they do, the later row of the file counts.",)
 
 
 def save_polygons(found: LabelTable, path: Path) -> None:

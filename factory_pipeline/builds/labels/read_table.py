@@ -129,11 +129,17 @@ def _parquet_table(path: Path) -> tuple[pl.DataFrame, bytes | None]:
 
 def _read_vector(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.object_], Any]:
     import pyogrio
-    from pyogrio.errors import DataSourceError
+    from pyogrio.errors import DataLayerError, DataSourceError
 
     try:
         # The first layer by its number: without any, pyogrio warns of the others in the user's terminal.
         meta, table = pyogrio.read_arrow(path, layer=0 if labels.layer is None else labels.layer)
+    except DataLayerError as error:
+        names = list_layers(path)
+        raise RecipeError(
+            f"At labels.layer: {path} has no layer {labels.layer!r}{suggest_names(str(labels.layer), names)};"
+            f" it has {', '.join(names) or 'none'}."
+        ) from error
     except (DataSourceError, ValueError) as error:
         raise RecipeError(
             f"At labels.path: {path} can't be read as labels; allowed are CSV, Parquet and what GDAL reads as"

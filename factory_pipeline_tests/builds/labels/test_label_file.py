@@ -95,3 +95,5 @@ def test_the_layer_of_several_that_is_read_is_told(tmp_path: Path) -> None:
     assert (found.layers, found.layer, found.count) == (("fields", "plots"), "fields", 1)
     found = describe_label_file(TableLabels(path=str(path), layer="plots"))
     assert (found.layer, found.count) == ("plots", 2)
+    with pytest.raises(RecipeError, match=r"no layer 'plot' \(did you mean plots\?\); it has fields, plots"):
+        describe_label_file(TableLabels(path=str(path), layer="plot"))

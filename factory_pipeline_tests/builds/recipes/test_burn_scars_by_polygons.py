@@ -63,7 +63,7 @@ def test_polygons_are_burnt_as_gdal_burns_them_and_the_later_row_wins(
         overwritten += np.count_nonzero(both)
         assert (sample.arrays["label"][0][both > 0] == codes[3]).all()
     assert overwritten > 20
-    assert "1 pairs of labels overlap" in (built.output / "summary.json").read_text()
+    assert "1 pair of labels overlaps" in (built.output / "summary.json").read_text()
 
 
 def test_hls_is_what_gdal_warps_and_clouds_are_masked(built: SampleBuild, samples: list[Sample]) -> None:
