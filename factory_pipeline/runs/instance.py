@@ -30,8 +30,11 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from factory_pipeline.errors import HomeError
+from factory_pipeline.orchestration.partitions import BATCHES
 from factory_pipeline.runs.history import instance_in
 from factory_pipeline.storage.atomic import file_lock, write_text
+from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome
 
 DEFINITIONS = "factory_pipeline.definitions"
@@ -79,14 +82,34 @@ def _sha256(path: Path) -> str:
 
 
 def _make_instance(home: FactoryHome) -> None:
-    """Have Dagster make its tables, which fails where two processes do it at the same time."""
+    """Have Dagster make its tables, which fails where two processes do it at the same time.
+
+    Tables that a process was killed over, or a full disk left half made, are made again from nothing.
+    """
     made = home.dagster_ready
     if made.exists():
         return
+    making = made.with_name(".making")
+    folders = [home.dagster / name for name in ("history", "schedules")]
     with file_lock(home.dagster_lock):
-        if not made.exists():
-            with instance_in(home.dagster):
-                made.touch()
+        if made.exists():
+            return
+        if making.exists():
+            for folder in folders:
+                remove_folder(folder)
+        elif not any(folder.exists() for folder in folders):
+            making.touch()
+        with instance_in(home.dagster) as instance:
+            try:
+                # Dagster says nothing of tables that it could not make.
+                instance.get_dynamic_partitions(BATCHES)
+            except dg.DagsterInvalidInvocationError as error:
+                raise HomeError(
+                    f"Dagster's tables could not be made in {home.dagster}: see that there is space on its"
+                    " disk, and run the command again."
+                ) from error
+            made.touch()
+        making.unlink(missing_ok=True)
 
 
 def environment_of(home: FactoryHome) -> dict[str, str]:

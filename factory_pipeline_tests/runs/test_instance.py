@@ -1,0 +1,43 @@
+"""The tables that Dagster makes when a home is first used."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from factory_pipeline.errors import HomeError
+from factory_pipeline.orchestration.partitions import BATCHES
+from factory_pipeline.runs.instance import open_instance, prepare_home
+from factory_pipeline.storage.layout import FactoryHome
+
+pytestmark = pytest.mark.integration
+"""Dagster makes its tables in each."""
+
+
+def leave_half(home: FactoryHome) -> None:
+    """Have the tables be as a full disk leaves them."""
+    prepare_home(home)
+    with closing(sqlite3.connect(home.dagster / "history" / "runs" / "index.db")) as tables:
+        tables.execute("DROP TABLE dynamic_partitions")
+    home.dagster_ready.unlink()
+
+
+def test_tables_that_were_left_half_made_are_made_again(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    leave_half(home)
+    (home.dagster / ".making").touch()
+    prepare_home(home)
+    assert home.dagster_ready.exists()
+    assert not (home.dagster / ".making").exists()
+    with open_instance(home) as instance:
+        assert instance.get_dynamic_partitions(BATCHES) == []
+
+
+def test_a_history_of_other_origin_is_never_removed(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    leave_half(home)
+    with pytest.raises(HomeError, match="tables could not be made"):
+        prepare_home(home)
+    assert (home.dagster / "history" / "runs" / "index.db").exists()
+    assert not home.dagster_ready.exists()
