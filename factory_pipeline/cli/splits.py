@@ -1,5 +1,6 @@
 """`factory splits`: what is known of the splits of a dataset, as text, JSON and a map."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +88,30 @@ def _count(split: "pl.Series") -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.iter_rows()) or "none"
 
 
+def describe_rule(rule: Mapping[str, Any]) -> str:
+    """Return a rule of splits in one line; what is empty or switched off is left out.
+
+    Args:
+        rule: as `splits.json` has it.
+    """
+    return ", ".join(
+        key if value is True else f"{key} {_in_words(value)}"
+        for key, value in rule.items()
+        if value is not False and value not in (None, {}, [], "")
+    )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_in_words(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(_in_words, value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
 def _lines(name: str, record: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{count:,} {split}" for split, count in record["splits"].items())
-    rule = ", ".join(f"{key} {value}" for key, value in record["rule"].items() if value not in (None, {}, ""))
+    rule = describe_rule(record["rule"])
     distance = record["distance_m"]
     first, *others = record["sentences"]
     return [

@@ -9,6 +9,7 @@ from PIL import Image
 
 from factory_pipeline.builds.gedi_splits import samples_of, split_record
 from factory_pipeline.cli.main import cli
+from factory_pipeline.cli.splits import describe_rule
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.storage.build_files import BuildFiles
@@ -52,3 +53,16 @@ def test_the_blocks_that_are_held_out_are_counted(output: Path) -> None:
     (line,) = [line for line in done.output.splitlines() if line.startswith("Blocks")]
     assert line.endswith("of 50,000 m")
     assert "train" in line
+
+
+def test_a_rule_is_told_in_words() -> None:
+    shares = {"train": 60.0, "test": 40.0}
+    rule = {
+        "method": "random",
+        "percentages": shares,
+        "keep_splits": True,
+        "given": False,
+        "balance": [],
+        "seed": 0,
+    }
+    assert describe_rule(rule) == "method random, percentages train 60 test 40, keep_splits, seed 0"
