@@ -33,12 +33,17 @@ def temporary_in(folder: Path, stem: str, suffix: str = "") -> Path:
     """
     if folder not in _swept:
         _swept.add(folder)
-        _sweep(folder)
+        remove_left(folder)
     beginning = os.fsencode(stem)[:_STEM_BYTES].decode("utf-8", errors="ignore")
     return folder / f".{beginning}.{_writer()}.part{suffix}"
 
 
-def _sweep(folder: Path) -> None:
+def remove_left(folder: Path) -> None:
+    """Remove what processes of this machine that have died left unfinished in a folder.
+
+    Args:
+        folder: on the local disk; it need not exist.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         left = [Path(entry) for entry in entries if entry.name.startswith(".") and _is_of_dead(entry.name)]
         for path in left:

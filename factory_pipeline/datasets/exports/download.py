@@ -24,6 +24,7 @@ from factory_pipeline.errors import DamagedExportError, DownloadError
 from factory_pipeline.storage.atomic import disk_is_full, write_text
 from factory_pipeline.storage.checksum import sha256_of
 from factory_pipeline.storage.resume_download import resume_download
+from factory_pipeline.storage.temporaries import remove_left
 
 MARKER = ".factory_download.json"
 """Name of the file in a download's folder that identifies the export."""
@@ -253,6 +254,8 @@ def _claim(target: Path, listing: ExportedFiles) -> None:
                 " choose another folder."
             )
         return
+    # One that was killed before it had marked the folder left half a mark there.
+    remove_left(target)
     if target.exists() and any(target.iterdir()):
         raise DownloadError(
             f"{target} is not empty and not a download of this export; choose another folder, or one that"

@@ -26,6 +26,7 @@ from factory_pipeline.datasets.exports.download import (
 from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, ExportedFiles, files_hash
 from factory_pipeline.errors import DownloadError
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.storage.temporaries import temporary_in
 from factory_pipeline.web.studio.app import studio_app
 from factory_pipeline.web.studio.context import Studio
 from factory_pipeline.web.studio.guard import Access
@@ -106,6 +107,18 @@ def test_a_file_goes_on_where_it_was_cut_off(export: Path, tmp_path: Path) -> No
     target = download(CutOff(export), tmp_path / "out")
     assert brought(target) == CONTENT
     assert [start for path, start in started if path == "data/a.tif"] == [0, 1 << 20]
+
+
+def test_a_download_that_was_killed_before_it_marked_its_folder_starts_again(
+    export: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    name = temporary_in(tmp_path / "new", Path(MARKER).stem, ".json").name
+    _, _, start, _ = name.split(".")[-3].split("-")
+    (target / name.replace(f"-{start}-", f"-{int(start) + 1}-")).write_text("{")
+    download(FolderExportSource(export), target)
+    assert brought(target) == CONTENT
 
 
 def test_a_part_with_wrong_bytes_is_fetched_anew(export: Path, tmp_path: Path) -> None:
