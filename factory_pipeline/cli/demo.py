@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -125,10 +126,20 @@ def demo(subject: str, output: Path) -> None:
     releases.import_and_export(archive / "releases", output.absolute(), home)
     if shutil.which("factory") is None:
         echo(f'To type factory anywhere: export PATH="{Path(sys.executable).parent}:$PATH"')
-    echo(
-        "",
-        "Look at it:  make ui   opens the studio at http://127.0.0.1:3001",
-        "or   factory inspect " + shorten(settings.files.fused("train")),
+    echo("", *next_steps(home.root, settings.files.fused("train")))
+
+
+def next_steps(home: Path, dataset: Path) -> tuple[str, ...]:
+    """Return what to type after the demo, a line each.
+
+    Args:
+        home: of the demo, which other commands know by FACTORY_HOME alone.
+        dataset: one of its files.
+    """
+    return (
+        f"Its factory:  export FACTORY_HOME={shlex.quote(str(home.absolute()))}",
+        "Look at it:   factory ui   opens the studio at http://127.0.0.1:3001 (in a checkout: make ui)",
+        f"or            factory inspect {shlex.quote(shorten(dataset))}",
     )
 
 

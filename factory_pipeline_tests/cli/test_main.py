@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from factory_pipeline import DatasetClient
 from factory_pipeline.builds.verification.report import VerificationReport, VerifiedSubject
+from factory_pipeline.cli.demo import next_steps
 from factory_pipeline.cli.json_output import echo_json
 from factory_pipeline.cli.main import OLD_NAMES, SECTIONS, cli, main
 from factory_pipeline.cli.request_options import describe_argument_error
@@ -110,6 +111,13 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     line, end, rest = printed.err.partition("\n")
     assert (end, rest) == ("\n", "")
     return line
+
+
+def test_the_demo_ends_with_the_home_that_other_commands_need(tmp_path: Path) -> None:
+    home, look, inspect = next_steps(tmp_path / "my demo", tmp_path / "train_dataset.h5")
+    assert home.endswith(f"export FACTORY_HOME='{tmp_path}/my demo'")
+    assert "factory ui" in look
+    assert "factory inspect" in inspect
 
 
 @pytest.mark.parametrize(("differences", "status"), [((), 0), (("train.h5 is missing.",), 1)])
