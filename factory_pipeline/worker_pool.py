@@ -1,15 +1,61 @@
-"""Worker processes that never outlive the process that started them."""
+"""Worker processes that never outlive the process that started them, and leave Ctrl-C to it."""
 
 import os
+import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process, resource_tracker
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import TracebackType
 
 
-def open_pool(processes: int) -> ProcessPoolExecutor:
-    """Return a pool of new processes that end with this one, also if it is killed (`kill -9`)."""
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent)
+class WorkerPool(ProcessPoolExecutor):
+    """A pool of new processes that end with this one, also if it is killed (`kill -9`).
+
+    A terminal sends Ctrl-C to all processes of a command: only this one acts on it, and ends the others, so
+    that none prints a traceback of its own. Workers are killed, so they must publish files atomically.
+    """
+
+    def __init__(self, processes: int) -> None:
+        """Start nothing yet: a process is started when there is work for it.
+
+        Args:
+            processes: most processes at the same time.
+        """
+        super().__init__(processes, mp_context=_WorkerContext(), initializer=end_with_parent)
+
+    def kill(self) -> None:
+        """Kill the processes; what they work on fails with BrokenProcessPool."""
+        for process in list((self._processes or {}).values()):
+            process.kill()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """End the processes: after their work, or at once where the block was interrupted."""
+        if kind is not None and not issubclass(kind, Exception):
+            self.kill()
+        return super().__exit__(kind, error, traceback)
+
+
+class _WorkerProcess(SpawnProcess):
+    """A process that begins with SIGINT blocked, even while it imports."""
+
+    def start(self) -> None:
+        # Else it is started below, and that unblocks SIGINT in this thread.
+        resource_tracker.ensure_running()
+        # A child inherits the mask of the thread that starts it; handlers are not touched, which belong to
+        # the caller of the SDK and can't be set in other threads than the main one.
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess
 
 
 def end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""Workers end with the process that started them, however it ends."""
+"""Workers end with the process that started them, however it ends, and leave Ctrl-C to it."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ pytestmark = pytest.mark.integration
 DRIVER = """
 import sys, time, os
 from pathlib import Path
-from factory_pipeline.worker_pool import open_pool
+from factory_pipeline.worker_pool import WorkerPool
 
 def work(folder):
     (Path(folder) / str(os.getpid())).touch()
     time.sleep(600)
 
 if __name__ == "__main__":
-    pool = open_pool(2)
+    pool = WorkerPool(2)
     for run in [pool.submit(work, sys.argv[1]) for _ in range(2)]:
         run.result()
 """
@@ -51,3 +51,48 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlives its killed parent"
         time.sleep(0.05)
+
+
+INTERRUPTED = """
+import sys, time, os
+from pathlib import Path
+from factory_pipeline.worker_pool import WorkerPool
+
+folder = Path(__file__).parent
+if __name__ != "__main__":
+    (folder / "new").write_text(str(os.getpid()))
+    (folder / "new").rename(folder / "importing")
+    while not (folder / "interrupted").exists():
+        time.sleep(0.01)
+    (folder / "imported").touch()
+
+if __name__ == "__main__":
+    try:
+        with WorkerPool(1) as pool:
+            pool.submit(time.sleep, 600).result()
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} does not appear"
+        time.sleep(0.02)
+
+
+def test_only_the_parent_acts_on_an_interrupt_also_while_a_worker_imports(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(INTERRUPTED)
+    driver = subprocess.Popen(
+        [sys.executable, tmp_path / "driver.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(tmp_path / "importing")
+    worker = int((tmp_path / "importing").read_text())
+    os.kill(worker, signal.SIGINT)
+    (tmp_path / "interrupted").touch()
+    wait_for(tmp_path / "imported")
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=60)
+    assert (driver.returncode, errors) == (130, "")
+    assert not is_running(worker)

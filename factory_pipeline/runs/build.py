@@ -34,7 +34,7 @@ from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.storage.atomic import describe_refusal
 from factory_pipeline.storage.folders import check_writable
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline.worker_pool import open_pool
+from factory_pipeline.worker_pool import WorkerPool
 
 MOST_BATCHES_PER_RUN = 25
 FOOTPRINTS_PER_PROCESS = 1_000
@@ -203,7 +203,7 @@ def run_ranges(
         for batches in ranges:
             materialize(home, assets, batches)
         return
-    pool = open_pool(min(workers, len(ranges)))
+    pool = WorkerPool(min(workers, len(ranges)))
     try:
         runs: list[Future[None]] = [
             pool.submit(materialize, home, assets, batches, os.getpid()) for batches in ranges
@@ -214,8 +214,7 @@ def run_ranges(
         ]
     except BaseException:
         # Files are written atomically, so the workers need not finish their batches first.
-        for process in list((pool._processes or {}).values()):
-            process.kill()
+        pool.kill()
         cancel_own_runs(home)
         raise
     finally:

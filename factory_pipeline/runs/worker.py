@@ -15,7 +15,7 @@ from factory_pipeline.errors import HomeError
 from factory_pipeline.orchestration.run_lock import hold_run_lock, release_run_lock
 from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline.worker_pool import open_pool
+from factory_pipeline.worker_pool import WorkerPool
 
 
 def serve_runs(home: FactoryHome, runs: int) -> None:
@@ -34,7 +34,7 @@ def serve_runs(home: FactoryHome, runs: int) -> None:
     """
     # In a process of its own: Celery forks the processes of runs from this one, and the client of an object
     # store, once it has been used, does not work in forked processes.
-    with open_pool(1) as pool:
+    with WorkerPool(1) as pool:
         pool.submit(prepare_home, home).result()
     os.environ.update(environment_of(home))
     with dg.DagsterInstance.get() as instance:

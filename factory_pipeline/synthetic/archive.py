@@ -42,7 +42,7 @@ from factory_pipeline.synthetic.stac import (
 from factory_pipeline.synthetic.uploads import make_uploads
 from factory_pipeline.synthetic.world import World
 from factory_pipeline.synthetic.worldcover import WORLDCOVER_VERSIONS, worldcover_tiles, write_worldcover
-from factory_pipeline.worker_pool import open_pool
+from factory_pipeline.worker_pool import WorkerPool
 
 DEFAULT_SEED = 22
 """The landscape of the demo."""
@@ -213,7 +213,7 @@ def _raster_jobs(world: World, folder: Path, sites: Sites) -> Iterator[_Job]:
 
 def _pool(workers: int) -> AbstractContextManager[Executor | None]:
     """Processes; they are spawned, as threads that a caller runs don't survive a fork."""
-    return nullcontext() if workers == 1 else open_pool(workers)
+    return nullcontext() if workers == 1 else WorkerPool(workers)
 
 
 def _run(pool: Executor | None, jobs: Sequence[_Job]) -> Iterator[tuple[str, Any]]:

@@ -29,7 +29,7 @@ from factory_pipeline.builds.gedi.granules import (
 from factory_pipeline.builds.gedi.object_store import is_url
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.storage.atomic import atomic_write
-from factory_pipeline.worker_pool import open_pool
+from factory_pipeline.worker_pool import WorkerPool
 
 WORTH_A_PROCESS = 256 << 20
 """Bytes of local granules that are read (at 100 to 200 MB/s) while a process starts and imports (1 s)."""
@@ -200,6 +200,10 @@ def _read_all(
         raise GranuleError(
             "A process that read granules died, perhaps for want of memory; run again with fewer workers."
         ) from error
+    except BaseException:
+        if isinstance(pool, WorkerPool):
+            pool.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -210,7 +214,7 @@ def _workers(pending: Sequence[GranuleFile], workers: int) -> Executor:
     is_remote = any(is_url(granule.source) for granule in pending)
     processes = min(workers, len(pending), len(pending) if is_remote else volume // WORTH_A_PROCESS)
     if processes > 1:
-        return open_pool(processes)
+        return WorkerPool(processes)
     return ThreadPoolExecutor(workers, thread_name_prefix="granules")
 
 

@@ -14,7 +14,7 @@ from factory_pipeline.storage.atomic import drop_unfinished, file_lock
 from factory_pipeline.volumes.aligners.aligner import Aligner, AlignerSource
 from factory_pipeline.volumes.fields.shards import PairRange, divide, is_finished, write_shard
 from factory_pipeline.volumes.fields.task import FieldTask
-from factory_pipeline.worker_pool import open_pool
+from factory_pipeline.worker_pool import WorkerPool
 
 CPU = ""
 """What a process that has no GPU has as its CUDA_VISIBLE_DEVICES."""
@@ -96,7 +96,7 @@ def _processes(aligner: AlignerSource, gpus: Sequence[str] | None) -> list[str]:
     cores = [CPU] * (os.cpu_count() or 1)
     if not aligner.uses_torch:
         return cores
-    with open_pool(1) as pool:  # PyTorch, once imported, would hold memory in this process.
+    with WorkerPool(1) as pool:  # PyTorch, once imported, would hold memory in this process.
         return [str(gpu) for gpu in range(pool.submit(_count_gpus).result())] or cores
 
 
@@ -125,7 +125,7 @@ def _work(
                 running[pool.submit(_write, task, gpu, pairs, folder)] = pool, gpu, pairs
 
         for gpu in gpus:
-            start(stack.enter_context(open_pool(1)), gpu)
+            start(stack.enter_context(WorkerPool(1)), gpu)
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 pool, gpu, pairs = running.pop(future)
