@@ -104,7 +104,9 @@ class ByteSource:
         """Forget which servers were unavailable, so that they get requests again."""
         self._unavailable.clear()
 
-    async def fetch(self, href: str, start: int, length: int, *, exact: bool = True) -> FetchedRange:
+    async def fetch(
+        self, href: str, start: int, length: int, *, exact: bool = True, connections: int | None = None
+    ) -> FetchedRange:
         """Fetch bytes `start` to `start + length` of a file.
 
         Args:
@@ -112,13 +114,15 @@ class ByteSource:
             start: position of the first byte.
             length: number of bytes.
             exact: with False the file may end earlier.
+            connections: attempts to connect, where fewer than all attempts: of an address that may be
+                misspelt, to which nobody listens.
 
         Raises:
             SourceError: the file does not exist, access is denied, or all retries failed.
         """
         tries = self._retry_policy.retries + 1
         try:
-            answer = await self._fetch_with_retries(href, start, length, exact, tries)
+            answer = await self._fetch_with_retries(href, start, length, exact, tries, connections)
         except SourceError as refusal:
             if not refusal.refused or not await self._still_serves(href):
                 raise
@@ -133,10 +137,17 @@ class ByteSource:
         raise SourceError(f"{answer.reason} ({tries} attempts)", transient=True)
 
     async def _fetch_with_retries(
-        self, href: str, start: int, length: int, exact: bool, tries: int
+        self,
+        href: str,
+        start: int,
+        length: int,
+        exact: bool,
+        tries: int,
+        connections: int | None = None,
     ) -> "FetchedRange | _Failure":
         """Return a range, or the failure of the last of `tries` attempts, which is transient."""
         failure = _Failure("it was not requested", transient=True)
+        unreachable = 0
         for attempt in range(tries):
             if (why := self._unavailable.get(_server(href))) is not None:
                 raise SourceError(why, transient=True, unavailable=True)
@@ -155,6 +166,11 @@ class ByteSource:
                 failure = _explain(error)
             if not failure.transient:
                 raise SourceError(failure.reason, transient=False, refused=failure.refused)
+            unreachable += failure.unreachable
+            if connections is not None and unreachable >= connections:
+                raise SourceError(
+                    f"{failure.reason}; check its host and port ({attempt + 1} attempts)", transient=True
+                )
             if attempt < tries - 1 and not self._busy.seconds_left(href):
                 await asyncio.sleep(self._pause(attempt, busy=failure.busy))
         return failure
@@ -317,6 +333,8 @@ class _Failure:
     transient: bool
     busy: bool = False
     refused: bool = False
+    unreachable: bool = False
+    """True if no connection was made: nothing listens there, or the host is unknown."""
 
 
 def _explain(error: BaseError | OSError) -> _Failure:
@@ -336,6 +354,8 @@ def _explain(error: BaseError | OSError) -> _Failure:
         reason = "its store requires credentials and the environment has none that are valid"
         return _Failure(f"{reason}; set them, or declare the data as public", transient=True)
     code = _status(error)
+    if code is None and "kind: Connect," in str(error):
+        return _Failure("no connection to its server was made", transient=True, unreachable=True)
     if code is None:
         return _Failure("the connection to its server failed or stalled", transient=True)
     return _Failure(

@@ -13,6 +13,8 @@ from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy, SourceErro
 from factory_pipeline.datasets.streaming.shard_source import Run, Shard, offsets_of, unreadable
 
 T = TypeVar("T")
+CONNECTIONS = 4
+"""Attempts to connect for the index, in about three seconds; what is fetched later gets half a minute."""
 LONGEST_INDEX = 1 << 28
 """Bytes: of an index no more are read."""
 
@@ -30,7 +32,8 @@ class FetchedShards:
 
     def read_index(self, name: str) -> bytes:
         """Return a small file."""
-        return self._start(self._fetch(name, 0, LONGEST_INDEX, exact=False)).result().tobytes()
+        index = self._fetch(name, 0, LONGEST_INDEX, exact=False, connections=CONNECTIONS)
+        return self._start(index).result().tobytes()
 
     def request(self, shard: Shard, first: int, last: int) -> "Future[Run]":
         """As `ShardSource.request`: begin to fetch the samples."""
@@ -68,9 +71,12 @@ class FetchedShards:
         content = await self._fetch(shard.name, 0, 4 * (shard.samples + 2))
         return offsets_of(content, shard, f"{self._address}/{shard.name}")
 
-    async def _fetch(self, name: str, start: int, length: int, *, exact: bool = True) -> memoryview:
+    async def _fetch(
+        self, name: str, start: int, length: int, *, exact: bool = True, connections: int | None = None
+    ) -> memoryview:
         address = f"{self._address}/{name}"
         try:
-            return (await self._source.fetch(address, start, length, exact=exact)).data
+            fetched = await self._source.fetch(address, start, length, exact=exact, connections=connections)
+            return fetched.data
         except SourceError as error:
             raise unreadable(address, str(error)) from error

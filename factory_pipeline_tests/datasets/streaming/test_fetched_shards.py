@@ -31,3 +31,12 @@ def test_a_host_that_does_not_answer_is_told_and_the_thread_ends() -> None:
     while threads() > before and time.monotonic() < until:
         time.sleep(0.01)
     assert threads() == before
+
+
+def test_an_index_without_a_server_is_given_up_soon_and_a_shard_is_waited_for() -> None:
+    shards = FetchedShards(NOWHERE, RetryPolicy(retries=6, pause=0.001))
+    with pytest.raises(DatasetFileError, match=r"no connection .* check its host and port \(4 attempts\)"):
+        shards.read_index("index.json")
+    with pytest.raises(DatasetFileError, match=r"no connection .* \(7 attempts\)"):
+        shards.request(Shard("a.bin", 1, 9), 0, 0).result()
+    shards.close()
