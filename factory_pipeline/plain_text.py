@@ -1,4 +1,4 @@
-"""Text of users' files as one line that acts on nothing: neither on a terminal nor on the lines around it."""
+"""Text for one line: that of users' files, which acts on no terminal and no other line, and counts."""
 
 import unicodedata
 
@@ -20,6 +20,17 @@ def escape_controls(text: object) -> str:
         else letter
         for letter in shown
     )
+
+
+def count_noun(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, such as `1 pair` or `1,200 pairs`.
+
+    Args:
+        number: 0 or more.
+        noun: of one.
+        plural: of several; None adds an `s`.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def is_utf8(text: str) -> bool:

@@ -1,6 +1,6 @@
 import pytest
 
-from factory_pipeline.plain_text import escape_controls, is_utf8
+from factory_pipeline.plain_text import count_noun, escape_controls, is_utf8
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,8 @@ def test_what_controls_a_terminal_is_written_out(text: object, expected: str) ->
 def test_halves_of_characters_are_not_utf8() -> None:
     assert is_utf8("a \N{EARTH GLOBE EUROPE-AFRICA}")
     assert not is_utf8("a\ud83c")
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [count_noun(number, "pair") for number in (0, 1, 1200)] == ["0 pairs", "1 pair", "1,200 pairs"]
+    assert [count_noun(number, "entry", "entries") for number in (1, 2)] == ["1 entry", "2 entries"]

@@ -122,7 +122,8 @@ def new_manifest(output: Path | None) -> None:
     try:
         ask_manifest(IntakePolicy.of_home(usable_home(), all_folders=True), document)
     except BaseException:
-        if document:
+        # What every manifest says was not answered, and lists are empty before their first answer.
+        if any(answer for key, answer in document.items() if key != "type_of_upload"):
             write_manifest(document, draft)
             echo(
                 "",

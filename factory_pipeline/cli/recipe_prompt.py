@@ -69,7 +69,7 @@ def describe(found: LabelFile) -> list[str]:
         lines.append(f"  Classes of {target}: {named}")
     if found.splits:
         lines.append(f"  Splits:  {found.splits[0]}")
-    lines += [f"  {sentence}" for sentence in found.broken_times]
+    lines += [f"  {sentence}" for sentence in (*found.broken_times, *found.broken_ids)]
     return lines
 
 

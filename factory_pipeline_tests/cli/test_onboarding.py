@@ -409,6 +409,13 @@ def test_new_manifest_keeps_a_draft_and_goes_on_from_it(used: FactoryHome, tmp_p
     assert not draft.exists()
 
 
+def test_new_manifest_without_an_answer_writes_no_draft(used: FactoryHome, tmp_path: Path) -> None:
+    left = command(used, "new-manifest", "--output", tmp_path / "asked.yaml")
+    assert left.exit_code
+    assert "draft" not in left.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_is_registered_for_a_file_that_does_not_exist(tmp_path: Path) -> None:
     home = FactoryHome(tmp_path / "home")
     typed = command(home, "onboard", tmp_path / "typo.yaml")

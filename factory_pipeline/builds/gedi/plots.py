@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from factory_pipeline.builds.gedi.granules import calendar_day
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 
 SINGLE_POINTS = 5_000
@@ -88,17 +89,13 @@ def plot_distribution(footprints: pl.DataFrame, path: Path, title: str) -> None:
 
 
 def _headline(figure: Figure, title: str, count: int, days: pl.Series) -> None:
-    facts = _count(count, "footprint")
+    facts = count_noun(count, "footprint")
     if days.len():
         first, last = _first_and_last(days)
         spell = f"{first} to {last}" if first < last else f"{first}"
-        facts += f"  ·  {spell}  ·  {_count(days.n_unique(), 'day')} with footprints"
+        facts += f"  ·  {spell}  ·  {count_noun(days.n_unique(), 'day')} with footprints"
     figure.text(0.016, 0.962, title, fontsize=16, fontweight="bold", va="center")
     figure.text(0.016, 0.925, facts, fontsize=10.5, color="#5d6a69", va="center")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _draw_map(axes: Axes, footprints: pl.DataFrame) -> None:

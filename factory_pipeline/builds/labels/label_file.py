@@ -1,5 +1,6 @@
 """What a file of labels says of itself: kind, columns, and which of these may be id, time and target."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,13 @@ from factory_pipeline.builds.labels.read_table import X_NAMES, Y_NAMES, list_lay
 from factory_pipeline.config.dataset_splits import GIVEN_NAMES
 from factory_pipeline.config.label_sources import LabelTime, RasterLabels, TableLabels
 from factory_pipeline.errors import RecipeError
+from factory_pipeline.plain_text import count_noun
 
 MOST_CLASSES = 50
 LABELS_PER_CLASS = 2
 """Numbers count as codes of classes where there are at least so many labels of each in the mean."""
 _START_WORDS = ("start", "from", "begin")
+_ID_NAME = re.compile(r"(?i:^([a-z]?id|uuid|key|name)$|[_\W]id$)|[a-z]I[Dd]$")
 _SAMPLED_PIXELS = 512
 """Pixels a side of a raster that are read to find its classes."""
 
@@ -47,7 +50,8 @@ class LabelFile:
     """Columns that hold names of splits."""
     broken_times: tuple[str, ...] = ()
     """A sentence for each column of text of which most values are dates or times, but not all."""
-
+    broken_ids: tuple[str, ...] = ()
+    """A sentence for each column that most likely was meant to name labels, but can't name each."""
     layers: tuple[str, ...] = ()
     """Of a file with several."""
     layer: str | None = None
@@ -90,17 +94,22 @@ def describe_label_file(labels: TableLabels) -> LabelFile:
     numbers = [name for name in left if name not in classes and columns[name].dtype.is_numeric()]
     # A whole number that differs in every row names labels; it is no measurement.
     measured = [name for name in numbers if name not in ids or columns[name].dtype.is_float()]
+    ids = tuple(name for name in ids if not columns[name].dtype.is_float())
+    other = [name for name in left if name not in (*classes, *ids)]
     return LabelFile(
         kind="polygons" if areas.any() else "points",
         count=columns.height,
         columns=tuple(columns.columns),
-        ids=tuple(name for name in ids if not columns[name].dtype.is_float()),
+        ids=ids,
         times=times,
         targets=(*sorted(classes, key=lambda name: columns[name].dtype != pl.String), *measured),
         classes=classes,
         splits=splits,
         broken_times=tuple(
             sentence for name in named if (sentence := _broken_times(columns[name], labels)) is not None
+        ),
+        broken_ids=tuple(
+            sentence for name in other if (sentence := _broken_id(columns[name], ids)) is not None
         ),
         layers=layers if has_several else (),
         layer=(labels.layer or layers[0]) if has_several else None,
@@ -125,6 +134,30 @@ def _broken_times(column: pl.Series, labels: TableLabels) -> str | None:
     except RecipeError as error:
         return str(error)
     return None
+
+
+def _broken_id(column: pl.Series, ids: Sequence[str]) -> str | None:
+    """What is wrong with a column of which most values are of one label alone."""
+    has_name = _ID_NAME.search(column.name) is not None
+    if not (column.dtype == pl.String or (column.dtype.is_integer() and has_name)) or (ids and not has_name):
+        return None
+    values = column.drop_nulls().alias("value").value_counts(name="rows")
+    counts = values.sort("rows", "value", descending=[True, False])
+    if 2 * counts.height <= len(column):
+        return None
+    repeated = counts.filter(pl.col("rows") > 1)
+    wrong = []
+    if repeated.height:
+        others = count_noun(repeated.height - 1, "other value")
+        more = f" and {others} several times" if repeated.height > 1 else ""
+        wrong.append(f"has {repeated['value'][0]!r} in {repeated['rows'][0]:,} rows{more}")
+    if column.has_nulls():
+        wrong.append(f"is empty in {count_noun(column.null_count(), 'row')}")
+    used = f"the column {ids[0]} names them" if ids else "their row numbers name them"
+    return (
+        f"The column {column.name} can't name the labels, as it {' and '.join(wrong)}: {used}; as id it would"
+        " leave out all but the first label of each value."
+    )
 
 
 def _holds_splits(column: pl.Series) -> bool:

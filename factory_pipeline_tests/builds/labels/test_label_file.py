@@ -97,3 +97,30 @@ def test_the_layer_of_several_that_is_read_is_told(tmp_path: Path) -> None:
     assert (found.layer, found.count) == ("plots", 2)
     with pytest.raises(RecipeError, match=r"no layer 'plot' \(did you mean plots\?\); it has fields, plots"):
         describe_label_file(TableLabels(path=str(path), layer="plot"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (("p1,a", "p2,b", "p2,c"), "has 'p2' in 2 rows: the column note names them"),
+        (("p1,a", "p2,a", "p2,b"), "has 'p2' in 2 rows: their row numbers name them"),
+        (
+            ("p1,a", "p1,a", "p2,a", "p2,a", "p3,b"),
+            "has 'p1' in 2 rows and 1 other value several times: their",
+        ),
+        (("p1,a", "p2,a", ",a"), "is empty in 1 row: their row numbers name them"),
+    ],
+)
+def test_a_column_that_fails_to_name_each_label_is_told(
+    rows: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    lines = [f"{15 + number},47,{row}" for number, row in enumerate(rows)]
+    found = described(tmp_path / "a.csv", "\n".join(["lon,lat,plot_id,note", *lines]))
+    assert "plot_id" not in found.ids
+    [told] = [sentence for sentence in found.broken_ids if "plot_id" in sentence]
+    assert f"The column plot_id can't name the labels, as it {says}" in told
+
+
+def test_a_column_that_names_groups_of_labels_is_no_broken_id(tmp_path: Path) -> None:
+    lines = [f"p{number},{15 + number},47,farm {number % 3}" for number in range(60)]
+    assert not described(tmp_path / "a.csv", "\n".join(["plot,lon,lat,farm_id", *lines])).broken_ids
