@@ -24,7 +24,7 @@ from random import Random
 
 from factory_pipeline.synthetic.archive import make_archive
 from factory_pipeline_tests.campaign.commands import CommandServer
-from factory_pipeline_tests.campaign.faults import DATABASE, KINDS, OF_SERVER, OF_STORE, Fault, draw
+from factory_pipeline_tests.campaign.faults import DAEMON, DATABASE, KINDS, OF_SERVER, OF_STORE, Fault, draw
 from factory_pipeline_tests.campaign.store import faulty_store
 from factory_pipeline_tests.campaign.trial import ROOM, Bench
 from factory_pipeline_tests.campaign.works import WORKS, Work
@@ -36,6 +36,8 @@ Table = Counter[tuple[str, str, bool]]
 """Faults that hit, by kind, name of the work, and whether all was well."""
 FEWEST, MOST = 4, 8
 """Faults of a trial."""
+OF_DAEMON = 2
+"""Faults of a trial in which daemons are killed: an upload that is killed three times is given up."""
 WITH_DATABASE = 0.2
 """Part of the trials whose registry is on PostgreSQL."""
 
@@ -204,7 +206,8 @@ def draw_trial(random: Random, kinds: Sequence[str], works: Sequence[Work]) -> t
             chosen = [DATABASE]
         else:
             possible.remove(DATABASE)
-    chosen += random.choices(possible, k=random.randint(FEWEST, MOST) - len(chosen))
+    faults = OF_DAEMON if work.uploads else random.randint(FEWEST, MOST)
+    chosen += random.choices(possible, k=faults - len(chosen))
     random.shuffle(chosen)
     return work, [draw(kind, random) for kind in chosen]
 
@@ -214,7 +217,9 @@ def _possible(kinds: Sequence[str], work: Work) -> list[str]:
     return [
         kind
         for kind in kinds
-        if (work.reads_server or kind not in OF_SERVER) and (work.on_store or kind not in OF_STORE)
+        if (work.reads_server or kind not in OF_SERVER)
+        and (work.on_store or kind not in OF_STORE)
+        and (work.uploads > 0) == (kind == DAEMON)
     ]
 
 

@@ -8,6 +8,7 @@ when one has ended. Several may run at the same time.
 import importlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -23,15 +24,20 @@ from typing import Any, Self
 
 from factory_pipeline_tests.processes import descendants, is_alive, session_members
 
+FACTORY = "factory_pipeline.cli.main"
 PRELOADED = (
-    "factory_pipeline.cli.main",
+    FACTORY,
     "factory_pipeline.definitions",
     "factory_pipeline.runs.build",
     "factory_pipeline.runs.dataset_build",
     "factory_pipeline.sdk",
+    "factory_pipeline_tests.campaign.daemon",
 )
 PRIVILEGES = "-dac_override,-dac_read_search"
 """What lets the superuser write into read-only folders."""
+NOT_CLEAR = re.compile(r"Traceback|unexpected error|\b\w+\.\w+Error\b|please report")
+"""What a sentence for users does not have."""
+LONGEST_SENTENCE = 1000
 LONGEST_S = 300.0
 """A command that takes longer hangs."""
 SECONDS_TO_END = 30.0
@@ -53,6 +59,18 @@ class Ended:
     """Seconds of CPU that it took, and the processes that it started and waited for."""
     writes: int | None
     """How often its first process wrote below the watched folder; None if it was killed."""
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it told."""
+        return self.told.strip()[-1500:]
+
+    def unclear(self) -> list[str]:
+        """Return what is wrong with its error for users, which is one sentence: nothing, if all is well."""
+        said = [line for line in self.told.splitlines() if line.startswith("Error: ")]
+        if len(said) != 1 or NOT_CLEAR.search(said[0]) or len(said[0]) > LONGEST_SENTENCE:
+            return [f"no clear sentence, exit code {self.code}: {self.last_words}"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -92,17 +110,20 @@ class CommandServer:
         log: Path,
         clock: Sequence[tuple[float, float]] = (),
         watch: Watch | None = None,
+        program: str = FACTORY,
     ) -> "Command":
         """Start a command.
 
         Args:
-            arguments: of `factory`.
+            arguments: of the program.
             environment: variables that are added to this process's own.
             log: where its output goes.
             clock: steps of its clock: after how many seconds, and by how many.
             watch: what of its writes is counted.
+            program: a module, whose `main` is called with the arguments.
         """
         request = {
+            "program": program,
             "arguments": list(arguments),
             "environment": dict(environment),
             "log": str(log),
@@ -246,9 +267,7 @@ def _run(request: dict[str, Any]) -> None:
             from factory_pipeline_tests.campaign.writes import watch_writes
 
             count = watch_writes(request["watch"]["folder"], request["watch"]["kill_at"])
-        from factory_pipeline.cli.main import main
-
-        main(request["arguments"])
+        importlib.import_module(request["program"]).main(request["arguments"])
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

@@ -69,6 +69,22 @@ def differences(found: Contents, expected: Contents) -> list[str]:
     return wrong
 
 
+def changed_folders(place: Path, before: Path) -> list[str]:
+    """Return the folders with new or changed files, relative to the place; `home` and `out` always.
+
+    Args:
+        place: the folder of a trial, after its work.
+        before: a copy of it, before.
+    """
+    changed = {"home", "out"}
+    for path in place.rglob("*"):
+        name = path.relative_to(place)
+        earlier = before / name
+        if path.is_file() and not (earlier.exists() and earlier.stat().st_mtime == path.stat().st_mtime):
+            changed.update(str(parent) for parent in list(name.parents)[:-1] if parent.parts[0] != "tmp")
+    return sorted(changed)
+
+
 def digest(name: str, content: bytes) -> str:
     """Return the hash of a file's content, without what is drawn anew each time."""
     suffix = Path(name).suffix

@@ -7,8 +7,9 @@ from random import Random
 
 from factory_pipeline.synthetic.server import Faults
 
-KILLED, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
+KILLED, DAEMON, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
     "killed",
+    "daemon killed",
     "database gone",
     "disk full",
     "read-only folder",
@@ -17,7 +18,7 @@ KILLED, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
 )
 OF_SERVER = ("429 or 503", "403", "stall", "truncated", "reset", "wrong range")
 OF_STORE = ("store 403", "store 404", "store 503", "store stalls")
-KINDS = (KILLED, *OF_SERVER, *OF_STORE, DISK, READ_ONLY, DATABASE, CLOCK, BESIDE)
+KINDS = (KILLED, DAEMON, *OF_SERVER, *OF_STORE, DISK, READ_ONLY, DATABASE, CLOCK, BESIDE)
 LONGEST_GONE_S = 6.0
 """Of a database that comes back while the work goes on."""
 FOR_EVER_S = 10_000.0
@@ -35,7 +36,7 @@ class Fault:
     at: float = 0.0
     """When it begins."""
     all_processes: bool = False
-    """Kill all of them, not one."""
+    """Kill all of them, not one; of a daemon's, not it alone."""
     at_write: float | None = None
     """Kill all processes before this part of the writes that the work does, not at a time."""
     dies: int | None = None
@@ -58,6 +59,9 @@ def draw(kind: str, random: Random) -> Fault:
             if random.random() < AT_WRITES:
                 return Fault(kind, at_write=random.random(), all_processes=True)
             return Fault(kind, at=at, all_processes=random.random() < 0.5)
+        case "daemon killed":
+            # From when it has taken something in.
+            return Fault(kind, at=random.random(), all_processes=random.random() < 0.5)
         case "two processes":
             apart = random.choice([0.0, 0.2 * random.random(), 0.8 * random.random()])
             dies = random.choice([None, 0, 1])

@@ -1,16 +1,32 @@
 """A short campaign; `python -m factory_pipeline_tests.campaign` is a long one."""
 
+import sqlite3
+from contextlib import closing
 from itertools import count
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from factory_pipeline.errors import StoreError
+from factory_pipeline.orchestration.onboarding.abandoned import MOST_DEATHS
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.object_store import Bucket
 from factory_pipeline.synthetic.faults import Faults
-from factory_pipeline_tests.campaign.__main__ import Result, bench_in, shown, try_all
+from factory_pipeline_tests.campaign.__main__ import Result, bench_in, draw_trial, shown, try_all
 from factory_pipeline_tests.campaign.contents import contents_of, differences
-from factory_pipeline_tests.campaign.faults import BESIDE, CLOCK, DISK, KILLED, OF_SERVER, READ_ONLY, fit
+from factory_pipeline_tests.campaign.daemon import is_done
+from factory_pipeline_tests.campaign.faults import (
+    BESIDE,
+    CLOCK,
+    DAEMON,
+    DISK,
+    KILLED,
+    OF_SERVER,
+    READ_ONLY,
+    fit,
+)
+from factory_pipeline_tests.campaign.faults import KINDS as ALL_KINDS
 from factory_pipeline_tests.campaign.store import faulty_store
 from factory_pipeline_tests.campaign.works import WORKS
 
@@ -29,6 +45,36 @@ def test_twenty_faults_lose_nothing(tmp_path: Path, small_archive: Path) -> None
     assert not result.failed, result.failed
     assert result.table.total() >= 20
     assert shown(result.table).count("\n") >= 8, "kinds of faults, by lines of the table"
+
+
+def test_daemons_are_killed_where_they_work_and_nowhere_else() -> None:
+    trials = [draw_trial(Random(seed), ALL_KINDS, WORKS) for seed in range(100)]
+    assert {work.name for work, _ in trials} == {work.name for work in WORKS}
+    for work, faults in trials:
+        assert {fault.kind == DAEMON for fault in faults} == {work.uploads > 0}
+        assert len(faults) < MOST_DEATHS or not work.uploads
+
+
+def test_a_daemon_has_done_its_work_when_uploads_and_runs_have_ended(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path)
+    history = home.dagster / "history" / "runs.db"
+    history.parent.mkdir(parents=True)
+    assert not is_done(home, 1)
+    for database, table in ((home.registry, "uploads"), (history, "runs")):
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute(f"CREATE TABLE {table} (status TEXT)")
+    for upload, run, done in (
+        ("Pending", "QUEUED", False),
+        ("Onboarding", "STARTED", False),
+        ("Succeeded", "STARTED", False),
+        ("Onboarding", "FAILURE", False),
+        ("Succeeded", "SUCCESS", True),
+    ):
+        for database, table, status in ((home.registry, "uploads", upload), (history, "runs", run)):
+            with closing(sqlite3.connect(database)) as connection, connection:
+                connection.execute(f"DELETE FROM {table}")
+                connection.execute(f"INSERT INTO {table} VALUES (?)", [status])
+        assert is_done(home, 1) == done, (upload, run)
 
 
 def test_what_differs_is_named(tmp_path: Path) -> None:

@@ -9,14 +9,16 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.synthetic.server import Faults, SampleServer
 from factory_pipeline_tests.campaign.commands import Command, CommandServer, Ended, Watch, kill
-from factory_pipeline_tests.campaign.contents import Contents, contents_of, differences
+from factory_pipeline_tests.campaign.contents import Contents, changed_folders, contents_of, differences
+from factory_pipeline_tests.campaign.daemon import has_begun, seconds_of_work
 from factory_pipeline_tests.campaign.faults import (
     DATABASE,
     FOR_EVER_S,
@@ -31,10 +33,7 @@ from factory_pipeline_tests.postgres import PostgresServer
 from factory_pipeline_tests.small_disk import resize
 
 ROOM = "4g"
-NOT_CLEAR = re.compile(r"Traceback|unexpected error|\b\w+\.\w+Error\b|please report")
-"""What a sentence for users does not have."""
 ALREADY = re.compile(r"already|exists|is in use")
-LONGEST_SENTENCE = 1000
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class Undisturbed:
     """The name of the database that is there before it."""
     contents: Contents
     seconds: float
+    """Of the command; where a daemon works of that alone, not of its start and end."""
     bytes: int
     """The room that it needs."""
     writes: int
@@ -104,6 +104,10 @@ class Bench:
         return self._commands.cpu_s
 
     @property
+    def _home(self) -> FactoryHome:
+        return FactoryHome(self._place / "home")
+
+    @property
     def _url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
@@ -126,6 +130,8 @@ class Bench:
             What came of each fault; none after the first after which something is wrong.
         """
         known = self._undisturbed_of(work, any(fault.kind == DATABASE for fault in faults))
+        if work.uploads:
+            return self._kill_daemons(work, faults, known)
         registry, killed = self._lay_out(known), False
         tried: list[Tried] = []
         for number, fault in enumerate(faults):
@@ -137,7 +143,7 @@ class Bench:
             if ended.code:
                 wrong = self._half_finished(work, known.contents, found)
                 if ended.code > 0 and not (done and ALREADY.search(ended.told)):
-                    wrong += _unclear(ended)
+                    wrong += ended.unclear()
                 if last and not wrong and not done:
                     wrong, done = self._finished(work, known, registry), True
             else:
@@ -153,13 +159,34 @@ class Bench:
                 registry, killed = self._lay_out(known), False
         return tried
 
+    def _kill_daemons(self, work: Work, faults: Sequence[Fault], known: Undisturbed) -> list[Tried]:
+        """Kill one daemon after the other, each begun beside what the last one left; then let one end."""
+        self._lay_out(known)
+        killed: list[Command] = []
+        tried: list[Tried] = []
+        try:
+            for number, fault in enumerate(faults):
+                killed.append(command := self._start(work, None, log=f"daemon-{number}"))
+                while command.runs() and not has_begun(self._home):
+                    time.sleep(0.05)
+                _wait_until(command, fault.at * known.seconds)
+                tried.append(Tried(fault, command.runs(), []))
+                running = command.processes()
+                # The first process is its parent's, in the place of `factory ui`.
+                kill(running if fault.all_processes else running[1:2])
+            wrong = self._finished(work, known, None)
+            if left := sum(command.wait().left for command in killed):
+                wrong.append(f"{left} processes outlived a daemon that was killed")
+        finally:
+            for command in killed:
+                kill(command.processes())
+        return [*tried[:-1], replace(tried[-1], wrong=wrong)]
+
     def _finished(self, work: Work, known: Undisturbed, registry: str | None) -> list[str]:
         """Do the work undisturbed; return what is wrong then."""
         with self._serving(work, ()):
             again = self._start(work, registry).wait()
-        wrong = (
-            [] if again.code == 0 else [f"the command again: exit code {again.code}, {_end_of(again.told)}"]
-        )
+        wrong = [] if again.code == 0 else [f"the command again: exit code {again.code}, {again.last_words}"]
         found = self._contents(registry)
         return wrong + [f"after the command again: {it}" for it in differences(found, known.contents)]
 
@@ -271,7 +298,7 @@ class Bench:
         registry = name = None
         if on_postgres:
             registry = self._postgres.new_database()
-        make_place(self._place, self._url)
+        make_place(self._place, self._url, work.uploads)
         for command in work.prepare:
             with self._serving(work, ()):
                 self._must(self._start(work, registry, command=command).wait())
@@ -295,12 +322,12 @@ class Bench:
             template,
             name,
             contents,
-            ended.seconds,
+            seconds_of_work(self._home) if work.uploads else ended.seconds,
             room,
             ended.writes,
             paths,
             requests,
-            _changed_folders(self._place, template),
+            changed_folders(self._place, template),
         )
         self._undisturbed[work.name, on_postgres] = known
         return known
@@ -346,13 +373,15 @@ class Bench:
         arguments = [
             it.format(place=self._place, url=self._url, store=address) for it in command or work.command
         ]
-        environment = {"FACTORY_HOME": str(self._place / "home"), "TMPDIR": str(self._place / "tmp")}
+        environment = {"FACTORY_HOME": str(self._home.root), "TMPDIR": str(self._place / "tmp")}
         if work.on_store:
             assert self._store is not None, "a work on a store needs one"
             environment |= {"FACTORY_SCRATCH": str(self._place / "scratch"), **self._store.environment}
         if registry is not None:
             environment["FACTORY_REGISTRY"] = registry
-        return self._commands.start(arguments, environment, self._root / f"{log}.log", clock, watch)
+        return self._commands.start(
+            arguments, environment, self._root / f"{log}.log", clock, watch, work.program
+        )
 
     def _half_finished(self, work: Work, expected: Contents, found: Contents) -> list[str]:
         return [
@@ -362,29 +391,7 @@ class Bench:
         ]
 
 
-def _changed_folders(place: Path, before: Path) -> list[str]:
-    """Return the folders with new or changed files, relative to the place; `home` and `out` always."""
-    changed = {"home", "out"}
-    for path in place.rglob("*"):
-        name = path.relative_to(place)
-        earlier = before / name
-        if path.is_file() and not (earlier.exists() and earlier.stat().st_mtime == path.stat().st_mtime):
-            changed.update(str(parent) for parent in list(name.parents)[:-1] if parent.parts[0] != "tmp")
-    return sorted(changed)
-
-
 def _wait_until(command: Command, seconds: float) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and command.runs():
         time.sleep(min(0.01, max(0.0, until - time.monotonic())))
-
-
-def _unclear(ended: Ended) -> list[str]:
-    said = [line for line in ended.told.splitlines() if line.startswith("Error: ")]
-    if len(said) != 1 or NOT_CLEAR.search(said[0]) or len(said[0]) > LONGEST_SENTENCE:
-        return [f"no clear sentence, exit code {ended.code}: {_end_of(ended.told)}"]
-    return []
-
-
-def _end_of(told: str) -> str:
-    return told.strip()[-1500:]

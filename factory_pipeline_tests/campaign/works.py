@@ -7,6 +7,8 @@ from pathlib import Path
 import yaml
 
 from factory_pipeline_tests.builds.recipes.archives import grid, make_archive, points_csv, scene
+from factory_pipeline_tests.campaign import daemon
+from factory_pipeline_tests.campaign.commands import FACTORY
 from factory_pipeline_tests.onboarding.factory import MANIFEST
 from factory_pipeline_tests.onboarding.uploads import pairs, zip_of
 
@@ -38,13 +40,20 @@ class Work:
     """Commands that nothing disturbs, before it."""
     on_store: bool = False
     """Whether it writes on an object store, whose address is `{store}`."""
+    uploads: int = 0
+    """How many are in the inbox, for Dagster's daemon to onboard; where there are none a command works."""
     weight: float = 1.0
     """How often it is drawn, next to the others: what takes long is drawn less."""
 
     @property
     def reads_server(self) -> bool:
         """Whether it reads from a server, not from its home alone."""
-        return not self.prepare
+        return not self.prepare and not self.uploads
+
+    @property
+    def program(self) -> str:
+        """The module whose `main` is called with the command."""
+        return daemon.__name__ if self.uploads else FACTORY
 
 
 _IMPORT = ("import-release", "{url}/" + RELEASE, "--json")
@@ -91,6 +100,11 @@ WORKS = (
         "out/*",
         prepare=(_IMPORT, _CREATE),
     ),
+    # More than four share a process.
+    *(
+        Work(name, (str(uploads),), "home/datasets/*", uploads=uploads, weight=0.5)
+        for name, uploads in (("uploads by the daemon", 2), ("batch by the daemon", 5))
+    ),
 )
 
 
@@ -109,12 +123,20 @@ def make_served(folder: Path, archive: Path) -> None:
     shutil.copyfile(archive / "releases" / RELEASE, others / RELEASE)
 
 
-def make_place(place: Path, url: str) -> None:
-    """Make the folders of a trial, with settings that wait for seconds where a user's wait for minutes."""
+def make_place(place: Path, url: str, uploads: int) -> None:
+    """Make the folders of a trial, with settings that wait for seconds where a user's wait for minutes.
+
+    Args:
+        place: gets them.
+        url: the server's address.
+        uploads: how many the inbox has.
+    """
     home, work = place / "home", place / "work"
     for folder in (home, work, place / "tmp", place / "out"):
         folder.mkdir()
     (home / "intake.yaml").write_text("private_addresses: true\ntimeout_s: 1\nretries: 2\n")
+    if uploads:
+        daemon.fill_inbox(home / "inbox" / "uploads", uploads)
     inbox = home / "inbox" / "granules"
     (home / "build.yaml").write_text(
         yaml.safe_dump({"granules": str(inbox), "output": str(home / "output"), "catalog_patience_s": 3})
