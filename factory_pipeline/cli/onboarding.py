@@ -171,11 +171,19 @@ def onboard_and_show(
     from factory_pipeline.sdk.progress_bar import ProgressLine
 
     with ProgressLine() as line:
-        upload = run(manifest, home, line.show)
+        upload = run(manifest, home, line.show, _say_finished)
     if as_json:
         echo_json(upload_facts(upload, home))
     elif not quiet:
         echo(*describe_upload(upload, home))
+
+
+def _say_finished(key: str) -> None:
+    echo(
+        f"{key} was onboarded before from the same manifest and archive: nothing is done, its dataset is left"
+        " as it is.",
+        err=True,
+    )
 
 
 def _bare_manifest(

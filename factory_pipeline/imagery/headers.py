@@ -229,7 +229,9 @@ def _broken_header(error: Exception, name: str) -> Header:
     if NOT_RECOGNISED in str(error):
         return NO_IMAGE
     reason = re.sub(name, "the file", str(error)).strip().rstrip(".")
-    return Header(error=reason or "its header is broken")
+    # Names of libtiff's functions, such as TIFFReadDirectory, say nothing to who has the file.
+    is_internal = re.search(r"\bTIFF[A-Z]\w+", reason) is not None
+    return Header(error="its header is damaged" if is_internal or not reason else reason)
 
 
 def _header_of(image: Any, file: IO[bytes] | _Handle) -> Header:

@@ -50,7 +50,7 @@ def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) 
                 raise OnboardingError("CHECK_FAILED", f"{path.name} has the data type {found}, not {dtype}.")
             yield from strips_of(source, path)
     except RasterioError as error:
-        raise _unreadable_error(path, error) from error
+        raise _unreadable_error(path) from error
 
 
 def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
@@ -73,11 +73,11 @@ def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
     try:
         for top in range(0, source.height, rows):
             window = Window(0, top, source.width, min(rows, source.height - top))
-            with _strict_decoding(path):
+            with _strict_decoding(path, top):
                 values = source.read(window=window, out_dtype=found)
             yield values, _valid(values, source.nodatavals)
     except RasterioError as error:
-        raise _damage_error(path, _reason(path, error)) from error
+        raise DamagedPixelsError(path, top) from error
 
 
 def data_type(path: Path) -> np.dtype:
@@ -90,7 +90,7 @@ def data_type(path: Path) -> np.dtype:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
             return np.result_type(*source.dtypes)
     except RasterioError as error:
-        raise _unreadable_error(path, error) from error
+        raise _unreadable_error(path) from error
 
 
 def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
@@ -115,6 +115,21 @@ INCOMPLETE = re.compile(r"premature|corrupt|truncat|not enough|bad code word", r
 """Warnings of decoders that continue with invented pixels: JPEG and fax strips of a TIFF raise no error."""
 
 
+class DamagedPixelsError(OnboardingError):
+    """Pixels that can't be decoded; what the decoder's library says of it is the cause, for the log."""
+
+    def __init__(self, path: Path, row: int) -> None:
+        """Say where the damage begins.
+
+        Args:
+            path: of the raster.
+            row: the first of those that were read together, counted from 0.
+        """
+        self.reason = f"its pixels from row {row:,} on can't be decoded"
+        """As it follows the name of the file in a message."""
+        super().__init__("CHECK_FAILED", f"{path.name} is truncated or damaged: {self.reason}.")
+
+
 class _Complaints(logging.Handler):
     """Stores the warnings of this thread about missing pixels."""
 
@@ -129,7 +144,7 @@ class _Complaints(logging.Handler):
 
 
 @contextmanager
-def _strict_decoding(path: Path) -> Iterator[None]:
+def _strict_decoding(path: Path, row: int) -> Iterator[None]:
     """Raise an error if a decoder warns that pixels are missing."""
     complaints = _Complaints()
     DECODER_LOG.addHandler(complaints)
@@ -138,18 +153,9 @@ def _strict_decoding(path: Path) -> Iterator[None]:
     finally:
         DECODER_LOG.removeHandler(complaints)
     if complaints.found:
-        raise _damage_error(path, complaints.found[0].removeprefix("CPLE_AppDefined:"))
+        raise DamagedPixelsError(path, row) from RasterioError(complaints.found[0])
 
 
-def _damage_error(path: Path, reason: str) -> OnboardingError:
-    return OnboardingError("CHECK_FAILED", f"{path.name} is truncated or damaged: {reason}.")
-
-
-def _unreadable_error(path: Path, error: RasterioError) -> OnboardingError:
-    reason = _reason(path, error)
+def _unreadable_error(path: Path) -> OnboardingError:
+    reason = "it is none, or its header is damaged"
     return OnboardingError("CHECK_FAILED", f"{path.name} can't be read as a raster: {reason}.")
-
-
-def _reason(path: Path, error: RasterioError) -> str:
-    # The cause has GDAL's message; the error itself often says only that reading failed.
-    return str(error.__cause__ or error).rstrip(".").replace(str(path), path.name)

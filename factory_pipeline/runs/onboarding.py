@@ -26,7 +26,10 @@ from factory_pipeline.storage.upload_files import UploadFiles
 
 
 def onboard(
-    manifest_file: Path | str, home: FactoryHome, on_progress: Callable[[str, float], None] | None = None
+    manifest_file: Path | str,
+    home: FactoryHome,
+    on_progress: Callable[[str, float], None] | None = None,
+    on_finished: Callable[[str], object] | None = None,
 ) -> Upload:
     """Onboard one upload in this process; stages that are already finished are skipped.
 
@@ -37,6 +40,7 @@ def onboard(
         manifest_file: a path, or the address of an object.
         home: made where it does not exist.
         on_progress: called with the stage's name and what is done of it (0 to 1).
+        on_finished: called with the key of an upload that was onboarded before; its dataset stays as it is.
 
     Returns:
         The upload as the registry has it in the end, succeeded.
@@ -47,10 +51,16 @@ def onboard(
     prepare_home(home)
     arrival = validate_upload(manifest_file, home, IntakePolicy.of_home(home, all_folders=True))
     with closing(open_registry(home)) as registry:
-        register_upload(registry, arrival)
+        known = register_upload(registry, arrival)
         if arrival.error is not None:
             raise arrival.error
         files = home.upload(arrival.key)
+        if (
+            known.status is UploadStatus.SUCCEEDED
+            and files.finished.root.exists()
+            and on_finished is not None
+        ):
+            on_finished(arrival.key)
         with open_instance(home) as instance, _report_progress(files, on_progress):
             _add_partition(instance, arrival.key)
             _end_dead_runs(instance, home, arrival.key)

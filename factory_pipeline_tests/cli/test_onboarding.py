@@ -350,8 +350,9 @@ def test_a_leak_of_a_random_split_is_said_by_onboard_and_by_show(used: FactoryHo
     assert "Not checked: copies that were cut, turned, or shifted" in shown
     page = next(used.datasets.glob("rivers/*/dataset.html")).read_text()
     assert "The split leaks: 9 of 15 pairs" in page
-    again = command(used, "onboard", used.root.parent / "rivers.yaml").output
-    assert "LEAK     The split leaks: 9 of 15 pairs" in again
+    again = command(used, "onboard", used.root.parent / "rivers.yaml")
+    assert "LEAK     The split leaks: 9 of 15 pairs" in again.stdout
+    assert re.search(r"rivers@\w+ was onboarded before .*: nothing is done", again.stderr)
 
 
 def test_the_commands_of_a_page_name_its_version(used: FactoryHome) -> None:

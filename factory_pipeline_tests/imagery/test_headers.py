@@ -1,6 +1,7 @@
 """Headers of images as GDAL gives them, read from any file object; what can't be read says why."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,11 @@ def test_a_broken_header_names_no_file_of_ours() -> None:
     assert header.width is None
     assert header.error
     assert "vsi" not in header.error
+
+
+def test_a_damaged_header_is_told_without_the_words_of_a_library() -> None:
+    content = struct.pack("<2sHI", b"II", 42, 8) + b"\x09"
+    assert read_header(io.BytesIO(content)).error == "its header is damaged"
 
 
 class _Failing(io.BytesIO):

@@ -146,7 +146,9 @@ def test_one_cut_png_among_five_is_named_and_no_statistic_is_made(tmp_path: Path
     assert headers_readable(files).passed
     check = pixels_readable(files)
     assert check.files == ("3_rgb.png",)
-    assert "3_rgb.png is truncated or damaged" in check.message
+    assert check.message == (
+        "Files that are truncated or damaged (its pixels from row 0 on can't be decoded): 3_rgb.png."
+    )
     broken = files.filter(pl.col("read_error").is_not_null()).collect()
     assert broken["values"].to_list() == [None]
 

@@ -14,10 +14,9 @@ import rasterio
 from numpy.typing import NDArray
 
 from factory_pipeline.config.intake_policy import IntakePolicy
-from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, Role, file_row, open_image
 from factory_pipeline.imagery.parallel_map import Schema, map_in_threads
-from factory_pipeline.imagery.pixels import strips_of
+from factory_pipeline.imagery.pixels import DamagedPixelsError, strips_of
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
 from factory_pipeline.onboarding.checks.outlier_values import (
     EXTREMES,
@@ -139,8 +138,8 @@ def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float 
                 known = pixels[valid].astype(np.float64)
                 known = known[np.isfinite(known)]
                 total, counted = total + float(known.sum()), counted + known.size
-    except OnboardingError as error:
-        return {"read_error": str(error).rstrip(".")}
+    except DamagedPixelsError as error:
+        return {"read_error": error.reason}
     empty = [band for band, found in enumerate(filled) if not found]
     return {
         "values": sorted(values)[:MOST_VALUES] if role == LABEL else None,

@@ -42,7 +42,9 @@ def pixels_readable(contents: pl.LazyFrame) -> Check:
     """Check that every pixel can be read."""
     broken = contents.filter(pl.col("read_error").is_not_null())
     reason = first_reason(broken, "read_error")
-    return check_none("pixels_readable", broken, f"are damaged{reason}", "Every pixel can be read.")
+    return check_none(
+        "pixels_readable", broken, f"are truncated or damaged{reason}", "Every pixel can be read."
+    )
 
 
 def images_different(contents: pl.LazyFrame) -> Check:

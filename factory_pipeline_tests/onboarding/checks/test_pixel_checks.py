@@ -63,7 +63,7 @@ def test_values_without_a_category_are_named_with_their_files() -> None:
 
 def test_damage_is_named_with_the_reason_of_the_first() -> None:
     check = pixels_readable(contents(b={"read_error": "later"}, a={"read_error": "its strip 3 is cut off"}))
-    assert check.message == "Files that are damaged (its strip 3 is cut off): a, b."
+    assert check.message == "Files that are truncated or damaged (its strip 3 is cut off): a, b."
 
 
 def test_the_values_of_masks_are_checked_only_against_categories() -> None:
