@@ -15,6 +15,7 @@ from factory_pipeline.cog.alignment import align
 from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.source_layout import source_layouts
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.stac.items import count_reasons
 from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.stac.select_scenes import Choice
@@ -89,8 +90,8 @@ class RecipeForecast:
         lines += [f"  {split:<28} {count:>8,}" for split, count in self.windows.items()]
         for name, source in self.sources.items():
             lines.append(
-                f"{name}: {source.scenes:,} scenes, {source.assets:,} rasters, about"
-                f" {source.read_bytes / 1e6:,.0f} MB in {source.blocks:,} blocks"
+                f"{name}: {count_noun(source.scenes, 'scene')}, {count_noun(source.assets, 'raster')}, about"
+                f" {source.read_bytes / 1e6:,.0f} MB in {count_noun(source.blocks, 'block')}"
             )
             if source.requester_pays:
                 lines.append("  you pay for the transfer: its store asks for an account of yours")

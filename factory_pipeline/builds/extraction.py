@@ -26,6 +26,7 @@ from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.errors import BuildError
 from factory_pipeline.hdf5.write import write_dataset
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.stac.items import UnusableItem
 from factory_pipeline.stac.providers import Catalog, open_catalog
 from factory_pipeline.stac.search_cache import find_products
@@ -161,7 +162,9 @@ class BatchExtraction:
         """Remarks on the items that could not be used."""
         kept = self._files.unusable_items(batch, layer)
         reasons = Counter(json.loads(kept.read_text(encoding="utf-8")).values()) if kept.exists() else {}
-        return {reason: f"{count} items of the catalog" for reason, count in sorted(reasons.items())}
+        return {
+            reason: f"{count_noun(count, 'item')} of the catalog" for reason, count in sorted(reasons.items())
+        }
 
     def _chips(self, batch: str, layer: str, extract: Callable[[], ChipStack]) -> StageOutcome:
         """Make the chips of one layer, unless they or the batch's dataset file are there."""

@@ -21,6 +21,7 @@ from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.builds.rules import rule_fields
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 
 
@@ -54,13 +55,15 @@ def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> A
     if not aggregation.granules:
         first = next(iter(aggregation.set_aside.values()))
         raise GranuleError(
-            f"None of the {len(aggregation.set_aside)} granules {_describe_source(settings)} can be used; "
+            f"None of {count_noun(len(aggregation.set_aside), 'granule')}"
+            f" {_describe_source(settings)} can be used; "
             f"the first: {first}"
         )
     for field in footprints.extra_fields:
         if all(field in lacking for lacking in aggregation.lacking.values()):
             raise GranuleError(
-                f"None of the {len(aggregation.granules)} granules {_describe_source(settings)} has the field"
+                f"None of {count_noun(len(aggregation.granules), 'granule')}"
+                f" {_describe_source(settings)} has the field"
                 f" {field} in every beam; correct or remove it in extra_fields."
             )
     return aggregation

@@ -25,6 +25,7 @@ from factory_pipeline.config.recipe import LAYERS, Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.fuse_folder import fuse_folder as fuse_dataset_files
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.build_files import BuildFiles
 
@@ -72,7 +73,9 @@ class BuildSummary(StoredSummary):
         return sum(self.samples.values()) / self.planned if self.planned else 0.0
 
     def __str__(self) -> str:
-        lines = [f"Footprints in        {self.footprints_in:>12,}  from {self.granules} granules"]
+        lines = [
+            f"Footprints in        {self.footprints_in:>12,}  from {count_noun(self.granules, 'granule')}"
+        ]
         lines += [f"  {name:<28} {-count:>8,}" for name, count in self.dropped.items() if count]
         accepted = sum(self.samples.values())
         lines.append(
@@ -132,7 +135,10 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
         samples[split] = fuse_datasets(
             [files.batch(key) for key in keys], files.fused(split), settings.recipe, split, expected
         )
-        on_split(f"{split}: {samples[split]} samples of {len(keys)} batches fused.")
+        on_split(
+            f"{split}: {count_noun(samples[split], 'sample')} of"
+            f" {count_noun(len(keys), 'batch', 'batches')} fused."
+        )
     aggregation = footprint_stages.load_aggregation(settings)
     remove_former_splits(files, samples)
     record = split_record(settings.recipe, files)

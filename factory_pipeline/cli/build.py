@@ -11,6 +11,7 @@ from factory_pipeline.cli import onboarding
 from factory_pipeline.cli.json_output import echo_json, json_option
 from factory_pipeline.cli.paths import FILE, FOLDER, PLACE, make_absolute
 from factory_pipeline.cli.terminal import echo, echo_block
+from factory_pipeline.plain_text import count_noun
 
 if TYPE_CHECKING:
     from factory_pipeline.config.build_settings import BuildSettings, Modality
@@ -266,7 +267,7 @@ def fuse_batches(folder: Path, output: Path, as_json: bool) -> None:
         echo_json({"samples": fused, "files": {split: output / f"{split}_dataset.h5" for split in fused}})
         return
     for split, samples in fused.items():
-        echo(f"{split}: {samples} samples in {output / f'{split}_dataset.h5'}")
+        echo(f"{split}: {count_noun(samples, 'sample')} in {output / f'{split}_dataset.h5'}")
 
 
 def _keep_given(**paths: Path | None) -> dict[str, Path]:

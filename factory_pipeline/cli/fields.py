@@ -8,6 +8,7 @@ from factory_pipeline.cli.json_output import echo_json, json_option
 from factory_pipeline.cli.paths import FILE, FOLDER, PATH
 from factory_pipeline.cli.script_options import either_spelling
 from factory_pipeline.cli.terminal import echo
+from factory_pipeline.plain_text import count_noun
 
 MIP = click.IntRange(0, 30)
 
@@ -76,12 +77,15 @@ def generate_fields(
             task,
             temp_dir,
             gpus,
-            lambda done, pairs: line.show("Fields", done / pairs, f"{done:,} of {pairs:,} pairs"),
+            lambda done, pairs: line.show("Fields", done / pairs, f"{done:,} of {count_noun(pairs, 'pair')}"),
         )
     if as_json:
         echo_json({"pairs": task.pairs, "shape": task.shape, "work": task.digest, "shards": shards})
         return
-    echo(f"{task.pairs} fields of MIP {dst_mip} in {len(shards)} shards in {temp_dir}")
+    echo(
+        f"{count_noun(task.pairs, 'field')} of MIP {dst_mip} in {count_noun(len(shards), 'shard')} in"
+        f" {temp_dir}"
+    )
     echo(f"Join them: factory concat-fields --temp_dir {temp_dir} --dst_path FILE")
 
 
@@ -97,7 +101,7 @@ def concat_fields(temp_dir: Path, dst_path: Path, as_json: bool) -> None:
     if as_json:
         echo_json({"pairs": fields, "file": dst_path})
     else:
-        echo(f"{fields} fields in {dst_path}")
+        echo(f"{count_noun(fields, 'field')} in {dst_path}")
 
 
 ALL = [generate_fields, concat_fields]

@@ -7,6 +7,7 @@ import click
 from factory_pipeline.cli.json_output import echo_json, json_option
 from factory_pipeline.cli.paths import FILE, PATH
 from factory_pipeline.cli.terminal import echo
+from factory_pipeline.plain_text import count_noun
 
 COMPRESSIONS = ("none", "deflate", "zstd")
 
@@ -36,7 +37,7 @@ def fuse(file: Path, output: Path, compression: str, as_json: bool) -> None:
     if as_json:
         echo_json({"file": output, "samples": samples, "compression": compression})
     else:
-        echo(f"{output}: {samples:,} samples, compression {compression}")
+        echo(f"{output}: {count_noun(samples, 'sample')}, compression {compression}")
 
 
 ALL: list[click.Command] = [fuse]

@@ -26,6 +26,7 @@ from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, Purpose, Upl
 from factory_pipeline.onboarding.manifest.sections import LabelCategory
 from factory_pipeline.onboarding.manifest.write import category_color
 from factory_pipeline.onboarding.suggest_suffixes import file_endings, suggested_suffixes
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.yaml_document import read_yaml
 
 MOST_ENDINGS = 8
@@ -218,7 +219,7 @@ def describe_scan(report: PrescanReport) -> list[str]:
         bands = ", ".join(name or "-" for name in first["band_names"] or [])
         lines.append(
             f"{first['files']:>7,} {first['role']}s end in {first['suffix']}:"
-            f" {first['bands']} {'band' if first['bands'] == 1 else 'bands'} ({bands}), "
+            f" {count_noun(first['bands'], 'band')} ({bands}), "
             f"{first['dtype']}, {first['width']} x {first['height']} pixels, "
             f"{(first['crs'] or 'no CRS')[:40]}"
         )

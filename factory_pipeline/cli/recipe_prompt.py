@@ -15,6 +15,7 @@ from factory_pipeline.config.label_sources import TableLabels
 from factory_pipeline.config.raster_collection import find_collection, known_collections
 from factory_pipeline.config.spans import Period
 from factory_pipeline.errors import RecipeError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.slug import slug
 
 NOTHING = "none"
@@ -56,7 +57,11 @@ def look_into(
 
 def describe(found: LabelFile) -> list[str]:
     """Return what was found in a file of labels, in lines."""
-    lines = [f"{found.count:,} {'rasters' if found.kind == 'rasters' else f'labels, {found.kind}'}"]
+    lines = [
+        count_noun(found.count, "raster")
+        if found.kind == "rasters"
+        else f"{count_noun(found.count, 'label')}, {found.kind}"
+    ]
     if found.layers:
         others = ", ".join(name for name in found.layers if name != found.layer)
         lines.append(f"  Layer:   {found.layer}; there are also {others}, which --layer names")

@@ -8,6 +8,7 @@ import click
 
 from factory_pipeline.cli.json_output import echo_json, json_option
 from factory_pipeline.cli.terminal import echo
+from factory_pipeline.plain_text import count_noun
 
 if TYPE_CHECKING:
     import polars as pl
@@ -119,8 +120,10 @@ def _lines(name: str, record: dict[str, Any]) -> list[str]:
         f"Splits     {counts}",
         f"Rule       {rule}",
         f"{'LEAK' if record['crossing_pairs'] else 'Leaks'}".ljust(11) + first,
-        f"Searched   {record['pairs_tested']:,} pairs of footprints, {record['duplicates']:,} duplicates;"
-        f" {record['groups']:,} groups, the largest of {record['largest_group']:,} {record['what']}",
+        f"Searched   {count_noun(record['pairs_tested'], 'pair')} of footprints,"
+        f" {count_noun(record['duplicates'], 'duplicate')};"
+        f" {count_noun(record['groups'], 'group')}, the largest of {record['largest_group']:,}"
+        f" {record['what']}",
         *([] if distance is None else [f"Distance   {distance:,.0f} m between train and the others"]),
         *(f"Note       {sentence}" for sentence in others),
     ]

@@ -13,6 +13,7 @@ from factory_pipeline.cli.paths import FILE, PATH
 from factory_pipeline.cli.script_options import NumberListCommand, either_spelling
 from factory_pipeline.cli.terminal import echo, echo_block
 from factory_pipeline.errors import SpecError
+from factory_pipeline.plain_text import count_noun
 
 if TYPE_CHECKING:
     from factory_pipeline.volumes.create_spec import PairForm
@@ -123,7 +124,7 @@ def create_spec(
     _write_new(dst_spec_path, created)
     spec = load_spec(dst_spec_path)
     _tell_unknown_keys(spec)
-    echo(f"{len(spec.pairs)} pairs: {dst_spec_path}")
+    echo(f"{count_noun(len(spec.pairs), 'pair')}: {dst_spec_path}")
     if neuroglancer_state is not None:
         _write_state(spec, neuroglancer_state)
 
@@ -138,7 +139,7 @@ def _check_spec(path: Path) -> bool:
         return False
     spec = parse_spec(document)
     _tell_unknown_keys(spec)
-    echo(f"{path} is valid: {len(spec.pairs)} pairs.")
+    echo(f"{path} is valid: {count_noun(len(spec.pairs), 'pair')}.")
     return True
 
 
@@ -318,7 +319,7 @@ def download_image(
                 cache_bytes=cache_mb << 20,
                 on_progress=show,
             )
-        echo(f"{z_end - z_start} pairs: {path}")
+        echo(f"{count_noun(z_end - z_start, 'pair')}: {path}")
 
 
 def _address(volume: str) -> str:

@@ -19,6 +19,7 @@ from factory_pipeline.hdf5.sample_checks import (
     is_outside_middle,
 )
 from factory_pipeline.hdf5.schema import DATA, PROVENANCE
+from factory_pipeline.plain_text import count_noun
 
 BLOCK = 512
 """Samples that are looked at together: bounds the memory."""
@@ -64,7 +65,8 @@ def check_unique_shots(path: Path) -> Finding:
     return Finding(
         "unique_shots",
         not len(twice),
-        f"{len(twice)} shots are there more than once: {_list_shots(twice)}."
+        f"{count_noun(len(twice), 'shot')} {'occurs' if len(twice) == 1 else 'occur'} more than once:"
+        f" {_list_shots(twice)}."
         if len(twice)
         else f"All {len(shots)} shot numbers differ.",
     )

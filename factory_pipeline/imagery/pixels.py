@@ -15,6 +15,7 @@ from rasterio.windows import Window
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import GDAL_OPTIONS
+from factory_pipeline.plain_text import count_noun
 
 VALUES_PER_STRIP = 2**22
 """Pixels times bands that are read at once, which bounds the memory per file."""
@@ -44,7 +45,9 @@ def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) 
     try:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
             if bands is not None and source.count != bands:
-                raise OnboardingError("CHECK_FAILED", f"{path.name} has {source.count} bands, not {bands}.")
+                raise OnboardingError(
+                    "CHECK_FAILED", f"{path.name} has {count_noun(source.count, 'band')}, not {bands}."
+                )
             found = np.result_type(*source.dtypes)
             if dtype is not None and found != dtype:
                 raise OnboardingError("CHECK_FAILED", f"{path.name} has the data type {found}, not {dtype}.")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from factory_pipeline.datasets.progress_text import progress_text
+from factory_pipeline.plain_text import count_noun
 
 OnFraction = Callable[[float], object]
 """Is told how much of the work is done, 0 to 1."""
@@ -49,7 +50,7 @@ class RunProgress:
             done: number so far.
             total: number of all.
         """
-        self._report(done, total, f"{done:,} of {total:,} items written")
+        self._report(done, total, f"{done:,} of {count_noun(total, 'item')} written")
 
     def report_export(self, done: int, total: int) -> None:
         """Report how far an export is; each item counts twice, as it is written and as it is read.
@@ -60,7 +61,7 @@ class RunProgress:
         """
         items = total // 2
         read = f"{max(done - items, 0):,} read back"
-        self._report(done, total, f"{min(done, items):,} of {items:,} items written, {read}")
+        self._report(done, total, f"{min(done, items):,} of {count_noun(items, 'item')} written, {read}")
 
     def _report(self, done: int, total: int, said: str) -> None:
         now, fraction = time.monotonic(), done / max(total, 1)

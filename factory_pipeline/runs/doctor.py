@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from factory_pipeline.datalake.registry.database import Database
 from factory_pipeline.errors import FactoryError, describe_os_error
 from factory_pipeline.extras import extras_named
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.runs.doctor_store import check_store, check_store_clock
 from factory_pipeline.runs.finding import Finding, Status, compare_clocks
 from factory_pipeline.runs.instance import open_instance
@@ -196,7 +197,7 @@ def check_run_history(home: FactoryHome) -> Finding:
         return Finding("run history", "ok", "There is no run history yet; the first run creates it.")
     with open_instance(home) as instance:
         runs = instance.get_runs_count()
-    return Finding("run history", "ok", f"The run history has {runs} runs.")
+    return Finding("run history", "ok", f"The run history has {count_noun(runs, 'run')}.")
 
 
 def check_daemon(home: FactoryHome) -> Finding:

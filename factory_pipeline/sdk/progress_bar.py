@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from factory_pipeline.plain_text import count_noun
+
 if TYPE_CHECKING:
     from factory_pipeline.builds.progress import BuildProgress
 
@@ -91,12 +93,17 @@ class BuildLine(ProgressLine):
     def show_build(self, progress: "BuildProgress") -> None:
         """Show how far the build is."""
         if not progress.total:
-            self.show(progress.stage, 0.0, f"{progress.granules:,} granules read" * bool(progress.granules))
+            self.show(
+                progress.stage,
+                0.0,
+                f"{count_noun(progress.granules, 'granule')} read" * bool(progress.granules),
+            )
             return
         begun = f" and {progress.batches_begun} begun" if progress.batches_begun else ""
         remark = (
             f"{progress.done:,} of {progress.total:,} {progress.unit}, "
-            f"{progress.batches_done} of {progress.batches} batches{begun}{self._time_left(progress)}"
+            f"{progress.batches_done} of"
+            f" {count_noun(progress.batches, 'batch', 'batches')}{begun}{self._time_left(progress)}"
         )
         self.show(progress.stage, progress.fraction, remark)
 

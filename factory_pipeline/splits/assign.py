@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.footprints import footprints
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.apportion import largest_remainder
 from factory_pipeline.splits.balance import Classes, assign_groups
 from factory_pipeline.splits.groups import IDENTICAL, OVERLAPPING, Together, can_fill, group_items
@@ -216,7 +217,7 @@ def _require_groups(
     if groups < filled:
         raise OnboardingError(
             "SPLIT_INVALID",
-            f"The images form {groups} groups by {by} and {filled} splits are to be filled; "
+            f"The images form {count_noun(groups, 'group')} by {by} and {filled} splits are to be filled; "
             f"{what_helps}choose the random split instead.",
         )
 

@@ -14,6 +14,7 @@ from shapely.geometry import shape
 
 from factory_pipeline.errors import CatalogError, DocumentError
 from factory_pipeline.json_document import read_json
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.stac.item_form import standard_item
 from factory_pipeline.stac.item_search import ItemSearch
 from factory_pipeline.stac.longitudes import normalize_outline, touches_area
@@ -133,7 +134,7 @@ class StaticCatalog:
             return
         held = ", ".join(counts) or "none"
         homeless = sum(item.collection is None for item in self.items)
-        more = f" and {homeless} items that belong to no collection" if homeless else ""
+        more = f" and {count_noun(homeless, 'item')} of no collection" if homeless else ""
         if collection not in counts:
             raise CatalogError(
                 f"The catalog {self.path} has no collection {collection}; it holds: {held}{more}."

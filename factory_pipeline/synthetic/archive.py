@@ -14,6 +14,7 @@ import numpy as np
 
 from factory_pipeline.config.gedi_products import ProductName
 from factory_pipeline.errors import GranuleError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.synthetic.coverage import Sites
 from factory_pipeline.synthetic.dem import dem_tiles, write_dem
 from factory_pipeline.synthetic.gedi_products import write_partner_granules
@@ -69,7 +70,8 @@ class ArchiveSummary:
 
     def __str__(self) -> str:
         return (
-            f"Sample archive in {self.root} ({self.bytes / 1e6:.0f} MB): {self.granules} granules with "
+            f"Sample archive in {self.root} ({self.bytes / 1e6:.0f} MB):"
+            f" {count_noun(self.granules, 'granule')} with "
             f"{self.usable_footprints} footprints of good quality, {self.sentinel2_products} Sentinel-2 "
             f"products, {self.dem_tiles} CopDEM and {self.worldcover_tiles} WorldCover tiles."
         )

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from factory_pipeline.errors import SpecError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.redaction import display
 from factory_pipeline.splits.names import VALIDATION
 from factory_pipeline.volumes import pair_files
@@ -63,11 +64,13 @@ class PairDataset:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.pairs} pairs: {self.paths.images}",
+            f"{count_noun(self.pairs, 'pair')}: {self.paths.images}",
             f"Fields: {self.paths.fields}",
             f"Table: {self.paths.table}",
         ]
-        lines += [f"Rejected: {count} pairs, {reason}" for reason, count in self.rejected.items()]
+        lines += [
+            f"Rejected: {count_noun(count, 'pair')}, {reason}" for reason, count in self.rejected.items()
+        ]
         return "\n".join([*lines, *self.remarks])
 
 
@@ -130,7 +133,8 @@ def _describe_between_pixels(spec: PairSpec) -> Iterator[str]:
     between = sum(box.x % 2**coarsest + box.y % 2**coarsest > 0 for pair in spec.boxes() for box in pair)
     if between:
         yield (
-            f"{between} places start between pixels of MIP {coarsest}: a volume is read from its pixel"
+            f"{count_noun(between, 'place')} {'starts' if between == 1 else 'start'} between pixels of"
+            f" MIP {coarsest}: a volume is read from its pixel"
             " before, so that image, field and masks are apart by less than a pixel."
         )
 

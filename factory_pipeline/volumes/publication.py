@@ -11,6 +11,7 @@ import polars as pl
 
 from factory_pipeline.errors import PairFileError
 from factory_pipeline.imagery.parallel_map import frames_of
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.parquet import ParquetBatches
 from factory_pipeline.volumes.boxes import Box
@@ -99,7 +100,7 @@ def publish_pairs(
     kept = [number for number, reason in enumerate(reasons) if reason is None]
     if not kept:
         counts = Counter(reason for reason in reasons if reason is not None)
-        why = "; ".join(f"{count} pairs, {reason}" for reason, count in sorted(counts.items()))
+        why = "; ".join(f"{count_noun(count, 'pair')}, {reason}" for reason, count in sorted(counts.items()))
         raise PairFileError(f"Every pair is rejected, so that nothing is written: {why}.")
     order = order_pairs([boxes[number] for number in kept])
     rows = [sections[kept[position]] for position in order.order]

@@ -113,7 +113,7 @@ def test_the_demo_goes_from_points_to_fields_and_tells_how_much_the_alignment_im
     code, told, _ = run(capsys, "demo", "pairs", "--output", tmp_path / "demo")
     assert code == 0
     assert told.count("6 pairs: ") == 2
-    assert "Rejected: 1 pairs, src: no valid pixel" in told
+    assert "Rejected: 1 pair, src: no valid pixel" in told
     lines = [line for line in told.splitlines() if line.startswith("MIP ")]
     numbers = [[float(word) for word in line.split() if word.startswith("0.")] for line in lines]
     assert numbers[0][1] > numbers[0][0] + 0.3

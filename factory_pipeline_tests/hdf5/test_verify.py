@@ -107,7 +107,7 @@ def test_a_shot_that_is_there_twice_is_named(samples: Samples, tmp_path: Path) -
     write_dataset(tmp_path / "batch.h5", column("shot_number", first)(samples), Recipe(), "train")
     failed = [finding for finding in check_dataset(tmp_path / "batch.h5") if not finding.passed]
     assert [(finding.name, finding.detail) for finding in failed] == [
-        ("unique_shots", f"1 shots are there more than once: {first}.")
+        ("unique_shots", f"1 shot occurs more than once: {first}.")
     ]
 
 

@@ -238,7 +238,7 @@ def test_the_inbox_is_watched_whatever_the_build_reads(
     shutil.copy(first, home.granule_inbox)
     answer = sensors.new_granules(dg.build_sensor_context(instance=instance), factory=factory)
     assert isinstance(answer, dg.SensorResult)
-    assert "1 new granules;" in str(answer.skip_reason)
+    assert "1 new granule;" in str(answer.skip_reason)
     aggregation = footprint_stages.aggregate(factory.settings(), lambda _: None)
     assert aggregation is not None
     assert list(aggregation.granules) == [first.name]

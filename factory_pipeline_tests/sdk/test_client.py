@@ -228,7 +228,7 @@ def test_an_argument_that_is_not_allowed_is_named_before_any_work(
         ({"operation_list": ["nobody"]}, "operation_list[0] is 'nobody'"),
         (
             {"query": "metadata.original_name=nothing"},
-            "query is 'metadata.original_name=nothing'; none of the 10 items of the collection",
+            "query is 'metadata.original_name=nothing'; none of 10 items of the collection",
         ),
     ],
 )

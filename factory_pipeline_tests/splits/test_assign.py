@@ -333,7 +333,7 @@ def test_overlap_is_found_across_utm_zones() -> None:
         ([{} for _ in range(5)], "none is"),
         (
             [square(500_000 + 10 * n, IN_PLACE, 500) for n in range(5)],
-            "form 1 groups by location and 3 splits",
+            "form 1 group by location and 3 splits",
         ),
     ],
 )

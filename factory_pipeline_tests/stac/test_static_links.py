@@ -123,7 +123,7 @@ def test_items_without_a_collection_are_counted(root: Path) -> None:
     edit(item, lambda document: document.pop("collection"))
     links = [{"rel": "item", "href": str(item)}]
     edit(root / "stac" / "catalog.json", lambda document: document.update(links=links))
-    with pytest.raises(CatalogError, match=r"has no collection sentinel-2-l2a; it holds: none and 1 items"):
+    with pytest.raises(CatalogError, match=r"has no collection sentinel-2-l2a; it holds: none and 1 item"):
         found(root)
 
 

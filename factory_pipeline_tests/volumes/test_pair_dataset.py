@@ -183,7 +183,7 @@ def test_centres_and_lists_give_the_same_images(volumes: Volumes, tmp_path: Path
 def test_places_between_pixels_are_said(volumes: Volumes, tmp_path: Path) -> None:
     assert "between pixels" not in str(make_dataset(volumes.spec(), tmp_path / "on"))
     spec = volumes.spec(pairs=[pair((24, 26, 2), (24, 24, 1))])
-    assert "1 places start between pixels of MIP 2" in str(make_dataset(spec, tmp_path / "between"))
+    assert "1 place starts between pixels of MIP 2" in str(make_dataset(spec, tmp_path / "between"))
 
 
 def test_a_name_that_metroem_does_not_read_is_said(tmp_path: Path) -> None:
@@ -264,16 +264,14 @@ def test_sections_without_valid_pixels_put_pairs_into_the_ledger(tmp_path: Path)
         "src: no valid pixel; tgt: no valid pixel": 1,
         "tgt: no valid pixel": 1,
     }
-    assert "Rejected: 1 pairs, tgt: no valid pixel" in str(made)
+    assert "Rejected: 1 pair, tgt: no valid pixel" in str(made)
     table = pl.read_parquet(made.paths.table)
     assert table["row"].to_list() == [None, 0, None, None]
     assert table["split"].to_list() == [None, "train", None, None]
     with h5py.File(made.paths.images) as file:
         assert file["main"].shape == (1, 2, 16, 16)
     dark = {**spec, "pairs": [spec["pairs"][0], spec["pairs"][3]]}
-    with pytest.raises(
-        PairFileError, match=r"Every pair is rejected.*: 1 pairs, src: no valid pixel; 1 pairs"
-    ):
+    with pytest.raises(PairFileError, match=r"Every pair is rejected.*: 1 pair, src: no valid pixel; 1 pair"):
         make_dataset(dark, tmp_path / "dark")
     assert not list((tmp_path / "dark").glob("*.h5"))
 

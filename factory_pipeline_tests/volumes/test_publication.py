@@ -103,7 +103,7 @@ def test_where_every_pair_is_rejected_nothing_is_written(tmp_path: Path) -> None
         cut.publish()
     assert str(refused.value) == (
         "Every pair is rejected, so that nothing is written: 2 pairs, src: no valid pixel; tgt: no valid"
-        " pixel; 1 pairs, tgt: no valid pixel."
+        " pixel; 1 pair, tgt: no valid pixel."
     )
     assert not any(path.exists() for path in cut.paths)
 

@@ -28,6 +28,7 @@ from factory_pipeline.builds.gedi.granules import (
 )
 from factory_pipeline.builds.gedi.object_store import is_url
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.worker_pool import WorkerPool
 
@@ -254,7 +255,7 @@ def retry_read(read: Callable[[], _T]) -> _T:
 def _outcome(granule: GranuleFile, record: GranuleRecord) -> str:
     if record.reason is not None:
         return f"{granule.name} is set aside: {record.reason}"
-    return f"{granule.name}: {record.rows} footprints."
+    return f"{granule.name}: {count_noun(record.rows or 0, 'footprint')}."
 
 
 def _summary(

@@ -22,6 +22,7 @@ from factory_pipeline.builds.labels.read_table import LabelRows
 from factory_pipeline.config.gedi_labels import GediLabels
 from factory_pipeline.config.label_sources import LabelTime, TableLabels
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
+from factory_pipeline.plain_text import count_noun
 
 GRANULE_UNUSABLE = "granule_unusable"
 NAMED_AT_MOST = 5
@@ -86,7 +87,8 @@ def _refuse(faults: Sequence[str], orbits: int) -> None:
     """
     if faults:
         raise GranuleError(
-            f"{len(faults):,} granules of {orbits:,} parts of orbits are missing or can't be used:"
+            f"{count_noun(len(faults), 'granule')} of {count_noun(orbits, 'part')} of orbits"
+            f" {'is' if len(faults) == 1 else 'are'} missing or can't be used:"
             f" {_named(faults)} Get them (again), or say `incomplete: drop` in the labels to leave out the"
             " shots of these parts, each with a reason in the ledger."
         )
@@ -102,12 +104,16 @@ def _remarks(found: Orbits, faults: Sequence[str]) -> tuple[str, ...]:
     read = ", ".join(f"{count:,} of {what}" for what, count in sorted(counts.items()))
     remarks = [f"Granules: {read}."]
     if found.replaced:
-        remarks.append(f"{found.replaced:,} granules are of an older production, or of another version.")
+        remarks.append(
+            f"{count_noun(found.replaced, 'granule')} {'is' if found.replaced == 1 else 'are'} of an older"
+            " production, or of another version."
+        )
     if found.ignored:
         more = ", ..." if len(found.ignored) > NAMED_AT_MOST else ""
         remarks.append(f"Not read: {', '.join(found.ignored[:NAMED_AT_MOST])}{more}.")
     if faults:
-        remarks.append(f"{len(faults):,} granules are missing or can't be used: {_named(faults)}")
+        are = f"{count_noun(len(faults), 'granule')} {'is' if len(faults) == 1 else 'are'}"
+        remarks.append(f"{are} missing or can't be used: {_named(faults)}")
     return tuple(remarks)
 
 

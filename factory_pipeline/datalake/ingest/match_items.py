@@ -12,6 +12,7 @@ import polars as pl
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.datalake.tables.schemas import METADATA_PREFIX
 from factory_pipeline.errors import LakeError
+from factory_pipeline.plain_text import count_noun
 
 ORIGINAL_NAME = f"{METADATA_PREFIX}original_name"
 """The name of an image before it was onboarded, without its suffix."""
@@ -74,7 +75,8 @@ def find_named_items(
     _assert_folders_agree(found, what)
     if asked and not found:
         raise LakeError(
-            f"None of the {len(asked)} images in {what}, such as {asked[0]!r}, is an item of the collection,"
+            f"None of {count_noun(len(asked), 'image')} in {what}, such as {asked[0]!r}, is an item"
+            " of the collection,"
             f" whose items have names such as {_example(path)!r}; if a tool added text before or after"
             " their names, a regular expression can find the names (--match)."
         )

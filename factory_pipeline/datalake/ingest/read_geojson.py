@@ -22,6 +22,7 @@ from factory_pipeline.datalake.tables.annotations import annotation_frame
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.datalake.tables.schemas import GROUP
 from factory_pipeline.errors import LakeError
+from factory_pipeline.plain_text import count_noun
 
 POLYGONS, LINES = ("Polygon", "MultiPolygon"), ("LineString", "MultiLineString")
 LONGITUDE_LATITUDE = "OGC:CRS84"
@@ -116,7 +117,7 @@ def read_geojson(
     if not rows and not on_ground:
         given = len(features) + sum(left_out.counts.values()) if not features else len(features)
         raise LakeError(
-            f"None of the {given} features of {name} is on an item of the collection; those"
+            f"None of {count_noun(given, 'feature')} of {name} is on an item of the collection; those"
             " of images without georeference need the property 'item'"
             f"{_hint_exchanged(free, crs, items)}{left_out.clause()}."
         )

@@ -13,6 +13,7 @@ from factory_pipeline.datasets.exports.terratorch import inputs_of
 from factory_pipeline.datasets.exports.yolo import can_be_a_line
 from factory_pipeline.datasets.versions.manifest import ManifestHeader, read_header, scan_manifest
 from factory_pipeline.errors import ArgumentError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.names import SPLITS
 
 ANY_IMAGES = (
@@ -92,7 +93,8 @@ def _hdf5(header: ManifestHeader, manifest: Path) -> str | None:
     for split, modality, _, count, shapes in kinds.sort("split", "modality").collect().iter_rows():
         if count > 1:
             told = " and ".join(
-                f"{one['width']} x {one['height']} pixels in {one['bands']} bands of {one['dtype']}"
+                f"{one['width']} x {one['height']} pixels in {count_noun(one['bands'], 'band')} of"
+                f" {one['dtype']}"
                 for one in shapes
             )
             return f"it has one array for all {modality} images of {split}, and they differ: there are {told}"
@@ -117,7 +119,8 @@ def _release(header: ManifestHeader, manifest: Path) -> str | None:
     ):
         name, count = rows.filter(wrong).select(pl.col("name").min(), count=pl.len()).collect().row(0)
         if count:
-            return f"{reason}, and {count:,} items are otherwise, such as {name!r}; {OTHERS_TAKE}"
+            are = f"{count_noun(count, 'item')} {'is' if count == 1 else 'are'}"
+            return f"{reason}, and {are} otherwise, such as {name!r}; {OTHERS_TAKE}"
     shape = pl.struct("width", "height", pl.col("bands").list.len(), "dtype")
     order = {modality: rank for rank, modality in enumerate(header.modalities)}
     rank = pl.col("modality").replace_strict(order, default=len(order))

@@ -15,6 +15,7 @@ from factory_pipeline.datasets.exports.listing import LISTING, read_exported
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_rows
 from factory_pipeline.datasets.versions.media import MediaReader
 from factory_pipeline.errors import ArgumentError, ExportError, LakeError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.layout import FactoryHome
 
 _NAMED = re.compile(r"(?P<dataset>.+)@(?P<number>\d+\.\d+\.\d+)")
@@ -88,7 +89,7 @@ def _manifest(path: Path, version: Version) -> VerifiedSubject:
         header = check_manifest(path, version.content_hash)
     except LakeError as error:
         return VerifiedSubject("manifest.parquet", (str(error),))
-    return VerifiedSubject(f"manifest.parquet ({sum(header.items.values()):,} items)")
+    return VerifiedSubject(f"manifest.parquet ({count_noun(sum(header.items.values()), 'item')})")
 
 
 def _rasters(manifest: Path, home: FactoryHome) -> VerifiedSubject:
@@ -103,7 +104,7 @@ def _rasters(manifest: Path, home: FactoryHome) -> VerifiedSubject:
                 differences[str(error)] = None
     finally:
         reader.close()
-    return VerifiedSubject(f"images and labels ({checked:,} rasters)", tuple(differences))
+    return VerifiedSubject(f"images and labels ({count_noun(checked, 'raster')})", tuple(differences))
 
 
 def _places(manifest: Path) -> Iterator[Mapping[str, Any]]:
@@ -134,6 +135,6 @@ def _verify_files(folder: Path, content_hash: str | None = None) -> VerifiedSubj
         and not any((folder / each.path).exists() for each in media)
     )
     count = len(listed.files) - (len(media) if without else 0)
-    title = f"{listed.format} export of {listed.dataset} {listed.version} ({count:,} files"
+    title = f"{listed.format} export of {listed.dataset} {listed.version} ({count_noun(count, 'file')}"
     title += ", downloaded without media)" if without else ")"
     return VerifiedSubject(title, tuple(find_damage(folder, content_hash, media=not without)))

@@ -19,6 +19,7 @@ from factory_pipeline.datasets.versions.items_left_out import Neighbours, reason
 from factory_pipeline.datasets.versions.split_properties import LABEL
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.imagery.overlap import Ground
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.apportion import largest_remainder
 from factory_pipeline.splits.balance import Balance, Classes, assign_groups, balance_of
 from factory_pipeline.splits.connected_groups import group_numbers
@@ -266,7 +267,9 @@ def _too_few_groups(
         return ""
     for argument in ("group_by", "block_m", "buffer_m"):
         if asked := getattr(request, argument):
-            allowed = f"the items form {count} groups by it, and {filled} splits are to be filled"
+            allowed = (
+                f"the items form {count_noun(count, 'group')} by it, and {filled} splits are to be filled"
+            )
             raise ArgumentError(argument, asked, allowed)
     return too_few_groups(count, WHAT)
 

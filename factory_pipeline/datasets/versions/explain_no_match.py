@@ -11,6 +11,7 @@ from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.candidates import Candidates
 from factory_pipeline.datasets.versions.find import list_similar
 from factory_pipeline.errors import ArgumentError, LakeError
+from factory_pipeline.plain_text import count_noun
 
 _MOST_VALUES = 10_000
 """Largest number of distinct values of a property that are searched for similar ones."""
@@ -28,7 +29,7 @@ def no_match_error(request: DatasetRequest, candidates: Sequence[Candidates]) ->
     where = f"the collection {next(iter(names))!r}" if len(names) == 1 else f"{len(names)} collections"
     if not before:
         return LakeError(f"There are no items in {where}.")
-    none = f"none of the {before:,} items of {where} matches it"
+    none = f"none of {count_noun(before, 'item')} of {where} matches it"
     if not request.query:
         return ArgumentError("filter", request.filter, none)
     conditions = request.conditions

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from factory_pipeline.datasets.versions.partition_keys import version_key
-from factory_pipeline.plain_text import escape_controls
+from factory_pipeline.plain_text import count_noun, escape_controls
 from factory_pipeline.splits.names import SPLITS
 
 
@@ -49,7 +49,7 @@ class CollectionSummary(Summary):
     created: datetime
 
     def __str__(self) -> str:
-        first = f"{self.id}  {escape_controls(self.name)}  {self.items:,} items, {self.source}"
+        first = f"{self.id}  {escape_controls(self.name)}  {count_noun(self.items, 'item')}, {self.source}"
         return "\n".join([first, *(f"  {operation}" for operation in self.operations)])
 
 
@@ -118,7 +118,7 @@ class DatasetSummary(Summary):
         lines += [
             f"  {version.number:<8} {version.id}  "
             + (
-                f"{version.items:,} items, {', '.join(version.exports) or 'no exports'}"
+                f"{count_noun(version.items, 'item')}, {', '.join(version.exports) or 'no exports'}"
                 if version.damage is None
                 else f"{version.state}. {escape_controls(version.damage)}"
             )

@@ -16,6 +16,7 @@ from factory_pipeline.onboarding.checks.file_roles import LABEL
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, images_of, prefill
 from factory_pipeline.onboarding.checks.prescan_files import bands_described, nodata_declarable
 from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
+from factory_pipeline.plain_text import count_noun
 
 
 def manifest_checks(report: PrescanReport, given: UploadManifest) -> tuple[Check, ...]:
@@ -61,7 +62,8 @@ def bands_in_order(report: PrescanReport, given: UploadManifest) -> Check:
         )
     if reordered:
         message = (
-            f"The bands of {len(reordered)} files are brought into the order of the manifest by their names:"
+            f"The bands of {count_noun(len(reordered), 'file')} are brought into the order of the manifest by"
+            " their names:"
             f" {first_names(reordered)}."
         )
         return Check("bands_in_order", True, message)

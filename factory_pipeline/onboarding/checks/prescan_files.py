@@ -10,6 +10,7 @@ from factory_pipeline.onboarding.checks.file_roles import LABEL
 from factory_pipeline.onboarding.checks.prescan import PrescanReport
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.rewrite_images import DECLARING
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.upload_files import UploadFiles
 
@@ -63,7 +64,8 @@ def bands_described(report: PrescanReport, manifest: UploadManifest) -> Check:
         if described and len(counts) == 1 and described != list(range(counts[0])):
             indices = ", ".join(map(str, described))
             wrong.append(
-                f"{source.modality_tag} has {counts[0]} bands in the files, of which the manifest describes"
+                f"{source.modality_tag} has {count_noun(counts[0], 'band')} in the files, of which the"
+                " manifest describes"
                 f" {indices}"
             )
     if wrong:
@@ -88,6 +90,7 @@ def nodata_declarable(report: PrescanReport, manifest: UploadManifest) -> Check:
     message = (
         f"The manifest has label_nodata {manifest.label_nodata:g}, which a {files['format'][0]} can't"
         " declare,"
-        f" such as {files['name'][0]} ({files.height} files); store the labels as PNG or GeoTIFF."
+        f" such as {files['name'][0]} ({count_noun(files.height, 'file')}); store the labels as PNG or"
+        " GeoTIFF."
     )
     return Check(name, False, message, tuple(files["name"]))

@@ -13,6 +13,7 @@ from factory_pipeline.orchestration.builds.recipe_dataset import SEPARATOR
 from factory_pipeline.orchestration.jobs import extract_recipe, fuse_recipe, plan_recipe, receive_recipe
 from factory_pipeline.orchestration.partitions import RECIPE_BUILDS, RECIPES, recipes
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.plain_text import count_noun
 
 MOST_RUNS_PER_TICK = 20
 """Dagster takes seconds to start a run, and no other sensor runs meanwhile."""
@@ -38,7 +39,7 @@ def new_recipes(
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=f"recipe {key}", partition_key=key) for key in settled],
         dynamic_partitions_requests=[recipes.build_add_request(settled)] if settled else [],
-        skip_reason=None if settled else f"{len(new)} new recipes; waiting until they are complete.",
+        skip_reason=None if settled else f"{count_noun(len(new), 'new recipe')}; waiting until complete.",
         cursor=json.dumps(new),
     )
 

@@ -10,6 +10,7 @@ from factory_pipeline.errors import FactoryError
 from factory_pipeline.orchestration.builds.dataset import batch_dataset, fused_dataset
 from factory_pipeline.orchestration.jobs import build_dataset, fuse_dataset
 from factory_pipeline.orchestration.resources import FactoryResource
+from factory_pipeline.plain_text import count_noun
 
 
 @dg.sensor(
@@ -38,7 +39,8 @@ def new_granules(
         )
     if listing != context.cursor:
         return dg.SensorResult(
-            skip_reason=f"{len(unread)} new granules; waiting until they are complete.", cursor=listing
+            skip_reason=f"{count_noun(len(unread), 'new granule')}; waiting until complete.",
+            cursor=listing,
         )
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=f"granules-{footprint_stages.listing_digest(unread)}")],

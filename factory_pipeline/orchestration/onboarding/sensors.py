@@ -31,6 +31,7 @@ from factory_pipeline.orchestration.onboarding.upload_batches import batch_reque
 from factory_pipeline.orchestration.partitions import datasets, releases
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_status import DIED_TAG, keys_of, unfinished_runs
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.redaction import display
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -265,7 +266,7 @@ def new_uploads(
         context.log.warning(problem)
     waiting = sum(last[0] == "seen" for last in cursor.values())
     watched = f"Watched: {', '.join(map(display, inboxes))}."
-    idle = [f"{waiting} uploads are waiting until they are complete.", *problems, watched]
+    idle = [f"Waiting until complete: {count_noun(waiting, 'upload')}.", *problems, watched]
     added = [(datasets, should_start.keys), (releases, list(imports))]
     return dg.SensorResult(
         run_requests=[

@@ -16,6 +16,7 @@ from factory_pipeline.orchestration.metadata import picture, rows_table
 from factory_pipeline.orchestration.partitions import releases
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_lock import hold_run_lock
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import disk_is_full
 
 GROUP = "releases"
@@ -42,7 +43,7 @@ def imported_release(context: dg.AssetExecutionContext, factory: FactoryResource
             raise _record_failure(context, factory, error) from None
         registry.set_status(key, UploadStatus.SUCCEEDED, run_id=context.run.run_id)
         sheet = release_sheet(registry, home, collection)
-    context.log.info(f"{report.items:,} items are in the collection {report.name}.")
+    context.log.info(f"The collection {report.name} has {count_noun(report.items, 'item')}.")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.items,

@@ -16,6 +16,7 @@ from factory_pipeline.orchestration.volumes.assets import (
     pair_dataset,
     pair_spec,
 )
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.volumes.spec_inbox import list_specs
 
 MOST_RUNS_PER_TICK = 20
@@ -80,7 +81,7 @@ def new_specs(
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=f"spec {key}", partition_key=key) for key in settled],
         dynamic_partitions_requests=[pair_sets.build_add_request(settled)] if settled else [],
-        skip_reason=None if settled else f"{len(new)} new specs; waiting until they are complete.",
+        skip_reason=None if settled else f"{count_noun(len(new), 'new spec')}; waiting until complete.",
         cursor=json.dumps(new),
     )
 

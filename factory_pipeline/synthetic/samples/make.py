@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.synthetic.archive import DEFAULT_SEED
 from factory_pipeline.synthetic.samples import burn_scars, canopy, crops
@@ -23,7 +24,8 @@ class DatasetSample:
 
     def __str__(self) -> str:
         return (
-            f"Sample archive in {self.root} ({self.bytes / 1e6:.0f} MB): {self.items} scenes; labels"
+            f"Sample archive in {self.root} ({self.bytes / 1e6:.0f} MB):"
+            f" {count_noun(self.items, 'scene')}; labels"
             f" {self.labels.name}, recipe {self.recipe.name}."
         )
 

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from factory_pipeline.errors import PairFileError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.volumes.fields.shards import (
     CORRELATION,
@@ -88,7 +89,7 @@ def _describe(folder: Path, ranges: Sequence[PairRange]) -> tuple[str, int, tupl
                 raise PairFileError(f"{path} was not written by generate-fields.")
             length = shard_range.stop - shard_range.start
             if len(shard) != length:
-                raise PairFileError(f"{path} has {len(shard)} fields; its name says {length}.")
+                raise PairFileError(f"{path} has {count_noun(len(shard), 'field')}; its name says {length}.")
             one = str(attributes[WORK]), int(attributes[PAIRS]), tuple(shard.shape[2:])
         if found is not None and one != found:
             first = ranges[0].file_name
@@ -110,7 +111,9 @@ def _check_coverage(folder: Path, ranges: Sequence[PairRange], pairs: int) -> No
             raise PairFileError(f"The shards in {folder} overlap: the pairs {twice} are in more than one.")
         stop = shard.stop
     if ranges[-1].stop > pairs:
-        raise PairFileError(f"{folder / ranges[-1].file_name} goes beyond the {pairs} pairs of its images.")
+        raise PairFileError(
+            f"{folder / ranges[-1].file_name} goes beyond the {count_noun(pairs, 'pair')} of its images."
+        )
 
 
 def _is_joined(output: Path, task: str, pairs: int) -> bool:

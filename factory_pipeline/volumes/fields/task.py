@@ -11,6 +11,7 @@ import h5py
 import polars as pl
 
 from factory_pipeline.errors import PairFileError
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.checksum import sha256_of
 from factory_pipeline.volumes.aligners.aligner import AlignerSource
 from factory_pipeline.volumes.pair_files import images_of, pairs_table
@@ -162,7 +163,8 @@ def _match_rows(
     if missing:
         x, y, z, *_ = centres[missing[0]]
         raise PairFileError(
-            f"{previous} has no field of {len(missing)} pairs of {images}, such as pair {missing[0]}, whose"
+            f"{previous} has no field of {count_noun(len(missing), 'pair')} of {images}, such as pair"
+            f" {missing[0]}, whose"
             f" src has its centre at {x / 2:g}, {y / 2:g}, {z}: both must be of the same places."
         )
     return tuple(rows[centre] for centre in centres)

@@ -17,6 +17,7 @@ from factory_pipeline.datalake.registry.records import CollectionSource, Upload,
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.errors import DocumentError, FactoryError
 from factory_pipeline.onboarding.stages import onboarding_progress
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.context import Studio
@@ -145,7 +146,7 @@ def list_cards(registry: Registry, home: FactoryHome) -> list[Card]:
             f"/lake?collection={collection.id}",
             UploadStatus.SUCCEEDED.value,
             collection.created,
-            facts=(f"{collection.item_count:,} items",),
+            facts=(count_noun(collection.item_count, "item"),),
         )
         for collection in registry.collections()
         if collection.source is CollectionSource.RELEASE

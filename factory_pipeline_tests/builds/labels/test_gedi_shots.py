@@ -116,7 +116,7 @@ def test_a_damaged_granule_stops_the_build(tmp_path: Path) -> None:
         write(tmp_path, product, OTHER_BEAM, orbit=OTHER_ORBIT)
     path = tmp_path / name_of("L2B", OTHER_ORBIT)
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(GranuleError, match=f"1 granules of 2 .* {path.name} is truncated"):
+    with pytest.raises(GranuleError, match=f"1 granule of 2 .* {path.name} is truncated"):
         read_shots(labels(tmp_path))
     ledger = CollectingLedger()
     found = read_shots(labels(tmp_path, incomplete="drop"), ledger)

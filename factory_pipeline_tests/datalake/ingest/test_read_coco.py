@@ -188,7 +188,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "results": ([{"image_id": 5, "bbox": [1, 1, 2, 2]}], "must have the lists images, annotations"),
     "no item": (
         coco({"bbox": [1, 1, 2, 2]}, images=[{**ONE, "file_name": "x.png"}]),
-        "None of the 1 images in instances.json, such as 'x.png', is an item of the collection, whose items"
+        "None of 1 image in instances.json, such as 'x.png', is an item of the collection, whose items"
         " have names such as 'photo one'",
     ),
     "other size": (

@@ -232,11 +232,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "empty label": (document(feature(square(1, 1, 5), " ")), "has no label"),
     "far away": (
         document(feature(FAR), epsg=UTM),
-        "None of the 1 features of fields.geojson is on an item",
+        "None of 1 feature of fields.geojson is on an item",
     ),
     "unknown image": (
         document(feature(FAR, item="x")),
-        "None of the 1 images in fields.geojson, such as 'x'",
+        "None of 1 image in fields.geojson, such as 'x'",
     ),
     "metres without a CRS": (
         document(feature(square(1, 1, 5))),

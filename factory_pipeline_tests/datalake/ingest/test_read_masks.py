@@ -201,7 +201,7 @@ def a_file(folder: Path) -> None:
         (two_for_one, "The item one has two masks: one.tif and photo one.tif"),
         (same_name, "The names 'one.tif' and 'test/one.tif' in masks both match the item one"),
         (lossy, "The mask one.jpg is a JPEG, which alters values; allowed are .tif, .tiff, .png"),
-        (none_fit, "None of the 1 images in masks, such as 'x.tif', is an item"),
+        (none_fit, "None of 1 image in masks, such as 'x.tif', is an item"),
         (nothing_there, "contains no masks; allowed are"),
         (only_background, "contain no value with a name"),
         (a_file, "is not a folder; masks must be a folder"),

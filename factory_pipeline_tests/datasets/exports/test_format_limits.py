@@ -51,9 +51,9 @@ def test_why_a_release_can_not_hold_a_version(lake: MadeLake, export_type: str) 
     lake.annotate(collection, [box("one", "odd"), measured("one", "AGBD", agbd), line])
     of_a = {"collection_id": collection.id}
     told = refusal(lake, export_type, labels=("road",), **of_a)
-    assert "no form for lines, and 1 items are otherwise, such as 'two'; 'RAW'" in told
+    assert "no form for lines, and 1 item is otherwise, such as 'two'; 'RAW'" in told
     told = refusal(lake, export_type, labels=("AGBD",), **of_a)
-    assert "every item has a number, or none has, and 1 items are otherwise, such as 'two'" in told
+    assert "every item has a number, or none has, and 1 item is otherwise, such as 'two'" in told
     told = refusal(lake, export_type, labels=("AGBD", "odd"), query="annotation.label=odd", **of_a)
     assert "labels are either numbers, or drawings and classes" in told
     lake.register("b", lake_items(lake, collection).with_columns(id=pl.lit("three"), width=pl.lit(9)))

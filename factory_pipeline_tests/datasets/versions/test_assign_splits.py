@@ -232,7 +232,7 @@ def test_items_with_an_equal_property_are_in_one_split() -> None:
     sides = frame.with_columns(side=plan.split).drop_nulls("granule")
     assert sides.group_by("granule").agg(pl.col("side").n_unique())["side"].to_list() == [1, 1, 1, 1]
     assert plan.split.n_unique() == 3
-    with pytest.raises(ArgumentError, match="form 1 groups by it, and 3 splits are to be filled"):
+    with pytest.raises(ArgumentError, match="form 1 group by it, and 3 splits are to be filled"):
         planned(frame.with_columns(granule=pl.lit("a")), SHARES, group_by=["granule"])
 
 

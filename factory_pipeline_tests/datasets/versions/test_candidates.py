@@ -35,11 +35,11 @@ pytestmark = pytest.mark.integration
         ({"item_type": ItemType.DATASET}, "no dataset has a ready version yet"),
         (
             {"query": {"op": "=", "args": [{"property": "id"}, "z"]}},
-            "none of the 2 items of the collection 'fair' matches it",
+            "none of 2 items of the collection 'fair' matches it",
         ),
         (
             {"filter": {"from_date": "2030-01-01"}},
-            "none of the 2 items of the collection 'fair' matches it",
+            "none of 2 items of the collection 'fair' matches it",
         ),
     ],
 )

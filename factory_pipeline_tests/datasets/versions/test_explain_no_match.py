@@ -18,17 +18,17 @@ pytestmark = pytest.mark.integration
     [
         (
             "annotation.label=Ballon and not split=train",
-            "query is 'annotation.label=Ballon and not split=train'; none of the 2 items of the collection"
+            "query is 'annotation.label=Ballon and not split=train'; none of 2 items of the collection"
             " 'fair' matches it; no annotation.label is 'Ballon'; there is 'Balloon'.",
         ),
         (
             "metadata.wether=sun",
-            "query is 'metadata.wether=sun'; none of the 2 items of the collection 'fair' matches it;"
+            "query is 'metadata.wether=sun'; none of 2 items of the collection 'fair' matches it;"
             " no item has metadata.wether; there is metadata.weather, metadata.tags.",
         ),
         (
             "metadata.tags in ('windi', 'hail')",
-            "query is \"metadata.tags in ('windi', 'hail')\"; none of the 2 items of the collection 'fair'"
+            "query is \"metadata.tags in ('windi', 'hail')\"; none of 2 items of the collection 'fair'"
             " matches it; no metadata.tags is 'windi'; there is 'windy'; no metadata.tags is 'hail';"
             " there is 'dry', 'windy'.",
         ),

@@ -82,5 +82,5 @@ def test_labels_must_be_able_to_declare_the_value_without_data(
     check = nodata_declarable(report(*IMAGES, row("c", "label", **label)), manifest(label_nodata=given))
     assert check.passed is passed
     if not passed:
-        assert "which a JPEG can't declare, such as c (1 files)" in check.message
+        assert "which a JPEG can't declare, such as c (1 file)" in check.message
         assert check.files == ("c",)

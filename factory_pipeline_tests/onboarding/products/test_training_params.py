@@ -123,7 +123,7 @@ def test_files_that_do_not_fit_the_others_are_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.tif"
     broken.write_bytes(b"II*\0 nothing")
     for bad, message in [
-        (narrow, "narrow.tif has 1 bands, not 2"),
+        (narrow, "narrow.tif has 1 band, not 2"),
         (deep, "deep.tif has the data type uint16, not uint8"),
         (broken, "broken.tif can't be read"),
     ]:

@@ -170,7 +170,7 @@ def test_previous_fields_are_found_by_the_places_of_the_pairs_whatever_their_ord
     found = read(shard_of(task, PairRange(0, 2), fine))
     np.testing.assert_allclose(found, read(shard)[[2, 0]], atol=0.006)
     other = write_set(fine, (12, 20), [(0, 0, 0)])
-    with pytest.raises(PairFileError, match=r"no field of 1 pairs of .*, such as pair 0, .* at 12, 20, 0"):
+    with pytest.raises(PairFileError, match=r"no field of 1 pair of .*, such as pair 0, .* at 12, 20, 0"):
         task_of(other, MEANS, previous=shard, src_mip=1, dst_mip=1)
 
 

@@ -90,7 +90,7 @@ def test_previous_fields_are_found_by_their_centres(tmp_path: Path) -> None:
     assert task(images, previous=previous).previous_rows == (1, 2, 0)
     with h5py.File(previous, "a") as file:
         file[CENTRES][0] = 7
-    with pytest.raises(PairFileError, match=r"has no field of 1 pairs of .*, such as pair 2, whose src has"):
+    with pytest.raises(PairFileError, match=r"has no field of 1 pair of .*, such as pair 2, whose src has"):
         task(images, previous=previous)
 
 

@@ -36,6 +36,7 @@ from factory_pipeline.datalake.registry.records import Collection, CollectionSou
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.imagery.parallel_map import frame_of
 from factory_pipeline.onboarding.checks.file_contents import names_in
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.folders import remove_folder
 from factory_pipeline.storage.layout import FactoryHome, ReleaseFiles
@@ -199,12 +200,13 @@ def _notes(release: ReadRelease, tables: ReleaseTables) -> list[str]:
     if release.splits.unknown_words:
         words = ", ".join(map(repr, sorted(set(release.splits.unknown_words))[:MOST_NAMED]))
         notes.append(
-            f"{len(release.splits.unknown_words):,} features of the outlines have a split that is not known"
+            f"Not known is the split of {count_noun(len(release.splits.unknown_words), 'feature')} of"
+            " the outlines"
             f" ({words}); allowed are {', '.join(SPLITS)}. Their images have none."
         )
     if release.ml_type.value is MlType.OBJECT_DETECTION and tables.polygons:
         notes.append(
-            f"{tables.polygons:,} labels are not axis-parallel rectangles; they are kept as polygons."
+            f"{count_noun(tables.polygons, 'label')} kept as polygons: not axis-parallel rectangles."
         )
     if release.ml_type.value is MlType.REGRESSION and tables.missing_numbers:
         notes.append(f"{tables.missing_numbers:,} numbers are missing; these images have no measured value.")

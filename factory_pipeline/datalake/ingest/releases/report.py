@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from factory_pipeline.datalake.ingest.releases.problems import MOST_NAMED
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import write_text
 
 COUNTS = ("placed_by", "classes", "splits")
@@ -84,7 +85,7 @@ class ReleaseReport:
     def __str__(self) -> str:
         lines = [
             f"Release         {self.archive}",
-            f"Collection      {self.name}: {self.items:,} items",
+            f"Collection      {self.name}: {count_noun(self.items, 'item')}",
             f"Labels          {self.ml_type} ({self.ml_type_why})",
             f"Coordinates     {self.coordinates} ({self.coordinates_why})",
             f"Georeferencing  {_counts(self.placed_by)}",

@@ -21,6 +21,7 @@ from factory_pipeline.onboarding.checks.prescan import PrescanReport, prescan_so
 from factory_pipeline.onboarding.label_values import label_values
 from factory_pipeline.onboarding.manifest.model import Purpose
 from factory_pipeline.onboarding.suggest_suffixes import file_endings, suggested_suffixes
+from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.assign import random_split
 from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline.splits.split_rule import FOLDER_WORDS
@@ -265,7 +266,8 @@ def _overlap(report: PrescanReport, suffix: str) -> str:
     if not leaks.pairs:
         return "No two images overlap: a random split leaks nothing."
     return (
-        f"{leaks.pairs:,} pairs of images overlap: a random split would leak about"
+        f"{count_noun(leaks.pairs, 'pair')} of images {'overlaps' if leaks.pairs == 1 else 'overlap'}:"
+        " a random split would leak about"
         f" {leaks.random_leaking_share:.0%} of the test and validation images. A spatial split by"
         " overlap keeps them on one side."
     )

@@ -309,7 +309,7 @@ def test_the_type_of_meta_json_is_taken_before_that_of_the_user(
     imports(files, ml_type=MlType.SEGMENTATION)
     assert imports.report.ml_type == "object_detection"
     assert [row["type"] for row in imports.annotations()] == ["polygon", "rectangle"]
-    assert "1 labels are not axis-parallel rectangles; they are kept as polygons." in imports.report.notes
+    assert "1 label kept as polygons: not axis-parallel rectangles." in imports.report.notes
 
 
 def test_the_type_of_the_user_is_taken_where_meta_json_has_none(imports: Imports) -> None:
