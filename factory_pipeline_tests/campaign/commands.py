@@ -5,6 +5,7 @@ forked: it reads a request per line from its standard input, and writes a line w
 when one has ended. Several may run at the same time.
 """
 
+import ctypes
 import importlib
 import json
 import os
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ PRELOADED = (
     "factory_pipeline.sdk",
     "factory_pipeline_tests.campaign.daemon",
 )
+PR_SET_CHILD_SUBREAPER = 36
 PRIVILEGES = "-dac_override,-dac_read_search"
 """What lets the superuser write into read-only folders."""
 NOT_CLEAR = re.compile(r"Traceback|unexpected error|\b\w+\.\w+Error\b|please report")
@@ -56,7 +58,7 @@ class Ended:
     """Processes that it left behind."""
     seconds: float
     cpu_s: float
-    """Seconds of CPU that it took, and the processes that it started and waited for."""
+    """Seconds of CPU of its processes, and of those that others had left and that have ended since."""
     writes: int | None
     """How often its first process wrote below the watched folder; None if it was killed."""
 
@@ -209,6 +211,8 @@ def _serve() -> None:
     # It ends when its input does, after the commands, also where a signal goes to all of a terminal.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    # What a killed process leaves becomes this one's child, which counts its CPU when it has ended.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     _tell(ready=True)
     running: dict[int, int] = {}
     requests = b""
@@ -216,7 +220,7 @@ def _serve() -> None:
         ready, _, _ = select.select([0, *running], [], [])
         for descriptor in ready:
             if descriptor:
-                _tell_end(running.pop(descriptor))
+                _tell_end(running.pop(descriptor), running.values())
                 os.close(descriptor)
         if 0 not in ready:
             continue
@@ -236,9 +240,21 @@ def _serve() -> None:
             _tell(pid=pid)
 
 
-def _tell_end(pid: int) -> None:
+def _tell_end(pid: int, running: Collection[int]) -> None:
     _, status, usage = os.wait4(pid, 0)
-    _tell(pid=pid, code=os.waitstatus_to_exitcode(status), cpu_s=usage.ru_utime + usage.ru_stime)
+    cpu_s = usage.ru_utime + usage.ru_stime + _cpu_s_of_orphans(running)
+    _tell(pid=pid, code=os.waitstatus_to_exitcode(status), cpu_s=cpu_s)
+
+
+def _cpu_s_of_orphans(running: Collection[int]) -> float:
+    """Return the seconds of CPU of what commands have left that has ended since the last call."""
+    cpu_s = 0.0
+    ended_now = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, ended_now)) and ended.si_pid not in running:
+            _, _, usage = os.wait4(ended.si_pid, 0)
+            cpu_s += usage.ru_utime + usage.ru_stime
+    return cpu_s
 
 
 def _tell(**what: object) -> None:
