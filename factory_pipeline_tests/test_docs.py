@@ -155,7 +155,7 @@ def filled(text: str, placeholders: dict[str, Callable[[], str]]) -> str:
 def run_commands(block: Block, placeholders: dict[str, Callable[[], str]], catalog: Path) -> None:
     # The copy to PostgreSQL and the cluster have tests of their own; here, that it can be typed.
     if block.kind in ("postgresql", "cluster"):
-        subprocess.run(["bash", "-n", "-c", block.text], check=True)
+        subprocess.run(["sh", "-n", "-c", block.text], check=True)
         return
     for line in block.text.splitlines():
         words = shlex.split(filled(line, placeholders), comments=True)
