@@ -256,7 +256,7 @@ def test_pictures_are_images_too(tmp_path: Path) -> None:
         (b"", "not a readable TIFF"),
         (b"II*\0", "the file"),
         (b"II*\0" + bytes(100), "not a readable TIFF"),
-        (geotiff()[:60], "directory"),
+        (geotiff()[:60], "its header is damaged"),
         (b"<VRTDataset rasterXSize='1' rasterYSize='1'><VRTRasterBand/></VRTDataset>", "not a readable TIFF"),
     ],
 )
