@@ -153,6 +153,7 @@ def test_fields_and_a_transform_are_chosen(train: Path) -> None:
 
 @pytest.mark.integration
 def test_a_web_server_gives_the_same_in_the_same_order(root: Path, train: Path) -> None:
+    earlier = set(threading.enumerate())
     with SampleServer(root) as server:
         dataset = StreamingDataset(f"{server.url}/files/train", ahead=3)
         assert numbers(dataset) == numbers(StreamingDataset(train))
@@ -163,11 +164,14 @@ def test_a_web_server_gives_the_same_in_the_same_order(root: Path, train: Path) 
             StreamingDataset(f"{server.url}/files/validation")
         # What is let go of in the middle ends its thread, whatever it still fetches.
         assert len(numbers(islice(dataset, 2))) == 2
-        (ours,) = (each for each in threading.enumerate() if each.name == "fetch-shards")
+        started = set(threading.enumerate()) - earlier
+        ours = [each for each in started if each.name == "fetch-shards"]
+        assert ours
         del dataset
         gc.collect()
-        ours.join(10)
-        assert not ours.is_alive()
+        for each in ours:
+            each.join(10)
+        assert not any(each.is_alive() for each in ours)
 
 
 @pytest.mark.parametrize(
