@@ -13,7 +13,8 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+from factory_pipeline.storage.process_identity import machine_identity, start_of_process
+
 _NAME = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}\.part")
 _STEM_BYTES = 80
 """Of the stem, so that the name of a temporary is never too long where that of the file itself is not."""
@@ -58,35 +59,20 @@ def _is_of_dead(name: str) -> bool:
         found is not None
         and machine is not None
         and found["machine"] == machine
-        and _start_of(found["pid"]) != found["start"]
+        and start_of_process(int(found["pid"])) != found["start"]
     )
 
 
 def _writer() -> str:
     """Return what names this process; where the system does not tell, something that is never removed."""
     drawn = uuid.uuid4().hex[:8]
-    machine, pid = _machine(), str(os.getpid())
-    start = _start_of(pid)
+    machine, pid = _machine(), os.getpid()
+    start = start_of_process(pid)
     return drawn if machine is None or start is None else f"{machine}-{pid}-{start}-{drawn}"
 
 
 @lru_cache(maxsize=1)
 def _machine() -> str | None:
     """Return what names this boot of this machine, and the namespace of process ids; None if not known."""
-    try:
-        boot = _BOOT.read_text(encoding="ascii").strip()
-        namespace = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        return None
-    return sha256(f"{boot} {namespace}".encode()).hexdigest()[:8]
-
-
-def _start_of(pid: str) -> str | None:
-    """Return when a running process began, in ticks since the boot; None if none has this id."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The name of the program, in parentheses, may contain anything; the fields after it are simple.
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in ("Z", "X") else fields[18]
+    identity = machine_identity()
+    return None if identity is None else sha256(identity.encode()).hexdigest()[:8]

@@ -7,11 +7,8 @@ outside of Linux, or if the holder runs on another machine, its death is only kn
 
 import os
 import socket
-from pathlib import Path
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_ENDED = ("Z", "X")
-"""States of processes that have ended and whose parent has not waited for them yet."""
+from factory_pipeline.storage.process_identity import machine_identity, start_of_process
 
 
 def this_process() -> str:
@@ -40,14 +37,5 @@ def is_known_dead(holder: str) -> bool:
 
 def _identity(pid: int) -> str | None:
     """Return boot, namespace and start time of a running process; None if it has ended or can't be seen."""
-    try:
-        boot = _BOOT.read_text(encoding="ascii").strip().replace("-", "")
-        namespace = Path("/proc/self/ns/pid").stat().st_ino
-        # The name of the program, in parentheses, may contain anything; the fields after it are simple.
-        fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
-    except OSError:
-        return None
-    state, started = fields[0], fields[19]
-    return None if state in _ENDED else f"{boot}-{namespace}-{started}"
+    machine, started = machine_identity(), start_of_process(pid)
+    return None if machine is None or started is None else f"{machine}-{started}"

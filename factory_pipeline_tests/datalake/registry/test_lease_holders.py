@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from factory_pipeline.datalake.registry import lease_holders
 from factory_pipeline.datalake.registry.lease_holders import is_known_dead, shown, this_process
+from factory_pipeline.storage import process_identity
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +55,6 @@ def test_nothing_is_known_of_other_machines_boots_and_containers_and_of_old_name
 
 def test_where_the_system_tells_nothing_only_leases_count(monkeypatch: pytest.MonkeyPatch) -> None:
     name = this_process()
-    monkeypatch.setattr(lease_holders, "_BOOT", lease_holders._BOOT.with_name("no such file"))
+    monkeypatch.setattr(process_identity, "_BOOT", process_identity._BOOT.with_name("no such file"))
     assert this_process() == shown(name)
     assert not is_known_dead(f"{shown(name)}:{name.split(':')[2][:-1]}")
