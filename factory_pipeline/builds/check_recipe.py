@@ -13,6 +13,7 @@ from factory_pipeline.builds.labels.label_windows import grids_of
 from factory_pipeline.builds.rasters.source_layer import SourceLayer, searched_layers_of
 from factory_pipeline.cog.alignment import align
 from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.config.build_settings import CATALOG_PATIENCE_S
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.source_layout import source_layouts
 from factory_pipeline.plain_text import count_noun
@@ -27,8 +28,6 @@ STORED_SHARE = 0.6
 """Bytes of a stored block by those of its pixels, as of the COGs of Sentinel-2 and Landsat."""
 FILE_SHARE = 0.7
 """The same of the samples of a dataset file."""
-CATALOG_WAIT_S = 30.0
-"""How long a catalog that does not answer is waited for, as by a build."""
 SECONDS_PER_BLOCK = 0.004
 SECONDS_PER_MB = 0.0016
 """Measured on two cores: decoding a block and cutting it, and receiving a megabyte."""
@@ -131,7 +130,7 @@ def forecast(
     )
     sources = {}
     if catalog is not None:
-        opened = open_catalog(catalog, CATALOG_WAIT_S, on_wait, requests_of(recipe))
+        opened = open_catalog(catalog, CATALOG_PATIENCE_S, on_wait, requests_of(recipe))
         for layer in searched_layers_of(recipe):
             choices, unusable = choose_for(layer, windows, opened)
             source = _of_source(layer, windows, choices, dict(count_reasons(unusable)))

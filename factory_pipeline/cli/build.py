@@ -166,8 +166,9 @@ def check_recipe(recipe: Path, catalog: str | None, as_json: bool) -> None:
 
     The exit code is 1 if no label would become a sample.
     """
-    from factory_pipeline.builds.check_recipe import CATALOG_WAIT_S, forecast
+    from factory_pipeline.builds.check_recipe import forecast
     from factory_pipeline.builds.progress import CatalogWait
+    from factory_pipeline.config.build_settings import CATALOG_PATIENCE_S
     from factory_pipeline.config.dataset_recipe import load_recipe
     from factory_pipeline.config.recipe import Recipe
     from factory_pipeline.sdk.progress_bar import ProgressLine
@@ -177,7 +178,7 @@ def check_recipe(recipe: Path, catalog: str | None, as_json: bool) -> None:
         echo(f"{recipe} is a valid recipe of the GEDI dataset.")
         return
     with ProgressLine() as line:
-        wait = CatalogWait(CATALOG_WAIT_S)
+        wait = CatalogWait(CATALOG_PATIENCE_S)
 
         def on_wait(host: str, seconds: float) -> None:
             wait.note(host, seconds)

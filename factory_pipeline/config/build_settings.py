@@ -13,6 +13,9 @@ from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.yaml_document import read_yaml
 
+CATALOG_PATIENCE_S = 30.0
+"""How long a catalog that does not answer is waited for, unless a build says otherwise."""
+
 Modality = Literal["S2", "DEM", "LC"]
 """Sentinel-2 reflectances; altitude and slope; land cover as class codes."""
 
@@ -31,7 +34,7 @@ class BuildSettings(BaseModel):
     catalog: str = "planetary-computer"
     """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""
     recipe: Recipe = Recipe()
-    catalog_patience_s: float = Field(30.0, gt=0)
+    catalog_patience_s: float = Field(CATALOG_PATIENCE_S, gt=0)
     """How long a busy or unavailable catalog is retried in total, in seconds."""
     workers: int = Field(2, ge=1)
     """Batches, and granules, that are worked on at the same time."""

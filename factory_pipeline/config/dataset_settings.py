@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from factory_pipeline.config.build_settings import CATALOG_PATIENCE_S
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.locations import Location
 from factory_pipeline.config.recipe import problems_of
@@ -23,7 +24,7 @@ class DatasetSettings(BaseModel):
     """Where the dataset and its files are written."""
     catalog: str = "planetary-computer"
     """A provider's name, a STAC API's URL, a provider file, or a folder with a static catalog."""
-    catalog_patience_s: float = Field(30.0, gt=0)
+    catalog_patience_s: float = Field(CATALOG_PATIENCE_S, gt=0)
     """How long a catalog that is busy or unavailable is asked again in all, in seconds."""
     workers: int = Field(2, ge=1)
     """Batches that are extracted at the same time."""

@@ -72,7 +72,7 @@ def test_by_the_command_line(folder: Path) -> None:
 def test_a_catalog_that_does_not_answer_is_not_waited_for_in_silence(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("factory_pipeline.builds.check_recipe.CATALOG_WAIT_S", 1.5)
+    monkeypatch.setattr("factory_pipeline.builds.check_recipe.CATALOG_PATIENCE_S", 1.5)
     command = ["check-recipe", str(folder / "recipe.yaml"), "--catalog", "http://127.0.0.1:9/"]
     ran = CliRunner().invoke(cli, command)
     assert "Waiting for 127.0.0.1:9, which does not answer" in ran.stderr

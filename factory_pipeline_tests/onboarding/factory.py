@@ -98,6 +98,24 @@ class Bench:
             job_def=defs.resolve_job_def(job), tags=tags, status=dg.DagsterRunStatus(state)
         )
 
+    def fail_run(self, run: "dg.DagsterRun") -> "dg.RunStatusSensorContext":
+        """Report that a run failed; gives what the sensor `onboarding_died` is called with then."""
+        import dagster as dg
+
+        self.instance.report_run_failed(run)
+        [event] = [
+            entry.dagster_event
+            for entry in self.instance.all_logs(run.run_id)
+            if entry.is_dagster_event and entry.dagster_event_type is dg.DagsterEventType.RUN_FAILURE
+        ]
+        return dg.build_run_status_sensor_context(
+            sensor_name="onboarding_died",
+            dagster_event=event,
+            dagster_instance=self.instance,
+            dagster_run=self.instance.get_run_by_id(run.run_id),
+            resources={"factory": self.factory},
+        )
+
     def onboard(self, name: str, files: Mapping[str, bytes] | None = None, **changes: Any) -> str:
         """Drop, take in and run an upload, which must succeed; gives its key."""
         key = self.take_in(self.drop(name, pairs(10) if files is None else files, **changes))

@@ -168,18 +168,5 @@ def test_a_command_that_was_killed_before_its_run_began_is_told(
 def test_a_run_that_a_person_ends_tells_all_uploads_of_its_batch(bench: Bench) -> None:
     keys = [bench.take_in(bench.drop(f"set-{number}", pairs(2))) for number in range(2)]
     run = started(bench, **{BATCH_TAG: ",".join(keys)})
-    bench.instance.report_run_failed(run)
-    [event] = [
-        entry.dagster_event
-        for entry in bench.instance.all_logs(run.run_id)
-        if entry.is_dagster_event and entry.dagster_event_type is dg.DagsterEventType.RUN_FAILURE
-    ]
-    context = dg.build_run_status_sensor_context(
-        sensor_name="onboarding_died",
-        dagster_event=event,
-        dagster_instance=bench.instance,
-        dagster_run=bench.instance.get_run_by_id(run.run_id),
-        resources={"factory": bench.factory},
-    )
-    sensors.onboarding_died(context)
+    sensors.onboarding_died(bench.fail_run(run))
     assert {bench.upload(key).status for key in keys} == {UploadStatus.FAILED}

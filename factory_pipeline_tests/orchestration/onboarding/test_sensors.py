@@ -177,20 +177,7 @@ def test_a_policy_that_is_not_valid_is_a_reason_not_an_error(bench: Bench) -> No
 def test_a_run_that_died_is_told_in_the_registry(bench: Bench) -> None:
     key = bench.take_in(bench.drop("rivers", pairs(4)))
     run = bench.create_run("onboard_dataset", **{PARTITION_TAG: key})
-    bench.instance.report_run_failed(run)
-    [event] = [
-        entry.dagster_event
-        for entry in bench.instance.all_logs(run.run_id)
-        if entry.is_dagster_event and entry.dagster_event_type is dg.DagsterEventType.RUN_FAILURE
-    ]
-    context = dg.build_run_status_sensor_context(
-        sensor_name="onboarding_died",
-        dagster_event=event,
-        dagster_instance=bench.instance,
-        dagster_run=bench.instance.get_run_by_id(run.run_id),
-        resources={"factory": bench.factory},
-    )
-    automation.onboarding_died(context)
+    automation.onboarding_died(bench.fail_run(run))
     upload = bench.upload(key)
     assert upload.status is UploadStatus.FAILED
     assert str(upload.reason).startswith("The run ended before the dataset was finished")
