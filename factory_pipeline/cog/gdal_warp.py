@@ -32,6 +32,9 @@ TOLERANCE = 1e-9
 MISSING = float(np.finfo(np.float64).min)
 """Marks pixels without data while every dtype is processed as float64: not each has an unused value."""
 
+_PROJECTED_AT_A_TIME = 32
+"""Windows whose edges are projected by one call."""
+
 
 @dataclass(frozen=True)
 class WarpRaster:
@@ -57,18 +60,21 @@ class WarpRaster:
         reaches = np.empty((len(windows), 4))
         for epsg in {window.epsg for window in windows}:
             members = [index for index, window in enumerate(windows) if window.epsg == epsg]
-            edges = [edge_centres(windows[index]) for index in members]
-            columns, rows = self._pixels(epsg, *np.concatenate(edges, axis=1))
-            starts = np.cumsum([0, *(edge.shape[1] for edge in edges[:-1])])
-            reaches[members] = np.stack(
-                [
-                    np.minimum.reduceat(columns, starts),
-                    np.maximum.reduceat(columns, starts),
-                    np.minimum.reduceat(rows, starts),
-                    np.maximum.reduceat(rows, starts),
-                ],
-                axis=1,
-            )
+            # The positions of all edges at once would be more than the pixels that are read at a time.
+            for first in range(0, len(members), _PROJECTED_AT_A_TIME):
+                some = members[first : first + _PROJECTED_AT_A_TIME]
+                edges = [edge_centres(windows[index]) for index in some]
+                columns, rows = self._pixels(epsg, *np.concatenate(edges, axis=1))
+                starts = np.cumsum([0, *(edge.shape[1] for edge in edges[:-1])])
+                reaches[some] = np.stack(
+                    [
+                        np.minimum.reduceat(columns, starts),
+                        np.maximum.reduceat(columns, starts),
+                        np.minimum.reduceat(rows, starts),
+                        np.maximum.reduceat(rows, starts),
+                    ],
+                    axis=1,
+                )
         return reaches
 
     def _pixels(
