@@ -1,5 +1,6 @@
 """Commands for curated datasets. Heavy imports are inside the commands, as in `main`."""
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ def new_manifest(output: Path | None) -> None:
     )
     try:
         ask_manifest(IntakePolicy.of_home(usable_home(), all_folders=True), document)
-    except BaseException:
+    except BaseException as stop:
         # What every manifest says was not answered, and lists are empty before their first answer.
         if any(answer for key, answer in document.items() if key != "type_of_upload"):
             write_manifest(document, draft)
@@ -130,6 +131,8 @@ def new_manifest(output: Path | None) -> None:
                 f"The answers are in {draft}; `factory new-manifest` continues from there.",
                 err=True,
             )
+            if isinstance(stop, click.Abort | KeyboardInterrupt):
+                sys.exit(130)  # That sentence says what is left of it.
         raise
     target = output or Path(f"{slug(document['dataset_name'])}.yaml")
     if target.exists() and not confirm(f"{target} already exists; overwrite it?"):

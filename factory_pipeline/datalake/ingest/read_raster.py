@@ -28,7 +28,7 @@ def nodata_of(path: Path) -> float | None:
         with rasterio.open(path) as source:
             return None if source.nodata is None else float(source.nodata)
     except RasterioError as error:
-        raise LakeError(f"{path.name} can't be read as a raster: {error}.") from error
+        raise LakeError(f"{path.name} can't be read as a raster.") from error
 
 
 def values_in(path: Path) -> list[float]:

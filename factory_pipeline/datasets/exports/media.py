@@ -180,7 +180,7 @@ def check_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
         with rasterio.open(path) as written:
             _compare(written, path.name, raster, sample)
     except rasterio.errors.RasterioIOError as error:
-        raise _unreadable_error(path.name, error) from error
+        raise _unreadable_error(path.name) from error
 
 
 def check_raster_bytes(content: bytes, name: str, raster: SampleRaster, sample: Sample) -> None:
@@ -189,11 +189,11 @@ def check_raster_bytes(content: bytes, name: str, raster: SampleRaster, sample: 
         with MemoryFile(content) as memory, memory.open() as written:
             _compare(written, name, raster, sample)
     except rasterio.errors.RasterioIOError as error:
-        raise _unreadable_error(name, error) from error
+        raise _unreadable_error(name) from error
 
 
-def _unreadable_error(name: str, error: Exception) -> ExportError:
-    return ExportError(f"{name} was written, but can't be read back: {error}.")
+def _unreadable_error(name: str) -> ExportError:
+    return ExportError(f"{name} was written, but can't be read back.")
 
 
 def _compare(written: rasterio.DatasetReader, name: str, raster: SampleRaster, sample: Sample) -> None:

@@ -66,7 +66,7 @@ class MediaReader:
                 shape = (source.count, min(source.height, side), min(source.width, side))
                 small: NDArray[Any] = source.read(out_shape=shape, resampling=Resampling.average)
         except RasterioError as error:
-            raise LakeError(f"The file {path} can't be read as a raster: {error}.") from error
+            raise LakeError(f"The file {path} can't be read as a raster; restore it.") from error
         return small
 
     def check(self, location: RasterLocation) -> None:
@@ -108,7 +108,7 @@ def _read_file(path: Path, location: RasterLocation) -> NDArray[Any]:
         with rasterio.open(path) as source:
             values: NDArray[Any] = source.read(out_dtype=np.result_type(*source.dtypes))
     except RasterioError as error:
-        raise LakeError(f"The file {path} can't be read as a raster: {error}.") from error
+        raise LakeError(f"The file {path} can't be read as a raster; restore it.") from error
     return values
 
 

@@ -65,7 +65,7 @@ def test_what_has_changed_is_refused(reader: MediaReader, tmp_path: Path) -> Non
     ("wanted", "told"),
     [
         (place("none.tif"), r"none\.tif is missing; restore it"),
-        (place("b.tif"), r"b\.tif can't be read as a raster"),
+        (place("b.tif"), r"b\.tif can't be read as a raster; restore it\.$"),
         (place("a.h5", "chunks", 3), "Can't read row 3 of 'chunks' in .*it has 3 rows"),
         (place("a.h5", "none", 0), "Can't read row 0 of 'none'"),
         (place("b.tif", "chunks", 0), "Can't read row 0 of 'chunks'"),
