@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -19,13 +21,14 @@ from factory_pipeline.errors import FactoryError
 from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.runs.with_parent import command_with_parent
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.web.code_server import CodeServer
 from factory_pipeline.web.dagster_server import PAGES_PORT
 from factory_pipeline.web.studio.guard import LOOPBACK
 
-DEFINITIONS = ["-m", "factory_pipeline.definitions"]
 SECONDS_TO_START = 180.0
 SECONDS_TO_END = 30.0
 SECONDS_BETWEEN_LOOKS = 0.3
+SECONDS_BETWEEN_PINGS = 15.0
 
 
 class WebUiError(FactoryError):
@@ -92,27 +95,41 @@ class WebUi:
         Raises:
             WebUiError: a process ended by itself, or nothing answers after three minutes.
         """
-        with _treat_terminate_as_interrupt(), suppress(KeyboardInterrupt), self._processes() as processes:
-            self._wait_until_ready(processes)
-            on_ready()
-            while True:
-                self._require_alive(processes)
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+        with (
+            _treat_terminate_as_interrupt(),
+            suppress(KeyboardInterrupt),
+            tempfile.TemporaryDirectory(prefix="factory-ui-") as folder,
+        ):
+            code = CodeServer(Path(folder))
+            with self._processes(code) as processes:
+                self._wait_until_ready(processes)
+                on_ready()
+                revived = time.monotonic()
+                while True:
+                    self._require_alive(processes)
+                    if time.monotonic() > revived + SECONDS_BETWEEN_PINGS:
+                        code.revive()
+                        revived = time.monotonic()
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
 
     @contextmanager
-    def _processes(self) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
-        address = ["-h", self.host, "-p", str(self.port)]
+    def _processes(self, code: CodeServer) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
         studio = [str(self.home.root), "--host", self.host, "--port", str(self.pages_port)]
         studio += ["--runs-url", self.url, "--public-origin", self.public_origin]
-        commands = {
-            "web server": ["factory_pipeline.web.dagster_server", *DEFINITIONS, *address],
-            "daemon": ["dagster._daemon", "run", *DEFINITIONS],
-            "studio": ["factory_pipeline.web.server", *studio],
-        }
         processes: dict[str, subprocess.Popen[bytes]] = {}
+        served = ["--workspace", str(code.workspace)]
+        address = ["--host", self.host, "--port", str(self.port)]
+        first = {"code server": code.command, "studio": ["factory_pipeline.web.server", *studio]}
+        others = {
+            "web server": ["factory_pipeline.web.dagster_server", *served, *address],
+            "daemon": ["dagster._daemon", "run", *served],
+        }
         with self.log.open("ab") as log:
             try:
-                for name, command in commands.items():
+                for name, command in first.items():
+                    processes[name] = self._start(command, log)
+                self._wait_until(code.is_listening, "The code server", processes)
+                for name, command in others.items():
                     processes[name] = self._start(command, log)
                 yield processes
             finally:
@@ -133,13 +150,18 @@ class WebUi:
         )
 
     def _wait_until_ready(self, processes: dict[str, "subprocess.Popen[bytes]"]) -> None:
+        for url in (f"{self.url}/server_info", f"{self.pages_url}/login"):
+            self._wait_until(partial(_is_answering, url), f"The web UI at {url}", processes)
+
+    def _wait_until(
+        self, is_ready: Callable[[], bool], what: str, processes: dict[str, "subprocess.Popen[bytes]"]
+    ) -> None:
+        """Wait for a process of this web UI, as long as all are alive."""
         until = time.monotonic() + SECONDS_TO_START
-        waiting = [f"{self.url}/server_info", f"{self.pages_url}/login"]
-        while waiting:
+        while not is_ready():
             self._require_alive(processes)
             if time.monotonic() > until:
-                raise WebUiError(f"The web UI does not answer at {waiting[0]}; {self.log} says why.")
-            waiting = [url for url in waiting if not _is_answering(url)]
+                raise WebUiError(f"{what} does not answer; {self.log} says why.")
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _require_alive(self, processes: dict[str, "subprocess.Popen[bytes]"]) -> None:

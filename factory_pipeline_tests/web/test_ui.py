@@ -50,6 +50,9 @@ def test_a_process_that_ends_by_itself_ends_the_others(
 
     def start(_self: WebUi, command: list[str], _log: object) -> "subprocess.Popen[bytes]":
         code = "raise SystemExit(3)" if command[0] == "dagster._daemon" else "import time; time.sleep(60)"
+        if command[0] == "dagster":
+            place = command[command.index("--socket") + 1]
+            code = f"import socket; s = socket.socket(socket.AF_UNIX); s.bind({place!r}); s.listen(); {code}"
         started.append(subprocess.Popen([sys.executable, "-c", code]))
         return started[-1]
 
@@ -58,7 +61,7 @@ def test_a_process_that_ends_by_itself_ends_the_others(
     web_ui = WebUi(FactoryHome(tmp_path), "127.0.0.1", free, free + 1)
     with pytest.raises(WebUiError, match=r"The daemon ended by itself; .*ui\.log says why\."):
         web_ui.serve(lambda: pytest.fail("it was not ready"))
-    assert len(started) == 3
+    assert len(started) == 4
     assert all(process.returncode is not None for process in started)
 
 
