@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,52 +23,30 @@ from factory_pipeline.cog.header import (
     UnsupportedRasterError,
     parse_header,
 )
-from factory_pipeline.cog.join_tiles import Join, plan_join
+from factory_pipeline.cog.join_tiles import PendingJoins
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.mosaic import assemble
 from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
+from factory_pipeline.cog.reader import (
+    Indices,
+    ReadFailure,
+    ReadStack,
+    ReadWindow,
+    StackRead,
+    TakeAnswer,
+    TakeStack,
+    WindowRead,
+    WindowReader,
+    one_by_one,
+    stack_reads,
+)
 from factory_pipeline.cog.window_stack import PendingStack
 
 _HEADER_RANGE = 32768
 _HEADERS_KEPT = 4096
 """Headers that are cached, about 20 kB each."""
 _Header = RasterLayout | UnsupportedRasterError | ReadFailure
-
-
-class _Wanted(NamedTuple):
-    """A window that blocks are cut for: one of the reads, or a part of a read that is joined."""
-
-    position: int
-    """Index of the read."""
-    part: int
-    """Number of the part; 0 for a read that is not joined."""
-    read: WindowRead
-
-
-class _Joins:
-    """Windows that are made of parts of several pixel grids: each waits for its parts."""
-
-    def __init__(self, joins: Mapping[int, Join], take: TakeAnswer) -> None:
-        self._joins = joins
-        self._take = take
-        self._found: dict[int, dict[int, ReadWindow | ReadFailure]] = {position: {} for position in joins}
-        self._counting = threading.Lock()
-
-    def put(self, each: _Wanted, answer: ReadWindow | ReadFailure) -> None:
-        """Take the answer of a part, or of a window that is not joined."""
-        join = self._joins.get(each.position)
-        if join is None:
-            self._take(each.position, answer)
-            return
-        with self._counting:
-            found = self._found[each.position]
-            found[each.part] = answer
-            if len(found) < len(join.parts):
-                return
-            del self._found[each.position]
-        self._take(each.position, join.finish([found[number] for number in range(len(join.parts))]))
 
 
 class BlockReader(WindowReader):
@@ -131,35 +108,49 @@ class BlockReader(WindowReader):
             take: is given every answer once, in any order, by several threads at a time. What it raises ends
                 the reading.
         """
+
+        def hand_over(positions: Indices, answer: ReadStack | ReadFailure) -> None:
+            for position, each in one_by_one(positions, answer):
+                take(position, each)
+
+        self.read_stacks(stack_reads(reads), hand_over)
+
+    def read_stacks(self, stacks: Sequence[StackRead], take: TakeStack) -> None:
+        """Read all windows; those that are resampled together are handed over once their last block is cut.
+
+        Args:
+            stacks: any number; every window has a position of its own.
+            take: is given every position once, in any order, by several threads at a time. What it raises
+                ends the reading.
+        """
         self._source.reset_outages()
         # In a thread of its own: the caller may be inside an event loop, as in a notebook.
         with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
-            left_over = thread.submit(asyncio.run, self._read(reads, take)).result()
+            left_over = thread.submit(asyncio.run, self._read(stacks, take)).result()
         if left_over:
-            others = [reads[position] for position in left_over]
-            self._read_otherwise(others, lambda number, answer: take(left_over[number], answer))
+            self._read_otherwise(left_over, take)
 
-    def _read_otherwise(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
+    def _read_otherwise(self, stacks: Sequence[StackRead], take: TakeStack) -> None:
         if self._fallback is None:
-            for number, read in enumerate(reads):
+            for read in stacks:
                 href = next(href for href in read.hrefs if href in self._fell_back)
                 reason = _sentence(href, self._fell_back[href])
-                take(number, ReadFailure(href, reason, transient=False))
+                take(read.positions, ReadFailure(href, reason, transient=False))
             return
-        failed: dict[int, ReadFailure] = {}
+        failed: list[tuple[Indices, ReadFailure]] = []
 
-        def hand_over(number: int, answer: ReadWindow | ReadFailure) -> None:
+        def hand_over(positions: Indices, answer: ReadStack | ReadFailure) -> None:
             if isinstance(answer, ReadFailure):
-                failed[number] = answer
+                failed.append((positions, answer))
             else:
-                take(number, answer)
+                take(positions, answer)
 
-        self._fallback.read_each(reads, hand_over)
+        self._fallback.read_stacks(stacks, hand_over)
         # The engine has read their headers: a server that refuses them now sent them before.
-        refused = sorted({answer.href for answer in failed.values() if answer.refused})
+        refused = sorted({failure.href for _, failure in failed if failure.refused})
         unavailable = {href: failure for href in refused if (failure := self._refusal(href))}
-        for number, answer in failed.items():
-            take(number, unavailable.get(answer.href, answer))
+        for positions, failure in failed:
+            take(positions, unavailable.get(failure.href, failure))
 
     def _refusal(self, href: str) -> ReadFailure | None:
         """Return the failure of a file whose server no longer sends anything.
@@ -173,8 +164,8 @@ class BlockReader(WindowReader):
                 return _failure(href, error) if error.unavailable else None
         return None
 
-    async def _read(self, reads: Sequence[WindowRead], take: TakeAnswer) -> list[int]:
-        """Hand over the windows that the engine can read itself; return the indices of the others."""
+    async def _read(self, reads: Sequence[StackRead], take: TakeStack) -> list[StackRead]:
+        """Hand over the windows that the engine can read itself; return the others."""
         slots = asyncio.Semaphore(self._requests_in_flight)
         headers = await self._read_headers(dict.fromkeys(h for read in reads for h in read.hrefs), slots)
         layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
@@ -183,47 +174,26 @@ class BlockReader(WindowReader):
             for hrefs in dict.fromkeys(read.hrefs for read in reads)
             if not all(href in layouts for href in hrefs)
         }
-        positions: list[int] = []
-        left_over: list[int] = []
-        for position, read in enumerate(reads):
+        wanted: list[StackRead] = []
+        left_over: list[StackRead] = []
+        joins = PendingJoins(reads, take)
+        for read in reads:
             failure = failures.get(read.hrefs) or _without_band(read, layouts)
             if failure is not None:
-                take(position, failure)
+                take(read.positions, failure)
             elif read.hrefs in failures:
-                left_over.append(position)
+                left_over.append(read)
             else:
-                positions.append(position)
-        joins = {
-            position: join
-            for position in positions
-            if (join := plan_join(reads[position], layouts)) is not None
-        }
-        wanted = [_Wanted(position, 0, reads[position]) for position in positions if position not in joins]
-        wanted += [
-            _Wanted(position, number, part)
-            for position, join in joins.items()
-            for number, part in enumerate(join.parts)
-        ]
-        plan = plan_reads([each.read for each in wanted], layouts)
+                wanted.append(joins.split(read, layouts))
+        plan = plan_reads([*wanted, *joins.parts()], layouts)
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
-            parts = _Joins(joins, take)
-            crew = _BlockScheduler(
-                self._source,
-                slots,
-                ByteBudget(self._bytes_in_flight),
-                pool,
-                self.on_progress,
-                lambda member, answer: parts.put(wanted[member], answer),
-            )
-            members = [member for stack in plan.stacks for member in stack.positions.tolist()]
-            planned = {wanted[member].position for member in members}
+            budget = ByteBudget(self._bytes_in_flight)
+            crew = _BlockScheduler(self._source, slots, budget, pool, self.on_progress, joins.put)
             await crew.work(plan)
         reason = "the window's pixels are larger than its own, which requires GDAL's wider kernel"
-        for position in positions:
-            if position not in planned:
-                self._fell_back.update(dict.fromkeys(reads[position].hrefs, reason))
-                left_over.append(position)
-        return sorted(left_over)
+        for read in plan.left_out:
+            self._fell_back.update(dict.fromkeys(read.hrefs, reason))
+        return [*left_over, *plan.left_out]
 
     def _without_headers(self, hrefs: Sequence[str], headers: Mapping[str, _Header]) -> ReadFailure | None:
         """Return the failure of windows of which not all assets can be read.
@@ -283,7 +253,7 @@ class _BlockScheduler:
         budget: ByteBudget,
         pool: ThreadPoolExecutor,
         on_progress: Callable[[float], None],
-        put: TakeAnswer,
+        put: TakeStack,
     ) -> None:
         self._put = put
         self._on_progress = on_progress
@@ -350,10 +320,10 @@ class _BlockScheduler:
     def _finish(self, stacks: Sequence[PendingStack]) -> None:
         """Hand over the windows of stacks that miss no block."""
         for stack in stacks:
-            answers = assemble(stack)
+            answers = list(assemble(stack))
             stack.forget_pixels()
-            for position, answer in zip(stack.positions.tolist(), answers, strict=True):
-                self._put(position, answer)
+            for positions, answer in answers:
+                self._put(positions, answer)
 
 
 def _ignore_progress(fraction: float) -> None:
@@ -391,7 +361,7 @@ def _decode(
     return pixels
 
 
-def _without_band(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> ReadFailure | None:
+def _without_band(read: StackRead, layouts: Mapping[str, RasterLayout]) -> ReadFailure | None:
     """The failure of a window whose band one of its assets lacks."""
     for layout in (layouts[href] for href in read.hrefs if href in layouts):
         if read.band > layout.bands:

@@ -1,7 +1,7 @@
 """The central value: a grid of pixels, and windows of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from affine import Affine
@@ -110,6 +110,10 @@ class GridStack:
 
     def __len__(self) -> int:
         return len(self.left)
+
+    def __iter__(self) -> Iterator[Grid]:
+        for left, top in zip(self.left.tolist(), self.top.tolist(), strict=True):
+            yield replace(self.like, left=left, top=top)
 
     def take(self, members: NDArray[np.intp]) -> "GridStack":
         """Return some of the grids."""

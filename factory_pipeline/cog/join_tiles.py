@@ -6,6 +6,7 @@ first extended beyond its edge by the pixels of its neighbours, interpolated at 
 whatever is linear across the edge stays linear.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,18 @@ from factory_pipeline.cog.alignment import Alignment, align
 from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.read_plan import group_tiles
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
+from factory_pipeline.cog.reader import (
+    Indices,
+    ReadFailure,
+    ReadStack,
+    ReadWindow,
+    Resampling,
+    StackRead,
+    TakeStack,
+    WindowRead,
+    one_by_one,
+    stack_reads,
+)
 from factory_pipeline.cog.resample import Sampling
 from factory_pipeline.cog.source_windows import is_coarser_than_source
 
@@ -54,6 +66,89 @@ class Join:
         return join_parts(parts, self.read.grid)
 
 
+class PendingJoins:
+    """Windows that are made of parts of several pixel grids: each waits for its parts.
+
+    The parts are read as windows of their own, whose positions follow those of all windows.
+    """
+
+    def __init__(self, reads: Sequence[StackRead], take: TakeStack) -> None:
+        """Prepare for joins among some reads.
+
+        Args:
+            reads: all that are requested, joined or not.
+            take: is given every window once its parts are read.
+        """
+        self._take = take
+        self._first_part = 1 + max((max(read.positions.tolist(), default=0) for read in reads), default=0)
+        self._joins: dict[int, Join] = {}
+        self._owners: list[tuple[int, int]] = []
+        self._parts: list[WindowRead] = []
+        self._found: dict[int, dict[int, ReadWindow | ReadFailure]] = {}
+        self._counting = threading.Lock()
+
+    def split(self, read: StackRead, layouts: Mapping[str, RasterLayout]) -> StackRead:
+        """Return a stack without the windows that are joined, whose parts are planned.
+
+        Args:
+            read: windows.
+            layouts: of each of their assets, by address.
+        """
+        if not may_join(read.hrefs, read.resampling):
+            return read
+        others = []
+        for member, (position, window) in enumerate(zip(read.positions.tolist(), read.reads(), strict=True)):
+            join = plan_join(window, layouts)
+            if join is None:
+                others.append(member)
+            else:
+                self._joins[position], self._found[position] = join, {}
+                self._owners += [(position, number) for number in range(len(join.parts))]
+                self._parts += join.parts
+        return read.take(np.array(others, np.intp))
+
+    def parts(self) -> list[StackRead]:
+        """Return the parts of all windows that are joined."""
+        return stack_reads(self._parts, self._first_part)
+
+    def put(self, positions: Indices, answer: ReadStack | ReadFailure) -> None:
+        """Take the answer of windows of a stack: all of them are parts, or none is.
+
+        Args:
+            positions: of the windows.
+            answer: their pixels, or why they can't be read.
+        """
+        if positions[0] < self._first_part:
+            self._take(positions, answer)
+            return
+        for index, each in one_by_one(positions - self._first_part, answer):
+            self._put_part(*self._owners[index], each)
+
+    def _put_part(self, position: int, part: int, answer: ReadWindow | ReadFailure) -> None:
+        join = self._joins[position]
+        with self._counting:
+            found = self._found[position]
+            found[part] = answer
+            if len(found) < len(join.parts):
+                return
+            del self._found[position]
+        joined = join.finish([found[number] for number in range(len(join.parts))])
+        if isinstance(joined, ReadWindow):
+            self._take(np.array([position]), ReadStack(joined.values[None], joined.valid[None]))
+        else:
+            self._take(np.array([position]), joined)
+
+
+def may_join(hrefs: Sequence[str], resampling: Resampling) -> bool:
+    """Return whether windows that are read of these rasters may have to be joined.
+
+    Args:
+        hrefs: addresses of the rasters; they may repeat.
+        resampling: how the windows are read.
+    """
+    return resampling is Resampling.BILINEAR and len(set(hrefs)) > 1
+
+
 def plan_join(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> Join | None:
     """Plan how a window is read whose rasters must be joined; return None if there is nothing to join.
 
@@ -61,9 +156,9 @@ def plan_join(read: WindowRead, layouts: Mapping[str, RasterLayout]) -> Join | N
         read: the window.
         layouts: of each of its assets, by address.
     """
-    hrefs = dict.fromkeys(read.hrefs)
-    if read.resampling is not Resampling.BILINEAR or len(hrefs) == 1:
+    if not may_join(read.hrefs, read.resampling):
         return None
+    hrefs = dict.fromkeys(read.hrefs)
     groups = group_tiles([layouts[href] for href in hrefs])
     if len(groups) == 1 or any(is_coarser(read.grid, group.grid) for group in groups):
         return None

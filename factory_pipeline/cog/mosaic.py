@@ -1,22 +1,27 @@
 """From the pixels of every raster to the finished windows."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow
+from factory_pipeline.cog.reader import Indices, ReadFailure, ReadStack
 from factory_pipeline.cog.resample import Mask, Pixels
 from factory_pipeline.cog.window_stack import PendingPatch, PendingStack
 
 
-def assemble(stack: PendingStack) -> list[ReadWindow | ReadFailure]:
-    """Return the results of windows whose blocks are all decoded, or lost."""
-    values, valid = _resample(stack)
-    answers: list[ReadWindow | ReadFailure] = [
-        ReadWindow(*pixels) for pixels in zip(values, valid, strict=True)
-    ]
-    for member, failure in stack.failures.items():
-        answers[member] = failure
-    return answers
+def assemble(stack: PendingStack) -> Iterator[tuple[Indices, ReadStack | ReadFailure]]:
+    """Yield the results of windows whose blocks are all decoded, or lost, with their positions."""
+    read = np.ones(len(stack.positions), np.bool_)
+    for failure in dict.fromkeys(stack.failures.values()):
+        failed = [member for member, why in stack.failures.items() if why == failure]
+        read[failed] = False
+        yield stack.positions[failed], failure
+    if read.all():
+        yield stack.positions, ReadStack(*_resample(stack))
+    elif read.any():
+        values, valid = _resample(stack)
+        yield stack.positions[read], ReadStack(values[read], valid[read])
 
 
 def _resample(stack: PendingStack) -> Pixels:

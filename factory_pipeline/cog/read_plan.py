@@ -8,8 +8,8 @@ import numpy as np
 from factory_pipeline.cog.alignment import pixel_offset
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import RasterLayout
-from factory_pipeline.cog.reader import Resampling, WindowRead
-from factory_pipeline.cog.resample import Indices, Sampling
+from factory_pipeline.cog.reader import Indices, Resampling, StackRead
+from factory_pipeline.cog.resample import Sampling
 from factory_pipeline.cog.source_windows import WindowBatch, batch_windows
 from factory_pipeline.cog.window_stack import PendingPatch, PendingStack, TilePixels
 
@@ -81,36 +81,37 @@ class Plan:
     """The blocks to fetch and the windows to fill for a list of reads."""
 
     stacks: Sequence[PendingStack]
-    """All windows except those for which the engine can't reproduce GDAL's result."""
+    """All windows except those that are left out."""
     uses: BlockUses
+    left_out: Sequence[StackRead]
+    """Windows for which the engine can't reproduce GDAL's result."""
 
 
-def plan_reads(reads: Sequence[WindowRead], layouts: Mapping[str, RasterLayout]) -> Plan:
+def plan_reads(reads: Sequence[StackRead], layouts: Mapping[str, RasterLayout]) -> Plan:
     """Find the blocks of every window.
 
     Args:
         reads: windows, all of whose assets are in `layouts`.
         layouts: of each asset, by address.
     """
-    grids: dict[Grid, int] = {}
-    wanted: dict[tuple[tuple[str, ...], Resampling, int, float | None, float | None], dict[int, int]] = {}
-    for position, read in enumerate(reads):
-        key = read.hrefs, read.resampling, read.band, read.nodata, read.default_nodata
-        numbers = wanted.setdefault(key, {})
-        numbers[position] = grids.setdefault(read.grid, len(grids))
-    windows = list(grids)
     # Bands of one product have the same pixels and windows: they share the batches, and so their weights.
-    known: dict[tuple[tuple[int, ...], tuple[Grid, ...], Resampling], list[WindowBatch]] = {}
+    known: dict[tuple[int, tuple[Grid, ...], Resampling], list[WindowBatch]] = {}
     stacks: list[PendingStack] = []
     uses: BlockUses = {}
-    for (hrefs, resampling, band, *nodata), numbers in wanted.items():
-        mosaic = _mosaic([layouts[href] for href in dict.fromkeys(hrefs)], band - 1, *nodata)
-        shared = tuple(numbers.values()), tuple(group.grid for group in mosaic.groups), resampling
+    left_out: list[StackRead] = []
+    for read in reads:
+        tiles = [layouts[href] for href in dict.fromkeys(read.hrefs)]
+        mosaic = _mosaic(tiles, read.band - 1, read.nodata, read.default_nodata)
+        sources = tuple(group.grid for group in mosaic.groups)
+        shared = id(read.windows), sources, read.resampling
         if shared not in known:
-            known[shared] = batch_windows([windows[number] for number in shared[0]], *shared[1:])
-        positions = np.fromiter(numbers, np.intp)
-        stacks += [_plan_stack(positions[batch.members], mosaic, batch, uses) for batch in known[shared]]
-    return Plan(stacks, uses)
+            known[shared] = batch_windows(read.windows, sources, read.resampling)
+        batches = known[shared]
+        stacks += [_plan_stack(read.positions[batch.members], mosaic, batch, uses) for batch in batches]
+        if sum(len(batch.members) for batch in batches) < len(read.positions):
+            planned = np.concatenate([np.zeros(0, np.intp), *(batch.members for batch in batches)])
+            left_out.append(read.take(np.setdiff1d(np.arange(len(read.positions)), planned)))
+    return Plan(stacks, uses, left_out)
 
 
 def _mosaic(

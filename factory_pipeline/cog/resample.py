@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.cog.alignment import Alignment, Floats
-from factory_pipeline.cog.reader import Resampling
+from factory_pipeline.cog.reader import Indices, Resampling
 
 EDGE = 1e-10
 """GDAL's tolerance for a centre that is on the edge between two pixels."""
@@ -21,7 +21,6 @@ _LEAST_WEIGHT = 1e-5
 _PIXELS_AT_ONCE = 64 * 32 * 32
 """Pixels of windows that are resampled at a time, so that their values stay in the processor's cache."""
 
-Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_] | None
 """False where there is no data; None for True everywhere."""
 Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from factory_pipeline.cog.alignment import Alignment, Floats, align
 from factory_pipeline.cog.grid import Grid, GridStack
-from factory_pipeline.cog.reader import Resampling
-from factory_pipeline.cog.resample import EDGE, Indices, Sampling
+from factory_pipeline.cog.reader import Indices, Resampling
+from factory_pipeline.cog.resample import EDGE, Sampling
 
 _LARGEST_LOT = 512
 """Largest number of windows in a batch. Larger ones save little."""
@@ -33,29 +33,22 @@ class WindowBatch:
     """How they are resampled from each source; None if they need nothing of it."""
 
 
-def batch_windows(
-    windows: Sequence[Grid], sources: Sequence[Grid], resampling: Resampling
-) -> list[WindowBatch]:
+def batch_windows(windows: GridStack, sources: Sequence[Grid], resampling: Resampling) -> list[WindowBatch]:
     """Group windows that can be resampled together.
 
     Those whose pixels are larger than a source's are left out: there GDAL widens its bilinear kernel.
 
     Args:
-        windows: that are requested; a batch refers to them by index.
+        windows: any number; a batch refers to them by index.
         sources: grids of the rasters.
         resampling: nearest or bilinear.
     """
-    kinds: dict[tuple[object, ...], list[int]] = {}
-    for number, grid in enumerate(windows):
-        kinds.setdefault((grid.epsg, grid.x_size, grid.y_size, grid.shape), []).append(number)
+    height, width = windows.like.shape
+    most = min(_LARGEST_LOT, max(1, _MOST_PIXELS // (height * width)))
     batches: list[WindowBatch] = []
-    for kind in kinds.values():
-        height, width = windows[kind[0]].shape
-        most = min(_LARGEST_LOT, max(1, _MOST_PIXELS // (height * width)))
-        for start in range(0, len(kind), most):
-            members = np.array(kind[start : start + most])
-            stack = GridStack.of([windows[member] for member in members])
-            batches += _batches_of(members, stack, sources, resampling)
+    for start in range(0, len(windows), most):
+        members = np.arange(start, min(start + most, len(windows)))
+        batches += _batches_of(members, windows.take(members), sources, resampling)
     return batches
 
 

@@ -16,7 +16,7 @@ from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.read_plan import plan_reads
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, stack_reads
 from factory_pipeline_tests.cog.agreement import assert_readers_agree
 from factory_pipeline_tests.cog.factories import LEFT, TOP, UTM, layout_of, random_values, write_raster
 from factory_pipeline_tests.cog.oracle import assert_same, expected
@@ -99,7 +99,7 @@ def test_bands_of_one_raster_are_fetched_once(tmp_path: Path, interleave: str) -
     check(reads)
 
     layout, _ = layout_of(path)
-    uses = plan_reads(reads, {path: layout}).uses
+    uses = plan_reads(stack_reads(reads), {path: layout}).uses
     assert len(uses[layout]) == {"pixel": 4, "band": 16}[interleave]
 
 

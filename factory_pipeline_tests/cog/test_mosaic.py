@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.mosaic import assemble, mosaic_tiles
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling
+from factory_pipeline.cog.reader import ReadFailure, ReadStack, Resampling
 from factory_pipeline.cog.source_windows import batch_windows
 from factory_pipeline.cog.window_stack import PendingPatch, PendingStack, TilePixels
 
@@ -27,7 +27,7 @@ def layout(grid: Grid, dtype: Any = np.float32) -> RasterLayout:
 
 def patch(stack: PendingStack, window: Grid, *tiles: NDArray[Any]) -> PendingPatch:
     """Tiles that cover the window exactly; NOTHING is their value without data."""
-    [batch] = batch_windows([window], [window], Resampling.NEAREST)
+    [batch] = batch_windows(GridStack.of([window]), [window], Resampling.NEAREST)
     [sampling] = batch.samplings
     assert sampling is not None
     at = np.zeros(1, np.intp)
@@ -68,16 +68,30 @@ def test_the_first_tile_with_data_wins(tiles: list[NDArray[np.float32]]) -> None
 def test_the_first_source_with_data_wins(tiles: list[NDArray[np.float32]]) -> None:
     stack = PendingStack(np.arange(1), SHAPE, np.dtype(np.float32))
     stack.patches += [patch(stack, WINDOW, tile) for tile in tiles]
-    [answer] = assemble(stack)
-    assert isinstance(answer, ReadWindow)
+    [(positions, answer)] = assemble(stack)
+    assert isinstance(answer, ReadStack)
+    assert positions.tolist() == [0]
+    [values], [valid] = answer.values, answer.valid
     expected = first_with_data(tiles)
-    np.testing.assert_array_equal(answer.valid, expected != NOTHING)
-    np.testing.assert_array_equal(answer.values[answer.valid], expected[answer.valid])
+    np.testing.assert_array_equal(valid, expected != NOTHING)
+    np.testing.assert_array_equal(values[valid], expected[valid])
 
 
 def test_a_window_that_failed_fails_alone() -> None:
-    stack = PendingStack(np.arange(1), SHAPE, np.dtype(np.float32))
-    stack.patches.append(patch(stack, WINDOW, np.ones(SHAPE, np.float32)))
+    stack = PendingStack(np.array([7, 5]), SHAPE, np.dtype(np.float32))
+    [batch] = batch_windows(GridStack.of([WINDOW, WINDOW]), [WINDOW], Resampling.NEAREST)
+    [sampling] = batch.samplings
+    assert sampling is not None
+    at, pixels = np.zeros(2, np.intp), np.ones((2, *SHAPE), np.float32)
+    stack.patches.append(
+        PendingPatch(sampling, [TilePixels(stack, layout(WINDOW), at, at, SHAPE, 0, None, pixels)])
+    )
     failure = ReadFailure("a.tif", "a.tif is broken.", transient=False)
     stack.failures[0] = failure
-    assert assemble(stack) == [failure]
+    [(failed, why), (read, answer)] = assemble(stack)
+    assert (failed.tolist(), why) == ([7], failure)
+    assert isinstance(answer, ReadStack)
+    assert (read.tolist(), answer.values.shape) == ([5], (1, *SHAPE))
+    stack.failures[1] = failure
+    [(failed, why)] = assemble(stack)
+    assert (failed.tolist(), why) == ([7, 5], failure)

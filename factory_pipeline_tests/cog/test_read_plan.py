@@ -1,5 +1,6 @@
 """From windows to blocks: which are read, with how many requests, and for whom."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.read_plan import group_tiles, merge_blocks, plan_reads, rows_of_top
-from factory_pipeline.cog.reader import Resampling, WindowRead
+from factory_pipeline.cog.reader import Resampling, WindowRead, stack_reads
 from factory_pipeline_tests.cog.factories import layout_of, random_values, write_raster
 
 BLOCK, COUNT = 32, 128
@@ -47,7 +48,7 @@ def test_a_window_needs_the_blocks_that_it_touches_and_no_other(raster: RasterLa
         WindowRead((raster.href,), raster.grid.window(0, 0, 10, 10)),
         WindowRead((raster.href,), raster.grid.window(30, 60, 10, 10)),
     ]
-    plan = plan_reads(reads, {raster.href: raster})
+    plan = plan_reads(stack_reads(reads), {raster.href: raster})
     assert sorted(plan.uses[raster]) == [0, 1, 2, 5, 6]
     assert sum(stack.blocks_missing for stack in plan.stacks) == 5
     assert sorted(position for stack in plan.stacks for position in stack.positions) == [0, 1]
@@ -55,7 +56,7 @@ def test_a_window_needs_the_blocks_that_it_touches_and_no_other(raster: RasterLa
 
 def test_windows_outside_need_nothing(raster: RasterLayout) -> None:
     plan = plan_reads(
-        [WindowRead((raster.href,), raster.grid.window(5000, 0, 8, 8), Resampling.BILINEAR)],
+        stack_reads([WindowRead((raster.href,), raster.grid.window(5000, 0, 8, 8), Resampling.BILINEAR)]),
         {raster.href: raster},
     )
     assert plan.uses.get(raster, {}) == {}
@@ -67,7 +68,7 @@ def test_the_value_without_data_of_the_read_goes_before_that_of_the_file(tmp_pat
     layout, _ = layout_of(path)
     window = layout.grid.window(0, 0, 8, 8)
     reads = [WindowRead((path,), window), WindowRead((path,), window, nodata=5.0)]
-    plan = plan_reads(reads, {path: layout})
+    plan = plan_reads(stack_reads(reads), {path: layout})
     by_position = {int(stack.positions[0]): stack.patches[0].tiles[0].nodata for stack in plan.stacks}
     assert by_position == {0: 9, 1: 5.0}
 
@@ -117,10 +118,19 @@ def test_no_request_is_larger_than_a_megabyte_unless_a_block_is() -> None:
 def test_only_the_top_of_a_block_is_decoded_where_it_suffices(raster: RasterLayout) -> None:
     def rows(height: int, layout: RasterLayout) -> int | None:
         reads = [WindowRead((layout.href,), layout.grid.window(0, 0, height, 8))]
-        uses = plan_reads(reads, {layout.href: layout}).uses[layout]
+        uses = plan_reads(stack_reads(reads), {layout.href: layout}).uses[layout]
         return rows_of_top(layout, 0, uses[0])
 
     partly = made_layout(raster.grid, [1] * 16, [1] * 16, decode_top=lambda *_: np.zeros(0))
     assert rows(8, partly) == 8
     assert rows(30, partly) is None, "nearly the whole block is decoded whole"
     assert rows(8, made_layout(raster.grid, [1] * 16, [1] * 16)) is None
+
+
+def test_windows_with_larger_pixels_are_left_out(raster: RasterLayout) -> None:
+    fine = raster.grid.window(0, 0, 8, 8)
+    coarse = replace(fine, x_size=2 * fine.x_size, y_size=2 * fine.y_size)
+    reads = [WindowRead((raster.href,), grid, Resampling.BILINEAR) for grid in (coarse, fine, coarse)]
+    plan = plan_reads(stack_reads(reads), {raster.href: raster})
+    assert [stack.positions.tolist() for stack in plan.stacks] == [[1]]
+    assert [read.positions.tolist() for read in plan.left_out] == [[0, 2]]

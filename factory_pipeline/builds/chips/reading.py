@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
+from factory_pipeline.cog.reader import (
+    Indices,
+    ReadFailure,
+    ReadStack,
+    ReadWindow,
+    StackRead,
+    TakeAnswer,
+    TakeStack,
+    WindowRead,
+    WindowReader,
+)
 from factory_pipeline.errors import SourceUnavailableError
 
 UNREADABLE = "asset_unreadable"
@@ -25,20 +35,6 @@ def read_windows(reader: WindowReader, reads: Sequence[WindowRead]) -> list[Read
     return answers
 
 
-def read_windows_each(reader: WindowReader, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
-    """Read windows of a batch; each is handed over as soon as it is read.
-
-    Args:
-        reader: of the archive.
-        reads: any number.
-        take: as for `WindowReader.read_each`.
-
-    Raises:
-        SourceUnavailableError: as `read_windows`, once every window has been handed over.
-    """
-    _read_each(reader, reads, take)
-
-
 def read_batch_each(reader: WindowReader, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
     """Read the windows of a whole batch; each is handed over as soon as it is read.
 
@@ -48,28 +44,66 @@ def read_batch_each(reader: WindowReader, reads: Sequence[WindowRead], take: Tak
         take: as for `WindowReader.read_each`.
 
     Raises:
-        SourceUnavailableError: as `read_windows_each`; or not one could be read, all for reasons that pass
-            or because they are refused: the archive is away or closed, and the batch is to be tried again
-            rather than emptied.
+        SourceUnavailableError: as `read_windows`, once every window has been handed over; or not one could be
+            read, all for reasons that pass or because they are refused: the archive is away or closed, and
+            the batch is to be tried again rather than emptied.
     """
-    failures = _read_each(reader, reads, take)
-    if failures and len(failures) == len(reads):
-        _check_any_readable(failures)
-
-
-def _read_each(reader: WindowReader, reads: Sequence[WindowRead], take: TakeAnswer) -> list[ReadFailure]:
-    """Read and hand over windows; return the failures in the order of the reads."""
-    failed: dict[int, ReadFailure] = {}
+    failures = _Failures()
 
     def note(place: int, answer: ReadWindow | ReadFailure) -> None:
         if isinstance(answer, ReadFailure):
-            failed[place] = answer
+            failures.add(place, answer)
         take(place, answer)
 
     reader.read_each(reads, note)
-    failures = [failed[place] for place in sorted(failed)]
-    _check_available(failures)
-    return failures
+    failures.check(len(reads))
+
+
+def read_stacks(
+    reader: WindowReader, stacks: Sequence[StackRead], take: TakeStack, *, is_batch: bool = True
+) -> None:
+    """Read stacks of windows; those that are finished together are handed over together.
+
+    Args:
+        reader: of the archive.
+        stacks: any number.
+        take: as for `WindowReader.read_stacks`.
+        is_batch: whether these are all windows of a batch, so that it shows if nothing at all can be read.
+
+    Raises:
+        SourceUnavailableError: as `read_batch_each`; that not one could be read is an error only of a batch.
+    """
+    failures = _Failures()
+
+    def note(positions: Indices, answer: ReadStack | ReadFailure) -> None:
+        if isinstance(answer, ReadFailure):
+            for position in positions.tolist():
+                failures.add(position, answer)
+        take(positions, answer)
+
+    reader.read_stacks(stacks, note)
+    failures.check(sum(len(stack.positions) for stack in stacks) if is_batch else None)
+
+
+class _Failures:
+    """The windows of some reads that failed."""
+
+    def __init__(self) -> None:
+        self._failed: dict[int, ReadFailure] = {}
+
+    def add(self, position: int, failure: ReadFailure) -> None:
+        self._failed[position] = failure
+
+    def check(self, count_of_batch: int | None) -> None:
+        """Raise a SourceUnavailableError if the archive is at fault.
+
+        Args:
+            count_of_batch: how many windows a batch has; None if the reads are only a part of one.
+        """
+        failures = [self._failed[position] for position in sorted(self._failed)]
+        _check_available(failures)
+        if failures and len(failures) == count_of_batch:
+            _check_any_readable(failures)
 
 
 def _check_available(failures: Sequence[ReadFailure]) -> None:

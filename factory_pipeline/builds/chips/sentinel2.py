@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.builds.chips.chip_stack import ChipStack, keep_chips
 from factory_pipeline.builds.chips.radiometry import FLOOR, FLOOR_SHARE, as_counts, remove_offset
-from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch_each, read_windows_each
+from factory_pipeline.builds.chips.reading import UNREADABLE, read_stacks
 from factory_pipeline.builds.chips.scene_classification import (
     FRACTIONS_DTYPE,
     compute_scl_stats,
@@ -20,13 +20,14 @@ from factory_pipeline.builds.chips.scene_classification import (
 )
 from factory_pipeline.builds.chips.windows import window_at
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
-from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.cog.reader import (
+    Indices,
     ReadFailure,
-    ReadWindow,
+    ReadStack,
     Resampling,
-    TakeAnswer,
-    WindowRead,
+    StackRead,
+    TakeStack,
     WindowReader,
 )
 from factory_pipeline.config.recipe import Recipe, Sentinel2
@@ -53,7 +54,7 @@ TABLE_SCHEMA: dict[str, pl.DataType] = {
 """Columns of the table of Sentinel-2 chips. `left` and `top` are of the window's corner in its CRS (m);
 `cloud_cover` is the product's (%); `offset_removed` are counts, 0 where none was."""
 
-Read = Callable[[Sequence[WindowRead], TakeAnswer], None]
+Read = Callable[[Sequence[StackRead], TakeStack], None]
 Chips = NDArray[np.uint16]
 """(chips, 1 + bands, rows, columns): SCL, then counts."""
 
@@ -142,8 +143,8 @@ def extract_sentinel2(
     taken: dict[int, ProductScene] = {}
     waiting = list(queue.left)
 
-    read_next: Read = partial(read_windows_each, reader)
-    read: Read = partial(read_batch_each, reader)
+    read_next: Read = partial(read_stacks, reader, is_batch=False)
+    read: Read = partial(read_stacks, reader)
     while waiting:
         scenes = pass_scenes(queue, waiting, read, read_next, rules)
         fresh = read_bands(queue, scenes, chips, places, read, rules)
@@ -175,6 +176,21 @@ def queue_candidates(choices: Choices, window_size: int) -> Queue:
         window = window_at(product.grid, row, column, window_size)
         left.setdefault(shot, deque()).append(Candidate(shot, product, window))
     return Queue(left)
+
+
+def group_by_product(candidates: Sequence[Candidate]) -> list[tuple[Product, GridStack, Indices]]:
+    """Return every product of some candidates, with their windows and their indices."""
+    numbers: dict[int, list[int]] = {}
+    for number, candidate in enumerate(candidates):
+        numbers.setdefault(id(candidate.product), []).append(number)
+    return [
+        (
+            candidates[own[0]].product,
+            GridStack.of([candidates[number].window for number in own]),
+            np.array(own, np.intp),
+        )
+        for own in numbers.values()
+    ]
 
 
 def pass_scenes(
@@ -211,16 +227,16 @@ def read_scenes(queue: Queue, candidates: Sequence[Candidate], read: Read) -> li
     scl = np.zeros((len(candidates), *candidates[0].window.shape), np.uint8)
     failures: dict[int, ReadFailure] = {}
 
-    def take(place: int, answer: ReadWindow | ReadFailure) -> None:
+    def take(places: Indices, answer: ReadStack | ReadFailure) -> None:
         if isinstance(answer, ReadFailure):
-            failures[place] = answer
+            failures.update(dict.fromkeys(places.tolist(), answer))
         else:
-            scl[place] = np.clip(answer.values, 0, 255)
+            scl[places] = np.clip(answer.values, 0, 255)
 
     read(
         [
-            WindowRead((candidate.product.hrefs["SCL"],), candidate.window, Resampling.NEAREST)
-            for candidate in candidates
+            StackRead((product.hrefs["SCL"],), windows, places, Resampling.NEAREST)
+            for product, windows, places in group_by_product(candidates)
         ],
         take,
     )
@@ -274,25 +290,26 @@ def read_bands(
         rules: of the recipe.
     """
     count = len(rules.bands)
-    rows = [places[scene.candidate.shot_number] for scene in scenes]
+    rows = np.array([places[scene.candidate.shot_number] for scene in scenes], np.intp)
     offsets = [offset_to_remove(scene.candidate.product, rules) for scene in scenes]
     at_floor = np.zeros((len(scenes), count))
     failures: dict[int, ReadFailure] = {}
 
-    def take(place: int, answer: ReadWindow | ReadFailure) -> None:
-        number, band = divmod(place, count)
+    def take(windows: Indices, answer: ReadStack | ReadFailure) -> None:
         if isinstance(answer, ReadFailure):
-            failures[place] = answer
+            failures.update(dict.fromkeys(windows.tolist(), answer))
             return
-        counts = as_counts(answer.values)
-        at_floor[number, band] = (counts <= offsets[number] + FLOOR).mean()
-        chips[rows[number], 1 + band] = counts
+        numbers, bands = np.divmod(windows, count)
+        counts, offset = as_counts(answer.values), offsets[numbers[0]]  # windows of a stack have one product
+        pixels = counts.shape[1] * counts.shape[2]
+        at_floor[numbers, bands] = np.count_nonzero(counts <= offset + FLOOR, axis=(1, 2)) / pixels
+        chips[rows[numbers], 1 + bands] = remove_offset(counts, offset) if offset else counts
 
     read(
         [
-            WindowRead((scene.candidate.product.hrefs[band],), scene.candidate.window, Resampling.BILINEAR)
-            for scene in scenes
-            for band in rules.bands
+            StackRead((product.hrefs[name],), windows, numbers * count + band, Resampling.BILINEAR)
+            for product, windows, numbers in group_by_product([scene.candidate for scene in scenes])
+            for band, name in enumerate(rules.bands)
         ],
         take,
     )
@@ -305,10 +322,7 @@ def read_bands(
         elif without_signal := bands_at_floor(scene.candidate.product, at_floor[number].tolist(), rules):
             queue.record_rejection(scene.candidate, BAND_AT_FLOOR, without_signal)
         else:
-            chip = chips[rows[number]]
-            chip[0] = scene.scl
-            if offsets[number]:
-                chip[1:] = remove_offset(chip[1:], offsets[number])
+            chips[rows[number], 0] = scene.scl
             taken.append(scene)
     return taken
 

@@ -9,10 +9,17 @@ import polars as pl
 from numpy.typing import DTypeLike, NDArray
 
 from factory_pipeline.builds.chips.chip_stack import keep_chips
-from factory_pipeline.builds.chips.reading import UNREADABLE, read_batch_each
+from factory_pipeline.builds.chips.reading import UNREADABLE, read_stacks
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
-from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
+from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.cog.reader import (
+    Indices,
+    ReadFailure,
+    ReadStack,
+    Resampling,
+    StackRead,
+    WindowReader,
+)
 from factory_pipeline.stac.items import RasterTile
 from factory_pipeline.stac.select_products import ITEM_UNUSABLE
 
@@ -92,7 +99,7 @@ class TiledLayer:
             SourceUnavailableError: the archive is away.
         """
         wanted: list[TiledWindow] = []
-        reads: list[WindowRead] = []
+        windows: list[Grid] = []
         for shot, grid, touched, gap in zip(
             shot_numbers, grids, tiles, gaps or [""] * len(tiles), strict=True
         ):
@@ -100,26 +107,42 @@ class TiledLayer:
                 self.drop(shot, ITEM_UNUSABLE, gap)
             elif touched:
                 wanted.append(TiledWindow(shot, touched))
-                reads.append(WindowRead(tuple(tile.href for tile in touched), grid, self.resampling))
+                windows.append(grid)
             else:
                 self.drop(shot, self.no_tile, "The catalog has no tile for the window.")
-        shape = len(reads), self.size, self.size
+        shape = len(windows), self.size, self.size
         values, valid = np.zeros(shape, self.dtype), np.zeros(shape, np.bool_)
         failures: dict[int, ReadFailure] = {}
 
-        def take(place: int, answer: ReadWindow | ReadFailure) -> None:
+        def take(places: Indices, answer: ReadStack | ReadFailure) -> None:
             if isinstance(answer, ReadFailure):
-                failures[place] = answer
+                failures.update(dict.fromkeys(places.tolist(), answer))
             else:
-                values[place], valid[place] = answer.values, answer.valid
+                values[places], valid[places] = answer.values, answer.valid
 
-        read_batch_each(reader, reads, take)
+        read_stacks(reader, self._stacks(wanted, windows), take)
         for place in sorted(failures):
             self.drop(wanted[place].shot_number, UNREADABLE, failures[place].reason)
-        read = [place for place in range(len(reads)) if place not in failures]
+        read = [place for place in range(len(wanted)) if place not in failures]
         return TiledPixels(
             [wanted[place] for place in read], keep_chips(values, read), keep_chips(valid, read)
         )
+
+    def _stacks(self, wanted: Sequence[TiledWindow], grids: Sequence[Grid]) -> list[StackRead]:
+        """Return the reads of windows: those that touch the same tiles and have one CRS are a stack."""
+        alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
+        for place, (window, grid) in enumerate(zip(wanted, grids, strict=True)):
+            hrefs = tuple(tile.href for tile in window.tiles)
+            alike.setdefault((hrefs, grid.epsg), []).append(place)
+        return [
+            StackRead(
+                hrefs,
+                GridStack.of([grids[place] for place in places]),
+                np.array(places, np.intp),
+                self.resampling,
+            )
+            for (hrefs, _), places in alike.items()
+        ]
 
     @property
     def table(self) -> pl.DataFrame:

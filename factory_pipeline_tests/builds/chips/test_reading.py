@@ -5,16 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from factory_pipeline.builds.chips.reading import read_batch_each, read_windows, read_windows_each
+from factory_pipeline.builds.chips.reading import read_batch_each, read_stacks, read_windows
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead
+from factory_pipeline.cog.reader import (
+    ReadFailure,
+    ReadWindow,
+    TakeAnswer,
+    WindowRead,
+    WindowReader,
+    stack_reads,
+)
 from factory_pipeline.errors import SourceUnavailableError
 
 WINDOW = ReadWindow(np.ones((2, 2), np.uint8), np.ones((2, 2), np.bool_))
 READ = WindowRead(("a.tif",), Grid(32633, 0, 0, 10, 10, 2, 2))
 
 
-class _Answers:
+class _Answers(WindowReader):
     """A reader that answers as it is told."""
 
     def __init__(self, *answers: ReadWindow | ReadFailure) -> None:
@@ -92,7 +99,10 @@ def test_of_single_windows_only_a_server_that_is_away_counts() -> None:
     busy, away = failure(transient=True), failure("b.tif", transient=True, unavailable=True)
     assert read_windows(_Answers(busy), [READ]) == [busy]
     taken: list[int] = []
-    read_windows_each(_Answers(busy), [READ], lambda place, _: taken.append(place))
+    stacks = stack_reads([READ])
+    read_stacks(_Answers(busy), stacks, lambda places, _: taken.extend(places), is_batch=False)
     assert taken == [0]
+    with pytest.raises(SourceUnavailableError, match="None of the 1 windows"):
+        read_stacks(_Answers(busy), stacks, lambda *_: None)
     with pytest.raises(SourceUnavailableError, match=r"b\.tif"):
-        read_windows_each(_Answers(busy, away), [READ] * 2, lambda *_: None)
+        read_stacks(_Answers(busy, away), stack_reads([READ] * 2), lambda *_: None, is_batch=False)

@@ -8,7 +8,7 @@ import polars as pl
 from factory_pipeline.builds.chips.tiled_layers import TABLE_SCHEMA, TiledLayer
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.cog.grid import Grid
-from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, TakeAnswer, WindowRead
+from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
 from factory_pipeline.stac.items import RasterTile
 
 GRID = Grid(32633, 0, 0, 10, 10, 2, 2)
@@ -18,7 +18,7 @@ def tile(name: str) -> RasterTile:
     return RasterTile(f"item {name}", name, (15, 47, 16, 48), f"{name}.tif", 2020)
 
 
-class _Reader:
+class _Reader(WindowReader):
     """Fails the tile that is called broken, and keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -29,10 +29,6 @@ class _Reader:
         pixels = ReadWindow(np.ones((2, 2), np.float32), np.ones((2, 2), np.bool_))
         failure = ReadFailure("broken.tif", "It is broken.", transient=False)
         return [failure if "broken.tif" in read.hrefs else pixels for read in reads]
-
-    def read_each(self, reads: Sequence[WindowRead], take: TakeAnswer) -> None:
-        for place, answer in enumerate(self.read(reads)):
-            take(place, answer)
 
 
 def test_every_footprint_has_a_chip_or_the_reason_why_not() -> None:
