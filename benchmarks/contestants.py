@@ -94,10 +94,12 @@ def extract(catalog: Catalog, footprints: pl.DataFrame, reader: WindowReader) ->
     choices = choose_products(footprints, found.products, recipe.sentinel2, recipe.window_size)
     windows = extract_sentinel2(footprints, choices, reader, recipe).table
     grids = window_grids(windows, recipe.window_size)
-    copdem = extract_terrain(windows, find_tiles(catalog, "copdem", grids), reader, recipe).table
+    tiles = find_tiles(catalog, "copdem", grids)
+    copdem = extract_terrain(windows, tiles.windows, reader, recipe, tiles.gaps).table
     times = windows.join(footprints, on="shot_number", how="left", maintain_order="left")["delta_time"]
     years = [exact_time(seconds).year for seconds in times]
-    worldcover = extract_landcover(windows, find_tiles(catalog, "worldcover", grids, years), reader, recipe)
+    tiles = find_tiles(catalog, "worldcover", grids, years)
+    worldcover = extract_landcover(windows, tiles.windows, reader, recipe, tiles.gaps)
     return copdem.join(worldcover.table, on="shot_number").height
 
 

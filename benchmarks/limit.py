@@ -13,7 +13,7 @@ from obstore.store import HTTPStore
 
 from factory_pipeline.cog.header import HeaderBytes, RasterLayout, parse_header
 from factory_pipeline.cog.read_plan import plan_reads
-from factory_pipeline.cog.reader import WindowRead
+from factory_pipeline.cog.reader import WindowRead, stack_reads
 
 IN_FLIGHT = 64
 
@@ -42,7 +42,7 @@ def unique_blocks(root: Path, reads: Sequence[WindowRead]) -> list[Block]:
             int(layout.byte_counts[block]),
             layout.block_bytes,
         )
-        for layout, blocks in plan_reads(reads, layouts).uses.items()
+        for layout, blocks in plan_reads(stack_reads(reads), layouts).uses.items()
         for block in blocks
     ]
 
