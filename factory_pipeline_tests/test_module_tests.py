@@ -11,7 +11,6 @@ ABOVE_THE_DOMAIN = ("cli", "web", "sdk", "runs", "orchestration", "definitions")
 MIGRATIONS = "datalake/registry/migrations/"
 """`datalake/registry/test_migrate.py` runs all of them, and compares what they make with the schema."""
 NO_CODE_TO_TEST: dict[str, str] = {
-    "cog/reader": "data classes and a protocol, which all tests of readers use",
     "datalake/registry/registry": "puts the parts of the registry together, each of which has its tests",
     "datalake/registry/schema": "tables: `test_migrate` compares them with what the migrations make",
     "datalake/tables/schemas": "columns of tables, which all that write or read them are tested with",
