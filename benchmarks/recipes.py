@@ -46,6 +46,7 @@ MEMORY_SIZES = ((12, 32), (120, 32), (12, 320))
 """Dates and windows of the composites whose memory is measured: ten times as many of either."""
 COMPOSITES = ("mean", "median")
 RSLEARN, ODC_STAC, LAZYCOGS = "RSLEARN_PYTHON", "ODC_STAC_PYTHON", "LAZYCOGS_PYTHON"
+ASYNC_GEOTIFF = "ASYNC_GEOTIFF_PYTHON"
 """Variables that name an interpreter which has the peer, such as one of another environment."""
 GOAL_RSLEARN, GOAL_ARRAYS, GOAL_PEAK_MB = 20, 4, 1000
 OURS, OURS_ARRAYS = "create-dataset", "read_source, arrays alone"
@@ -75,6 +76,9 @@ def benchmark(scale: float) -> list[str]:
             if python := find_python(ODC_STAC, "odc.stac"):
                 script = (python, "odc_stac_arrays.py", str(windows))
                 read.append(Contestant("odc-stac, window by window", prepare_script, script))
+            if python := find_python(ASYNC_GEOTIFF, "async_geotiff"):
+                script = (python, "async_geotiff_arrays.py", str(windows))
+                read.append(Contestant("async-geotiff, pixels as they are", prepare_script, script))
             if python := find_python(LAZYCOGS, "lazycogs"):
                 script = (python, "lazycogs_arrays.py", str(windows))
                 read.append(Contestant("lazycogs, window by window", prepare_script, script))
