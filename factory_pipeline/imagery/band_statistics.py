@@ -6,7 +6,7 @@ require one pass over the files, 32-bit numbers two, the second for percentiles 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery.band_tallies import (
+    NO_COUNTS,
+    BandTally,
+    add_tallies,
+    count_bands,
+    is_countable,
+)
 from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.imagery.pixels import data_type, strips
 from factory_pipeline.imagery.streaming_quantiles import (
-    Counts,
     Moments,
     RadixQuantiles,
     interpolate,
@@ -29,6 +35,8 @@ HISTOGRAM_RANGE = (0.5, 99.5)
 """Percentiles that bound the histogram, so that one saturated pixel doesn't flatten it."""
 _PERCENTILES_NEEDED = (*PERCENTILES, *HISTOGRAM_RANGE)
 HISTOGRAM_BINS = 64
+TallyOf = Callable[[str, np.dtype | None], list[BandTally] | None]
+"""Returns the tallies of a file by its path, of values of a type; None where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ def band_statistics(
     band_names: Sequence[str],
     workers: int = 4,
     root: Path = Path(),
+    tally_of: TallyOf = lambda _path, _dtype: None,
 ) -> tuple[list[BandStatistics], list[EmptyBand]]:
     """Compute statistics of each band over all files, which must have the same bands and data type.
 
@@ -89,6 +98,7 @@ def band_statistics(
         band_names: in the order of the files' bands.
         workers: number of files that are read concurrently.
         root: folder that relative paths start from.
+        tally_of: the tallies of a file as its pixels give them, if they are known.
 
     Returns:
         The statistics by band, and the bands of single images that have no valid pixel.
@@ -104,15 +114,18 @@ def band_statistics(
         raise OnboardingError(
             "CHECK_FAILED", f"{Path(files[0]).name} has the data type {dtype}, which is not a real number."
         )
-    counted = dtype.kind in "iu" and dtype.itemsize <= 2
+    counted = is_countable(dtype)
     quantiles = [] if counted else [RadixQuantiles(dtype, _PERCENTILES_NEEDED) for _ in band_names]
 
-    def counts_of_file(path: str | Path) -> list[_Tally]:
+    def counts_of_file(path: str | Path) -> list[BandTally]:
         if counted:
+            known = tally_of(str(path), dtype)
+            if known is not None and len(known) == len(band_names):
+                return known
             return _count_values(root / path, len(band_names), dtype)
         return _first_pass(root / path, dtype, quantiles)
 
-    totals: list[_Tally] = []
+    totals: list[BandTally] = []
     empty: list[EmptyBand] = []
     parts = map_in_threads(counts_of_file, files, workers)
     for path, part in zip(files, parts, strict=True):
@@ -121,7 +134,7 @@ def band_statistics(
             for name, band in zip(band_names, part, strict=True)
             if not band.moments.count and not band.counts.total
         ]
-        totals = [one + other for one, other in zip(totals, part, strict=True)] if totals else part
+        totals = add_tallies(totals, part)
     if counted:
         ready = [_summarize_counts(total) for total in totals]
     else:
@@ -133,41 +146,22 @@ def band_statistics(
     return found, empty
 
 
-@dataclass(frozen=True)
-class _Tally:
-    """One band of one file or of all: counts by value, or moments."""
-
-    no_data: int
-    counts: Counts
-    moments: Moments
-
-    def __add__(self, other: "_Tally") -> "_Tally":
-        return _Tally(self.no_data + other.no_data, self.counts + other.counts, self.moments + other.moments)
-
-
-_NO_COUNTS = Counts(0, np.zeros(0, dtype=np.int64))
-
-
-def _count_values(path: Path, bands: int, dtype: np.dtype) -> list[_Tally]:
-    totals: list[_Tally] = []
+def _count_values(path: Path, bands: int, dtype: np.dtype) -> list[BandTally]:
+    totals: list[BandTally] = []
     for values, valid in strips(path, bands, dtype):
-        part = [
-            _Tally(int((~good).sum()), Counts.of(band if good.all() else band[good]), Moments())
-            for band, good in zip(values, valid, strict=True)
-        ]
-        totals = [one + other for one, other in zip(totals, part, strict=True)] if totals else part
+        totals = add_tallies(totals, count_bands(values, valid))
     return totals
 
 
-def _first_pass(path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles]) -> list[_Tally]:
-    totals: list[_Tally] = []
+def _first_pass(path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles]) -> list[BandTally]:
+    totals: list[BandTally] = []
     for values, valid in strips(path, len(quantiles), dtype):
         part = []
         for band, good, quantile in zip(values, valid, quantiles, strict=True):
             kept = band[good]
             quantile.update(kept)
-            part.append(_Tally(int((~good).sum()), _NO_COUNTS, Moments.of(kept)))
-        totals = [one + other for one, other in zip(totals, part, strict=True)] if totals else part
+            part.append(BandTally(int((~good).sum()), NO_COUNTS, Moments.of(kept)))
+        totals = add_tallies(totals, part)
     return totals
 
 
@@ -175,7 +169,7 @@ _Ready = tuple[Moments, dict[float, float], Histogram | None]
 """Moments, percentiles, histogram."""
 
 
-def _summarize_counts(total: _Tally) -> _Ready:
+def _summarize_counts(total: BandTally) -> _Ready:
     moments = total.counts.moments()
     if not moments.count:
         return moments, {}, None
@@ -205,7 +199,7 @@ def _summarize_counts(total: _Tally) -> _Ready:
 def _further_passes(
     files: Sequence[str | Path],
     root: Path,
-    totals: list[_Tally],
+    totals: list[BandTally],
     dtype: np.dtype,
     quantiles: Sequence[RadixQuantiles],
     workers: int,

@@ -5,6 +5,7 @@ import math
 import re
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -151,11 +152,14 @@ class _Handle(PositionedFile):
         return data
 
 
-def read_header(file: IO[bytes]) -> Header:
+def read_header(
+    file: IO[bytes], opened: Callable[[rasterio.DatasetReader, Header], None] | None = None
+) -> Header:
     """Read the header of an image, and no more of the file than GDAL requests.
 
     Args:
         file: binary and seekable.
+        opened: called with the image and its header while GDAL has it open; not if it can't be read.
 
     Returns:
         The header; its `error` says why it can't be read.
@@ -166,7 +170,7 @@ def read_header(file: IO[bytes]) -> Header:
     errors: list[Exception] = []
     header = NO_IMAGE
     for driver in DRIVERS:
-        header = _read_with(driver, file, errors)
+        header = _read_with(driver, file, errors, opened or _ignore)
         for error in errors:
             if isinstance(error, OnboardingError):
                 raise error
@@ -180,7 +184,16 @@ _one_opener = threading.Lock()
 """rasterio keeps Python openers in a table of the process that is not thread-safe."""
 
 
-def _read_with(driver: str, file: IO[bytes], errors: list[Exception]) -> Header:
+def _ignore(image: rasterio.DatasetReader, header: Header) -> None:
+    """What is done with an open image by default: nothing."""
+
+
+def _read_with(
+    driver: str,
+    file: IO[bytes],
+    errors: list[Exception],
+    opened: Callable[[rasterio.DatasetReader, Header], None],
+) -> Header:
     """Return the header as one driver reads it; NO_IMAGE if the file is not of its format."""
     name = f"{id(file):x}"
     handle = _Handle(file, errors)
@@ -195,13 +208,18 @@ def _read_with(driver: str, file: IO[bytes], errors: list[Exception]) -> Header:
                 MemoryFile(content, filename=name) as memory,
                 memory.open(driver=driver) as image,
             ):
-                return _header_of(image, handle)
+                header = _header_of(image, handle)
+                opened(image, header)
+                return header
         with (
             _one_opener,
             rasterio.Env(**GDAL_OPTIONS),
             rasterio.open(name, driver=driver, opener=lambda *_, **__: _Handle(file, errors)) as image,
         ):
-            return _header_of(image, handle)
+            header = _header_of(image, handle)
+            if not errors:
+                opened(image, header)
+            return header
     except GDAL_ERRORS as error:
         return _broken_header(error, rf"(/vsi\w+/)?([\w-]+/)?{name}")
 
@@ -235,7 +253,7 @@ def _broken_header(error: Exception, name: str) -> Header:
 
 
 def _header_of(image: Any, file: IO[bytes] | _Handle) -> Header:
-    wkt = image.crs.to_wkt() if image.crs else None
+    wkt = wkt_of(image)
     crs, epsg = _crs_and_code(wkt) if wkt else (None, None)
     placed = not image.transform.is_identity
     nodata = image.nodata
@@ -255,7 +273,7 @@ def _header_of(image: Any, file: IO[bytes] | _Handle) -> Header:
         crs=crs,
         epsg=epsg,
         transform=tuple(image.transform)[:6] if placed else None,
-        bounds=_degrees(wkt, tuple(image.bounds)) if placed and wkt else None,
+        bounds=degrees(wkt, tuple(image.bounds)) if placed and wkt else None,
         band_names=tuple(image.descriptions),
         orientation=orientation,
     )
@@ -276,7 +294,18 @@ def _crs_and_code(wkt: str) -> tuple[str, int | None]:
     return (f"EPSG:{epsg}" if epsg else wkt), epsg
 
 
-def _degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
+def wkt_of(image: Any) -> str | None:
+    """Return the CRS of an open image as WKT; None if it has none."""
+    return image.crs.to_wkt() if image.crs else None
+
+
+def degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
+    """Return west, south, east and north in degrees; None where the CRS has no place for them.
+
+    Args:
+        wkt: the CRS.
+        bounds: left, bottom, right and top in its unit.
+    """
     left, bottom, right, top = bounds
     try:
         found = crs_transformer(wkt, 4326).transform_bounds(

@@ -71,8 +71,7 @@ def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
     """
     found = np.result_type(*source.dtypes)
     block_rows = source.block_shapes[0][0]
-    rows = max(VALUES_PER_STRIP // (source.count * source.width), 1)
-    rows = max(rows // block_rows, 1) * block_rows
+    rows = _strip_rows(source.count, source.width, block_rows)
     try:
         for top in range(0, source.height, rows):
             window = Window(0, top, source.width, min(rows, source.height - top))
@@ -81,6 +80,28 @@ def strips_of(source: rasterio.DatasetReader, path: Path) -> Iterator[Strip]:
             yield values, _valid(values, source.nodatavals)
     except RasterioError as error:
         raise DamagedPixelsError(path, top) from error
+
+
+def cut_strips(
+    values: NDArray[np.generic], block_rows: int, nodata: tuple[float | None, ...]
+) -> Iterator[Strip]:
+    """As `strips`, for a raster whose pixels are in memory.
+
+    Args:
+        values: (bands, rows, columns).
+        block_rows: rows of a block of the file, as GDAL reports it.
+        nodata: what the file declares, per band.
+    """
+    rows = _strip_rows(len(values), values.shape[2], block_rows)
+    for top in range(0, values.shape[1], rows):
+        part = values[:, top : top + rows]
+        yield part, _valid(part, nodata)
+
+
+def _strip_rows(bands: int, width: int, block_rows: int) -> int:
+    """Return the rows of a strip: complete blocks."""
+    rows = max(VALUES_PER_STRIP // (bands * width), 1)
+    return max(rows // block_rows, 1) * block_rows
 
 
 def data_type(path: Path) -> np.dtype:

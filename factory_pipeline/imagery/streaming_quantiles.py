@@ -30,6 +30,10 @@ class Counts:
         """Count values (any shape) of an integer type of up to 16 bits."""
         if not values.size:
             return cls(0, np.zeros(0, dtype=np.int64))
+        if values.dtype.kind == "u":
+            counts = np.bincount(values.ravel())
+            lowest = int((counts != 0).argmax())
+            return cls(lowest, counts[lowest:])
         lowest = int(values.min())
         return cls(lowest, np.bincount(values.ravel().astype(np.int64) - lowest))
 
@@ -47,6 +51,23 @@ class Counts:
     def total(self) -> int:
         """Number of values."""
         return int(self.counts.sum())
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        """The values that occur, in ascending order."""
+        return np.flatnonzero(self.counts) + self.lowest
+
+    @property
+    def by_value(self) -> dict[int, int]:
+        """How often each value that occurs does, in ascending order."""
+        values = self.values
+        return dict(zip(values.tolist(), self.counts[values - self.lowest].tolist(), strict=True))
+
+    @property
+    def sum(self) -> int:
+        """Sum of all values."""
+        present = np.flatnonzero(self.counts)
+        return int(((present + self.lowest) * self.counts[present]).sum())
 
     def moments(self) -> "Moments":
         """Compute mean and deviations by exact integer arithmetic."""

@@ -29,6 +29,7 @@ from factory_pipeline.onboarding.checks.manifest_checks import (
 from factory_pipeline.onboarding.checks.outlier_values import no_value_stands_out
 from factory_pipeline.onboarding.checks.pairing import header_checks
 from factory_pipeline.onboarding.checks.pixel_checks import pixel_checks
+from factory_pipeline.onboarding.checks.pixel_tallies import StoredTallies, read_tallies, write_tallies
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prefill, prescan, prescan_source
 from factory_pipeline.onboarding.checks.prescan_files import load_report, save_report
 from factory_pipeline.onboarding.file_changes import FileChanges, nodata_by_suffix
@@ -272,6 +273,7 @@ class Onboarding:
                 self.given.purpose,
                 self.given.label_categories,
                 self.files.unfinished.root,
+                tally_of=self._tallies().of,
             ).write(path)
         return TrainingParameters.read(path)
 
@@ -339,11 +341,29 @@ class Onboarding:
 
     def _contents(self) -> pl.LazyFrame:
         if not self.files.contents.exists():
-            rows = scan_contents(
-                self._archive.unpacked(), self.suffixes, self.policy, nodata_by_suffix(self.given)
-            )
-            write_frames(self.files.contents, frames_of(rows, CONTENT_SCHEMA))
+            with write_tallies(self.files.tallies) as tallies:
+                rows = scan_contents(
+                    self._archive.unpacked(),
+                    self.suffixes,
+                    self.policy,
+                    nodata_by_suffix(self.given),
+                    tallies=tallies,
+                )
+                write_frames(self.files.contents, frames_of(rows, CONTENT_SCHEMA))
         return pl.scan_parquet(self.files.contents)
+
+    def _tallies(self) -> StoredTallies:
+        """Return the tallies of the files of the dataset that are as they were when they were read."""
+        index = self.index.collect()
+        rows = pl.scan_parquet(self.files.contents).select(
+            "name", "role", "suffix", "stem", "orientation", "band_names", "crs", row=pl.int_range(pl.len())
+        )
+        placed = []
+        for part in slices(rows, "stem"):
+            kept = part.filter([not self._changes.touches(row) for row in part.iter_rows(named=True)])
+            paths = targets(kept, index, self.given.modalities)
+            placed.append(kept.select("name", "row").join(paths, on="name").select("row", "path"))
+        return read_tallies(self.files.tallies, pl.concat(placed))
 
     def _arrange(self, contents: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         """Yield the index part by part, the images and labels of each part at their places."""

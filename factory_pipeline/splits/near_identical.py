@@ -62,6 +62,10 @@ def grey_rows(pixels: NDArray[np.generic], valid: NDArray[np.bool_] | None = Non
         pixels: as for `thumbnail`.
         valid: as for `thumbnail`.
     """
+    if pixels.dtype.kind in "u" and pixels.dtype.itemsize <= 2 and (valid is None or valid.all()):
+        # These sums are exact in float32 too, as those of up to 256 bands of 16 bits are.
+        total = np.add.reduce(pixels, axis=0, dtype=np.uint32)
+        return _average(total.astype(np.float32) / np.float32(len(pixels)), 1).astype(np.float32)
     values = np.asarray(pixels, np.float32)
     good = np.isfinite(values) if valid is None else valid & np.isfinite(values)
     if not good.all():
@@ -139,14 +143,16 @@ def find_stored_copies(images: pl.DataFrame, ground: Ground) -> pl.DataFrame | N
 
 
 def _average(grey: NDArray[np.float32], axis: int) -> NDArray[np.float64]:
-    """Average over SIDE equal parts of an axis, pixels on an edge in parts."""
-    grey = np.moveaxis(grey, axis, 0).astype(np.float64)
-    count = len(grey)
-    total = np.concatenate([np.zeros((1, *grey.shape[1:])), np.cumsum(grey, axis=0)])
+    """Average over SIDE equal parts of an axis, 0 or 1, pixels on an edge in parts."""
+    count = grey.shape[axis]
+    total = np.zeros([length + (of == axis) for of, length in enumerate(grey.shape)])
+    np.cumsum(grey, axis=axis, dtype=np.float64, out=total[1:] if axis == 0 else total[:, 1:])
     edges = np.linspace(0, count, SIDE + 1)
     whole = np.minimum(np.floor(edges).astype(int), count - 1)
-    at = total[whole] + (edges - whole)[:, None] * grey[whole]
-    return np.moveaxis(np.diff(at, axis=0) / (count / SIDE), 0, axis)
+    parts = edges - whole
+    before = grey.take(whole, axis).astype(np.float64)
+    at = total.take(whole, axis) + (parts[:, None] if axis == 0 else parts) * before
+    return np.diff(at, axis=axis) / (count / SIDE)
 
 
 def _hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -119,6 +119,11 @@ class UploadFiles:
         return self.root / "contents.parquet"
 
     @property
+    def tallies(self) -> Path:
+        """How often each value occurs in each image and label, while it is needed; after `contents`."""
+        return working_path(self.root / "tallies.bin")
+
+    @property
     def index(self) -> Path:
         """The pairs of the dataset with their paths (Parquet); written after the files exist."""
         return self.root / "index.parquet"
@@ -145,8 +150,9 @@ class UploadFiles:
         self.drop_unneeded()
 
     def drop_unneeded(self) -> None:
-        """Remove the archive, its unpacked files, and temporary files that killed processes left."""
+        """Remove the archive, its unpacked files and tallies, and temporary files of killed processes."""
         self.archive.unlink(missing_ok=True)
+        self.tallies.unlink(missing_ok=True)
         remove_folder(self.unpacked)
         for path in list(working_path(self.root).rglob(".*.part*")):
             if path.is_dir():

@@ -1,8 +1,9 @@
 """The contents of the files of an upload: header and pixels, read in one pass by strips."""
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
@@ -14,16 +15,27 @@ import rasterio
 from numpy.typing import NDArray
 
 from factory_pipeline.config.intake_policy import IntakePolicy
+from factory_pipeline.imagery.band_tallies import (
+    BandTally,
+    add_tallies,
+    count_bands,
+    is_countable,
+    pack_tallies,
+)
 from factory_pipeline.imagery.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, Role, file_row, open_image
+from factory_pipeline.imagery.known_tiffs import MOST_BYTES, known_tiff, remember_tiff
 from factory_pipeline.imagery.parallel_map import Schema, map_in_threads
-from factory_pipeline.imagery.pixels import DamagedPixelsError, strips_of
+from factory_pipeline.imagery.pixels import DamagedPixelsError, Strip, strips_of
+from factory_pipeline.imagery.streaming_quantiles import Counts
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
 from factory_pipeline.onboarding.checks.outlier_values import (
     EXTREMES,
     Extremes,
+    extremes_in,
     extremes_of,
     merge_extremes,
 )
+from factory_pipeline.onboarding.checks.pixel_tallies import TallyWriter
 from factory_pipeline.splits.near_identical import grey_rows, thumbnail_of_rows
 from factory_pipeline.storage.checksum import sha256_of
 
@@ -55,6 +67,7 @@ def scan_contents(
     policy: IntakePolicy,
     nodata: Mapping[str, float] = NOTHING_GIVEN,
     workers: int = 2,
+    tallies: TallyWriter | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Read every image and label once.
 
@@ -66,16 +79,20 @@ def scan_contents(
         policy: limits on the pixels and decoded bytes of an image.
         nodata: values that are no data beside what the files declare, by suffix.
         workers: number of files that are read concurrently.
+        tallies: the tallies of each file are appended to it, in the order of the rows.
 
     Yields:
         Rows in CONTENT_SCHEMA in the order of `names_in`, names relative to `folder`.
     """
 
-    def row_of(given: tuple[str, Role]) -> dict[str, Any]:
+    def row_of(given: tuple[str, Role]) -> tuple[dict[str, Any], bytes]:
         return _row(folder, *given, policy, nodata)
 
     asked = ((name, role) for name in names_in(folder) if (role := suffixes.role_of(name)) is not None)
-    return map_in_threads(row_of, asked, workers)
+    for row, packed in map_in_threads(row_of, asked, workers):
+        if tallies is not None:
+            tallies.append(packed)
+        yield row
 
 
 def names_in(folder: Path) -> Iterator[str]:
@@ -88,19 +105,40 @@ def names_in(folder: Path) -> Iterator[str]:
 
 def _row(
     folder: Path, name: str, role: Role, policy: IntakePolicy, nodata: Mapping[str, float]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], bytes]:
+    """Return the row of a file, and its tallies."""
     path = folder / name
+    size = path.stat().st_size
+    content = path.read_bytes() if size <= MOST_BYTES else None
+    nodata_value = nodata.get(role.suffix)
+    found, tallies = None, b""
+    known = None if content is None else known_tiff(content)
+    if known is not None and content is not None and _is_allowed(header := known.header, policy):
+        strips = known.strips()
+        if strips is not None:
+            found, tallies = _pixels(strips, role.role, nodata_value)
+            found["sha256"] = hashlib.sha256(content).hexdigest()
+    if found is None:
+        header, found, tallies = _read_by_gdal(path, content, role.role, policy, nodata_value)
+    return dict.fromkeys(CONTENT_SCHEMA) | file_row(name, role, size, header) | found, tallies
+
+
+def _read_by_gdal(
+    path: Path, content: bytes | None, role: str, policy: IntakePolicy, nodata: float | None
+) -> tuple[Header, dict[str, Any], bytes]:
+    """Return the header of a file, what its pixels contain, and their tallies."""
     found: dict[str, Any] = {}
+    tallies = b""
     with rasterio.Env(**GDAL_OPTIONS):
         header, image = open_image(path)
         if image is not None:
             with image:
                 if _is_allowed(header, policy):
-                    found = {
-                        "sha256": sha256_of(path),
-                        **_pixels(image, path, role.role, nodata.get(role.suffix)),
-                    }
-    return dict.fromkeys(CONTENT_SCHEMA) | file_row(name, role, path.stat().st_size, header) | found
+                    found, tallies = _pixels(strips_of(image, path), role, nodata)
+                    found["sha256"] = sha256_of(path)
+                    if content is not None and "read_error" not in found:
+                        remember_tiff(content, image, header)
+    return header, found, tallies
 
 
 def _is_allowed(header: Header, policy: IntakePolicy) -> bool:
@@ -113,38 +151,77 @@ def _is_allowed(header: Header, policy: IntakePolicy) -> bool:
     )
 
 
-def _pixels(image: rasterio.DatasetReader, path: Path, role: str, nodata: float | None) -> dict[str, Any]:
+def _pixels(strips: Iterator[Strip], role: str, nodata: float | None) -> tuple[dict[str, Any], bytes]:
+    """Return what the pixels of a file contain, and its tallies."""
     values: set[float] = set()
     filled: list[bool] = []
     extremes: list[Extremes | None] = []
     rows: list[NDArray[np.float32]] = []
+    tallies: list[BandTally] = []
     total, counted = 0.0, 0
+    dtype: np.dtype[Any] = np.dtype(np.float64)
     try:
-        for pixels, valid in strips_of(image, path):
+        for pixels, valid in strips:
+            dtype = pixels.dtype
             if nodata is not None:
-                valid &= pixels != (nodata if pixels.dtype.kind in "iu" else pixels.dtype.type(nodata))
-            here = [extremes_of(band[good]) for band, good in zip(pixels, valid, strict=True)]
+                valid &= pixels != (nodata if dtype.kind in "iu" else dtype.type(nodata))
+            if is_countable(dtype):
+                bands = count_bands(pixels, valid)
+                tallies = add_tallies(tallies, bands)
+                part = _of_counts([band.counts for band in bands], is_label=role == LABEL)
+            else:
+                part = _of_pixels(pixels, valid, is_label=role == LABEL)
             extremes = (
-                [merge_extremes(*pair) for pair in zip(extremes, here, strict=True)] if extremes else here
+                [merge_extremes(*pair) for pair in zip(extremes, part.extremes, strict=True)]
+                if extremes
+                else part.extremes
             )
-            filled = [
-                bool(one or other) for one, other in zip_longest(filled, map(np.any, valid), fillvalue=False)
-            ]
+            filled = [one or other for one, other in zip_longest(filled, part.filled, fillvalue=False)]
             if role == IMAGE:
                 rows.append(grey_rows(pixels, valid))
             if role == LABEL and len(values) <= MOST_VALUES:
-                values.update(np.unique(pixels[valid]).tolist())
-            if role == LABEL:
-                known = pixels[valid].astype(np.float64)
-                known = known[np.isfinite(known)]
-                total, counted = total + float(known.sum()), counted + known.size
+                values.update(part.values)
+            total, counted = total + part.total, counted + part.counted
     except DamagedPixelsError as error:
-        return {"read_error": error.reason}
+        return {"read_error": error.reason}, b""
     empty = [band for band, found in enumerate(filled) if not found]
-    return {
+    found = {
         "values": sorted(values)[:MOST_VALUES] if role == LABEL else None,
-        "mean": total / counted if counted else None,
+        "mean": total / counted if role == LABEL and counted else None,
         "empty_bands": empty,
-        "extremes": [asdict(one) if one else None for one in extremes],
+        "extremes": [dict(vars(one)) if one else None for one in extremes],
         "thumbnail": thumbnail_of_rows(np.concatenate(rows)).tobytes() if rows else None,
     }
+    return found, pack_tallies(dtype, tallies) if tallies else b""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a strip contains; the values and the sum of the valid finite ones are those of labels."""
+
+    extremes: list[Extremes | None]
+    filled: list[bool]
+    """Whether a band has any data."""
+    values: list[float]
+    total: float
+    counted: int
+
+
+def _of_counts(bands: Sequence[Counts], *, is_label: bool) -> _Part:
+    extremes = [extremes_in(band) for band in bands]
+    filled = [bool(band.counts.size) for band in bands]
+    if not is_label:
+        return _Part(extremes, filled, [], 0.0, 0)
+    together = sum(bands[1:], bands[0])
+    return _Part(extremes, filled, together.values.tolist(), float(together.sum), together.total)
+
+
+def _of_pixels(pixels: NDArray[np.generic], valid: NDArray[np.bool_], *, is_label: bool) -> _Part:
+    extremes = [extremes_of(band[good]) for band, good in zip(pixels, valid, strict=True)]
+    filled = [bool(good.any()) for good in valid]
+    if not is_label:
+        return _Part(extremes, filled, [], 0.0, 0)
+    labelled = pixels[valid]
+    known = labelled.astype(np.float64)
+    known = known[np.isfinite(known)]
+    return _Part(extremes, filled, np.unique(labelled).tolist(), float(known.sum()), known.size)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from factory_pipeline.imagery.streaming_quantiles import Counts
 from factory_pipeline.onboarding.checks.check import Check
 from factory_pipeline.onboarding.checks.file_roles import LABEL
 
@@ -58,6 +59,23 @@ def extremes_of(values: NDArray[np.generic]) -> Extremes | None:
         high_pixels = values.size - others.size
         before = float(others.max()) if others.size else None
     return Extremes(low, low_pixels, after, high, high_pixels, before)
+
+
+def extremes_in(counts: Counts) -> Extremes | None:
+    """As `extremes_of`, of values that are counted."""
+    values = counts.values
+    if not values.size:
+        return None
+    lowest, highest = float(values[0]), float(values[-1])
+    is_low, is_high, several = lowest < 0, highest in MARKS, values.size > 1
+    return Extremes(
+        lowest,
+        int(counts.counts[values[0] - counts.lowest]) if is_low else 0,
+        float(values[1]) if is_low and several else None,
+        highest,
+        int(counts.counts[values[-1] - counts.lowest]) if is_high else 0,
+        float(values[-2]) if is_high and several else None,
+    )
 
 
 def merge_extremes(one: Extremes | None, other: Extremes | None) -> Extremes | None:

@@ -23,7 +23,8 @@ from factory_pipeline.archives.source import ArchiveSource, LocalSource
 from factory_pipeline.archives.zip_reader import HeadGroup, MemberFile, ZipMember, head_groups
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.headers import FILE_SCHEMA, file_row, read_header
+from factory_pipeline.imagery.headers import FILE_SCHEMA, file_row
+from factory_pipeline.imagery.known_tiffs import quick_header
 from factory_pipeline.imagery.parallel_map import frame_of, frames_of, map_in_threads, rows_in, write_frames
 from factory_pipeline.onboarding.checks.band_order import bands_named_alike
 from factory_pipeline.onboarding.checks.check import Check
@@ -253,7 +254,7 @@ def _scan_zip(
             role = suffixes.role_of(member.name)
             assert role is not None
             with MemberFile(source, member, head, group.start, policy.max_header_bytes) as file:
-                header = read_header(file)  # type: ignore[arg-type]
+                header = quick_header(file)  # type: ignore[arg-type]
             rows.append(file_row(member.name, role, member.bytes, header))
         return rows
 
@@ -283,7 +284,7 @@ def _scan_tar(
             assert file is not None
             with archive_errors(f"{archive} at {member.name!r}", "ARCHIVE_CORRUPT"):
                 head = io.BytesIO(file.read(policy.max_header_bytes))
-            yield file_row(member.name, role, member.size, read_header(head))
+            yield file_row(member.name, role, member.size, quick_header(head))
     gate.check_not_empty()
 
 

@@ -16,6 +16,7 @@ from factory_pipeline.onboarding.page.layers import (
     color_ramp,
     compositions,
     draw_composition,
+    draw_compositions,
     draw_mask,
     draw_values,
 )
@@ -71,11 +72,15 @@ def preview(
 
         return list(map_in_threads(pair_of, some, DRAWN_AT_ONCE))
 
-    sample = rows[:: max(len(rows) // 4, 1)]
-    side = next(
-        (side for side in SIDES if _size(draw(sample, side)) * len(rows) < budget * len(sample)), SIDES[-1]
-    )
-    drawn = draw(rows, side)
+    step = max(len(rows) // 4, 1)
+    sample: list[_Pair] = []
+    side = SIDES[-1]
+    for side in SIDES:
+        sample = draw(rows[::step], side)
+        if _size(sample) * len(rows) < budget * len(sample):
+            break
+    others = iter(draw([row for number, row in enumerate(rows) if number % step], side))
+    drawn = [sample[number // step] if number % step == 0 else next(others) for number in range(len(rows))]
     # The estimate from the sample was too low: every other pair is removed.
     while _size(drawn) > budget:
         drawn = drawn[1::2]
@@ -142,11 +147,13 @@ def pictures_of(
         root: folder that the row's paths are relative to.
         side: the most pixels of the longer side.
     """
-    drawn = {
-        layer: picture_of(row, layer, chosen, manifest, parameters, root, side)
-        for layer in (*(f"c{number}" for number in range(len(chosen))), LABEL)
-    }
-    return {layer: picture for layer, picture in drawn.items() if picture is not None}
+    drawn: dict[str, bytes] = {}
+    for image in row["images"]:
+        numbers = [number for number, each in enumerate(chosen) if each.modality == image["modality_tag"]]
+        pictures = draw_compositions(root / image["path"], [chosen[number] for number in numbers], side)
+        drawn |= {f"c{number}": picture for number, picture in zip(numbers, pictures, strict=True)}
+    label = picture_of(row, LABEL, chosen, manifest, parameters, root, side)
+    return drawn if label is None else {**drawn, LABEL: label}
 
 
 def picture_of(

@@ -12,6 +12,7 @@ from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.band_statistics import (
     BandStatistics,
     EmptyBand,
+    TallyOf,
     band_statistics,
     map_in_threads,
 )
@@ -66,6 +67,7 @@ def training_parameters(
     root: Path = Path(),
     weighting: Weighting = "inverse",
     workers: int = 4,
+    tally_of: TallyOf = lambda _path, _dtype: None,
 ) -> TrainingParameters:
     """Compute the training parameters.
 
@@ -78,6 +80,7 @@ def training_parameters(
         root: folder that relative paths start from.
         weighting: how class weights are computed if a category has none.
         workers: number of files that are read concurrently.
+        tally_of: the tallies of a file by its path in `items`, if they are known: it is not read then.
 
     Raises:
         OnboardingError: SPLIT_INVALID, no image is in the training split; CHECK_FAILED, a file can't be read
@@ -91,17 +94,22 @@ def training_parameters(
     empty: list[EmptyBand] = []
     for modality, names in band_names.items():
         paths = files.filter(pl.col("modality_tag") == modality)["path"].to_list()
-        found, without = band_statistics(paths, modality, names, workers, root)
+        found, without = band_statistics(paths, modality, names, workers, root, tally_of)
         bands += found
         empty += without
     labels = train["label"].drop_nulls().to_list()
     tally = MaskCounter(categories)
     label = None
     if purpose is Purpose.SEGMENTATION:
-        for mask in map_in_threads(lambda path: _mask_values(root / path), labels, workers):
+
+        def values_of(path: str) -> dict[int, int]:
+            known = tally_of(path, None)
+            return _mask_values(root / path) if known is None else known[0].counts.by_value
+
+        for mask in map_in_threads(values_of, labels, workers):
             tally.add(mask)
     elif purpose is Purpose.REGRESSION and labels:
-        (label,), without = band_statistics(labels, "label", ("label",), workers, root)
+        (label,), without = band_statistics(labels, "label", ("label",), workers, root, tally_of)
         empty += without
     classes = tally.statistics(weighting) if purpose is Purpose.SEGMENTATION else ()
     return TrainingParameters(
