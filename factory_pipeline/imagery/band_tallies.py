@@ -56,7 +56,12 @@ def count_bands(values: NDArray[np.generic], valid: NDArray[np.bool_]) -> list[B
 
 
 def add_tallies(totals: Sequence[BandTally], more: Sequence[BandTally]) -> list[BandTally]:
-    """Return the tallies of two parts, band by band; `totals` may be empty for no part."""
+    """Return the tallies of two parts, band by band.
+
+    Args:
+        totals: of the parts so far; empty before the first.
+        more: of the next part.
+    """
     return [one + other for one, other in zip(totals, more, strict=True)] if totals else list(more)
 
 
