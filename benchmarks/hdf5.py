@@ -229,7 +229,7 @@ def _batches_in_order(samples: int) -> list[np.ndarray]:
     ]
 
 
-def _medians(works: dict[str, Callable[[], Any]]) -> dict[str, Run]:
+def _medians(works: Mapping[str, Callable[[], Any]]) -> dict[str, Run]:
     runs = interleaved({name: partial(timed, work) for name, work in works.items()}, REPEATS)
     return {name: median_run(measured) for name, measured in runs.items()}
 

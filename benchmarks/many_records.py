@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -249,7 +250,7 @@ def _pages(home: FactoryHome) -> Iterator[Row]:
     studio = studio_of_home(home)
     with closing(studio.registry), Visitor(studio) as visitor:
         for name, path in PAGES.items():
-            yield _measured(f"studio: {name}", lambda path=path: visitor.page(path))
+            yield _measured(f"studio: {name}", partial(visitor.page, path))
 
 
 def _lists() -> Iterator[Row]:

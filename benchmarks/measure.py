@@ -9,11 +9,11 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 SAMPLE_S = 0.1
 """Seconds between two looks at the memory."""
@@ -22,6 +22,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 Work = Callable[[], Any]
 Prepare = Callable[..., Work]
 """Does what is not measured (imports, pools, connections) and returns what is; that ends its pools."""
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ def median_run(runs: Sequence[Run]) -> Run:
     )
 
 
-def interleaved(works: dict[str, Callable[[], Run]], repeats: int) -> dict[str, list[Run]]:
+def interleaved(works: Mapping[Key, Callable[[], Run]], repeats: int) -> dict[Key, list[Run]]:
     """Run all works in turns (A B A B ...), so that a busy minute of the machine falls on all of them."""
-    runs: dict[str, list[Run]] = {name: [] for name in works}
+    runs: dict[Key, list[Run]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
             runs[name].append(work())

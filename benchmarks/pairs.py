@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ SMALL_CACHE = 16 << 20
 PARALLEL = 8
 
 
-def benchmark(scale: float) -> Sequence[str]:
+def benchmark(scale: float) -> list[str]:
     """Return the tables of speed and of memory."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -70,7 +69,8 @@ def spec_of(address: str, size: int, around: int, points: int, seed: int = 0) ->
     random = np.random.default_rng(seed)
     edge = around - size
     low, high = edge // 2, WIDTH - size - edge // 2
-    places = [Point(*random.integers(low, high, 2), random.integers(3, SECTIONS)) for _ in range(points)]
+    x, y = random.integers(low, high, (2, points)).tolist()
+    places = list(map(Point, x, y, random.integers(3, SECTIONS, points).tolist()))
     path = f"{address}/image"
     reference = {"path": path, "src_mip": 0, "dst_mip": 0, "x_size": around, "y_size": around}
     template = {

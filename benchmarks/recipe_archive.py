@@ -63,6 +63,8 @@ class Case:
     sensors: tuple[Sensor, ...]
     composite: str = "none"
     """`none`: a step for each period; any other: all periods are one step."""
+    scale_factor: float = 1
+    """Times the scale of the others, 1 at most: of few small windows the start of a build would be most."""
 
     def scaled(self, scale: float) -> "Case":
         """Return the case with fewer windows; its ground shrinks with them, so that they lie as densely."""

@@ -134,7 +134,7 @@ def opened(catalog: str) -> Catalog:
     if not catalog.endswith(".parquet"):
         return open_catalog(catalog)
     snapshot = replace(PLANETARY_COMPUTER.source("sentinel2"), url=catalog)
-    return Catalog(replace(PLANETARY_COMPUTER, sentinel2=snapshot))
+    return Catalog(replace(PLANETARY_COMPUTER, sources={**PLANETARY_COMPUTER.sources, "sentinel2": snapshot}))
 
 
 def join_alone(catalog: str, footprints: pl.DataFrame) -> Callable[[], Any]:
