@@ -60,7 +60,10 @@ def machine() -> str:
 
 def is_installed(module: str) -> bool:
     """Whether a peer, which the project itself does not need, can be measured."""
-    return find_spec(module) is not None
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False
 
 
 def main(benchmark: Callable[[float], list[str]], description: str | None) -> None:

@@ -6,6 +6,7 @@ fetched nor inflated.
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import imagecodecs
@@ -23,10 +24,15 @@ None if the bytes end before them.
 
 _DEFLATE = (8, 32946)
 _HORIZONTAL, _FLOATING_POINT = 2, 3
+_KINDS_SHARED = 64
+"""Kinds of blocks whose decoders are kept: a collection has a few, each in thousands of files."""
+_decoders: dict[object, FullDecoder] = {}
 
 
 def full_decoder(page: Any, dtype: np.dtype, height: int, width: int, samples: int) -> FullDecoder:
     """Return the decoder of full blocks: tifffile's, or a faster one of floating-point numbers.
+
+    Files whose blocks are of one kind share it: tifffile's refers to its page and all that was parsed of it.
 
     Args:
         page: a TiffPage.
@@ -36,12 +42,40 @@ def full_decoder(page: Any, dtype: np.dtype, height: int, width: int, samples: i
         samples: bands that are stored in a block.
     """
     if page.is_tiled and page.compression in _DEFLATE and page.predictor == _FLOATING_POINT:
+        return _floating_point_decoder(dtype, height, width, samples)
+    kind = _kind_of_blocks(page), dtype
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        if len(_decoders) >= _KINDS_SHARED:
+            _decoders.clear()
+        decoder = _decoders[kind] = _decoder_of_tifffile(page, dtype)
+    return decoder
 
-        def inflate(data: Any, _index: int) -> NDArray[np.generic]:
-            raw = imagecodecs.deflate_decode(data, out=height * width * samples * dtype.itemsize)
-            return _undo_floating_point(raw, dtype, (height, width, samples))
 
-        return inflate
+def _kind_of_blocks(page: Any) -> tuple[object, ...]:
+    """Return everything that tifffile's decoder of a page depends on (see `TiffPage.decode`)."""
+    return (
+        page.parent.tiff,
+        page.shaped,
+        page.is_tiled,
+        page.rowsperstrip,
+        (page.tiledepth, page.tilelength, page.tilewidth),
+        page.samplesperpixel,
+        page.planarconfig,
+        page.sampleformat,
+        page.bitspersample,
+        page.fillorder,
+        page.compression,
+        page.predictor,
+        page.photometric,
+        page.extrasamples,
+        page.subsampling,
+        page.is_jfif,
+        page.jpegtables,
+    )
+
+
+def _decoder_of_tifffile(page: Any, dtype: np.dtype) -> FullDecoder:
     decode_segment, tables = page.decode, page.jpegtables
 
     def decode(data: memoryview, index: int) -> NDArray[np.generic]:
@@ -51,6 +85,15 @@ def full_decoder(page: Any, dtype: np.dtype, height: int, width: int, samples: i
         return segment[0].astype(dtype, copy=False)
 
     return decode
+
+
+@lru_cache(_KINDS_SHARED)
+def _floating_point_decoder(dtype: np.dtype, height: int, width: int, samples: int) -> FullDecoder:
+    def inflate(data: Any, _index: int) -> NDArray[np.generic]:
+        raw = imagecodecs.deflate_decode(data, out=height * width * samples * dtype.itemsize)
+        return _undo_floating_point(raw, dtype, (height, width, samples))
+
+    return inflate
 
 
 def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDecoder | None:
@@ -67,9 +110,15 @@ def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDeco
     """
     if page.compression not in _DEFLATE or page.dtype.kind == "b":
         return None
-    bits, predictor = page.bitspersample, page.predictor
-    row_bytes = -(-width * samples * bits // 8)
     stored = dtype.newbyteorder(page.parent.byteorder)
+    return _deflate_top_decoder(dtype, stored, page.bitspersample, page.predictor, width, samples)
+
+
+@lru_cache(_KINDS_SHARED)
+def _deflate_top_decoder(
+    dtype: np.dtype, stored: np.dtype, bits: int, predictor: int, width: int, samples: int
+) -> TopDecoder:
+    row_bytes = -(-width * samples * bits // 8)
 
     def decode(data: memoryview, rows: int) -> NDArray[np.generic] | None:
         raw = isal_zlib.decompressobj().decompress(data, rows * row_bytes)

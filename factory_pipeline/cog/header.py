@@ -38,6 +38,8 @@ _JPEG = 7
 _BANDS_TOGETHER = 1
 _PREDICTORS = (1, 2, 3)
 _LARGEST_BLOCK = 64 * 2**20
+LAYOUT_BYTES = 1024
+"""What a layout takes beside its lists of blocks."""
 
 
 class UnsupportedRasterError(Exception):
@@ -53,7 +55,7 @@ class MissingBytesError(Exception):
         self.length = length
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class RasterLayout:
     """The position of a raster's bands on the ground and in the file.
 
@@ -96,6 +98,11 @@ class RasterLayout:
         object.__setattr__(self, "blocks_across", across)
         down = -(-self.grid.height // self.block_height)
         object.__setattr__(self, "blocks_per_band", across * down)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes that the layout takes, its address aside."""
+        return LAYOUT_BYTES + self.offsets.nbytes + self.byte_counts.nbytes
 
     @property
     def fill(self) -> float:

@@ -55,3 +55,25 @@ def test_the_top_is_that_of_the_block(tmp_path: Path, dtype: str, options: dict[
 def test_other_compressions_have_no_top(tmp_path: Path) -> None:
     with tifffile.TiffFile(write(tmp_path / "a.tif", pixels("uint8"), compression="lzw")) as tiff:
         assert top_decoder(tiff.pages.first, np.dtype("uint8"), WIDTH, 1) is None
+
+
+def test_files_of_one_kind_share_their_decoder(tmp_path: Path) -> None:
+    """What a decoder refers to is kept once for all files whose blocks are of the same kind."""
+
+    def decoders(name: str, dtype: str = "uint16", **options: Any) -> tuple[Any, Any]:
+        with tifffile.TiffFile(write(tmp_path / name, pixels(dtype), **options)) as tiff:
+            page = tiff.pages.first
+            return full_decoder(page, page.dtype, ROWS, WIDTH, 1), top_decoder(page, page.dtype, WIDTH, 1)
+
+    kinds: dict[str, dict[str, Any]] = {
+        "deflate": {"compression": "deflate"},
+        "predictor": {"compression": "deflate", "predictor": 2},
+        "big": {"compression": "deflate", "byteorder": ">"},
+        "int16": {"compression": "deflate", "dtype": "int16"},
+        "tiles": {"compression": "deflate", "tile": (ROWS, WIDTH)},
+        "floats": {"compression": "deflate", "predictor": 3, "dtype": "float32", "tile": (ROWS, WIDTH)},
+    }
+    first = {name: decoders(f"{name}-1.tif", **options) for name, options in kinds.items()}
+    second = {name: decoders(f"{name}-2.tif", **options) for name, options in kinds.items()}
+    assert first == second
+    assert len({id(full) for full, _ in first.values()}) == len(kinds)

@@ -1,6 +1,8 @@
 """What the engine reads off a file's header, and its decoded blocks, are what GDAL says."""
 
+import gc
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,24 @@ def test_long_header_is_fetched_range_by_range(tmp_path: Path) -> None:
     assert layout.offsets.size == 125 * 125
     assert 1 <= more <= 5
     assert_as_gdal_says(path)
+
+
+@pytest.mark.parametrize("options", [{"predictor": 2}, {"dtype": "float32", "predictor": 3}], ids=str)
+def test_layouts_take_the_bytes_that_they_say(tmp_path: Path, options: dict[str, Any]) -> None:
+    """A cache that counts these bytes is bounded by them: nothing of what was parsed stays beside them."""
+    options = {"dtype": "uint16"} | options
+    values = random_values((256, 256), options.pop("dtype"))
+    path = write_raster(tmp_path / "raster.tif", values, blockxsize=16, blockysize=16, **options)
+    layout_of(path)
+    tracemalloc.start()
+    try:
+        layouts = [layout_of(path)[0] for _ in range(40)]
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert layouts[0].offsets.size == 256
+    assert 0.8 < taken / sum(layout.nbytes for layout in layouts) < 1.2
 
 
 @pytest.mark.parametrize(
