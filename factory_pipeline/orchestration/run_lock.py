@@ -65,6 +65,9 @@ class RunLocks(Protocol):
             run_id: of the Dagster run.
         """
 
+    def run_ids(self) -> set[str]:
+        """Return the runs whose lock is held, or was left by a process that has ended."""
+
 
 class _LockFiles:
     """Locks that the system keeps, for processes of one machine."""
@@ -90,6 +93,9 @@ class _LockFiles:
     def forget(self, run_id: str) -> None:
         self._home.run_lock(run_id).unlink(missing_ok=True)
 
+    def run_ids(self) -> set[str]:
+        return set(self._home.locked_runs())
+
 
 class _Signs:
     """Signs of life in the registry, for processes of several machines."""
@@ -110,6 +116,9 @@ class _Signs:
 
     def forget(self, run_id: str) -> None:
         self._registry.forget_run(run_id)
+
+    def run_ids(self) -> set[str]:
+        return set(self._registry.run_holders())
 
 
 @contextmanager

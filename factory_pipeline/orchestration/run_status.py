@@ -20,6 +20,8 @@ DIED_TAG = "factory/process_died"
 """On a run that was reported as failed because its process is gone."""
 SECONDS_TO_BEGIN = 45.0
 """How long a run may take from its request until it holds its lock: a process starts and imports."""
+MOST_ASKED = 1000
+"""Runs in one query."""
 
 
 def keys_of(run: dg.DagsterRun) -> list[str]:
@@ -101,6 +103,25 @@ def end_dead_runs(
             locks.forget(run.run_id)
             ended.append(run)
     return ended
+
+
+def forget_ended_runs(instance: dg.DagsterInstance, home: FactoryHome) -> None:
+    """Remove the locks that processes of runs left which have ended.
+
+    A process that Dagster launches for a run ends with the run's lock in its hand. No process takes the lock
+    of a run that is recorded as ended; one that holds it still is about to end.
+
+    Args:
+        instance: that has the runs; locks of others' runs stay.
+        home: whose locks the processes held.
+    """
+    with open_run_locks(home) as locks:
+        run_ids = sorted(locks.run_ids())
+        for first in range(0, len(run_ids), MOST_ASKED):
+            asked = dg.RunsFilter(run_ids=run_ids[first : first + MOST_ASKED], statuses=ENDED)
+            for run_id in instance.get_run_ids(asked):
+                if locks.life(run_id) is not Life.ALIVE:
+                    locks.forget(run_id)
 
 
 def _seems_dead(instance: dg.DagsterInstance, locks: RunLocks, record: dg.RunRecord) -> bool:

@@ -178,7 +178,15 @@ class FactoryHome:
 
     def run_lock(self, run_id: str) -> Path:
         """Held by the process that executes a run, so that others can tell whether it is alive."""
-        return working_path(self.root) / "cache" / "runs" / f"{run_id}.lock"
+        return self._run_locks / f"{run_id}.lock"
+
+    def locked_runs(self) -> list[str]:
+        """The ids of the runs that have a lock file, held or not, sorted."""
+        return sorted(path.stem for path in self._run_locks.glob("*.lock"))
+
+    @property
+    def _run_locks(self) -> Path:
+        return working_path(self.root) / "cache" / "runs"
 
     @property
     def studio(self) -> StudioFiles:

@@ -63,6 +63,15 @@ def test_builds_are_listed_without_unfinished_files(tmp_path: Path) -> None:
     assert home.dataset_build_names() == ["maize", "wheat"]
 
 
+def test_runs_are_listed_by_their_lock_files(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path)
+    assert home.locked_runs() == []
+    for run_id in ("2b", "1a"):
+        home.run_lock(run_id).parent.mkdir(parents=True, exist_ok=True)
+        home.run_lock(run_id).touch()
+    assert home.locked_runs() == ["1a", "2b"]
+
+
 @pytest.mark.usefixtures("bucket")
 def test_a_home_on_a_store_keeps_what_is_of_one_machine_on_its_disk(tmp_path: Path):
     home = FactoryHome.at("s3://bucket/home")

@@ -19,6 +19,7 @@ from factory_pipeline.orchestration.run_status import (
     DIED_TAG,
     PARTITION_TAG,
     end_dead_runs,
+    forget_ended_runs,
     is_of_batch,
     is_of_uploads,
     keys_of,
@@ -43,8 +44,9 @@ UNFINISHED = (UploadStatus.PENDING, UploadStatus.ONBOARDING)
     ),
 )
 def abandoned_uploads(context: dg.SensorEvaluationContext, factory: FactoryResource) -> dg.SensorResult:
-    """End runs whose process has died, and request new ones that resume."""
+    """End runs whose process has died, and request new ones that resume; remove what ended ones left."""
     home, instance = factory.folder(), context.instance
+    forget_ended_runs(instance, home)
     unfinished = unfinished_runs(instance)
     dead = end_dead_runs(
         instance, home, [record for record in unfinished if is_of_uploads(record.dagster_run)]

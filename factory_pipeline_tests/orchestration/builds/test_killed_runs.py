@@ -14,7 +14,7 @@ from factory_pipeline.orchestration import run_lock
 from factory_pipeline.orchestration.builds.killed_runs import killed_extractions
 from factory_pipeline.orchestration.resources import FactoryResource
 from factory_pipeline.orchestration.run_lock import held_run_lock, hold_run_lock, release_run_lock
-from factory_pipeline.orchestration.run_status import DIED_TAG, PARTITION_TAG
+from factory_pipeline.orchestration.run_status import DIED_TAG, PARTITION_TAG, forget_ended_runs
 from factory_pipeline.storage.atomic import file_lock, is_held
 from factory_pipeline_tests.postgres import PostgresServer
 
@@ -88,6 +88,15 @@ def test_a_run_of_another_machine_is_ended_once_it_has_been_silent(
         assert answer.skip_message == f"Ended as their process is gone: {silent.run_id}."
         assert registry.run_sign(silent.run_id) is None
         assert registry.run_sign(here.run_id) is None
+
+        # A process that Dagster launched ends with the sign of its run in the registry.
+        for run, seconds in ((silent, 60), (here, 20)):
+            sign = {"holder": "another-host:7:boot-1-2", "seen": now - timedelta(seconds=seconds)}
+            with registry._change() as connection:
+                connection.execute(run_signs.insert().values(run_id=run.run_id, **sign))
+            instance.report_run_failed(run)
+        forget_ended_runs(instance, factory.folder())
+        assert set(registry.run_holders()) == {alive.run_id, here.run_id}
 
 
 def test_a_lock_that_is_held_already_stays_held(tmp_path: Path) -> None:

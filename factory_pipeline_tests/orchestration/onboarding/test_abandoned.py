@@ -143,6 +143,22 @@ def test_a_run_that_has_just_been_launched_is_given_time(
     assert requested(tick(bench)) == [key]
 
 
+def test_nothing_is_left_of_the_locks_of_ended_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_status, "MOST_ASKED", 2)
+    succeeded, failed, ending = (
+        bench.create_run("onboard_dataset", state) for state in ("SUCCESS", "FAILURE", "SUCCESS")
+    )
+    runs, unknown = (succeeded, failed, ending), "of-another-instance"
+    for run_id in (*(run.run_id for run in runs), unknown):
+        with file_lock(bench.home.run_lock(run_id)):
+            pass
+    with file_lock(bench.home.run_lock(ending.run_id)):
+        tick(bench)
+        assert set(bench.home.locked_runs()) == {ending.run_id, unknown}, "its process is about to end"
+    tick(bench)
+    assert bench.home.locked_runs() == [unknown]
+
+
 def test_runs_that_hold_no_lock_are_left_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_status, "SECONDS_TO_BEGIN", 0.0)
     run = bench.create_run("finetune_model", **{PARTITION_TAG: "rivers@00000000"})
