@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from factory_pipeline import errors
+from factory_pipeline.datalake.registry.outage import describe_outage_in
 from factory_pipeline.storage.atomic import describe_refusal
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ def describe_failure(run_id: str, events: "Iterable[dg.DagsterEvent]") -> str:
             if _is_for_users(error):
                 said.append(f"{what} failed. {error.message.partition(': ')[2].strip()}")
                 continue
-            refused = describe_refusal(RuntimeError(error.message)) or _describe_forbidden(error.message)
+            refused = (
+                describe_refusal(RuntimeError(error.message))
+                or _describe_forbidden(error.message)
+                or describe_outage_in(error.message)
+            )
             said.append(
                 f"{what} failed. {refused}"
                 if refused

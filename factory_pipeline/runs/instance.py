@@ -30,7 +30,8 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from factory_pipeline.errors import HomeError
+from factory_pipeline.datalake.registry.outage import describe_outage
+from factory_pipeline.errors import FactoryError, HomeError, RegistryError
 from factory_pipeline.orchestration.partitions import BATCHES
 from factory_pipeline.runs.history import instance_in
 from factory_pipeline.storage.atomic import file_lock, write_text
@@ -61,6 +62,7 @@ def prepare_home(home: FactoryHome) -> None:
 
     Raises:
         HomeError: the home is not a folder.
+        RegistryError: the instance is kept on a database server that can't be used.
     """
     home.require_folder()
     home.granule_inbox.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ def _make_instance(home: FactoryHome) -> None:
                 remove_folder(folder)
         elif not any(folder.exists() for folder in folders):
             making.touch()
-        with instance_in(home.dagster) as instance:
+        with _outages_described(), instance_in(home.dagster) as instance:
             try:
                 # Dagster says nothing of tables that it could not make.
                 instance.get_dynamic_partitions(BATCHES)
@@ -123,8 +125,11 @@ def open_instance(home: FactoryHome) -> Iterator[dg.DagsterInstance]:
 
     Runs on it do not configure the process's logging or redirect its output: handlers and compute logs that
     `dagster.yaml` names are for runs that the daemon launches in processes of their own.
+
+    Raises:
+        RegistryError: the instance is kept on a database server that can't be used, now or in the block.
     """
-    with instance_in(home.dagster) as instance:
+    with _outages_described(), instance_in(home.dagster) as instance:
         # Dagster asks for these by `dictConfig`, which closes every handler of the process.
         instance.get_yaml_python_handlers = lambda: []  # type: ignore[method-assign]
         # The stock manager points the process's own stdout and stderr at a file while a step runs, for all
@@ -132,6 +137,19 @@ def open_instance(home: FactoryHome) -> Iterator[dg.DagsterInstance]:
         instance._compute_log_manager = NoOpComputeLogManager()
         instance._compute_log_manager.register_instance(instance)
         yield instance
+
+
+@contextmanager
+def _outages_described() -> Iterator[None]:
+    try:
+        yield
+    except FactoryError:
+        raise
+    except Exception as error:
+        told = describe_outage(error)
+        if told is None:
+            raise
+        raise RegistryError(told) from error
 
 
 def resources_of(home: FactoryHome, **options: object) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import errno
 import os
 
 import dagster as dg
+import psycopg
 
 from factory_pipeline.errors import RegistryError
 from factory_pipeline.runs.failures import describe_failure
@@ -20,6 +21,11 @@ def recipe_samples(context: dg.AssetExecutionContext) -> None:
                 raise RegistryError("The registry db can't be used: connection is bad") from error
         case "folder":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/data/home/cache")
+        case "outage":
+            try:
+                raise psycopg.OperationalError("connection is bad")
+            except psycopg.OperationalError as error:
+                raise RuntimeError("too many retries for DB connection") from error
         case "other":
             raise ZeroDivisionError("by zero")
 
@@ -38,6 +44,11 @@ def test_a_path_that_may_not_be_written_is_named() -> None:
     told = said_of("folder")
     expected = "/data/home/cache can't be read or written: Permission denied."
     assert told == f"Cutting the windows of a batch failed. {expected}"
+
+
+def test_a_database_server_that_is_gone_is_named() -> None:
+    expected = "The database of the factory home can't be used: connection is bad"
+    assert said_of("outage") == f"Cutting the windows of a batch failed. {expected}"
 
 
 def test_another_error_is_named_as_unexpected() -> None:

@@ -15,7 +15,7 @@ from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe, Subset
 from factory_pipeline.datalake.registry.of_home import open_registry
-from factory_pipeline.errors import HomeError, StoreError
+from factory_pipeline.errors import HomeError, RegistryError, StoreError
 from factory_pipeline.runs.build import run_build
 from factory_pipeline.runs.doctor import examine_installation
 from factory_pipeline.runs.instance import open_instance, prepare_home
@@ -152,6 +152,17 @@ def test_the_doctor_says_that_the_store_is_away(machine: Machine):
         found = {each.check: each for each in examine_installation(machine.home)}
     assert found["store"].status == found["home"].status == "failed"
     assert SECRET not in str(found)
+
+
+def test_a_database_server_that_is_gone_is_named(machine: Machine):
+    prepare_home(machine.home)
+    gone = "postgresql://factory@/gone?host=/nowhere"
+    with (
+        mock.patch.dict(os.environ, {"FACTORY_REGISTRY": gone}),
+        pytest.raises(RegistryError, match=r"^The database of the factory home can't be used: connection "),
+        open_instance(machine.home),
+    ):
+        pass
 
 
 def test_a_bucket_that_is_not_there_is_said_before_anything_is_done(machine: Machine, small_archive: Path):
