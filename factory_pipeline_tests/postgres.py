@@ -36,11 +36,23 @@ class PostgresServer:
     def new_database(self, like: str = "template1") -> str:
         """The URL of a new database: an empty one, or a copy of the one with this name."""
         name = f"test_{uuid.uuid4().hex[:8]}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {like}")
+        return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
+
+    def drop_database(self, url: str) -> None:
+        """Remove the database of a URL; connections to it break."""
+        self._execute(f"DROP DATABASE {self.name_of(url)} WITH (FORCE)")
+
+    @staticmethod
+    def name_of(url: str) -> str:
+        """The name of the database of a URL."""
+        return url.partition("@/")[2].partition("?")[0]
+
+    def _execute(self, statement: str) -> None:
         with psycopg.connect(
             host=str(self.folder), user=SUPERUSER, dbname="postgres", autocommit=True
         ) as admin:
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
-        return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
+            admin.execute(statement)
 
 
 @contextmanager

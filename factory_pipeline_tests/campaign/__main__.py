@@ -27,7 +27,7 @@ from factory_pipeline_tests.campaign.commands import CommandServer
 from factory_pipeline_tests.campaign.faults import DAEMON, DATABASE, KINDS, OF_SERVER, OF_STORE, Fault, draw
 from factory_pipeline_tests.campaign.store import faulty_store
 from factory_pipeline_tests.campaign.trial import ROOM, Bench
-from factory_pipeline_tests.campaign.works import WORKS, Work
+from factory_pipeline_tests.campaign.works import HOME_ON_STORE, WORKS, Work
 from factory_pipeline_tests.postgres import postgres_server
 from factory_pipeline_tests.small_disk import mount_small_disk
 from factory_pipeline_tests.synthetic.small import SMALL_PLAN
@@ -39,7 +39,7 @@ FEWEST, MOST = 4, 8
 OF_DAEMON = 2
 """Faults of a trial in which daemons are killed: an upload that is killed three times is given up."""
 WITH_DATABASE = 0.2
-"""Part of the trials whose registry is on PostgreSQL."""
+"""Part of the trials whose registry is on PostgreSQL, of works that can have it elsewhere."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ def main() -> int:
         bench_in(
             Path(folder),
             asked.archive,
-            with_postgres=DATABASE in kinds,
+            with_postgres=DATABASE in kinds or any(work.on_postgres for work in works),
             with_store=any(work.on_store for work in works),
         ) as bench,
         suppress(StoppedError),
@@ -121,7 +121,7 @@ def bench_in(
     Args:
         root: the folder.
         archive: a sample archive; None makes one.
-        with_postgres: have a database for registries that are disturbed.
+        with_postgres: have a database server for registries.
         with_store: have an object store.
     """
     if archive is None:
@@ -201,7 +201,7 @@ def draw_trial(random: Random, kinds: Sequence[str], works: Sequence[Work]) -> t
     work = random.choices(works, [work.weight for work in works])[0]
     possible = _possible(kinds, work)
     chosen = []
-    if DATABASE in possible:
+    if DATABASE in possible and not work.on_postgres:
         if random.random() < WITH_DATABASE or possible == [DATABASE]:
             chosen = [DATABASE]
         else:
@@ -229,9 +229,17 @@ def _own_cpu_s() -> float:
 
 
 def shown(table: Table) -> str:
-    """Return the table in Markdown: faults after which all was well, and after a slash the others."""
-    names = [work.name for work in WORKS if any(work.name == name for _, name, _ in table)]
-    lines = [["", *names, "all"]]
+    """Return the table in Markdown: faults after which all was well, and after a slash the others.
+
+    Works whose home is on an object store have a table of their own.
+    """
+    groups = [[work.name for work in WORKS if work.home_on_store == on_store] for on_store in (False, True)]
+    used = {name for _, name, _ in table}
+    return "\n\n".join(_lines(table, found) for names in groups if (found := [n for n in names if n in used]))
+
+
+def _lines(table: Table, names: Sequence[str]) -> str:
+    lines = [["", *(name.removesuffix(HOME_ON_STORE) for name in names), "all"]]
     for kind in KINDS:
         row = [(table[kind, name, True], table[kind, name, False]) for name in names]
         if any(map(any, row)):

@@ -42,6 +42,8 @@ NOT_CLEAR = re.compile(r"Traceback|unexpected error|\b\w+\.\w+Error\b|please rep
 LONGEST_SENTENCE = 1000
 LONGEST_S = 300.0
 """A command that takes longer hangs."""
+LONGEST_LOOK_S = 5.0
+"""Between two looks at a command; what is longer is the time in which the campaign was stopped."""
 SECONDS_TO_END = 30.0
 """Within this time the processes that a killed one has started end too."""
 
@@ -158,14 +160,11 @@ class Command:
     """A command that runs."""
 
     def __init__(self, server: CommandServer, pid: int, log: Path) -> None:
-        self._server, self._log, self._began = server, log, time.monotonic()
+        self._server, self._log, self._looked = server, log, time.monotonic()
         self.pid = pid
         self._seen = {pid}
-
-    @property
-    def seconds(self) -> float:
-        """Since it has begun."""
-        return time.monotonic() - self._began
+        self.seconds = 0.0
+        """Since it has begun, without the time in which the campaign was stopped."""
 
     def processes(self) -> list[int]:
         """Its process and all that it has started, which run now, the oldest first."""
@@ -174,6 +173,9 @@ class Command:
 
     def runs(self) -> bool:
         """Whether it has not ended; one that hangs is killed."""
+        now = time.monotonic()
+        self.seconds += min(now - self._looked, LONGEST_LOOK_S)
+        self._looked = now
         if self.seconds > LONGEST_S:
             kill(self.processes())
         return is_alive(self.pid)
@@ -182,7 +184,6 @@ class Command:
         """Wait for its end, and that of the processes that it has started."""
         while self.runs():
             time.sleep(0.02)
-        seconds = self.seconds
         ended = self._server.end_of(self.pid)
         until = time.monotonic() + SECONDS_TO_END
         while (left := self.processes()) and time.monotonic() < until:
@@ -191,7 +192,7 @@ class Command:
         told = self._log.read_text(errors="replace") if self._log.exists() else ""
         counts = _counts_of(self._log)
         writes = int(counts.read_text()) if counts.exists() else None
-        return Ended(ended["code"], told, len(left), seconds, ended["cpu_s"], writes)
+        return Ended(ended["code"], told, len(left), self.seconds, ended["cpu_s"], writes)
 
 
 def kill(processes: Sequence[int]) -> None:

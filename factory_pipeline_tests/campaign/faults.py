@@ -7,8 +7,9 @@ from random import Random
 
 from factory_pipeline.synthetic.server import Faults
 
-KILLED, DAEMON, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
+KILLED, KILLED_AT_REQUEST, DAEMON, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
     "killed",
+    "killed at a request of the store",
     "daemon killed",
     "database gone",
     "disk full",
@@ -17,7 +18,7 @@ KILLED, DAEMON, DATABASE, DISK, READ_ONLY, CLOCK, BESIDE = (
     "two processes",
 )
 OF_SERVER = ("429 or 503", "403", "stall", "truncated", "reset", "wrong range")
-OF_STORE = ("store 403", "store 404", "store 503", "store stalls")
+OF_STORE = (KILLED_AT_REQUEST, "store 403", "store 404", "store 503", "store stalls")
 KINDS = (KILLED, DAEMON, *OF_SERVER, *OF_STORE, DISK, READ_ONLY, DATABASE, CLOCK, BESIDE)
 LONGEST_GONE_S = 6.0
 """Of a database that comes back while the work goes on."""
@@ -43,6 +44,10 @@ class Fault:
     """Which of two processes is killed at `at`, 0 or 1; None: neither."""
     apart: float = 0.0
     """How long after the first process the second one begins."""
+    elsewhere: bool = False
+    """Whether the second one has a scratch folder of its own, as on another machine."""
+    is_answered: bool = False
+    """Whether the store still does what the request says at which all processes are killed."""
     gone_s: float = 0.0
     """How long a database is away."""
     room: float = 0.0
@@ -65,7 +70,10 @@ def draw(kind: str, random: Random) -> Fault:
         case "two processes":
             apart = random.choice([0.0, 0.2 * random.random(), 0.8 * random.random()])
             dies = random.choice([None, 0, 1])
-            return Fault(kind, at=random.uniform(apart, 1.2), apart=apart, dies=dies)
+            elsewhere = random.random() < 0.5
+            return Fault(kind, at=random.uniform(apart, 1.2), apart=apart, dies=dies, elsewhere=elsewhere)
+        case "killed at a request of the store":
+            return Fault(kind, at=random.random(), is_answered=random.random() < 0.5)
         case "disk full":
             return Fault(kind, room=random.choice([0.0, *(0.8 * random.random() for _ in range(2))]))
         case "read-only folder":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 from urllib.request import Request, urlopen
 
@@ -21,6 +21,14 @@ from factory_pipeline_tests.cog.object_stores import SECRET, serving
 BUCKET = "campaign"
 CODES = {403: "ExpiredToken", 404: "NoSuchBucket", 503: "SlowDown"}
 """What S3 calls the statuses of faults."""
+
+
+class Call(NamedTuple):
+    """What is done at a request."""
+
+    number: int
+    act: Callable[[], None]
+    is_answered: bool
 
 
 class FaultyStore:
@@ -53,10 +61,31 @@ class FaultyStore:
             self._faults = [(fault, Random(fault.seed)) for fault in faults]
             self._matched = [0] * len(faults)
             self.faulty, self.requests = 0, 0
+            self._call: Call | None = None
+
+    def call_at(self, number: int, act: Callable[[], None], *, is_answered: bool) -> None:
+        """Have something done at a request from now on, which counts as a fault.
+
+        Args:
+            number: of the request since the faults were set, the first of them 1.
+            act: what is done.
+            is_answered: do as the request says before; else it is refused after.
+        """
+        with self._lock:
+            self._call = Call(number, act, is_answered)
 
     def answer(self, environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
         """Answer a request of WSGI."""
-        fault = self._fault_of(environ["PATH_INFO"])
+        fault, call = self._drawn(environ["PATH_INFO"])
+        answer: Iterable[bytes] | None = None
+        if call is not None and call.is_answered:
+            answer = self._application(environ, start_response)
+        if call is not None:
+            call.act()
+        if answer is not None:
+            return answer
+        if call is not None:
+            fault = Faults(status=503)
         if fault is not None:
             time.sleep(fault.delay_s)
             if fault.status is not None:
@@ -86,9 +115,13 @@ class FaultyStore:
         with mock.patch.dict(os.environ, self.environment):
             return from_url(self.address, client_options={"allow_http": True})
 
-    def _fault_of(self, path: str) -> Faults | None:
+    def _drawn(self, path: str) -> tuple[Faults | None, Call | None]:
+        """Return what happens to the next request."""
         with self._lock:
             self.requests += 1
+            if self._call is not None and self._call.number == self.requests:
+                self.faulty += 1
+                return None, self._call
             for index, (fault, generator) in enumerate(self._faults):
                 if not fnmatchcase(path, fault.path):
                     continue
@@ -97,8 +130,8 @@ class FaultyStore:
                 drawn = generator.random() < fault.fraction
                 if drawn and place > 0 and (fault.times is None or place <= fault.times):
                     self.faulty += 1
-                    return fault
-        return None
+                    return fault, None
+        return None, None
 
 
 @contextmanager
