@@ -18,6 +18,9 @@ SCHEMA = "dagster"
 """The schema of Dagster's tables."""
 CREATING = 4_208_115_977
 """Number of the lock that the process holds that creates the tables; any number that others don't use."""
+UNFINISHED = sa.Table("being_created", sa.MetaData(), sa.Column("dagster", sa.Text), schema=SCHEMA)
+"""Exists while Dagster's tables are created: each is created in a transaction of its own, and later the first
+one counts for all."""
 
 
 class SharedHistory(DagsterPostgresStorage):
@@ -25,6 +28,8 @@ class SharedHistory(DagsterPostgresStorage):
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         """Open the tables, and create them where they are missing.
+
+        Those over which a process was killed are created again from nothing.
 
         Args:
             inst_data: Dagster's record of where the configuration is from.
@@ -41,8 +46,10 @@ class SharedHistory(DagsterPostgresStorage):
         with engine.connect() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_lock(CREATING)))
             connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
-            connection.commit()
+            _begin_creation(connection)
             super().__init__(inside.render_as_string(hide_password=False), inst_data=inst_data)
+            UNFINISHED.drop(connection, checkfirst=True)
+            connection.commit()
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -60,3 +67,16 @@ class SharedHistory(DagsterPostgresStorage):
             config_value: empty.
         """
         return cls(inst_data=inst_data, **config_value)
+
+
+def _begin_creation(connection: sa.Connection) -> None:
+    """Note that the tables are not all there yet, unless they are."""
+    existing = sa.inspect(connection).get_table_names(SCHEMA)
+    if UNFINISHED.name in existing:
+        unfinished = sa.MetaData(SCHEMA)
+        unfinished.reflect(connection)
+        unfinished.drop_all(connection)
+        existing = []
+    if not existing:
+        UNFINISHED.create(connection)
+    connection.commit()
