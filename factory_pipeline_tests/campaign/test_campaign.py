@@ -81,7 +81,8 @@ def test_a_daemon_has_done_its_work_when_uploads_and_runs_have_ended(
     history = home.dagster / "history" / "runs.db"
     if not on_store:
         history.parent.mkdir(parents=True)
-    runs = sa.Table("runs", sa.MetaData(), sa.Column("status", sa.Text), schema="dagster" if on_store else None)
+    schema = "dagster" if on_store else None
+    runs = sa.Table("runs", sa.MetaData(), sa.Column("status", sa.Text), schema=schema)
     engines = [sa.create_engine(registry_url(registry or path)) for path in (home.registry, history)]
     if on_store:
         with engines[1].begin() as connection:
