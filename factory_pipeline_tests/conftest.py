@@ -51,6 +51,17 @@ MAY_SKIP = (
 """Reasons to skip a test that hold also where FACTORY_REQUIRE_SYSTEM=1 says that everything is installed."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return how many processes `-n auto` starts: one more than there are processors for the whole suite.
+
+    A quarter of its time is waiting for processes and servers; unit tests (None: xdist decides) never wait.
+    """
+    if config.getoption("markexpr") == UNIT_TESTS:
+        return None
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the home and the registry that a developer works with: no test may touch them."""
     # A busy machine must not fail a test: no time limit for an example.
