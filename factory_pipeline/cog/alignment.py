@@ -3,13 +3,14 @@
 import itertools
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
 
 from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.cog.scratch import Scratch
 from factory_pipeline.crs_transformer import crs_transformer
 
 WHOLE_PIXEL = 1e-3
@@ -40,6 +41,9 @@ class Alignment:
     offsets: NDArray[np.intp]
     """(windows, 2): row and column of the window's first pixel in the source, where the pixels coincide."""
 
+    def __len__(self) -> int:
+        return len(self.columns)
+
     @property
     def is_separable(self) -> bool:
         """True where columns and rows are independent of each other."""
@@ -52,6 +56,98 @@ class Alignment:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Windows on a source in another CRS, before the positions of all of their pixels are computed.
+
+    A few nodes of each window are projected, from which the others are interpolated: a map projection is so
+    smooth that over the 320 m of a window a polynomial of degree 4 is exact to 1e-12 m, with 30 projected
+    points in place of 1024. Five points, the corners among them, check it. What is interpolated is not
+    kept: it takes 16 kB for a window of 32 x 32, and less time than fresh memory.
+    """
+
+    windows: GridStack
+    source: Grid
+    columns_of_nodes: Floats
+    """(windows, nodes and checks) positions in pixels of the source."""
+    rows_of_nodes: Floats
+    """The same of rows."""
+
+    @classmethod
+    def of(cls, windows: GridStack, source: Grid) -> "Projection":
+        """Project the nodes of windows.
+
+        Args:
+            windows: of one CRS, pixel size and shape.
+            source: grid of the raster.
+        """
+        like = windows.like
+        spots = np.concatenate([list(itertools.product(_nodes(), _nodes())), _check_points()])
+        x, y = crs_transformer(like.epsg, source.epsg).transform(
+            windows.left[:, None] + spots[:, 1] * (like.width * like.x_size),
+            windows.top[:, None] - spots[:, 0] * (like.height * like.y_size),
+        )
+        return cls(windows, source, *_positions(np.asarray(x), np.asarray(y), source))
+
+    def __len__(self) -> int:
+        return len(self.columns_of_nodes)
+
+    @property
+    def coincides(self) -> NDArray[np.bool_]:
+        """False: no pixels are the same."""
+        return np.zeros(len(self), np.bool_)
+
+    @property
+    def offsets(self) -> NDArray[np.intp]:
+        """Zeros, which have no meaning."""
+        return np.zeros((len(self), 2), np.intp)
+
+    def take(self, members: NDArray[np.intp] | slice) -> "Projection":
+        """Return some of the windows."""
+        return Projection(
+            self.windows.take(members),
+            self.source,
+            self.columns_of_nodes[members],
+            self.rows_of_nodes[members],
+        )
+
+    @cached_property
+    def is_exact(self) -> NDArray[np.bool_]:
+        """(windows,) whether the interpolation is exact enough; all pixels of the others are projected."""
+        return _interpolates(self.columns_of_nodes) & _interpolates(self.rows_of_nodes)
+
+    def interpolate_edges(self) -> tuple[Floats, Floats]:
+        """Return columns and rows of the pixels at the windows' edges, each (windows, pixels).
+
+        Where the interpolation is exact, the lowest and the highest of all pixels are among them: the
+        projection bends so little over a pixel that positions only rise, or only fall, along it.
+        """
+        columns, rows = (
+            _interpolate_edges(positions, self.windows.like)
+            for positions in (self.columns_of_nodes, self.rows_of_nodes)
+        )
+        return columns, rows
+
+    def interpolate(self, scratch: Scratch | None = None) -> Alignment:
+        """Return the positions of all pixels.
+
+        Args:
+            scratch: where they are computed, until it is used again; None for arrays of their own.
+        """
+        like = self.windows.like
+        shape = len(self), like.height, like.width
+        columns, rows = (
+            np.empty(shape) if scratch is None else scratch.empty(name, shape)
+            for name in ("positions of columns", "positions of rows")
+        )
+        _interpolate(self.columns_of_nodes, like, columns)
+        _interpolate(self.rows_of_nodes, like, rows)
+        inexact = np.flatnonzero(~self.is_exact)
+        if inexact.size:
+            columns[inexact], rows[inexact] = _project_pixels(self.windows.take(inexact), self.source)
+        return Alignment(columns, rows, self.coincides, self.offsets)
+
+
 def align(windows: GridStack, source: Grid) -> Alignment:
     """Return the alignment of many windows at once.
 
@@ -62,10 +158,20 @@ def align(windows: GridStack, source: Grid) -> Alignment:
     Returns:
         Positions are in pixels of the source, from the centre of its first one.
     """
+    aligned = prepare_alignment(windows, source)
+    return aligned if isinstance(aligned, Alignment) else aligned.interpolate()
+
+
+def prepare_alignment(windows: GridStack, source: Grid) -> Alignment | Projection:
+    """Return the alignment of many windows at once, or how it is interpolated if their CRS differs.
+
+    Args:
+        windows: of one CRS, pixel size and shape.
+        source: grid of the raster.
+    """
     if windows.like.epsg == source.epsg:
         return Alignment(*_positions(*_pixel_centres(windows), source), *_offsets(windows, source))
-    nowhere = np.zeros(len(windows), np.bool_), np.zeros((len(windows), 2), np.intp)
-    return Alignment(*_project_nodes(windows, source), *nowhere)
+    return Projection.of(windows, source)
 
 
 def pixel_offset(window: Grid, source: Grid) -> tuple[int, int] | None:
@@ -113,34 +219,35 @@ def _positions(x: Floats, y: Floats, source: Grid) -> tuple[Floats, Floats]:
     return columns, rows
 
 
-def _project_nodes(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
-    """Project a few nodes of each window and interpolate; all pixels where that is not exact enough.
-
-    A map projection is so smooth that over the 320 m of a window a polynomial of degree 4 is exact to
-    1e-12 m, with 30 projected points in place of 1024. Five points, the corners among them, check it.
-    """
-    like = windows.like
-    spots = np.concatenate([list(itertools.product(_nodes(), _nodes())), _check_points()])
-    transform = crs_transformer(like.epsg, source.epsg).transform
-    x, y = transform(
-        windows.left[:, None] + spots[:, 1] * (like.width * like.x_size),
-        windows.top[:, None] - spots[:, 0] * (like.height * like.y_size),
-    )
-    at_spots = _positions(np.asarray(x), np.asarray(y), source)
-    columns, rows = (_interpolate(positions, like) for positions in at_spots)
-    inexact = np.flatnonzero(~(_interpolates(at_spots[0]) & _interpolates(at_spots[1])))
-    if inexact.size:
-        columns[inexact], rows[inexact] = _project_pixels(windows.take(inexact), source)
-    return columns, rows
-
-
-def _interpolate(positions: Floats, like: Grid) -> Floats:
-    """Return the positions of all pixels, (windows, height, width), from those of nodes and checks."""
+def _interpolate(positions: Floats, like: Grid, out: Floats) -> None:
+    """Write the positions of all pixels, (windows, height, width), from those of nodes and checks."""
     nodes = positions[:, : _NODES**2].reshape(-1, _NODES, _NODES)
     # By einsum, not by a matrix product: a BLAS would start threads of its own.
     with np.errstate(invalid="ignore"):
         across = np.einsum("wij,qj->wiq", nodes, _basis_of_pixels(like.width))
-        return np.asarray(np.einsum("pi,wiq->wpq", _basis_of_pixels(like.height), across))
+        np.einsum("pi,wiq->wpq", _basis_of_pixels(like.height), across, out=out)
+
+
+def _interpolate_edges(positions: Floats, like: Grid) -> Floats:
+    """Return what `_interpolate` writes for the first and last rows and columns: (windows, pixels)."""
+    nodes = positions[:, : _NODES**2].reshape(-1, _NODES, _NODES)
+    down = _basis_of_pixels(like.height)
+    with np.errstate(invalid="ignore"):
+        across = np.einsum("wij,qj->wiq", nodes, _basis_of_pixels(like.width))
+        ends = _sum_nodes(down[[0, -1]], across)
+        sides = _sum_nodes(down, np.ascontiguousarray(across[:, :, [0, -1]]))
+    return np.concatenate([ends.reshape(len(nodes), -1), sides.reshape(len(nodes), -1)], axis=1)
+
+
+def _sum_nodes(down: Floats, across: Floats) -> Floats:
+    """Return the sum over the nodes that einsum makes of "pi,wiq->wpq", in the order of the nodes.
+
+    For few columns einsum chooses another order, so that the last bit would differ from that of all.
+    """
+    total: Floats = down[:, 0, None] * across[:, 0, None, :]
+    for node in range(1, _NODES):
+        total += down[:, node, None] * across[:, node, None, :]
+    return total
 
 
 def _interpolates(positions: Floats) -> NDArray[np.bool_]:

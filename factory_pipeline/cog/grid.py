@@ -115,6 +115,6 @@ class GridStack:
         for left, top in zip(self.left.tolist(), self.top.tolist(), strict=True):
             yield replace(self.like, left=left, top=top)
 
-    def take(self, members: NDArray[np.intp]) -> "GridStack":
+    def take(self, members: NDArray[np.intp] | slice) -> "GridStack":
         """Return some of the grids."""
         return GridStack(self.like, self.left[members], self.top[members])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.alignment import Alignment, Floats, align
+from factory_pipeline.cog.alignment import Alignment, Floats, Projection, prepare_alignment
 from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.cog.reader import Indices, Resampling
 from factory_pipeline.cog.resample import EDGE, Sampling
@@ -14,10 +14,7 @@ from factory_pipeline.cog.resample import EDGE, Sampling
 _LARGEST_LOT = 512
 """Largest number of windows in a batch. Larger ones save little."""
 _MOST_PIXELS = 2**21
-"""Of a batch of several windows: their positions in another CRS take 32 MB.
-
-All windows of a batch are in memory until the last of their blocks is cut.
-"""
+"""Of a batch of several windows: all of them are in memory until the last of their blocks is cut."""
 _SAME_SIZE = 1 + 1e-9
 
 
@@ -57,15 +54,16 @@ def _batches_of(
 ) -> Iterator[WindowBatch]:
     """Yield the batches of windows that have the same CRS, pixel size and shape."""
     shape = windows.like.shape
-    alignments = [align(windows, source) for source in sources]
+    alignments = [prepare_alignment(windows, source) for source in sources]
+    extremes = [_Extremes.of(alignment) for alignment in alignments]
     parts = [
-        _needed_parts(alignment, source.shape, shape, resampling)
-        for alignment, source in zip(alignments, sources, strict=True)
+        _needed_parts(alignment, extreme, source.shape, shape, resampling)
+        for alignment, extreme, source in zip(alignments, extremes, sources, strict=True)
     ]
     coarse = np.zeros(len(windows), np.bool_)
     if resampling is Resampling.BILINEAR:
-        for alignment in alignments:
-            coarse |= is_coarser_than_source(alignment, shape)
+        for alignment, extreme in zip(alignments, extremes, strict=True):
+            coarse |= extreme.are_coarse(shape) & ~alignment.coincides
     needs = [part[:, 2:] for part in parts] + [alignment.coincides[:, None] for alignment in alignments]
     kinds, kind_of = np.unique(np.concatenate(needs, axis=1), axis=0, return_inverse=True)
     for kind in range(len(kinds)):
@@ -78,15 +76,68 @@ def _batches_of(
             yield WindowBatch(members[chosen], shape, [it if all(it.counts) else None for it in samplings])
 
 
+@dataclass(frozen=True, eq=False)
+class _Extremes:
+    """The lowest and the highest position of each window along the rows and the columns of a source."""
+
+    of_all: Floats
+    """(windows, 2: rows and columns, 2: low and high); not finite where a point can't be projected."""
+    of_finite: Floats
+    """The same without such points; the low is greater than the high if there are no others."""
+
+    @classmethod
+    def of(cls, alignment: Alignment | Projection) -> "_Extremes":
+        """Find the extremes of windows."""
+        if isinstance(alignment, Alignment):
+            return cls._of_positions(alignment.rows, alignment.columns)
+        columns, rows = alignment.interpolate_edges()
+        extremes = cls._of_positions(rows, columns)
+        inexact = np.flatnonzero(~alignment.is_exact)
+        if inexact.size:
+            projected = cls.of(alignment.take(inexact).interpolate())
+            extremes.of_all[inexact] = projected.of_all
+            extremes.of_finite[inexact] = projected.of_finite
+        return extremes
+
+    @classmethod
+    def _of_positions(cls, rows: Floats, columns: Floats) -> "_Extremes":
+        of_all, of_finite = np.empty((2, len(rows), 2, 2))
+        for axis, positions in enumerate((rows, columns)):
+            each = positions.reshape(len(positions), -1)
+            with np.errstate(invalid="ignore"):  # of points that can't be projected
+                low, high = each.min(axis=1), each.max(axis=1)
+            of_all[:, axis] = np.stack([low, high], axis=1)
+            if not (np.isfinite(low).all() and np.isfinite(high).all()):
+                finite = np.isfinite(each)
+                low = np.where(finite, each, np.inf).min(axis=1)
+                high = np.where(finite, each, -np.inf).max(axis=1)
+            of_finite[:, axis] = np.stack([low, high], axis=1)
+        return cls(of_all, of_finite)
+
+    def are_coarse(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return which windows of a shape have larger pixels than the source."""
+        coarse = np.zeros(len(self.of_all), np.bool_)
+        for axis, count in enumerate(shape):
+            with np.errstate(invalid="ignore"):
+                spans = self.of_all[:, axis, 1] - self.of_all[:, axis, 0]
+            # The size of a single pixel can't be derived from its centre.
+            coarse |= (spans > (count - 1) * _SAME_SIZE) | (count == 1)
+        return coarse
+
+
 def _needed_parts(
-    alignment: Alignment, extent: tuple[int, int], shape: tuple[int, int], resampling: Resampling
+    alignment: Alignment | Projection,
+    extremes: _Extremes,
+    extent: tuple[int, int],
+    shape: tuple[int, int],
+    resampling: Resampling,
 ) -> Indices:
     """Return what each window needs: (windows, 4) first row, first column, rows, columns; zeros for nothing.
 
     A window that coincides needs as many pixels as it has, also those outside of the source.
     """
-    rows, row_counts = _needed_spans(alignment.rows, extent[0], resampling)
-    columns, column_counts = _needed_spans(alignment.columns, extent[1], resampling)
+    rows, row_counts = _needed_spans(extremes.of_finite[:, 0], extent[0], resampling)
+    columns, column_counts = _needed_spans(extremes.of_finite[:, 1], extent[1], resampling)
     parts = np.stack([rows, columns, row_counts, column_counts], axis=1)
     parts[(parts[:, 2:] == 0).any(axis=1)] = 0
     own = np.concatenate([alignment.offsets, np.broadcast_to(shape, alignment.offsets.shape)], axis=1)
@@ -95,12 +146,9 @@ def _needed_parts(
     return np.where(alignment.coincides[:, None], own, parts)
 
 
-def _needed_spans(positions: Floats, size: int, resampling: Resampling) -> tuple[Indices, Indices]:
+def _needed_spans(extremes: Floats, size: int, resampling: Resampling) -> tuple[Indices, Indices]:
     """Return the first pixel and number of pixels that each window needs along one axis; 0 for none."""
-    each = positions.reshape(len(positions), -1)
-    finite = np.isfinite(each)
-    low = np.where(finite, each, np.inf).min(axis=1)
-    high = np.where(finite, each, -np.inf).max(axis=1)
+    low, high = extremes.T
     touches = (high >= 0) & (low <= size)
     reach = 0.5 if resampling is Resampling.BILINEAR else 0.0
     first = np.floor(np.where(touches, low, 0) - reach + EDGE).astype(np.intp)
@@ -119,10 +167,4 @@ def is_coarser_than_source(alignment: Alignment, shape: tuple[int, int]) -> NDAr
     Returns:
         (n,).
     """
-    coarse = np.zeros(len(alignment.rows), np.bool_)
-    for positions, count in zip((alignment.rows, alignment.columns), shape, strict=True):
-        with np.errstate(invalid="ignore"):  # of points that can't be projected
-            spans = np.ptp(positions.reshape(len(positions), -1), axis=1)
-        # The size of a single pixel can't be derived from its centre.
-        coarse |= (spans > (count - 1) * _SAME_SIZE) | (count == 1)
-    return coarse & ~alignment.coincides
+    return _Extremes.of(alignment).are_coarse(shape) & ~alignment.coincides

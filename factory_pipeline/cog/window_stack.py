@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from factory_pipeline.cog.header import RasterLayout
@@ -101,7 +101,9 @@ class TilePixels:
         row, column = divmod(block % layout.blocks_per_band, layout.blocks_across)
         plane = pixels[:, :, self.band if layout.bands_in_block > 1 else 0]
         if len(members) >= _FEWEST_TOGETHER and height * width <= _LARGEST_TOGETHER:
-            members = members[~self._take_whole(row, column, plane, members)]
+            members = self._take_whole(row, column, plane, members)
+            if not members.size:
+                return
         rows = _intersect(self.rows[members], height, layout.grid.height, row, layout.block_height)
         columns = _intersect(self.columns[members], width, layout.grid.width, column, layout.block_width)
         for member, (to_rows, from_rows), (to_columns, from_columns) in zip(
@@ -109,10 +111,8 @@ class TilePixels:
         ):
             values[member, to_rows, to_columns] = plane[from_rows, from_columns]
 
-    def _take_whole(
-        self, row: int, column: int, plane: NDArray[np.generic], members: Indices
-    ) -> NDArray[np.bool_]:
-        """Copy all parts at once that a block contains to their last pixel; return which of these it does.
+    def _take_whole(self, row: int, column: int, plane: NDArray[np.generic], members: Indices) -> Indices:
+        """Copy all parts at once that a block contains to their last pixel; return the other windows.
 
         Args:
             row: of the block.
@@ -126,12 +126,17 @@ class TilePixels:
         # At the raster's edges blocks are padded beyond its last pixel.
         last_row = min(layout.block_height, layout.grid.height - top) - height
         last_column = min(layout.block_width, layout.grid.width - left) - width
-        whole = (first_rows >= 0) & (first_rows <= last_row) & (first_columns >= 0)
-        whole &= first_columns <= last_column
-        if whole.any():
-            parts = sliding_window_view(plane, self.shape)
-            self.values[members[whole]] = parts[first_rows[whole], first_columns[whole]]
-        return whole
+        whole = (first_rows >= 0) & (first_rows <= last_row)
+        whole &= (first_columns >= 0) & (first_columns <= last_column)
+        others = members[~whole]
+        if len(others) < len(members):
+            if len(others):
+                members, first_rows, first_columns = members[whole], first_rows[whole], first_columns[whole]
+            # The part at each of its first pixels.
+            shape = plane.shape[0] - height + 1, plane.shape[1] - width + 1, height, width
+            parts = as_strided(plane, shape, plane.strides * 2, writeable=False)
+            self.values[members] = parts[first_rows, first_columns]
+        return others
 
     @property
     def valid(self) -> Mask:

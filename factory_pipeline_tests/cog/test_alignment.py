@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pyproj import Transformer
 
-from factory_pipeline.cog.alignment import align, pixel_offset
+from factory_pipeline.cog.alignment import Projection, align, pixel_offset, prepare_alignment
 from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.cog.scratch import Scratch
 
 SECOND = 1 / 3600
 
@@ -65,3 +66,43 @@ def test_pixels_coincide_only_at_whole_offsets() -> None:
     assert pixel_offset(Grid(32631, 500005, 5000000, 10, 10, 5, 5), source) is None
     assert pixel_offset(Grid(32631, 500000, 5000000, 20, 20, 5, 5), source) is None
     assert pixel_offset(Grid(32632, 500000, 5000000, 10, 10, 5, 5), source) is None
+
+
+@pytest.mark.parametrize("size", [(32, 32), (34, 34), (7, 50), (1, 3), (200, 128)])
+def test_extreme_positions_of_interpolated_windows_are_at_their_edges(size: tuple[int, int]) -> None:
+    """Over all zones, up to 84 degrees north, on sources of smaller and of larger pixels."""
+    rng = np.random.default_rng(0)
+    for zone in (1, 31, 60):
+        for metres, degrees in ((10, SECOND), (10, SECOND / 12), (30, 1 / 12000), (2, 0.25)):
+            places = GridStack(
+                Grid(32600 + zone, 0, 0, metres, metres, size[1], size[0]),
+                rng.uniform(166_000, 833_000, 60),
+                rng.uniform(1e4, 9.3e6, 60),
+            )
+            pixels = round(6 / degrees), round(84 / degrees)
+            source = Grid(4326, 6 * zone - 186, 84, degrees, degrees, *pixels)
+            projection = prepare_alignment(places, source)
+            assert isinstance(projection, Projection)
+            everything, exact = projection.interpolate(), projection.is_exact
+            assert exact.mean() > 0.5
+            edges = projection.interpolate_edges()
+            for at_edges, inside in zip(edges, (everything.columns, everything.rows), strict=True):
+                each = inside.reshape(len(inside), -1)
+                np.testing.assert_array_equal(at_edges.min(axis=1)[exact], each.min(axis=1)[exact])
+                np.testing.assert_array_equal(at_edges.max(axis=1)[exact], each.max(axis=1)[exact])
+
+
+def test_some_windows_are_interpolated_as_among_all() -> None:
+    windows = [Grid(32631, 400000 + 5000 * number, 5000000, 10, 10, 32, 32) for number in range(5)]
+    windows.append(Grid(32631, 400000, 9_000_000, 10, 10, 32, 32))
+    source = Grid(4326, 0, 90, SECOND, SECOND, 360 * 3600, 180 * 3600)
+    projection, scratch = prepare_alignment(GridStack.of(windows), source), Scratch()
+    everything = align(GridStack.of(windows), source)
+    for some in (slice(1, 4), np.array([5, 0])):
+        part = projection.take(some)
+        assert isinstance(part, Projection)
+        aligned = part.interpolate(scratch)
+        assert not aligned.is_separable
+        assert not aligned.coincides.any()
+        np.testing.assert_array_equal(aligned.columns, everything.columns[some])
+        np.testing.assert_array_equal(aligned.rows, everything.rows[some])

@@ -10,6 +10,7 @@ from factory_pipeline.builds.chips.chip_stack import ChipStack, keep_chips
 from factory_pipeline.builds.chips.tiled_layers import TiledLayer
 from factory_pipeline.builds.chips.windows import PIXEL_SIZE, footprint_pixels, window_grids
 from factory_pipeline.cog.reader import Resampling, WindowReader
+from factory_pipeline.cog.scratch import Scratch
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.sample_checks import ALTITUDE_RANGE
 from factory_pipeline.stac.items import RasterTile
@@ -17,8 +18,9 @@ from factory_pipeline.stac.items import RasterTile
 STAGE = "copdem"
 NO_DEM = "no_dem"
 SLOPE = "slope"
-AT_ONCE = 64
+AT_ONCE = 16
 """Windows whose slope is computed at a time, so that their numbers stay in the processor's cache."""
+_SCRATCH = Scratch()
 
 
 def extract_terrain(
@@ -90,10 +92,22 @@ def slope_percent(altitude: NDArray[np.float32], pixel_size: float) -> NDArray[n
     Returns:
         (..., rows, columns) [%].
     """
-    z = altitude.astype(np.float64)
+    *stack, rows, columns = altitude.shape
+    z = _SCRATCH.empty("altitude", altitude.shape)
+    np.copyto(z, altitude)
     west, middle, east = z[..., :-2], z[..., 1:-1], z[..., 2:]
-    rise_east = east - west
-    across = rise_east[..., :-2, :] + 2 * rise_east[..., 1:-1, :] + rise_east[..., 2:, :]
-    weighted = west + 2 * middle + east
-    along = weighted[..., 2:, :] - weighted[..., :-2, :]
-    return (100 * np.hypot(across, along) / (8 * pixel_size)).astype(np.float32)
+    # (east - west), the middle row twice; and (west + 2 middle + east) of the row below less that above.
+    sums = _SCRATCH.empty("sums", west.shape)
+    across, along = (_SCRATCH.empty(name, (*stack, rows - 2, columns - 2)) for name in ("across", "along"))
+    np.subtract(east, west, out=sums)
+    np.multiply(2, sums[..., 1:-1, :], out=across)
+    np.add(sums[..., :-2, :], across, out=across)
+    across += sums[..., 2:, :]
+    np.multiply(2, middle, out=sums)
+    np.add(west, sums, out=sums)
+    sums += east
+    np.subtract(sums[..., 2:, :], sums[..., :-2, :], out=along)
+    np.hypot(across, along, out=across)
+    across *= 100
+    across /= 8 * pixel_size
+    return across.astype(np.float32)
