@@ -219,6 +219,8 @@ class Bucket:
             try:
                 obstore.delete(self._store, list(keys))
             except FileNotFoundError:
+                # Some stores say so of one object that is missing; all do of a bucket.
+                self.has_any("")
                 for key in keys if len(keys) > 1 else ():
                     self.delete(key)
 

@@ -161,6 +161,9 @@ def test_a_faulty_store_refuses_what_it_is_told_to_and_keeps_the_rest(
         with pytest.raises(StoreError):
             bucket.find("out/a.h5")
         assert (store.requests, store.faulty) == (2, 1)
+        store.set_faults([fit(Faults(status=404), [""])])
+        with pytest.raises(StoreError):
+            bucket.delete("out/a.h5")
         store.set_faults(())
         assert store.contents() == {"out/a.h5": b"one"}
         # What is refused is sent again.

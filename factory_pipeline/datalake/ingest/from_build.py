@@ -65,16 +65,17 @@ def collect_build(registry: Registry, home: FactoryHome, fused: Sequence[Path]) 
     # Files that could not be linked may have been moved, and the tables must have their new paths.
     if not (tables.written and all(target.exists() for target in kept)):
         keep_and_write(fused, kept, states, lambda targets: _write(tables, name, home, targets))
-    collection = registry.add_collection(
+    return registry.add_collection(
         name,
         CollectionSource.GEDI,
         items_path=relative_to_home(tables.items, home),
         item_count=sum(summary.samples for summary in summaries),
         content_hash=content_hash,
+        annotations={
+            relative_to_home(path, home): AnnotationSource.MACHINE
+            for path in (tables.biomass, tables.land_cover)
+        },
     )
-    for path in (tables.biomass, tables.land_cover):
-        registry.add_operation(collection.id, AnnotationSource.MACHINE, path=relative_to_home(path, home))
-    return collection
 
 
 def _write(tables: _Tables, name: str, home: FactoryHome, targets: Sequence[Path]) -> None:

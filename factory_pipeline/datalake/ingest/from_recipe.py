@@ -58,19 +58,20 @@ def collect_recipe(
     # Files that could not be linked may have been moved, and the tables must have their new paths.
     if not (tables.written and all(path.exists() for path in kept)):
         keep_and_write(fused, kept, states, lambda paths: _write(tables, recipe, paths, times))
-    collection = registry.add_collection(
+    labels = {}
+    if tables.annotations is not None:
+        # Maps and shots of GEDI were made by a model or a sensor; the others were drawn or surveyed.
+        is_machine = recipe.labels.kind in ("rasters", "gedi")
+        made_by = AnnotationSource.MACHINE if is_machine else AnnotationSource.HUMAN
+        labels[relative_to_home(tables.annotations, home)] = made_by
+    return registry.add_collection(
         recipe.name,
         CollectionSource.RECIPE,
         items_path=relative_to_home(tables.items, home),
         item_count=pl.scan_parquet(tables.items).select(pl.len()).collect().item(),
         content_hash=content_hash,
+        annotations=labels,
     )
-    if tables.annotations is not None:
-        # Maps and shots of GEDI were made by a model or a sensor; the others were drawn or surveyed.
-        is_machine = recipe.labels.kind in ("rasters", "gedi")
-        made_by = AnnotationSource.MACHINE if is_machine else AnnotationSource.HUMAN
-        registry.add_operation(collection.id, made_by, path=relative_to_home(tables.annotations, home))
-    return collection
 
 
 @dataclass(frozen=True)

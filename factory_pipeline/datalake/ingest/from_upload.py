@@ -8,7 +8,6 @@ import polars as pl
 
 from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
 from factory_pipeline.datalake.ingest.match_items import ORIGINAL_NAME
-from factory_pipeline.datalake.ingest.operations import add_written_operation
 from factory_pipeline.datalake.ingest.read_raster import map_files, nodata_of
 from factory_pipeline.datalake.ingest.upload_labels import label_annotations, measured_quantity
 from factory_pipeline.datalake.registry.records import AnnotationSource, Collection, CollectionSource
@@ -72,18 +71,19 @@ def collect_upload(registry: Registry, home: FactoryHome, key: str) -> Collectio
         if written.thumbnails.exists():
             written.thumbnails.replace(stored.thumbnails)
         written.items.replace(stored.items)
-        collection = registry.add_collection(
+        labels = {}
+        if written.annotation_count:
+            annotations = stored.annotations(written.annotations_hash)
+            written.annotations.replace(annotations)
+            labels[relative_to_home(annotations, home)] = BY
+        return registry.add_collection(
             written.name,
             CollectionSource.UPLOAD,
             items_path=relative_to_home(stored.items, home),
             item_count=written.item_count,
             content_hash=written.items_hash,
+            annotations=labels,
         )
-        if written.annotation_count:
-            add_written_operation(
-                registry, home, collection, BY, written.annotations, written.annotations_hash
-            )
-        return collection
     finally:
         remove_folder(folder)
 

@@ -34,33 +34,11 @@ def add_operation(
     Raises:
         RegistryError: the collection is deleted; nothing is stored then.
     """
-    path = _table_path(home, collection, annotations_hash(annotations, source))
+    files = home.collection(collection.name, collection.content_hash)
+    path = files.annotations(annotations_hash(annotations, source))
     with _unlink_on_error(path):
         write_annotations(path, annotations)
         return registry.add_operation(collection.id, source, path=relative_to_home(path, home))
-
-
-def add_written_operation(
-    registry: Registry,
-    home: FactoryHome,
-    collection: Collection,
-    source: AnnotationSource,
-    table: Path,
-    content_hash: str,
-) -> Operation:
-    """As `add_operation`, for annotations in a table within the home, which is moved to its path.
-
-    Raises:
-        RegistryError: as `add_operation`.
-    """
-    path = _table_path(home, collection, content_hash)
-    with _unlink_on_error(path):
-        table.replace(path)
-        return registry.add_operation(collection.id, source, path=relative_to_home(path, home))
-
-
-def _table_path(home: FactoryHome, collection: Collection, content_hash: str) -> Path:
-    return home.collection(collection.name, collection.content_hash).annotations(content_hash)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Collections: items that were registered together, and their annotations."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -28,11 +30,19 @@ class Collections(Database):
     """The collections of a registry: together they are the data lake."""
 
     def add_collection(
-        self, name: str, source: CollectionSource, *, items_path: str, item_count: int, content_hash: str
+        self,
+        name: str,
+        source: CollectionSource,
+        *,
+        items_path: str,
+        item_count: int,
+        content_hash: str,
+        annotations: Mapping[str, AnnotationSource] = MappingProxyType({}),
     ) -> Collection:
-        """Register the items of a build, an upload or a release.
+        """Register the items of a build, an upload or a release, and their annotations with them.
 
-        If a collection of the same name, source and content exists, it is returned instead.
+        If a collection of the same name, source and content exists, it is returned instead; it gets the
+        annotations that it does not have.
 
         Args:
             name: of the collection.
@@ -40,6 +50,7 @@ class Collections(Database):
             items_path: of the Parquet file of the items, relative to the home.
             item_count: rows of that file.
             content_hash: hex digest of the items.
+            annotations: who made them, by the paths of their Parquet files, relative to the home.
         """
         collection = Collection(
             id=uuid.uuid4().hex,
@@ -54,8 +65,14 @@ class Collections(Database):
         try:
             with self._change() as connection:
                 connection.execute(collections.insert().values(vars(collection)))
+                # Without them it would be another collection, to whoever reads it meanwhile.
+                for path, made_by in annotations.items():
+                    _insert_operation(connection, collection.id, made_by, path)
         except IntegrityError:
-            return self._find_same_content(collection)
+            found = self._find_same_content(collection)
+            for path, made_by in annotations.items():
+                self.add_operation(found.id, made_by, path=path)
+            return found
         return collection
 
     def collection(self, collection_id: str) -> Collection:
@@ -119,27 +136,19 @@ class Collections(Database):
         Raises:
             RegistryError: the collection does not exist or is deleted.
         """
-        operation = Operation(
-            id=uuid.uuid4().hex,
-            collection_id=collection_id,
-            source=AnnotationSource(source),
-            path=path,
-            created=datetime.now(UTC),
-        )
         with self._change() as connection:
             # The lock prevents another process from adding the same at the same time.
             lock_living_collection(connection, collection_id)
             there = connection.execute(
                 sa.select(operations).where(
                     operations.c.collection_id == collection_id,
-                    operations.c.source == operation.source,
+                    operations.c.source == AnnotationSource(source),
                     operations.c.path == path,
                 )
             ).first()
             if there is not None:
                 return Operation(**there._mapping)
-            connection.execute(operations.insert().values(vars(operation)))
-        return operation
+            return _insert_operation(connection, collection_id, source, path)
 
     def operations(self, collection_id: str) -> list[Operation]:
         """Return the annotations of a collection's items in the order of their registration."""
@@ -160,6 +169,20 @@ class Collections(Database):
         )
         with self._read() as connection:
             return Collection(**connection.execute(query).one()._mapping)
+
+
+def _insert_operation(
+    connection: sa.Connection, collection_id: str, source: AnnotationSource, path: str
+) -> Operation:
+    operation = Operation(
+        id=uuid.uuid4().hex,
+        collection_id=collection_id,
+        source=AnnotationSource(source),
+        path=path,
+        created=datetime.now(UTC),
+    )
+    connection.execute(operations.insert().values(vars(operation)))
+    return operation
 
 
 def lock_living_collection(connection: sa.Connection, collection_id: str) -> None:

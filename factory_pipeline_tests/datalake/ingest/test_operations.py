@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from factory_pipeline.datalake.ingest.operations import add_operation, add_written_operation
+from factory_pipeline.datalake.ingest.operations import add_operation
 from factory_pipeline.datalake.registry.records import AnnotationSource
-from factory_pipeline.datalake.tables.annotations import annotations_hash, scan_annotations, write_annotations
+from factory_pipeline.datalake.tables.annotations import scan_annotations
 from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA
 from factory_pipeline.errors import RegistryError
 from factory_pipeline.storage.relative_paths import resolve
@@ -41,15 +41,6 @@ def test_the_same_annotations_by_the_same_source_are_one_operation(lake: MadeLak
     stored = scan_annotations(resolve(first.path, lake.home)).collect()
     assert stored["label"].to_list() == ["Balloon"]
     assert len(tables(lake)) == 2
-
-
-def test_a_written_table_is_moved_to_its_place(lake: MadeLake) -> None:
-    collection, said = lake.add("fair", {"a": 1}), annotations("Balloon", "Cloud")
-    table, digest = lake.home.root / "made.parquet", annotations_hash(said, HUMAN)
-    write_annotations(table, said)
-    operation = add_written_operation(lake.registry, lake.home, collection, HUMAN, table, digest)
-    assert not table.exists()
-    assert add_operation(lake.registry, lake.home, collection, HUMAN, said) == operation
 
 
 def test_of_a_deleted_collection_nothing_new_is_stored_and_what_was_there_stays(lake: MadeLake) -> None:

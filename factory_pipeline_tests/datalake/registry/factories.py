@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +24,9 @@ KEY = "flood@0123abcd"
 MANIFEST = "name: flood\ndescription: Überflutung\n"
 
 
-def add_collection(registry: Registry, name: str = "balloons", content_hash: str = "c0") -> Collection:
+def add_collection(
+    registry: Registry, name: str = "balloons", content_hash: str = "c0", **more: Any
+) -> Collection:
     """A collection of ten items."""
     return registry.add_collection(
         name,
@@ -31,6 +34,7 @@ def add_collection(registry: Registry, name: str = "balloons", content_hash: str
         items_path=f"datasets/{name}/items.parquet",
         item_count=10,
         content_hash=content_hash,
+        **more,
     )
 
 

@@ -73,6 +73,20 @@ def test_the_same_annotations_of_the_same_source_are_one_operation(registry: Reg
     assert len(registry.operations(other.id)) == 1
 
 
+def test_annotations_are_registered_with_their_collection_or_neither_is(registry: Registry) -> None:
+    labels = {"b.parquet": AnnotationSource.HUMAN, "a.parquet": AnnotationSource.MACHINE}
+    first = add_collection(registry, content_hash="1", annotations=labels)
+    assert {each.path: each.source for each in registry.operations(first.id)} == labels
+    assert add_collection(registry, content_hash="1", annotations=labels) == first
+    assert len(registry.operations(first.id)) == 2
+    bare = add_collection(registry, content_hash="2")
+    assert add_collection(registry, content_hash="2", annotations=labels) == bare
+    assert len(registry.operations(bare.id)) == 2
+    with pytest.raises(ValueError, match="nobody"):
+        add_collection(registry, content_hash="3", annotations={"a.parquet": "nobody"})
+    assert registry.collections() == [first, bare]
+
+
 def test_an_unknown_collection_is_an_error_that_names_it(registry: Registry) -> None:
     for call in (registry.collection, registry.delete_collection):
         with pytest.raises(RegistryError, match="no collection 'nowhere'"):

@@ -166,7 +166,11 @@ def _find_import(
     if not files.report.exists():
         return None
     found = collection_in(registry, home, files.root, CollectionSource.RELEASE)
-    return None if found is None else (found, ReleaseReport.load(files.report))
+    report = ReleaseReport.load(files.report)
+    # Where a process was killed, earlier versions left a collection without its labels.
+    if found is None or (report.classes and not registry.operations(found.id)):
+        return None
+    return found, report
 
 
 def _report(release: ReadRelease, tables: ReleaseTables, title: str) -> ReleaseReport:

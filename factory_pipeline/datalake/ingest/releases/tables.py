@@ -14,7 +14,6 @@ import polars as pl
 
 from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
 from factory_pipeline.datalake.ingest.match_items import ORIGINAL_NAME
-from factory_pipeline.datalake.ingest.operations import add_written_operation
 from factory_pipeline.datalake.ingest.releases.contents import Contents
 from factory_pipeline.datalake.ingest.releases.decisions import Decision
 from factory_pipeline.datalake.ingest.releases.documents import Splits
@@ -97,26 +96,24 @@ class ReleaseTables:
         place = home.collection(self.name, self.items_hash)
         is_known = place.root.exists()
         place.root.mkdir(parents=True, exist_ok=True)
-        collection = None
+        annotations = place.annotations(self.annotations_hash)
+        labels = {relative_to_home(annotations, home): BY} if self.annotations_by_class else {}
         try:
             self.items.replace(place.items)
-            collection = registry.add_collection(
+            if labels:
+                self.annotations.replace(annotations)
+            return registry.add_collection(
                 self.name,
                 CollectionSource.RELEASE,
                 items_path=relative_to_home(place.items, home),
                 item_count=self.item_count,
                 content_hash=self.items_hash,
+                annotations=labels,
             )
-            if self.annotations_by_class:
-                add_written_operation(registry, home, collection, BY, self.annotations, self.annotations_hash)
         except BaseException:
-            # A collection without its labels would be another one.
             if not is_known:
                 remove_folder(place.root)
-                if collection is not None:
-                    registry.delete_collection(collection.id)
             raise
-        return collection
 
 
 def write_tables(home: FactoryHome, files: ReleaseFiles, name: str, release: ReadRelease) -> ReleaseTables:

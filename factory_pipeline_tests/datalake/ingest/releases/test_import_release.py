@@ -15,6 +15,7 @@ from factory_pipeline.datalake.ingest.delete import delete_collection
 from factory_pipeline.datalake.ingest.releases.form import LabelCoordinates, MlType
 from factory_pipeline.datalake.query.items import matching_items
 from factory_pipeline.datalake.registry.records import CollectionSource
+from factory_pipeline.datalake.registry.schema import operations
 from factory_pipeline.storage.relative_paths import resolve
 from factory_pipeline_tests.datalake.ingest.releases.archives import (
     NORTH,
@@ -65,6 +66,17 @@ def test_the_same_release_again_is_the_same_collection(imports: Imports) -> None
     imports(files)
     assert imports.collection == first
     assert len(imports.registry.collections()) == 1
+
+
+def test_labels_that_a_killed_process_did_not_register_are_imported_again(imports: Imports) -> None:
+    files = pairs({"a": feature("house", outline())})
+    imports(files)
+    with imports.registry._change() as connection:
+        connection.execute(operations.delete())
+    first, imports.count = imports.collection, 0
+    imports(files)
+    assert imports.collection == first
+    assert len(imports.annotations()) == 1
 
 
 def test_a_deleted_collection_leaves_nothing_of_the_release(imports: Imports) -> None:
