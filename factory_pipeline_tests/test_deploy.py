@@ -1,5 +1,6 @@
 """The files in deploy/: Dagster takes its settings, and names in them are of things that exist."""
 
+import json
 import logging
 import re
 import shlex
@@ -15,6 +16,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_postgres import DagsterPostgresStorage
+from jsonschema import Draft202012Validator
 
 from factory_pipeline.cli.main import cli
 from factory_pipeline_tests.test_packaging import PROJECT, ROOT
@@ -111,6 +113,24 @@ def test_a_celery_worker_takes_a_run_when_it_can_start_it(tmp_path: Path) -> Non
 
 
 # Compose
+
+
+@pytest.fixture(scope="module")
+def of_compose() -> Draft202012Validator:
+    """The schema of compose files, of github.com/compose-spec/compose-spec (Apache 2.0)."""
+    schema = Path(__file__).parent / "schemas" / "compose-spec.json"
+    return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
+
+
+def test_the_compose_file_is_what_the_specification_of_compose_takes(
+    of_compose: Draft202012Validator,
+) -> None:
+    compose = load("compose.yaml")
+    assert [error.message for error in of_compose.iter_errors(compose)] == []
+    for service, key, value in (("worker", "restarts", "always"), ("studio", "ports", "127.0.0.1:3000:3000")):
+        wrong = load("compose.yaml")
+        wrong["services"][service][key] = value
+        assert not of_compose.is_valid(wrong), key
 
 
 def test_every_service_of_the_compose_file_has_what_it_needs() -> None:
