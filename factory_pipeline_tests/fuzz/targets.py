@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,7 +32,8 @@ from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.hdf5.fuse_folder import fuse_folder
 from factory_pipeline.hdf5.read import FusedDataset, describe
-from factory_pipeline.imagery.headers import read_header
+from factory_pipeline.imagery.headers import open_image, read_header
+from factory_pipeline.imagery.known_tiffs import known_tiff, remember_tiff
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.checks.prescan import prescan
 from factory_pipeline.onboarding.label_values import label_values
@@ -124,7 +126,21 @@ def _decode(layout: Any, block: int, data: memoryview, rows: int | None) -> None
 
 
 def _image(path: Path) -> None:
-    read_header(io.BytesIO(path.read_bytes()))
+    content = path.read_bytes()
+    read_header(io.BytesIO(content))
+    _remember_layout(path.name)
+    found = known_tiff(content)
+    for pixels, valid in (found and found.strips()) or ():
+        assert pixels.shape == valid.shape
+
+
+@cache
+def _remember_layout(name: str) -> None:
+    """Let files of the layout of one of the corpus be read without GDAL."""
+    header, image = open_image(CORPUS / name)
+    assert image is not None
+    with image:
+        remember_tiff((CORPUS / name).read_bytes(), image, header)
 
 
 def _archive(path: Path) -> None:
