@@ -204,13 +204,25 @@ class SourceFile(PositionedFile):
     def readinto(self, buffer: "Buffer", /) -> int:
         """Fill the buffer up to the end of the file and return the number of bytes."""
         target = memoryview(buffer).cast("B")
-        length = min(len(target), max(self.size - self._position, 0))
-        of_source = min(length, max(self._source_size - self._position, 0))
-        behind = max(self._position - self._source_size, 0)
-        data = self._gather(self._position, of_source) + self._added[behind:][: length - of_source]
+        data = self._between(self._position, min(self._position + len(target), self.size))
         target[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, all that follow if it is negative, without copying them once more."""
+        end = self.size if size < 0 else min(self._position + size, self.size)
+        data = self._between(self._position, end)
+        self._position += len(data)
+        return data
+
+    def _between(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end`, none if that is not behind it."""
+        of_source = max(min(end, self._source_size) - start, 0)
+        data = self._gather(start, of_source)
+        behind = max(start - self._source_size, 0)
+        more = self._added[behind : max(end - self._source_size, 0)]
+        return data + more if more else data
 
     def _gather(self, start: int, length: int) -> bytes:
         if length == 0 or length > self.BLOCK_BYTES:

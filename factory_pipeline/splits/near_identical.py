@@ -40,6 +40,9 @@ _MOST_APART = 22
 _FLAT = 1e-3
 """Standard deviation, as a part of the range of values, below which an image shows nothing to compare."""
 _COMPARED = 20_000
+_MOST_EXACT = 4096
+"""Columns times bands up to which sums of means of 16-bit integers are exact: the last of a mean's 24 bits is
+worth 2**-23 of 1 / bands at least, and their sum is less than 2**16 times the columns."""
 
 
 def thumbnail(pixels: NDArray[np.generic], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
@@ -65,7 +68,11 @@ def grey_rows(pixels: NDArray[np.generic], valid: NDArray[np.bool_] | None = Non
     if pixels.dtype.kind in "u" and pixels.dtype.itemsize <= 2 and (valid is None or valid.all()):
         # These sums are exact in float32 too, as those of up to 256 bands of 16 bits are.
         total = np.add.reduce(pixels, axis=0, dtype=np.uint32)
-        return _average(total.astype(np.float32) / np.float32(len(pixels)), 1).astype(np.float32)
+        grey = total.astype(np.float32) / np.float32(len(pixels))
+        columns = grey.shape[1]
+        if columns % SIDE == 0 and columns * len(pixels) <= _MOST_EXACT:
+            return _average_exactly(grey).astype(np.float32)
+        return _average(grey, 1).astype(np.float32)
     values = np.asarray(pixels, np.float32)
     good = np.isfinite(values) if valid is None else valid & np.isfinite(values)
     if not good.all():
@@ -140,6 +147,16 @@ def find_stored_copies(images: pl.DataFrame, ground: Ground) -> pl.DataFrame | N
     apart = (pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])
     apart[apart] = ~ground.are_near(pairs[apart])
     return copies.filter(pl.Series(~apart) | (pl.col("correlation") >= CORRELATION_APART))
+
+
+def _average_exactly(grey: NDArray[np.float32]) -> NDArray[np.float64]:
+    """As `_average` along rows of a multiple of SIDE columns whose sums are exact, in whatever order."""
+    step = grey.shape[1] // SIDE
+    parts = grey.astype(np.float64).reshape(-1, SIDE, step)
+    total = parts[..., 0].copy()
+    for number in range(1, step):
+        total += parts[..., number]
+    return total / step
 
 
 def _average(grey: NDArray[np.float32], axis: int) -> NDArray[np.float64]:

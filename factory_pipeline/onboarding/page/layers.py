@@ -18,6 +18,8 @@ from factory_pipeline.onboarding.products.training_params import TrainingParamet
 
 LABEL_COLORS = "viridis"
 """Colour map of regression labels."""
+MOST_COLORS = 256
+"""Of the palette of a PNG."""
 _MOST_SINGLE_BANDS = 3
 
 
@@ -127,11 +129,17 @@ def draw_mask(path: Path, categories: Sequence[LabelCategory], side: int) -> byt
         side: the most pixels of the longer side.
     """
     values, valid = _label(path, side)
-    pixels = np.zeros((*values.shape, 4), dtype=np.uint8)
-    for category in categories:
+    colors = np.zeros((len(categories) + 1, 4), dtype=np.uint8)
+    numbers = np.zeros(values.shape, dtype=np.uint16)
+    for number, category in enumerate(categories, 1):
         red, green, blue = (int(category.color[start : start + 2], 16) for start in (1, 3, 5))
-        pixels[valid & (values == category.id)] = (red, green, blue, round(category.opacity * 255))
-    return _encode_palette(pixels)
+        colors[number] = (red, green, blue, round(category.opacity * 255))
+        numbers[valid & (values == category.id)] = number
+    if len(colors) > MOST_COLORS:
+        return _encode_palette(colors[numbers])
+    picture = Image.fromarray(numbers.astype(np.uint8))
+    picture.putpalette(colors[:, :3].tobytes())
+    return _encode_image(picture, "PNG", transparency=colors[:, 3].tobytes(), compress_level=6)
 
 
 def draw_values(path: Path, low: float, high: float, side: int) -> bytes:
