@@ -1,19 +1,18 @@
 """Splits of a build that do not share ground: blocks that are held out, and the record of what leaks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from factory_pipeline.builds.chips.windows import PIXEL_SIZE
-from factory_pipeline.builds.fused_windows import fused_windows
+from factory_pipeline.builds.fused_windows import fused_windows, iterate_windows
 from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.config.recipe import SPACE_BLOCKS, Recipe
-from factory_pipeline.imagery.overlap import Ground
-from factory_pipeline.splits.groups import Together
 from factory_pipeline.splits.held_out_blocks import leave_out
 from factory_pipeline.splits.names import BORDER, OUTSIDE, SPLITS
 from factory_pipeline.splits.record import SplitRecord
+from factory_pipeline.splits.window_leaks import search_windows
 from factory_pipeline.storage.build_files import BuildFiles
 
 INSTEAD = "`split: {space: blocks}` in the recipe holds out blocks of the ground, so that nothing leaks."
@@ -22,6 +21,7 @@ _DETAILS = {
     OUTSIDE: "Its block of the ground is of another split.",
     BORDER: "Its window may reach into a block of another split.",
 }
+_SHOTS = "data/GEDI Shot Number"
 _COLUMNS = ("shot_number", "lon_lowestmode", "lat_lowestmode")
 
 
@@ -89,16 +89,15 @@ def split_record(recipe: Recipe, files: BuildFiles) -> SplitRecord:
         recipe: of the build.
         files: of the build; its fused files exist.
     """
-    names = dict(zip(recipe.splits, SPLITS, strict=False))
-    items = samples_of(files, tuple(recipe.splits))
     # A recipe may have more splits than three, which then count as held out.
-    sides = items["split"].replace_strict({split: names.get(split, SPLITS[-1]) for split in recipe.splits})
-    # Once it is known where they are, the transforms of a million windows need not be kept.
-    ground = Ground.of(items)
-    items = items.select("stem", "sha256")
-    return SplitRecord.of(
-        items,
-        items.select("stem").with_columns(sides.alias("split")),
+    names = dict.fromkeys(recipe.splits, SPLITS[-1]) | dict(zip(recipe.splits, SPLITS, strict=False))
+    windows = (
+        part.with_columns(pl.lit(names[split]).alias("split"))
+        for split in recipe.splits
+        for part in _windows_of(files, split)
+    )
+    return SplitRecord.of_windows(
+        search_windows(windows, files.root, recipe.split.buffer_m),
         {
             "method": "time",
             "ranges": {
@@ -107,11 +106,13 @@ def split_record(recipe: Recipe, files: BuildFiles) -> SplitRecord:
             **recipe.split.model_dump(mode="json"),
         },
         promises_zero=recipe.split.space == SPACE_BLOCKS,
-        together=Together(buffer_m=recipe.split.buffer_m),
-        what="windows",
         instead=INSTEAD,
-        ground=ground,
     )
+
+
+def _windows_of(files: BuildFiles, split: str) -> Iterator[pl.DataFrame]:
+    if files.fused(split).exists():
+        yield from iterate_windows(files.fused(split), split, _SHOTS)
 
 
 def samples_of(files: BuildFiles, splits: Sequence[str] = SPLITS) -> pl.DataFrame:
@@ -122,9 +123,5 @@ def samples_of(files: BuildFiles, splits: Sequence[str] = SPLITS) -> pl.DataFram
         splits: of the recipe; those without a file are left out.
     """
     return pl.concat(
-        [
-            fused_windows(files.fused(split), split, "data/GEDI Shot Number")
-            for split in splits
-            if files.fused(split).exists()
-        ]
+        [fused_windows(files.fused(split), split, _SHOTS) for split in splits if files.fused(split).exists()]
     )

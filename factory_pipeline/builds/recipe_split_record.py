@@ -2,14 +2,15 @@
 
 import polars as pl
 
-from factory_pipeline.builds.fused_windows import fused_windows
+from factory_pipeline.builds.fused_windows import fused_windows, iterate_windows
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.raster_sources import SourceGrid
 from factory_pipeline.hdf5.schema import PROVENANCE
-from factory_pipeline.splits.groups import Together
 from factory_pipeline.splits.record import SplitRecord
+from factory_pipeline.splits.window_leaks import search_windows
 from factory_pipeline.storage.build_files import BuildFiles
 
+_IDS = f"{PROVENANCE}/Id"
 INSTEAD = (
     "Windows on the grid of a source are moved after they were divided; `splits.buffer_m` of two pixels keeps"
     " them apart."
@@ -23,10 +24,9 @@ def windows_of_dataset(recipe: DatasetRecipe, files: BuildFiles) -> pl.DataFrame
         recipe: its splits are read, and its window's size in pixels.
         files: of the build; a split without fused file has no samples.
     """
-    ids, size = f"{PROVENANCE}/Id", recipe.window.size
     return pl.concat(
         [
-            fused_windows(files.fused(split), split, ids, size)
+            fused_windows(files.fused(split), split, _IDS, recipe.window.size)
             for split in recipe.splits.parts
             if files.fused(split).exists()
         ]
@@ -40,15 +40,18 @@ def record_splits(recipe: DatasetRecipe, files: BuildFiles) -> SplitRecord:
         recipe: of the build.
         files: of the build; its fused files exist.
     """
-    windows, rule = windows_of_dataset(recipe, files), recipe.splits
-    return SplitRecord.of(
-        windows.drop("split"),
-        windows.select("stem", "split"),
+    rule, size = recipe.splits, recipe.window.size
+    windows = (
+        part
+        for split in rule.parts
+        if files.fused(split).exists()
+        for part in iterate_windows(files.fused(split), split, _IDS, size)
+    )
+    return SplitRecord.of_windows(
+        search_windows(windows, files.root),
         rule.model_dump(mode="json", exclude_none=True),
         # Windows on the grid of a source are first estimates when they are divided.
         promises_zero=not isinstance(recipe.window.crs, SourceGrid),
-        together=Together(),
         percentages=rule.shares if rule.by in ("blocks", "random") else None,
-        what="windows",
         instead=INSTEAD,
     )

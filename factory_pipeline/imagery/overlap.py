@@ -34,7 +34,7 @@ _LOOKED_UP = 1024
 """Footprints whose neighbours are looked up at a time, which bounds the memory for candidates."""
 _COMPARED = 1 << 20
 """Pairs compared at a time."""
-_SAME_PLACE_DEGREES = 1e-7
+SAME_PLACE_DEGREES = 1e-7
 """Footprints whose corners differ by less, which is a centimetre, are one."""
 
 
@@ -57,6 +57,30 @@ def number_rows(table: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int6
     return np.searchsorted(firsts, first), firsts
 
 
+def placed_corners(
+    items: pl.DataFrame,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return where images are.
+
+    Args:
+        items: as for `footprints`.
+
+    Returns:
+        Positions of the images that are georeferenced; (positions, 4, 2) their corners as those of `Ground`;
+        and (positions, 2) their width and height in pixels, NaN where unknown.
+    """
+    corners = footprints(items)
+    placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
+    corners = corners[placed]
+    polar = by_parts(at_pole, corners)
+    west = corners[..., 0].min(axis=1)
+    corners[..., 0] -= np.where(polar, 0.0, np.floor((west + 180) / 360) * 360)[:, None]
+    sizes = items.select(
+        *(pl.col(side).cast(pl.Float64).fill_null(np.nan) for side in ("width", "height"))
+    ).to_numpy()[placed]
+    return placed, corners, sizes
+
+
 @dataclass(frozen=True)
 class Ground:
     """The different footprints of some images, and which of them each image has."""
@@ -75,21 +99,26 @@ class Ground:
         Args:
             items: as for `footprints`.
         """
-        corners = footprints(items)
-        placed = np.flatnonzero(np.isfinite(corners[:, 0, 0]))
-        corners = corners[placed]
-        polar = by_parts(at_pole, corners)
-        west = corners[..., 0].min(axis=1)
-        corners[..., 0] -= np.where(polar, 0.0, np.floor((west + 180) / 360) * 360)[:, None]
-        keys = [f"corner {column}" for column in range(8)]
-        rounded = by_parts(_rounded, corners)
+        placed, corners, sizes = placed_corners(items)
+        different = cls.of_corners(corners, sizes)
         number = np.full(items.height, -1, dtype=np.int64)
-        number[placed], firsts = number_rows(pl.DataFrame(rounded, schema=keys))
+        number[placed] = different.number
+        return cls(number, different.corners, different.inset)
+
+    @classmethod
+    def of_corners(cls, corners: NDArray[np.float64], sizes: NDArray[np.float64]) -> Self:
+        """Find the footprints of images that are all georeferenced.
+
+        Args:
+            corners: (images, 4, 2) as `placed_corners` returns them.
+            sizes: (images, 2) the same.
+        """
+        keys = [f"corner {column}" for column in range(8)]
+        rounded = by_parts(round_corners, corners)
+        number, firsts = number_rows(pl.DataFrame(rounded.reshape(-1, 8), schema=keys))
         chosen = corners[firsts]
-        sizes = items.select(
-            *(pl.col(side).cast(pl.Float64).fill_null(np.nan) for side in ("width", "height"))
-        ).to_numpy()[placed[firsts]]
-        return cls(number, chosen, by_parts(_inset, chosen, sizes, polar[firsts]))
+        polar = by_parts(at_pole, chosen)
+        return cls(number, chosen, by_parts(_inset, chosen, sizes[firsts], polar))
 
     @cached_property
     def _boxes(self) -> "_Boxes":
@@ -121,7 +150,7 @@ class Ground:
         Yields:
             (pairs, 2) positions in `corners`; each pair once.
         """
-        bounds = _bounds(self.corners if distance_m > 0 else self.inset, distance_m)
+        bounds = search_bounds(self.corners if distance_m > 0 else self.inset, distance_m)
         northward = np.argsort(bounds[:, 1], kind="stable")
         bounds = bounds[northward]
         south = np.ascontiguousarray(bounds[:, 1])
@@ -266,9 +295,9 @@ def _split_pairs(pairs: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield pairs[start : start + _COMPARED]
 
 
-def _rounded(corners: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return eight numbers for each footprint, which are equal where the place is the same."""
-    return np.round(corners.reshape(-1, 8) / _SAME_PLACE_DEGREES).astype(np.int64)
+def round_corners(corners: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return corners in SAME_PLACE_DEGREES, which are equal where the footprint is the same."""
+    return np.round(corners / SAME_PLACE_DEGREES).astype(np.int64)
 
 
 def _box_around(corners: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -324,14 +353,27 @@ def _cross(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.f
     return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
 
 
-def _bounds(corners: NDArray[np.float64], distance_m: float) -> NDArray[np.float64]:
-    """Return bounds in degrees that certainly intersect if two footprints are near each other."""
+def latitude_margin(distance_m: float) -> float:
+    """Return the degrees by which `search_bounds` are larger than a footprint, to the south and the north."""
+    return distance_m / _SHORTEST_DEGREE_M / 2
+
+
+def search_bounds(corners: NDArray[np.float64], distance_m: float) -> NDArray[np.float64]:
+    """Return bounds in degrees that certainly intersect if two footprints are near each other.
+
+    Args:
+        corners: (footprints, 4, 2) as those of `Ground`.
+        distance_m: as for `Ground.pairs`.
+
+    Returns:
+        (footprints, 4) west, south, east, north.
+    """
     low, high = corners.min(axis=1), corners.max(axis=1)
     polar = at_pole(corners)
     low[polar, 0], high[polar, 0] = -180.0, 180.0
     northern = polar & (low[:, 1] + high[:, 1] > 0)
     high[northern, 1], low[polar & ~northern, 1] = 90.0, -90.0
-    lat_margin = distance_m / _SHORTEST_DEGREE_M / 2
+    lat_margin = latitude_margin(distance_m)
     steepest = np.maximum(np.abs(low[:, 1]), np.abs(high[:, 1])) + 2 * lat_margin
     # The other footprint of a pair may be nearer to the pole, but not by more than the margin.
     lon_margin = lat_margin / np.maximum(np.cos(np.radians(steepest)), 1e-3)

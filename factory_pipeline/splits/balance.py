@@ -152,6 +152,20 @@ def balance_of(
     return Balance(float(off.max()), what, missing)
 
 
+def balance_of_counts(counts: Mapping[str, int], percentages: Mapping[str, float]) -> Balance:
+    """Compare the sizes of splits with what was asked for, as `balance_of` does without classes.
+
+    Args:
+        counts: items by split.
+        percentages: as for `assign_groups`.
+    """
+    items = np.array([counts.get(split, 0) for split in SPLITS])
+    if not items.sum():
+        return Balance(0.0, "")
+    off = np.abs(items / items.sum() - _shares(percentages))
+    return Balance(float(off.max()), f"all items in {SPLITS[int(np.argmax(off))]}")
+
+
 class _Assignment:
     def __init__(
         self,

@@ -34,9 +34,22 @@ def distance_between(ground: Ground, held_out: NDArray[np.bool_]) -> float | Non
         return None
     if np.intersect1d(train, others, assume_unique=True).size:
         return 0.0
+    return nearest_distance(ground, train, others)
+
+
+def nearest_distance(
+    ground: Ground, train: NDArray[np.int64], others: NDArray[np.int64], best: float = np.inf
+) -> float:
+    """Return the smallest distance in metres between a footprint of `train` and one of `others`, or `best`.
+
+    Args:
+        ground: of the footprints.
+        train: positions in `ground.corners`, of one or more.
+        others: positions in `ground.corners`, of one or more.
+        best: metres; what is not nearer need not be measured.
+    """
     circles = by_parts(_circles, ground.corners)
     centres, radii = circles[:, :3], circles[:, 3]
-    best = np.inf
     sizes = np.floor(np.log2(np.maximum(radii[train], 1e-3))).astype(int)
     for size in np.unique(sizes).tolist():
         there = train[sizes == size]
@@ -45,8 +58,8 @@ def distance_between(ground: Ground, held_out: NDArray[np.bool_]) -> float | Non
             some = others[start : start + _LOOKED_UP]
             near, nearest = tree.query(centres[some], k=min(_NEAREST, there.size))
             near, nearest = near.reshape(len(some), -1), nearest.reshape(len(some), -1)
-            # The footprints can't be nearer than their circles.
-            least = near - radii[some][:, None] - radii[there[nearest]]
+            # The footprints can't be nearer than their circles, but a sphere is not quite the Earth.
+            least = 0.99 * near - radii[some][:, None] - radii[there[nearest]]
             best = _measured(ground, there[nearest], some, least, best)
     return best
 

@@ -4,7 +4,7 @@ Images of one footprint and content are counted together, as a kind: a thousand 
 million pairs, but one kind. The search does not use the groups by which the split was made: it is its proof.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,15 +26,16 @@ DUPLICATE, COPY, OVERLAP = "duplicate", "copy", "overlap"
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What the search for pairs across splits has found; `crossing` is empty where nothing leaks."""
+    """What the search for pairs across splits has found."""
 
     pairs: int
     """Pairs of images that overlap or are duplicates or copies, whatever their splits."""
     crossing_pairs: int
     """Those in different splits."""
-    crossing: pl.DataFrame
+    crossing: pl.DataFrame | None
     """The images of such pairs, a row each: `stem`, `split`, one other image of them as `other_stem`,
-    `other_split`, and `reason`: duplicate, copy or overlap."""
+    `other_split`, and `reason`: duplicate, copy or overlap. Empty where nothing leaks; None where the images
+    are counted alone, as those of a build are."""
     leaking_share: float
     """Fraction (0 to 1) of the test and validation images that overlap or duplicate a training image."""
     random_pairs: float
@@ -100,13 +101,13 @@ def leak_report(
     kinds = _Kinds.of(frame, ground, copies)
     found = _Found(kinds)
     tested = 0
-    shares = _LargestShare(ground)
+    shares = LargestShare()
     for candidates in ground.candidates(buffer_m):
         tested += len(candidates)
         near = candidates[ground.are_near(candidates, buffer_m)]
         pairs, footprints = kinds.on(near)
         crossing = found.add(pairs, OVERLAP)
-        shares.look_at(footprints[crossing])
+        shares.look_at(ground, footprints[crossing])
     on_one = found.add(kinds.on_one_footprint(), OVERLAP)
     if found.add_each_with_itself() or on_one.any():
         shares.largest = 1.0
@@ -122,17 +123,18 @@ def leak_report(
         found.mark(pairs[known], COPY)
 
     held_out = (frame["split"] != TRAIN).to_numpy()
-    counts = np.array([(frame["split"] == name).sum() for name in SPLITS], np.float64)
+    counts = [int((frame["split"] == name).sum()) for name in SPLITS]
     total = frame.height
-    same_split = float((counts * (counts - 1)).sum() / (total * (total - 1))) if total > 1 else 1.0
     leaking = (found.training[kinds.kind] > 0)[held_out]
     return LeakReport(
         pairs=found.pairs,
         crossing_pairs=found.crossing_pairs,
         crossing=found.crossing(frame),
         leaking_share=float(leaking.mean()) if leaking.size else 0.0,
-        random_pairs=found.pairs * (1 - same_split),
-        random_leaking_share=_chance(found.neighbours[kinds.kind], total, int((~held_out).sum())),
+        random_pairs=found.pairs * chance_of_crossing(counts),
+        random_leaking_share=chance_of_leaking(
+            np.bincount(found.neighbours[kinds.kind]), int((~held_out).sum())
+        ),
         images=total,
         placed=int((ground.number >= 0).sum()),
         tested=tested,
@@ -324,30 +326,54 @@ class _Found:
         )
 
 
-class _LargestShare:
+class LargestShare:
     """The largest part of an image that pairs of footprints share."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self) -> None:
+        """Start without a pair."""
         self.largest = 0.0
 
-    def look_at(self, pairs: NDArray[np.int64]) -> None:
-        """Compare pairs of footprints with the largest so far; few of them must be measured."""
-        bounds = self._ground.largest_shares(pairs)
+    def look_at(self, ground: Ground, pairs: NDArray[np.int64]) -> None:
+        """Compare pairs of footprints with the largest so far; few of them must be measured.
+
+        Args:
+            ground: of the footprints.
+            pairs: (pairs, 2) positions in `ground.corners`.
+        """
+        bounds = ground.largest_shares(pairs)
         chosen = np.flatnonzero(bounds > self.largest)
         order = chosen[np.argsort(-bounds[chosen], kind="stable")]
         for start in range(0, len(order), _MEASURED):
             part = order[start : start + _MEASURED]
             if bounds[part[0]] <= self.largest + 1e-6:
                 return
-            self.largest = max(self.largest, float(self._ground.shared_shares(pairs[part]).max()))
+            self.largest = max(self.largest, float(ground.shared_shares(pairs[part]).max()))
 
 
-def _chance(degrees: NDArray[np.int64], total: int, training: int) -> float:
-    """Return the mean over all images of the chance that one, held out, has a neighbour in training."""
+def chance_of_crossing(counts: Sequence[int]) -> float:
+    """Return the chance that two images are in different splits of a random split.
+
+    Args:
+        counts: images of each split.
+    """
+    of_splits = np.array(counts, np.float64)
+    total = sum(counts)
+    same = (of_splits * (of_splits - 1)).sum() / (total * (total - 1)) if total > 1 else 1.0
+    return float(1 - same)
+
+
+def chance_of_leaking(images: NDArray[np.int64], training: int) -> float:
+    """Return the mean over all images of the chance that one, held out, has a neighbour in training.
+
+    Args:
+        images: how many have 0, 1, 2, ... neighbours.
+        training: images that are in training.
+    """
+    total = int(images.sum())
     if training in (0, total):
         return 0.0
-    outside = np.arange(total - 1 - training, -1, -1) / np.arange(total - 1, training - 1, -1)
+    most = min(len(images) - 1, total - training)
+    drawn = np.arange(most)
     # none[d]: no one of d others drawn from the total - 1 lies in training.
-    none = np.concatenate([[1.0], np.cumprod(outside)])
-    return float(1 - none[np.minimum(degrees, len(none) - 1)].mean())
+    none = np.concatenate([[1.0], np.cumprod((total - 1 - training - drawn) / (total - 1 - drawn))])
+    return float(1 - (images * none[np.minimum(np.arange(len(images)), most)]).sum() / total)

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.imagery.overlap import Ground
-from factory_pipeline.splits.balance import Balance, Classes, balance_of
+from factory_pipeline.splits.balance import Balance, Classes, balance_of, balance_of_counts
 from factory_pipeline.splits.groups import OVERLAPPING, Together, group_items
 from factory_pipeline.splits.leakage import LeakReport, leak_report
 from factory_pipeline.splits.names import SPLITS
@@ -21,6 +21,7 @@ from factory_pipeline.splits.sentences import (
     describe_left_out,
     describe_limits,
 )
+from factory_pipeline.splits.window_leaks import WindowLeaks
 from factory_pipeline.storage.atomic import write_text
 
 
@@ -116,6 +117,40 @@ class SplitRecord:
     def write(self, path: Path) -> None:
         """Write `splits.json`."""
         write_text(path, json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def of_windows(
+        cls,
+        found: WindowLeaks,
+        rule: Mapping[str, Any],
+        *,
+        promises_zero: bool,
+        percentages: Mapping[str, float] | None = None,
+        what: str = "windows",
+        instead: str = "",
+    ) -> Self:
+        """Describe the split of the windows of a build.
+
+        Args:
+            found: what the search for leaks has found.
+            rule: as JSON values.
+            promises_zero: as the field.
+            percentages: those that were asked for.
+            what: as the field.
+            instead: as the field.
+        """
+        return cls(
+            rule=rule,
+            promises_zero=promises_zero,
+            splits=found.splits,
+            left_out=0,
+            groups=found.groups,
+            largest_group=found.largest_group,
+            leaks=found.leaks,
+            balance=None if percentages is None else balance_of_counts(found.splits, percentages),
+            what=what,
+            instead=instead,
+        )
 
     @classmethod
     def of(

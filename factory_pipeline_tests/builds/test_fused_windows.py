@@ -4,9 +4,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import polars as pl
 import pytest
 
-from factory_pipeline.builds.fused_windows import fused_windows
+from factory_pipeline.builds.fused_windows import fused_windows, iterate_windows
 
 TRANSFORM = [10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0]
 
@@ -43,3 +44,11 @@ def test_a_file_without_samples_has_the_same_columns(tmp_path: Path, ids: np.nda
     full = fused_windows(write(tmp_path / "b.h5", 1, np.array([[b"a"]])), "test", "provenance/Id")
     assert empty.height == 0
     assert empty.schema == full.schema
+
+
+def test_windows_come_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "train.h5", 5, np.array([[b"a"], [b"b"], [b"c"], [b"d"], [b"e"]]))
+    monkeypatch.setattr("factory_pipeline.builds.fused_windows._READ", 2)
+    parts = list(iterate_windows(path, "train", "provenance/Id", 64))
+    assert [part.height for part in parts] == [2, 2, 1]
+    assert pl.concat(parts).equals(fused_windows(path, "train", "provenance/Id", 64))

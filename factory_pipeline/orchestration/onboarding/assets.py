@@ -316,8 +316,8 @@ def leak_check(leaks: LeakReport, notes: SplitNotes, index: pl.LazyFrame) -> Che
         notes: sentences on the splits for the user.
         index: `stem`, `original_name` of each image.
     """
-    if not leaks.leaks:
-        return Check(SPLIT_CHECK, True, " ".join(notes.sentences))
+    if not leaks.leaks or leaks.crossing is None:
+        return Check(SPLIT_CHECK, not leaks.leaks, " ".join(notes.sentences))
     crossing = leaks.crossing.lazy().select("stem")
     originals = index.join(crossing, on="stem", how="semi").select(pl.col("original_name").sort()).collect()
     return Check(SPLIT_CHECK, False, " ".join(notes.sentences), tuple(originals["original_name"]))
