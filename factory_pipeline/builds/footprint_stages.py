@@ -3,26 +3,31 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from factory_pipeline.builds.gedi.aggregate import Aggregation, aggregate_granules, read_aggregation
 from factory_pipeline.builds.gedi.aggregate import unread_granules as unread_of_source
-from factory_pipeline.builds.gedi.batches import BatchPlan, CatalogKey, plan_batches
-from factory_pipeline.builds.gedi.footprint_csv import read_footprints_csv, write_footprints_csv
+from factory_pipeline.builds.gedi.batches import CatalogKey, StoredPlan, write_plan
+from factory_pipeline.builds.gedi.footprint_csv import read_footprints_csv, write_csv_parts
 from factory_pipeline.builds.gedi.object_store import display
 from factory_pipeline.builds.gedi.quality import QualityCounts, filter_footprints
-from factory_pipeline.builds.gedi.sampling import sample_footprints
+from factory_pipeline.builds.gedi.sampling import draw_shots
 from factory_pipeline.builds.gedi.unusable_footprints import part_unusable
 from factory_pipeline.builds.gedi_splits import shots_left_out
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.builds.rules import rule_fields
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.sort_on_disk import sort_on_disk
+
+PLOTTED = ("lon_lowestmode", "lat_lowestmode", "delta_time", "agbd")
+"""Columns that a plot of footprints shows."""
 
 
 def aggregate(settings: BuildSettings, on_granule: Callable[[str], object]) -> Aggregation | None:
@@ -119,7 +124,7 @@ def filter_by_quality(settings: BuildSettings) -> QualityCounts:
             given[split].write_parquet(temporary)
     if settings.plot_distribution:
         for split in [*from_granules, *given]:
-            footprints = pl.read_parquet(files.quality(split))
+            footprints = pl.read_parquet(files.quality(split), columns=list(PLOTTED))
             _plot(footprints, files.combined_plot(split), f"{split}: all footprints")
     kept = {**counts.kept, **{split: footprints.height for split, footprints in given.items()}}
     return QualityCounts(total, dict(dropped), kept)
@@ -144,7 +149,7 @@ def _aggregated_files(settings: BuildSettings) -> Sequence[Path]:
     return aggregation.files if aggregation else ()
 
 
-def plan_subset(settings: BuildSettings, catalog: CatalogKey) -> BatchPlan:
+def plan_subset(settings: BuildSettings, catalog: CatalogKey) -> StoredPlan:
     """Draw the subset of each split, write its CSV and plot, and plan the batches.
 
     Batches of the earlier plan stay as they are where all their footprints are still drawn, and the recipe's
@@ -156,42 +161,59 @@ def plan_subset(settings: BuildSettings, catalog: CatalogKey) -> BatchPlan:
         catalog: part of a batch's key, as another catalog has other items.
     """
     files, recipe = settings.files, settings.recipe
-    earlier = BatchPlan.load(files.batch_plan) if files.batch_plan.exists() else None
-    subsets: dict[str, pl.DataFrame] = {}
-    not_drawn = [reject_frame([], "subset", "not_drawn", "")]
+    earlier = StoredPlan(files.batch_plan) if files.batch_plan.exists() else None
+    subsets: dict[str, pl.LazyFrame] = {}
+    not_drawn = [reject_frame([], "subset", "not_drawn", "").lazy()]
     left_out = _leave_out(settings, earlier)
     for split in recipe.splits:
-        not_drawn.append(left_out[split])
+        not_drawn.append(left_out[split].lazy())
         out = left_out[split].lazy().select("shot_number")
         if split in settings.subset_csv:
             given = read_footprints_csv(settings.subset_csv[split])
             usable, unusable = part_unusable(given, "subset")
-            not_drawn.append(unusable)
-            subsets[split] = usable.join(left_out[split], on="shot_number", how="anti", maintain_order="left")
+            not_drawn.append(unusable.lazy())
+            given = usable.join(left_out[split], on="shot_number", how="anti", maintain_order="left")
+            subsets[split], parts = given.lazy(), iter([given])
         else:
-            candidates = pl.scan_parquet(files.quality(split)).join(out, on="shot_number", how="anti")
-            same_draw = (
-                earlier is not None
-                and earlier.seed in (None, recipe.subset.seed)
-                and earlier.drawn_by == recipe.subset.rule
+            candidates = pl.scan_parquet(files.quality(split)).join(
+                out, on="shot_number", how="anti", maintain_order="left"
             )
-            batched = earlier.shots(split) if earlier and same_draw else pl.Series([], dtype=pl.Int64)
-            subsets[split] = sample_footprints(candidates, recipe.subset, keep=batched)
-            left = _undrawn_shots(candidates, subsets[split])
-            not_drawn.append(
-                reject_frame(left, "subset", "not_drawn", "The dataset has its size without this footprint.")
-            )
-        write_footprints_csv(subsets[split], files.subset_csv(split))
-        _plot(subsets[split], files.subset_plot(split), f"{split}: subset")
+            batched = _batched_shots(earlier, split, recipe)
+            drawn = draw_shots(candidates, recipe.subset, keep=batched).to_frame().lazy()
+            subsets[split] = candidates.join(drawn, on="shot_number", how="semi")
+            parts = sort_on_disk(subsets[split], ["delta_time", "shot_number"], files.stages)
+            not_drawn.append(_reject_undrawn(candidates, drawn))
+        plotted: list[pl.DataFrame] = []
+        write_csv_parts(_note_columns(parts, PLOTTED, plotted), files.subset_csv(split))
+        _plot(pl.concat(plotted), files.subset_plot(split), f"{split}: subset")
     with atomic_write(files.stage_rejects("subset")) as temporary:
-        pl.concat(not_drawn).write_parquet(temporary)
-    plan = plan_batches(subsets, recipe, earlier, catalog)
+        pl.concat(not_drawn).sink_parquet(temporary)
+    plan = write_plan(files.batch_plan, subsets, recipe, earlier, catalog)
     _exchange_dissolved(settings, plan)
-    plan.save(files.batch_plan)
     return plan
 
 
-def _leave_out(settings: BuildSettings, earlier: BatchPlan | None) -> dict[str, pl.DataFrame]:
+def _batched_shots(earlier: StoredPlan | None, split: str, recipe: Recipe) -> pl.Series:
+    """Return the shots that an earlier plan drew in the same way."""
+    if (
+        earlier is None
+        or earlier.facts.seed not in (None, recipe.subset.seed)
+        or earlier.facts.drawn_by != recipe.subset.rule
+    ):
+        return pl.Series([], dtype=pl.Int64)
+    return earlier.shots(split)
+
+
+def _note_columns(
+    parts: Iterable[pl.DataFrame], names: Sequence[str], noted: list[pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """Yield the parts of a table, and add some of their columns to a list."""
+    for part in parts:
+        noted.append(part.select(names))
+        yield part
+
+
+def _leave_out(settings: BuildSettings, earlier: StoredPlan | None) -> dict[str, pl.DataFrame]:
     """Return the footprints of each split whose ground is of another one, in REJECT_SCHEMA."""
     footprints = {
         split: (
@@ -212,15 +234,20 @@ def footprints_in(settings: BuildSettings) -> int:
     return from_granules + sum(read_footprints_csv(path).height for path in given)
 
 
-def _undrawn_shots(candidates: pl.LazyFrame, drawn: pl.DataFrame) -> pl.Series:
-    """Return the shot numbers of the candidates that were not drawn."""
-    shots = candidates.select("shot_number").join(
-        drawn.lazy().select("shot_number"), on="shot_number", how="anti", maintain_order="left"
+def _reject_undrawn(candidates: pl.LazyFrame, drawn: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the candidates that were not drawn, in REJECT_SCHEMA."""
+    return (
+        candidates.select("shot_number")
+        .join(drawn, on="shot_number", how="anti", maintain_order="left")
+        .with_columns(
+            stage=pl.lit("subset"),
+            reason=pl.lit("not_drawn"),
+            detail=pl.lit("The dataset has its size without this footprint."),
+        )
     )
-    return shots.collect()["shot_number"]
 
 
-def _exchange_dissolved(settings: BuildSettings, plan: BatchPlan) -> None:
+def _exchange_dissolved(settings: BuildSettings, plan: StoredPlan) -> None:
     """Set aside the files of batches that are not planned, and restore those that are."""
     files = settings.files
     for path in sorted(files.batches.glob("[!.]*.h5")):

@@ -6,7 +6,7 @@ import polars as pl
 
 from factory_pipeline.builds.chips.windows import PIXEL_SIZE
 from factory_pipeline.builds.fused_windows import fused_windows, iterate_windows
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.config.recipe import SPACE_BLOCKS, Recipe
 from factory_pipeline.splits.held_out_blocks import leave_out
@@ -26,7 +26,7 @@ _COLUMNS = ("shot_number", "lon_lowestmode", "lat_lowestmode")
 
 
 def shots_left_out(
-    footprints: Mapping[str, pl.LazyFrame], recipe: Recipe, earlier: BatchPlan | None
+    footprints: Mapping[str, pl.LazyFrame], recipe: Recipe, earlier: StoredPlan | None
 ) -> dict[str, pl.DataFrame]:
     """Return for each split the footprints that are left out, because their ground is of another split.
 
@@ -49,7 +49,7 @@ def shots_left_out(
     names = dict(zip(footprints, SPLITS, strict=False))
     kept = None
     if earlier is not None:
-        known = earlier.table.select("shot_number", kept="split").unique("shot_number")
+        known = earlier.scan().select("shot_number", kept="split").unique("shot_number").collect()
         kept = table.join(known, on="shot_number", how="left", maintain_order="left")["kept"]
         kept = kept.replace_strict(names, default=None, return_dtype=pl.String)
     reason = leave_out(

@@ -17,6 +17,7 @@ from factory_pipeline.imagery.overlap import (
     round_corners,
     search_bounds,
 )
+from factory_pipeline.storage.atomic import working_path
 
 BAND_IMAGES = 1 << 16
 """Images of a band, or as many more as have their southern edge within 111 m."""
@@ -61,7 +62,7 @@ class GroundBands:
             folder: of the file, which has no name there and disappears when it is closed.
             band_images: images of a band at least, except of the last.
         """
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(dir=working_path(folder))  # noqa: SIM115
         self._band_images = band_images
         self._counts = np.zeros((90 - -90) * round(1 / SAME_PLACE_DEGREES) // _STEP + 1, np.int64)
         """Images by their southern edge, in steps."""

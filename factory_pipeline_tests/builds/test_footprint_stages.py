@@ -58,7 +58,8 @@ def settings_of(folder: Path, recipe: Mapping[str, Any] | None = None, **changes
 def planned(build: BuildSettings) -> BatchPlan:
     stages.aggregate(build, lambda _: None)
     stages.filter_by_quality(build)
-    return stages.plan_subset(build, CATALOG)
+    stages.plan_subset(build, CATALOG)
+    return BatchPlan.load(build.files.batch_plan)
 
 
 def csv(path: Path, frame: pl.DataFrame) -> Path:

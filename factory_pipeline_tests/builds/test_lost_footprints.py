@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import BatchPlan, PlanFacts
 from factory_pipeline.builds.lost_footprints import Losses, no_sample_error
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.config.build_settings import BuildSettings
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> BuildSettings:
 @pytest.fixture
 def plan() -> BatchPlan:
     keys = [batch for batch in BATCHES for _ in range(SIZE)]
-    return BatchPlan(("train",), pl.DataFrame({"shot_number": range(len(keys)), "batch": keys}))
+    return BatchPlan(PlanFacts(("train",)), pl.DataFrame({"shot_number": range(len(keys)), "batch": keys}))
 
 
 def rejects(

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from factory_pipeline.builds import footprint_stages, progress
 from factory_pipeline.builds.chips.layer_progress import CALLS, LayerProgress
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import BatchPlan, PlanFacts
 from factory_pipeline.builds.progress import BuildProgress, progress_of_plan, reporting
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import BuildError
@@ -100,7 +100,7 @@ def test_what_is_slow_is_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -
 def test_chips_count_before_their_batch_is_finished(tmp_path: Path) -> None:
     settings = BuildSettings(granules="", output=tmp_path)
     batches = ["train-0"] * 100 + ["train-1"] * 200 + ["train-2"] * 100
-    plan = BatchPlan(("train",), pl.DataFrame({"batch": batches}))
+    plan = BatchPlan(PlanFacts(("train",)), pl.DataFrame({"batch": batches}))
     for path in (
         settings.files.batch("train-0"),
         settings.files.chips("train-1", "sentinel2"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import BatchPlan, PlanFacts
 from factory_pipeline.builds.summary import BuildSummary, count_unusable_items
 from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.build_files import BuildFiles
@@ -14,7 +14,7 @@ from factory_pipeline.storage.build_files import BuildFiles
 def test_items_of_several_batches_are_counted_once(tmp_path: Path) -> None:
     files = BuildFiles(tmp_path)
     keys = ["train-00000-aaaaaaaa", "train-00001-bbbbbbbb"]
-    plan = BatchPlan(("train",), pl.DataFrame({"shot_number": [1, 2], "batch": keys}))
+    plan = BatchPlan(PlanFacts(("train",)), pl.DataFrame({"shot_number": [1, 2], "batch": keys}))
     assert count_unusable_items(plan, files) == {}
     for key, items in zip(
         keys, ({"A": "no asset B02", "B": "no datetime"}, {"A": "no asset B02"}), strict=True

@@ -3,19 +3,22 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA
 from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.sort_on_disk import sort_on_disk
 
 PLAN_COLUMNS: dict[str, type[pl.DataType]] = {"split": pl.String, "batch": pl.String, "position": pl.Int32}
 """What the plan adds to the columns of the footprints: `position` is the place in the batch, from 0."""
@@ -23,10 +26,14 @@ PLAN_COLUMNS: dict[str, type[pl.DataType]] = {"split": pl.String, "batch": pl.St
 ROWS_READ_AHEAD = 25_000
 """Footprints of a saved plan that are read together."""
 
+ROWS_OF_GROUP = 50_000
+"""Footprints of a row group of a saved plan."""
+
 EXTRA = "extra:"
 """What the names of all other columns begin with in a plan, such as `extra:sensitivity`: a user may give a
 column any name, and it never meets a name that the pipeline uses."""
 
+_ROW, _CELL = "_row of the plan", "_cell"
 _CONTENT = {
     "shot_number": "<i8",
     "delta_time": "<f8",
@@ -49,14 +56,11 @@ class CatalogKey:
 
 
 @dataclass(frozen=True)
-class BatchPlan(PlanKeys):
-    """All batches of a build."""
+class PlanFacts:
+    """What a plan was made of and by, beside the footprints."""
 
     splits: tuple[str, ...]
     """Every split, also one without a footprint."""
-    table: pl.DataFrame
-    """A row per footprint: FOOTPRINT_SCHEMA, then PLAN_COLUMNS, then other columns, whose names begin with
-    EXTRA and which are null in a split that has none of that name; ordered by split, batch and position."""
     catalog: CatalogKey = CatalogKey()
     """The catalog that the batches are extracted from."""
     seed: int | None = None
@@ -67,14 +71,70 @@ class BatchPlan(PlanKeys):
     """What is another than in the plan before this one, and what that means for its batches; empty where
     catalog, seed and what the subset is drawn by are the same."""
 
+    def as_metadata(self) -> dict[str, str]:
+        """Return the facts as key-value metadata of a Parquet file."""
+        return {
+            "splits": json.dumps(self.splits),
+            "catalog": json.dumps([self.catalog.name, self.catalog.digest]),
+            "seed": json.dumps(self.seed),
+            "drawn_by": self.drawn_by,
+            "change": self.change,
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> "PlanFacts":
+        """Read the facts of a saved plan."""
+        stored = pl.read_parquet_metadata(path)
+        return cls(
+            tuple(json.loads(stored["splits"])),
+            CatalogKey(*json.loads(stored.get("catalog", '["", ""]'))),
+            json.loads(stored.get("seed", "null")),
+            stored.get("drawn_by", ""),
+            stored.get("change", ""),
+        )
+
+
+class _Plan(PlanKeys):
+    """A plan, in memory or on disk."""
+
+    facts: PlanFacts
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the table of the plan, see `BatchPlan.table`, lazily."""
+        raise NotImplementedError
+
+    @property
+    def change(self) -> str:
+        """As the field of the facts."""
+        return self.facts.change
+
     @property
     def footprints_by_split(self) -> dict[str, int]:
         """Footprints of each split, also where there are none."""
-        return {split: sum(self.sizes[key] for key in self.keys_of(split)) for split in self.splits}
+        return {split: sum(self.sizes[key] for key in self.keys_of(split)) for split in self.facts.splits}
 
     def shots(self, split: str) -> pl.Series:
         """Return the shot numbers of a split, in the order of the plan."""
-        return self.table.filter(pl.col("split") == split)["shot_number"]
+        return self.scan().filter(pl.col("split") == split).select("shot_number").collect().to_series()
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """The row of the first footprint of each batch, by key."""
+        return dict(zip(self.sizes, itertools.accumulate(self.sizes.values(), initial=0), strict=False))
+
+
+@dataclass(frozen=True)
+class BatchPlan(_Plan):
+    """All batches of a build, in memory."""
+
+    facts: PlanFacts
+    table: pl.DataFrame
+    """A row per footprint: FOOTPRINT_SCHEMA, then PLAN_COLUMNS, then other columns, whose names begin with
+    EXTRA and which are null in a split that has none of that name; ordered by split, batch and position."""
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the table, lazily."""
+        return self.table.lazy()
 
     def batch(self, key: str) -> pl.DataFrame:
         """Return the footprints of one batch, in their order; empty for a key that is not in the plan."""
@@ -86,41 +146,32 @@ class BatchPlan(PlanKeys):
             self.table.write_parquet(
                 temporary,
                 compression="zstd",
-                row_group_size=50_000,
-                metadata={
-                    "splits": json.dumps(self.splits),
-                    "catalog": json.dumps([self.catalog.name, self.catalog.digest]),
-                    "seed": json.dumps(self.seed),
-                    "drawn_by": self.drawn_by,
-                    "change": self.change,
-                },
+                row_group_size=ROWS_OF_GROUP,
+                metadata=self.facts.as_metadata(),
             )
 
     @classmethod
     def load(cls, path: Path) -> "BatchPlan":
-        """Read what `save` wrote."""
-        stored = pl.read_parquet_metadata(path)
-        return cls(
-            tuple(json.loads(stored["splits"])),
-            pl.read_parquet(path),
-            CatalogKey(*json.loads(stored.get("catalog", '["", ""]'))),
-            json.loads(stored.get("seed", "null")),
-            stored.get("drawn_by", ""),
-            stored.get("change", ""),
-        )
+        """Read a saved plan, all of it."""
+        return cls(PlanFacts.load(path), pl.read_parquet(path))
 
 
-class StoredPlan(PlanKeys):
+class StoredPlan(_Plan):
     """A saved plan of which the keys are in memory, and the footprints of some neighbouring batches."""
 
     def __init__(self, path: Path) -> None:
         """Open a plan.
 
         Args:
-            path: as `BatchPlan.save` wrote it.
+            path: as `BatchPlan.save` or `write_plan` wrote it.
         """
         self._path = path
         self._near: pl.DataFrame | None = None
+
+    @cached_property
+    def facts(self) -> PlanFacts:  # type: ignore[override]
+        """As of the plan that was saved."""
+        return PlanFacts.load(self._path)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -130,10 +181,9 @@ class StoredPlan(PlanKeys):
         )
         return dict(zip(counts["batch"], counts["size"], strict=True))
 
-    @property
-    def change(self) -> str:
-        """As of the plan that was saved."""
-        return pl.read_parquet_metadata(self._path).get("change", "")
+    def scan(self) -> pl.LazyFrame:
+        """Return the table, lazily: of the file that is at its path when it is read."""
+        return pl.scan_parquet(self._path)
 
     def batch(self, key: str) -> pl.DataFrame:
         """Return the footprints of one batch, in their order; empty for a key that is not in the plan."""
@@ -142,24 +192,22 @@ class StoredPlan(PlanKeys):
             near = self._near.filter(members) if self._near is not None else None
             if near is None or near.height != size:
                 # A run works on neighbours, in the order of the plan.
-                rows = pl.scan_parquet(self._path).slice(self._offsets[key], max(size, ROWS_READ_AHEAD))
-                self._near = rows.collect()
+                self._near = self.scan().slice(self._offsets[key], max(size, ROWS_READ_AHEAD)).collect()
                 near = self._near.filter(members)
             if near.height == size:
                 return near
         # Not in the plan, or in another one that was saved at this path meanwhile.
-        return pl.scan_parquet(self._path).filter(members).collect()
+        return self.scan().filter(members).collect()
 
     @cached_property
     def _offsets(self) -> dict[str, int]:
-        """The row of the first footprint of each batch."""
-        return dict(zip(self.sizes, itertools.accumulate(self.sizes.values(), initial=0), strict=False))
+        return self.starts
 
 
 def plan_batches(
     subset_by_split: Mapping[str, pl.DataFrame],
     recipe: Recipe,
-    earlier: BatchPlan | None = None,
+    earlier: BatchPlan | StoredPlan | None = None,
     catalog: CatalogKey | None = None,
 ) -> BatchPlan:
     """Divide the subset of each split into batches of `recipe.batch_size` footprints; the last may be short.
@@ -180,88 +228,223 @@ def plan_batches(
         earlier: the plan that this build had before.
         catalog: where the products and tiles of the batches are searched.
     """
-    catalog = catalog or CatalogKey()
-    what = f"{recipe.extraction_digest()}{catalog.digest}"
-    parts = []
-    for split, given in subset_by_split.items():
-        subset = given.rename(
-            {name: f"{EXTRA}{name}" for name in given.columns if name not in FOOTPRINT_SCHEMA}
+    subsets = {split: subset.lazy() for split, subset in subset_by_split.items()}
+    planning = _Planning(subsets, recipe, earlier, catalog or CatalogKey(), _sort_in_memory)
+    table = pl.concat([pl.DataFrame(schema=planning.schema), *planning.parts()])
+    return BatchPlan(planning.facts(_keys_of(table)), table)
+
+
+def write_plan(
+    path: Path,
+    subset_by_split: Mapping[str, pl.LazyFrame],
+    recipe: Recipe,
+    earlier: StoredPlan | None = None,
+    catalog: CatalogKey | None = None,
+) -> StoredPlan:
+    """Plan and save what `plan_batches` returns, without all footprints in memory.
+
+    Args:
+        path: of the plan, which is written atomically; `earlier` may be there.
+        subset_by_split: as for `plan_batches`; each is read several times.
+        recipe: as for `plan_batches`.
+        earlier: as for `plan_batches`.
+        catalog: as for `plan_batches`.
+    """
+    sort = partial(sort_on_disk, folder=path.parent)
+    planning = _Planning(subset_by_split, recipe, earlier, catalog or CatalogKey(), sort)
+    keys: dict[str, None] = {}
+    with atomic_write(path) as temporary:
+        columns = _to_arrow(pl.DataFrame(schema=planning.schema)).schema
+        # A dictionary of the numbers would be larger than these are.
+        texts = [name for name, dtype in planning.schema.items() if dtype == pl.String]
+        with pq.ParquetWriter(temporary, columns, compression="zstd", use_dictionary=texts) as writer:
+            for part in planning.parts():
+                keys.update(dict.fromkeys(_keys_of(part)))
+                writer.write_table(_to_arrow(part), row_group_size=ROWS_OF_GROUP)
+            writer.add_key_value_metadata(planning.facts(list(keys)).as_metadata())
+    return StoredPlan(path)
+
+
+def _to_arrow(rows: pl.DataFrame) -> pa.Table:
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _keys_of(table: pl.DataFrame) -> list[str]:
+    return table["batch"].unique(maintain_order=True).to_list()
+
+
+def _sort_in_memory(rows: pl.LazyFrame, by: Sequence[str]) -> Iterator[pl.DataFrame]:
+    yield rows.collect().sort(by)
+
+
+class _Planning:
+    """Division of subsets into batches, part by part."""
+
+    def __init__(
+        self,
+        subsets: Mapping[str, pl.LazyFrame],
+        recipe: Recipe,
+        earlier: BatchPlan | StoredPlan | None,
+        catalog: CatalogKey,
+        sort: Callable[[pl.LazyFrame, Sequence[str]], Iterator[pl.DataFrame]],
+    ) -> None:
+        """Read the columns of the subsets and the keys of the earlier plan.
+
+        Args:
+            subsets: as for `plan_batches`.
+            recipe: as for `plan_batches`.
+            earlier: as for `plan_batches`.
+            catalog: as for `plan_batches`.
+            sort: yields the rows of a table in the order of columns, some at a time.
+        """
+        self._subsets = {split: _rename_extra(subset) for split, subset in subsets.items()}
+        self._recipe, self._catalog, self._sort = recipe, catalog, sort
+        self._what = f"{recipe.extraction_digest()}{catalog.digest}"
+        self._earlier = earlier
+        # The file of the earlier plan is replaced before all of this is needed.
+        self._earlier_facts = earlier.facts if earlier else None
+        self._starts = earlier.starts if earlier else {}
+        self.schema = _common_schema([subset.collect_schema() for subset in self._subsets.values()])
+        """Of the table of the plan."""
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Yield the table of the plan, some batches at a time."""
+        for split, subset in self._subsets.items():
+            shots, first_number = [pl.Series("shot_number", [], dtype=pl.Int64)], 0
+            for batch in self._kept_batches(subset, split):
+                shots.append(batch["shot_number"])
+                first_number = max(first_number, 1 + _number_of(batch["batch"][0]))
+                yield _fit(batch, self.schema)
+            kept = pl.concat(shots)
+            fresh = subset.join(kept.to_frame().lazy(), on="shot_number", how="anti") if len(kept) else subset
+            for part in self._new_batches(fresh, split, first_number):
+                yield _fit(part, self.schema)
+
+    def facts(self, keys: Sequence[str]) -> PlanFacts:
+        """Return the facts of the plan.
+
+        Args:
+            keys: of its batches.
+        """
+        subset = self._recipe.subset
+        facts = PlanFacts(tuple(self._subsets), self._catalog, subset.seed, subset.rule)
+        if self._earlier_facts is None:
+            return facts
+        return replace(facts, change=_change(facts, keys, self._earlier_facts, list(self._starts)))
+
+    def _kept_batches(self, subset: pl.LazyFrame, split: str) -> Iterator[pl.DataFrame]:
+        """Yield the batches of the earlier plan that still hold, with the footprints' present values."""
+        if self._earlier is None or not self._starts:
+            return
+        planned = (
+            self._earlier.scan()
+            .with_row_index(_ROW)
+            .filter(pl.col("split") == split)
+            .select("shot_number", _ROW)
+            .collect()
         )
-        kept = _kept_batches(subset, split, what, earlier)
-        fresh = subset.join(kept, on="shot_number", how="anti") if kept.height else subset
-        first_number = 1 + max((_number_of(key) for key in kept["batch"].unique()), default=-1)
-        parts += [kept, _new_batches(fresh, split, recipe.batch_size, what, first_number)]
-    empty = pl.DataFrame(schema={**FOOTPRINT_SCHEMA, **PLAN_COLUMNS})
-    plan = BatchPlan(
-        tuple(subset_by_split), _stack([empty, *parts]), catalog, recipe.subset.seed, recipe.subset.rule
-    )
-    return replace(plan, change=_change(plan, earlier)) if earlier else plan
+        keys, starts = list(self._starts), np.array(list(self._starts.values()))
+        present = subset.join(planned.lazy(), on="shot_number", how="inner")
+        for batch in _by_batch(self._sort(present, [_ROW]), starts):
+            number = int(np.searchsorted(starts, batch[_ROW][0], side="right")) - 1
+            members = batch.drop(_ROW)
+            if keys[number].endswith("-" + batch_digest(members, self._what)):
+                yield members.with_columns(
+                    split=pl.lit(split),
+                    batch=pl.lit(keys[number]),
+                    position=(batch[_ROW] - int(starts[number])).cast(pl.Int32),
+                )
+
+    def _new_batches(self, fresh: pl.LazyFrame, split: str, first_number: int) -> Iterator[pl.DataFrame]:
+        size, number = self._recipe.batch_size, first_number
+        waiting = None
+        for part in self._sort(fresh.with_columns(_CELLS), [_CELL, "delta_time", "shot_number"]):
+            ordered = part.drop(_CELL) if waiting is None else pl.concat([waiting, part.drop(_CELL)])
+            ready = ordered.height // size * size
+            waiting = ordered.slice(ready)
+            yield from self._label(ordered.head(ready), split, number)
+            number += ready // size
+        if waiting is not None:
+            yield from self._label(waiting, split, number)
+
+    def _label(self, ordered: pl.DataFrame, split: str, number: int) -> Iterator[pl.DataFrame]:
+        """Yield footprints with their batches, of which only the last may be short; nothing of none."""
+        if ordered.is_empty():
+            return
+        size = self._recipe.batch_size
+        keys = [
+            f"{split}-{number + place:05d}-{batch_digest(members, self._what)}"
+            for place, members in enumerate(ordered.iter_slices(size))
+        ]
+        row = pl.int_range(pl.len(), dtype=pl.Int32)
+        yield ordered.with_columns(
+            split=pl.lit(split),
+            batch=pl.lit(pl.Series(keys, dtype=pl.String)).gather(row // size),
+            position=row % size,
+        )
 
 
-def _change(plan: BatchPlan, earlier: BatchPlan) -> str:
+def _rename_extra(subset: pl.LazyFrame) -> pl.LazyFrame:
+    names = subset.collect_schema().names()
+    return subset.rename({name: f"{EXTRA}{name}" for name in names if name not in FOOTPRINT_SCHEMA})
+
+
+def _common_schema(schemas: Sequence[pl.Schema]) -> pl.Schema:
+    """Return the columns of a plan of such subsets; extra columns that differ in dtype become text."""
+    columns: dict[str, pl.DataType] = dict(pl.Schema({**FOOTPRINT_SCHEMA, **PLAN_COLUMNS}))
+    for schema in schemas:
+        for name, dtype in schema.items():
+            known = columns.setdefault(name, dtype)
+            if pl.Null() in (known, dtype):
+                columns[name] = dtype if known == pl.Null() else known
+            elif known != dtype:
+                columns[name] = pl.String()
+    return pl.Schema(columns)
+
+
+def _fit(part: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Return rows with the columns of a schema; those that are missing are null."""
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in part.columns]
+    return part.with_columns(missing).select(list(schema)).cast(schema)
+
+
+def _by_batch(parts: Iterable[pl.DataFrame], starts: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of each batch of an earlier plan, which may be in two parts; nothing of an empty one.
+
+    Args:
+        parts: with the row that each has in the earlier plan, in that order.
+        starts: the first row of each batch.
+    """
+    waiting = None
+    for part in parts:
+        rows = part if waiting is None else pl.concat([waiting, part])
+        waiting = None
+        batches = pl.Series(np.searchsorted(starts, rows[_ROW].to_numpy(), side="right"))
+        for (_,), batch in rows.group_by(batches.alias("batch"), maintain_order=True):
+            if waiting is not None:
+                yield waiting
+            waiting = batch
+    if waiting is not None:
+        yield waiting
+
+
+def _change(facts: PlanFacts, keys: Sequence[str], earlier: PlanFacts, earlier_keys: Sequence[str]) -> str:
     """Return what a user has changed that the earlier batches depend on, and how many of them stay."""
     changed = []
-    if plan.catalog.digest != earlier.catalog.digest:
-        changed.append(f"The catalog is {plan.catalog.name} now, {earlier.catalog.name or 'another'} before.")
-    if earlier.seed not in (None, plan.seed):
-        changed.append(f"The seed of the subset is {plan.seed} now, {earlier.seed} before.")
-    if plan.drawn_by != earlier.drawn_by:
+    if facts.catalog.digest != earlier.catalog.digest:
+        before = earlier.catalog.name or "another"
+        changed.append(f"The catalog is {facts.catalog.name} now, {before} before.")
+    if earlier.seed not in (None, facts.seed):
+        changed.append(f"The seed of the subset is {facts.seed} now, {earlier.seed} before.")
+    if facts.drawn_by != earlier.drawn_by:
         before = earlier.drawn_by or "by day"
-        changed.append(f"The subset is drawn {plan.drawn_by or 'by day'} now, {before} before.")
+        changed.append(f"The subset is drawn {facts.drawn_by or 'by day'} now, {before} before.")
     if not changed:
         return ""
-    stay = len(set(plan.keys) & set(earlier.keys))
+    stay = len(set(keys) & set(earlier_keys))
     return (
-        f"{' '.join(changed)} Of the {len(earlier.keys)} batches that were planned {stay} are kept;"
-        f" {len(plan.keys) - stay} are made anew."
-    )
-
-
-def _stack(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put tables below each other; extra columns that differ in dtype become text."""
-    dtypes: dict[str, set[pl.DataType]] = {}
-    for part in parts:
-        for name, dtype in part.schema.items():
-            dtypes.setdefault(name, set()).add(dtype)
-    mixed = {name for name, several in dtypes.items() if len(several - {pl.Null()}) > 1}
-    alike = [part.with_columns(pl.col(mixed.intersection(part.columns)).cast(pl.String)) for part in parts]
-    return pl.concat(alike, how="diagonal_relaxed")
-
-
-def _kept_batches(subset: pl.DataFrame, split: str, what: str, earlier: BatchPlan | None) -> pl.DataFrame:
-    """Return the batches of an earlier plan that still hold, with the footprints' present values."""
-    if earlier is None:
-        return _label(subset.clear(), split, "")
-    planned = earlier.table.filter(pl.col("split") == split).select("shot_number", *PLAN_COLUMNS)
-    present = subset.join(planned, on="shot_number", maintain_order="right")
-    kept = [
-        batch
-        for (key,), batch in present.group_by("batch", maintain_order=True)
-        if str(key).endswith("-" + batch_digest(batch, what))
-    ]
-    return pl.concat(kept) if kept else _label(subset.clear(), split, "")
-
-
-def _new_batches(fresh: pl.DataFrame, split: str, size: int, what: str, first_number: int) -> pl.DataFrame:
-    cells = pl.Series(
-        "cell", morton_cells(fresh["lat_lowestmode"].to_numpy(), fresh["lon_lowestmode"].to_numpy())
-    )
-    ordered = fresh.with_columns(cells).sort("cell", "delta_time", "shot_number").drop("cell")
-    keys = [
-        f"{split}-{number:05d}-{batch_digest(members, what)}"
-        for number, members in enumerate(ordered.iter_slices(size), start=first_number)
-    ]
-    row = pl.int_range(pl.len(), dtype=pl.Int32)
-    return ordered.with_columns(
-        split=pl.lit(split),
-        batch=pl.lit(pl.Series(keys, dtype=pl.String)).gather(row // size),
-        position=row % size,
-    )
-
-
-def _label(footprints: pl.DataFrame, split: str, key: str) -> pl.DataFrame:
-    return footprints.with_columns(
-        split=pl.lit(split), batch=pl.lit(key), position=pl.int_range(pl.len(), dtype=pl.Int32)
+        f"{' '.join(changed)} Of the {len(earlier_keys)} batches that were planned {stay} are kept;"
+        f" {len(keys) - stay} are made anew."
     )
 
 
@@ -297,3 +480,14 @@ def morton_cells(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) 
         place |= ((column >> bit) & 1) << (2 * bit)
         place |= ((row >> bit) & 1) << (2 * bit + 1)
     return place
+
+
+_CELLS = (
+    pl.struct("lat_lowestmode", "lon_lowestmode")
+    .map_batches(
+        lambda places: pl.Series(morton_cells(*(places.struct[name].to_numpy() for name in (0, 1)))),
+        return_dtype=pl.UInt32,
+        is_elementwise=True,
+    )
+    .alias(_CELL)
+)

@@ -1,5 +1,6 @@
 """Tables of footprints as CSV: written for users, and read back when a user gives one."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
@@ -8,9 +9,7 @@ from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA, REQUIRED_FIE
 from factory_pipeline.errors import FootprintTableError
 from factory_pipeline.splits.random_keys import random_keys
 from factory_pipeline.storage.atomic import atomic_write
-
-ROWS_IN_MEMORY = 2_000_000
-"""Rows that are shuffled at a time."""
+from factory_pipeline.storage.sort_on_disk import sort_on_disk
 
 REQUIRED_COLUMNS = tuple(name for name in FOOTPRINT_SCHEMA if name in ("granule", "beam", *REQUIRED_FIELDS))
 """What a user's table must have: the flags have done their work where a table is given."""
@@ -25,37 +24,31 @@ def write_footprints_csv(footprints: pl.DataFrame, path: Path) -> None:
         footprints: FOOTPRINT_SCHEMA and extra fields.
         path: of the file.
     """
-    with atomic_write(path) as temporary:
-        footprints.write_csv(temporary)
+    write_csv_parts([footprints], path)
 
 
 def write_shuffled_csv(parquet: Path, path: Path, seed: int) -> None:
     """Write a Parquet table of footprints as CSV in an order that depends only on the seed and the shots.
-
-    Large tables are shuffled part by part: each part is a range of the random keys, so that the order
-    is the same however many parts there are.
 
     Args:
         parquet: footprints, of any length.
         path: of the CSV.
         seed: of the recipe.
     """
-    rows = pl.scan_parquet(parquet).select(pl.len()).collect().item()
-    parts = max(1, -(-rows // ROWS_IN_MEMORY))
-    bounds = [2**64 * part // parts for part in range(parts)] + [2**64 - 1]
+    rows = pl.scan_parquet(parquet).with_columns(_key=_keys(seed))
+    write_csv_parts((part.drop("_key") for part in sort_on_disk(rows, ["_key"], path.parent)), path)
+
+
+def write_csv_parts(parts: Iterable[pl.DataFrame], path: Path) -> None:
+    """Write the parts of a table of footprints below each other, atomically; numbers keep all their digits.
+
+    Args:
+        parts: of the same columns; one or more.
+        path: of the file.
+    """
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        for part in range(parts):
-            last = pl.lit(bounds[part + 1], dtype=pl.UInt64)
-            below = pl.col("_key") <= last if part == parts - 1 else pl.col("_key") < last
-            shuffled = (
-                pl.scan_parquet(parquet)
-                .with_columns(_key=_keys(seed))
-                .filter((pl.col("_key") >= pl.lit(bounds[part], dtype=pl.UInt64)) & below)
-                .sort("_key")
-                .drop("_key")
-                .collect(engine="streaming")
-            )
-            shuffled.write_csv(file, include_header=part == 0)
+        for number, part in enumerate(parts):
+            part.write_csv(file, include_header=number == 0)
 
 
 def _keys(seed: int) -> pl.Expr:

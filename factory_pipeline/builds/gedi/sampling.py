@@ -16,9 +16,9 @@ from factory_pipeline.splits.strata import as_strata
 _PLACE = ("lon_lowestmode", "lat_lowestmode")
 
 
-def sample_footprints(
+def draw_shots(
     candidates: pl.DataFrame | pl.LazyFrame, subset: Subset, keep: pl.Series | Sequence[int] = ()
-) -> pl.DataFrame:
+) -> pl.Series:
     """Draw the footprints of a subset; all of them where there are not more than its size.
 
     Every stratum (by default a calendar day in UTC) has the same quota; what a poor one can't fill is shared
@@ -37,37 +37,31 @@ def sample_footprints(
         keep: shot numbers that are drawn before others.
 
     Returns:
-        The drawn rows with all columns of the candidates, ordered by delta_time, then shot number.
+        The shot numbers of the drawn ones, in the order of the candidates.
 
     Raises:
         RecipeError: the candidates lack a field that the subset names.
     """
     known = candidates.lazy().collect_schema().names()
     _require_fields(subset, known)
+    shots, size = candidates.lazy().select("shot_number"), subset.dataset_size_max
+    if size is None or shots.select(pl.len()).collect(engine="streaming").item() <= size:
+        return shots.collect(engine="streaming").to_series()
     kept = pl.LazyFrame(
         {"shot_number": keep, "kept": True}, schema={"shot_number": pl.Int64, "kept": pl.Boolean}
     )
-    fields = {*subset.cover, *subset.by} & {*known} - {"shot_number"}
-    shots = (
+    places = _PLACE if BY_TILE in subset.by else ()
+    fields = {*subset.cover, *subset.by, "delta_time", *places} & {*known} - {"shot_number"}
+    table = (
         candidates.lazy()
-        .select("shot_number", *sorted({"delta_time", *_PLACE, *fields} & {*known}))
-        .join(kept.unique(), on="shot_number", how="left")
+        .select("shot_number", *sorted(fields))
+        .join(kept.unique(), on="shot_number", how="left", maintain_order="left")
         .with_columns(pl.col("kept").fill_null(False))
         .collect()
     )
-    size = subset.dataset_size_max
-    if size is None or shots.height <= size:
-        drawn = shots
-    elif subset.cover:
-        drawn = _draw_apart(shots, subset.cover, size, subset.seed)
-    else:
-        drawn = _draw_evenly(_with_stratum(shots, subset.by), size, subset.seed)
-    return (
-        candidates.lazy()
-        .join(drawn.lazy().select("shot_number"), on="shot_number", how="semi")
-        .sort("delta_time", "shot_number")
-        .collect()
-    )
+    if subset.cover:
+        return _draw_apart(table, subset.cover, size, subset.seed)["shot_number"]
+    return _draw_evenly(_with_stratum(table, subset.by), size, subset.seed)["shot_number"]
 
 
 def _require_fields(subset: Subset, known: Sequence[str]) -> None:

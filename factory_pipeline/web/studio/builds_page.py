@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from factory_pipeline.builds.chips.rejected_chip import has_chip, read_rejected_chip
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.gedi.granules import GEDI_EPOCH
 from factory_pipeline.builds.gedi_splits import samples_of
 from factory_pipeline.builds.summary import BuildSummary
@@ -71,8 +71,8 @@ def show(request: Request) -> Response:
         return render(request, "builds.html", settings=None, error=str(error), recipes=recipes)
     files = settings.files
     summary = BuildSummary.load(files.summary) if files.summary.exists() else None
-    plan = BatchPlan.load(files.batch_plan) if files.batch_plan.exists() else None
-    rejects = pl.read_parquet(files.rejects) if files.rejects.exists() else None
+    plan = StoredPlan(files.batch_plan) if files.batch_plan.exists() else None
+    rejects = pl.scan_parquet(files.rejects) if files.rejects.exists() else None
     recipe = settings.recipe.model_dump(mode="json", exclude_defaults=True)
     notes, drawn = _splits_of(settings)
     return render(
@@ -108,7 +108,7 @@ def funnel(summary: BuildSummary) -> list[FunnelRow]:
     return [*rows, FunnelRow("Accepted", accepted, accepted / total, False)]
 
 
-def days(plan: BatchPlan, rejects: pl.DataFrame) -> list[dict[str, Any]]:
+def days(plan: StoredPlan, rejects: pl.LazyFrame) -> list[dict[str, Any]]:
     """Return of each day: `day`, `drawn` footprints, and `accepted` ones of them.
 
     Args:
@@ -116,16 +116,16 @@ def days(plan: BatchPlan, rejects: pl.DataFrame) -> list[dict[str, Any]]:
         rejects: `shot_number` of the footprints that were dropped.
     """
     seconds = pl.col("delta_time") * 1_000_000
-    drawn = plan.table.select(
+    drawn = plan.scan().select(
         "shot_number", day=(pl.lit(GEDI_EPOCH) + pl.duration(microseconds=seconds)).dt.date()
     )
     lost = drawn.join(rejects.select("shot_number"), on="shot_number", how="semi")
     counted = drawn.group_by("day").len("drawn").join(lost.group_by("day").len("lost"), on="day", how="left")
     table = counted.sort("day").select("day", "drawn", accepted=pl.col("drawn") - pl.col("lost").fill_null(0))
-    return table.to_dicts()
+    return table.collect(engine="streaming").to_dicts()
 
 
-def _yield_of(plan: BatchPlan | None, rejects: pl.DataFrame | None) -> dict[str, Any]:
+def _yield_of(plan: StoredPlan | None, rejects: pl.LazyFrame | None) -> dict[str, Any]:
     if plan is None or rejects is None:
         return {"days": [], "plot": None}
     table = days(plan, rejects)
@@ -134,12 +134,13 @@ def _yield_of(plan: BatchPlan | None, rejects: pl.DataFrame | None) -> dict[str,
     return {"days": table[-MOST_DAYS:], "plot": plot}
 
 
-def _examples(rejects: pl.DataFrame) -> list[dict[str, Any]]:
+def _examples(rejects: pl.LazyFrame) -> list[dict[str, Any]]:
     """Return the rejects by stage and reason, the most frequent first, each with a few footprints of it."""
     grouped = rejects.group_by("stage", "reason").agg(
         pl.len().alias("count"), pl.struct("shot_number", "detail").head(MOST_EXAMPLES).alias("examples")
     )
-    rows = grouped.sort("count", "stage", "reason", descending=[True, False, False]).to_dicts()
+    ordered = grouped.sort("count", "stage", "reason", descending=[True, False, False])
+    rows = ordered.collect(engine="streaming").to_dicts()
     return [row | {"has_chip": has_chip(row["stage"], row["reason"])} for row in rows]
 
 
@@ -174,13 +175,15 @@ def draw_splits(
     return SplitNotes.of_record(json.loads(record)), drawn
 
 
-def _batch_map(settings: BuildSettings, plan: BatchPlan) -> FootprintMap | None:
+def _batch_map(settings: BuildSettings, plan: StoredPlan) -> FootprintMap | None:
     """Draw the extent of each batch, coloured by its split."""
     lon, lat = pl.col("lon_lowestmode"), pl.col("lat_lowestmode")
-    extents = plan.table.group_by("batch", maintain_order=True).agg(
-        west=lon.min(), east=lon.max(), south=lat.min(), north=lat.max(), split=pl.col("split").first()
+    grouped = (
+        plan.scan()
+        .group_by("batch", maintain_order=True)
+        .agg(west=lon.min(), east=lon.max(), south=lat.min(), north=lat.max(), split=pl.col("split").first())
     )
-    extents = extents.head(MOST_BATCHES)
+    extents = grouped.head(MOST_BATCHES).collect()
     west, east, south, north = (extents[name].to_numpy() for name in ("west", "east", "south", "north"))
     pairs = ((west, north), (east, north), (east, south), (west, south))
     corners = np.stack([np.stack(pair, axis=-1) for pair in pairs], axis=1)

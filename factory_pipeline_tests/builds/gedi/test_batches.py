@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from factory_pipeline.builds.gedi.batches import (
     StoredPlan,
     morton_cells,
     plan_batches,
+    write_plan,
 )
 from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.storage.sort_on_disk import sort_on_disk
 from factory_pipeline_tests.builds.gedi.factories import footprints
 from factory_pipeline_tests.examples import up_to
 
@@ -45,7 +48,7 @@ def test_every_footprint_is_in_one_batch_of_the_right_size(
 ) -> None:
     subsets = {"train": scattered(train, seed), "test": scattered(test, seed, first_shot=1000)}
     plan = plan_batches(subsets, recipe(size))
-    assert plan.splits == ("train", "test")
+    assert plan.facts.splits == ("train", "test")
     assert plan.footprints_by_split == {"train": train, "test": test}
     assert plan.keys == [*plan.keys_of("train"), *plan.keys_of("test")]
     for split, subset in subsets.items():
@@ -179,6 +182,30 @@ def test_batches_of_a_saved_plan_are_read_some_at_a_time(
         assert stored.batch(key).equals(plan.batch(key))
 
 
+def test_a_plan_that_is_written_part_by_part_is_the_one_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "sort_on_disk", partial(sort_on_disk, most=7))
+    train, path = scattered(95).with_columns(note=pl.lit(1)), tmp_path / "plan.parquet"
+    test = scattered(15, first_shot=1000).with_columns(note=pl.lit("dry"))
+    changed = train.filter(pl.col("shot_number") != 40).with_columns(
+        agbd=pl.when(pl.col("shot_number") == 60).then(99).otherwise("agbd")
+    )
+    in_memory = None
+    for number, rows in enumerate((train, train.head(60), train, changed, changed.head(0))):
+        subsets = {"train": rows, "test": test}
+        asked = recipe(10, subset={"seed": number // 2})
+        in_memory = plan_batches(subsets, asked, in_memory)
+        earlier = StoredPlan(path) if path.exists() else None
+        lazy = {split: subset.lazy() for split, subset in subsets.items()}
+        stored = write_plan(path, lazy, asked, earlier)
+        assert stored.facts == in_memory.facts
+        assert stored.keys == in_memory.keys
+        assert BatchPlan.load(path).table.equals(in_memory.table)
+        assert stored.footprints_by_split == in_memory.footprints_by_split
+        assert all(stored.batch(key).equals(in_memory.batch(key)) for key in stored.keys)
+
+
 def test_an_empty_subset_is_an_empty_plan(tmp_path: Path) -> None:
     plan = plan_batches({"train": footprints(0)}, recipe(10))
     plan.save(tmp_path / "plan.parquet")
@@ -210,7 +237,7 @@ def test_another_catalog_makes_every_batch_anew_and_says_so(tmp_path: Path) -> N
     first = plan_batches(subset, recipe(10), None, one)
     first.save(tmp_path / "plan.parquet")
     earlier = BatchPlan.load(tmp_path / "plan.parquet")
-    assert (earlier.catalog, earlier.seed, earlier.change) == (one, 42, "")
+    assert (earlier.facts.catalog, earlier.facts.seed, earlier.change) == (one, 42, "")
     assert plan_batches(subset, recipe(10), earlier, one).keys == first.keys
     later = plan_batches(subset, recipe(10), earlier, other)
     assert not set(later.keys) & set(first.keys)
@@ -228,7 +255,7 @@ def test_another_rule_of_the_subset_is_said_and_kept(tmp_path: Path) -> None:
     assert later.keys == first.keys
     assert later.change.startswith("The subset is drawn by tile, agbd now, by day before. Of the 3 batches")
     later.save(tmp_path / "plan.parquet")
-    assert BatchPlan.load(tmp_path / "plan.parquet").drawn_by == "by tile, agbd"
+    assert BatchPlan.load(tmp_path / "plan.parquet").facts.drawn_by == "by tile, agbd"
     covering = plan_batches(subset, recipe(10, subset={"cover": ["agbd"]}), later)
     assert "drawn to cover agbd now, by tile, agbd before" in covering.change
 

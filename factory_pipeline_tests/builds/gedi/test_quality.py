@@ -1,4 +1,5 @@
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import RecipeError
 from factory_pipeline.storage.build_files import BuildFiles
+from factory_pipeline.storage.sort_on_disk import sort_on_disk
 from factory_pipeline_tests.builds.gedi.factories import footprints, seconds
 from factory_pipeline_tests.examples import up_to
 
@@ -241,7 +243,7 @@ def test_the_shuffle_depends_on_the_seed_alone(build: BuildFiles, monkeypatch: p
     table = footprints(500)
     run(build, table)
     in_one = build.combined_csv("train").read_bytes()
-    monkeypatch.setattr(footprint_csv, "ROWS_IN_MEMORY", 60)
+    monkeypatch.setattr(footprint_csv, "sort_on_disk", partial(sort_on_disk, most=60))
     run(build, table.reverse())
     assert build.combined_csv("train").read_bytes() == in_one
     run(build, table, subset={"seed": 43})

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.builds.gedi.granules import calendar_day
-from factory_pipeline.builds.gedi.sampling import sample_footprints
+from factory_pipeline.builds.gedi.sampling import draw_shots
 from factory_pipeline.config.recipe import Recipe, Subset
 from factory_pipeline.errors import RecipeError
 from factory_pipeline_tests.builds.gedi.factories import footprints, seconds
@@ -27,6 +27,14 @@ def candidates(per_day: list[int], first: date = date(2020, 12, 25)) -> pl.DataF
         for shot in range(shots)
     ]
     return footprints(len(times), delta_time=times)
+
+
+def sample_footprints(
+    table: pl.DataFrame | pl.LazyFrame, subset: Subset, keep: pl.Series | tuple[int, ...] = ()
+) -> pl.DataFrame:
+    """Return the footprints that are drawn, ordered by time."""
+    drawn = table.lazy().filter(pl.col("shot_number").is_in(draw_shots(table, subset, keep).implode()))
+    return drawn.sort("delta_time", "shot_number").collect()
 
 
 def count_by_day(table: pl.DataFrame) -> Counter[date]:

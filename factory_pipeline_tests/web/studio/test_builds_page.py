@@ -11,7 +11,7 @@ from PIL import Image
 
 from factory_pipeline.builds.chips.rejected_chip import RejectedChip
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
-from factory_pipeline.builds.gedi.batches import BatchPlan
+from factory_pipeline.builds.gedi.batches import BatchPlan, PlanFacts
 from factory_pipeline.builds.gedi_splits import split_record
 from factory_pipeline.builds.reject_ledger import reject_frame
 from factory_pipeline.builds.summary import BuildSummary
@@ -65,7 +65,7 @@ def forge_build(home: FactoryHome, folder: Path) -> None:
             "position": [*range(8), *range(4)],
         }
     )
-    BatchPlan(("train", "test"), planned).save(files.batch_plan)
+    BatchPlan(PlanFacts(("train", "test")), planned).save(files.batch_plan)
 
 
 def test_a_home_without_a_build_says_how_to_begin(visitor: Visitor) -> None:
