@@ -5,8 +5,6 @@ Each is prepared in its process and then run once, with nothing cached: searches
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +22,7 @@ from factory_pipeline.stac.providers import Catalog, open_catalog
 from factory_pipeline.stac.search_cache import find_products
 from factory_pipeline.stac.select_products import choose_products
 from factory_pipeline.stac.tiles import find_tiles
+from factory_pipeline.worker_pool import WorkerPool
 
 PROCESSES = 2
 DAY_S = 86_400
@@ -40,8 +39,8 @@ def block_engine(stac_url: str, footprints: Path) -> Callable[[], int]:
 def block_engine_in_processes(stac_url: str, footprints: Path) -> Callable[[], int]:
     """The pipeline as a build runs it: a process for each batch at a time."""
     parts = batches(pl.read_parquet(footprints))
-    # Threads of this process must not be forked; what is started and imported is not measured.
-    pool = ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"))
+    # What is started and imported is not measured.
+    pool = WorkerPool(PROCESSES)
     list(pool.map(_warm_up, [stac_url] * PROCESSES, parts))
 
     def work() -> int:

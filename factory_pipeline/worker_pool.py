@@ -1,5 +1,7 @@
 """Worker processes that never outlive the process that started them, and leave Ctrl-C to it."""
 
+import atexit
+import gc
 import os
 import signal
 import threading
@@ -61,9 +63,13 @@ class _WorkerContext(SpawnContext):
 def end_with_parent() -> None:
     """End this process as soon as its parent has ended; call it once in a child of `multiprocessing`.
 
+    It also ends sooner after its work: the interpreter's last search for garbage among a hundred thousand
+    objects of imported modules, which takes a third of a second, is left out.
+
     A killed parent can't notify its children, and a busy worker would run on for hours. The pipe that
     `multiprocessing` keeps between the two closes with the parent, on every platform.
     """
+    atexit.register(gc.freeze)
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), name="parent", daemon=True).start()

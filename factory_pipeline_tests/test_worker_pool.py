@@ -96,3 +96,21 @@ def test_only_the_parent_acts_on_an_interrupt_also_while_a_worker_imports(tmp_pa
     _, errors = driver.communicate(timeout=60)
     assert (driver.returncode, errors) == (130, "")
     assert not is_running(worker)
+
+
+KNOT = """
+import gc
+from factory_pipeline.worker_pool import end_with_parent
+gc.disable()
+class Knot:
+    def __del__(self):
+        print("collected")
+knot = Knot()
+knot.own = knot
+"""
+
+
+@pytest.mark.parametrize(("last_line", "printed"), [("", "collected\n"), ("end_with_parent()", "")])
+def test_workers_search_for_no_garbage_when_they_end(last_line: str, printed: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KNOT + last_line], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == (printed, 0)

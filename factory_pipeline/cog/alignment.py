@@ -245,8 +245,9 @@ def _sum_nodes(down: Floats, across: Floats) -> Floats:
     For few columns einsum chooses another order, so that the last bit would differ from that of all.
     """
     total: Floats = down[:, 0, None] * across[:, 0, None, :]
+    term = np.empty_like(total)
     for node in range(1, _NODES):
-        total += down[:, node, None] * across[:, node, None, :]
+        total += np.multiply(down[:, node, None], across[:, node, None, :], out=term)
     return total
 
 
