@@ -19,7 +19,7 @@ LATENCIES_S = (0.03, 0.0)
 REPEATS = {0.03: 3, 0.0: 2}
 BASELINE = "per footprint, 16 processes"
 ENGINE, ENGINE_ALONE = "block engine, 2 processes", "block engine, 1 process"
-GOALS = {"dense": 300, "medium": 60, "sparse": 12}
+GOALS = {"dense": 350, "medium": 100, "sparse": 15}
 """How many times the footprints per second of the baseline, at 30 ms."""
 GOAL_CPU, GOAL_BYTES = 1.5, 1.1
 
