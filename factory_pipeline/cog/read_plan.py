@@ -11,7 +11,7 @@ from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.reader import Indices, Resampling, StackRead
 from factory_pipeline.cog.resample import Sampling
 from factory_pipeline.cog.source_windows import WindowBatch, batch_windows
-from factory_pipeline.cog.window_stack import PendingPatch, PendingStack, TilePixels
+from factory_pipeline.cog.window_stack import BlocksOfBand, PendingPatch, PendingStack, TilePixels
 
 _LARGEST_RANGE = 2**20
 _LARGEST_GAP = 1024
@@ -98,6 +98,7 @@ def plan_reads(reads: Sequence[StackRead], layouts: Mapping[str, RasterLayout]) 
     known: dict[tuple[int, tuple[Grid, ...], Resampling], list[WindowBatch]] = {}
     stacks: list[PendingStack] = []
     uses: BlockUses = {}
+    blocks: _KnownBlocks = {}
     left_out: list[StackRead] = []
     for read in reads:
         tiles = [layouts[href] for href in dict.fromkeys(read.hrefs)]
@@ -107,7 +108,9 @@ def plan_reads(reads: Sequence[StackRead], layouts: Mapping[str, RasterLayout]) 
         if shared not in known:
             known[shared] = batch_windows(read.windows, sources, read.resampling)
         batches = known[shared]
-        stacks += [_plan_stack(read.positions[batch.members], mosaic, batch, uses) for batch in batches]
+        stacks += [
+            _plan_stack(read.positions[batch.members], mosaic, batch, uses, blocks) for batch in batches
+        ]
         if sum(len(batch.members) for batch in batches) < len(read.positions):
             planned = np.concatenate([np.zeros(0, np.intp), *(batch.members for batch in batches)])
             left_out.append(read.take(np.setdiff1d(np.arange(len(read.positions)), planned)))
@@ -146,14 +149,23 @@ def _bound_tiles(tiles: Sequence[tuple[RasterLayout, int, int]]) -> TileGroup:
     return TileGroup(grid, tuple((layout, row - top, column - left) for layout, row, column in tiles))
 
 
-def _plan_stack(positions: Indices, mosaic: Mosaic, batch: WindowBatch, uses: BlockUses) -> PendingStack:
+_KnownBlocks = dict[tuple[object, ...], BlocksOfBand]
+"""The blocks of each sampling in rasters of each position, size and block size."""
+
+
+def _plan_stack(
+    positions: Indices, mosaic: Mosaic, batch: WindowBatch, uses: BlockUses, known: _KnownBlocks
+) -> PendingStack:
     stack = PendingStack(positions, batch.shape, mosaic.dtype)
     for group, sampling in zip(mosaic.groups, batch.samplings, strict=True):
         if sampling is not None:
             tiles = [_tile_pixels(stack, sampling, mosaic, *tile) for tile in group.tiles]
             stack.patches.append(PendingPatch(sampling, tiles))
-            for tile in tiles:
-                _add_blocks(tile, uses)
+            for tile, (layout, row, column) in zip(tiles, group.tiles, strict=True):
+                key = id(sampling), row, column, layout.grid.shape, layout.block_height, layout.block_width
+                if key not in known:
+                    known[key] = tile.blocks_of_band()
+                _add_blocks(tile, known[key], uses)
     return stack
 
 
@@ -167,9 +179,9 @@ def _tile_pixels(
     return TilePixels(stack, layout, rows, columns, sampling.counts, mosaic.band, nodata)
 
 
-def _add_blocks(tile: TilePixels, uses: BlockUses) -> None:
+def _add_blocks(tile: TilePixels, of_band: BlocksOfBand, uses: BlockUses) -> None:
     blocks = uses.setdefault(tile.layout, {})
-    for block, members in tile.needed_blocks():
+    for block, members in tile.needed_blocks(of_band):
         blocks.setdefault(block, []).append((tile, members))
         tile.stack.blocks_missing += 1
 

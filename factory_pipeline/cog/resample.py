@@ -200,10 +200,13 @@ class Sampling:
         """
         down = Taps.of(self._aligned.rows, self.parts[:, :1], self.counts[0])
         across = Taps.of(self._aligned.columns, self.parts[:, 1:2], self.counts[1])
-        sums = (down.low + down.high)[:, :, None] * (across.low + across.high)[:, None, :]
+        of_rows, of_columns = down.low + down.high, across.low + across.high
+        if (of_rows == 1).all() and (of_columns == 1).all():
+            return down, across, None
+        sums = of_rows[:, :, None] * of_columns[:, None, :]
         complete = sums.min(axis=(1, 2)) == 1
         sums[complete] = 1
-        return down, across, None if complete.all() else sums
+        return down, across, sums
 
     def _weigh_along_axes(self, values: NDArray[np.generic], valid: Mask) -> tuple[Floats, Floats | None]:
         """Return the sum of weighted values and the sum of weights (None for 1 everywhere).
@@ -323,7 +326,7 @@ def _weigh_axis(values: Floats, taps: Taps, scratch: Scratch) -> Floats:
     rows = values.reshape(windows * count, width)
     starts = np.arange(windows)[:, None] * count
     shape = (*taps.before.shape, width)
-    total, other = (scratch.empty(f"{name} of {count}", shape) for name in ("total", "other"))
+    total, other = (scratch.empty(name, shape) for name in ("total", "other"))
     rows.take(starts + taps.before, axis=0, out=total, mode="clip")
     total *= taps.low[:, :, None]
     rows.take(starts + taps.after, axis=0, out=other, mode="clip")

@@ -5,7 +5,7 @@ Windows that need parts of the same shape form a stack; arrays have them along t
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,8 @@ from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.reader import Indices, ReadFailure
 from factory_pipeline.cog.resample import Mask, Sampling
 
+BlocksOfBand = Sequence[tuple[int, Indices]]
+"""Blocks of one band, counted from its first, each with the windows that touch it."""
 _ALLOCATING = threading.Lock()
 _FEWEST_TOGETHER = 8
 _LARGEST_TOGETHER = 64 * 64
@@ -60,22 +62,32 @@ class TilePixels:
         """Free the pixels: nothing more is cut."""
         self._values = None
 
-    def needed_blocks(self) -> Iterator[tuple[int, Indices]]:
-        """Yield every block that is needed and not sparse, and the windows that need it."""
+    def needed_blocks(self, of_band: BlocksOfBand | None = None) -> Iterator[tuple[int, Indices]]:
+        """Yield every block that is needed and not sparse, and the windows that need it.
+
+        Args:
+            of_band: from `blocks_of_band` of a raster with the same pixels and blocks; None to find them.
+        """
+        layout = self.layout
+        first = self.band * layout.blocks_per_band if layout.bands_in_block == 1 else 0
+        for number, members in self.blocks_of_band() if of_band is None else of_band:
+            if layout.byte_counts[first + number]:
+                yield first + number, members
+
+    def blocks_of_band(self) -> BlocksOfBand:
+        """Return the blocks of a band that the windows touch, counted from its first one."""
         layout, (height, width) = self.layout, self.shape
         rows, in_rows = _blocks_along(self.rows, height, layout.grid.height, layout.block_height)
         columns, in_columns = _blocks_along(self.columns, width, layout.grid.width, layout.block_width)
         needed = in_rows[:, :, None] & in_columns[:, None, :]
         blocks = (rows[:, :, None] * layout.blocks_across + columns[:, None, :])[needed]
-        if layout.bands_in_block == 1:
-            blocks += self.band * layout.blocks_per_band
         order = np.argsort(blocks, kind="stable")
         members = np.nonzero(needed)[0][order]
         numbers, starts = np.unique(blocks[order], return_index=True)
         spans = itertools.pairwise([*starts.tolist(), len(order)])
-        for block, (start, end) in zip(numbers.tolist(), spans, strict=True):
-            if layout.byte_counts[block]:
-                yield block, members[start:end]
+        return [
+            (number, members[start:end]) for number, (start, end) in zip(numbers.tolist(), spans, strict=True)
+        ]
 
     def rows_needed(self, block: int, members: Indices) -> int:
         """Return how many of a block's rows, counted from its first, contain what these windows need.
