@@ -38,6 +38,9 @@ _BEAM_SPACING = 600.0
 _GROUND_SPEED = 7_260.0
 _ISS_INCLINATION = np.radians(51.6)
 _GEOD = Geod(ellps="WGS84")
+_TEXT_TYPE = h5py.h5t.py_create(TEXT, logical=True)
+_TEXT_IN_MEMORY = h5py.h5t.py_create(TEXT)
+_SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
 
 Values = dict[str, NDArray[np.generic]]
 """By the path of a field: a value per shot."""
@@ -291,9 +294,11 @@ def _write_field(group: h5py.Group, path: str, field: GranuleField, values: NDAr
         compression_opts=4,
         track_times=False,
     )
-    dataset.attrs["description"] = field.long_name
-    dataset.attrs["long_name"] = field.long_name
-    dataset.attrs["units"] = field.units
+    texts = {"description": field.long_name, "long_name": field.long_name, "units": field.units}
+    for name, text in texts.items():
+        # As `dataset.attrs` writes a text, in a fraction of the time.
+        attribute = h5py.h5a.create(dataset.id, name.encode(), _TEXT_TYPE, _SCALAR)
+        attribute.write(np.asarray(text, dtype=TEXT), mtype=_TEXT_IN_MEMORY)
 
 
 def _write_ancillary(group: h5py.Group) -> None:

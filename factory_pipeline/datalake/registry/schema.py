@@ -54,8 +54,7 @@ def _enum_type(kind: type[StrEnum]) -> sa.Enum:
 
 
 def _where_living(column: str) -> dict[str, Any]:
-    condition = sa.text(f"{column} IS NULL")
-    return {"sqlite_where": condition, "postgresql_where": condition}
+    return {"sqlite_where": sa.text(f"{column} IS NULL")}
 
 
 metadata = sa.MetaData(
@@ -190,3 +189,14 @@ exports = sa.Table(
     sa.Column("created", Instant, nullable=False),
     sa.UniqueConstraint("version_id", "type"),
 )
+
+
+def add_postgresql_conditions() -> None:
+    """Give indices of some rows their condition for PostgreSQL too, which new revisions are made from.
+
+    Nothing else needs it, and importing the dialect takes every command 0.05 s of CPU.
+    """
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if (condition := index.dialect_kwargs.get("sqlite_where")) is not None:
+                index.dialect_kwargs["postgresql_where"] = condition

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from factory_pipeline.datalake.registry.migrate import is_newest, upgrade
-from factory_pipeline.datalake.registry.schema import metadata
+from factory_pipeline.datalake.registry.schema import add_postgresql_conditions, metadata
 from factory_pipeline.errors import RegistryError
 
 
@@ -43,3 +43,12 @@ def test_a_database_of_a_newer_version_is_refused_and_named(engine: sa.Engine) -
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(RegistryError, match=r"made by a newer version .*revision 9999.*upgrade"):
         upgrade(engine)
+
+
+def test_revisions_for_postgresql_have_the_conditions_of_indices_of_some_rows() -> None:
+    add_postgresql_conditions()
+    [index] = [
+        index for index in metadata.tables["datasets"].indexes if index.name == "uq_datasets_living_name"
+    ]
+    made = sa.schema.CreateIndex(index).compile(dialect=sa.create_mock_engine("postgresql://", print).dialect)
+    assert str(made).endswith("WHERE deleted_at IS NULL")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from alembic import context
 
-from factory_pipeline.datalake.registry.schema import Instant, metadata
+from factory_pipeline.datalake.registry.schema import Instant, add_postgresql_conditions, metadata
 
 
 def render(kind: str, item: Any, _: Any) -> str | Literal[False]:
@@ -37,6 +37,7 @@ def run(connection: sa.Connection) -> None:
 if "connection" in context.config.attributes:
     run(context.config.attributes["connection"])
 else:
+    add_postgresql_conditions()
     engine = sa.create_engine(context.get_x_argument(as_dictionary=True)["url"])
     with engine.begin() as connection:
         run(connection)
