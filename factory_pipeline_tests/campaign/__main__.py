@@ -240,13 +240,19 @@ def shown(table: Table) -> str:
 
 def _lines(table: Table, names: Sequence[str]) -> str:
     lines = [["", *(name.removesuffix(HOME_ON_STORE) for name in names), "all"]]
-    for kind in KINDS:
-        row = [(table[kind, name, True], table[kind, name, False]) for name in names]
-        if any(map(any, row)):
-            row.append((sum(good for good, _ in row), sum(bad for _, bad in row)))
-            lines.append([kind, *(f"{good} / {bad}" if good or bad else "" for good, bad in row)])
-    lines.insert(1, ["---"] * len(lines[0]))
+    lines.append(["---"] * len(lines[0]))
+    used = [
+        kind for kind in KINDS if any(table[kind, name, good] for name in names for good in (True, False))
+    ]
+    for title, kinds in (*((kind, [kind]) for kind in used), ("all", used)):
+        columns = *([name] for name in names), names
+        lines.append([title, *(_cell(table, kinds, column) for column in columns)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(table: Table, kinds: Sequence[str], names: Sequence[str]) -> str:
+    good, bad = (sum(table[kind, name, well] for kind in kinds for name in names) for well in (True, False))
+    return f"{good} / {bad}" if good or bad else ""
 
 
 if __name__ == "__main__":

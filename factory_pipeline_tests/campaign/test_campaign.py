@@ -1,6 +1,7 @@
 """A short campaign; `python -m factory_pipeline_tests.campaign` is a long one."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -54,6 +55,25 @@ def test_twenty_faults_lose_nothing(tmp_path: Path, small_archive: Path) -> None
     assert not result.failed, result.failed
     assert result.table.total() >= 20
     assert shown(result.table).count("\n") >= 8, "kinds of faults, by lines of the table"
+
+
+def test_the_table_has_sums_and_homes_on_a_store_by_themselves() -> None:
+    table = Counter(
+        {
+            (KILLED, "import", True): 2,
+            (DISK, "import", True): 1,
+            (DISK, "release", False): 1,
+            (KILLED, "import, home on a store", True): 3,
+        }
+    )
+    assert shown(table).split("\n\n") == [
+        "|  | import | release | all |\n"
+        "| --- | --- | --- | --- |\n"
+        "| killed | 2 / 0 |  | 2 / 0 |\n"
+        "| disk full | 1 / 0 | 0 / 1 | 1 / 1 |\n"
+        "| all | 3 / 0 | 0 / 1 | 3 / 1 |",
+        "|  | import | all |\n| --- | --- | --- |\n| killed | 3 / 0 | 3 / 0 |\n| all | 3 / 0 | 3 / 0 |",
+    ]
 
 
 def test_daemons_are_killed_where_they_work_and_nowhere_else() -> None:
