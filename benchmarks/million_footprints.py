@@ -134,18 +134,24 @@ class Build:
         return 1e6 * self.cpu_s / self.footprints
 
 
-def measured_build(root: Path, size: int) -> Build:
-    """Make an archive of so many usable footprints below `root`, and build it."""
-    write_archive(root / "archive", size)
-    recipe, home, output = root / "recipe.yaml", FactoryHome(root / "home"), root / "output"
-    recipe.write_text(
-        RECIPE.model_dump_json(include={"window_size", "sentinel2", "batch_size"}), encoding="utf-8"
+def measured_build(root: Path, size: int, recipe: Recipe = RECIPE) -> Build:
+    """Make an archive of so many usable footprints below `root`, and build it.
+
+    Args:
+        root: an empty folder.
+        size: footprints.
+        recipe: of the build; its windows, Sentinel-2 and size of batches may differ from the defaults.
+    """
+    write_archive(root / "archive", size, recipe)
+    path, home, output = root / "recipe.yaml", FactoryHome(root / "home"), root / "output"
+    path.write_text(
+        recipe.model_dump_json(include={"window_size", "sentinel2", "batch_size"}), encoding="utf-8"
     )
     home.root.mkdir()
     options = {
         "--input": root / "archive" / "granules",
         "--catalog": root / "archive" / "stac",
-        "--recipe": recipe,
+        "--recipe": path,
         "--output": output,
     }
     arguments = ["create-dataset", *(str(each) for option in options.items() for each in option)]
@@ -162,7 +168,7 @@ def measured_build(root: Path, size: int) -> Build:
         raise SystemExit(f"The build of {size:,} footprints failed.")
     seconds = time.time() - began
     files = BuildFiles(output)
-    datasets = [path for split in RECIPE.splits if (path := files.fused(split)).exists()]
+    datasets = [path for split in recipe.splits if (path := files.fused(split)).exists()]
     cpu_s = usage.ru_utime + usage.ru_stime
     return Build(
         footprints=size,
@@ -200,8 +206,8 @@ def stage_spans(home: FactoryHome) -> Iterator[tuple[float, float]]:
 # The archive
 
 
-def write_archive(root: Path, size: int) -> None:
-    """Write granules, rasters and a catalog of so many usable footprints."""
+def write_archive(root: Path, size: int, recipe: Recipe) -> None:
+    """Write granules, the rasters that a recipe needs, and a catalog, of so many usable footprints."""
     rng = np.random.default_rng(0)
     acquisitions, lons, lats = [], [], []
     for number, first in enumerate(range(0, size, PER_PASS)):
@@ -212,7 +218,7 @@ def write_archive(root: Path, size: int) -> None:
         passed = FIRST_PASS + visit * BETWEEN_PASSES + timedelta(hours=tile_number)
         x, y = places(tile, count, BLOCKS, rng)
         lon, lat = to_lonlat(tile.epsg, x, y)
-        lacks = tuple(asset for asset in ASSET_RESOLUTIONS if asset not in ("SCL", *RECIPE.sentinel2.bands))
+        lacks = tuple(asset for asset in ASSET_RESOLUTIONS if asset not in ("SCL", *recipe.sentinel2.bands))
         visited = Visit(2, 5.0, lacks=lacks)
         product = SyntheticProduct(visited, passed + timedelta(days=2), tile, number, None)
         acquisitions.append(Acquisition(product, x, y))
