@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.hdf5.opening import fields_of, open_samples, read_values
 from factory_pipeline.hdf5.palette import (
     AGBD_STOPS,
     SCL_COLOURS,
@@ -25,8 +27,8 @@ from factory_pipeline.hdf5.palette import (
     terrain,
     true_colour,
 )
-from factory_pipeline.hdf5.read import LABEL, FileSummary, FusedDataset, Sample, describe, shot_time
-from factory_pipeline.hdf5.schema import LABEL_NODATA, SCL_CLASSES, WORLDCOVER_CLASSES
+from factory_pipeline.hdf5.read import LABEL, FileSummary, Sample, describe, shot_time
+from factory_pipeline.hdf5.schema import DATA, LABEL_NODATA, SCL_CLASSES, WORLDCOVER_CLASSES
 
 FIELDS = (
     "Sentinel-2 L2A",
@@ -79,15 +81,33 @@ def chip_sheet(path: Path, samples: int = 8, max_bytes: int | None = None) -> by
         DatasetFileError: the file is missing, truncated or no dataset file.
     """
     summary = describe(path)
-    dataset = FusedDataset(path, FIELDS)
-    rows = min(samples, len(dataset))
+    rows = min(samples, summary.samples)
     allowed = math.inf if max_bytes is None else max_bytes
     while True:
-        shown = np.linspace(0, len(dataset) - 1, rows).round().astype(int).tolist()
-        png = encode_png(_sheet(summary, dataset.read_batch(shown)))
+        shown = np.linspace(0, summary.samples - 1, rows).round().astype(int).tolist()
+        png = encode_png(_sheet(summary, _read_samples(path, shown)))
         if len(png) <= allowed or rows <= 1:
             return png
         rows = min(rows - 1, int(rows * allowed / len(png)) or 1)
+
+
+def _read_samples(path: Path, shown: Sequence[int]) -> Sample:
+    """Return a few samples of a file, of which no other one is looked up."""
+    with open_samples(path) as file:
+        known = {field.name: field for field in fields_of(file) if field.group == DATA}
+        chosen = {name: known[name] for name in FIELDS} | {LABEL: known["AGBD Values"]}
+        try:
+            return {
+                key: np.concatenate(
+                    [
+                        np.empty((0, *field.shape), field.dtype),
+                        *(read_values(file, field, sample, sample + 1) for sample in shown),
+                    ]
+                )
+                for key, field in chosen.items()
+            }
+        except OSError as error:
+            raise DatasetFileError(f"{path} can't be read: {error}.") from error
 
 
 def encode_png(image: Image.Image) -> bytes:

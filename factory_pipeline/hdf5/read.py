@@ -5,7 +5,8 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,6 +39,8 @@ GEDI_EPOCH = datetime(2018, 1, 1)
 Sample = dict[str, NDArray[Any]]
 LABEL = "label"
 """The key of the label in a sample."""
+_READ = 1 << 16
+"""Samples whose values are looked at together."""
 DEFAULT_FIELDS = ("Sentinel-2 L2A", "WorldCover", "CopDEM")
 
 
@@ -99,23 +102,48 @@ def describe(path: Path) -> FileSummary:
         differences = schema_differences(file, fields) if is_own(file) else missing_fields(file, fields)
         if differences:
             raise DatasetFileError(f"The schema of {path} differs: {'; '.join(differences)}.")
-        agbd = file[f"{DATA}/AGBD Values"][:]
-        seconds = file[f"{DATA}/GEDI Delta Time"][:].astype(np.float64)
-        codes, counts = np.unique(file[f"{DATA}/CRS"][:].astype("S"), return_counts=True)
+        samples = len(file[f"{DATA}/AGBD Values"])
+        agbd, seconds = (_range_of(file[f"{DATA}/{name}"]) for name in ("AGBD Values", "GEDI Delta Time"))
         return FileSummary(
             path=path,
             split=str(file.attrs.get("split", "")),
-            samples=len(agbd),
+            samples=samples,
             file_bytes=path.stat().st_size,
             bands=fields[0].band_names,
             shapes={field.name: file[field.path].shape for field in fields if field.group == DATA},
-            agbd_range=(float(agbd.min()), float(agbd.max())) if len(agbd) else None,
-            dates=(shot_time(float(seconds.min())), shot_time(float(seconds.max()))) if len(agbd) else None,
-            crs={code.decode(): int(count) for code, count in zip(codes, counts, strict=True)},
+            agbd_range=agbd,
+            dates=(shot_time(seconds[0]), shot_time(seconds[1])) if seconds else None,
+            crs=_count_texts(file[f"{DATA}/CRS"]),
             recipe=str(file.attrs.get("recipe", "")),
             recipe_hash=str(file.attrs.get("recipe_hash", "")),
             software_version=str(file.attrs.get("software_version", "")),
         )
+
+
+def _parts_of(dataset: h5py.Dataset) -> Iterator[NDArray[Any]]:
+    """Yield the values of a dataset, those of some samples at a time."""
+    for start in range(0, len(dataset), _READ):
+        yield dataset[start : start + _READ]
+
+
+def _range_of(dataset: h5py.Dataset) -> tuple[float, float] | None:
+    """Return the smallest and the largest value; None without samples."""
+    # Times are stored as texts.
+    parts = (part.astype(np.float64) for part in _parts_of(dataset))
+    edges = [(float(part.min()), float(part.max())) for part in parts]
+    if not edges:
+        return None
+    # Unlike Python's, numpy's least of NaN and a number is NaN, whatever their order.
+    return float(np.min(edges)), float(np.max(edges))
+
+
+def _count_texts(dataset: h5py.Dataset) -> dict[str, int]:
+    """Return how often each text occurs, ordered by the texts."""
+    counts: Counter[bytes] = Counter()
+    for part in _parts_of(dataset):
+        texts, numbers = np.unique(part.astype("S"), return_counts=True)
+        counts.update(dict(zip(texts.tolist(), numbers.tolist(), strict=True)))
+    return {text.decode(): count for text, count in sorted(counts.items())}
 
 
 def shot_time(seconds: float) -> datetime:

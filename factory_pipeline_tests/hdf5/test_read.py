@@ -112,6 +112,14 @@ def test_an_empty_dataset_has_no_samples(tmp_path: Path) -> None:
     assert "Samples:  0" in str(summary)
 
 
+def test_a_description_is_the_same_whatever_is_read_at_a_time(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = describe(written)
+    monkeypatch.setattr("factory_pipeline.hdf5.read._READ", 5)
+    assert describe(written) == at_once
+
+
 def test_a_description_tells_what_is_in_the_file(written: Path, samples: Samples) -> None:
     summary = describe(written)
     agbd = samples.table["agbd"].to_numpy()
