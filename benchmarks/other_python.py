@@ -9,15 +9,26 @@ from typing import Any
 from benchmarks.measure import Work
 from benchmarks.report import is_installed
 
+APART = Path(sys.prefix) / "apart"
+"""Environments of peers that need other versions than the project, each in a folder of its name."""
+
 
 def find_python(variable: str, module: str) -> str | None:
-    """Return the interpreter that an environment variable names, or this one if it has the module.
+    """Return the interpreter that an environment variable names, or one that has the module.
 
     None if the peer is not installed.
     """
     if named := os.environ.get(variable):
         return named
+    apart = python_apart(module)
+    if apart.exists():
+        return str(apart)
     return sys.executable if is_installed(module) else None
+
+
+def python_apart(peer: str) -> Path:
+    """Return where the interpreter is of a peer that has an environment of its own."""
+    return APART / peer / "bin" / "python"
 
 
 def prepare_script(python: str, script: str, *arguments: str) -> Work:

@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
+import venv
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from benchmarks.other_python import APART, python_apart
 from benchmarks.report import table
 from factory_pipeline.redaction import hide_addresses
 
@@ -20,6 +22,8 @@ PEERS = Path(__file__).with_name("peers.txt")
 LOCK = Path(__file__).parents[1] / "requirements.lock"
 LEFT_OUT = Path(sys.prefix) / "peers-left-out.json"
 """Reasons by name, of the last installation."""
+IN_SCRIPTS = {"lazycogs": ("pystac-client",), "rasteret": ()}
+"""Peers that need other versions than the project's pins, and what their scripts import beside them."""
 
 
 def main() -> None:
@@ -29,7 +33,7 @@ def main() -> None:
         pins = Path(folder) / "pins.txt"
         pins.write_text("\n".join(pinned(LOCK.read_text(encoding="utf-8"))))
         for peer in listed_peers():
-            reason = _install(peer, pins)
+            reason = _install_apart(peer) if peer.name in IN_SCRIPTS else _install(peer, pins)
             if reason is not None:
                 reasons[peer.name] = reason
             print(f"{peer.name}: {reason or 'installed'}", flush=True)
@@ -53,19 +57,43 @@ def installed_peers() -> str:
     reasons = json.loads(LEFT_OUT.read_text()) if LEFT_OUT.exists() else {}
     rows = []
     for peer in listed_peers():
-        try:
-            rows.append((peer.name, version(peer.name)))
-        except PackageNotFoundError:
-            rows.append((peer.name, reasons.get(peer.name, "not installed: make bench-peers")))
+        found = _version(peer.name)
+        rows.append((peer.name, found or reasons.get(peer.name, "not installed: make bench-peers")))
     return table("Peers", ("package", "version"), rows)
+
+
+def _version(name: str) -> str | None:
+    """Return the version of an installed peer, in this environment or one of its own."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        folders = [str(folder) for folder in (APART / name).glob("lib/*/site-packages")]
+        return next((found.version for found in distributions(name=name, path=folders)), None)
 
 
 def _install(peer: Requirement, pins: Path) -> str | None:
     """Install a peer; return why not."""
+    return _missing_python(peer) or _run_pip(sys.executable, "--constraint", str(pins), str(peer))
+
+
+def _install_apart(peer: Requirement) -> str | None:
+    """Install a peer into an environment of its own; return why not."""
+    if reason := _missing_python(peer):
+        return reason
+    venv.create(APART / peer.name, with_pip=True, clear=True)
+    return _run_pip(str(python_apart(peer.name)), str(peer), *IN_SCRIPTS[peer.name])
+
+
+def _missing_python(peer: Requirement) -> str | None:
     if peer.marker is not None and not peer.marker.evaluate():
         return f"left out: needs {peer.marker}"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(pins)]
-    ended = subprocess.run([*command, str(peer)], capture_output=True, text=True, check=False)
+    return None
+
+
+def _run_pip(python: str, *arguments: str) -> str | None:
+    """Install packages for an interpreter; return why not."""
+    command = [python, "-m", "pip", "install", "--quiet", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode == 0:
         return None
     said = [line.removeprefix("ERROR: ") for line in ended.stderr.splitlines() if line.startswith("ERROR")]

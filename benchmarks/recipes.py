@@ -45,7 +45,7 @@ MEMORY_SIZES = ((12, 32), (120, 32), (12, 320))
 """Dates and windows of the composites whose memory is measured: ten times as many of either."""
 COMPOSITES = ("mean", "median")
 RSLEARN, ODC_STAC, LAZYCOGS = "RSLEARN_PYTHON", "ODC_STAC_PYTHON", "LAZYCOGS_PYTHON"
-ASYNC_GEOTIFF = "ASYNC_GEOTIFF_PYTHON"
+ASYNC_GEOTIFF, RASTERET = "ASYNC_GEOTIFF_PYTHON", "RASTERET_PYTHON"
 """Variables that name an interpreter which has the peer, such as one of another environment."""
 GOAL_RSLEARN, GOAL_ARRAYS, GOAL_PEAK_MB = 20, 4, 1000
 OURS, OURS_ARRAYS = "create-dataset", "read_source, arrays alone"
@@ -85,6 +85,9 @@ def benchmark(scale: float) -> list[str]:
             if python := find_python(LAZYCOGS, "lazycogs"):
                 script = (python, "lazycogs_arrays.py", str(windows))
                 read.append(Contestant("lazycogs, window by window", prepare_script, script))
+            if python := find_python(RASTERET, "rasteret"):
+                script = (python, "rasteret_arrays.py", str(windows))
+                read.append(Contestant("rasteret, pixels as they are", prepare_script, script))
             arrays += _rows(case, _race(read), OURS_ARRAYS, GOAL_ARRAYS)
     return [
         table("Datasets of recipes at 30 ms", _columns("times its CPU", GOAL_RSLEARN), datasets),

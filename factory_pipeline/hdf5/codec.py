@@ -4,18 +4,27 @@ libdeflate is faster than the zlib behind HDF5's own filter, and smaller at the 
 the GIL. ISA-L would be three times as fast again at its lowest level, but its bytes depend on the processor.
 """
 
+import struct
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
 import imagecodecs
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 LEVEL = 4
 """Of deflate. A higher one costs a third more time for a saving of a percent."""
 _FAST_LEVEL = 1
-"""Three times as fast as LEVEL, for chunks that are 2 to 3 percent larger."""
+"""Three quarters of the time of LEVEL, for chunks that are 2 to 3 percent larger."""
+_NOISE = 0.95
+"""A plane whose slices shrink to no less than this share is stored as it is."""
+_SAMPLE_SLICES, _SLICE = 16, 4096
+"""What is compressed to find out: slices of so many bytes, spread over the plane."""
+_ZLIB_HEADER = b"\x78\x01"
+_LARGEST_STORED = 0xFFFF
+"""Bytes of a stored block (RFC 1951)."""
 
 Encode = Callable[[NDArray[np.generic]], bytes]
 """From the values of a chunk to its bytes."""
@@ -50,8 +59,41 @@ def encode_chunk(values: NDArray[np.generic], compression: Compression = Compres
 
 
 def encode_chunk_fast(values: NDArray[np.generic]) -> bytes:
-    """Do as `encode_chunk`, for large rasters: at a level that saves time rather than bytes."""
-    return bytes(imagecodecs.deflate_encode(_shuffle(values), level=_FAST_LEVEL))
+    """Do as `encode_chunk`, for large rasters: in a way that saves time rather than bytes.
+
+    The low bytes of measured numbers are noise, on which a compressor spends most of its time and saves
+    nothing. They come first in a shuffled chunk: those planes are stored as they are, the others deflated.
+    """
+    planes = _shuffle(values)
+    noisy = 0
+    while noisy < len(planes) and _is_noise(planes[noisy]):
+        noisy += 1
+    if noisy == 0:
+        return bytes(imagecodecs.deflate_encode(planes, level=_FAST_LEVEL))
+    stored = _stored_blocks(memoryview(planes[:noisy]).cast("B"))
+    # Of no planes it is the empty block that ends a stream.
+    deflated = imagecodecs.deflate_encode(planes[noisy:], level=_FAST_LEVEL, raw=True)
+    return b"".join((_ZLIB_HEADER, *stored, deflated, struct.pack(">I", isal_zlib.adler32(planes))))
+
+
+def _is_noise(plane: Any) -> bool:
+    """Return whether compressing a plane of bytes would save next to nothing, by a sample of it."""
+    apart = plane.size // _SAMPLE_SLICES
+    if apart < _SLICE:
+        return False
+    # Each slice by itself: slices that are far apart in the plane would be found to repeat each other.
+    slices = (plane[start : start + _SLICE] for start in range(0, apart * _SAMPLE_SLICES, apart))
+    made = sum(len(imagecodecs.deflate_encode(part, level=_FAST_LEVEL, raw=True)) for part in slices)
+    return made >= _NOISE * _SAMPLE_SLICES * _SLICE
+
+
+def _stored_blocks(data: memoryview) -> list[bytes | memoryview]:
+    """Return bytes as blocks of a deflate stream that are not its last; they end at a whole byte."""
+    parts: list[bytes | memoryview] = []
+    for start in range(0, len(data), _LARGEST_STORED):
+        block = data[start : start + _LARGEST_STORED]
+        parts += [struct.pack("<BHH", 0, len(block), len(block) ^ _LARGEST_STORED), block]
+    return parts
 
 
 def _shuffle(values: NDArray[np.generic]) -> Any:
