@@ -46,11 +46,12 @@ lint: $(READY)
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Half an hour on two free cores; writes its tables into benchmarks/README.md, which says what is compared with what.
+# Some 25 minutes on two free cores, by the times of its parts; writes its tables into benchmarks/README.md, which says
+# what is compared with what.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-# The benchmarks that have peers, in half an hour, in an environment of its own with benchmarks/peers.txt (some 6 GB, as
+# The benchmarks that have peers, likewise, in an environment of its own with benchmarks/peers.txt (some 6 GB, as
 # PyTorch is); what can't be installed is left out, and the table of peers says why. Two peers need PYTHON=python3.12.
 bench-peers: .venv-peers/.ready
 	.venv-peers/bin/python -m benchmarks --peers

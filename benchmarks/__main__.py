@@ -33,20 +33,20 @@ BENCHMARKS: dict[str, tuple[Callable[[float], list[str]], float]] = {
     "aggregation": (aggregation.benchmark, 1),
     "hdf5": (hdf5.benchmark, 1),
     "growth": (growth.benchmark, 0.3),
-    "onboarding": (onboarding.benchmark, 0.1),
+    "onboarding": (onboarding.benchmark, 0.05),
     "overhead": (overhead.benchmark, 1),
-    "query": (query.benchmark, 0.2),
-    "recipes": (recipes.benchmark, 0.15),
+    "query": (query.benchmark, 0.1),
+    "recipes": (recipes.benchmark, 0.1),
     "pairs": (pairs.benchmark, 0.5),
     "releases": (releases.benchmark, 0.1),
     "splits": (splits.benchmark, 0.5),
     "streaming": (streaming.benchmark, 0.25),
-    "loaders": (loaders.benchmark, 0.25),
+    "loaders": (loaders.benchmark, 0.2),
     "studio": (studio.benchmark, 1),
     "many_records": (many_records.benchmark, 0.2),
 }
-"""Each with its default scale: large enough for the ratios of the full size, small enough that all take less
-than half an hour on two free cores."""
+"""Each with its default scale: large enough for the ratios of the full size, small enough that all together
+are to take less than half an hour on two free cores."""
 PEERS = ("extraction", "aggregation", "recipes", "streaming", "loaders")
 """Those with contestants that `make bench-peers` installs."""
 README = Path(__file__).with_name("README.md")
