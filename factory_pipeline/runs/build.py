@@ -28,7 +28,13 @@ from factory_pipeline.builds.training_upload import upload_splits
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.runs.failures import describe_failure
-from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
+from factory_pipeline.runs.instance import (
+    execute_job,
+    load_definitions,
+    open_instance,
+    prepare_home,
+    resources_of,
+)
 from factory_pipeline.runs.queued_runs import has_workers, run_on_workers
 from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.storage.atomic import describe_refusal
@@ -309,12 +315,10 @@ def materialize(
     """
     import dagster as dg
 
-    from factory_pipeline.definitions import defs
-
     tags = {DRIVER_TAG: str(driver or os.getpid()), **_partition_tags(partition), **_range_tags(batches)}
     with open_instance(home) as instance:
         result = execute_job(
-            defs.resolve_job_def(JOBS[assets]),
+            load_definitions().resolve_job_def(JOBS[assets]),
             instance,
             resources_of(home),
             asset_selection=[dg.AssetKey(name) for name in assets],

@@ -7,6 +7,7 @@ files, lose some interrupts, and leave SIGTERM mapped to SIGINT. All runs that t
 caller's process therefore go through this module.
 """
 
+import gc
 import hashlib
 import signal
 import socket
@@ -55,6 +56,22 @@ SHIPPED_BEFORE = {
 """SHA-256 of each `dagster.yaml` of earlier versions. A home that has such a one gets the new one."""
 NO_CONSOLE: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config: the log of a run is kept for the web UI; a terminal shows the progress instead."""
+
+
+def load_definitions() -> dg.Definitions:
+    """Return the Definitions object; the first call in a process imports all assets, which takes seconds.
+
+    What is imported stays: searching it for garbage would take a third of the CPU.
+    """
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        from factory_pipeline.definitions import defs
+
+        return defs
+    finally:
+        if was_collecting:
+            gc.enable()
 
 
 def prepare_home(home: FactoryHome) -> None:

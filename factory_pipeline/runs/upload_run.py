@@ -5,7 +5,7 @@ import dagster as dg
 from factory_pipeline.datalake.registry.records import Upload, UploadStatus
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.orchestration.run_lock import release_run_lock
-from factory_pipeline.runs.instance import execute_job, resources_of
+from factory_pipeline.runs.instance import execute_job, load_definitions, resources_of
 from factory_pipeline.storage.layout import FactoryHome
 
 
@@ -18,10 +18,11 @@ def run_upload(job: str, key: str, instance: dg.DagsterInstance, home: FactoryHo
         instance: of the home.
         home: with the upload.
     """
-    from factory_pipeline.definitions import defs
-
     result = execute_job(
-        defs.resolve_job_def(job), instance, resources_of(home, all_folders=True), partition_key=key
+        load_definitions().resolve_job_def(job),
+        instance,
+        resources_of(home, all_folders=True),
+        partition_key=key,
     )
     release_run_lock(home, result.run_id)
 

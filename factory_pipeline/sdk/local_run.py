@@ -10,7 +10,13 @@ from factory_pipeline.errors import ARGUMENT_ERROR, ArgumentError, BuildError
 from factory_pipeline.orchestration.partitions import VERSIONS
 from factory_pipeline.orchestration.run_progress import OnFraction, listening
 from factory_pipeline.runs.failures import describe_failure
-from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
+from factory_pipeline.runs.instance import (
+    execute_job,
+    load_definitions,
+    open_instance,
+    prepare_home,
+    resources_of,
+)
 from factory_pipeline.storage.layout import FactoryHome
 
 
@@ -41,7 +47,7 @@ def run_job(
         ArgumentError: a step found that an argument is not allowed.
         BuildError: it failed; the message is what the failed step said.
     """
-    from factory_pipeline.definitions import defs
+    defs = load_definitions()
 
     home.require_existing()
     prepare_home(home)

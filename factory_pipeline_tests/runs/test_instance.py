@@ -1,5 +1,6 @@
 """The tables that Dagster makes when a home is first used."""
 
+import gc
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from factory_pipeline.errors import HomeError
 from factory_pipeline.orchestration.partitions import BATCHES
-from factory_pipeline.runs.instance import open_instance, prepare_home
+from factory_pipeline.runs.instance import load_definitions, open_instance, prepare_home
 from factory_pipeline.storage.layout import FactoryHome
 
 pytestmark = pytest.mark.integration
@@ -41,3 +42,14 @@ def test_a_history_of_other_origin_is_never_removed(tmp_path: Path) -> None:
         prepare_home(home)
     assert (home.dagster / "history" / "runs" / "index.db").exists()
     assert not home.dagster_ready.exists()
+
+
+def test_loading_definitions_leaves_the_collector_of_the_process_as_it_was() -> None:
+    was_collecting = gc.isenabled()
+    try:
+        for collects in (True, False):
+            (gc.enable if collects else gc.disable)()
+            assert load_definitions().resolve_job_def("build_dataset").name == "build_dataset"
+            assert gc.isenabled() is collects
+    finally:
+        (gc.enable if was_collecting else gc.disable)()
