@@ -6,16 +6,18 @@ minute, each of which imports all of them and begins its runs cold.
 
 import json
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
-import grpc  # type: ignore[import-untyped]
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._grpc.client import DagsterGrpcClient
 
 from factory_pipeline.runs.instance import DEFINITIONS
 
 SECONDS_TO_LOAD = 180
+SECONDS_OF_BUSY = 30.0
+"""That nobody listens is known at once; a process that is only busy is given up by Dagster after a minute."""
 
 
 class CodeServer:
@@ -50,12 +52,12 @@ class CodeServer:
     def revive(self) -> None:
         """Start the process that has the code again, if it was killed: Dagster does so only when asked."""
         client = DagsterGrpcClient(socket=str(self._socket))
+        asked = time.monotonic()
         try:
             client.ping("")
-        except DagsterUserCodeUnreachableError as error:
-            cause = error.__cause__
-            is_busy = isinstance(cause, grpc.RpcError) and cause.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            if not is_busy:
-                # It starts a new process, and then fails to tell the killed one that it is to end.
-                with suppress(DagsterUserCodeUnreachableError):
-                    client.reload_code(SECONDS_TO_LOAD)
+        except DagsterUserCodeUnreachableError:
+            if time.monotonic() > asked + SECONDS_OF_BUSY:
+                return
+            # It starts a new process, and then fails to tell the killed one that it is to end.
+            with suppress(DagsterUserCodeUnreachableError):
+                client.reload_code(SECONDS_TO_LOAD)

@@ -8,6 +8,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
+from factory_pipeline.cog import decode
 from factory_pipeline.cog.decode import full_decoder, top_decoder
 
 WIDTH, ROWS = 32, 48
@@ -57,8 +58,9 @@ def test_other_compressions_have_no_top(tmp_path: Path) -> None:
         assert top_decoder(tiff.pages.first, np.dtype("uint8"), WIDTH, 1) is None
 
 
-def test_files_of_one_kind_share_their_decoder(tmp_path: Path) -> None:
+def test_files_of_one_kind_share_their_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a decoder refers to is kept once for all files whose blocks are of the same kind."""
+    monkeypatch.setattr(decode, "_decoders", {})  # that of other tests may be nearly full
 
     def decoders(name: str, dtype: str = "uint16", **options: Any) -> tuple[Any, Any]:
         with tifffile.TiffFile(write(tmp_path / name, pixels(dtype), **options)) as tiff:
