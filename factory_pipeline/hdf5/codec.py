@@ -11,7 +11,6 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 LEVEL = 4
@@ -73,7 +72,7 @@ def encode_chunk_fast(values: NDArray[np.generic]) -> bytes:
     stored = _stored_blocks(memoryview(planes[:noisy]).cast("B"))
     # Of no planes it is the empty block that ends a stream.
     deflated = imagecodecs.deflate_encode(planes[noisy:], level=_FAST_LEVEL, raw=True)
-    return b"".join((_ZLIB_HEADER, *stored, deflated, struct.pack(">I", isal_zlib.adler32(planes))))
+    return b"".join((_ZLIB_HEADER, *stored, deflated, struct.pack(">I", imagecodecs.deflate_adler32(planes))))
 
 
 def _is_noise(plane: Any) -> bool:

@@ -1,7 +1,6 @@
 """Shards below an address: what does not answer is told without credentials, and closing ends the thread."""
 
 import threading
-import time
 
 import pytest
 
@@ -14,23 +13,17 @@ NOWHERE = "http://user:SECRET@127.0.0.1:1/train/"
 """No host listens on this port."""
 
 
-def threads() -> int:
-    return sum(thread.name == "fetch-shards" for thread in threading.enumerate())
-
-
 def test_a_host_that_does_not_answer_is_told_and_the_thread_ends() -> None:
-    before = threads()
+    before = set(threading.enumerate())
     shards = FetchedShards(NOWHERE, RetryPolicy(retries=0))
-    assert threads() == before + 1
+    (own,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "fetch-shards")
     for asked in (lambda: shards.read_index("index.json"), shards.request(Shard("a.bin", 1, 9), 0, 0).result):
         with pytest.raises(DatasetFileError, match=r"http://127\.0\.0\.1:1/train/") as error:
             asked()
         assert "SECRET" not in str(error.value)
     shards.close()
-    until = time.monotonic() + 10
-    while threads() > before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert threads() == before
+    own.join(10)
+    assert not own.is_alive()
 
 
 def test_an_index_without_a_server_is_given_up_soon_and_a_shard_is_waited_for() -> None:
