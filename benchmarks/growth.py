@@ -18,7 +18,7 @@ from benchmarks.link import ArchiveServer, Link
 from benchmarks.measure import run_alone
 from benchmarks.report import Row, main, table
 from factory_pipeline.builds.extraction import BatchExtraction
-from factory_pipeline.builds.gedi.batches import plan_batches
+from factory_pipeline.builds.gedi.plan_batches import plan_batches
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe, Sentinel2
 from factory_pipeline.hdf5.fuse import fuse_datasets

@@ -23,7 +23,7 @@ import dagster as dg
 from dagster._serdes import serialize_value
 
 from benchmarks.report import Row, main, met, table
-from factory_pipeline.builds.gedi.batches import plan_batches
+from factory_pipeline.builds.gedi.plan_batches import plan_batches
 from factory_pipeline.cli.main import main as factory
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from factory_pipeline.builds.gedi.batches import morton_cells
+from factory_pipeline.builds.gedi.plan_batches import morton_cells
 from factory_pipeline.builds.labels.areas import content_digest, raster_files, read_grid, read_rasters
 from factory_pipeline.builds.labels.gedi_shots import read_shots
 from factory_pipeline.builds.labels.label_table import EXTRA, LabelTable, RejectLedger

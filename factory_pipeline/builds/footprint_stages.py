@@ -10,9 +10,10 @@ import polars as pl
 
 from factory_pipeline.builds.gedi.aggregate import Aggregation, aggregate_granules, read_aggregation
 from factory_pipeline.builds.gedi.aggregate import unread_granules as unread_of_source
-from factory_pipeline.builds.gedi.batches import CatalogKey, StoredPlan, write_plan
+from factory_pipeline.builds.gedi.batches import CatalogKey, StoredPlan
 from factory_pipeline.builds.gedi.footprint_csv import read_footprints_csv, write_csv_parts
 from factory_pipeline.builds.gedi.object_store import display
+from factory_pipeline.builds.gedi.plan_batches import write_plan
 from factory_pipeline.builds.gedi.quality import QualityCounts, filter_footprints
 from factory_pipeline.builds.gedi.sampling import draw_shots
 from factory_pipeline.builds.gedi.unusable_footprints import part_unusable

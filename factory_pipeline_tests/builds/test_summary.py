@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from factory_pipeline.builds.gedi.batches import BatchPlan, plan_batches
+from factory_pipeline.builds.gedi.batches import BatchPlan
 from factory_pipeline.builds.gedi.footprint_csv import write_footprints_csv
+from factory_pipeline.builds.gedi.plan_batches import plan_batches
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, reject_frame
 from factory_pipeline.builds.summary import (
     NAMED_AT_MOST,
