@@ -19,7 +19,13 @@ from factory_pipeline.onboarding.stages import onboarding_progress
 from factory_pipeline.orchestration.partitions import DATASETS, RELEASES
 from factory_pipeline.orchestration.run_status import end_dead_runs, is_of_batch, unfinished_runs
 from factory_pipeline.runs.failures import describe_failure
-from factory_pipeline.runs.instance import execute_job, open_instance, prepare_home, resources_of
+from factory_pipeline.runs.instance import (
+    execute_job,
+    load_definitions,
+    open_instance,
+    prepare_home,
+    resources_of,
+)
 from factory_pipeline.runs.upload_run import require_success, run_upload
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.upload_files import UploadFiles
@@ -137,8 +143,6 @@ def finetune(upload: Upload, home: FactoryHome, choices: Mapping[str, Any] = {})
         OnboardingError: the dataset is not finished, or has no training configuration.
         BuildError: TerraTorch is not installed, or ended with an error.
     """
-    from factory_pipeline.definitions import defs
-
     if not home.upload(upload.key).finished.terratorch.exists():
         raise OnboardingError(
             "CHECK_FAILED",
@@ -148,7 +152,7 @@ def finetune(upload: Upload, home: FactoryHome, choices: Mapping[str, Any] = {})
     prepare_home(home)
     with open_instance(home) as instance:
         result = execute_job(
-            defs.resolve_job_def(FINETUNE_JOB),
+            load_definitions().resolve_job_def(FINETUNE_JOB),
             instance,
             {**resources_of(home), **tuning_config(choices)},
             partition_key=upload.key,

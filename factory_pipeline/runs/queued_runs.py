@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from factory_pipeline.errors import BuildError
 from factory_pipeline.runs.failures import describe_failure
-from factory_pipeline.runs.instance import DEFINITIONS, NO_CONSOLE, open_instance, origin_of
+from factory_pipeline.runs.instance import DEFINITIONS, NO_CONSOLE, load_definitions, open_instance, origin_of
 from factory_pipeline.storage.layout import FactoryHome
 
 if TYPE_CHECKING:
@@ -82,11 +82,9 @@ def _queue(instance: "dg.DagsterInstance", job: str, tags: Mapping[str, str]) ->
     from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
     from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-    from factory_pipeline.definitions import defs
-
     code = RepositoryPythonOrigin(sys.executable, ModuleCodePointer(DEFINITIONS, "defs"))
     run = instance.create_run_for_job(
-        job_def=defs.resolve_job_def(job),
+        job_def=load_definitions().resolve_job_def(job),
         run_config=dict(NO_CONSOLE),
         tags={**tags, MAX_RETRIES_TAG: "0"},
         status=dg.DagsterRunStatus.QUEUED,

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,14 +75,14 @@ class PlanFacts:
         )
 
 
-class _Plan(PlanKeys):
+class _Plan(PlanKeys, ABC):
     """A plan, in memory or on disk."""
 
     facts: PlanFacts
 
+    @abstractmethod
     def scan(self) -> pl.LazyFrame:
         """Return the table of the plan, see `BatchPlan.table`, lazily."""
-        raise NotImplementedError
 
     @property
     def change(self) -> str:
