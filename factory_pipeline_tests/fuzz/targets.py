@@ -89,8 +89,16 @@ class Target:
             changed = json.dumps(alter(json.loads(content), random)).encode()
         else:
             changed = damage(content, random)
+        self.read_or_refuse(name, changed, folder)
+
+    def read_or_refuse(self, name: str, content: bytes, folder: Path) -> None:
+        """Read these bytes as the file of a name.
+
+        Raises:
+            Exception: any that the parser must not raise.
+        """
         path = folder / name
-        path.write_bytes(changed)
+        path.write_bytes(content)
         try:
             self.read(path)
         except self.allowed:

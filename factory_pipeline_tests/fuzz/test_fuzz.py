@@ -1,10 +1,14 @@
 """Every parser of foreign bytes on damaged files: it parses them, or raises an error with a sentence.
 
-More examples are tried by `python -m factory_pipeline_tests.fuzz.campaign`.
+More examples are tried by `python -m factory_pipeline_tests.fuzz.campaign`, and such as reach new code by
+`python -m factory_pipeline_tests.fuzz.guided`.
 """
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -60,6 +64,23 @@ def test_what_is_nested_very_deeply_is_refused(opening: str, folders) -> None:
             path.write_text(opening * 100_000)
             with suppress(*target.allowed):
                 target.read(path)
+
+
+@pytest.mark.skipif(find_spec("atheris") is None, reason="Atheris has no package for this system.")
+def test_what_reaches_new_code_is_kept(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "factory_pipeline_tests.fuzz.guided",
+        "label file",
+        "--seconds",
+        "3",
+        "--keep",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "All was read or refused.\n")
+    assert list((tmp_path / "label file" / "label.json").iterdir())
 
 
 def test_damage_and_alterations_change_something_and_repeat() -> None:
