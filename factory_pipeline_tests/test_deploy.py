@@ -1,7 +1,6 @@
 """The files in deploy/: Dagster takes its settings, and names in them are of things that exist."""
 
 import json
-import logging
 import re
 import shlex
 from collections.abc import Iterator
@@ -28,23 +27,6 @@ VARIABLES = {
     "FACTORY_BROKER": "redis://127.0.0.1:6379/0",
     "FACTORY_LOGS_BUCKET": "logs",
 }
-KUBECONFIG = {
-    "apiVersion": "v1",
-    "kind": "Config",
-    "current-context": "here",
-    "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-    "clusters": [{"name": "here", "cluster": {"server": "http://127.0.0.1:1"}}],
-    "users": [{"name": "me", "user": {}}],
-}
-
-
-@pytest.fixture(autouse=True)
-def kept_log_level() -> Iterator[None]:
-    """The client of Kubernetes sets the level of urllib3's logger, also where it is only imported."""
-    logger = logging.getLogger("urllib3")
-    level = logger.level
-    yield
-    logger.setLevel(level)
 
 
 def load(name: str) -> dict[str, Any]:
@@ -72,21 +54,12 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("name", ["dagster-celery.yaml", "dagster-kubernetes.yaml"])
-def test_dagster_takes_the_settings_and_makes_its_parts_of_them(name: str, tmp_path: Path) -> None:
-    from dagster_k8s.launcher import K8sRunLauncher
-
-    settings = load(name)
+def test_dagster_takes_the_settings_and_makes_its_parts_of_them(tmp_path: Path) -> None:
+    settings = load("dagster-celery.yaml")
     assert set(env_sources(settings)) <= set(VARIABLES)
-    launcher = settings["run_launcher"]["config"]
-    if name == "dagster-kubernetes.yaml":
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(KUBECONFIG))
-        launcher |= {"load_incluster_config": False, "kubeconfig_file": str(tmp_path / "kubeconfig")}
     ref = instance_ref(settings, tmp_path)
-    made = ref.run_launcher
-    assert type(made) is (CeleryRunLauncher if name == "dagster-celery.yaml" else K8sRunLauncher)
-    logs = ref.compute_log_manager
-    assert isinstance(logs, S3ComputeLogManager)
+    assert type(ref.run_launcher) is CeleryRunLauncher
+    assert isinstance(ref.compute_log_manager, S3ComputeLogManager)
     storage = ref.storage_data
     assert storage.class_name == DagsterPostgresStorage.__name__
     checked = process_config(DagsterPostgresStorage.config_type(), yaml.safe_load(storage.config_yaml))
@@ -195,53 +168,3 @@ def test_the_image_is_of_the_lock_and_runs_as_nobody_in_particular() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     for name in re.findall(r"/\^([\w-]+)==/", text):
         assert re.search(rf"^{name}==", lock, re.MULTILINE), name
-
-
-# Helm
-
-
-def snake(text: str) -> str:
-    return re.sub(r"(?<!^)([A-Z])", lambda found: f"_{found[1].lower()}", text)
-
-
-def test_the_helm_values_are_what_dagster_on_kubernetes_takes() -> None:
-    from dagster_k8s.container_context import K8sContainerContext
-    from dagster_k8s.launcher import K8sRunLauncher
-
-    values = load("values.yaml")
-    plain = load("dagster-kubernetes.yaml")
-    given = values["runLauncher"]["config"][snake_to_camel(values["runLauncher"]["type"])]
-    launcher = {snake(key): value for key, value in given.items()} | {
-        "service_account_name": "factory",
-        "instance_config_map": "factory-instance",
-        "dagster_home": values["global"]["dagsterHome"],
-        "env_secrets": [secret["name"] for secret in given["envSecrets"]],
-        "env_config_maps": [one["name"] for one in given["envConfigMaps"]],
-    }
-    launcher["run_k8s_config"] = {snake(key): value for key, value in launcher["run_k8s_config"].items()}
-    checked = process_config(K8sRunLauncher.config_type(), launcher)
-    assert checked.success, checked.errors
-    [code] = values["dagster-user-deployments"]["deployments"]
-    assert code["dagsterApiGrpcArgs"] == ["-m", "factory_pipeline.definitions"]
-    kept = ("volumes", "volumeMounts", "securityContext", "resources")
-    context = {snake(key): code[key] for key in kept} | {"env_secrets": ["factory"]}
-    made = K8sContainerContext.create_from_config({"k8s": context})
-    assert made.run_k8s_config.container_config["volume_mounts"]
-    # What Helm makes of them and what is written out beside them agree.
-    daemon = values["dagsterDaemon"]
-    for ours, theirs in (("run_retries", "runRetries"), ("run_monitoring", "runMonitoring")):
-        shown = {snake(key): value for key, value in daemon[theirs].items()}
-        assert shown.items() <= plain[ours].items()
-    assert {snake(key): value for key, value in daemon["sensors"].items()} == plain["sensors"]
-    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
-    assert queue["maxConcurrentRuns"] == plain["concurrency"]["runs"]["max_concurrent_runs"]
-    own = plain["run_launcher"]["config"]
-    assert own["resources"] == given["resources"]
-    assert own["volumes"] == given["volumes"]
-    assert own["volume_mounts"] == given["volumeMounts"]
-    assert not values["postgresql"]["enabled"], "the factory's registry needs the same server"
-
-
-def snake_to_camel(name: str) -> str:
-    """The key of a launcher's settings in the chart: its name with a small first letter."""
-    return name[0].lower() + name[1:]

@@ -1,5 +1,6 @@
 """`factory ui`: the studio and Dagster's web UI. Heavy imports are inside the command, as in `main`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +33,19 @@ if TYPE_CHECKING:
     metavar="URL",
     help="Where a reverse proxy serves the studio, such as https://factory.example.",
 )
-def ui(host: str, port: int, pages_port: int | None, token: str, public_origin: str) -> None:
+@click.option(
+    "--dagster-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A dagster.yaml that becomes the home's, in place of one that it has.",
+)
+def ui(
+    host: str,
+    port: int,
+    pages_port: int | None,
+    token: str,
+    public_origin: str,
+    dagster_config: Path | None,
+) -> None:
     """Open the studio on FACTORY_HOME (default ./factory_home), with sensors and schedules running.
 
     The studio is where datasets are added, looked at and used; Dagster's web UI shows the runs behind it.
@@ -42,7 +55,7 @@ def ui(host: str, port: int, pages_port: int | None, token: str, public_origin: 
 
     home = FactoryHome.from_environment()
     served = WebUi(home, host, port, pages_port or port + 1, token, public_origin)
-    served.prepare()
+    served.prepare(dagster_config)
     echo(f"Studio: {served.pages_url}", f"Runs (Dagster): {served.url}")
     echo(f"Factory home: {served.home.root}", f"Log: {served.log}")
     echo(*describe_watched(served.home), "Starting ...")

@@ -74,8 +74,12 @@ def load_definitions() -> dg.Definitions:
             gc.enable()
 
 
-def prepare_home(home: FactoryHome) -> None:
+def prepare_home(home: FactoryHome, dagster_config: Path | None = None) -> None:
     """Make the folders of a factory home and the tables of its Dagster instance, where they are missing.
+
+    Args:
+        home: that is prepared.
+        dagster_config: a `dagster.yaml` that becomes the home's, in place of one that it has.
 
     Raises:
         HomeError: the home is not a folder.
@@ -88,6 +92,8 @@ def prepare_home(home: FactoryHome) -> None:
     home.recipe_inbox.mkdir(parents=True, exist_ok=True)
     home.dagster.mkdir(parents=True, exist_ok=True)
     instance_file = home.dagster_config
+    if dagster_config is not None:
+        write_text(home.shared_dagster_config, dagster_config.read_text(encoding="utf-8"))
     if home.is_remote and home.shared_dagster_config.exists():
         write_text(instance_file, home.shared_dagster_config.read_text(encoding="utf-8"))
     elif not instance_file.exists() or _sha256(instance_file) in SHIPPED_BEFORE:

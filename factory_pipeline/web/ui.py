@@ -68,8 +68,11 @@ class WebUi:
         host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
         return f"[{host}]" if ":" in host else host
 
-    def prepare(self) -> None:
+    def prepare(self, dagster_config: Path | None = None) -> None:
         """Make the home where it is not there.
+
+        Args:
+            dagster_config: as for `prepare_home`.
 
         Raises:
             HomeError: the home is not a folder.
@@ -84,7 +87,7 @@ class WebUi:
         self.home.require_folder()
         for port in (self.port, self.pages_port):
             require_free(self.host, port)
-        prepare_home(self.home)
+        prepare_home(self.home, dagster_config)
 
     def serve(self, on_ready: Callable[[], None]) -> None:
         """Run the web UI of a prepared home until it is interrupted (SIGINT or SIGTERM).

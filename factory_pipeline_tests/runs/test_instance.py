@@ -53,3 +53,15 @@ def test_loading_definitions_leaves_the_collector_of_the_process_as_it_was() -> 
             assert gc.isenabled() is collects
     finally:
         (gc.enable if was_collecting else gc.disable)()
+
+
+def test_settings_that_are_given_become_the_homes(tmp_path: Path) -> None:
+    home = FactoryHome(tmp_path / "home")
+    for runs in (7, 9):
+        given = tmp_path / "dagster.yaml"
+        given.write_text(f"concurrency: {{runs: {{max_concurrent_runs: {runs}}}}}\n")
+        prepare_home(home, given)
+        assert home.dagster_config.read_text() == given.read_text()
+        prepare_home(home)
+        with open_instance(home) as instance:
+            assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == runs
