@@ -56,7 +56,7 @@ GOAL = 1.2
 """Cost per footprint, of that of the size before."""
 SAMPLE_S = 1.0
 STAGES = ("plan", "extraction", "fuse and register")
-COMMAND = "import sys; from factory_pipeline.cli.main import main; main(sys.argv[1:])"
+COMMAND = "from factory_pipeline.cli.main import main; main()"
 
 
 def benchmark(sizes: Sequence[int]) -> list[str]:

@@ -8,12 +8,17 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import parent_process, resource_tracker
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from types import TracebackType
+
+from factory_pipeline.fork_server import is_serving
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """A pool of new processes that end with this one, also if it is killed (`kill -9`).
+    """A pool of processes that end with this one, also if it is killed (`kill -9`).
+
+    They are new ones, which import what they need, or are forked where the command has a fork server.
 
     A terminal sends Ctrl-C to all processes of a command: only this one acts on it, and ends the others, so
     that none prints a traceback of its own. Workers are killed, so they must publish files atomically.
@@ -25,7 +30,8 @@ class WorkerPool(ProcessPoolExecutor):
         Args:
             processes: most processes at the same time.
         """
-        super().__init__(processes, mp_context=_WorkerContext(), initializer=end_with_parent)
+        context = _ForkedContext() if is_serving() else _NewContext()
+        super().__init__(processes, mp_context=context, initializer=end_with_parent)
 
     def kill(self) -> None:
         """Kill the processes; what they work on fails with BrokenProcessPool."""
@@ -41,8 +47,8 @@ class WorkerPool(ProcessPoolExecutor):
         return super().__exit__(kind, error, traceback)
 
 
-class _WorkerProcess(SpawnProcess):
-    """A process that begins with SIGINT blocked, even while it imports."""
+class _BlocksInterrupts(BaseProcess):
+    """Begins with SIGINT blocked, even while it imports; goes before the class that starts the process."""
 
     def start(self) -> None:
         # Else it is started below, and that unblocks SIGINT in this thread.
@@ -56,8 +62,20 @@ class _WorkerProcess(SpawnProcess):
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-class _WorkerContext(SpawnContext):
-    Process = _WorkerProcess
+class _NewProcess(_BlocksInterrupts, SpawnProcess):
+    pass
+
+
+class _ForkedProcess(_BlocksInterrupts, ForkServerProcess):
+    pass
+
+
+class _NewContext(SpawnContext):
+    Process = _NewProcess
+
+
+class _ForkedContext(ForkServerContext):
+    Process = _ForkedProcess
 
 
 def end_with_parent() -> None:

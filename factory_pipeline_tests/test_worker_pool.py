@@ -21,6 +21,9 @@ def work(folder):
     time.sleep(600)
 
 if __name__ == "__main__":
+    if sys.argv[2:]:
+        from factory_pipeline.fork_server import start_fork_server
+        assert start_fork_server()
     pool = WorkerPool(2)
     for run in [pool.submit(work, sys.argv[1]) for _ in range(2)]:
         run.result()
@@ -35,11 +38,12 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("forked", [[], ["forked"]], ids=["new", "forked"])
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path, forked: list[str]) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
     workers = tmp_path / "workers"
     workers.mkdir()
-    driver = subprocess.Popen([sys.executable, tmp_path / "driver.py", workers], cwd=tmp_path)
+    driver = subprocess.Popen([sys.executable, tmp_path / "driver.py", workers, *forked], cwd=tmp_path)
     deadline = time.monotonic() + 60
     while len(pids := [int(path.name) for path in workers.iterdir()]) < 2:
         assert time.monotonic() < deadline

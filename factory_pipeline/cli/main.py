@@ -28,6 +28,7 @@ from factory_pipeline.cli import (
 )
 from factory_pipeline.cli.errors import user_errors
 from factory_pipeline.cli.help import FullHelpGroup, Section
+from factory_pipeline.cli.own_process import OwnProcess
 from factory_pipeline.extras import extras_named
 from factory_pipeline.version import __version__
 
@@ -105,12 +106,17 @@ for command in [
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; an error that a user can correct is printed as one sentence."""
+    """Run the command line; an error that a user can correct is printed as one sentence.
+
+    Args:
+        arguments: of the command; None takes those that were typed, and the process belongs to the command.
+    """
     # At the end the interpreter would search all objects of imported modules for garbage: half a second of
     # a command that imports Dagster.
     atexit.register(gc.freeze)
+    own = OwnProcess() if arguments is None else None
     with user_errors(), extras_named():
         # Outside of its standalone mode, click returns the status that a command exits with.
-        status = cli.main(args=arguments, prog_name="factory", standalone_mode=False)
+        status = cli.main(args=arguments, prog_name="factory", standalone_mode=False, obj=own)
     if isinstance(status, int):
         sys.exit(status)

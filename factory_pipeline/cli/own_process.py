@@ -1,0 +1,29 @@
+"""The process of a command that was typed: it imports all it needs once, and workers are forked from it."""
+
+import gc
+
+import click
+
+from factory_pipeline.fork_server import start_fork_server
+
+
+class OwnProcess:
+    """Object of the click context where the process belongs to the command, not to somebody who calls it."""
+
+
+def import_once() -> None:
+    """Import all that runs need, and have this command's workers share it.
+
+    Call it before anything is opened. In a process that belongs to somebody else it does nothing.
+    """
+    if click.get_current_context().find_object(OwnProcess) is None:
+        return
+    # Searching what is imported for garbage takes a third of the CPU of importing it, and copies its memory
+    # in each worker.
+    gc.disable()
+    from factory_pipeline.runs.instance import load_definitions
+
+    load_definitions()
+    gc.freeze()
+    gc.enable()
+    start_fork_server()
