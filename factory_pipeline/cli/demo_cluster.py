@@ -1,5 +1,6 @@
 """`make demo-cluster`: the demo's build on two workers, one of which is killed."""
 
+import signal
 from pathlib import Path
 
 import click
@@ -51,5 +52,7 @@ def demo_cluster(archive: Path, output: Path, dagster_config: Path) -> None:
 
 
 if __name__ == "__main__":
+    # Workers are in groups of their own, so that this process ends them, however it is ended itself.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with user_errors(), extras_named():
         demo_cluster.main(prog_name="make demo-cluster", standalone_mode=False)
