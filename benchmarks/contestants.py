@@ -3,12 +3,14 @@
 Each is prepared in its process and then run once, with nothing cached: searches, headers, blocks.
 """
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from factory_pipeline.builds.batch_sources import headers_needed, search_sources
 from factory_pipeline.builds.chips.landcover import extract_landcover
 from factory_pipeline.builds.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.builds.chips.terrain import extract_terrain
@@ -19,7 +21,6 @@ from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.stac.providers import Catalog, open_catalog
-from factory_pipeline.stac.search_cache import find_products
 from factory_pipeline.stac.select_products import choose_products
 from factory_pipeline.stac.tiles import find_tiles
 from factory_pipeline.worker_pool import WorkerPool
@@ -33,7 +34,7 @@ def block_engine(stac_url: str, footprints: Path) -> Callable[[], int]:
     parts = batches(pl.read_parquet(footprints))
     _warm_up(stac_url, parts[0])
     catalog, reader = open_catalog(stac_url), BlockReader()
-    return lambda: sum(extract(catalog, part, reader) for part in parts)
+    return lambda: extract(catalog, parts, reader)
 
 
 def block_engine_in_processes(stac_url: str, footprints: Path) -> Callable[[], int]:
@@ -45,7 +46,7 @@ def block_engine_in_processes(stac_url: str, footprints: Path) -> Callable[[], i
 
     def work() -> int:
         with pool:
-            return sum(pool.map(_extract_batch, [stac_url] * len(parts), parts))
+            return sum(pool.map(_extract_in_process, [stac_url] * len(parts), parts))
 
     return work
 
@@ -59,18 +60,18 @@ def batches(footprints: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _warm_up(stac_url: str, batch: pl.DataFrame) -> None:
     """Import and set up what the first footprint of a process needs; nothing is kept of it."""
-    extract(open_catalog(stac_url), batch.tail(1), BlockReader())
+    extract(open_catalog(stac_url), [batch.tail(1)], BlockReader())
     time.sleep(1)  # so that no process takes the other's turn
 
 
-def _extract_batch(stac_url: str, batch: pl.DataFrame) -> int:
-    return extract(open_catalog(stac_url), batch, BlockReader())
+def _extract_in_process(stac_url: str, batch: pl.DataFrame) -> int:
+    return extract(open_catalog(stac_url), [batch], BlockReader())
 
 
 def grouped_rasterio(stac_url: str, footprints: Path) -> Callable[[], int]:
     """The pipeline with GDAL as its reader: each file is opened once, its windows read one by one."""
     catalog, table, reader = open_catalog(stac_url), pl.read_parquet(footprints), RasterioReader()
-    return lambda: extract(catalog, table, reader)
+    return lambda: extract(catalog, [table], reader)
 
 
 def reads_of_engine(stac_url: str, footprints: Path) -> Callable[[], list[WindowRead]]:
@@ -79,25 +80,30 @@ def reads_of_engine(stac_url: str, footprints: Path) -> Callable[[], list[Window
     parts = batches(pl.read_parquet(footprints))
 
     def work() -> list[WindowRead]:
-        for part in parts:
-            extract(catalog, part, reader)
+        extract(catalog, parts, reader)
         return reader.reads
 
     return work
 
 
-def extract(catalog: Catalog, footprints: pl.DataFrame, reader: WindowReader) -> int:
-    """What `chips.extraction` does for a batch, without the files between its stages."""
+def extract(catalog: Catalog, parts: Sequence[pl.DataFrame], reader: WindowReader) -> int:
+    """What `builds.extraction` does for batches, without the files between its stages."""
+    with tempfile.TemporaryDirectory() as answers:
+        return sum(_extract_batch(catalog, part, reader, Path(answers)) for part in parts)
+
+
+def _extract_batch(catalog: Catalog, footprints: pl.DataFrame, reader: WindowReader, answers: Path) -> int:
     recipe = Recipe()
-    found = find_products(catalog, footprints, recipe.sentinel2)
-    choices = choose_products(footprints, found.products, recipe.sentinel2, recipe.window_size)
+    sources = search_sources(catalog, footprints, recipe, answers)
+    choices = choose_products(footprints, sources.products.products, recipe.sentinel2, recipe.window_size)
+    reader.read_headers(headers_needed(choices, sources.tiles, recipe))
     windows = extract_sentinel2(footprints, choices, reader, recipe).table
     grids = window_grids(windows, recipe.window_size)
-    tiles = find_tiles(catalog, "copdem", grids)
+    tiles = find_tiles(catalog, "copdem", grids, None, answers)
     copdem = extract_terrain(windows, tiles.windows, reader, recipe, tiles.gaps).table
     times = windows.join(footprints, on="shot_number", how="left", maintain_order="left")["delta_time"]
     years = [exact_time(seconds).year for seconds in times]
-    tiles = find_tiles(catalog, "worldcover", grids, years)
+    tiles = find_tiles(catalog, "worldcover", grids, years, answers)
     worldcover = extract_landcover(windows, tiles.windows, reader, recipe, tiles.gaps)
     return copdem.join(worldcover.table, on="shot_number").height
 

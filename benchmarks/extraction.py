@@ -58,16 +58,18 @@ class Measured:
 
 def benchmark(scale: float) -> list[str]:
     """The tables; `scale` changes the number of footprints."""
-    speeds, scenes, limits, goals = [], [], [], []
+    speeds, scenes, limits, goals, waits = [], [], [], [], []
     for density in (replace(it, footprints=max(64, round(it.footprints * scale))) for it in DENSITIES):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             batch = root / "footprints.parquet"
             make_archive(root, density).write_parquet(batch)
+            seconds: dict[float, float] = {}
             for latency_s in LATENCIES_S:
                 with ArchiveServer(root, Link(latency_s)) as server:
                     found = race(server, _contestants(density, latency_s, scale), batch, REPEATS[latency_s])
                     speeds += speed_rows(density, latency_s, found)
+                    seconds[latency_s] = found[ENGINE_ALONE].run.seconds
                     if latency_s:
                         factor = found[ENGINE].per_second / found[BASELINE].per_second
                         goal = GOALS[density.name]
@@ -75,9 +77,11 @@ def benchmark(scale: float) -> list[str]:
                         scenes += scene_rows(density, server, batch)
                     else:
                         limits.append(limit_row(density, root, server, batch, found[ENGINE_ALONE]))
+            waits += wait_rows(density, seconds)
     return [
         table("Extraction", SPEED_COLUMNS, speeds),
         table("Against the baseline at 30 ms", ("density", "goal", "measured", ""), goals),
+        table("Waiting in sequence: one process, two batches", WAIT_COLUMNS, waits),
         table("Scene classification only, at 30 ms", SPEED_COLUMNS, scenes),
         table("The limit: each block received and inflated once, at 0 ms", LIMIT_COLUMNS, limits),
     ]
@@ -94,6 +98,7 @@ SPEED_COLUMNS = (
     "MB per footprint",
     "peak MB",
 )
+WAIT_COLUMNS = ("density", "latency", "s", "s without latency", "answers waited for in sequence")
 LIMIT_COLUMNS = (
     "density",
     "unique blocks",
@@ -171,6 +176,16 @@ def speed_rows(density: Density, latency_s: float, found: Mapping[str, Measured]
             it.run.peak_bytes / 1e6,
         )
         for name, it in found.items()
+    ]
+
+
+def wait_rows(density: Density, seconds: Mapping[float, float]) -> list[Row]:
+    """How many latencies, one after the other, a run took longer than without any."""
+    base = seconds[0.0]
+    return [
+        (density.name, f"{1000 * latency_s:.0f} ms", with_it, base, (with_it - base) / latency_s)
+        for latency_s, with_it in seconds.items()
+        if latency_s
     ]
 
 

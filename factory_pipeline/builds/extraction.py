@@ -9,6 +9,7 @@ from functools import cached_property
 
 import polars as pl
 
+from factory_pipeline.builds.batch_sources import headers_needed, search_sources
 from factory_pipeline.builds.chips.chip_stack import ChipStack
 from factory_pipeline.builds.chips.landcover import extract_landcover
 from factory_pipeline.builds.chips.layer_progress import CALLS, LayerProgress
@@ -19,7 +20,7 @@ from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.gedi.granules import exact_time
 from factory_pipeline.builds.lost_footprints import Losses
-from factory_pipeline.builds.open_reader import open_reader
+from factory_pipeline.builds.open_reader import BuildArchive
 from factory_pipeline.builds.plan_keys import split_of
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.config.build_settings import BuildSettings
@@ -28,8 +29,7 @@ from factory_pipeline.errors import BuildError
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.stac.items import UnusableItem
-from factory_pipeline.stac.providers import Catalog, open_catalog
-from factory_pipeline.stac.search_cache import find_products
+from factory_pipeline.stac.providers import Catalog
 from factory_pipeline.stac.select_products import choose_products
 from factory_pipeline.stac.tiles import find_tiles
 from factory_pipeline.storage.atomic import atomic_write, write_text
@@ -56,13 +56,17 @@ class StageOutcome:
 class BatchExtraction:
     """The stages of extraction for the batches of one build."""
 
-    def __init__(self, settings: BuildSettings) -> None:
+    def __init__(self, settings: BuildSettings, archive: BuildArchive | None = None) -> None:
+        """Prepare for the batches of a build.
+
+        Args:
+            settings: of the build.
+            archive: of the build, where other stages use it too; None opens another one.
+        """
         self._settings = settings
         self._recipe = settings.recipe
         self._files = settings.files
-        self._catalog_address = settings.catalog
-        self._catalog_patience_s = settings.catalog_patience_s
-        self._bytes_in_flight = settings.bytes_in_flight
+        self._archive = archive or BuildArchive(settings)
 
     @cached_property
     def plan(self) -> StoredPlan:
@@ -74,22 +78,27 @@ class BatchExtraction:
         """What the build has lost so far by no fault of the footprints."""
         return Losses(self._settings, self.plan)
 
-    @cached_property
+    @property
     def catalog(self) -> Catalog:
-        """Where items are searched; opened when the first batch needs it."""
-        return open_catalog(self._catalog_address, self._catalog_patience_s, self._note_waiting)
+        """Where items are searched."""
+        return self._archive.catalog
 
-    @cached_property
+    @property
     def reader(self) -> BlockReader:
         """What reads the windows; shared by all batches of a run, which then share its headers."""
-        return open_reader(self.catalog, self._bytes_in_flight)
+        return self._archive.reader
 
     def sentinel2(self, batch: str) -> StageOutcome:
-        """Choose a product for every footprint, read its window, check its scene."""
+        """Choose a product for every footprint, read its window, check its scene.
+
+        The searches of all layers are sent at once, and the headers of all layers are read at once: the
+        other layers then find them.
+        """
 
         def extract() -> ChipStack:
             footprints = self.plan.batch(batch)
-            found = find_products(self.catalog, footprints, self._recipe.sentinel2, self._files.items)
+            sources = search_sources(self.catalog, footprints, self._recipe, self._files.items)
+            found = sources.products
             self._keep_unusable(batch, "sentinel2", found.unusable_items)
             choices = choose_products(
                 footprints,
@@ -98,6 +107,7 @@ class BatchExtraction:
                 self._recipe.window_size,
                 found.unusable_items,
             )
+            self.reader.read_headers(headers_needed(choices, sources.tiles, self._recipe))
             return extract_sentinel2(footprints, choices, self.reader, self._recipe)
 
         return self._chips(batch, "sentinel2", extract)
@@ -145,10 +155,6 @@ class BatchExtraction:
             write_dataset(self._files.batch(batch), samples, self._recipe, split_of(batch))
         self._files.drop_chips(batch)
         return self._outcome_of_batch(batch, start_time, found)
-
-    def _note_waiting(self, host: str, seconds: float) -> None:
-        """Leave word for the progress of the build that a host is waited for."""
-        write_text(self._files.waiting, json.dumps({"host": host, "until": time.time() + seconds}))
 
     def _keep_unusable(self, batch: str, layer: str, items: Sequence[UnusableItem]) -> None:
         """Keep which items of the catalog could not be used, for the stage's remarks and the summary."""

@@ -1,8 +1,14 @@
-"""The reader of a catalog's rasters, set up as every build reads them."""
+"""Where the rasters of a build are: its catalog, and the reader of what the catalog lists."""
+
+import json
+import time
+from functools import cached_property
 
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
-from factory_pipeline.stac.providers import Catalog
+from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.stac.providers import Catalog, open_catalog
+from factory_pipeline.storage.atomic import write_text
 
 
 def open_reader(catalog: Catalog, bytes_in_flight: int) -> BlockReader:
@@ -19,3 +25,25 @@ def open_reader(catalog: Catalog, bytes_in_flight: int) -> BlockReader:
         bytes_in_flight=bytes_in_flight,
         requester_pays=pays,
     )
+
+
+class BuildArchive:
+    """The catalog and the reader of a build. Stages that share one share connections and headers."""
+
+    def __init__(self, settings: BuildSettings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Where items are searched; opened when the first batch needs it."""
+        return open_catalog(self._settings.catalog, self._settings.catalog_patience_s, self._note_waiting)
+
+    @cached_property
+    def reader(self) -> BlockReader:
+        """What reads the windows."""
+        return open_reader(self.catalog, self._settings.bytes_in_flight)
+
+    def _note_waiting(self, host: str, seconds: float) -> None:
+        """Leave word for the progress of the build that a host is waited for."""
+        waiting = {"host": host, "until": time.time() + seconds}
+        write_text(self._settings.files.waiting, json.dumps(waiting))

@@ -15,17 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy, SourceError, local_path
-from factory_pipeline.cog.header import (
-    LAYOUT_BYTES,
-    HeaderBytes,
-    MissingBytesError,
-    RasterLayout,
-    UnsupportedRasterError,
-    parse_header,
-)
+from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy, SourceError
+from factory_pipeline.cog.header import RasterLayout, UnsupportedRasterError
+from factory_pipeline.cog.header_cache import Header, HeaderCache, describe_failure, failure_of
 from factory_pipeline.cog.join_tiles import PendingJoins
-from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.mosaic import assemble
 from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads
@@ -43,11 +36,6 @@ from factory_pipeline.cog.reader import (
     stack_reads,
 )
 from factory_pipeline.cog.window_stack import PendingStack
-
-_HEADER_RANGE = 32768
-_HEADER_BYTES_KEPT = 32 * 2**20
-"""Bytes of the headers that are cached: one of a Sentinel-2 band of 484 blocks takes 9 kB."""
-_Header = RasterLayout | UnsupportedRasterError | ReadFailure
 
 
 class BlockReader(WindowReader):
@@ -87,14 +75,23 @@ class BlockReader(WindowReader):
         """Called, from any thread, with the progress of a call of `read`: the fraction of its blocks that are
         cut.
         """
-        self._headers: dict[str, _Header] = {}
-        self._header_bytes = 0
+        self._headers = HeaderCache(self._source)
         self._fell_back: dict[str, str] = {}
 
     @property
     def fell_back(self) -> Mapping[str, str]:
         """Return the addresses that the engine could not read itself so far, each with the reason."""
         return dict(self._fell_back)
+
+    def read_headers(self, hrefs: Iterable[str]) -> None:
+        """Read headers that later calls will need, all at the same time; one that fails is left to them.
+
+        Args:
+            hrefs: unsigned addresses of rasters.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
+            reading = self._headers.read_ahead(hrefs, self._requests_in_flight)
+            thread.submit(asyncio.run, reading).result()
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the results are in the order of `reads`. A failed window fails alone."""
@@ -136,7 +133,7 @@ class BlockReader(WindowReader):
         if self._fallback is None:
             for read in stacks:
                 href = next(href for href in read.hrefs if href in self._fell_back)
-                reason = _sentence(href, self._fell_back[href])
+                reason = describe_failure(href, self._fell_back[href])
                 take(read.positions, ReadFailure(href, reason, transient=False))
             return
         failed: list[tuple[Indices, ReadFailure]] = []
@@ -163,13 +160,13 @@ class BlockReader(WindowReader):
             try:
                 thread.submit(asyncio.run, self._source.fetch(href, 0, 1, exact=False)).result()
             except SourceError as error:
-                return _failure(href, error) if error.unavailable else None
+                return failure_of(href, error) if error.unavailable else None
         return None
 
     async def _read(self, reads: Sequence[StackRead], take: TakeStack) -> list[StackRead]:
         """Hand over the windows that the engine can read itself; return the others."""
         slots = asyncio.Semaphore(self._requests_in_flight)
-        headers = await self._read_headers(dict.fromkeys(h for read in reads for h in read.hrefs), slots)
+        headers = await self._headers.read((href for read in reads for href in read.hrefs), slots)
         layouts = {href: header for href, header in headers.items() if isinstance(header, RasterLayout)}
         failures = {
             hrefs: self._without_headers(hrefs, headers)
@@ -197,7 +194,7 @@ class BlockReader(WindowReader):
             self._fell_back.update(dict.fromkeys(read.hrefs, reason))
         return [*left_over, *plan.left_out]
 
-    def _without_headers(self, hrefs: Sequence[str], headers: Mapping[str, _Header]) -> ReadFailure | None:
+    def _without_headers(self, hrefs: Sequence[str], headers: Mapping[str, Header]) -> ReadFailure | None:
         """Return the failure of windows of which not all assets can be read.
 
         None if the fallback may read them.
@@ -211,39 +208,6 @@ class BlockReader(WindowReader):
             if isinstance(header, UnsupportedRasterError):
                 self._fell_back[href] = str(header)
         return None
-
-    async def _read_headers(self, hrefs: Mapping[str, None], slots: asyncio.Semaphore) -> dict[str, _Header]:
-        new = [href for href in hrefs if href not in self._headers]
-        found = dict(zip(new, await asyncio.gather(*(self._header(h, slots) for h in new)), strict=True))
-        headers = {href: found.get(href) or self._headers[href] for href in hrefs}
-        for href, header in found.items():
-            if not isinstance(header, ReadFailure):
-                self._headers[href] = header
-                self._header_bytes += _size_of(header)
-        while self._header_bytes > _HEADER_BYTES_KEPT:
-            self._header_bytes -= _size_of(self._headers.pop(next(iter(self._headers))))
-        return headers
-
-    async def _header(self, href: str, slots: asyncio.Semaphore) -> _Header:
-        local = local_path(href)
-        if local is not None and side_mask(local):
-            return UnsupportedRasterError("a mask file beside it defines which of its pixels hold data")
-        async with slots:
-            try:
-                first = await self._source.fetch(href, 0, _HEADER_RANGE, exact=False)
-                header = HeaderBytes(first.file_size)
-                header.add(0, first.data)
-                while True:
-                    try:
-                        return parse_header(href, header)
-                    except MissingBytesError as missing:
-                        length = max(missing.length, _HEADER_RANGE)
-                        more = await self._source.fetch(href, missing.start, length, exact=False)
-                        header.add(missing.start, more.data)
-            except UnsupportedRasterError as error:
-                return error
-            except SourceError as error:
-                return _failure(href, error)
 
 
 class _BlockScheduler:
@@ -295,7 +259,7 @@ class _BlockScheduler:
                 fetched = await self._source.fetch(run.layout.href, run.start, run.length)
             except SourceError as error:
                 uses = [use for uses in run.blocks.values() for use in uses]
-                _fail(uses, _failure(run.layout.href, error))
+                _fail(uses, failure_of(run.layout.href, error))
                 await loop.run_in_executor(self._pool, self._count_down, uses)
                 return None
             return await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
@@ -327,11 +291,6 @@ class _BlockScheduler:
             stack.forget_pixels()
             for positions, answer in answers:
                 self._put(positions, answer)
-
-
-def _size_of(header: _Header) -> int:
-    """Return the bytes that a cached header takes."""
-    return header.nbytes if isinstance(header, RasterLayout) else LAYOUT_BYTES
 
 
 def _ignore_progress(fraction: float) -> None:
@@ -374,7 +333,7 @@ def _without_band(read: StackRead, layouts: Mapping[str, RasterLayout]) -> ReadF
     for layout in (layouts[href] for href in read.hrefs if href in layouts):
         if read.band > layout.bands:
             reason = f"it has {layout.bands} bands, not {read.band}"
-            return ReadFailure(layout.href, _sentence(layout.href, reason), transient=False)
+            return ReadFailure(layout.href, describe_failure(layout.href, reason), transient=False)
     return None
 
 
@@ -384,18 +343,10 @@ def _lost_blocks(layout: RasterLayout, blocks: Iterable[int]) -> list[int]:
     return [block for block in blocks if ends[block] > layout.file_size]
 
 
-def _failure(href: str, error: SourceError) -> ReadFailure:
-    return ReadFailure(href, _sentence(href, str(error)), error.transient, error.unavailable, error.refused)
-
-
 def _damage(layout: RasterLayout, reason: str) -> ReadFailure:
-    return ReadFailure(layout.href, _sentence(layout.href, reason), transient=False)
+    return ReadFailure(layout.href, describe_failure(layout.href, reason), transient=False)
 
 
 def _fail(uses: Sequence[BlockUse], failure: ReadFailure) -> None:
     for tile, members in uses:
         tile.stack.failures.update(dict.fromkeys(members.tolist(), failure))
-
-
-def _sentence(href: str, reason: str) -> str:
-    return f"{href.partition('?')[0]} can't be read: {reason}."

@@ -132,9 +132,29 @@ class ByteSource:
             # It may have recovered after the last attempt.
             answer = await self._fetch_with_retries(href, start, length, exact, 1)
         if isinstance(answer, FetchedRange):
-            self._known_good[_server(href)] = self._known_good[_container(href)] = href
-            return answer
+            return self._remember(href, answer)
         raise SourceError(f"{answer.reason} ({tries} attempts)", transient=True)
+
+    async def fetch_once(self, href: str, start: int, length: int) -> FetchedRange:
+        """Fetch bytes of a file, which may end earlier, with one attempt and no verdict on its server.
+
+        Args:
+            href: unsigned address or path.
+            start: position of the first byte.
+            length: number of bytes.
+
+        Raises:
+            SourceError: the attempt failed, for whatever reason.
+        """
+        answer = await self._fetch_with_retries(href, start, length, False, 1)
+        if isinstance(answer, FetchedRange):
+            return self._remember(href, answer)
+        raise SourceError(answer.reason, transient=True)
+
+    def _remember(self, href: str, answer: FetchedRange) -> FetchedRange:
+        """Note that the server of a file has sent it."""
+        self._known_good[_server(href)] = self._known_good[_container(href)] = href
+        return answer
 
     async def _fetch_with_retries(
         self,

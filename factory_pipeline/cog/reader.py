@@ -1,6 +1,6 @@
 """Reading windows of raster assets on a grid: the interface of all engines."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -151,6 +151,14 @@ class WindowReader(Protocol):
 
     A class that derives from it needs `read` alone.
     """
+
+    def read_headers(self, hrefs: Iterable[str]) -> None:
+        """Prepare for reads of these rasters, all at the same time.
+
+        Args:
+            hrefs: unsigned addresses; what can't be read is left to the reads.
+        """
+        del hrefs  # most readers have nothing to prepare
 
     def read(self, reads: Sequence[WindowRead]) -> list[ReadWindow | ReadFailure]:
         """Read all windows; the answers are in the order of `reads`. A failed window fails alone."""

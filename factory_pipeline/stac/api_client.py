@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,8 @@ class StacApi:
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._known_collections: set[str] = set()
+        self._checking: dict[str, threading.Lock] = {}
+        """By collection: held while it is requested, so that searches at the same time request it once."""
 
     def search(self, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
         """Return all items of a collection that a query asks for, as the API's JSON, page after page.
@@ -48,7 +51,18 @@ class StacApi:
             CatalogUnavailableError: no answer within the longest wait.
         """
         with self._errors_named():
-            client = self._connect(collection)
+            client = self._connect()
+            if collection in self._known_collections:
+                return self._search(client, collection, query)
+            # pgstac returns no items for a collection that it doesn't have. So the collection is requested
+            # too, at the same time; what is wrong with it is what is wrong with the search.
+            with ThreadPoolExecutor(1, thread_name_prefix="search") as thread:
+                searching = thread.submit(self._search, client, collection, query)
+                self.check_collection(collection)
+                return searching.result()
+
+    def _search(self, client: Client, collection: str, query: ItemQuery) -> list[dict[str, Any]]:
+        with request_logs.during():
             found = client.search(
                 collections=[collection],
                 bbox=query.bbox,
@@ -74,17 +88,20 @@ class StacApi:
     def check_collection(self, collection: str) -> None:
         """Make sure that the API answers and has a collection; raises as `search` does."""
         with self._errors_named():
-            self._connect(collection)
+            client = self._connect()
+            with self._lock:
+                checking = self._checking.setdefault(collection, threading.Lock())
+            with checking:
+                if collection in self._known_collections:
+                    return
+                if client.get_collection(collection) is None:
+                    raise CatalogError(f"The STAC API {self._shown_url} has no collection {collection}.")
+                self._known_collections.add(collection)
 
-    def _connect(self, collection: str) -> Client:
-        # pgstac returns no items for a collection that it doesn't have, so the collection is requested first.
+    def _connect(self) -> Client:
         with self._lock:
             if self._client is None:
                 self._client = self._open()
-            if collection not in self._known_collections:
-                if self._client.get_collection(collection) is None:
-                    raise CatalogError(f"The STAC API {self._shown_url} has no collection {collection}.")
-                self._known_collections.add(collection)
             return self._client
 
     def _open(self) -> Client:

@@ -145,21 +145,32 @@ Trim = Callable[[Mapping[str, Any], LayerSource], dict[str, Any]]
 def search_all(
     catalog: Catalog, searches: Sequence[CellSearch], cache: Path | None, trim: Trim = trim_item
 ) -> Iterable[dict[str, Any]]:
-    """Return the trimmed items of all searches, several searches at a time, in the order of `searches`.
-
-    An item may come from several searches.
+    """Return the trimmed items of all searches together; an item may come from several searches.
 
     Args:
         catalog: where to search.
-        searches: of its sources.
+        searches: of its sources, in the order of the result.
+        cache: a folder that keeps the answers; None keeps nothing.
+        trim: what is kept of an item.
+    """
+    return [item for answer in search_each(catalog, searches, cache, trim) for item in answer]
+
+
+def search_each(
+    catalog: Catalog, searches: Sequence[CellSearch], cache: Path | None, trim: Trim = trim_item
+) -> list[list[dict[str, Any]]]:
+    """Return the trimmed items of each search, several searches at a time.
+
+    Args:
+        catalog: where to search.
+        searches: of its sources, in the order of the result.
         cache: a folder that keeps the answers; None keeps nothing.
         trim: what is kept of an item.
     """
     if not searches:
         return []
     with ThreadPoolExecutor(min(CONNECTIONS, len(searches))) as pool:
-        answers = pool.map(lambda search: _search_once(catalog, search, cache, trim), searches)
-        return [item for answer in answers for item in answer]
+        return list(pool.map(lambda search: _search_once(catalog, search, cache, trim), searches))
 
 
 def _search_once(

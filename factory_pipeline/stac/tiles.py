@@ -1,8 +1,9 @@
 """Which tiles of CopDEM and WorldCover a window touches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -26,6 +27,10 @@ MAP_YEARS = (2020, 2021)
 
 Bounds = NDArray[np.float64]
 """(windows, 4): west, south, east, north in degrees; east may pass 180."""
+METRES_OF_DEGREE = 110_574.0
+"""Of a degree of latitude, at least."""
+_SMALLEST_COSINE = 0.01
+"""Nearer to a pole a square of degrees has no meaning."""
 _ROUNDING = 1e-6
 """Degrees by which the edges of neighbouring tiles may miss each other."""
 
@@ -69,14 +74,7 @@ def find_tiles(
     """
     bounds = bounds_in_degrees(grids, MARGIN_DEGREES[layer])
     map_years = [None] * len(grids) if years is None else [map_year(year) for year in years]
-    degrees = [tuple(corners) for corners in np.floor(bounds).astype(np.int64).tolist()]
-    searches = {
-        _search(layer, cell, year)
-        for corners, year in set(zip(degrees, map_years, strict=True))
-        for cell in cells_of(*corners)
-    }
-    ordered = sorted(searches, key=lambda search: (search.cell, search.period))
-    tiles, unusable = parse_tiles(search_all(catalog, ordered, cache))
+    tiles, unusable = parse_tiles(search_all(catalog, tile_searches(layer, bounds, years), cache))
     touched: list[list[RasterTile]] = [[] for _ in grids]
     for tile in tiles:
         for index in np.flatnonzero(_do_touch(tile.bounds, bounds)):
@@ -90,6 +88,52 @@ def find_tiles(
             if same_year and not _covers(touched[index], bounds[index]):
                 missed[index].append(item)
     return FoundTiles([tuple(tiles) for tiles in touched], [_gap(items) for items in missed], unusable)
+
+
+def tile_searches(layer: str, bounds: Bounds, years: Sequence[int] | None = None) -> list[CellSearch]:
+    """Return the searches for the tiles of windows, in a fixed order.
+
+    Args:
+        layer: `copdem` or `worldcover`.
+        bounds: of the windows.
+        years: as for `find_tiles`.
+    """
+    map_years = [None] * len(bounds) if years is None else [map_year(year) for year in years]
+    degrees = [tuple(corners) for corners in np.floor(bounds).astype(np.int64).tolist()]
+    searches = {
+        _search(layer, cell, year)
+        for corners, year in set(zip(degrees, map_years, strict=True))
+        for cell in cells_of(*corners)
+    }
+    return sorted(searches, key=lambda search: (search.cell, search.period))
+
+
+def tiles_at(items: Iterable[Mapping[str, Any]], bounds: Bounds) -> list[RasterTile]:
+    """Return the tiles, of any year, that touch at least one window.
+
+    Args:
+        items: trimmed, as a search gave them.
+        bounds: of the windows.
+    """
+    tiles, _ = parse_tiles(items)
+    return [tile for tile in tiles if _do_touch(tile.bounds, bounds).any()]
+
+
+def bounds_around(
+    latitude: NDArray[np.float64], longitude: NDArray[np.float64], metres: float, margin: float
+) -> Bounds:
+    """Return squares around places, in degrees.
+
+    Args:
+        latitude: (places,) degrees.
+        longitude: (places,) degrees.
+        metres: from a place to the edge of its square.
+        margin: degrees of latitude by which the square is wider, and as many metres of longitude.
+    """
+    half = metres / METRES_OF_DEGREE + margin
+    wider = half / np.maximum(np.cos(np.radians(latitude)), _SMALLEST_COSINE)
+    south, north = np.maximum(latitude - half, -90), np.minimum(latitude + half, 90)
+    return np.stack([longitude - wider, south, longitude + wider, north], axis=1)
 
 
 def _gap(missed: Sequence[UnusableItem]) -> str:

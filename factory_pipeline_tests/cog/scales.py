@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_pipeline.cog import block_reader
+from factory_pipeline.cog import header_cache
 from factory_pipeline.cog.byte_ranges import ByteSource, FetchedRange
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import HeaderBytes, RasterLayout, parse_header
@@ -66,7 +66,7 @@ def weigh(monkeypatch: pytest.MonkeyPatch) -> Scales:
         )
 
     monkeypatch.setattr(ByteSource, "fetch", weighed_fetch)
-    monkeypatch.setattr(block_reader, "parse_header", parse)
+    monkeypatch.setattr(header_cache, "parse_header", parse)
     return scales
 
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from factory_pipeline.cog import block_reader
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
@@ -364,17 +363,3 @@ def test_without_a_fallback_such_windows_fail(tmp_path: Path) -> None:
     assert answer == ReadFailure(
         odd, f"{odd} can't be read: its compression (34925) is not supported.", transient=False
     )
-
-
-def test_cached_headers_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = random_values((128, 128), "uint16")
-    paths = [
-        write_raster(tmp_path / f"{number}.tif", values, blockxsize=16, blockysize=16) for number in range(6)
-    ]
-    size = layout_of(paths[0])[0].nbytes
-    monkeypatch.setattr(block_reader, "_HEADER_BYTES_KEPT", 3 * size)
-    reader = BlockReader()
-    for kept in paths[3:], paths[:3]:  # the second time the first three are fetched again
-        check([WindowRead((path,), grid_at(20, 20), Resampling.NEAREST) for path in paths], reader)
-        assert list(reader._headers) == kept
-        assert reader._header_bytes == 3 * size

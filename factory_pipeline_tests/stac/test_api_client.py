@@ -1,11 +1,13 @@
 """One STAC API: pages are put together, and a host that does not answer is named without credentials."""
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 import pytest
+from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
@@ -92,3 +94,36 @@ def test_a_host_that_does_not_answer_is_named_and_nothing_else() -> None:
 
 def test_no_request_is_sent_before_the_first_search() -> None:
     assert StacApi(NOWHERE, 60)._client is None
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_the_collection_is_requested_while_it_is_searched(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    both = threading.Barrier(2, timeout=10)
+    asked: list[str] = []
+
+    def answer(_: StacApiIO, href: str, *__: Any, **___: Any) -> str:
+        if href != NOWHERE:
+            asked.append(href.rpartition("/")[2])
+            if len(asked) <= 2:
+                both.wait()
+            if status != 200:
+                error = APIError("SECRET")
+                error.status_code = status if "collections" in href else 500
+                raise error
+        return json.dumps(
+            {"features": [], "links": []}
+            if "search" in href
+            else (collection() if "collections" in href else landing())
+        )
+
+    monkeypatch.setattr(StacApiIO, "request", answer)
+    api = StacApi(NOWHERE, 1)
+    if status == 200:
+        assert api.search(COLLECTION, ItemQuery((0, 0, 1, 1))) == []
+        assert api.search(COLLECTION, ItemQuery((0, 0, 1, 1))) == []
+        assert sorted(asked) == ["collections", "search", "search"]
+    else:
+        with pytest.raises(CatalogError, match=f"has no collection {COLLECTION}"):
+            api.search(COLLECTION, ItemQuery((0, 0, 1, 1)))

@@ -11,7 +11,16 @@ from shapely.geometry import mapping
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.stac.providers import Catalog, open_catalog
-from factory_pipeline.stac.tiles import find_tiles, map_year
+from factory_pipeline.stac.search_cache import search_all
+from factory_pipeline.stac.tiles import (
+    MARGIN_DEGREES,
+    bounds_around,
+    bounds_in_degrees,
+    find_tiles,
+    map_year,
+    tile_searches,
+    tiles_at,
+)
 from factory_pipeline_tests.stac.small_stac import copdem_item, worldcover_item, write_catalog
 
 DEM_CORNERS = [(-1, 5), (-1, 6), (0, 5), (0, 6)]
@@ -140,3 +149,27 @@ def test_every_tile_that_holds_a_part_of_the_window_is_found(catalog: Catalog) -
         }
         assert touched <= {tile.id for tile in found}
         assert [tile.id for tile in found] == sorted(tile.id for tile in found)
+
+
+def test_squares_around_places_contain_windows_in_any_direction() -> None:
+    generator = np.random.default_rng(0)
+    places = generator.uniform((-80, -180), (80, 180), (200, 2))
+    margin = MARGIN_DEGREES["copdem"]
+    windows = bounds_in_degrees([window_at(*place) for place in places], margin)
+    squares = bounds_around(places[:, 0], places[:, 1], 160 * np.sqrt(2), margin)
+    turned = np.round((squares[:, 0] - windows[:, 0]) / 360) * 360
+    assert (squares[:, 0] - turned <= windows[:, 0]).all()
+    assert (squares[:, 2] - turned >= windows[:, 2]).all()
+    assert (squares[:, 1] <= windows[:, 1]).all()
+    assert (squares[:, 3] >= windows[:, 3]).all()
+
+
+def test_squares_at_the_poles_stay_on_the_globe() -> None:
+    poles = bounds_around(np.array([90.0, -90.0]), np.zeros(2), 160, 1e-3)
+    assert {search.cell.south for search in tile_searches("copdem", poles)} == {-90, 89}
+
+
+def test_tiles_at_squares(catalog: Catalog) -> None:
+    squares = bounds_around(np.array([0.5, 0.5]), np.array([6.5, 6.5]), 100, MARGIN_DEGREES["copdem"])
+    items = search_all(catalog, tile_searches("copdem", squares), None)
+    assert [tile.name for tile in tiles_at(items, squares)] == ["Copernicus_DSM_COG_10_N00_00_E006_00_DEM"]

@@ -1,11 +1,14 @@
 """From a batch of footprints to its chips: Sentinel-2, Copernicus DEM, WorldCover."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
 
 from factory_pipeline.builds.extraction import BatchExtraction, StageOutcome
+from factory_pipeline.builds.open_reader import BuildArchive
+from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.orchestration.builds.footprints import OWNERS, footprint_subset
 from factory_pipeline.orchestration.builds.per_batch import for_each_batch
 from factory_pipeline.orchestration.metadata import counts_table, text_table
@@ -60,10 +63,21 @@ def extract(
         stage: called with the extraction and the key of a batch.
     """
     settings = factory.settings()
-    extraction = BatchExtraction(settings)
+    extraction = BatchExtraction(settings, archive_of_run(context.run.run_id, settings.model_dump_json()))
     for_each_batch(
         context, factory, lambda _: settings.output, lambda batch: outcome_metadata(stage(extraction, batch))
     )
+
+
+@lru_cache(maxsize=1)
+def archive_of_run(_run_id: str, settings: str) -> BuildArchive:
+    """Return the archive that the layers of a run share, since the first reads headers of the others ahead.
+
+    Args:
+        _run_id: of the run; another run opens another archive, as files may have changed.
+        settings: of the build as JSON; other settings are another archive.
+    """
+    return BuildArchive(BuildSettings.model_validate_json(settings))
 
 
 def outcome_metadata(outcome: StageOutcome) -> dict[str, Any]:
