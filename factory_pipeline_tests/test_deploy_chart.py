@@ -172,6 +172,8 @@ def test_the_chart_has_the_version_of_the_factory() -> None:
     assert chart["version"] == chart["appVersion"] == __version__
     [container] = studio_pod(render("defaults"))["containers"]
     assert container["image"] == f"factory-pipeline:{__version__}"
+    docs = (DEPLOY.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"factory-pipeline:(\S+)", docs)) == {__version__}
 
 
 # The studio

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import obstore
 import obstore.exceptions
-from obstore.store import from_url
 
 from factory_pipeline import redaction
 from factory_pipeline.errors import GranuleUnavailableError
 from factory_pipeline.positioned_file import PositionedFile
+from factory_pipeline.storage.object_store import open_store
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -46,7 +46,7 @@ def list_objects(source: str) -> tuple[Sequence["ObjectMeta"], Sequence[str]]:
         GranuleUnavailableError: the URL is of no known kind, or the store does not answer or refuses.
     """
     try:
-        listed = obstore.list_with_delimiter(from_url(source))
+        listed = obstore.list_with_delimiter(open_store(source))
         return listed["objects"], listed["common_prefixes"]
     except obstore.exceptions.BaseError as error:
         raise GranuleUnavailableError(f"{display(source)} can't be listed: {describe(error)}.") from error
@@ -62,7 +62,7 @@ class RangeFile(PositionedFile):
     def __init__(self, source: str, name: str, size: int) -> None:
         """Open the file `name` of `size` bytes under the prefix `source`; nothing is fetched yet."""
         super().__init__(size)
-        self._store = from_url(source)
+        self._store = open_store(source)
         self._name = name
         self._block = lru_cache(maxsize=CACHED_BLOCKS)(self._fetch)
 

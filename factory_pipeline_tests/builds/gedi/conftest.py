@@ -88,7 +88,6 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     settings = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}",
-        "AWS_ALLOW_HTTP": "true",
         "AWS_SKIP_SIGNATURE": "true",
         "AWS_REGION": "us-east-1",
     }
