@@ -20,7 +20,6 @@ from factory_pipeline.runs.build import run_build
 from factory_pipeline.runs.doctor import examine_installation
 from factory_pipeline.runs.instance import open_instance, prepare_home
 from factory_pipeline.sdk.client import DatasetClient
-from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.folders import fetch_folder
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.cog.object_stores import PRIVATE, SECRET, s3_store
@@ -128,9 +127,11 @@ def test_dagsters_tables_are_in_a_schema_of_their_own_and_its_files_name_no_pass
     assert "runs" not in {table for schema, table in rows if schema == "public"}
 
 
-def test_settings_of_dagster_are_those_of_all_machines(machine: Machine):
-    write_text(machine.home.shared_dagster_config, "telemetry: {enabled: false}\n")
+def test_settings_of_dagster_are_those_of_all_machines(machine: Machine, tmp_path: Path):
+    given = tmp_path / "dagster.yaml"
+    given.write_text("telemetry: {enabled: false}\n")
     try:
+        prepare_home(machine.home, given)
         machine.replaced()
         prepare_home(machine.home)
         assert machine.home.dagster_config.read_text() == "telemetry: {enabled: false}\n"
