@@ -114,6 +114,18 @@ def chunk_shape(field: Field) -> tuple[int, ...]:
     return (1 if field.is_raster else TABLE_CHUNK, *field.shape)
 
 
+def require_chunks(dataset: h5py.Dataset, compression: Compression = Compression.DEFLATE) -> None:
+    """Raise a ValueError unless a raster is stored as one chunk per sample, or as a whole if uncompressed.
+
+    Args:
+        dataset: a raster of many samples.
+        compression: that it must be stored in.
+    """
+    if compression_of(dataset) is not compression or dataset.chunks not in (None, (1, *dataset.shape[1:])):
+        how = "uncompressed" if compression is Compression.NONE else f"as one {_KINDS[compression]} chunk"
+        raise ValueError(f"{dataset.name} is not stored {how} per sample")
+
+
 @dataclass(frozen=True)
 class ChunkIndex:
     """Where the chunk of each sample of a raster is in the file."""
@@ -134,10 +146,8 @@ class ChunkIndex:
         Raises:
             ValueError: it is stored otherwise, or a chunk is missing.
         """
+        require_chunks(dataset, compression)
         length, *shape = dataset.shape
-        if compression_of(dataset) is not compression or dataset.chunks not in (None, (1, *shape)):
-            how = "uncompressed" if compression is Compression.NONE else f"as one {_KINDS[compression]} chunk"
-            raise ValueError(f"{dataset.name} is not stored {how} per sample")
         sizes = np.zeros(length, np.int64)
         if compression is Compression.NONE:
             start, sizes[:] = dataset.id.get_offset(), dataset.dtype.itemsize * np.prod(shape, dtype=np.int64)

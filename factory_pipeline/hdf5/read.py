@@ -39,7 +39,7 @@ GEDI_EPOCH = datetime(2018, 1, 1)
 Sample = dict[str, NDArray[Any]]
 LABEL = "label"
 """The key of the label in a sample."""
-_READ = 1 << 16
+_READ = 1 << 14
 """Samples whose values are looked at together."""
 DEFAULT_FIELDS = ("Sentinel-2 L2A", "WorldCover", "CopDEM")
 

@@ -12,7 +12,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
-from factory_pipeline.datalake.ingest.raster_rows import decode_texts, media_of, raster_annotations
+from factory_pipeline.datalake.ingest.raster_rows import (
+    ROWS_AT_ONCE,
+    concatenate,
+    decode_texts,
+    media_of,
+    raster_annotations,
+    slices_of,
+)
 from factory_pipeline.datalake.ingest.stored_chunks import StoredChunks
 from factory_pipeline.datalake.tables.schemas import (
     ITEM_SCHEMA,
@@ -78,15 +85,26 @@ def sample_batches(path: Path, name: str) -> Iterator[SampleBatch]:
         # A file without samples yields one empty batch, which has the columns.
         for start in range(0, max(length, 1), BATCH_ROWS):
             rows = range(start, min(start + BATCH_ROWS, length))
-            hashes = {member: chunks.hashes(member, rows) for member in members}
-            items = _items(file, rows, name, hashes)
-            codes = chunks.map_values(LAND_COVER, rows, _codes_in)
-            classes = [_require_known(each, row, path) for each, row in zip(codes, rows, strict=True)]
             yield SampleBatch(
-                items,
-                _biomass(file, items["id"], rows, name, hashes[BIOMASS]),
-                _land_cover(items["id"], rows, name, hashes[LAND_COVER], classes),
+                *concatenate(
+                    _tables_of(path, file, chunks, some, name) for some in slices_of(rows, ROWS_AT_ONCE)
+                )
             )
+
+
+def _tables_of(
+    path: Path, file: h5py.File, chunks: StoredChunks, rows: range, name: str
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return the tables of a SampleBatch."""
+    hashes = {member: chunks.hashes(member, rows) for member in (*MEMBERS.values(), BIOMASS)}
+    items = _items(file, rows, name, hashes)
+    codes = chunks.map_values(LAND_COVER, rows, _codes_in)
+    classes = [_require_known(each, row, path) for each, row in zip(codes, rows, strict=True)]
+    return (
+        items,
+        _biomass(file, items["id"], rows, name, hashes[BIOMASS]),
+        _land_cover(items["id"], rows, name, hashes[LAND_COVER], classes),
+    )
 
 
 def _items(file: h5py.File, rows: range, name: str, hashes: dict[str, list[str]]) -> pl.DataFrame:

@@ -89,3 +89,5 @@ def _write(tables: _Tables, name: str, home: FactoryHome, targets: Sequence[Path
                 items.append(batch.items)
                 biomass.append(batch.biomass)
                 land_cover.append(batch.land_cover)
+                # It need not be in memory while the next is made.
+                del batch

@@ -117,6 +117,8 @@ def _write(tables: _Tables, recipe: DatasetRecipe, paths: Sequence[Path], times:
                 items.append(batch.items)
                 if tables.annotations is not None:
                     annotations.append(batch.annotations)
+                # It need not be in memory while the next is made.
+                del batch
 
 
 def _credits_of(recipe: DatasetRecipe) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Rows of tables that point to rasters in dataset files: media of items, and annotations."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -7,6 +8,25 @@ from numpy.typing import NDArray
 
 from factory_pipeline.datalake.tables.annotations import NOTHING
 from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA, LABEL_RASTER, MEDIA, AnnotationType
+
+ROWS_AT_ONCE = 2048
+"""Rows of a table that are made together: what they are made of takes ten times their own memory."""
+
+
+def slices_of(rows: range, size: int) -> Iterator[range]:
+    """Yield slices of rows; of no rows, one without any, which has the columns of a table.
+
+    Args:
+        rows: all of them.
+        size: rows of a slice; the last may be short.
+    """
+    for start in range(0, max(len(rows), 1), size):
+        yield rows[start : start + size]
+
+
+def concatenate(parts: Iterable[Sequence[pl.DataFrame]]) -> list[pl.DataFrame]:
+    """Return the tables that several parts have, each with the rows of all parts; a column is one array."""
+    return [pl.concat(tables, rechunk=True) for tables in zip(*parts, strict=True)]
 
 
 def media_of(modality: str, path: str, member: str, facts: dict[str, Any], sha256: str) -> pl.Expr:

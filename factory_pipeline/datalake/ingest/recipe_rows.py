@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.source_layout import SourceLayout, source_layouts
 from factory_pipeline.datalake.ingest.item_footprints import footprint_columns
-from factory_pipeline.datalake.ingest.raster_rows import decode_texts, media_of, raster_annotations
+from factory_pipeline.datalake.ingest.raster_rows import (
+    ROWS_AT_ONCE,
+    concatenate,
+    decode_texts,
+    media_of,
+    raster_annotations,
+    slices_of,
+)
 from factory_pipeline.datalake.ingest.stored_chunks import StoredChunks
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA, METADATA_PREFIX, AnnotationType
 from factory_pipeline.errors import LakeError
@@ -81,8 +88,11 @@ def recipe_batches(
         # A file without samples yields one empty batch, which has the columns.
         for start in range(0, max(length, 1), BATCH_ROWS):
             rows = range(start, min(start + BATCH_ROWS, length))
-            items = _items(file, rows, name, recipe, times, chunks)
-            yield RecipeBatch(items, _annotations(file, rows, recipe, items["id"], labels, chunks))
+            parts = []
+            for some in slices_of(rows, ROWS_AT_ONCE):
+                items = _items(file, some, name, recipe, times, chunks)
+                parts.append((items, _annotations(file, some, recipe, items["id"], labels, chunks)))
+            yield RecipeBatch(*concatenate(parts))
 
 
 def item_times(path: Path, recipe: DatasetRecipe, times: pl.DataFrame) -> pl.Series:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from factory_pipeline.config.recipe import Recipe
+from factory_pipeline.datalake.ingest import build_rows
 from factory_pipeline.datalake.ingest.build_rows import METADATA, sample_batches
 from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA, ITEM_SCHEMA
 from factory_pipeline.errors import LakeError
@@ -60,6 +61,17 @@ def test_land_cover_has_a_mask_per_class_and_biomass_a_raster(path: Path, sample
     }
     codes = batch.land_cover["raster"].struct.field("value")
     assert set(zip(batch.land_cover["item"], codes, strict=True)) == expected
+
+
+def test_rows_do_not_depend_on_how_many_are_made_together(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [whole] = sample_batches(path, "train_dataset.h5")
+    monkeypatch.setattr(build_rows, "ROWS_AT_ONCE", 3)
+    [parts] = sample_batches(path, "train_dataset.h5")
+    assert parts.items.equals(whole.items)
+    assert parts.biomass.equals(whole.biomass)
+    assert parts.land_cover.equals(whole.land_cover)
 
 
 def test_a_file_without_samples_gives_the_columns(tmp_path: Path) -> None:

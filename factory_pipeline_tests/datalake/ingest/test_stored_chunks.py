@@ -47,7 +47,32 @@ def test_a_chunk_that_can_not_be_decoded_names_its_sample(tmp_path: Path) -> Non
         chunks.map_values("data/S2", range(COUNT), np.copy)
 
 
-def test_a_chunk_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_chunk_that_is_missing_names_its_sample(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        made = {"chunks": (1, 2, 4, 4), "shuffle": True, "compression": "gzip"}
+        file.create_dataset("data/S2", (3, 2, 4, 4), "u2", **made)[0] = 1
+    with (
+        h5py.File(path) as file,
+        StoredChunks(path, file, ["data/S2"]) as chunks,
+        pytest.raises(LakeError, match=r"a\.h5 is damaged: data/S2 lacks the chunk of sample 1"),
+    ):
+        chunks.hashes("data/S2", range(3))
+
+
+def test_a_chunk_without_its_filters_counts_as_missing(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file["data/S2"].id.write_direct_chunk((1, 0, 0, 0), VALUES[1].tobytes(), filter_mask=1)
+    with (
+        h5py.File(path) as file,
+        StoredChunks(path, file, ["data/S2"]) as chunks,
+        pytest.raises(LakeError, match="lacks the chunk of sample 1"),
+    ):
+        chunks.hashes("data/S2", range(3))
+
+
+def test_a_raster_that_is_stored_otherwise_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("data/S2", (3, 2, 4, 4), "u2", chunks=(1, 2, 4, 4))[0] = 1
