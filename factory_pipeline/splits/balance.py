@@ -107,6 +107,9 @@ def assign_groups(
     """
     if not len(group):
         return pl.Series("split", [], dtype=pl.String)
+    filled = [split for split in SPLITS if percentages.get(split, 0) > 0]
+    if len(filled) == 1 and (kept is None or kept.null_count() == len(kept)):
+        return pl.Series("split", filled * len(group), dtype=pl.String)
     return _Assignment(group, draw, percentages, kept, classes).run()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 _HELD = 1 << 22
@@ -27,12 +26,19 @@ def group_numbers(count: int, pairs: Iterable[NDArray[np.int64]]) -> NDArray[np.
 
 
 def _join_groups(groups: NDArray[np.int64], pairs: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    count = len(groups)
-    if not count:
-        return groups
-    one, other = np.concatenate([*pairs, np.stack([np.arange(count), groups], axis=1)]).T
-    graph = scipy.sparse.coo_array((np.ones(len(one), dtype=np.bool_), (one, other)), shape=(count, count))
-    _, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    lowest = np.full(labels.max() + 1, count, dtype=np.int64)
-    np.minimum.at(lowest, labels, np.arange(count))
-    return lowest[labels]
+    """Join the groups that pairs connect; each is named by its lowest member, before and after.
+
+    A group that a pair connects to a lower one joins it, until no pair connects two: some rounds for millions
+    of members. Less work than scipy's `connected_components`, whose import takes 0.3 s of each build.
+    """
+    groups = groups.copy()
+    one, other = np.concatenate([np.empty((0, 2), np.int64), *pairs]).T
+    while True:
+        of_one, of_other = groups[one], groups[other]
+        apart = of_one != of_other
+        if not apart.any():
+            return groups
+        one, other, of_one, of_other = one[apart], other[apart], of_one[apart], of_other[apart]
+        np.minimum.at(groups, np.maximum(of_one, of_other), np.minimum(of_one, of_other))
+        while not np.array_equal(groups, lower := groups[groups]):
+            groups = lower

@@ -70,6 +70,15 @@ def test_single_items_keep_every_class_near_its_share(counts: tuple[int, int, in
 
 
 @pytest.mark.integration
+def test_one_split_takes_every_item_that_is_not_placed_already() -> None:
+    group = np.array([0, 0, 1, 2])
+    one = {"train": 0.0, "test": 100.0}
+    for kept in None, pl.Series([None] * 4, dtype=pl.String):
+        assert assign_groups(group, draw(4), one, kept).to_list() == ["test"] * 4
+    kept = pl.Series(["train", None, None, None])
+    assert assign_groups(group, draw(4), one, kept).to_list() == ["train", "train", "test", "test"]
+
+
 def test_a_rare_class_of_three_places_is_in_every_split() -> None:
     # 300 images at 30 places; a rare class at three of them, one of which is large.
     group = np.array([number % 30 for number in range(300)])

@@ -17,6 +17,12 @@ def test_without_members_or_pairs_there_is_nothing_to_connect():
     assert group_numbers(3, []).tolist() == [0, 1, 2]
 
 
+def test_a_long_chain_in_any_order_is_one_group():
+    chain = np.random.default_rng(0).permutation(5000)
+    pairs = np.stack([chain[:-1], chain[1:]], axis=1)
+    assert group_numbers(5001, [pairs]).tolist() == [0] * 5000 + [5000]
+
+
 def test_pairs_in_parts_give_the_same_groups(monkeypatch: pytest.MonkeyPatch):
     random = np.random.default_rng(1)
     pairs = random.integers(0, 200, (150, 2))
