@@ -12,13 +12,19 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 _LARGEST_KEPT = 2**20
-"""Bytes of an array that is kept for the next use; fresh pages cost a larger one less than they hold."""
+"""Bytes of an array that is kept for the next use, unless more are asked for."""
 
 
 class Scratch(threading.local):
     """Named arrays, for each thread its own; they are freed when the thread ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = _LARGEST_KEPT) -> None:
+        """Create arrays for the calling thread, and others for each thread that asks.
+
+        Args:
+            largest: bytes of an array that is kept.
+        """
+        self._largest = largest
         self._buffers: dict[str, NDArray[np.uint8]] = {}
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
@@ -31,7 +37,7 @@ class Scratch(threading.local):
         """
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
-        if size > _LARGEST_KEPT:
+        if size > self._largest:
             return np.empty(shape, dtype)
         buffer = self._buffers.get(name)
         if buffer is None or buffer.nbytes < size:

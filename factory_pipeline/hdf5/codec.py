@@ -13,6 +13,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.cog.scratch import Scratch
+
 LEVEL = 4
 """Of deflate. A higher one costs a third more time for a saving of a percent."""
 _FAST_LEVEL = 1
@@ -24,6 +26,9 @@ _SAMPLE_SLICES, _SLICE = 16, 4096
 _ZLIB_HEADER = b"\x78\x01"
 _LARGEST_STORED = 0xFFFF
 """Bytes of a stored block (RFC 1951)."""
+_NUMBERS_AT_ONCE = 2**15
+"""Numbers that are shuffled at a time, so that they stay in the processor's cache."""
+_SCRATCH = Scratch(largest=2**24)
 
 Encode = Callable[[NDArray[np.generic]], bytes]
 """From the values of a chunk to its bytes."""
@@ -96,16 +101,23 @@ def _stored_blocks(data: memoryview) -> list[bytes | memoryview]:
 
 
 def _shuffle(values: NDArray[np.generic]) -> Any:
+    """Return the planes of bytes of numbers, which the thread's next call overwrites."""
     # Any, as the types of imagecodecs know bytes alone, though it takes every buffer.
     flat = np.ascontiguousarray(values).reshape(-1)
+    if flat.itemsize == 1:
+        return flat.view(np.uint8)[None]
     if flat.itemsize not in (2, 4, 8):
         return np.ascontiguousarray(flat.view(np.uint8).reshape(-1, flat.itemsize).T)
     # Shifts whose lowest byte is kept are vectorized: they take a fifth (two bytes) to a half (four bytes)
     # of the time of a transposed copy, which takes a third of that of imagecodecs' byteshuffle.
     numbers = flat.view(f"<u{flat.itemsize}")
-    shuffled = np.empty((flat.itemsize, flat.size), np.uint8)
-    for place, plane in enumerate(shuffled):
-        np.copyto(plane, numbers >> 8 * place if place else numbers, casting="unsafe")
+    shuffled = _SCRATCH.empty("shuffled", (flat.itemsize, flat.size), np.uint8)
+    for start in range(0, flat.size, _NUMBERS_AT_ONCE):
+        some = numbers[start : start + _NUMBERS_AT_ONCE]
+        shifted = _SCRATCH.empty("shifted", some.shape, some.dtype)
+        for place, plane in enumerate(shuffled[:, start : start + _NUMBERS_AT_ONCE]):
+            wanted = np.right_shift(some, 8 * place, out=shifted) if place else some
+            np.copyto(plane, wanted, casting="unsafe")
     return shuffled
 
 

@@ -156,7 +156,7 @@ def _source_fields(layout: SourceLayout) -> tuple[Field, ...]:
             np.dtype("u1"),
             (steps, *ground) if steps > 1 else ground,
             f"1 where all bands of {name} hold data and show the ground",
-            lambda samples: _squeeze(samples.sources[name].valid.astype(np.uint8), steps),
+            lambda samples: _squeeze(samples.sources[name].valid.view(np.uint8), steps),
         ),
         Field(
             DATA,
