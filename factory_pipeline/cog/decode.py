@@ -14,6 +14,8 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from factory_pipeline.cog.scratch import Scratch
+
 FullDecoder = Callable[[memoryview, int], NDArray[np.generic]]
 """From the bytes and the index of a block to its pixels (rows, columns, bands in a block)."""
 TopDecoder = Callable[[memoryview, int], NDArray[np.generic] | None]
@@ -23,16 +25,18 @@ None if the bytes end before them.
 """
 
 _DEFLATE = (8, 32946)
-_HORIZONTAL, _FLOATING_POINT = 2, 3
+_NO_PREDICTOR, _HORIZONTAL, _FLOATING_POINT = 1, 2, 3
 _KINDS_SHARED = 64
 """Kinds of blocks whose decoders are kept: a collection has a few, each in thousands of files."""
 _decoders: dict[object, FullDecoder] = {}
+_SCRATCH = Scratch(largest=2**22)
 
 
 def full_decoder(page: Any, dtype: np.dtype, height: int, width: int, samples: int) -> FullDecoder:
-    """Return the decoder of full blocks: tifffile's, or a faster one of floating-point numbers.
+    """Return the decoder of full blocks: tifffile's, or a faster one of deflated tiles.
 
     Files whose blocks are of one kind share it: tifffile's refers to its page and all that was parsed of it.
+    The pixels may be in an array that the thread's next block overwrites.
 
     Args:
         page: a TiffPage.
@@ -43,6 +47,9 @@ def full_decoder(page: Any, dtype: np.dtype, height: int, width: int, samples: i
     """
     if page.is_tiled and page.compression in _DEFLATE and page.predictor == _FLOATING_POINT:
         return _floating_point_decoder(dtype, height, width, samples)
+    if page.is_tiled and page.compression in _DEFLATE and _has_whole_numbers(page, dtype):
+        stored = dtype.newbyteorder(page.parent.byteorder)
+        return _deflate_decoder(dtype, stored, page.predictor, height, width, samples)
     kind = _kind_of_blocks(page), dtype
     decoder = _decoders.get(kind)
     if decoder is None:
@@ -87,13 +94,48 @@ def _decoder_of_tifffile(page: Any, dtype: np.dtype) -> FullDecoder:
     return decode
 
 
+def _has_whole_numbers(page: Any, dtype: np.dtype) -> bool:
+    """Return whether a page's numbers take whole bytes, with no predictor or that of integers."""
+    predicted = page.predictor == _HORIZONTAL and dtype.kind in "iu"
+    whole = page.bitspersample == 8 * dtype.itemsize and page.fillorder == 1
+    return whole and dtype.kind in "iuf" and (page.predictor == _NO_PREDICTOR or predicted)
+
+
+@lru_cache(_KINDS_SHARED)
+def _deflate_decoder(
+    dtype: np.dtype, stored: np.dtype, predictor: int, height: int, width: int, samples: int
+) -> FullDecoder:
+    def decode(data: memoryview, _index: int) -> NDArray[np.generic]:
+        values = _inflate(data, height * width * samples * dtype.itemsize).view(stored)
+        pixels = values.astype(dtype, copy=False).reshape(height, width, samples)
+        if predictor == _HORIZONTAL:
+            imagecodecs.delta_decode(pixels, axis=-2, out=pixels)
+        return pixels
+
+    return decode
+
+
 @lru_cache(_KINDS_SHARED)
 def _floating_point_decoder(dtype: np.dtype, height: int, width: int, samples: int) -> FullDecoder:
-    def inflate(data: Any, _index: int) -> NDArray[np.generic]:
-        raw = imagecodecs.deflate_decode(data, out=height * width * samples * dtype.itemsize)
+    def decode(data: memoryview, _index: int) -> NDArray[np.generic]:
+        raw = _inflate(data, height * width * samples * dtype.itemsize)
         return _undo_floating_point(raw, dtype, (height, width, samples))
 
-    return inflate
+    return decode
+
+
+def _inflate(data: Any, size: int) -> NDArray[np.uint8]:
+    """Return the bytes of a block of a known size, which the thread's next block overwrites.
+
+    Writing to memory that is new to the process takes longer than inflating.
+    """
+    # Any, as the types of imagecodecs know bytes alone, though it takes every buffer.
+    room: Any = _SCRATCH.empty("raw", (size,), np.uint8)
+    inflated: Any = imagecodecs.deflate_decode(data, out=room)
+    if inflated.size != size:
+        raise ValueError(f"a block of {inflated.size} bytes, not {size}")
+    raw: NDArray[np.uint8] = inflated
+    return raw
 
 
 def top_decoder(page: Any, dtype: np.dtype, width: int, samples: int) -> TopDecoder | None:
@@ -131,14 +173,15 @@ def _deflate_top_decoder(
         else:
             values = np.frombuffer(raw, stored).astype(dtype, copy=False).reshape(rows, width, samples)
             if predictor == _HORIZONTAL:
-                values = imagecodecs.delta_decode(values, axis=-2)
+                sums = _SCRATCH.empty("sums", values.shape, dtype)
+                values = imagecodecs.delta_decode(values, axis=-2, out=sums)
         return values.astype(dtype, copy=False).reshape(rows, width, samples)
 
     return decode
 
 
 def _undo_floating_point(
-    raw: bytes | bytearray, dtype: np.dtype, shape: tuple[int, int, int]
+    raw: bytes | NDArray[np.uint8], dtype: np.dtype, shape: tuple[int, int, int]
 ) -> NDArray[np.generic]:
     """Return the numbers of rows that were stored with TIFF's predictor 3, whatever the file's byte order.
 
@@ -153,8 +196,9 @@ def _undo_floating_point(
     """
     rows, width, samples = shape
     stored = np.frombuffer(raw, np.uint8).reshape(rows, dtype.itemsize * width, samples)
-    planes = imagecodecs.delta_decode(stored, axis=-2).reshape(rows, dtype.itemsize, width * samples)
-    numbers = np.empty((rows, width * samples, dtype.itemsize), np.uint8)
+    sums = _SCRATCH.empty("sums", stored.shape, np.uint8)
+    planes = imagecodecs.delta_decode(stored, axis=-2, out=sums).reshape(rows, dtype.itemsize, -1)
+    numbers = _SCRATCH.empty("numbers", (rows, width * samples, dtype.itemsize), np.uint8)
     for place in range(dtype.itemsize):
         numbers[..., place] = planes[:, -1 - place if sys.byteorder == "little" else place]
     return numbers.view(dtype).reshape(shape)

@@ -1,5 +1,6 @@
 """The first rows of a block, decoded alone, are those of the full block."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ def write(path: Path, values: NDArray[Any], **options: Any) -> Path:
         ("uint16", {"compression": "deflate", "predictor": 2, "byteorder": ">"}),
         ("float32", {"compression": "deflate", "predictor": 3, "byteorder": ">"}),
         ("float32", {"compression": "deflate", "predictor": 3, "tile": (ROWS, WIDTH)}),
+        ("uint16", {"compression": "deflate", "predictor": 2, "tile": (ROWS, WIDTH)}),
+        ("int32", {"compression": "deflate", "predictor": 2, "tile": (ROWS, WIDTH), "byteorder": ">"}),
+        ("float32", {"compression": "deflate", "tile": (ROWS, WIDTH)}),
         ("float64", {"compression": "deflate", "predictor": 3, "tile": (ROWS, WIDTH), "byteorder": ">"}),
     ],
 )
@@ -51,6 +55,17 @@ def test_the_top_is_that_of_the_block(tmp_path: Path, dtype: str, options: dict[
         assert rows.dtype == np.dtype(dtype)
         assert np.array_equal(rows[..., 0], values[:20])
         assert top(data[:40], 20) is None
+
+
+@pytest.mark.parametrize(("dtype", "predictor"), [("uint16", 2), ("float32", 3)])
+def test_a_tile_of_another_length_is_an_error(tmp_path: Path, dtype: str, predictor: int) -> None:
+    options = {"compression": "deflate", "predictor": predictor, "tile": (ROWS, WIDTH)}
+    with tifffile.TiffFile(write(tmp_path / "a.tif", pixels(dtype), **options)) as tiff:
+        decode_full = full_decoder(tiff.pages.first, np.dtype(dtype), ROWS, WIDTH, 1)
+    size = ROWS * WIDTH * np.dtype(dtype).itemsize
+    for length in size - 64, size + 64:
+        with pytest.raises(Exception, match=f"not {size}|INSUFFICIENT_SPACE"):
+            decode_full(memoryview(zlib.compress(bytes(length))), 0)
 
 
 def test_other_compressions_have_no_top(tmp_path: Path) -> None:

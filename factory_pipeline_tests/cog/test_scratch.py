@@ -22,6 +22,8 @@ def test_an_array_is_used_again_under_its_name_in_any_shape_that_it_has_room_for
 def test_large_arrays_are_not_kept() -> None:
     scratch = Scratch()
     assert not np.shares_memory(scratch.empty("a", (1024, 1024)), scratch.empty("a", (1024, 1024)))
+    scratch = Scratch(largest=8 * 1024**2)
+    assert np.shares_memory(scratch.empty("a", (1024, 1024)), scratch.empty("a", (1024, 1024)))
 
 
 def test_each_thread_has_its_own() -> None:
