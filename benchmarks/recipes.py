@@ -33,6 +33,7 @@ from factory_pipeline.builds.rasters.source_layer import layers_of
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
+from factory_pipeline.malloc_arenas import limit_arenas
 from factory_pipeline.stac.providers import open_catalog
 
 LATENCY_S = 0.03
@@ -114,6 +115,8 @@ def _served(case: Case, scale: float) -> Iterator[tuple[DatasetRecipe, str, Path
 
 def build_dataset(recipe: DatasetRecipe, url: str) -> Work:
     """Return what makes the batch files of a dataset, from its labels on; it gives the number of samples."""
+    # As `factory create-dataset` does, whose process this stands for.
+    limit_arenas()
 
     def work() -> int:
         with tempfile.TemporaryDirectory() as folder:

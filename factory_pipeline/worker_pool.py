@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 
 from factory_pipeline.fork_server import is_serving
+from factory_pipeline.malloc_arenas import limit_arenas
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -31,7 +32,7 @@ class WorkerPool(ProcessPoolExecutor):
             processes: most processes at the same time.
         """
         context = _ForkedContext() if is_serving() else _NewContext()
-        super().__init__(processes, mp_context=context, initializer=end_with_parent)
+        super().__init__(processes, mp_context=context, initializer=_begin)
 
     def kill(self) -> None:
         """Kill the processes; what they work on fails with BrokenProcessPool."""
@@ -76,6 +77,12 @@ class _NewContext(SpawnContext):
 
 class _ForkedContext(ForkServerContext):
     Process = _ForkedProcess
+
+
+def _begin() -> None:
+    """Begin a worker, which is a process of the pipeline whoever started it."""
+    limit_arenas()
+    end_with_parent()
 
 
 def end_with_parent() -> None:

@@ -5,6 +5,7 @@ import gc
 import click
 
 from factory_pipeline.fork_server import start_fork_server
+from factory_pipeline.malloc_arenas import limit_arenas
 
 
 class OwnProcess:
@@ -18,6 +19,8 @@ def import_once() -> None:
     """
     if click.get_current_context().find_object(OwnProcess) is None:
         return
+    # Before imports start threads, and for the workers that are forked.
+    limit_arenas()
     # Searching what is imported for garbage takes a third of the CPU of importing it, and copies its memory
     # in each worker.
     gc.disable()

@@ -12,6 +12,7 @@ from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tasks import create_execute_job_task
 
 from factory_pipeline.errors import HomeError
+from factory_pipeline.malloc_arenas import limit_arenas
 from factory_pipeline.orchestration.run_lock import hold_run_lock, release_run_lock
 from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.storage.layout import FactoryHome
@@ -32,6 +33,7 @@ def serve_runs(home: FactoryHome, runs: int) -> None:
     Raises:
         HomeError: the home's runs are not for Celery workers.
     """
+    limit_arenas()
     # In a process of its own: Celery forks the processes of runs from this one, and the client of an object
     # store, once it has been used, does not work in forked processes.
     with WorkerPool(1) as pool:

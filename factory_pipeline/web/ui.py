@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 from factory_pipeline.datasets.versions.read_calls import TOKEN
 from factory_pipeline.errors import FactoryError
+from factory_pipeline.malloc_arenas import limit_arenas_of
 from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.runs.with_parent import command_with_parent
 from factory_pipeline.storage.layout import FactoryHome
@@ -139,14 +140,17 @@ class WebUi:
                 _end(list(processes.values()))
 
     def _start(self, command: list[str], log: BinaryIO) -> "subprocess.Popen[bytes]":
+        environment = {
+            **os.environ,
+            **environment_of(self.home),
+            PAGES_PORT: str(self.pages_port),
+            TOKEN: self.token,
+        }
+        # For the runs that the daemon starts.
+        limit_arenas_of(environment)
         return subprocess.Popen(
             command_with_parent(command[0], command[1:]),
-            env={
-                **os.environ,
-                **environment_of(self.home),
-                PAGES_PORT: str(self.pages_port),
-                TOKEN: self.token,
-            },
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
