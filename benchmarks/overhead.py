@@ -1,16 +1,19 @@
 """Overhead: the CPU that is not work: of short commands, of a run that does nothing, and of a build."""
 
+import compileall
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import dagster as dg
 
+import factory_pipeline
 from benchmarks.measure import run_alone
-from benchmarks.million_footprints import COMMAND, measured_build
+from benchmarks.million_footprints import COMMAND, measured_build, samples_of
 from benchmarks.report import Row, main, met, table
 from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.extraction import BatchExtraction
@@ -20,6 +23,9 @@ from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.datalake.ingest.from_build import collect_build
 from factory_pipeline.datalake.registry.registry import Registry
+from factory_pipeline.hdf5.preview import chip_sheet
+from factory_pipeline.hdf5.verify import check_dataset, check_schema, check_unique_shots
+from factory_pipeline.orchestration.builds.dataset import PREVIEW_BYTES
 from factory_pipeline.runs.instance import open_instance, prepare_home
 from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.storage.layout import FactoryHome
@@ -34,6 +40,8 @@ REPEATS, RUNS = 5, 5
 
 def benchmark(scale: float) -> list[str]:
     """The tables; `scale` changes the size of the build."""
+    # As an installer leaves the package; else each process would compile it again.
+    compileall.compile_dir(Path(factory_pipeline.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         footprints = max(200, round(FOOTPRINTS * scale))
@@ -97,7 +105,12 @@ def running(root: Path) -> Callable[[], None]:
 
 
 def working(root: Path, output: Path) -> Callable[[], None]:
-    """Prepare the work of a build that was made below `root`, without Dagster: stage by stage."""
+    """Prepare the work of a build that was made below `root`, without Dagster: stages, checks, previews.
+
+    What the stages import when they need it is imported before.
+    """
+    for name in ("factory_pipeline.builds.gedi.plots", "scipy.sparse.csgraph"):
+        import_module(name)
     settings = BuildSettings(
         granules=str(root / "archive" / "granules"),
         output=output,
@@ -117,8 +130,15 @@ def working(root: Path, output: Path) -> Callable[[], None]:
             extraction.copdem(key)
             extraction.worldcover(key)
             extraction.dataset(key)
+            list(check_dataset(settings.files.batch(key)))
+            chip_sheet(settings.files.batch(key), max_bytes=PREVIEW_BYTES)
         fuse_build(settings, on_split=lambda _: None)
         fused = [settings.files.fused(split) for split in settings.recipe.splits]
+        for file in fused:
+            check_schema(file)
+            check_unique_shots(file)
+            if samples_of(file):
+                chip_sheet(file, max_bytes=PREVIEW_BYTES)
         collect_build(Registry.open(home.registry), home, fused)
 
     return work

@@ -24,9 +24,11 @@ def import_once() -> None:
     # Searching what is imported for garbage takes a third of the CPU of importing it, and copies its memory
     # in each worker.
     gc.disable()
+    from factory_pipeline.runs.history import EventLog
     from factory_pipeline.runs.instance import load_definitions
 
     load_definitions()
+    EventLog.keep_empty()
     gc.freeze()
     gc.enable()
     start_fork_server()

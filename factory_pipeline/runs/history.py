@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import dagster as dg
@@ -263,6 +264,16 @@ class EventLog(SqliteEventLogStorage):
                     driver = cast(sqlite3.Connection, connection.connection.driver_connection)
                     EventLog._empty = driver.serialize()
 
+    @classmethod
+    def keep_empty(cls) -> None:
+        """Have Dagster make the file of a run without events, which this process and its forks then copy."""
+        with TemporaryDirectory() as folder:
+            # Named as the index is, which so is not made.
+            Path(folder, f"{INDEX_SHARD_NAME}.db").touch()
+            log = cls(folder)
+            log._engine("empty")
+            log.dispose()
+
     def has_table(self, table_name: str) -> bool:
         """Return whether the index has a table; one that it has it keeps."""
         if table_name not in self._tables and super().has_table(table_name):
@@ -409,10 +420,15 @@ class FactoryInstance(dg.DagsterInstance):
         return {**InstanceRef.config_defaults(base_dir), "storage": storage}
 
 
-def instance_in(folder: Path) -> dg.DagsterInstance:
-    """Open the Dagster instance in a folder; it keeps connections also where its file names no class."""
+def instance_ref(folder: Path) -> InstanceRef:
+    """Return what an instance is made of; it keeps connections also where its file names no class."""
     ref = InstanceRef.from_dir(str(folder))
     if ref.custom_instance_class_data is None:
         named = {"module": __name__, "class": FactoryInstance.__name__}
         ref = InstanceRef.from_dir(str(folder), overrides={"instance_class": named})
-    return dg.DagsterInstance.from_ref(ref)
+    return ref
+
+
+def instance_in(folder: Path) -> dg.DagsterInstance:
+    """Open the Dagster instance in a folder."""
+    return dg.DagsterInstance.from_ref(instance_ref(folder))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from factory_pipeline.errors import BuildError
 from factory_pipeline.runs.failures import describe_failure
+from factory_pipeline.runs.history import instance_ref
 from factory_pipeline.runs.instance import DEFINITIONS, NO_CONSOLE, load_definitions, open_instance, origin_of
 from factory_pipeline.storage.layout import FactoryHome
 
@@ -27,8 +28,7 @@ def has_workers(home: FactoryHome) -> bool:
     Args:
         home: a prepared one.
     """
-    with open_instance(home) as instance:
-        launcher = instance.get_ref().run_launcher_data
+    launcher = instance_ref(home.dagster).run_launcher_data
     return launcher is not None and launcher.class_name != "DefaultRunLauncher"
 
 

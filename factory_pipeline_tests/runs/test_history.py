@@ -203,6 +203,22 @@ def test_a_run_whose_file_was_deleted_starts_anew(opened: dg.DagsterInstance, ma
     assert messages(opened, run_id) == ["kept"]
 
 
+def test_the_file_of_a_run_can_be_made_before_there_is_a_home(
+    made: FactoryHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history.EventLog, "_empty", None)
+    history.EventLog.keep_empty()
+    with monkeypatch.context() as patched, open_instance(made) as opened:
+        patched.setattr(history.EventLog, "_initdb", None)
+        report(opened, run_id := make_new_run_id(), "one")
+        assert messages(opened, run_id) == ["one"]
+    [kept] = made.dagster.rglob(f"{run_id}.db")
+    with with_dagsters_own_storage(tmp_path) as own:
+        report(own, run_id, "one")
+        [dagsters] = tmp_path.rglob(f"{run_id}.db")
+    assert _schema(kept) == _schema(dagsters)
+
+
 def test_wiped_history_is_empty_and_goes_on(tmp_path: Path) -> None:
     with instance_in(tmp_path) as opened:
         run_id = materialize_tile(opened)

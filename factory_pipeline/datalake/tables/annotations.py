@@ -96,13 +96,15 @@ def objects_by_label(annotations: pl.LazyFrame, *of: str) -> pl.LazyFrame:
 
 def annotation_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Return rows as a frame; a column that a row lacks is null, or an empty JSON object."""
-    import pyarrow as pa
-
     blank = dict.fromkeys(ANNOTATION_SCHEMA) | {"metadata": NOTHING, "attributes": NOTHING}
     columns: dict[str, Any] = {name: [row.get(name, empty) for row in rows] for name, empty in blank.items()}
-    # Arrow nests the points of polygons some twenty times faster than polars, which makes a series of each.
-    rings = pa.large_list(pa.large_list(pa.large_list(pa.float64())))
-    columns["rings"] = pl.Series(pl.from_arrow(pa.array(columns["rings"], rings)))
+    if any(columns["rings"]):
+        # For polygons alone: where pandas is installed, Arrow imports it for this, a third of a second.
+        import pyarrow as pa
+
+        # Arrow nests their points some twenty times faster than polars, which makes a series of each.
+        rings = pa.large_list(pa.large_list(pa.large_list(pa.float64())))
+        columns["rings"] = pl.Series(pl.from_arrow(pa.array(columns["rings"], rings)))
     return pl.DataFrame(columns, schema=ANNOTATION_SCHEMA)
 
 

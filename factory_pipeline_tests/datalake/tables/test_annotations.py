@@ -1,5 +1,6 @@
 """Annotations of an operation, written and read back."""
 
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from factory_pipeline.datalake.tables.annotations import (
     scan_annotations,
     write_annotations,
 )
+from factory_pipeline.datalake.tables.schemas import ANNOTATION_SCHEMA
 from factory_pipeline.errors import LakeError
 
 
@@ -61,3 +63,10 @@ def test_the_hash_tells_every_value_and_who_annotated(annotations: pl.DataFrame)
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match=r"gone\.parquet are missing"):
         scan_annotations(tmp_path / "gone.parquet")
+
+
+def test_annotations_without_polygons_do_not_load_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    frame = annotation_frame([{"item": "one"}, {"item": "two", "rings": None}])
+    assert frame.schema == pl.Schema(ANNOTATION_SCHEMA)
+    assert frame["rings"].to_list() == [None, None]
