@@ -145,9 +145,11 @@ def _link_or_copy(file: Path, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.part")
     temporary.unlink(missing_ok=True)
     try:
-        os.link(file, temporary)
-    except OSError:
-        shutil.copyfile(file, temporary)
-    temporary.replace(path)
-    # A rename between two links to one file does nothing, and does not remove the first.
-    temporary.unlink(missing_ok=True)
+        try:
+            os.link(file, temporary)
+        except OSError:
+            shutil.copyfile(file, temporary)
+        temporary.replace(path)
+    finally:
+        # A store may refuse the file; and a rename between two links to one file leaves the first.
+        temporary.unlink(missing_ok=True)

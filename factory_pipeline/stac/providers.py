@@ -366,7 +366,8 @@ def load_provider(path: Path, requests: Requests = GEDI_REQUESTS) -> Provider:
         name = pydantic.TypeAdapter(str).validate_python(document.get("name", path.stem))
         unknown = document.keys() - {"name", *requests, *known_collections()}
         if unknown:
-            raise CatalogError(f"The provider file {path} contains {min(unknown)!r}, which is not a layer.")
+            first = min(unknown, key=str)  # YAML's keys may be numbers, dates, or nothing.
+            raise CatalogError(f"The provider file {path} contains {first!r}, which is not a layer.")
         sources = {
             source: _read_source(
                 path, source, document.get(source, document.get(request.collection.id)), request

@@ -23,6 +23,7 @@ RANDOM = [
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:?(00)?|Z)?"), "TIME"),
     (re.compile(r"\b\d{1,2} [A-Z][a-z]+ 20\d\d, \d\d:\d\d\b"), "TIME"),
+    (re.compile(r'(?<="datePublished": )"\d{4}-\d\d-\d\d"'), "DAY"),
 ]
 """What is drawn anew, or the time of, each time."""
 TEXT = {".json", ".yaml", ".yml", ".csv", ".txt", ".md", ".html", ".geojson", ".jsonl", ".xml"}

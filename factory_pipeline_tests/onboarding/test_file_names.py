@@ -2,6 +2,7 @@ from itertools import permutations
 from pathlib import Path
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,19 @@ def unpacked(folder: Path) -> pl.DataFrame:
     files |= {f"b/tile.{number}_mask.tif": mask(number) for number in (1, 10)}
     extract(zip_of(folder / "a.zip", files), folder / "out", IntakePolicy())
     return frame_of(scan_contents(folder / "out", SUFFIXES, IntakePolicy()), CONTENT_SCHEMA)
+
+
+def test_a_place_that_refuses_a_file_keeps_no_temporary_one(tmp_path: Path, monkeypatch) -> None:
+    contents = unpacked(tmp_path)
+    index = dataset_index(contents, MODALITIES, SUFFIXES.label)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("refused")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        arrange(tmp_path / "out", contents, index, MODALITIES, tmp_path / "dataset")
+    assert not [path for path in (tmp_path / "dataset").rglob("*") if path.is_file()]
 
 
 def test_the_index_keeps_the_names_and_the_files_get_their_places(tmp_path: Path) -> None:

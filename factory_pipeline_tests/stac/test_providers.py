@@ -116,6 +116,7 @@ def test_provider_file(tmp_path: Path) -> None:
         ("worldcover: planetary-computer", "", "needs worldcover"),
         ("worldcover: planetary-computer", "worldcover: mine", "needs worldcover"),
         ("name: own", "name: own\nlandsat: {}", "'landsat', which is not a layer"),
+        ("name: own", "name: own\nlandsat: {}\n8: {}", "8, which is not a layer"),
         (OWN, "- a", "must hold name and a source"),
         (OWN, "{", "is not YAML"),
     ],
