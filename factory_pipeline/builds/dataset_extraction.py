@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.builds.dataset_losses import ITEM_UNUSABLE, NO_DATA, NO_SCENE, UNREADABLE
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_plan import BATCH_BYTES, DatasetPlan
 from factory_pipeline.builds.labels.areas import cut_labels, labels_in
 from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA, reject_frame
 from factory_pipeline.builds.labels.label_table import STAGE as LABEL_STAGE
@@ -33,6 +33,7 @@ from factory_pipeline.builds.rasters.source_layer import (
 from factory_pipeline.builds.sample_facts import facts_of, parse_checks, steps_with_data
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.recycled import Recycler
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.label_sources import PolygonLabels, RasterLabels
@@ -115,6 +116,8 @@ class DatasetExtraction:
         self._files = settings.files
         self._layers = layers_of(settings.recipe)
         self._label_layer = label_layer_of(settings.recipe)
+        self._recycler = Recycler(kept=BATCH_BYTES)
+        """Of the pixels of a batch, which are forgotten when its file is written."""
 
     @cached_property
     def plan(self) -> DatasetPlan:
@@ -181,7 +184,7 @@ class DatasetExtraction:
                 choice if keep else Choice(((),) * layer.count_of_steps, ())
                 for choice, keep in zip(choices, kept.tolist(), strict=True)
             ]
-            stack = read_source(layer, grids, wanted, self.reader)
+            stack = read_source(layer, grids, wanted, self.reader, self._recycler)
             stacks[layer.name] = stack
             dropped = _dropped(layer, labels["id"], choices, stack, kept)
             rejects.append(dropped)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.cog.alignment import Alignment, Floats, Projection
 from factory_pipeline.cog.reader import Indices, Resampling
+from factory_pipeline.cog.recycled import RECYCLER
 from factory_pipeline.cog.scratch import Scratch
 
 EDGE = 1e-10
@@ -63,7 +64,7 @@ class Sampling:
         """
         if self.alignment.coincides[0]:
             return _pixels(values, valid)
-        made: NDArray[np.generic] = np.empty((len(self.parts), *self.shape), values.dtype)
+        made: NDArray[np.generic] = RECYCLER.empty((len(self.parts), *self.shape), values.dtype)
         has_data: Mask = None
         for some, piece in self._pieces():
             holds = piece._make(values[some], None if valid is None else valid[some], made[some])

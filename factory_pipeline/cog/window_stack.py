@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.cog.header import RasterLayout
 from factory_pipeline.cog.reader import Indices, ReadFailure
+from factory_pipeline.cog.recycled import RECYCLER
 from factory_pipeline.cog.resample import Mask, Sampling
 
 BlocksOfBand = Sequence[tuple[int, Indices]]
@@ -55,7 +56,9 @@ class TilePixels:
             with _ALLOCATING:
                 if self._values is None:
                     shape = len(self.rows), *self.shape
-                    self._values = np.full(shape, self.layout.fill, self.layout.dtype)
+                    values = RECYCLER.empty(shape, self.layout.dtype)
+                    values[...] = self.layout.fill
+                    self._values = values
         return self._values
 
     def forget_pixels(self) -> None:

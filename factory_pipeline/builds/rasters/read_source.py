@@ -16,6 +16,7 @@ from factory_pipeline.builds.rasters.pixels import Valid, Values, clear_ground, 
 from factory_pipeline.builds.rasters.source_layer import SourceLayer
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
+from factory_pipeline.cog.recycled import Recycler
 from factory_pipeline.config.source_layout import SLOPE
 from factory_pipeline.stac.scenes import PixelMeaning, Scene
 from factory_pipeline.stac.select_scenes import Acquisition, Choice
@@ -89,7 +90,11 @@ class _Run:
 
 
 def read_source(
-    layer: SourceLayer, grids: Sequence[Grid], choices: Sequence[Choice], reader: WindowReader
+    layer: SourceLayer,
+    grids: Sequence[Grid],
+    choices: Sequence[Choice],
+    reader: WindowReader,
+    recycler: Recycler | None = None,
 ) -> SourceStack:
     """Read a source on the windows of a batch.
 
@@ -98,13 +103,15 @@ def read_source(
         grids: of its part of each window.
         choices: the scenes of each window and step.
         reader: reads the windows.
+        recycler: makes the arrays of the values; None for arrays that are new.
 
     Raises:
         SourceUnavailableError: the archive is unavailable.
     """
     count, steps, bands, size = len(grids), layer.count_of_steps, len(layer.bands), layer.size
+    shape = count, steps, bands, size, size
     stack = SourceStack(
-        values=np.empty((count, steps, bands, size, size), layer.dtype),
+        values=np.empty(shape, layer.dtype) if recycler is None else recycler.empty(shape, layer.dtype),
         valid=np.zeros((count, steps, size, size), np.bool_),
         times=np.full((count, steps), NO_TIME, np.int64),
         items=[[""] * steps for _ in range(count)],

@@ -14,6 +14,7 @@ from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import WindowReader
+from factory_pipeline.cog.recycled import Recycler
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.stac.scenes import PixelMeaning, Scene, SceneAsset
 from factory_pipeline.stac.select_scenes import Acquisition, Choice
@@ -59,6 +60,25 @@ def test_each_tile_has_its_own_value_without_data(tmp_path: Path) -> None:
     values = np.where(np.arange(32) < 16, 500, 900) * valid
     values[22:27, 16:] = 1
     np.testing.assert_array_equal(stack.values[0, 0, 0], values)
+
+
+def test_memory_of_an_earlier_batch_shows_in_no_later_one(tmp_path: Path) -> None:
+    values = np.random.default_rng(5).integers(1, 900, (256, 256), np.uint16)
+    scene = scene_of(write_raster(tmp_path / "a.tif", values, 10), None)
+    document = {**RECIPE, "window": {"size": 192, "pixel_size": 10}}
+    (layer,) = layers_of(DatasetRecipe.parse(document, "test"))
+    seen, nothing = Choice(((Acquisition((scene,), covers=True),),), ()), Choice(((),), ())
+    inside, outside = (Grid(UTM, LEFT + 80 + x, TOP - 80, 10, 10, 192, 192) for x in (0, 100_000))
+    recycler = Recycler(kept=2**20)
+    addresses = set()
+    for grid, choice in (inside, seen), (inside, nothing), (outside, seen), (inside, seen):
+        stack = read_source(layer, [grid], [choice], BlockReader(), recycler)
+        expected = values[8:200, 8:200] if (grid, choice) == (inside, seen) else np.zeros((192, 192))
+        np.testing.assert_array_equal(stack.values[0, 0, 0], expected)
+        np.testing.assert_array_equal(stack.valid[0, 0], expected > 0)
+        addresses.add(stack.values.__array_interface__["data"][0])
+        del stack
+    assert len(addresses) == 1
 
 
 @pytest.mark.parametrize("reader", [BlockReader, RasterioReader])
