@@ -1,7 +1,7 @@
 """Large arrays whose memory is used again once nobody refers to them any more.
 
-Memory that is new to the process takes longer to appear than to be filled, and a large array that is freed goes
-back to the operating system.
+Memory that is new to the process takes longer to appear than to be filled, and a large array that is freed
+goes back to the operating system.
 """
 
 import math

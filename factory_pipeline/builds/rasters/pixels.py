@@ -59,8 +59,10 @@ def _spare_nodata(values: Values, valid: Valid, described: AssetDescription) -> 
     if nodata is None or dtype.kind == "f":
         return values
     beside = nodata + (1 if nodata < np.iinfo(dtype).max else -1)
-    is_nodata = valid & (values == nodata)
-    return np.where(is_nodata, np.asarray(beside, values.dtype), values) if is_nodata.any() else values
+    is_nodata = values == nodata
+    if not is_nodata.any():
+        return values
+    return np.where(is_nodata & valid, np.asarray(beside, values.dtype), values)
 
 
 def _clip_to_dtype(values: Values, dtype: np.dtype[Any]) -> Values:
@@ -69,6 +71,14 @@ def _clip_to_dtype(values: Values, dtype: np.dtype[Any]) -> Values:
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     return np.clip(values, limits.min, limits.max).astype(dtype)
+
+
+def is_without_holes(valid: Valid) -> bool:
+    """Return whether it is True everywhere because it is a single True, as readers give it.
+
+    An operation on it would take longer than on an array: nothing is vectorized that repeats its operand.
+    """
+    return not any(valid.strides) and valid.size > 0 and bool(valid.flat[0])
 
 
 def fill_holes(values: Values, valid: Valid, nodata: Sequence[float]) -> None:

@@ -12,7 +12,14 @@ from factory_pipeline.builds.chips.reading import read_batch_each
 from factory_pipeline.builds.chips.terrain import slope_percent
 from factory_pipeline.builds.rasters.composites import FIRST_CHOICE, Composite, start_composite
 from factory_pipeline.builds.rasters.freed_memory import return_freed_memory
-from factory_pipeline.builds.rasters.pixels import Valid, Values, clear_ground, convert, fill_holes
+from factory_pipeline.builds.rasters.pixels import (
+    Valid,
+    Values,
+    clear_ground,
+    convert,
+    fill_holes,
+    is_without_holes,
+)
 from factory_pipeline.builds.rasters.source_layer import SourceLayer
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead, WindowReader
@@ -365,10 +372,12 @@ def _fill_picture(
         values, holds = _with_slope(values[0], holds[0], layer.pixel_size)
     for band, pixels in zip(made, values, strict=True):
         band[:] = pixels
-    seen_ground[:] = holds[0] if seen is None else seen & holds[0]
-    for hold in holds[1:]:
+    seen_ground[:] = True
+    partial = [hold for hold in (*holds, seen) if hold is not None and not is_without_holes(hold)]
+    for hold in partial:
         seen_ground &= hold
-    fill_holes(made, seen_ground, layer.nodata)
+    if partial:
+        fill_holes(made, seen_ground, layer.nodata)
 
 
 def _join_parts(parts: Sequence[tuple[Values, Valid]]) -> tuple[Values, Valid]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from factory_pipeline.builds.rasters.composites import start_composite
-from factory_pipeline.builds.rasters.pixels import clear_ground, composite, convert
+from factory_pipeline.builds.rasters.pixels import clear_ground, composite, convert, is_without_holes
 from factory_pipeline.config.raster_collection import AssetDescription, ClearPixels, known_collections
 from factory_pipeline.stac.scenes import PixelMeaning
 
@@ -94,6 +94,13 @@ def test_a_composite_is_what_a_loop_over_pixels_gives(
             else:
                 wanted = seen[0]
             assert made[band, row, column] == wanted
+
+
+def test_only_a_single_true_is_known_to_be_without_holes() -> None:
+    assert is_without_holes(np.broadcast_to(np.True_, (3, 4, 4))[1])
+    assert not is_without_holes(np.broadcast_to(np.False_, (4, 4)))
+    assert not is_without_holes(np.broadcast_to(np.array([True, False]), (4, 2)))
+    assert not is_without_holes(np.ones((4, 4), np.bool_))
 
 
 def test_floats_without_data_are_nan() -> None:
