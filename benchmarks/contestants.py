@@ -16,6 +16,7 @@ from factory_pipeline.builds.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.builds.chips.terrain import extract_terrain
 from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.builds.gedi.granules import exact_time
+from factory_pipeline.builds.open_reader import KEPT_SHARE, open_reader
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, WindowRead, WindowReader
@@ -26,6 +27,7 @@ from factory_pipeline.stac.tiles import find_tiles
 from factory_pipeline.worker_pool import WorkerPool
 
 PROCESSES = 2
+BYTES_IN_FLIGHT = 256 * 2**20
 DAY_S = 86_400
 
 
@@ -33,7 +35,8 @@ def block_engine(stac_url: str, footprints: Path) -> Callable[[], int]:
     """The pipeline in one process, batch after batch; gives the number of samples."""
     parts = batches(pl.read_parquet(footprints))
     _warm_up(stac_url, parts[0])
-    catalog, reader = open_catalog(stac_url), BlockReader()
+    catalog = open_catalog(stac_url)
+    reader = _open_reader(catalog)
     return lambda: extract(catalog, parts, reader)
 
 
@@ -60,12 +63,18 @@ def batches(footprints: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _warm_up(stac_url: str, batch: pl.DataFrame) -> None:
     """Import and set up what the first footprint of a process needs; nothing is kept of it."""
-    extract(open_catalog(stac_url), [batch.tail(1)], BlockReader())
+    _extract_in_process(stac_url, batch.tail(1))
     time.sleep(1)  # so that no process takes the other's turn
 
 
 def _extract_in_process(stac_url: str, batch: pl.DataFrame) -> int:
-    return extract(open_catalog(stac_url), [batch], BlockReader())
+    catalog = open_catalog(stac_url)
+    return extract(catalog, [batch], _open_reader(catalog))
+
+
+def _open_reader(catalog: Catalog) -> BlockReader:
+    """As a build opens it."""
+    return open_reader(catalog, BYTES_IN_FLIGHT, BYTES_IN_FLIGHT // KEPT_SHARE)
 
 
 def grouped_rasterio(stac_url: str, footprints: Path) -> Callable[[], int]:
@@ -76,7 +85,8 @@ def grouped_rasterio(stac_url: str, footprints: Path) -> Callable[[], int]:
 
 def reads_of_engine(stac_url: str, footprints: Path) -> Callable[[], list[WindowRead]]:
     """All windows that the pipeline reads for the footprints."""
-    catalog, reader = open_catalog(stac_url), _Recorder(BlockReader())
+    catalog = open_catalog(stac_url)
+    reader = _Recorder(_open_reader(catalog))
     parts = batches(pl.read_parquet(footprints))
 
     def work() -> list[WindowRead]:

@@ -10,13 +10,17 @@ from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.stac.providers import Catalog, open_catalog
 from factory_pipeline.storage.atomic import write_text
 
+KEPT_SHARE = 8
+"""One of so many bytes in flight is kept for neighbouring batches, which share blocks."""
 
-def open_reader(catalog: Catalog, bytes_in_flight: int) -> BlockReader:
+
+def open_reader(catalog: Catalog, bytes_in_flight: int, bytes_kept: int = 0) -> BlockReader:
     """Return what reads windows of the catalog's rasters: the block engine, and GDAL for what it can't read.
 
     Args:
         catalog: it signs addresses, and knows whether whoever reads pays for the transfer.
         bytes_in_flight: largest number of bytes that are fetched and decoded at a time.
+        bytes_kept: how many of these are for fetched bytes that later calls may need.
     """
     pays = catalog.requester_pays
     return BlockReader(
@@ -24,6 +28,7 @@ def open_reader(catalog: Catalog, bytes_in_flight: int) -> BlockReader:
         RasterioReader(sign=catalog.signer, requester_pays=pays),
         bytes_in_flight=bytes_in_flight,
         requester_pays=pays,
+        bytes_kept=bytes_kept,
     )
 
 
@@ -41,7 +46,8 @@ class BuildArchive:
     @cached_property
     def reader(self) -> BlockReader:
         """What reads the windows."""
-        return open_reader(self.catalog, self._settings.bytes_in_flight)
+        limit = self._settings.bytes_in_flight
+        return open_reader(self.catalog, limit, limit // KEPT_SHARE)
 
     def _note_waiting(self, host: str, seconds: float) -> None:
         """Leave word for the progress of the build that a host is waited for."""

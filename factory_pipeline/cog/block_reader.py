@@ -21,6 +21,7 @@ from factory_pipeline.cog.header_cache import Header, HeaderCache, describe_fail
 from factory_pipeline.cog.join_tiles import PendingJoins
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.mosaic import assemble
+from factory_pipeline.cog.range_cache import RangeCache
 from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads
 from factory_pipeline.cog.reader import (
     Indices,
@@ -53,6 +54,7 @@ class BlockReader(WindowReader):
         retry_policy: RetryPolicy | None = None,
         *,
         requester_pays: bool = False,
+        bytes_kept: int = 0,
     ) -> None:
         """Create a reader.
 
@@ -66,11 +68,14 @@ class BlockReader(WindowReader):
                 allocates itself is not counted. A request that is larger than the limit runs alone.
             retry_policy: retries and timeouts of requests.
             requester_pays: whether requests to S3 say that their sender pays for the transfer.
+            bytes_kept: how many of `bytes_in_flight` are for fetched bytes, those that were used last: later
+                calls for the same ranges, such as those of a neighbouring batch, find them.
         """
         self._source = ByteSource(sign, retry_policy or RetryPolicy(), requester_pays=requester_pays)
         self._fallback = fallback
         self._requests_in_flight = requests_in_flight
-        self._bytes_in_flight = bytes_in_flight
+        self._bytes_in_flight = bytes_in_flight - bytes_kept
+        self._ranges = RangeCache(bytes_kept)
         self.on_progress: Callable[[float], None] = _ignore_progress
         """Called, from any thread, with the progress of a call of `read`: the fraction of its blocks that are
         cut.
@@ -187,7 +192,9 @@ class BlockReader(WindowReader):
         plan = plan_reads([*wanted, *joins.parts()], layouts)
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
             budget = ByteBudget(self._bytes_in_flight)
-            crew = _BlockScheduler(self._source, slots, budget, pool, self.on_progress, joins.put)
+            crew = _BlockScheduler(
+                self._source, self._ranges, slots, budget, pool, self.on_progress, joins.put
+            )
             await crew.work(plan)
         reason = "the window's pixels are larger than its own, which requires GDAL's wider kernel"
         for read in plan.left_out:
@@ -216,6 +223,7 @@ class _BlockScheduler:
     def __init__(
         self,
         source: ByteSource,
+        ranges: RangeCache,
         slots: asyncio.Semaphore,
         budget: ByteBudget,
         pool: ThreadPoolExecutor,
@@ -225,6 +233,7 @@ class _BlockScheduler:
         self._put = put
         self._on_progress = on_progress
         self._source = source
+        self._ranges = ranges
         self._slots = slots
         self._budget = budget
         self._pool = pool
@@ -256,13 +265,20 @@ class _BlockScheduler:
         async with self._slots, self._budget.hold(run.length + run.layout.block_bytes):
             loop = asyncio.get_running_loop()
             try:
-                fetched = await self._source.fetch(run.layout.href, run.start, run.length)
+                data = await self._bytes_of(run)
             except SourceError as error:
                 uses = [use for uses in run.blocks.values() for use in uses]
                 _fail(uses, failure_of(run.layout.href, error))
                 await loop.run_in_executor(self._pool, self._count_down, uses)
                 return None
-            return await loop.run_in_executor(self._pool, self._cut, run, fetched.data)
+            return await loop.run_in_executor(self._pool, self._cut, run, data)
+
+    async def _bytes_of(self, run: BlockRun) -> memoryview:
+        href, start, length = run.layout.href, run.start, run.length
+        data = self._ranges.get(href, start, length)
+        if data is not None:
+            return data
+        return self._ranges.keep(href, start, (await self._source.fetch(href, start, length)).data)
 
     def _cut(self, run: BlockRun, data: memoryview) -> int | None:
         with data:  # the executor holds its arguments a moment longer

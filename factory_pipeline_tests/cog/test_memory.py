@@ -35,7 +35,7 @@ def test_blocks_in_memory_stay_within_the_limit(scales: Scales, reads: list[Wind
     without_limit = BlockReader().read(reads)
     piled_up, scales.peak = scales.peak, 0
 
-    with_limit = BlockReader(bytes_in_flight=4 * MEGABYTE).read(reads)
+    with_limit = BlockReader(bytes_in_flight=4 * MEGABYTE, bytes_kept=MEGABYTE).read(reads)
 
     assert scales.peak <= 4 * MEGABYTE < 8 * MEGABYTE < piled_up
     for one, other in zip(without_limit, with_limit, strict=True):

@@ -1,0 +1,52 @@
+"""The bytes that were fetched last, for later calls that need the same ranges."""
+
+import threading
+from collections import OrderedDict
+
+
+class RangeCache:
+    """Ranges of files, as they were fetched; those that were not used for longest go first."""
+
+    def __init__(self, limit: int) -> None:
+        """Start empty.
+
+        Args:
+            limit: largest number of bytes that are kept; 0 keeps nothing.
+        """
+        self._limit = limit
+        self._ranges: OrderedDict[tuple[str, int, int], memoryview] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def get(self, href: str, start: int, length: int) -> memoryview | None:
+        """Return the bytes of a range, which the caller may release; None if they are not kept.
+
+        Args:
+            href: unsigned address.
+            start: position of the first byte.
+            length: number of bytes.
+        """
+        with self._lock:
+            data = self._ranges.get((href, start, length))
+            if data is None:
+                return None
+            self._ranges.move_to_end((href, start, length))
+            return data[:]
+
+    def keep(self, href: str, start: int, data: memoryview) -> memoryview:
+        """Keep the bytes of a range, if there is room; return them for the caller, who may release them.
+
+        Args:
+            href: unsigned address.
+            start: position of the first byte.
+            data: the bytes, which are the cache's from now on.
+        """
+        if len(data) > self._limit:
+            return data
+        with self._lock:
+            replaced = self._ranges.pop((href, start, len(data)), None)
+            self._size += len(data) - (0 if replaced is None else len(replaced))
+            self._ranges[href, start, len(data)] = data
+            while self._size > self._limit:
+                self._size -= len(self._ranges.popitem(last=False)[1])
+            return data[:]
