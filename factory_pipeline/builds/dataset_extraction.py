@@ -32,7 +32,7 @@ from factory_pipeline.builds.rasters.source_layer import (
 )
 from factory_pipeline.builds.sample_facts import facts_of, parse_checks, steps_with_data
 from factory_pipeline.cog.block_reader import BlockReader
-from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.grid import Grid, transforms_of
 from factory_pipeline.cog.recycled import Recycler
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
@@ -299,7 +299,7 @@ class DatasetExtraction:
         }
         window = self._recipe.window
         accepted = labels.filter(pl.Series(kept))
-        transforms = [list(grid.transform) for grid in grids_of(accepted, window.size, window.pixel_size)]
+        transforms = transforms_of(grids_of(accepted, window.size, window.pixel_size))
         table = accepted.with_columns(
             pl.Series("transform", transforms, dtype=pl.Array(pl.Float64(), 9)),
             pl.format("EPSG:{}", "epsg").alias("crs"),

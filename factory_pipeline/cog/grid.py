@@ -118,3 +118,9 @@ class GridStack:
     def take(self, members: NDArray[np.intp] | slice) -> "GridStack":
         """Return some of the grids."""
         return GridStack(self.like, self.left[members], self.top[members])
+
+
+def transforms_of(grids: Sequence[Grid]) -> NDArray[np.float64]:
+    """Return the affine transforms of grids, (grids, 9), each row by row as `Grid.transform`."""
+    rows = [(grid.x_size, 0, grid.left, 0, -grid.y_size, grid.top, 0, 0, 1) for grid in grids]
+    return np.array(rows, np.float64).reshape(-1, 9)

@@ -1,7 +1,7 @@
 import pytest
 from affine import Affine
 
-from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.cog.grid import Grid, GridStack, transforms_of
 
 GRID = Grid(32633, 500_000.0, 5_600_000.0, 10.0, 20.0, 4, 3)
 
@@ -9,6 +9,8 @@ GRID = Grid(32633, 500_000.0, 5_600_000.0, 10.0, 20.0, 4, 3)
 def test_a_transform_and_a_grid_say_the_same() -> None:
     assert GRID.transform == Affine(10, 0, 500_000, 0, -20, 5_600_000)
     assert Grid.from_transform(32633, GRID.transform, 4, 3) == GRID
+    assert transforms_of([GRID, GRID]).tolist() == [[*GRID.transform]] * 2
+    assert transforms_of([]).shape == (0, 9)
     assert GRID.bounds == (500_000, 5_599_940, 500_040, 5_600_000)
     assert GRID.shape == (3, 4)
 

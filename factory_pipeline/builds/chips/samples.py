@@ -7,6 +7,7 @@ from factory_pipeline.builds.chips.label_raster import label_raster
 from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.builds.gedi.granule_names import parse_granule_name
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, reject_frame
+from factory_pipeline.cog.grid import transforms_of
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.sample_checks import find_bad_samples
 from factory_pipeline.hdf5.schema import TABLE_SCHEMA, Samples
@@ -122,7 +123,7 @@ def sample_table(joined: pl.DataFrame, window_size: int) -> pl.DataFrame:
         joined: one row for each sample, with the columns of the footprints and of all layers.
         window_size: edge of a chip in pixels of 10 m.
     """
-    transforms = [[*grid.transform] for grid in window_grids(joined, window_size)]
+    transforms = transforms_of(window_grids(joined, window_size))
     return (
         joined.with_columns(
             pl.Series("transform", transforms, dtype=TABLE_SCHEMA["transform"]),
