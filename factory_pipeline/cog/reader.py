@@ -75,13 +75,12 @@ def stack_reads(reads: Sequence[WindowRead], first_position: int = 0) -> list[St
         like = grid.epsg, grid.x_size, grid.y_size, grid.shape
         kinds.setdefault((read.hrefs, options, like), []).append(number)
     # Bands of one product have the same windows, and share what is computed for them.
-    known: dict[tuple[Grid, ...], GridStack] = {}
+    known: dict[tuple[Any, ...], GridStack] = {}
     stacks = []
-    for (hrefs, options, _), numbers in kinds.items():
-        grids = tuple(reads[number].grid for number in numbers)
-        if grids not in known:
-            known[grids] = GridStack.of(grids)
-        stacks.append(StackRead(hrefs, known[grids], first_position + np.array(numbers, np.intp), *options))
+    for (hrefs, options, like), numbers in kinds.items():
+        grids = GridStack.of([reads[number].grid for number in numbers])
+        grids = known.setdefault((like, grids.left.tobytes(), grids.top.tobytes()), grids)
+        stacks.append(StackRead(hrefs, grids, first_position + np.array(numbers, np.intp), *options))
     return stacks
 
 

@@ -4,6 +4,7 @@ import calendar
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ SCENE_DEGREES = 3.0
 """Degrees of latitude that a scene spans at most: one of Sentinel-1 is 250 km wide."""
 LONGEST_BY_MONTH = 36
 """Months above which a span is searched as one, not month by month."""
+_KEPT = 1024
+"""Cells and months that are remembered: those of neighbouring windows are the same."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,10 @@ def find_scenes(
     return parse_scenes(search_all(catalog, searches, cache, trim_scene), request, needs_clouds)
 
 
-def _cells(west: int, south: int, east: int, north: int) -> set[Cell]:
-    return {near for cell in cells_of(west, south, east, north) for near in add_far_side(cell, SCENE_DEGREES)}
+@lru_cache(_KEPT)
+def _cells(west: int, south: int, east: int, north: int) -> frozenset[Cell]:
+    cells = cells_of(west, south, east, north)
+    return frozenset(near for cell in cells for near in add_far_side(cell, SCENE_DEGREES))
 
 
 def _spans(step: Step) -> list[tuple[str, datetime | None, datetime | None]]:
@@ -90,6 +95,7 @@ def _spans(step: Step) -> list[tuple[str, datetime | None, datetime | None]]:
     return [_month(number) for number in range(first, last + 1)]
 
 
+@lru_cache(_KEPT)
 def _month(number: int) -> tuple[str, datetime, datetime]:
     year, month = divmod(number, 12)
     start = datetime(year, month + 1, 1, tzinfo=UTC)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -189,7 +190,7 @@ def _pairs(boxes: NDArray[np.object_], outlines: NDArray[np.object_]) -> list[li
         return [[] for _ in boxes]
     tree = shapely.STRtree(outlines)
     for degrees in (0.0, TURN, -TURN):
-        moved = np.array([turn(box, degrees) for box in boxes], dtype=object)
+        moved = shapely.transform(boxes, partial(np.add, (degrees, 0.0)))
         windows, members = tree.query(moved, predicate="intersects")
         covers = shapely.covers(outlines[members], moved[windows])
         for window, member, whole in zip(windows.tolist(), members.tolist(), covers.tolist(), strict=True):

@@ -96,6 +96,15 @@ class _Run:
     meaning: PixelMeaning
 
 
+@dataclass(frozen=True)
+class _AssetRuns:
+    """What is read of an asset of an acquisition."""
+
+    name: str
+    resampling: Resampling
+    runs: tuple[_Run, ...]
+
+
 def read_source(
     layer: SourceLayer,
     grids: Sequence[Grid],
@@ -176,14 +185,19 @@ def _read_portion(
     reads: list[WindowRead] = []
     owners: list[tuple[_Picture, int]] = []
     pictures: list[_Picture] = []
+    # Many windows have the same scenes.
+    known: dict[tuple[int, ...], list[_AssetRuns]] = {}
     for task in tasks:
         turn = _Turn(task, layer, stack, opened)
         for number, acquisition in enumerate(task.acquisitions):
-            wanted = _reads_of(acquisition, layer, grids[task.window])
-            picture = _Picture(turn, number, acquisition, [runs for _, runs in wanted])
+            scenes = tuple(map(id, acquisition.scenes))
+            if scenes not in known:
+                known[scenes] = _assets_of(acquisition, layer)
+            wanted = _reads_of(known[scenes], layer, grids[task.window])
+            picture = _Picture(turn, number, known[scenes])
             pictures.append(picture)
             owners += [(picture, part) for part in range(len(wanted))]
-            reads += [read for read, _ in wanted]
+            reads += wanted
 
     def take(place: int, answer: ReadWindow | ReadFailure) -> None:
         picture, part = owners[place]
@@ -262,12 +276,12 @@ class _Turn:
 class _Picture:
     """An acquisition on a window, of which the parts come one after the other."""
 
-    def __init__(self, turn: _Turn, number: int, acquisition: Acquisition, runs: Sequence["_Run"]) -> None:
+    def __init__(self, turn: _Turn, number: int, assets: Sequence[_AssetRuns]) -> None:
         self.failure: ReadFailure | None = None
         self._turn = turn
         self._number = number
-        self._acquisition = acquisition
-        self._runs = runs
+        self._assets = assets
+        self._count = sum(len(asset.runs) for asset in assets)
         self._parts: dict[int, ReadWindow | ReadFailure] = {}
         self._counting = threading.Lock()
 
@@ -279,11 +293,11 @@ class _Picture:
         """Take a part; return whether it is the last."""
         with self._counting:
             self._parts[part] = answer
-            return len(self._parts) == len(self._runs)
+            return len(self._parts) == self._count
 
     def make(self, layer: SourceLayer) -> None:
         """Make the picture of its parts and add it to its step."""
-        answers = [self._parts[part] for part in range(len(self._runs))]
+        answers = [self._parts[part] for part in range(self._count)]
         self._parts.clear()
         self.failure = next((answer for answer in answers if isinstance(answer, ReadFailure)), None)
         if self.failure is not None:
@@ -291,7 +305,7 @@ class _Picture:
             return
         made = self._turn.target()
         found = [answer for answer in answers if isinstance(answer, ReadWindow)]
-        _fill_picture(layer, self._acquisition, self._runs, found, *made)
+        _fill_picture(layer, self._assets, found, *made)
         self._turn.add(self._number, made)
 
 
@@ -303,17 +317,27 @@ def _note_scenes(stack: SourceStack, window: int, step: int, used: Sequence[Acqu
         stack.items[window][step] = ";".join(scene.id for acquisition in used for scene in acquisition.scenes)
 
 
-def _reads_of(acquisition: Acquisition, layer: SourceLayer, grid: Grid) -> list[tuple[WindowRead, _Run]]:
+def _assets_of(acquisition: Acquisition, layer: SourceLayer) -> list[_AssetRuns]:
     """What is read of an acquisition: each asset, then the one that tells clear pixels."""
+    return [
+        _AssetRuns(
+            name,
+            layer.resampling(name) if name in layer.assets else Resampling.NEAREST,
+            tuple(_group_runs(acquisition.scenes, name)),
+        )
+        for name in layer.request.assets
+    ]
+
+
+def _reads_of(assets: Sequence[_AssetRuns], layer: SourceLayer, grid: Grid) -> list[WindowRead]:
     around = grid.padded(1) if layer.source.derive else grid
-    reads = []
-    for name in layer.request.assets:
-        resampling = layer.resampling(name) if name in layer.assets else Resampling.NEAREST
-        for run in _group_runs(acquisition.scenes, name):
-            nodata = run.meaning.nodata, run.meaning.default_nodata
-            read = WindowRead(run.hrefs, around, resampling, run.band, *nodata)
-            reads.append((read, run))
-    return reads
+    return [
+        WindowRead(
+            run.hrefs, around, asset.resampling, run.band, run.meaning.nodata, run.meaning.default_nodata
+        )
+        for asset in assets
+        for run in asset.runs
+    ]
 
 
 def _group_runs(scenes: Sequence[Scene], asset: str) -> list[_Run]:
@@ -329,8 +353,7 @@ def _group_runs(scenes: Sequence[Scene], asset: str) -> list[_Run]:
 
 def _fill_picture(
     layer: SourceLayer,
-    acquisition: Acquisition,
-    runs: Sequence[_Run],
+    assets: Sequence[_AssetRuns],
     answers: Sequence[ReadWindow],
     made: Values,
     seen_ground: Valid,
@@ -339,20 +362,20 @@ def _fill_picture(
 
     Args:
         layer: the source.
-        acquisition: the scenes.
-        runs: what was read of them.
+        assets: what was read of the acquisition.
         answers: of each run.
         made: (bands, rows, columns), written to.
         seen_ground: (rows, columns), written to: where all bands hold data and show the ground.
     """
-    left = iter(zip(runs, answers, strict=True))
+    left = iter(answers)
     source = layer.source
     physical = source.values == "physical"
     values: list[Values] = []
     holds: list[Valid] = []
     seen: Valid | None = None
-    for name in layer.request.assets:
-        parts = [next(left) for _ in _group_runs(acquisition.scenes, name)]
+    for asset in assets:
+        name = asset.name
+        parts = [(run, next(left)) for run in asset.runs]
         if source.mask is not None and name == source.mask.asset:
             flags, known = _join_parts([(answer.values, answer.valid) for _, answer in parts])
             seen = clear_ground(flags, known, source.mask)
