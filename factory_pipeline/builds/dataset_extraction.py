@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from factory_pipeline.builds.dataset_losses import ITEM_UNUSABLE, NO_DATA, NO_SCENE, UNREADABLE
-from factory_pipeline.builds.dataset_plan import BATCH_BYTES, DatasetPlan
+from factory_pipeline.builds.dataset_plan import BATCH_BYTES, StoredDatasetPlan
 from factory_pipeline.builds.labels.areas import cut_labels, labels_in
 from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA, reject_frame
 from factory_pipeline.builds.labels.label_table import STAGE as LABEL_STAGE
@@ -120,9 +120,9 @@ class DatasetExtraction:
         """Of the pixels of a batch, which are forgotten when its file is written."""
 
     @cached_property
-    def plan(self) -> DatasetPlan:
+    def plan(self) -> StoredDatasetPlan:
         """The batch plan of the build."""
-        return DatasetPlan.load(self._files.batch_plan)
+        return StoredDatasetPlan(self._files.batch_plan)
 
     @cached_property
     def catalog(self) -> Catalog:

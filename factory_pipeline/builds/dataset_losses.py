@@ -5,7 +5,7 @@ A fault of the catalog or the archive never ends as a finished, smaller dataset:
 
 import polars as pl
 
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import LostFootprintsError
 
@@ -21,7 +21,7 @@ WHAT_TO_DO = {
 }
 
 
-def check_losses(settings: DatasetSettings, plan: DatasetPlan) -> None:
+def check_losses(settings: DatasetSettings, plan: PlanKeys) -> None:
     """Stop the build where the finished batches have lost too much; they are then extracted again.
 
     Args:
@@ -37,7 +37,7 @@ def check_losses(settings: DatasetSettings, plan: DatasetPlan) -> None:
         for batch in plan.keys
         if files.batch(batch).exists() and files.batch_rejects(batch).exists()
     }
-    count, planned = sum(rejects.height for rejects in lost.values()), plan.table.height
+    count, planned = sum(rejects.height for rejects in lost.values()), plan.footprints
     if not count or (count <= settings.max_lost_share * planned and count < planned):
         return
     example = next(rejects for rejects in lost.values() if rejects.height).row(0, named=True)
@@ -49,7 +49,7 @@ def check_losses(settings: DatasetSettings, plan: DatasetPlan) -> None:
     )
 
 
-def forget_lost(settings: DatasetSettings, plan: DatasetPlan) -> None:
+def forget_lost(settings: DatasetSettings, plan: PlanKeys) -> None:
     """Remove every batch that has lost a label by no fault of its own: the next run extracts it again.
 
     Args:

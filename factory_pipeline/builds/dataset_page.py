@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import yaml
 
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.recipe_split_record import windows_of_dataset
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
@@ -48,7 +48,7 @@ def write_dataset_page(settings: DatasetSettings) -> None:
 
 def _context(settings: DatasetSettings) -> dict[str, Any]:
     recipe, files = settings.recipe, settings.files
-    summary, plan = DatasetBuildSummary.load(files.summary), DatasetPlan.load(files.batch_plan)
+    summary, plan = DatasetBuildSummary.load(files.summary), StoredDatasetPlan(files.batch_plan)
     windows = windows_of_dataset(recipe, files)
     total = max(windows.height, 1)
     counts = [(split, count, 100 * count / total) for split, count in summary.samples.items()]
@@ -72,7 +72,7 @@ def _context(settings: DatasetSettings) -> dict[str, Any]:
     }
 
 
-def _funnel(summary: DatasetBuildSummary, plan: DatasetPlan) -> list[FunnelRow]:
+def _funnel(summary: DatasetBuildSummary, plan: StoredDatasetPlan) -> list[FunnelRow]:
     """Return where labels went; a grid over polygons has more windows than labels."""
     accepted, lost = sum(summary.samples.values()), sum(summary.dropped.values())
     first = FunnelRow("Labels in", summary.labels, 1.0, False)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from factory_pipeline.builds.labels.polygons import (
     windows_of_polygons,
 )
 from factory_pipeline.builds.labels.split_labels import split_labels
-from factory_pipeline.builds.plan_keys import PlanKeys
+from factory_pipeline.builds.plan_keys import ROWS_OF_GROUP, PlanKeys, StoredBatches
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.gedi_labels import GediLabels
@@ -42,7 +44,7 @@ BATCH_BYTES = 192 * 2**20
 
 @dataclass(frozen=True)
 class DatasetPlan(PlanKeys):
-    """All batches of a build."""
+    """All batches of a build, in memory."""
 
     table: pl.DataFrame
     """A row per label: LABEL_SCHEMA, WINDOW_COLUMNS, columns that begin with EXTRA, `split`, `batch`; ordered
@@ -57,15 +59,6 @@ class DatasetPlan(PlanKeys):
         """The labels of one batch, in their order."""
         return self.table.filter(pl.col("batch") == key)
 
-    @property
-    def extra(self) -> dict[str, np.dtype[np.generic]]:
-        """Columns that are carried along, with their types in the file."""
-        return {
-            name.removeprefix(EXTRA): extra_type(dtype)
-            for name, dtype in self.table.schema.items()
-            if name.startswith(EXTRA)
-        }
-
     def save(self, path: Path) -> None:
         """Write the plan to one Parquet file, atomically."""
         about = {
@@ -74,18 +67,41 @@ class DatasetPlan(PlanKeys):
             "remarks": json.dumps(self.remarks),
         }
         with atomic_write(path) as temporary:
-            self.table.write_parquet(temporary, compression="zstd", metadata=about)
+            self.table.write_parquet(
+                temporary, compression="zstd", row_group_size=ROWS_OF_GROUP, metadata=about
+            )
 
-    @classmethod
-    def load(cls, path: Path) -> "DatasetPlan":
-        """Read what `save` wrote."""
-        stored = pl.read_parquet_metadata(path)
-        return cls(
-            pl.read_parquet(path),
-            tuple(json.loads(stored["splits"])),
-            int(stored["labels"]),
-            tuple(json.loads(stored["remarks"])),
-        )
+
+class StoredDatasetPlan(StoredBatches):
+    """A plan that `DatasetPlan.save` wrote, some batches of it in memory."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """As of the plan that was saved."""
+        return tuple(json.loads(self._about["splits"]))
+
+    @property
+    def labels(self) -> int:
+        """As of the plan that was saved."""
+        return int(self._about["labels"])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """As of the plan that was saved."""
+        return tuple(json.loads(self._about["remarks"]))
+
+    @cached_property
+    def extra(self) -> dict[str, np.dtype[np.generic]]:
+        """Columns that are carried along, with their types in the dataset file."""
+        return {
+            name.removeprefix(EXTRA): extra_type(dtype)
+            for name, dtype in self.scan().collect_schema().items()
+            if name.startswith(EXTRA)
+        }
+
+    @cached_property
+    def _about(self) -> Mapping[str, str]:
+        return pl.read_parquet_metadata(self._path)
 
 
 def read_labels(recipe: DatasetRecipe, ledger: RejectLedger) -> LabelTable:

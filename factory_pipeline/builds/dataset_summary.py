@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from factory_pipeline.builds.dataset_losses import check_losses, forget_lost
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA, RejectLedger
 from factory_pipeline.builds.rasters.read_source import NO_TIME
 from factory_pipeline.builds.recipe_split_record import record_splits
@@ -82,7 +82,7 @@ def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
         DatasetFileError: a batch file is not what the plan and its ledger say.
     """
     files = settings.files
-    plan = DatasetPlan.load(files.batch_plan)
+    plan = StoredDatasetPlan(files.batch_plan)
     missing = [
         key for key in plan.keys if not (files.batch(key).exists() and files.batch_rejects(key).exists())
     ]
@@ -140,7 +140,7 @@ def _count_rows(path: Path) -> int:
     return pl.scan_parquet(path).select(pl.len()).collect().item()
 
 
-def _write_ledger(settings: DatasetSettings, plan: DatasetPlan) -> dict[str, int]:
+def _write_ledger(settings: DatasetSettings, plan: StoredDatasetPlan) -> dict[str, int]:
     """Write the ledger of the whole build, part by part; return the counts by `stage: reason`."""
     files = settings.files
     parts = [files.stage_rejects("labels"), *(files.batch_rejects(key) for key in plan.keys)]
@@ -164,7 +164,7 @@ def _count_lacking(settings: DatasetSettings, splits: list[str]) -> dict[str, in
     return {source: count for source, count in counts.items() if count}
 
 
-def _unusable_items(settings: DatasetSettings, plan: DatasetPlan) -> dict[str, int]:
+def _unusable_items(settings: DatasetSettings, plan: StoredDatasetPlan) -> dict[str, int]:
     """Return how many items of the catalog no batch could use, by `source: reason`, each item once."""
     reasons: dict[tuple[str, str], str] = {}
     for source in settings.recipe.sources:
@@ -176,7 +176,7 @@ def _unusable_items(settings: DatasetSettings, plan: DatasetPlan) -> dict[str, i
     return dict(sorted(counts.items()))
 
 
-def _describe_no_samples(plan: DatasetPlan, dropped: dict[str, int]) -> str:
+def _describe_no_samples(plan: StoredDatasetPlan, dropped: dict[str, int]) -> str:
     counts = sorted(((count, reason) for reason, count in dropped.items()), reverse=True)
     named = ", ".join(f"{count:,} by {reason}" for count, reason in counts[:5])
     return (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from factory_pipeline.builds.dataset_extraction import requests_of
 from factory_pipeline.builds.dataset_losses import forget_lost
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.progress import BuildProgress, CatalogWait, reporting, waiting_for
 from factory_pipeline.builds.stored_summary import check_is_own
@@ -47,7 +47,7 @@ def build_recipe(
     _register(home, name)
     with reporting(lambda: on_progress(BuildProgress("Reading the labels"))):
         run_stage(home, PLAN_RECIPE, name)
-    plan = DatasetPlan.load(settings.files.batch_plan)
+    plan = StoredDatasetPlan(settings.files.batch_plan)
     with reporting(lambda: on_progress(_progress("Extracting windows", settings, plan))):
         try:
             _extract_missing(home, settings, plan)
@@ -81,7 +81,7 @@ def _register(home: FactoryHome, name: str) -> None:
         instance.add_dynamic_partitions(RECIPE_BUILDS, [name])
 
 
-def _extract_missing(home: FactoryHome, settings: DatasetSettings, plan: DatasetPlan) -> None:
+def _extract_missing(home: FactoryHome, settings: DatasetSettings, plan: StoredDatasetPlan) -> None:
     from factory_pipeline.orchestration.builds.recipe_dataset import SEPARATOR
     from factory_pipeline.orchestration.partitions import RECIPE_BATCHES
 
@@ -96,16 +96,16 @@ def _extract_missing(home: FactoryHome, settings: DatasetSettings, plan: Dataset
     run_ranges(home, EXTRACT_RECIPE, ranges, settings.workers)
 
 
-def _progress(stage: str, settings: DatasetSettings, plan: DatasetPlan) -> BuildProgress:
+def _progress(stage: str, settings: DatasetSettings, plan: StoredDatasetPlan) -> BuildProgress:
     files, sizes = settings.files, plan.sizes
     done = [key for key in plan.keys if files.batch(key).exists()]
     labels = sum(sizes[key] for key in done)
     return BuildProgress(
         stage + waiting_for(files),
         done=labels,
-        total=plan.table.height,
+        total=plan.footprints,
         batches_done=len(done),
         batches=len(plan.keys),
-        fraction=labels / max(plan.table.height, 1),
+        fraction=labels / max(plan.footprints, 1),
         unit="labels",
     )

@@ -16,7 +16,7 @@ from factory_pipeline.builds.dataset_extraction import (
     choose_for,
     requests_of,
 )
-from factory_pipeline.builds.dataset_plan import DatasetPlan, plan_dataset
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan, plan_dataset
 from factory_pipeline.builds.rasters.source_layer import layers_of
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
@@ -185,7 +185,7 @@ def test_windows_may_be_on_the_pixels_of_a_source(archive: Path, tmp_path: Path)
 def test_scenes_are_chosen_for_each_label(archive: Path, tmp_path: Path) -> None:
     build = settings_of(archive, tmp_path, [PLACES[0], FAR])
     plan_dataset(build, "catalog")
-    labels = DatasetPlan.load(build.files.batch_plan).table
+    labels = StoredDatasetPlan(build.files.batch_plan).scan().collect()
     (layer,) = layers_of(build.recipe)
     catalog = open_catalog(build.catalog, requests=requests_of(build.recipe))
     choices, unusable = choose_for(layer, labels, catalog)

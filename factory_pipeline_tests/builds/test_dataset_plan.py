@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from factory_pipeline.builds.dataset_plan import BATCH_BYTES, DatasetPlan, batch_size, plan_dataset
+from factory_pipeline.builds.dataset_plan import BATCH_BYTES, StoredDatasetPlan, batch_size, plan_dataset
 from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
@@ -49,8 +49,11 @@ def test_every_label_is_in_one_batch_or_in_the_ledger(tmp_path: Path) -> None:
 def test_it_is_read_as_it_was_saved(tmp_path: Path) -> None:
     write(tmp_path)
     plan = plan_dataset(settings(tmp_path), "catalog")
-    found = DatasetPlan.load(settings(tmp_path).files.batch_plan)
-    assert found.table.equals(plan.table)
+    found = StoredDatasetPlan(settings(tmp_path).files.batch_plan)
+    assert found.scan().collect().equals(plan.table)
+    assert (found.sizes, found.digest, found.footprints) == (plan.sizes, plan.digest, plan.table.height)
+    for key in plan.keys:
+        assert found.batch(key).equals(plan.batch(key))
     assert (found.splits, found.labels, found.remarks) == (plan.splits, plan.labels, plan.remarks)
     assert list(found.extra) == ["crop"]
 

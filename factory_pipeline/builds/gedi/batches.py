@@ -1,6 +1,5 @@
 """The batch plan: which footprints are extracted together, under which key."""
 
-import itertools
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,17 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from factory_pipeline.builds.plan_keys import PlanKeys
+from factory_pipeline.builds.plan_keys import ROWS_OF_GROUP, PlanKeys, StoredBatches
 from factory_pipeline.storage.atomic import atomic_write
 
 PLAN_COLUMNS: dict[str, type[pl.DataType]] = {"split": pl.String, "batch": pl.String, "position": pl.Int32}
 """What the plan adds to the columns of the footprints: `position` is the place in the batch, from 0."""
-
-ROWS_READ_AHEAD = 25_000
-"""Footprints of a saved plan that are read together."""
-
-ROWS_OF_GROUP = 50_000
-"""Footprints of a row group of a saved plan."""
 
 EXTRA = "extra:"
 """What the names of all other columns begin with in a plan, such as `extra:sensitivity`: a user may give a
@@ -98,11 +91,6 @@ class _Plan(PlanKeys, ABC):
         """Return the shot numbers of a split, in the order of the plan."""
         return self.scan().filter(pl.col("split") == split).select("shot_number").collect().to_series()
 
-    @property
-    def starts(self) -> dict[str, int]:
-        """The row of the first footprint of each batch, by key."""
-        return dict(zip(self.sizes, itertools.accumulate(self.sizes.values(), initial=0), strict=False))
-
 
 @dataclass(frozen=True)
 class BatchPlan(_Plan):
@@ -137,49 +125,10 @@ class BatchPlan(_Plan):
         return cls(PlanFacts.load(path), pl.read_parquet(path))
 
 
-class StoredPlan(_Plan):
-    """A saved plan of which the keys are in memory, and the footprints of some neighbouring batches."""
-
-    def __init__(self, path: Path) -> None:
-        """Open a plan.
-
-        Args:
-            path: as `BatchPlan.save` or `write_plan` wrote it.
-        """
-        self._path = path
-        self._near: pl.DataFrame | None = None
+class StoredPlan(StoredBatches, _Plan):
+    """A plan that `BatchPlan.save` or `write_plan` saved, some batches of it in memory."""
 
     @cached_property
     def facts(self) -> PlanFacts:  # type: ignore[override]
         """As of the plan that was saved."""
         return PlanFacts.load(self._path)
-
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """Footprints of each batch, by key, in the order of the plan."""
-        counts = (
-            pl.scan_parquet(self._path).group_by("batch", maintain_order=True).agg(size=pl.len()).collect()
-        )
-        return dict(zip(counts["batch"], counts["size"], strict=True))
-
-    def scan(self) -> pl.LazyFrame:
-        """Return the table, lazily: of the file that is at its path when it is read."""
-        return pl.scan_parquet(self._path)
-
-    def batch(self, key: str) -> pl.DataFrame:
-        """Return the footprints of one batch, in their order; empty for a key that is not in the plan."""
-        size, members = self.sizes.get(key), pl.col("batch") == key
-        if size is not None:
-            near = self._near.filter(members) if self._near is not None else None
-            if near is None or near.height != size:
-                # A run works on neighbours, in the order of the plan.
-                self._near = self.scan().slice(self._offsets[key], max(size, ROWS_READ_AHEAD)).collect()
-                near = self._near.filter(members)
-            if near.height == size:
-                return near
-        # Not in the plan, or in another one that was saved at this path meanwhile.
-        return self.scan().filter(members).collect()
-
-    @cached_property
-    def _offsets(self) -> dict[str, int]:
-        return self.starts

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from factory_pipeline.builds.gedi.batches import (
     EXTRA,
     PLAN_COLUMNS,
-    ROWS_OF_GROUP,
     BatchPlan,
     CatalogKey,
     PlanFacts,
     StoredPlan,
 )
 from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA
+from factory_pipeline.builds.plan_keys import ROWS_OF_GROUP
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.sort_on_disk import sort_on_disk

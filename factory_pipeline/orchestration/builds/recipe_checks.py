@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.hdf5.describe_recipe import describe_recipe_file
 from factory_pipeline.hdf5.verify import Finding
 from factory_pipeline.hdf5.verify_recipe import check_recipe_file
@@ -46,11 +46,11 @@ def recipe_sample_checks(
 ) -> Iterator[dg.AssetCheckResult]:
     """All checks of the batch files of this run. A file that fails one is put aside, so no fuse takes it."""
     findings = {}
-    plans: dict[str, DatasetPlan] = {}
+    plans: dict[str, StoredDatasetPlan] = {}
     for key in context.partition_keys:
         name, _, batch = key.partition(SEPARATOR)
         files = factory.dataset_settings(name).files
-        plan = plans.setdefault(name, DatasetPlan.load(files.batch_plan))
+        plan = plans.setdefault(name, StoredDatasetPlan(files.batch_plan))
         found = [*check_recipe_file(files.batch(batch)), _counts_add_up(plan, files, batch)]
         if not all(finding.passed for finding in found):
             files.set_aside_failed(batch)
@@ -60,7 +60,7 @@ def recipe_sample_checks(
     stop_where_failed(results)
 
 
-def _counts_add_up(plan: DatasetPlan, files: BuildFiles, batch: str) -> Finding:
+def _counts_add_up(plan: StoredDatasetPlan, files: BuildFiles, batch: str) -> Finding:
     samples = describe_recipe_file(files.batch(batch)).samples
     accepted = plan.sizes[batch] - pl.read_parquet(files.batch_rejects(batch)).height
     detail = f"The file contains {samples} samples; the plan and the ledger leave {accepted}."
@@ -91,7 +91,7 @@ def recipe_dataset_checks(
     settings = factory.dataset_settings(context.partition_key)
     files = settings.files
     with user_errors():
-        plan, record = DatasetPlan.load(files.batch_plan), read_record(files.splits)
+        plan, record = StoredDatasetPlan(files.batch_plan), read_record(files.splits)
         summaries = {split: describe_recipe_file(files.fused(split)) for split in plan.splits}
         ledger = pl.scan_parquet(files.rejects).select(pl.len()).collect().item()
         early = pl.scan_parquet(files.stage_rejects("labels")).select(pl.len()).collect().item()
@@ -103,7 +103,7 @@ def recipe_dataset_checks(
         for source, share in summary.valid_share.items()
     }
     empty = [name for name, share in shares.items() if not share]
-    windows = plan.table.height
+    windows = plan.footprints
     results = [
         dg.AssetCheckResult(
             asset_key=recipe_dataset.key,

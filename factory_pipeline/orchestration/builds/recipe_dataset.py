@@ -9,7 +9,7 @@ import dagster as dg
 from factory_pipeline.builds.dataset_extraction import BatchOutcome, DatasetExtraction, requests_of
 from factory_pipeline.builds.dataset_losses import check_losses
 from factory_pipeline.builds.dataset_page import write_dataset_page
-from factory_pipeline.builds.dataset_plan import DatasetPlan, plan_dataset
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan, plan_dataset
 from factory_pipeline.builds.dataset_summary import fuse_dataset
 from factory_pipeline.builds.recipe_inbox import receive_recipe
 from factory_pipeline.datalake.ingest.from_recipe import collect_recipe
@@ -173,9 +173,9 @@ def recipe_collection(context: dg.AssetExecutionContext, factory: FactoryResourc
     """
     settings = factory.dataset_settings(context.partition_key)
     with user_errors(), closing(factory.registry()) as registry:
-        plan = DatasetPlan.load(settings.files.batch_plan)
+        plan = StoredDatasetPlan(settings.files.batch_plan)
         fused = [settings.files.fused(split) for split in plan.splits]
-        times = plan.table.select("id", "start", "end")
+        times = plan.scan().select("id", "start", "end").collect()
         collection = collect_recipe(registry, factory.folder(), settings.recipe, fused, times)
         operations = [operation.id for operation in registry.operations(collection.id)]
     context.log.info(f"The samples are the collection {collection.id}.")

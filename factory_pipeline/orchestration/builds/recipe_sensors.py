@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.builds.recipe_inbox import list_recipes
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import FactoryError
@@ -81,7 +81,7 @@ def _next_runs(
         yield dg.RunRequest(run_key=f"plan {received}", job_name=plan_recipe.name, partition_key=name)
     if planned is not dg.DagsterRunStatus.SUCCESS:
         return
-    keys = DatasetPlan.load(files.batch_plan).keys
+    keys = StoredDatasetPlan(files.batch_plan).keys
     missing = [key for key in keys if not files.batch(key).exists()]
     for key in missing:
         run_key = f"extract {received} {key}"

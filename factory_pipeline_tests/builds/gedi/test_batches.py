@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_pipeline.builds.gedi import batches
+from factory_pipeline.builds import plan_keys
 from factory_pipeline.builds.gedi.batches import BatchPlan, StoredPlan
 from factory_pipeline.builds.gedi.plan_batches import plan_batches
 from factory_pipeline_tests.builds.gedi.factories import footprints
@@ -31,7 +31,7 @@ def test_a_saved_plan_comes_back(tmp_path: Path) -> None:
 def test_batches_of_a_saved_plan_are_read_some_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "ROWS_READ_AHEAD", 25)
+    monkeypatch.setattr(plan_keys, "ROWS_READ_AHEAD", 25)
     path = tmp_path / "batch_plan.parquet"
     plan = plan_batches({"train": scattered(95)}, recipe(10))
     plan.save(path)

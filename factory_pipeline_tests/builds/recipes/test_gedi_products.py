@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from factory_pipeline.builds.dataset_plan import DatasetPlan
+from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.cli.main import cli
 from factory_pipeline.config.dataset_recipe import DatasetRecipe, load_recipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
@@ -135,7 +135,7 @@ def test_the_samples_are_items_with_their_profiles(
     folder, settings = built
     fused = [settings.files.fused(split) for split in ("train", "test")]
     assert not [found for path in fused for found in check_recipe_file(path) if not found.passed]
-    times = DatasetPlan.load(settings.files.batch_plan).table.select("id", "start", "end")
+    times = StoredDatasetPlan(settings.files.batch_plan).scan().select("id", "start", "end").collect()
     home = FactoryHome(tmp_path / "home")
     with closing(Registry.open(home.registry)) as registry:
         collection = collect_recipe(registry, home, settings.recipe, fused, times)
