@@ -42,8 +42,8 @@ CASES = (
     Case("32 px, one date", 1000, 32, 1, (SENTINEL2_BANDS,), scale_factor=4),
     Case("256 px, 12 periods, 3 sensors", 200, 256, 12, (SENTINEL2, SENTINEL1, LANDSAT)),
 )
-MEMORY_SIZES = ((12, 32), (120, 32), (12, 320))
-"""Dates and windows of the composites whose memory is measured: ten times as many of either."""
+MEMORY_SIZES = ((12, 32), (120, 32), (1200, 32), (12, 320))
+"""Dates and windows of the composites whose memory is measured: many times as many of either."""
 COMPOSITES = ("mean", "median")
 RSLEARN, ODC_STAC, LAZYCOGS = "RSLEARN_PYTHON", "ODC_STAC_PYTHON", "LAZYCOGS_PYTHON"
 ASYNC_GEOTIFF, RASTERET = "ASYNC_GEOTIFF_PYTHON", "RASTERET_PYTHON"

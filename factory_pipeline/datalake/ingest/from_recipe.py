@@ -7,12 +7,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.datalake.ingest.kept_files import file_state, keep_and_write
 from factory_pipeline.datalake.ingest.point_labels import write_point_labels
-from factory_pipeline.datalake.ingest.recipe_rows import LABELS, LabelRasters, item_times, recipe_batches
+from factory_pipeline.datalake.ingest.recipe_rows import LABELS, LabelRasters, are_dated, recipe_batches
 from factory_pipeline.datalake.registry.records import AnnotationSource, Collection, CollectionSource
 from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import annotations_writer
@@ -98,7 +100,7 @@ def _split_of(path: Path, recipe: DatasetRecipe) -> str:
 
 
 def _write(tables: _Tables, recipe: DatasetRecipe, paths: Sequence[Path], times: pl.DataFrame) -> None:
-    dated = not any(item_times(path, recipe, times).null_count() for path in paths)
+    dated = all(are_dated(path, recipe, times) for path in paths)
     modalities = list(recipe.sources)
     with ExitStack() as open_tables:
         items = open_tables.enter_context(
@@ -143,7 +145,7 @@ def _label_rasters(
     if tables.annotations is None:
         return [None] * len(paths)
     values = [_labels_of(path) for path in paths]
-    hashes = write_point_labels(tables.points, recipe, [value for part in values for value in part])
+    hashes = write_point_labels(tables.points, recipe, np.concatenate(values))
     firsts = [sum(map(len, values[:number])) for number in range(len(values))]
     return [
         LabelRasters(relative_to_home(tables.points, tables.home), LABEL, first, hashes) for first in firsts
@@ -155,7 +157,7 @@ def _are_profiles(path: Path) -> bool:
         return bool(file[LABELS].shape[1:] != (1,))
 
 
-def _labels_of(path: Path) -> list[float]:
+def _labels_of(path: Path) -> NDArray[Any]:
     with open_dataset(path) as file:
-        values: list[float] = file[LABELS][:, 0].tolist()
+        values: NDArray[Any] = file[LABELS][:, 0]
         return values

@@ -3,12 +3,13 @@
 The label is in the pixel of its point, `[size // 2, size // 2]`; the others have none.
 """
 
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.hdf5.codec import LEVEL, encode_chunk
@@ -16,18 +17,18 @@ from factory_pipeline.hdf5.recipe_fields import LABEL, label_nodata, label_type
 from factory_pipeline.storage.atomic import atomic_write
 
 
-def write_point_labels(path: Path, recipe: DatasetRecipe, values: Sequence[float]) -> list[str]:
+def write_point_labels(path: Path, recipe: DatasetRecipe, values: NDArray[Any]) -> NDArray[np.uint8]:
     """Write a raster per label to an HDF5 file, atomically.
 
     Args:
         path: the file; its dataset LABEL is (labels, 1, rows, columns).
         recipe: of the labels.
-        values: number, or code of the class, of each.
+        values: (labels,) number, or code of the class, of each.
 
     Returns:
-        SHA-256 in hex of the stored chunk of each.
+        (labels, 32) the SHA-256 of the stored chunk of each.
     """
-    size, hashes = recipe.window.size, []
+    size, hashes = recipe.window.size, np.empty((len(values), sha256().digest_size), np.uint8)
     raster = np.full((1, size, size), label_nodata(recipe), label_type(recipe))
     with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         dataset = file.create_dataset(
@@ -44,5 +45,5 @@ def write_point_labels(path: Path, recipe: DatasetRecipe, values: Sequence[float
             raster[0, size // 2, size // 2] = value
             chunk = encode_chunk(raster)
             dataset.id.write_direct_chunk((row, 0, 0, 0), chunk)
-            hashes.append(sha256(chunk).hexdigest())
+            hashes[row] = np.frombuffer(sha256(chunk).digest(), np.uint8)
     return hashes

@@ -1,7 +1,7 @@
 """The samples of a recipe's fused file as rows of the data lake, batch by batch; rasters stay in the file."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ class LabelRasters:
     member: str
     first: int = 0
     """Row of the first sample of the file."""
-    hashes: Sequence[str] | None = None
-    """Of the chunk of each row; None if they are computed of the file."""
+    hashes: NDArray[np.uint8] | None = None
+    """(rows, 32) the SHA-256 of the chunk of each row; None if they are computed of the file."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,16 @@ def recipe_batches(
         # A file without samples yields one empty batch, which has the columns.
         for start in range(0, max(length, 1), BATCH_ROWS):
             rows = range(start, min(start + BATCH_ROWS, length))
+            near = _times_near(file, slice(rows.start, rows.stop), times)
             parts = []
             for some in slices_of(rows, ROWS_AT_ONCE):
-                items = _items(file, some, name, recipe, times, chunks)
+                items = _items(file, some, name, recipe, near, chunks)
                 parts.append((items, _annotations(file, some, recipe, items["id"], labels, chunks)))
             yield RecipeBatch(*concatenate(parts))
 
 
-def item_times(path: Path, recipe: DatasetRecipe, times: pl.DataFrame) -> pl.Series:
-    """Return the time of each sample of a fused file: the middle of its label's, else of its first source.
+def are_dated(path: Path, recipe: DatasetRecipe, times: pl.DataFrame) -> bool:
+    """Return whether all samples of a fused file have a time: the middle of their label's, else of a source.
 
     Args:
         path: the file.
@@ -104,7 +105,10 @@ def item_times(path: Path, recipe: DatasetRecipe, times: pl.DataFrame) -> pl.Ser
         times: as for `recipe_batches`.
     """
     with open_dataset(path) as file:
-        return _times(file, slice(None), recipe, times)
+        parts = [slice(start, start + BATCH_ROWS) for start in range(0, len(file[LABELS]), BATCH_ROWS)]
+        return not any(
+            _times(file, here, recipe, _times_near(file, here, times)).null_count() for here in parts
+        )
 
 
 def item_size(recipe: DatasetRecipe) -> int:
@@ -211,9 +215,18 @@ def _nodata_of(layout: SourceLayout) -> float:
     return next(iter(measured.values()))
 
 
+def _ids(file: h5py.File, here: slice) -> pl.DataFrame:
+    return pl.DataFrame({"id": decode_texts(file[f"{PROVENANCE}/Id"][here, 0])}, schema={"id": pl.String})
+
+
+def _times_near(file: h5py.File, here: slice, times: pl.DataFrame) -> pl.DataFrame:
+    """Return the times of the labels of samples: a join with all would look through all each time."""
+    return times.join(_ids(file, here), on="id", how="semi")
+
+
 def _times(file: h5py.File, here: slice, recipe: DatasetRecipe, times: pl.DataFrame) -> pl.Series:
-    ids = pl.DataFrame({"id": decode_texts(file[f"{PROVENANCE}/Id"][here, 0])}, schema={"id": pl.String})
-    labels = ids.join(times, on="id", how="left", maintain_order="left")
+    """Return the time of samples: the middle of their label's, else of their first source."""
+    labels = _ids(file, here).join(times, on="id", how="left", maintain_order="left")
     start, end = pl.col("start"), pl.col("end")
     # The last moment of a day is a microsecond before the next.
     middle = pl.when(start == end).then(start).otherwise((start + (end - start) / 2).dt.round("1s"))
@@ -300,7 +313,7 @@ def _annotations(
     hashes = (
         chunks.hashes(LABELS, rows)
         if labels.hashes is None
-        else labels.hashes[first + rows.start : first + rows.stop]
+        else [digest.tobytes().hex() for digest in labels.hashes[first + rows.start : first + rows.stop]]
     )
     frame = pl.DataFrame(
         {"item": ids, "row": range(first + rows.start, first + rows.stop), "sha256": hashes},

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
+from factory_pipeline.datalake.ingest import recipe_rows
 from factory_pipeline.datalake.ingest.recipe_rows import (
     LABELLED,
     LABELS,
     LabelRasters,
     RecipeBatch,
+    are_dated,
     item_size,
-    item_times,
     label_names,
     recipe_batches,
 )
@@ -85,10 +86,23 @@ def test_label_rasters_have_a_mask_per_class_that_occurs(tmp_path: Path) -> None
 def test_the_time_of_an_item_is_the_middle_of_its_label(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     write_fused(path, recipe(), IDS)
-    found = item_times(path, recipe(), label_times(IDS)).to_list()
-    assert found == [datetime(2021, 6, 12, 12, tzinfo=UTC)] * 2
-    without = item_times(path, recipe(), label_times(IDS).clear()).to_list()
-    assert without == [datetime(2021, 6, 1, tzinfo=UTC), datetime(2021, 6, 2, tzinfo=UTC)], "of the scene"
+    of_scenes = [datetime(2021, 6, 1, tzinfo=UTC), datetime(2021, 6, 2, tzinfo=UTC)]
+    of_labels = [datetime(2021, 6, 12, 12, tzinfo=UTC)] * 2
+    for times, expected in ((label_times(IDS), of_labels), (label_times(IDS).clear(), of_scenes)):
+        [batch] = recipe_batches(path, path.name, recipe(), times, None)
+        assert batch.items["datetime"].to_list() == expected
+        assert are_dated(path, recipe(), times)
+
+
+def test_rows_do_not_depend_on_how_many_are_made_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.h5"
+    whole = batch_of(path, recipe(), LabelRasters(path.name, LABELS))
+    monkeypatch.setattr(recipe_rows, "ROWS_AT_ONCE", 1)
+    parts = batch_of(path, recipe(), LabelRasters(path.name, LABELS))
+    assert parts.items.equals(whole.items)
+    assert parts.annotations.equals(whole.annotations)
 
 
 @pytest.mark.parametrize(
