@@ -23,7 +23,7 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     cache.keep("a", 2, memoryview(b"2..."))
     kept = [cache.get("a", number, 4) for number in range(3)]
     assert [None if data is None else bytes(data) for data in kept] == [b"0...", None, b"2..."]
-    assert cache.get("a", 0, 3) is None
+    assert cache.get("a", 1, 3) is None
     assert cache.get("b", 0, 4) is None
 
 
@@ -33,6 +33,16 @@ def test_a_range_that_is_larger_than_the_limit_removes_no_other() -> None:
     assert bytes(cache.keep("a", 1, memoryview(b"1...."))) == b"1...."
     assert cache.get("a", 1, 5) is None
     assert cache.get("a", 0, 4) is not None
+
+
+def test_a_longer_range_is_taken_for_its_first_bytes() -> None:
+    cache = RangeCache(8)
+    cache.keep("a", 0, memoryview(b"01"))
+    assert cache.get("a", 0, 3) is None
+    cache.keep("a", 0, memoryview(b"012345"))
+    assert bytes(cache.get("a", 0, 3) or b"") == b"012"
+    cache.keep("a", 9, memoryview(b"90"))
+    assert [cache.get("a", start, length) is None for start, length in ((0, 6), (9, 2))] == [False, False]
 
 
 def test_a_range_that_is_fetched_twice_counts_once() -> None:
