@@ -2,6 +2,7 @@
 
 import pytest
 
+from factory_pipeline.runs import build
 from factory_pipeline.runs.build import MOST_BATCHES_PER_RUN, neighbouring_ranges, processes_for
 
 KEYS = [f"b{number:03}" for number in range(100)]
@@ -13,6 +14,11 @@ KEYS = [f"b{number:03}" for number in range(100)]
 )
 def test_a_process_is_started_where_it_has_enough_to_do(footprints: int, most: int, processes: int) -> None:
     assert processes_for(footprints, most) == processes
+
+
+def test_processes_that_are_forked_are_worth_it_for_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "is_serving", lambda: True)
+    assert [processes_for(footprints, 4) for footprints in (0, 399, 400, 827)] == [1, 1, 2, 4]
 
 
 def test_one_process_has_two_runs_unless_there_are_many_batches() -> None:
