@@ -105,17 +105,24 @@ class Bucket:
             self._store = open_store(address)
         self._recent = _recent_facts(address, _settings())
 
-    def find(self, key: str) -> ObjectFacts | None:
+    def find(self, key: str, *, lists_next: bool = False) -> ObjectFacts | None:
         """Return what the store says of an object; None if there is none.
 
+        Args:
+            key: of the object.
+            lists_next: whether the caller lists what is below the key where there is no object, which tells
+                whether there is a bucket.
+
         Raises:
-            StoreError: the store refuses or does not answer.
+            StoreError: the store refuses or does not answer, or the bucket does not exist.
         """
         try:
             with _store_errors(self._name(key), "looked for"):
                 found = obstore.head(self._store, key)
         except FileNotFoundError:
             self._recent.pop(key, None)
+            if not lists_next:
+                self._require_bucket(key)
             return None
         facts = _facts(found)
         if len(self._recent) >= MOST_RECENT:
@@ -123,14 +130,20 @@ class Bucket:
         self._recent[key] = time.monotonic(), facts
         return facts
 
-    def find_lately(self, key: str) -> ObjectFacts | None:
+    def find_lately(self, key: str, *, lists_next: bool = False) -> ObjectFacts | None:
         """Return what `find` does, or what the store said of an existing object less than RECENT_S ago.
 
+        Args:
+            key: of the object.
+            lists_next: as for `find`.
+
         Raises:
-            StoreError: the store refuses or does not answer.
+            StoreError: as for `find`.
         """
         asked, facts = self._recent.get(key, (-RECENT_S, None))
-        return facts if facts is not None and time.monotonic() - asked < RECENT_S else self.find(key)
+        if facts is not None and time.monotonic() - asked < RECENT_S:
+            return facts
+        return self.find(key, lists_next=lists_next)
 
     def download(self, key: str, target: Path) -> ObjectFacts:
         """Write the content of an object to a local file, and return the facts that belong to it.
@@ -143,7 +156,7 @@ class Bucket:
             FileNotFoundError: there is no such object.
             StoreError: the store refuses or does not answer.
         """
-        with _store_errors(self._name(key), "read"):
+        with self._object_errors(key, "read"):
             found = obstore.get(self._store, key)
             with target.open("wb") as file:
                 for piece in found:
@@ -202,7 +215,7 @@ class Bucket:
             StoreError: the store refuses or does not answer.
         """
         self._recent.pop(target, None)
-        with _store_errors(self._name(key), "copied"):
+        with self._object_errors(key, "copied"):
             obstore.copy(self._store, key, target)
 
     def delete(self, *keys: str) -> None:
@@ -254,6 +267,24 @@ class Bucket:
         """
         with _bucket_errors(self._name(folder), "listed"):
             return any(page for page in obstore.list(self._store, _below(folder), chunk_size=1))
+
+    @contextmanager
+    def _object_errors(self, key: str, what: str) -> Iterator[None]:
+        """Do what `_store_errors` does; only an object that is missing in its bucket can't be found."""
+        try:
+            with _store_errors(self._name(key), what):
+                yield
+        except FileNotFoundError:
+            self._require_bucket(key)
+            raise
+
+    def _require_bucket(self, key: str) -> None:
+        """Tell a missing object from a missing bucket, which stores answer alike.
+
+        Raises:
+            StoreError: the bucket does not exist.
+        """
+        self.has_any(key)
 
     def _name(self, key: str) -> str:
         return f"{self._address}/{key}"

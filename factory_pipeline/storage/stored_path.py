@@ -145,8 +145,8 @@ class StoredPath(PosixPath):
         """Return what the store says of the file now; None if it does not exist."""
         return self.bucket.find(self.key) if self.key else None
 
-    def _facts_lately(self) -> "ObjectFacts | None":
-        return self.bucket.find_lately(self.key) if self.key else None
+    def _facts_lately(self, *, lists_next: bool = False) -> "ObjectFacts | None":
+        return self.bucket.find_lately(self.key, lists_next=lists_next) if self.key else None
 
     def fetch(self) -> None:
         """Bring the local copy up to the store's present version; a file that is not there loses its copy.
@@ -175,7 +175,7 @@ class StoredPath(PosixPath):
         """Return whether there is such a file or folder; a folder that is being published does not exist."""
         if not self.is_published:
             return self.local.exists()
-        return self._facts_lately() is not None or self.is_dir()
+        return self._facts_lately(lists_next=True) is not None or self.is_dir()
 
     def is_file(self, **_options: Any) -> bool:
         """Return whether there is such a file."""
@@ -201,7 +201,7 @@ class StoredPath(PosixPath):
         """
         if not self.is_published:
             return self.local.stat(follow_symlinks=follow_symlinks)
-        found = self._facts_lately()
+        found = self._facts_lately(lists_next=True)
         if found is None:
             if self.is_dir():
                 return os.stat_result((stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, 0, 0, 0))

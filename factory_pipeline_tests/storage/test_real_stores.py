@@ -108,6 +108,25 @@ def test_a_container_that_is_not_there_is_no_missing_file(address: str, tmp_path
         Bucket(f"{address.partition('://')[0]}://no-such-place").put("a", file_of(tmp_path, b""), None)
 
 
+def test_a_container_that_is_not_there_has_no_file_that_is_merely_missing(address: str, tmp_path: Path):
+    kept = Bucket(f"{address}-gone")
+    path = to_path(f"{address}-gone/folder/file.txt")
+    asked = (
+        lambda: kept.find("a"),
+        lambda: kept.download("a", tmp_path / "read"),
+        lambda: kept.copy("a", "b"),
+        path.exists,
+        path.is_file,
+        path.is_dir,
+        path.stat,
+        path.read_bytes,
+        path.unlink,
+    )
+    for ask in asked:
+        with pytest.raises(StoreError):
+            ask()
+
+
 def test_a_store_that_refuses_is_an_error_and_says_no_secret(store: Store, tmp_path: Path):
     if store.scheme == "s3":
         # moto looks at no key; this one refuses all who read.
