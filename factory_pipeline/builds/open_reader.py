@@ -24,7 +24,8 @@ def open_reader(catalog: Catalog, bytes_in_flight: int, bytes_kept: int = 0) -> 
     """
     pays = catalog.requester_pays
     return BlockReader(
-        catalog.signer,
+        # Signing may have to wait for a token, so each request of the engine passes through a thread for it.
+        catalog.signer if catalog.signs else None,
         RasterioReader(sign=catalog.signer, requester_pays=pays),
         bytes_in_flight=bytes_in_flight,
         requester_pays=pays,

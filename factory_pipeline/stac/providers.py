@@ -235,6 +235,11 @@ class Catalog:
         """Whether requests must say that their sender pays for the transfer."""
         return any(source.requester_pays for source in self.provider.sources.values())
 
+    @property
+    def signs(self) -> bool:
+        """Whether any address is signed before it is read."""
+        return any(source.signer for source in self.provider.sources.values())
+
     def signer(self, href: str) -> str:
         """Return the address to read an unsigned href from; signed where its provider asks for it.
 

@@ -1,5 +1,6 @@
 """The reader of a catalog's rasters."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import rasterio
 from factory_pipeline.builds.open_reader import open_reader
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, Resampling, WindowRead
-from factory_pipeline.stac.providers import EARTH_SEARCH, Catalog
+from factory_pipeline.stac.providers import EARTH_SEARCH, PLANETARY_COMPUTER, Catalog
 
 GRID = Grid(32633, 500_000, 5_000_000, 10, 10, 64, 64)
 
@@ -20,6 +21,14 @@ def write(path: Path, **profile: object) -> str:
     with rasterio.open(path, "w", crs="EPSG:32633", transform=GRID.transform, **options) as out:
         out.write(values)
     return str(path)
+
+
+def test_addresses_pass_through_the_signer_if_any_source_has_one() -> None:
+    sources = {name: replace(source, signer=None) for name, source in EARTH_SEARCH.sources.items()}
+    signed, unsigned = Catalog(PLANETARY_COMPUTER), Catalog(replace(EARTH_SEARCH, sources=sources))
+    assert (signed.signs, unsigned.signs) == (True, False)
+    assert open_reader(signed, 1 << 20)._source._sign == signed.signer
+    assert open_reader(unsigned, 1 << 20)._source._sign is None
 
 
 @pytest.mark.parametrize(
