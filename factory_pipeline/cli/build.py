@@ -9,7 +9,7 @@ import click
 
 from factory_pipeline.cli import onboarding
 from factory_pipeline.cli.json_output import echo_json, json_option
-from factory_pipeline.cli.own_process import import_once
+from factory_pipeline.cli.own_process import import_for_workers
 from factory_pipeline.cli.paths import FILE, FOLDER, PLACE, make_absolute
 from factory_pipeline.cli.terminal import echo, echo_block
 from factory_pipeline.plain_text import count_noun
@@ -120,7 +120,7 @@ def create_dataset(
         named = next((option for option, value in gedi_only.items() if value), None)
         if named is not None:
             raise click.UsageError(f"{named} goes with the GEDI dataset; the recipe has labels of its own.")
-        import_once()
+        import_for_workers()
         home = FactoryHome.from_environment()
         home.require_folder()
         build_recipe_dataset(
@@ -136,7 +136,7 @@ def create_dataset(
     definition = given.with_sizes(dataset_size_max, batch_size)
     if granules is None and definition.splits.keys() - aggregated.keys() - subset.keys():
         raise click.UsageError("Name the folder with the granules by --input.")
-    import_once()
+    import_for_workers()
     settings = BuildSettings(
         granules=make_absolute(granules or ""),
         output=output.absolute(),

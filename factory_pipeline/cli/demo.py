@@ -12,7 +12,7 @@ import click
 
 from factory_pipeline.cli import onboarding, pairs_demo, recipes, releases
 from factory_pipeline.cli.build import build_recipe_dataset, run_build
-from factory_pipeline.cli.own_process import import_once
+from factory_pipeline.cli.own_process import import_for_workers
 from factory_pipeline.cli.paths import FOLDER, PATH, shorten
 from factory_pipeline.cli.terminal import echo, echo_block
 
@@ -97,7 +97,7 @@ def demo(subject: str, output: Path) -> None:
     if subject == "pairs":
         pairs_demo.demo_pairs(output)
         return
-    import_once()
+    import_for_workers()
     from factory_pipeline.config.build_settings import BuildSettings
     from factory_pipeline.config.recipe import Recipe
     from factory_pipeline.sdk.progress_bar import ProgressLine

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from factory_pipeline.cli.json_output import echo_json, json_option
+from factory_pipeline.cli.own_process import import_runs
 from factory_pipeline.cli.paths import PATH, make_absolute
 from factory_pipeline.cli.terminal import confirm, echo
 from factory_pipeline.cli.upload import (
@@ -147,6 +148,7 @@ def new_manifest(output: Path | None) -> None:
 @click.argument("name")
 def finetune(name: str) -> None:
     """Train a model on an onboarded dataset by `terratorch fit`, as its configuration says."""
+    import_runs()
     from factory_pipeline.runs.onboarding import finetune as run
 
     home = existing_home()
@@ -170,6 +172,7 @@ def onboard_and_show(
     Raises:
         OnboardingError: as `runs.onboarding.onboard`.
     """
+    import_runs()
     from factory_pipeline.runs.onboarding import onboard as run
     from factory_pipeline.sdk.progress_bar import ProgressLine
 

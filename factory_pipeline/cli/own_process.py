@@ -1,6 +1,7 @@
 """The process of a command that was typed: it imports all it needs once, and workers are forked from it."""
 
 import gc
+import sys
 
 import click
 
@@ -12,23 +13,37 @@ class OwnProcess:
     """Object of the click context where the process belongs to the command, not to somebody who calls it."""
 
 
-def import_once() -> None:
-    """Import all that runs need, and have this command's workers share it.
+def import_runs() -> None:
+    """Import all that runs need, for a command that executes one.
 
-    Call it before anything is opened. In a process that belongs to somebody else it does nothing.
+    In a process that belongs to somebody else, or that has imported it, it does nothing.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or context.find_object(OwnProcess) is None:
+        return
+    if "factory_pipeline.definitions" in sys.modules:
+        return
+    # Searching what is imported for garbage takes a third of the CPU of importing it, and copies its memory
+    # in each worker.
+    gc.disable()
+    from factory_pipeline.runs.instance import load_definitions
+
+    load_definitions()
+    gc.freeze()
+    gc.enable()
+
+
+def import_for_workers() -> None:
+    """Import all that runs need, and have this command's workers share it; call it before anything is opened.
+
+    In a process that belongs to somebody else it does nothing.
     """
     if click.get_current_context().find_object(OwnProcess) is None:
         return
     # Before imports start threads, and for the workers that are forked.
     limit_arenas()
-    # Searching what is imported for garbage takes a third of the CPU of importing it, and copies its memory
-    # in each worker.
-    gc.disable()
+    import_runs()
     from factory_pipeline.runs.history import EventLog
-    from factory_pipeline.runs.instance import load_definitions
 
-    load_definitions()
     EventLog.keep_empty()
-    gc.freeze()
-    gc.enable()
     start_fork_server()

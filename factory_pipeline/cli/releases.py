@@ -7,6 +7,7 @@ import click
 
 from factory_pipeline.cli.dataset import open_client
 from factory_pipeline.cli.json_output import echo_json, json_option
+from factory_pipeline.cli.own_process import import_runs
 from factory_pipeline.cli.terminal import echo, echo_block
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def import_release(
 
     URL is an address or a file. The report says what was found and decided.
     """
+    import_runs()
     from factory_pipeline.datalake.ingest.releases.options import ReleaseOptions
     from factory_pipeline.runs.releases import import_release as run
     from factory_pipeline.storage.layout import FactoryHome
