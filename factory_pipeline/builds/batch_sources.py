@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from factory_pipeline.builds.chips.windows import PIXEL_SIZE
+from factory_pipeline.builds.gedi.granules import years_of
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.stac.items import Found, RasterTile, parse_products
 from factory_pipeline.stac.providers import Catalog
-from factory_pipeline.stac.search_cache import GEDI_EPOCH, CellSearch, product_searches, search_each
+from factory_pipeline.stac.search_cache import CellSearch, product_searches, search_each
 from factory_pipeline.stac.select_products import Choices
 from factory_pipeline.stac.tiles import MARGIN_DEGREES, Bounds, bounds_around, tile_searches, tiles_at
 
@@ -55,7 +56,7 @@ def search_sources(catalog: Catalog, footprints: pl.DataFrame, recipe: Recipe, c
     around = {layer: _bounds(footprints, layer, recipe.window_size) for layer in MARGIN_DEGREES}
     searches: list[CellSearch] = product_searches(footprints, recipe.sentinel2)
     for layer, bounds in around.items():
-        years = _years(footprints) if layer == "worldcover" else None
+        years = years_of(footprints["delta_time"]) if layer == "worldcover" else None
         searches += tile_searches(layer, bounds, years)
     items: Mapping[str, list[dict[str, Any]]] = {search.layer: [] for search in searches}
     for search, answer in zip(searches, search_each(catalog, searches, cache), strict=True):
@@ -94,8 +95,3 @@ def _bounds(footprints: pl.DataFrame, layer: str, window_size: int) -> Bounds:
     )
     reach: float = np.sqrt(2) * PIXEL_SIZE * (window_size / 2 + 1)
     return bounds_around(latitude, longitude, reach, MARGIN_DEGREES[layer])
-
-
-def _years(footprints: pl.DataFrame) -> list[int]:
-    time = pl.lit(GEDI_EPOCH) + pl.duration(microseconds=pl.col("delta_time") * 1e6)
-    return footprints.select(time.dt.year()).to_series().to_list()

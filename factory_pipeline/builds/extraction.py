@@ -18,7 +18,7 @@ from factory_pipeline.builds.chips.sentinel2 import extract_sentinel2
 from factory_pipeline.builds.chips.terrain import extract_terrain
 from factory_pipeline.builds.chips.windows import window_grids
 from factory_pipeline.builds.gedi.batches import StoredPlan
-from factory_pipeline.builds.gedi.granules import exact_time
+from factory_pipeline.builds.gedi.granules import years_of
 from factory_pipeline.builds.lost_footprints import Losses
 from factory_pipeline.builds.open_reader import BuildArchive
 from factory_pipeline.builds.plan_keys import split_of
@@ -131,7 +131,7 @@ class BatchExtraction:
             windows = self._load(batch, "sentinel2").table
             grids = window_grids(windows, self._recipe.window_size)
             times = windows.join(self.plan.batch(batch), on="shot_number", how="left", maintain_order="left")
-            years = [exact_time(seconds).year for seconds in times["delta_time"]]
+            years = years_of(times["delta_time"])
             found = find_tiles(self.catalog, "worldcover", grids, years, self._files.items)
             self._keep_unusable(batch, "worldcover", found.unusable)
             return extract_landcover(windows, found.windows, self.reader, self._recipe, found.gaps)

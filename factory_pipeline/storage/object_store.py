@@ -233,7 +233,7 @@ class Bucket:
                 obstore.delete(self._store, list(keys))
             except FileNotFoundError:
                 # Some stores say so of one object that is missing; all do of a bucket.
-                self.has_any("")
+                self._require_bucket(keys[0])
                 for key in keys if len(keys) > 1 else ():
                     self.delete(key)
 

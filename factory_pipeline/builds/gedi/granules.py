@@ -72,6 +72,11 @@ def exact_time(delta_time: float) -> datetime:
     return GEDI_EPOCH + timedelta(seconds=delta_time)
 
 
+def years_of(delta_times: pl.Series) -> list[int]:
+    """Return the year (UTC) of each `delta_time`; raises as `exact_time` does."""
+    return [exact_time(seconds).year for seconds in delta_times]
+
+
 def calendar_day(delta_time: pl.Expr) -> pl.Expr:
     """Return the calendar day (Date, UTC) of each `delta_time`; null where that is not finite."""
     seconds = delta_time.floor().cast(pl.Int64, strict=False)

@@ -81,10 +81,7 @@ def sample_batches(path: Path, name: str) -> Iterator[SampleBatch]:
     """
     members = (*MEMBERS.values(), BIOMASS)
     with open_dataset(path) as file, StoredChunks(path, file, members) as chunks:
-        length = len(file[BIOMASS])
-        # A file without samples yields one empty batch, which has the columns.
-        for start in range(0, max(length, 1), BATCH_ROWS):
-            rows = range(start, min(start + BATCH_ROWS, length))
+        for rows in slices_of(range(len(file[BIOMASS])), BATCH_ROWS):
             yield SampleBatch(
                 *concatenate(
                     _tables_of(path, file, chunks, some, name) for some in slices_of(rows, ROWS_AT_ONCE)

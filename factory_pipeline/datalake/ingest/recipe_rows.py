@@ -84,10 +84,7 @@ def recipe_batches(
     members = [f"{DATA}/{layout.name}{part}" for layout in layouts for part in ("", "_mask")]
     is_raster = recipe.labels.is_raster
     with open_dataset(path) as file, StoredChunks(path, file, members + [LABELS] * is_raster) as chunks:
-        length = len(file[LABELS])
-        # A file without samples yields one empty batch, which has the columns.
-        for start in range(0, max(length, 1), BATCH_ROWS):
-            rows = range(start, min(start + BATCH_ROWS, length))
+        for rows in slices_of(range(len(file[LABELS])), BATCH_ROWS):
             near = _times_near(file, slice(rows.start, rows.stop), times)
             parts = []
             for some in slices_of(rows, ROWS_AT_ONCE):
