@@ -19,18 +19,22 @@ SURVIVORS = ("jemalloc_bg_thd", "polars-ooc-clea")
 """Native threads that importing polars starts: its allocator starts its own again after a fork, and the other
 one deletes what queries have spilled to disk, which workers do not run."""
 
+_own_pid: int | None = None
+"""The server that was forked here; `multiprocessing` may have another one."""
+
 
 def start_fork_server() -> bool:
     """Fork the server from this process as it is; call it in a command's main thread, once all is imported.
 
     Returns:
-        Whether workers are forked from now on. Where a thread runs already, or on another system than Linux,
-        they stay new processes.
+        Whether workers are forked from now on. Where a thread or another such server runs already, or on
+        another system than Linux, they stay new processes.
     """
+    global _own_pid
     if is_serving():
         return True
     # From 3.14 on, the server has a key of its own.
-    if sys.platform != "linux" or sys.version_info >= (3, 14) or not _is_alone():
+    if sys.platform != "linux" or sys.version_info >= (3, 14) or _serving_pid() or not _is_alone():
         return False
     with socket.socket(socket.AF_UNIX) as listener:
         address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
@@ -51,14 +55,23 @@ def start_fork_server() -> bool:
         os.close(alive)
     server = _server()
     server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, held, pid
+    _own_pid = pid
     # Else what its workers have used would not count as used by this process.
     atexit.register(server._stop)
     return True
 
 
 def is_serving() -> bool:
-    """Return whether workers of this process can be forked."""
-    return _server()._forkserver_pid is not None
+    """Return whether workers are forked from this process as it was.
+
+    Not so from a server that `multiprocessing` started because the caller of the SDK asked for it: that was
+    begun at another time, with another environment.
+    """
+    return _own_pid is not None and _serving_pid() == _own_pid
+
+
+def _serving_pid() -> int | None:
+    return cast("int | None", _server()._forkserver_pid)
 
 
 def _server() -> Any:

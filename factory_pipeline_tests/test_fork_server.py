@@ -64,6 +64,29 @@ def test_workers_are_forked_from_the_process_as_it_was_and_are_counted_as_its_ow
     assert children_cpu_s() - before >= 1.0
 
 
+OTHERS = """
+import multiprocessing, os, sys
+from factory_pipeline.fork_server import is_serving, start_fork_server
+from factory_pipeline.worker_pool import WorkerPool
+
+if __name__ == "__main__":
+    theirs = multiprocessing.get_context("forkserver").Process(target=len, args=("",))
+    theirs.start()
+    theirs.join()
+    os.environ["SET_SINCE"] = "seen"
+    print(is_serving(), start_fork_server(), is_serving())
+    with WorkerPool(1) as pool:
+        print(pool.submit(os.getenv, "SET_SINCE").result())
+"""
+
+
+@pytest.mark.integration
+def test_a_server_that_somebody_else_started_forks_no_workers(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(OTHERS)
+    done = subprocess.run([sys.executable, tmp_path / "driver.py"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False False False\nseen\n", "")
+
+
 def test_a_process_with_threads_is_not_forked() -> None:
     wait = threading.Event()
     thread = threading.Thread(target=wait.wait)
