@@ -102,6 +102,10 @@ class BuildError(FactoryError):
     """A stage of a build failed; the message is that of the stage."""
 
 
+class WorkerError(FactoryError):
+    """This process may not start workers."""
+
+
 class RegistryError(FactoryError):
     """The registry can't be opened, has no such entry, or does not allow the change in its current state."""
 

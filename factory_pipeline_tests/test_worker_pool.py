@@ -11,14 +11,18 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-DRIVER = """
-import sys, time, os
+LONG_WORK = """
+import os, time
 from pathlib import Path
-from factory_pipeline.worker_pool import WorkerPool
 
 def work(folder):
     (Path(folder) / str(os.getpid())).touch()
     time.sleep(600)
+"""
+DRIVER = """
+import sys
+from long_work import work
+from factory_pipeline.worker_pool import WorkerPool
 
 if __name__ == "__main__":
     if sys.argv[2:]:
@@ -41,6 +45,7 @@ def is_running(pid: int) -> bool:
 @pytest.mark.parametrize("forked", [[], ["forked"]], ids=["new", "forked"])
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path, forked: list[str]) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
+    (tmp_path / "long_work.py").write_text(LONG_WORK)
     workers = tmp_path / "workers"
     workers.mkdir()
     driver = subprocess.Popen([sys.executable, tmp_path / "driver.py", workers, *forked], cwd=tmp_path)
@@ -57,25 +62,31 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, forked: list[st
         time.sleep(0.05)
 
 
-INTERRUPTED = """
-import sys, time, os
+SLOW_IMPORT = """
+import multiprocessing, os, time
 from pathlib import Path
-from factory_pipeline.worker_pool import WorkerPool
 
 folder = Path(__file__).parent
-if __name__ != "__main__":
+if multiprocessing.parent_process():
     (folder / "new").write_text(str(os.getpid()))
     (folder / "new").rename(folder / "importing")
     while not (folder / "interrupted").exists():
         time.sleep(0.01)
     (folder / "imported").touch()
 
-if __name__ == "__main__":
-    try:
-        with WorkerPool(1) as pool:
-            pool.submit(time.sleep, 600).result()
-    except KeyboardInterrupt:
-        sys.exit(130)
+def work():
+    time.sleep(600)
+"""
+INTERRUPTED = """
+import sys
+from slow_import import work
+from factory_pipeline.worker_pool import WorkerPool
+
+try:
+    with WorkerPool(1) as pool:
+        pool.submit(work).result()
+except KeyboardInterrupt:
+    sys.exit(130)
 """
 
 
@@ -88,6 +99,7 @@ def wait_for(path: Path) -> None:
 
 def test_only_the_parent_acts_on_an_interrupt_also_while_a_worker_imports(tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(INTERRUPTED)
+    (tmp_path / "slow_import.py").write_text(SLOW_IMPORT)
     driver = subprocess.Popen(
         [sys.executable, tmp_path / "driver.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
@@ -100,6 +112,54 @@ def test_only_the_parent_acts_on_an_interrupt_also_while_a_worker_imports(tmp_pa
     _, errors = driver.communicate(timeout=60)
     assert (driver.returncode, errors) == (130, "")
     assert not is_running(worker)
+
+
+UNGUARDED = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from factory_pipeline.worker_pool import WorkerPool
+
+print("begun", flush=True)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+gone = Path("gone")
+gone.mkdir()
+os.chdir(gone)
+os.rmdir(os.getcwd())
+with WorkerPool(2) as pool:
+    print(*pool.map(abs, [-1, -2]), flush=True)
+print(signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGINT})
+multiprocessing.set_start_method("fork")
+
+def nest():
+    try:
+        WorkerPool(1)
+    except Exception as error:
+        print(error, flush=True)
+
+daemonic = multiprocessing.Process(target=nest, daemon=True)
+daemonic.start()
+daemonic.join()
+"""
+
+
+@pytest.mark.parametrize("given", ["file", "stdin"])
+def test_a_program_that_nobody_wrote_for_workers_runs_once_and_keeps_its_settings(
+    given: str, tmp_path: Path
+) -> None:
+    """No `if __name__ == "__main__"`, no working directory, signals of its own, a start method set later."""
+    (tmp_path / "driver.py").write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "driver.py" if given == "file" else "-"],
+        input=UNGUARDED if given == "stdin" else "",
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    begun, results, mask_is_kept, refused = done.stdout.splitlines()
+    assert (begun, results, mask_is_kept) == ("begun", "1 2", "True")
+    assert refused.startswith("This is a daemonic process")
 
 
 KNOT = """
