@@ -1,8 +1,6 @@
 """Reading every pixel of a raster in strips, with its no data."""
 
-import logging
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery.decoder_warnings import heard_warnings
 from factory_pipeline.imagery.headers import GDAL_OPTIONS
 from factory_pipeline.plain_text import count_noun
 
@@ -133,8 +132,6 @@ def _valid(values: NDArray[np.generic], nodata: tuple[float | None, ...]) -> NDA
     return valid
 
 
-DECODER_LOG = logging.getLogger("rasterio")
-"""The logger to which rasterio forwards GDAL's warnings."""
 INCOMPLETE = re.compile(r"premature|corrupt|truncat|not enough|bad code word", re.I)
 """Warnings of decoders that continue with invented pixels: JPEG and fax strips of a TIFF raise no error."""
 
@@ -154,30 +151,14 @@ class DamagedPixelsError(OnboardingError):
         super().__init__("CHECK_FAILED", f"{path.name} is truncated or damaged: {self.reason}.")
 
 
-class _Complaints(logging.Handler):
-    """Stores the warnings of this thread about missing pixels."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.found: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread and INCOMPLETE.search(message := record.getMessage()):
-            self.found.append(message)
-
-
 @contextmanager
 def _strict_decoding(path: Path, row: int) -> Iterator[None]:
     """Raise an error if a decoder warns that pixels are missing."""
-    complaints = _Complaints()
-    DECODER_LOG.addHandler(complaints)
-    try:
+    with heard_warnings() as heard:
         yield
-    finally:
-        DECODER_LOG.removeHandler(complaints)
-    if complaints.found:
-        raise DamagedPixelsError(path, row) from RasterioError(complaints.found[0])
+    complaint = next(filter(INCOMPLETE.search, heard), None)
+    if complaint is not None:
+        raise DamagedPixelsError(path, row) from RasterioError(complaint)
 
 
 def _unreadable_error(path: Path) -> OnboardingError:
