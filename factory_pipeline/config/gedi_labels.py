@@ -152,7 +152,8 @@ class GediLabels(_GediColumns):
     """A folder, or a prefix of an object store, with the granules of all products."""
     products: dict[ProductName, tuple[GediColumn, ...]] = Field(min_length=1)
     area: tuple[float, float, float, float] | None = None
-    """West, south, east, north in degrees; None keeps all."""
+    """West, south, east, north in degrees; west greater than east means across the antimeridian. None keeps
+    all."""
     filters: Filters = ()
     """Known ones by their names, or the paths of files."""
     keep: Rules = ()

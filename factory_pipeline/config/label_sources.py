@@ -114,7 +114,7 @@ class _AreaLabels(Section):
     """Windows of a grid over an area."""
 
     area: tuple[float, float, float, float] | None = None
-    """West, south, east, north in degrees."""
+    """West, south, east, north in degrees; west greater than east means across the antimeridian."""
     between: Period | None = None
     """When the labels hold."""
     extra: Names = ()

@@ -38,7 +38,7 @@ def geometries(corners: NDArray[np.float64]) -> NDArray[Any]:
     polar = placed & (at_pole(corners) | (np.ptp(corners[:, :, 0], axis=1) > _WIDE))
     polar &= np.abs(corners[:, :, 1]).min(axis=1) > _HIGH
     for row in np.flatnonzero(placed & ~polar & (np.abs(corners[:, :, 0]).max(axis=1) > 180)):
-        made[row] = _wrap_longitudes(made[row])
+        made[row] = wrap_longitudes(made[row])
     for row in np.flatnonzero(polar):
         made[row] = _cut_at_pole(corners[row])
     return made
@@ -58,8 +58,12 @@ def bounds_of(footprints: NDArray[Any]) -> NDArray[np.float64]:
     return bounds
 
 
-def _wrap_longitudes(polygon: Any) -> Any:
-    """Split a polygon that crosses 180 degrees into its parts within -180 and 180."""
+def wrap_longitudes(polygon: Any) -> Any:
+    """Return a polygon that crosses 180 degrees as its parts within -180 and 180.
+
+    Args:
+        polygon: longitude and latitude in degrees, the longitudes without a jump: they pass 180 or -180.
+    """
     turned = [shapely.transform(polygon, lambda at, by=by: at + np.array([by, 0])) for by in (-360, 0, 360)]
     parts = [shapely.intersection(part, WORLD) for part in turned]
     return shapely.multipolygons([part for part in parts if shapely.area(part)])

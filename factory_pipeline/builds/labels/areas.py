@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from factory_pipeline.builds.labels.label_table import LABEL_SCHEMA, LabelTable, RejectLedger
-from factory_pipeline.builds.labels.lattice import covering_windows
+from factory_pipeline.builds.labels.lattice import area_of, covering_windows
 from factory_pipeline.builds.labels.points import read_points
 from factory_pipeline.builds.labels.read_table import read_rows
 from factory_pipeline.cog.grid import Grid
@@ -24,6 +24,7 @@ from factory_pipeline.config.raster_sources import Window
 from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import RecipeError
 from factory_pipeline.hdf5.recipe_fields import label_nodata, label_type
+from factory_pipeline.imagery.geometries import WORLD, wrap_longitudes
 
 ENDINGS = (".tif", ".tiff")
 
@@ -39,7 +40,7 @@ def read_grid(labels: GridLabels, window: Window) -> LabelTable:
         RecipeError: the file of the area can't be used.
     """
     if labels.area is not None:
-        area = [shapely.box(*labels.area)]
+        area = [area_of(labels.area)]
     else:
         assert labels.path is not None
         outlines = read_rows(TableLabels(path=labels.path)).geometries
@@ -62,10 +63,10 @@ def read_rasters(labels: RasterLabels, window: Window, ledger: RejectLedger) -> 
         return read_points(labels.points, ledger)
     if labels.source is not None:
         assert labels.area is not None
-        return _table(covering_windows([shapely.box(*labels.area)], window), labels)
+        return _table(covering_windows([area_of(labels.area)], window), labels)
     area = shapely.union_all([_extent(path) for path in raster_files(labels)])
     if labels.area is not None:
-        area = shapely.intersection(area, shapely.box(*labels.area))
+        area = shapely.intersection(area, area_of(labels.area))
     return _table(covering_windows([area], window), labels)
 
 
@@ -159,7 +160,7 @@ def _table(cells: pl.DataFrame, labels: GridLabels | RasterLabels) -> LabelTable
 
 
 def _extent(path: Path) -> shapely.Geometry:
-    """The ground of a raster in degrees."""
+    """Return the ground of a raster in degrees, in two parts where it crosses the antimeridian."""
     try:
         with rasterio.open(path) as dataset:
             crs, bounds = dataset.crs, dataset.bounds
@@ -168,5 +169,7 @@ def _extent(path: Path) -> shapely.Geometry:
     if crs is None:
         raise RecipeError(f"At labels.path: {path} does not state its coordinate reference system.")
     outline = shapely.segmentize(shapely.box(*bounds), max(bounds.right - bounds.left, 1e-9) / 20)
-    transform = crs_transformer(crs.to_wkt(), 4326).transform
-    return shapely.transform(outline, lambda points: np.stack(transform(points[:, 0], points[:, 1]), axis=1))
+    longitude, latitude = crs_transformer(crs.to_wkt(), 4326).transform(*shapely.get_coordinates(outline).T)
+    # Points of an edge are near each other: a jump is the antimeridian.
+    ground = shapely.polygons(np.stack([np.unwrap(longitude, period=360), latitude], axis=1))
+    return ground if shapely.covers(WORLD, ground) else wrap_longitudes(ground)

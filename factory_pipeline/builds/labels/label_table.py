@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-import shapely
 from numpy.typing import NDArray
 
 from factory_pipeline.builds.labels.label_times import read_times
@@ -14,6 +13,7 @@ from factory_pipeline.builds.labels.read_table import LabelRows
 from factory_pipeline.builds.rules import check_rules, without_nan
 from factory_pipeline.config.label_sources import TableLabels, Target
 from factory_pipeline.errors import RecipeError
+from factory_pipeline.imagery.geometries import bounds_of
 from factory_pipeline.storage.parquet import ParquetBatches
 
 STAGE = "labels"
@@ -194,10 +194,14 @@ def _ids(columns: pl.DataFrame, labels: TableLabels) -> pl.Series:
 
 
 def _centres(geometries: NDArray[np.object_], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(rows, 2) longitude and latitude; NaN where a row has none."""
+    """Return (rows, 2) longitude and latitude of the middle of the bounds; NaN where a row has none."""
     centres = np.full((len(geometries), 2), np.nan)
-    bounds = shapely.bounds(geometries[usable]).reshape(-1, 4)
-    centres[usable] = (bounds[:, :2] + bounds[:, 2:]) / 2
+    bounds = bounds_of(geometries[usable])
+    across = bounds[:, 0] > bounds[:, 2]
+    bounds[across, 2] += 360
+    found = (bounds[:, :2] + bounds[:, 2:]) / 2
+    found[across & (found[:, 0] > 180), 0] -= 360
+    centres[usable] = found
     return centres
 
 

@@ -95,7 +95,7 @@ def parse_times(column: pl.Series) -> pl.Series:
     for row, text in enumerate(column, start=1):
         try:
             values.append(None if text is None else _value(text))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise RecipeError(
                 f"At labels.time: the column {column.name} has {text!r} in row {row}; allowed are dates and"
                 " times as 2021-06-30 and 2021-06-30T10:00:00Z, and nothing where a label has none."
@@ -117,12 +117,18 @@ def count_times(column: pl.Series) -> int:
 def _is_time(text: str) -> bool:
     try:
         _value(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return True
 
 
 def _value(text: str) -> date | datetime:
+    """Return a date or a time in UTC.
+
+    Raises:
+        ValueError: the text is neither.
+        OverflowError: it is of the first or the last year, and in UTC of another one.
+    """
     text = text.strip()
     if len(text) == len("2021-06-30"):
         return date.fromisoformat(text)

@@ -152,8 +152,7 @@ class PolygonBurner:
         for place, (grid, span) in enumerate(
             zip(grids, windows.select("start", "end").iter_rows(), strict=True)
         ):
-            met = sorted(tree.query(shapely.box(*bounds[place])).tolist())
-            for row in met:
+            for row in _rows_near(tree, bounds[place]):
                 if not _do_meet(spans[row], span):
                     continue
                 covered = rasterize(
@@ -167,8 +166,16 @@ class PolygonBurner:
         return burnt
 
 
+def _rows_near(tree: shapely.STRtree, bounds: NDArray[np.float64]) -> list[int]:
+    """Return the outlines whose bounds meet those of a window, which may pass 180 degrees, in their order."""
+    west, south, east, north = bounds.tolist()
+    turns = np.array([turn for turn in (-360, 0, 360) if west + turn <= 180 and east + turn >= -180])
+    _, rows = tree.query(shapely.box(west + turns, south, east + turns, north))
+    return list(np.unique(rows).tolist())
+
+
 def _do_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
-    """Whether two spans share a moment; an open one meets all."""
+    """Return whether two spans share a moment; an open one meets all."""
     if None in (*one, *other):
         return True
     return bool(one[0] <= other[1] and other[0] <= one[1])

@@ -105,11 +105,18 @@ def _split_by_time(windows: pl.DataFrame, rules: Splits) -> pl.Series:
 
 def _split_by_column(windows: pl.DataFrame, rules: Splits) -> pl.Series:
     assert rules.column is not None
-    column = _column(windows, rules.column, "column").cast(pl.String)
-    if rules.by == "given":
-        column = column.str.strip_chars().str.to_lowercase()
+    column = _column(windows, rules.column, "column")
     names = {str(value): name for name, values in rules.parts.items() for value in values}
-    return column.replace_strict(names, default=None, return_dtype=pl.String).alias("split")
+    texts = column.cast(pl.String)
+    if rules.by == "given":
+        texts = texts.str.strip_chars().str.to_lowercase()
+    split = texts.replace_strict(names, default=None, return_dtype=pl.String)
+    if column.dtype.is_float():
+        # Files write whole numbers as floats where one of them is missing.
+        whole = column.cast(pl.Int64, strict=False)
+        texts = pl.select(pl.when(whole == column).then(whole).cast(pl.String)).to_series()
+        split = split.fill_null(texts.replace_strict(names, default=None, return_dtype=pl.String))
+    return split.alias("split")
 
 
 def _column(windows: pl.DataFrame, name: str, key: str) -> pl.Series:

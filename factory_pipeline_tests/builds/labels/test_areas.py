@@ -54,6 +54,15 @@ def test_the_windows_of_a_grid_lie_over_its_area_and_hold_at_its_time() -> None:
     assert found.table["start"].dt.year().unique().to_list() == [2021]
 
 
+def test_windows_lie_over_a_raster_that_crosses_the_antimeridian(tmp_path: Path) -> None:
+    # At 10 degrees north, 180 degrees east is 828,925 m in zone 60.
+    write_raster(tmp_path / "a.tif", CODES, left=828_300, top=1_107_500, crs="EPSG:32660")
+    table = read_rasters(labels(tmp_path), WINDOW, RejectLedger()).table
+    assert 16 <= table.height <= 40
+    assert {text.partition("_")[0] for text in table["id"].to_list()} == {"32601", "32660"}
+    assert table["longitude"].abs().min() > 179.9
+
+
 def test_windows_cover_the_ground_of_all_rasters_or_the_part_in_an_area(tmp_path: Path) -> None:
     write_raster(tmp_path / "a.tif", CODES)
     write_raster(tmp_path / "b.TIF", CODES, left=600_000 + 5 * 64 * 20)

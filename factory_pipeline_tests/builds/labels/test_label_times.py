@@ -39,6 +39,13 @@ def test_text_is_read_in_every_format() -> None:
     assert times.start.to_list() == [datetime(2021, 6, 30, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_beyond_the_calendar_in_utc_is_none(text: str) -> None:
+    assert count_times(pl.Series("when", [text])) == 0
+    with pytest.raises(RecipeError, match=r"the column when has '.*' in row 1; allowed are dates"):
+        read_times(pl.DataFrame({"when": [text]}), labels(column="when"))
+
+
 def test_numbers_are_no_times() -> None:
     with pytest.raises(RecipeError, match="the column when is Int64, such as '3'; it must hold dates"):
         read_times(pl.DataFrame({"when": [3]}), labels(column="when"))

@@ -11,6 +11,7 @@ from pyproj import Transformer
 from rasterio.features import rasterize
 
 from factory_pipeline.builds.labels.label_table import LabelTable, RejectLedger
+from factory_pipeline.builds.labels.label_windows import grids_of, windows_around
 from factory_pipeline.builds.labels.lattice import project
 from factory_pipeline.builds.labels.polygons import (
     PolygonBurner,
@@ -92,6 +93,18 @@ def test_pixels_are_burnt_as_gdal_burns_them_and_the_later_row_wins(
     assert burnt.shape == (1, 1, 16, 16)
     np.testing.assert_array_equal(np.nan_to_num(burnt[0, 0]), expected)
     assert np.isnan(burnt[0, 0][expected == 0]).all(), "a pixel without a polygon has no number"
+
+
+def test_a_polygon_across_the_antimeridian_is_burnt_in_the_window_around_its_middle(tmp_path: Path) -> None:
+    parts = [shapely.box(179.9997, 10, 180, 10.0003), shapely.box(-180, 10, -179.9996, 10.0003)]
+    table = found(tmp_path, [shapely.MultiPolygon(parts)])
+    assert table.table["longitude"][0] == pytest.approx(-179.99995)
+    save_polygons(table, tmp_path / "polygons.parquet")
+    windows = windows_around(table.table, recipe().window)
+    burner = PolygonBurner.load(tmp_path / "polygons.parquet", recipe())
+    burnt = burner.burn(windows, grids_of(windows, 16, 10))
+    # 77 m by 33 m.
+    assert burnt.sum() == pytest.approx(7.7 * 3.3, abs=4)
 
 
 def test_a_window_shows_what_holds_at_its_time(tmp_path: Path) -> None:

@@ -112,3 +112,16 @@ def test_a_class_that_a_split_can_not_have_is_named_where_classes_are_to_be_bala
         RecipeError, match=r"stratify: .* no crop hemp, which occurs in 1 separate place\. More"
     ):
         split_labels(table.with_columns(pl.Series("extra:crop", crops)), recipe)
+
+
+def test_whole_numbers_of_a_column_may_be_stored_as_floats() -> None:
+    table, _ = windows(8)
+    folds = [1.0, 1.0, 2.0, 2.0, 2.5, None, float("nan"), 1.0]
+    table = table.with_columns(pl.Series("extra:fold", folds))
+    rules = {"by": "column", "column": "fold", "train": [1], "test": [2, "2.5"]}
+    recipe = DatasetRecipe.parse(
+        DOCUMENT | {"window": {"size": 1, "pixel_size": 10}, "splits": rules}, "test"
+    )
+    split, outside = split_labels(windows_around(table.drop("epsg", "left", "top"), recipe.window), recipe)
+    assert split["split"].to_list() == ["train", "train", "test", "test", "test", "train"]
+    assert outside["id"].to_list() == ["s5", "s6"]
