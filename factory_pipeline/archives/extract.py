@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from enum import StrEnum
 from io import BufferedReader
 from pathlib import Path
@@ -17,9 +17,11 @@ from isal import igzip_threaded, isal_zlib
 
 from factory_pipeline.archives.safe_names import MemberFilter, tar_member, zip_member
 from factory_pipeline.archives.source import ArchiveSource, LocalSource, SourceFile, StreamedFile
+from factory_pipeline.archives.unpack_member import MemberUnpacker
 from factory_pipeline.archives.zip_directory import END, LOCATOR, has_directory, zip_infos
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.storage.atomic import disk_is_full
 from factory_pipeline.storage.folders import publish_folder
 
@@ -30,6 +32,8 @@ NO_MEMBERS = bytes(LOCATOR.size) + END.pack(b"PK\x05\x06", *(0,) * 7)
 """Appended to an archive, it makes `zipfile` see an archive without members: it still unpacks the members
 that it is passed, and does not list all of them first.
 """
+WORKERS = 2
+"""Members of a zip that are unpacked at once."""
 GZIP_MAGIC = b"\x1f\x8b"
 TAR_BLOCK = 512
 BROKEN = (
@@ -215,11 +219,37 @@ def _extract_zip(source: LocalSource, folder: Path, policy: IntakePolicy, archiv
     # Unpacking starts after the last member is checked.
     deque(zip_files(source, archive, policy), maxlen=0)
     meter = DecompressionLimit(archive, policy, source.size)
-    with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted:
-        for name, info in zip_files(source, archive, policy):
+    unpacker, folders = MemberUnpacker(source), set[Path]()
+
+    def unpack(member: tuple[str, zipfile.ZipInfo]) -> tuple[str, zipfile.ZipInfo, bool]:
+        name, info = member
+        path = folder / name
+        if path.parent not in folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(path.parent)
+        return name, info, unpacker.unpack(info, path)
+
+    # No thread may be writing any more when the folder of a refused archive is removed.
+    members = closing(map_in_threads(unpack, zip_files(source, archive, policy), WORKERS))
+    with zipfile.ZipFile(SourceFile(source, NO_MEMBERS)) as unlisted, members as unpacked:
+        for name, info, is_written in unpacked:
             where, meter.at = f"{archive} at {name!r}", name
-            with archive_errors(where, "ARCHIVE_CORRUPT"), unlisted.open(info) as file:
+            if is_written:
+                meter.count(info.file_size)
+                continue
+            with archive_errors(where, "ARCHIVE_CORRUPT"), _bzip2_errors(), unlisted.open(info) as file:
                 _write(file, folder / name, meter.count)
+
+
+@contextmanager
+def _bzip2_errors() -> Iterator[None]:
+    """Turn bz2's error of broken data, an OSError without a number, into that of a broken zip."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _write(file: IO[bytes], path: Path, count: Callable[[int], None]) -> None:

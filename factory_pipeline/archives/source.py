@@ -149,6 +149,17 @@ class LocalSource(ArchiveSource):
         """Close the file."""
         os.close(self._descriptor)
 
+    def read_into(self, buffer: memoryview, start: int) -> int:
+        """Fill a buffer with the bytes from `start`.
+
+        Returns:
+            The number of bytes, fewer than the buffer has only at the end of the file.
+        """
+        done = 0
+        while done < len(buffer) and (received := os.preadv(self._descriptor, [buffer[done:]], start + done)):
+            done += received
+        return done
+
     def _read(self, start: int, length: int) -> bytes:
         data = b""
         # One call returns 2 GiB at most.

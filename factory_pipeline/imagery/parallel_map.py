@@ -5,7 +5,7 @@ fit into memory: it is written to disk as it grows, and read column by column.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -26,8 +26,10 @@ _Found = TypeVar("_Found")
 
 def map_in_threads(
     task: Callable[[_Given], _Found], given: Iterable[_Given], workers: int
-) -> Iterator[_Found]:
+) -> Generator[_Found, None, None]:
     """Run a task in threads on each argument; yield the results in order, with few of them in memory.
+
+    Closing the generator waits for the tasks that were started.
 
     Args:
         task: must be safe to run in several threads at once; what it raises is raised here.

@@ -240,8 +240,17 @@ def test_a_broken_member_is_named(tmp_path: Path) -> None:
     assert "images/a b.tif" in str(error)
 
 
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = zip_of(tmp_path / "a.zip", FILES)
+def test_broken_bzip2_data_is_an_error_of_the_archive(tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "a.zip", FILES, zipfile.ZIP_BZIP2)
+    archive.write_bytes(archive.read_bytes().replace(b"1AY&SY", b"1AY&SX", 1))
+    error = refused(archive, tmp_path / "out")
+    assert error.code == "ARCHIVE_CORRUPT"
+    assert "images/a b.tif" in str(error)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: int) -> None:
+    archive = zip_of(tmp_path / "a.zip", FILES, method)
     really_open = Path.open
 
     def on_full_disk(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
