@@ -150,7 +150,11 @@ class LocalSource(ArchiveSource):
         os.close(self._descriptor)
 
     def read_into(self, buffer: memoryview, start: int) -> int:
-        """Fill a buffer with the bytes from `start`.
+        """Fill a buffer with bytes of the file.
+
+        Args:
+            buffer: writable, of bytes.
+            start: position of the first byte, from 0.
 
         Returns:
             The number of bytes, fewer than the buffer has only at the end of the file.
