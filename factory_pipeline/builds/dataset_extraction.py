@@ -1,12 +1,11 @@
 """Extraction of a batch of a recipe's dataset: every source on the window of every label."""
 
-import json
 import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from factory_pipeline.builds.labels.label_windows import grids_of, on_grid_of
 from factory_pipeline.builds.labels.polygons import PolygonBurner
 from factory_pipeline.builds.open_reader import open_reader
 from factory_pipeline.builds.plan_keys import split_of
+from factory_pipeline.builds.progress import note_waiting
 from factory_pipeline.builds.rasters.read_source import SourceStack, read_source
 from factory_pipeline.builds.rasters.source_layer import (
     SourceLayer,
@@ -31,6 +31,7 @@ from factory_pipeline.builds.rasters.source_layer import (
     searched_layers_of,
 )
 from factory_pipeline.builds.sample_facts import facts_of, parse_checks, steps_with_data
+from factory_pipeline.builds.unusable_items import keep_unusable_items
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.grid import Grid, transforms_of
 from factory_pipeline.cog.recycled import Recycler
@@ -46,7 +47,7 @@ from factory_pipeline.stac.providers import Catalog, Requests, open_catalog
 from factory_pipeline.stac.scene_search import find_scenes
 from factory_pipeline.stac.select_scenes import Choice, choose_scenes
 from factory_pipeline.stac.tiles import bounds_in_degrees
-from factory_pipeline.storage.atomic import atomic_write, write_text
+from factory_pipeline.storage.atomic import atomic_write
 
 CHECK_STAGE = "checks"
 NO_LABEL = "no_label"
@@ -129,7 +130,10 @@ class DatasetExtraction:
         """Where items are searched; opened when the first batch needs it."""
         settings = self._settings
         return open_catalog(
-            settings.catalog, settings.catalog_patience_s, self._note_waiting, requests_of(self._recipe)
+            settings.catalog,
+            settings.catalog_patience_s,
+            partial(note_waiting, self._files),
+            requests_of(self._recipe),
         )
 
     @cached_property
@@ -262,7 +266,7 @@ class DatasetExtraction:
     def _choose(self, layer: SourceLayer, labels: pl.DataFrame, batch: str) -> list[Choice]:
         """The scenes of a source for each label."""
         choices, unusable = choose_for(layer, labels, self.catalog, self._files.items)
-        self._keep_unusable(batch, layer.name, unusable)
+        keep_unusable_items(self._files, batch, layer.name, unusable)
         return choices
 
     def _failing_checks(
@@ -305,17 +309,6 @@ class DatasetExtraction:
             pl.format("EPSG:{}", "epsg").alias("crs"),
         )
         return RecipeSamples(sources, table, None if rasters is None else rasters[places])
-
-    def _keep_unusable(self, batch: str, source: str, items: Sequence[UnusableItem]) -> None:
-        kept = self._files.unusable_items(batch, source)
-        if items:
-            write_text(kept, json.dumps({item.id: item.reason for item in items}, sort_keys=True))
-        else:
-            kept.unlink(missing_ok=True)
-
-    def _note_waiting(self, host: str, seconds: float) -> None:
-        """Leave word for the progress of the build that a host is waited for."""
-        write_text(self._files.waiting, json.dumps({"host": host, "until": time.time() + seconds}))
 
 
 def _dropped(

@@ -1,6 +1,5 @@
 """The end of a recipe's build: the fuse with its guard, the ledger of the whole build, the summary."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,23 +11,17 @@ import pyarrow.parquet as pq
 from factory_pipeline.builds.dataset_losses import check_losses, forget_lost
 from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.builds.labels.label_table import REJECT_SCHEMA, RejectLedger
+from factory_pipeline.builds.output_folder import check_complete, remove_former_splits
 from factory_pipeline.builds.rasters.read_source import NO_TIME
 from factory_pipeline.builds.recipe_split_record import record_splits
-from factory_pipeline.builds.stored_summary import (
-    StoredSummary,
-    remove_former_splits,
-    unusable_lines,
-    written_lines,
-)
+from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
+from factory_pipeline.builds.unusable_items import count_unusable_items
 from factory_pipeline.config.dataset_settings import DatasetSettings
-from factory_pipeline.errors import IncompleteBuildError, LostFootprintsError
+from factory_pipeline.errors import LostFootprintsError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.schema import DATA
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.parquet import BATCH_ROWS, ParquetBatches
-
-NAMED_AT_MOST = 10
-"""Missing batches that an error names; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +76,7 @@ def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
     """
     files = settings.files
     plan = StoredDatasetPlan(files.batch_plan)
-    missing = [
-        key for key in plan.keys if not (files.batch(key).exists() and files.batch_rejects(key).exists())
-    ]
-    if missing:
-        named = ", ".join(missing[:NAMED_AT_MOST])
-        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
-        raise IncompleteBuildError(
-            f"{len(missing)} of {len(plan.keys)} batches are missing: {named}{more}; extract them, then fuse."
-        )
+    check_complete(plan, files)
     check_losses(settings, plan)
     rejects = {key: _count_rows(files.batch_rejects(key)) for key in plan.keys}
     dropped = _write_ledger(settings, plan)
@@ -127,7 +112,7 @@ def fuse_dataset(settings: DatasetSettings) -> DatasetBuildSummary:
             "page": str(files.page),
             "summary": str(files.summary),
         },
-        items_unusable=_unusable_items(settings, plan),
+        items_unusable=count_unusable_items(plan, files, settings.recipe.sources),
         remarks=list(plan.remarks),
         splits=list(record.sentences),
         lacking=_count_lacking(settings, list(samples)),
@@ -162,18 +147,6 @@ def _count_lacking(settings: DatasetSettings, splits: list[str]) -> dict[str, in
                 times = file[f"{DATA}/{source}_times"][:]
                 counts[source] += int((times == NO_TIME).any(axis=1).sum())
     return {source: count for source, count in counts.items() if count}
-
-
-def _unusable_items(settings: DatasetSettings, plan: StoredDatasetPlan) -> dict[str, int]:
-    """Return how many items of the catalog no batch could use, by `source: reason`, each item once."""
-    reasons: dict[tuple[str, str], str] = {}
-    for source in settings.recipe.sources:
-        for kept in (settings.files.unusable_items(key, source) for key in plan.keys):
-            if kept.exists():
-                items = json.loads(kept.read_text(encoding="utf-8"))
-                reasons |= {(source, item): reason for item, reason in items.items()}
-    counts = Counter(f"{source}: {reason}" for (source, _), reason in reasons.items())
-    return dict(sorted(counts.items()))
 
 
 def _describe_no_samples(plan: StoredDatasetPlan, dropped: dict[str, int]) -> str:

@@ -1,9 +1,8 @@
-"""Extraction of a batch, stage by stage. A stage that is finished is found, not done again."""
+"""Extraction of a batch, stage by stage. A stage that is finished is not done again."""
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,17 +21,17 @@ from factory_pipeline.builds.gedi.granules import years_of
 from factory_pipeline.builds.lost_footprints import Losses
 from factory_pipeline.builds.open_reader import BuildArchive
 from factory_pipeline.builds.plan_keys import split_of
+from factory_pipeline.builds.unusable_items import keep_unusable_items, read_unusable_items
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.errors import BuildError
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.plain_text import count_noun
-from factory_pipeline.stac.items import UnusableItem
 from factory_pipeline.stac.providers import Catalog
 from factory_pipeline.stac.select_products import choose_products
 from factory_pipeline.stac.tiles import find_tiles
-from factory_pipeline.storage.atomic import atomic_write, write_text
+from factory_pipeline.storage.atomic import atomic_write
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class BatchExtraction:
             footprints = self.plan.batch(batch)
             sources = search_sources(self.catalog, footprints, self._recipe, self._files.items)
             found = sources.products
-            self._keep_unusable(batch, "sentinel2", found.unusable_items)
+            keep_unusable_items(self._files, batch, "sentinel2", found.unusable_items)
             choices = choose_products(
                 footprints,
                 found.products,
@@ -119,7 +118,7 @@ class BatchExtraction:
             windows = self._load(batch, "sentinel2").table
             grids = window_grids(windows, self._recipe.window_size)
             found = find_tiles(self.catalog, "copdem", grids, None, self._files.items)
-            self._keep_unusable(batch, "copdem", found.unusable)
+            keep_unusable_items(self._files, batch, "copdem", found.unusable)
             return extract_terrain(windows, found.windows, self.reader, self._recipe, found.gaps)
 
         return self._chips(batch, "copdem", extract)
@@ -133,7 +132,7 @@ class BatchExtraction:
             times = windows.join(self.plan.batch(batch), on="shot_number", how="left", maintain_order="left")
             years = years_of(times["delta_time"])
             found = find_tiles(self.catalog, "worldcover", grids, years, self._files.items)
-            self._keep_unusable(batch, "worldcover", found.unusable)
+            keep_unusable_items(self._files, batch, "worldcover", found.unusable)
             return extract_landcover(windows, found.windows, self.reader, self._recipe, found.gaps)
 
         return self._chips(batch, "worldcover", extract)
@@ -151,29 +150,20 @@ class BatchExtraction:
             self.losses.add(batch, rejects)
             with atomic_write(self._files.batch_rejects(batch)) as temporary:
                 rejects.write_parquet(temporary)
-            # The dataset file comes last: a batch is finished when it is there.
+            # The dataset file comes last: a batch is finished if it exists.
             write_dataset(self._files.batch(batch), samples, self._recipe, split_of(batch))
         self._files.drop_chips(batch)
         return self._outcome_of_batch(batch, start_time, found)
 
-    def _keep_unusable(self, batch: str, layer: str, items: Sequence[UnusableItem]) -> None:
-        """Keep which items of the catalog could not be used, for the stage's remarks and the summary."""
-        kept = self._files.unusable_items(batch, layer)
-        if items:
-            write_text(kept, json.dumps({item.id: item.reason for item in items}, sort_keys=True))
-        else:
-            kept.unlink(missing_ok=True)
-
     def _describe_unusable(self, batch: str, layer: str) -> dict[str, str]:
-        """Remarks on the items that could not be used."""
-        kept = self._files.unusable_items(batch, layer)
-        reasons = Counter(json.loads(kept.read_text(encoding="utf-8")).values()) if kept.exists() else {}
+        """Return remarks on the items that could not be used."""
+        reasons = Counter(read_unusable_items(self._files, batch, layer).values())
         return {
             reason: f"{count_noun(count, 'item')} of the catalog" for reason, count in sorted(reasons.items())
         }
 
     def _chips(self, batch: str, layer: str, extract: Callable[[], ChipStack]) -> StageOutcome:
-        """Make the chips of one layer, unless they or the batch's dataset file are there."""
+        """Make the chips of one layer, unless they or the batch's dataset file exist."""
         start_time = time.monotonic()
         if self._files.batch(batch).exists():
             return self._outcome_of_batch(batch, start_time, found=True)

@@ -1,14 +1,12 @@
 """Where the rasters of a build are: its catalog, and the reader of what the catalog lists."""
 
-import json
-import time
-from functools import cached_property
+from functools import cached_property, partial
 
+from factory_pipeline.builds.progress import note_waiting
 from factory_pipeline.cog.block_reader import BlockReader
 from factory_pipeline.cog.rasterio_reader import RasterioReader
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.stac.providers import Catalog, open_catalog
-from factory_pipeline.storage.atomic import write_text
 
 KEPT_SHARE = 8
 """One of so many bytes in flight is kept for neighbouring batches, which share blocks."""
@@ -42,15 +40,14 @@ class BuildArchive:
     @cached_property
     def catalog(self) -> Catalog:
         """Where items are searched; opened when the first batch needs it."""
-        return open_catalog(self._settings.catalog, self._settings.catalog_patience_s, self._note_waiting)
+        return open_catalog(
+            self._settings.catalog,
+            self._settings.catalog_patience_s,
+            partial(note_waiting, self._settings.files),
+        )
 
     @cached_property
     def reader(self) -> BlockReader:
         """What reads the windows."""
         limit = self._settings.bytes_in_flight
         return open_reader(self.catalog, limit, limit // KEPT_SHARE)
-
-    def _note_waiting(self, host: str, seconds: float) -> None:
-        """Leave word for the progress of the build that a host is waited for."""
-        waiting = {"host": host, "until": time.time() + seconds}
-        write_text(self._settings.files.waiting, json.dumps(waiting))

@@ -12,6 +12,7 @@ from factory_pipeline.builds.chips.layer_progress import read_progress
 from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS
+from factory_pipeline.storage.atomic import write_text
 from factory_pipeline.storage.build_files import BuildFiles
 
 SHARE_OF_TIME = dict(zip(LAYERS, (0.75, 0.1, 0.05), strict=True))
@@ -92,8 +93,19 @@ def _batch_share(files: BuildFiles, batch: str) -> float:
     return share + (SHARE_OF_TIME[reading] * read_progress(files.progress(batch)) if reading else 0.0)
 
 
+def note_waiting(files: BuildFiles, host: str, seconds: float) -> None:
+    """Note for the progress of a build that a batch waits for a host.
+
+    Args:
+        files: of the build.
+        host: of the catalog.
+        seconds: until it is asked again.
+    """
+    write_text(files.waiting, json.dumps({"host": host, "until": time.time() + seconds}))
+
+
 def waiting_for(files: BuildFiles) -> str:
-    """Words for the stage while a batch waits for a catalog; empty while none does."""
+    """Return what the name of a stage ends in while a batch waits for a host; empty while none does."""
     try:
         noted = json.loads(files.waiting.read_text(encoding="utf-8"))
     except (OSError, ValueError):

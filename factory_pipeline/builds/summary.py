@@ -1,6 +1,5 @@
 """The end of a build: the fuse with its guard, the ledger of the whole build, the summary."""
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,25 +11,19 @@ from factory_pipeline.builds import footprint_stages
 from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.gedi_splits import split_record
 from factory_pipeline.builds.lost_footprints import Losses, no_sample_error
+from factory_pipeline.builds.output_folder import check_complete, remove_former_splits
 from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA
-from factory_pipeline.builds.stored_summary import (
-    StoredSummary,
-    remove_former_splits,
-    unusable_lines,
-    written_lines,
-)
+from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines, written_lines
+from factory_pipeline.builds.unusable_items import count_unusable_items
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS, Recipe
-from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
+from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.fuse_folder import fuse_folder as fuse_dataset_files
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.build_files import BuildFiles
-
-NAMED_AT_MOST = 10
-"""Missing batches that an error names; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,7 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
     """
     files = settings.files
     plan = StoredPlan(files.batch_plan)
-    _check_complete(plan, files)
+    check_complete(plan, files)
     losses = Losses(settings, plan)
     losses.check()
     dropped = _combine_ledgers(plan, files)
@@ -163,7 +156,7 @@ def fuse_build(settings: BuildSettings, on_split: Callable[[str], object]) -> Bu
             "splits": str(files.splits),
             "summary": str(files.summary),
         },
-        items_unusable=count_unusable_items(plan, files),
+        items_unusable=count_unusable_items(plan, files, LAYERS),
     )
     summary.save(files.summary)
     return summary
@@ -178,23 +171,6 @@ def count_accepted(plan: PlanKeys, files: BuildFiles, batch: str) -> int:
         batch: its key.
     """
     return plan.sizes[batch] - pl.read_parquet(files.batch_rejects(batch)).height
-
-
-def count_unusable_items(plan: PlanKeys, files: BuildFiles) -> dict[str, int]:
-    """Return how many items of the catalog no batch could use, by `layer: reason`, each item once.
-
-    Args:
-        plan: of the build.
-        files: of the build.
-    """
-    reasons: dict[tuple[str, str], str] = {}
-    for layer in LAYERS:
-        for kept in (files.unusable_items(key, layer) for key in plan.keys):
-            if kept.exists():
-                items = json.loads(kept.read_text(encoding="utf-8"))
-                reasons |= {(layer, item): reason for item, reason in items.items()}
-    counts = Counter(f"{layer}: {reason}" for (layer, _), reason in reasons.items())
-    return dict(sorted(counts.items()))
 
 
 def fuse_folder(folder: Path, output: Path) -> dict[str, int]:
@@ -217,18 +193,6 @@ def fuse_folder(folder: Path, output: Path) -> dict[str, int]:
         raise DatasetFileError(f"There are no dataset files (*.h5, *.hdf5) in {folder}.")
     outputs = {split: BuildFiles(output).fused(split) for split in Recipe().splits}
     return fuse_dataset_files(paths, outputs)
-
-
-def _check_complete(plan: PlanKeys, files: BuildFiles) -> None:
-    missing = [
-        key for key in plan.keys if not (files.batch(key).exists() and files.batch_rejects(key).exists())
-    ]
-    if missing:
-        named = ", ".join(missing[:NAMED_AT_MOST])
-        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
-        raise IncompleteBuildError(
-            f"{len(missing)} of {len(plan.keys)} batches are missing: {named}{more}; extract them, then fuse."
-        )
 
 
 def _combine_ledgers(plan: PlanKeys, files: BuildFiles) -> dict[str, int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from factory_pipeline.builds.gedi.batches import StoredPlan
 from factory_pipeline.builds.gedi.granules import list_granules
 from factory_pipeline.builds.lost_footprints import Losses
+from factory_pipeline.builds.output_folder import check_is_own
 from factory_pipeline.builds.plan_keys import PlanKeys
 from factory_pipeline.builds.progress import (
     BuildProgress,
@@ -22,7 +23,6 @@ from factory_pipeline.builds.progress import (
     progress_of_plan,
     reporting,
 )
-from factory_pipeline.builds.stored_summary import check_is_own
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.builds.training_upload import upload_splits
 from factory_pipeline.config.build_settings import BuildSettings

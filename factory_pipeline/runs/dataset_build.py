@@ -6,8 +6,8 @@ from factory_pipeline.builds.dataset_extraction import requests_of
 from factory_pipeline.builds.dataset_losses import forget_lost
 from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
+from factory_pipeline.builds.output_folder import check_is_own
 from factory_pipeline.builds.progress import BuildProgress, CatalogWait, reporting, waiting_for
-from factory_pipeline.builds.stored_summary import check_is_own
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.runs.build import (

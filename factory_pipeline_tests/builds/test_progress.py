@@ -15,11 +15,18 @@ from rich.text import Text
 from factory_pipeline.builds import footprint_stages, progress
 from factory_pipeline.builds.chips.layer_progress import CALLS, LayerProgress
 from factory_pipeline.builds.gedi.batches import BatchPlan, PlanFacts
-from factory_pipeline.builds.progress import BuildProgress, progress_of_plan, reporting
+from factory_pipeline.builds.progress import (
+    BuildProgress,
+    note_waiting,
+    progress_of_plan,
+    reporting,
+    waiting_for,
+)
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import BuildError
 from factory_pipeline.sdk import progress_bar
 from factory_pipeline.sdk.progress_bar import BuildLine, ProgressLine
+from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline_tests.builds.builds import build
 
 
@@ -173,3 +180,12 @@ def test_the_line_of_a_build_is_one_line_whatever_the_width(width: int) -> None:
     (told,) = Text.from_ansi(shown.get()).plain.splitlines()
     assert " 40% " in told
     assert width < 80 or told.rstrip().endswith(("0:00:00", "-:--:--"))
+
+
+def test_the_stage_says_which_host_a_batch_waits_for(tmp_path: Path) -> None:
+    files = BuildFiles(tmp_path)
+    assert waiting_for(files) == ""
+    note_waiting(files, "catalog.example", 60)
+    assert waiting_for(files) == ", waiting for catalog.example"
+    note_waiting(files, "catalog.example", -60)
+    assert waiting_for(files) == ""

@@ -1,6 +1,5 @@
 """The end of a build from footprints: what is fused, what is refused, and that every footprint is counted."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +11,8 @@ from factory_pipeline.builds.gedi.footprint_csv import write_footprints_csv
 from factory_pipeline.builds.gedi.plan_batches import plan_batches
 from factory_pipeline.builds.reject_ledger import REJECT_SCHEMA, reject_frame
 from factory_pipeline.builds.summary import (
-    NAMED_AT_MOST,
     BuildSummary,
     count_accepted,
-    count_unusable_items,
     fuse_build,
     fuse_folder,
 )
@@ -113,13 +110,6 @@ def test_nothing_is_fused_while_a_batch_or_its_ledger_is_missing(build: Build) -
     assert not build.files.rejects.exists()
 
 
-def test_of_many_missing_batches_some_are_named(tmp_path: Path) -> None:
-    build = Build(tmp_path, shots=3 * NAMED_AT_MOST + 6)
-    with pytest.raises(IncompleteBuildError, match=r"^12 of 12 batches .* and 2 more; extract") as refused:
-        fuse_build(build.settings, lambda _: None)
-    assert sum(key in str(refused.value) for key in build.plan.keys) == NAMED_AT_MOST
-
-
 def test_a_batch_that_has_not_what_its_ledger_says_is_refused(build: Build) -> None:
     for key in build.plan.keys:
         build.extract(key)
@@ -156,23 +146,6 @@ def test_reasons_are_in_the_order_of_the_stages_the_most_frequent_first(build: B
     counts = [summary.dropped[name] for name in names[2:-1]]
     assert counts == sorted(counts, reverse=True)
     assert {name.partition(":")[0] for name in names[2:-1]} == {"sentinel2"}
-
-
-def test_an_item_that_several_batches_could_not_use_is_counted_once(build: Build) -> None:
-    first, second, _ = build.plan.keys
-    for key, layer, items in (
-        (first, "sentinel2", {"a": "no_grid", "b": "no_time"}),
-        (second, "sentinel2", {"b": "no_time", "c": "no_grid"}),
-        (second, "copdem", {"a": "no_grid"}),
-    ):
-        kept = build.files.unusable_items(key, layer)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(items))
-    assert count_unusable_items(build.plan, build.files) == {
-        "copdem: no_grid": 1,
-        "sentinel2: no_grid": 2,
-        "sentinel2: no_time": 1,
-    }
 
 
 def test_a_folder_of_batches_is_fused_by_split_and_other_files_are_passed_over(
