@@ -1,1 +1,1 @@
-"""A GEDI build from labels to dataset files, without Dagster."""
+"""Builds of the GEDI dataset and of recipes, from labels to dataset files, without Dagster."""

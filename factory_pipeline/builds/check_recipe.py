@@ -15,7 +15,7 @@ from factory_pipeline.cog.alignment import align
 from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.config.build_settings import CATALOG_PATIENCE_S
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
-from factory_pipeline.config.source_layout import source_layouts
+from factory_pipeline.config.source_layout import sample_bytes
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.stac.items import count_reasons
 from factory_pipeline.stac.providers import open_catalog
@@ -124,10 +124,7 @@ def forecast(
     ledger = RejectLedger()
     labels = read_labels(recipe, ledger)
     windows, remarks = windows_of(labels, recipe, ledger)
-    per_sample = sum(
-        layout.count_of_steps * layout.size**2 * (len(layout.bands) * layout.dtype.itemsize + 1)
-        for layout in source_layouts(recipe)
-    )
+    per_sample = sample_bytes(recipe)
     sources = {}
     if catalog is not None:
         opened = open_catalog(catalog, CATALOG_PATIENCE_S, on_wait, requests_of(recipe))
@@ -175,7 +172,7 @@ def _of_source(
 
 
 def _blocks(scene: Grid | tuple[float, ...], windows: Sequence[Grid]) -> int:
-    """Blocks of a scene that windows touch; one per window where the item does not tell its grid."""
+    """Return how many blocks of a scene windows touch; one per window if its item states no grid."""
     if not isinstance(scene, Grid):
         return len(windows)
     touched: set[tuple[int, int]] = set()

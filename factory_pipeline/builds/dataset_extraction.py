@@ -199,7 +199,7 @@ class DatasetExtraction:
         return self._accepted(labels, stacks, rasters, kept), pl.concat(rejects)
 
     def _label_rasters(self, labels: pl.DataFrame, batch: str) -> tuple[NDArray[Any] | None, pl.DataFrame]:
-        """The label of every pixel where labels are rasters, and the windows that have too little of them."""
+        """Return the label of every pixel where labels are rasters, and the windows with too few of them."""
         window, nothing = self._recipe.window, pl.DataFrame(schema=REJECT_SCHEMA)
         grids = grids_of(labels, window.size, window.pixel_size)
         if isinstance(self._recipe.labels, PolygonLabels):
@@ -227,7 +227,7 @@ class DatasetExtraction:
         return cut, pl.concat([dropped, too_little])
 
     def _on_source_grid(self, labels: pl.DataFrame, batch: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The labels with windows on the pixels of the source whose grid the recipe names."""
+        """Return the labels with windows on the pixels of the source whose grid the recipe names."""
         nothing = pl.DataFrame(schema=REJECT_SCHEMA)
         anchor = self._recipe.window.crs
         if not isinstance(anchor, SourceGrid):
@@ -264,7 +264,7 @@ class DatasetExtraction:
         return moved, rejects
 
     def _choose(self, layer: SourceLayer, labels: pl.DataFrame, batch: str) -> list[Choice]:
-        """The scenes of a source for each label."""
+        """Return the scenes of a source for each label."""
         choices, unusable = choose_for(layer, labels, self.catalog, self._files.items)
         keep_unusable_items(self._files, batch, layer.name, unusable)
         return choices
@@ -272,7 +272,7 @@ class DatasetExtraction:
     def _failing_checks(
         self, ids: pl.Series, stacks: Mapping[str, SourceStack], kept: NDArray[np.bool_]
     ) -> pl.DataFrame:
-        """The samples that fail a check of the recipe, the first that each fails."""
+        """Return the samples that fail a check of the recipe, each with the first that it fails."""
         facts = facts_of(stacks)
         rejects = [pl.DataFrame(schema=REJECT_SCHEMA)]
         left = kept.copy()
@@ -318,7 +318,7 @@ def _dropped(
     stack: SourceStack,
     kept: NDArray[np.bool_],
 ) -> pl.DataFrame:
-    """The labels that a source drops, in REJECT_SCHEMA."""
+    """Return the labels that a source drops, in REJECT_SCHEMA."""
     steps = steps_with_data(stack)
     rows = []
     for place in np.flatnonzero(kept).tolist():

@@ -14,7 +14,7 @@ from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.recipe_split_record import windows_of_dataset
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
-from factory_pipeline.config.source_layout import source_layouts
+from factory_pipeline.config.source_layout import SourceLayout, source_layouts
 from factory_pipeline.hdf5.recipe_preview import recipe_sheet
 from factory_pipeline.hdf5.recipe_statistics import MOST_SAMPLES, summarize_bands
 from factory_pipeline.imagery.footprints import footprints
@@ -99,7 +99,8 @@ def _examples(ledger: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _describe(recipe: DatasetRecipe, layout: Any) -> dict[str, Any]:
+def _describe(recipe: DatasetRecipe, layout: SourceLayout) -> dict[str, Any]:
+    """Return what the page says of a source."""
     source = recipe.sources[layout.name]
     return {
         "name": layout.name,

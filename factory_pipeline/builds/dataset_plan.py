@@ -30,7 +30,7 @@ from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.gedi_labels import GediLabels
 from factory_pipeline.config.label_sources import GridLabels, PolygonLabels, RasterLabels
-from factory_pipeline.config.source_layout import source_layouts
+from factory_pipeline.config.source_layout import sample_bytes
 from factory_pipeline.errors import LostFootprintsError
 from factory_pipeline.hdf5.recipe_fields import extra_type
 from factory_pipeline.storage.atomic import atomic_write
@@ -56,7 +56,7 @@ class DatasetPlan(PlanKeys):
     """What a person should know of how the labels were read."""
 
     def batch(self, key: str) -> pl.DataFrame:
-        """The labels of one batch, in their order."""
+        """Return the labels of one batch, in their order."""
         return self.table.filter(pl.col("batch") == key)
 
     def save(self, path: Path) -> None:
@@ -152,8 +152,11 @@ def windows_of(
     return windows, remarks
 
 
-def _content_of(settings: DatasetSettings, found: LabelTable) -> str:
-    """What of the labels decides the content of a batch beside its rows; polygons are kept for extraction."""
+def _digest_outlines(settings: DatasetSettings, found: LabelTable) -> str:
+    """Return the digest of the outlines or rasters that decide, beside the rows of labels, what a batch has.
+
+    Empty for other labels. Polygons are written for extraction.
+    """
     labels = settings.recipe.labels
     if isinstance(labels, PolygonLabels):
         save_polygons(found, settings.files.polygons)
@@ -181,7 +184,7 @@ def plan_dataset(settings: DatasetSettings, catalog_digest: str) -> DatasetPlan:
         ledger = RejectLedger(file)
         labels = read_labels(recipe, ledger)
         windows, remarks = windows_of(labels, recipe, ledger)
-    what = f"{recipe.extraction_digest()}{catalog_digest}{_content_of(settings, labels)}"
+    what = f"{recipe.extraction_digest()}{catalog_digest}{_digest_outlines(settings, labels)}"
     splits = tuple(recipe.splits.parts)
     parts = [
         _batches(windows.filter(pl.col("split") == split), split, batch_size(recipe), what)
@@ -197,15 +200,11 @@ def plan_dataset(settings: DatasetSettings, catalog_digest: str) -> DatasetPlan:
 
 def batch_size(recipe: DatasetRecipe) -> int:
     """Return how many samples are extracted together: as the recipe says, but no more than BATCH_BYTES."""
-    per_sample = sum(
-        layout.count_of_steps * layout.size**2 * (len(layout.bands) * layout.dtype.itemsize + 1)
-        for layout in source_layouts(recipe)
-    )
-    return max(1, min(recipe.batch_size, BATCH_BYTES // per_sample))
+    return max(1, min(recipe.batch_size, BATCH_BYTES // sample_bytes(recipe)))
 
 
 def _batches(windows: pl.DataFrame, split: str, size: int, what: str) -> pl.DataFrame:
-    """Batches of labels that are near in space, then in time."""
+    """Return batches of labels that are near in space, then in time."""
     cells = pl.Series("cell", morton_cells(windows["latitude"].to_numpy(), windows["longitude"].to_numpy()))
     ordered = windows.with_columns(cells).sort("cell", "epsg", "top", "left", "start", "id").drop("cell")
     batches = [ordered.clear().with_columns(batch=pl.lit(""))]

@@ -138,7 +138,7 @@ def _plot(footprints: pl.DataFrame, path: Path, title: str) -> None:
 
 
 def _append(ledger: Path, rejects: pl.DataFrame) -> None:
-    """Add rejects to a ledger, which stays whole."""
+    """Add rejects to a ledger, atomically."""
     if rejects.height:
         both = pl.concat([pl.read_parquet(ledger), rejects])
         with atomic_write(ledger) as temporary:
@@ -262,7 +262,7 @@ def _exchange_dissolved(settings: BuildSettings, plan: StoredPlan) -> None:
 
 
 def unread_granules(settings: BuildSettings) -> dict[str, int]:
-    """Name and size of each granule of the source and of the inbox that no build has read."""
+    """Return name and size of each granule of the source and of the inbox that no build has read."""
     unread = unread_of_source(
         settings.granules,
         settings.files.footprints,
@@ -279,5 +279,5 @@ def describe_watched(settings: BuildSettings) -> str:
 
 
 def listing_digest(listing: dict[str, int]) -> str:
-    """Return names a listing of granules by its content."""
+    """Return the first 16 hex digits of the SHA-256 of a listing of granules, which name its content."""
     return hashlib.sha256(json.dumps(listing, sort_keys=True).encode()).hexdigest()[:16]

@@ -118,7 +118,7 @@ def _sentence(lost: pl.DataFrame, planned: int, allowed: float) -> str:
 
 
 def _counts(rejects: pl.DataFrame) -> str:
-    """Such as `207 asset_unreadable (sentinel2), 3 no_product (sentinel2)`."""
+    """Return counts such as `207 asset_unreadable (sentinel2), 3 no_product (sentinel2)`."""
     counts = rejects.group_by("reason", "stage").len().sort(["len", "reason"], descending=[True, False])
     named = [
         f"{count:,} {reason} ({stage})" for reason, stage, count in counts.head(MOST_REASONS).iter_rows()

@@ -86,7 +86,7 @@ def _names_in(folder: Path) -> set[str]:
 
 
 def _batch_share(files: BuildFiles, batch: str) -> float:
-    """How far a batch without a dataset file is, 0 to 1: its layers, and the one that is being read."""
+    """Return how far a batch without a dataset file is, 0 to 1, with the layer that is being read."""
     has = {layer: files.chips(batch, layer).exists() for layer in SHARE_OF_TIME}
     share = sum(SHARE_OF_TIME[layer] for layer, is_there in has.items() if is_there)
     reading = next((layer for layer, is_there in has.items() if not is_there), None)

@@ -64,7 +64,7 @@ footprint's own fault: a stage with a reason of its own adds it here, or its rej
 
 
 def cause_of(stage: str, reason: str) -> Cause:
-    """Whose fault a reject is; what is dropped before extraction fails the recipe's own rules.
+    """Return whose fault a reject is; what is dropped before extraction fails the recipe's own rules.
 
     Args:
         stage: that dropped a footprint.

@@ -21,7 +21,7 @@ class CheckedRule:
     expression: pl.Expr
 
     def passes(self, footprints: pl.DataFrame) -> pl.Series:
-        """Boolean, one per footprint; null counts as failed.
+        """Return a boolean for each footprint; null counts as failed.
 
         Raises:
             RecipeError: the expression fails on these values (such as a cast that is not possible).

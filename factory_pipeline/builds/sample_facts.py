@@ -69,7 +69,7 @@ def parse_checks(checks: Sequence[SampleCheck], sources: Mapping[str, Source]) -
 
 
 def _quote_names(condition: str, sources: Mapping[str, Source]) -> str:
-    """A condition in which `sentinel2.valid_share` is one name; what is in quotes stays as it is."""
+    """Return a condition in which `sentinel2.valid_share` is one name; quoted texts stay as they are."""
     names = "|".join(map(re.escape, sources))
     parts = re.split(r"('[^']*'|\"[^\"]*\")", condition)
     return "".join(

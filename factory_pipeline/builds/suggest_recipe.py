@@ -153,7 +153,7 @@ def _source(
 
 
 def _split_name(source: str, folder: Path) -> tuple[RasterCollection, str, tuple[str, ...]]:
-    """The collection, what names it in the recipe, and the assets."""
+    """Return the collection, what names it in the recipe, and the assets."""
     key, colon, assets = source.partition(":")
     collection = find_collection(key.strip(), "sources", folder)
     if not colon:
@@ -165,13 +165,13 @@ def _split_name(source: str, folder: Path) -> tuple[RasterCollection, str, tuple
 
 
 def _finest(chosen: Sequence[tuple[RasterCollection, str, tuple[str, ...]]]) -> float:
-    """The smallest pixel of the first source."""
+    """Return the smallest pixel of the first source."""
     collection, _, assets = chosen[0]
     return min(collection.assets[name].pixel_size for name in assets)
 
 
 def _name_source(collection: str, taken: Mapping[str, Any]) -> str:
-    """A name of small letters, digits and underscores, such as `sentinel_2` of `sentinel-2-l2a`."""
+    """Return a name of small letters, digits and underscores, such as `sentinel_2` of `sentinel-2-l2a`."""
     parts = "".join(letter if letter.isalnum() else "_" for letter in collection.lower()).split("_")
     short = "_".join(parts[:2]) if parts[1:2] and parts[1].isdigit() else parts[0]
     name = short if short[:1].isalpha() else f"source_{short}"

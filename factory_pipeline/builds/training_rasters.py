@@ -54,7 +54,7 @@ def image_suffix(modality: Modality) -> str:
 def sample_rasters(
     path: Path, modalities: Sequence[Modality], fields: Mapping[str, Field]
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and content of the images and labels of a fused file, sample by sample, in its order.
+    """Yield name and content of the images and labels of a fused file, sample by sample, in its order.
 
     Memory does not grow with the number of samples.
 
@@ -87,7 +87,7 @@ def sample_rasters(
 
 
 def _places(file: h5py.File, rows: range) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Shot number, and CRS and transform of the window, of each sample."""
+    """Yield the shot number, and CRS and transform of the window, of each sample."""
     here = slice(rows.start, rows.stop)
     shots = file[SHOT_NUMBER][here, 0].tolist()
     codes = file[f"{DATA}/CRS"][here, 0].tolist()

@@ -1,8 +1,8 @@
 """The fused files of a GEDI build as an upload: GeoTIFFs in an archive, and the manifest beside it.
 
-It comes in by the door that users' uploads come in by. A shot is a stem. The test images are named by a file
-in the archive; what trains and what validates is drawn as in any upload, so that a shot keeps its split when
-the dataset grows.
+It is onboarded as users' uploads are. A shot is a stem. The test images are named by a file in the archive;
+what trains and what validates is drawn as in any upload, so that a shot keeps its split when the dataset
+grows.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class GediUpload:
     samples: dict[str, int]
     """By split of the dataset; those of train are divided into train and validation when it is onboarded."""
     is_new: bool
-    """False: it lay there already, with the same content."""
+    """False if it existed already, with the same content."""
 
 
 def upload_splits(recipe: Recipe) -> dict[str, str]:
@@ -85,7 +85,7 @@ def write_gedi_upload(
 ) -> GediUpload:
     """Write the samples of a build as an upload; the manifest last, for it starts the onboarding.
 
-    An upload of the same samples that is there already is left as it is.
+    An existing upload of the same samples is left as it is.
 
     Args:
         fused: fused file by split of the recipe.
@@ -111,10 +111,10 @@ def write_gedi_upload(
         _document(recipe, modalities, fields, archive.name, set(shots)), sort_keys=False
     )
     comment = f"{MARK} {_digest(text, fused)}"
-    lying = _comment(archive), _text(manifest)
-    if lying == (comment, text):
+    existing = _comment(archive), _text(manifest)
+    if existing == (comment, text):
         return GediUpload(archive, manifest, samples, is_new=False)
-    _check_ours(lying, archive, manifest)
+    _check_ours(existing, archive, manifest)
     drop_unfinished(archive)
     with atomic_write(archive) as temporary, zipfile.ZipFile(temporary, "w") as written:
         written.comment = comment.encode()
@@ -183,7 +183,7 @@ def _bands(layer: Layer, field: Field) -> list[dict[str, Any]]:
 
 
 def _shares(given: set[str]) -> dict[str, float]:
-    """The usual shares of train and of what the build has no split for, in percent of these together."""
+    """Return the usual shares of train and of what the build has no split for, in percent of these."""
     usual = Percentages().model_dump()
     drawn = {split: share for split, share in usual.items() if split == TRAIN or split not in given}
     return {split: 100 * drawn.get(split, 0) / sum(drawn.values()) for split in SPLITS}
@@ -218,7 +218,7 @@ def _digest(manifest: str, fused: Mapping[str, Path]) -> str:
 
 
 def _comment(archive: Path) -> str | None:
-    """Return the comment of a zip; None if there is no file, and empty where it is no zip."""
+    """Return the comment of a zip; None if there is no file, empty if it is not a zip."""
     if not archive.exists():
         return None
     try:
@@ -232,8 +232,8 @@ def _text(manifest: Path) -> str | None:
     return manifest.read_text(encoding="utf-8", errors="replace") if manifest.exists() else None
 
 
-def _check_ours(lying: tuple[str | None, str | None], archive: Path, manifest: Path) -> None:
-    comment, text = lying
+def _check_ours(existing: tuple[str | None, str | None], archive: Path, manifest: Path) -> None:
+    comment, text = existing
     if comment is not None and not comment.startswith(MARK):
         other = archive
     elif text is not None and not text.startswith(f"# {MARK}"):

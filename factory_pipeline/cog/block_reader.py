@@ -345,7 +345,7 @@ def _decode(
 
 
 def _without_band(read: StackRead, layouts: Mapping[str, RasterLayout]) -> ReadFailure | None:
-    """The failure of a window whose band one of its assets lacks."""
+    """Return the failure of a window whose band one of its assets lacks."""
     for layout in (layouts[href] for href in read.hrefs if href in layouts):
         if read.band > layout.bands:
             reason = f"it has {layout.bands} bands, not {read.band}"

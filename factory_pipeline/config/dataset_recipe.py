@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from factory_pipeline.config.dataset_splits import Splits
 from factory_pipeline.config.label_sources import RasterLabels
 from factory_pipeline.config.labels import Labels
-from factory_pipeline.config.raster_collection import AssetDescription, RasterCollection, find_collection
+from factory_pipeline.config.raster_collection import RasterCollection, find_collection
 from factory_pipeline.config.raster_sources import Source, Window
 from factory_pipeline.config.recipe import Recipe, Section, problems_of
 from factory_pipeline.config.source_checks import check_sources
@@ -86,11 +86,6 @@ class DatasetRecipe(Section):
     def collection_of(self, source: str) -> RasterCollection:
         """Return what is known of the collection of a source."""
         return self.collections[self.sources[source].collection]
-
-    def described_assets(self, source: str) -> dict[str, AssetDescription]:
-        """Return what is known of the assets of a source, in the order of the recipe."""
-        collection = self.collection_of(source)
-        return {name: collection.assets[name] for name in self.sources[source].assets}
 
     def canonical_json(self) -> str:
         """The whole recipe with sorted keys: what is stored in a dataset file and hashed.

@@ -120,3 +120,11 @@ def source_layouts(recipe: DatasetRecipe) -> list[SourceLayout]:
         size = round(extent / pixel_size)
         layouts.append(SourceLayout(name, source, recipe.collection_of(name), size, pixel_size))
     return layouts
+
+
+def sample_bytes(recipe: DatasetRecipe) -> int:
+    """Return the bytes of the pixels and masks of a sample in memory, of all sources of a recipe."""
+    return sum(
+        layout.count_of_steps * layout.size**2 * (len(layout.bands) * layout.dtype.itemsize + 1)
+        for layout in source_layouts(recipe)
+    )

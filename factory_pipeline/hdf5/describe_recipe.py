@@ -113,5 +113,5 @@ def describe_recipe_file(path: Path) -> RecipeFileSummary:
 
 
 def _mean(masks: "np.ndarray") -> float:
-    """The mean of a dataset, read sample by sample."""
+    """Return the mean of a dataset, read sample by sample."""
     return float(np.mean([masks[sample].mean() for sample in range(len(masks))])) if len(masks) else 0.0

@@ -88,7 +88,7 @@ def classes(values: NDArray[np.integer], colours: dict[int, str]) -> Picture:
 
 
 def true_colour(bands: NDArray[np.uint16]) -> Picture:
-    """(3, h, w) reflectances, stretched together from their 2nd to their 98th percentile.
+    """Return (3, h, w) reflectances as a picture, stretched from their 2nd to their 98th percentile.
 
     One stretch for all three keeps the hue.
     """
@@ -99,7 +99,7 @@ def true_colour(bands: NDArray[np.uint16]) -> Picture:
 
 
 def terrain(altitude: NDArray[np.float32], pixel: float) -> Picture:
-    """Altitude [m] in terrain colours, shaded by a light from the north-west at 45 degrees.
+    """Return altitude [m] in terrain colours, shaded by a light from the north-west at 45 degrees.
 
     Args:
         altitude: (rows, columns) metres.

@@ -289,7 +289,7 @@ def _draw_ramp(
     place: tuple[int, int],
     side: int,
 ) -> None:
-    """A bar of colours with marks at its start, middle and end."""
+    """Draw a bar of colours with marks at its start, middle and end."""
     left, top = place
     colours = ramp(np.linspace(stops[0][0], stops[-1][0], side), stops)
     image.paste(Image.fromarray(np.repeat(colours[None], 12, axis=0)), (left, top))

@@ -151,7 +151,7 @@ def shot_time(seconds: float) -> datetime:
 
 
 def _default_fields(recipe: DatasetRecipe | None) -> Sequence[str]:
-    """What a sample holds if nothing else is asked for: every source, and where it has data."""
+    """Return what a sample holds if nothing else is requested: every source, and where it has data."""
     if recipe is None:
         return DEFAULT_FIELDS
     return [name for source in recipe.sources for name in (source, f"{source}_mask")]
@@ -264,13 +264,13 @@ class FusedDataset:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Iterable[int]) -> list[Any]:
-        """Several samples at once, which is faster; torch's DataLoader calls this for a batch."""
+        """Return several samples at once, which is faster; torch's DataLoader calls this for a batch."""
         batch = self.read_batch(indices)
         samples = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
         return samples if self._transform is None else [self._transform(sample) for sample in samples]
 
     def read_batch(self, indices: Iterable[int]) -> Sample:
-        """Several samples as one array per field, (len(indices), ...), without `transform`.
+        """Return several samples as one array per field, (len(indices), ...), without `transform`.
 
         Raises:
             IndexError: there is no such sample.
@@ -330,7 +330,7 @@ class FusedDataset:
         return position % self._length
 
     def _threads_of_this_process(self) -> ThreadPoolExecutor:
-        """Threads do not survive a fork, so a pool belongs to the process that made it."""
+        """Return a pool of the process: threads do not survive a fork."""
         if self._pool is None or self._pool[0] != os.getpid():
             self._pool = os.getpid(), ThreadPoolExecutor(self._threads)
         return self._pool[1]

@@ -303,7 +303,7 @@ def _extra_field(name: str, dtype: np.dtype[Any], recipe: DatasetRecipe) -> Fiel
 
 
 def _format_value(value: Any) -> str:
-    """A value as text; nothing where it is missing."""
+    """Return a value as text; nothing where it is missing."""
     if value is None:
         return ""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -118,7 +118,7 @@ def _draw_sheet(recipe: DatasetRecipe, names: Sequence[str], batch: Sample) -> I
 
 
 def _place_legend(columns: Sequence[_Column], width: int) -> list[tuple[int, int, str | None, str]]:
-    """Left and top (from below the samples), colour, and text of what the legend shows, in lines.
+    """Return left and top (from below the samples), colour and text of what the legend shows, in lines.
 
     A column begins a line with its title, which has no colour.
     """

@@ -138,7 +138,7 @@ def has_no_biomass(agbd: NDArray[np.float32], error: NDArray[np.float32]) -> Fla
 
 
 def has_wrong_label(label: NDArray[np.float32], agbd: NDArray[np.float32]) -> Flags:
-    """Whether (n, rows, columns) is empty at the footprint, or a labelled pixel differs from the AGBD.
+    """Return whether (n, rows, columns) is empty at the footprint, or a labelled pixel is not the AGBD.
 
     Args:
         label: (n, rows, columns) Mg/ha.

@@ -133,7 +133,7 @@ class Samples:
 
     @classmethod
     def empty(cls, bands: int, window: int) -> "Samples":
-        """No samples of so many reflectance bands and a window of so many pixels a side.
+        """Return no samples of so many reflectance bands and a window of so many pixels a side.
 
         Args:
             bands: reflectance bands, without the scene classification.
@@ -334,7 +334,7 @@ def _provenance() -> tuple[Field, ...]:
 
 
 def text_dtype(length: int) -> np.dtype[np.generic]:
-    """Fixed-length UTF-8 of so many bytes."""
+    """Return fixed-length UTF-8 of so many bytes."""
     return h5py.string_dtype("utf-8", length)
 
 
@@ -382,7 +382,7 @@ def number_field(
 
 
 def encode_text(name: str, texts: Iterable[str], length: int) -> NDArray[np.bytes_]:
-    """UTF-8 of fixed length.
+    """Return UTF-8 of fixed length.
 
     Args:
         name: of the dataset, for the message.
@@ -403,7 +403,7 @@ def encode_text(name: str, texts: Iterable[str], length: int) -> NDArray[np.byte
 
 
 def _scl_stats(samples: Samples) -> NDArray[np.generic]:
-    """(N, 12, 2): class name, fraction."""
+    """Return (N, 12, 2): class name, fraction."""
     fractions = samples.table["scl_fractions"].to_numpy().reshape(-1)
     stats = np.empty((len(samples), len(SCL_CLASSES), 2), dtype="S32")
     stats[:, :, 0] = encode_text("S2 SCL Stats", SCL_CLASSES, 32)

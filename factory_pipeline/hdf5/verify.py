@@ -57,7 +57,7 @@ def check_schema(path: Path) -> Finding:
 
 
 def check_unique_shots(path: Path) -> Finding:
-    """No shot is there twice."""
+    """Check that no shot occurs twice."""
     with open_dataset(path) as file:
         shots = file[f"{DATA}/GEDI Shot Number"][:, 0]
     known, counts = np.unique(shots, return_counts=True)
@@ -101,7 +101,7 @@ def check_land_cover(path: Path) -> Finding:
 
 
 def check_terrain(path: Path) -> Finding:
-    """Altitudes are between -500 and 9000 m; slopes are finite and not negative."""
+    """Check that altitudes are between -500 and 9000 m, and slopes finite and not negative."""
     return _check_rasters("terrain", path, ("CopDEM",), lambda batch: has_impossible_terrain(batch["CopDEM"]))
 
 
@@ -114,7 +114,7 @@ def check_biomass(path: Path) -> Finding:
 
 
 def check_label_raster(path: Path) -> Finding:
-    """Pixel [h/2, w/2] is labelled, and every labelled pixel has exactly the sample's AGBD."""
+    """Check that pixel [h/2, w/2] is labelled, and that every labelled pixel is the sample's AGBD."""
     return _check_rasters(
         "label_raster",
         path,

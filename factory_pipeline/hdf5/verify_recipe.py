@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
-from factory_pipeline.config.source_layout import SourceLayout, source_layouts
+from factory_pipeline.config.source_layout import SourceLayout, sample_bytes, source_layouts
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.opening import open_dataset, recipe_of
 from factory_pipeline.hdf5.read import LABEL, FusedDataset, Sample
@@ -79,11 +79,7 @@ def _is_outside(file: h5py.File, recipe: DatasetRecipe, length: int) -> Flags:
 
 def _blocks(path: Path, recipe: DatasetRecipe) -> Iterator[Sample]:
     dataset = FusedDataset(path)
-    per_sample = sum(
-        layout.count_of_steps * layout.size**2 * (len(layout.bands) * layout.dtype.itemsize + 1)
-        for layout in source_layouts(recipe)
-    )
-    size = max(1, BLOCK_BYTES // per_sample)
+    size = max(1, BLOCK_BYTES // sample_bytes(recipe))
     for start in range(0, len(dataset), size):
         yield dataset.read_batch(range(start, min(start + size, len(dataset))))
 

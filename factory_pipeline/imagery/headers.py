@@ -185,7 +185,7 @@ _one_opener = threading.Lock()
 
 
 def _ignore(image: rasterio.DatasetReader, header: Header) -> None:
-    """What is done with an open image by default: nothing."""
+    """Do nothing with an open image."""
 
 
 def _read_with(

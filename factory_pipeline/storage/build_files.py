@@ -38,23 +38,23 @@ class BuildFiles:
         return self.stages / "polygons.parquet"
 
     def quality(self, split: str) -> Path:
-        """The footprints of a split that passed every quality rule (Parquet)."""
+        """Return the path of the footprints of a split that passed every quality rule (Parquet)."""
         return self.stages / f"{split}_quality.parquet"
 
     def combined_csv(self, split: str) -> Path:
-        """The footprints of a split that passed every quality rule (CSV, for the user)."""
+        """Return the path of the footprints of a split that passed every quality rule (CSV, for the user)."""
         return self.root / f"{split}_combined.csv"
 
     def subset_csv(self, split: str) -> Path:
-        """The footprints of a split that were sampled for the dataset (CSV)."""
+        """Return the path of the footprints of a split that were sampled for the dataset (CSV)."""
         return self.root / f"{split}_subset.csv"
 
     def subset_plot(self, split: str) -> Path:
-        """Spatial and temporal distribution of the subset."""
+        """Return the path of the plot of the spatial and temporal distribution of the subset."""
         return self.root / f"{split}_distribution_subset.png"
 
     def combined_plot(self, split: str) -> Path:
-        """Spatial and temporal distribution of all footprints that passed the quality rules."""
+        """Return spatial and temporal distribution of all footprints that passed the quality rules."""
         return self.root / f"{split}_distribution.png"
 
     @property
@@ -63,7 +63,7 @@ class BuildFiles:
         return self.stages / "chips"
 
     def chips(self, batch: str, layer: str) -> Path:
-        """The chips of one layer (`sentinel2`, `copdem`, `worldcover`) of one batch.
+        """Return the path of the chips of one layer (`sentinel2`, `copdem`, `worldcover`) of one batch.
 
         Args:
             batch: its key in the plan.
@@ -72,7 +72,7 @@ class BuildFiles:
         return self.chips_of_batches / batch / f"{layer}.npz"
 
     def progress(self, batch: str) -> Path:
-        """The progress of the layer of a batch that is being read (text, 0 to 1)."""
+        """Return the path of the progress of the layer of a batch that is being read (text, 0 to 1)."""
         return self.chips_of_batches / batch / "progress"
 
     def drop_chips(self, batch: str) -> None:
@@ -85,7 +85,7 @@ class BuildFiles:
         return self.root / "batches"
 
     def batch(self, batch: str) -> Path:
-        """The dataset file of one batch."""
+        """Return the path of the dataset file of one batch."""
         return self.batches / f"{batch}.h5"
 
     def remove_batch(self, batch: str) -> None:
@@ -107,15 +107,15 @@ class BuildFiles:
         self.batch(batch).replace(aside)
 
     def dissolved(self, batch: str) -> Path:
-        """The dataset file of a batch that the plan no longer contains; its key may come back."""
+        """Return the dataset file of a batch that the plan no longer contains; its key may come back."""
         return self.stages / "dissolved" / f"{batch}.h5"
 
     def fused(self, split: str) -> Path:
-        """The fused dataset file of a split."""
+        """Return the path of the fused dataset file of a split."""
         return self.root / f"{split}_dataset.h5"
 
     def stage_rejects(self, stage: str) -> Path:
-        """What one stage before extraction dropped (Parquet)."""
+        """Return the path of what one stage before extraction dropped (Parquet)."""
         return self.stages / "rejects" / f"{stage}.parquet"
 
     @property
@@ -133,7 +133,7 @@ class BuildFiles:
         return self.stages / "unusable" / f"{batch}_{layer}.json"
 
     def batch_rejects(self, batch: str) -> Path:
-        """What extraction dropped from one batch (Parquet)."""
+        """Return the path of what extraction dropped from one batch (Parquet)."""
         return self.stages / "rejects" / "batches" / f"{batch}.parquet"
 
     @property

@@ -79,11 +79,11 @@ class FactoryHome:
         return self.root / "inbox" / "uploads"
 
     def dropped_manifest(self, name: str) -> Path:
-        """A manifest in the inbox."""
+        """Return the path of a manifest in the inbox."""
         return self.upload_inbox / f"{name}.yaml"
 
     def dropped_archive(self, name: str) -> Path:
-        """The archive of a manifest in the inbox."""
+        """Return the path of the archive of a manifest in the inbox."""
         return self.upload_inbox / f"{name}.zip"
 
     @property
@@ -111,16 +111,16 @@ class FactoryHome:
         return self.root / "datasets"
 
     def upload(self, key: str) -> "UploadFiles":
-        """The files of an upload by its key, `name@version`."""
+        """Return the files of an upload by its key, `name@version`."""
         name, _, version = key.partition("@")
         return UploadFiles(self.root / "uploads" / key, DatasetFiles(self.datasets / name / version))
 
     def release(self, key: str) -> ReleaseFiles:
-        """The files of an imported release by its key, `name@version`."""
+        """Return the files of an imported release by its key, `name@version`."""
         return ReleaseFiles(self.root / "releases" / key)
 
     def training(self, key: str) -> Path:
-        """The model that was trained on an onboarded dataset."""
+        """Return the path of the model that was trained on an onboarded dataset."""
         return self.root / "training" / key
 
     @property
@@ -129,7 +129,7 @@ class FactoryHome:
         return self.root / "collections"
 
     def collection(self, name: str, content_hash: str) -> "CollectionFiles":
-        """The files of a collection; the folder is named by the content.
+        """Return the files of a collection; the folder is named by the content.
 
         Args:
             name: of the collection.
@@ -143,7 +143,7 @@ class FactoryHome:
         return self.root / "versions"
 
     def version(self, version_id: str) -> "VersionFiles":
-        """The files of a version of a dataset."""
+        """Return the files of a version of a dataset."""
         return VersionFiles(self.versions / version_id)
 
     @property
@@ -177,11 +177,11 @@ class FactoryHome:
         return self.dagster / "ui.log"
 
     def run_lock(self, run_id: str) -> Path:
-        """Held by the process that executes a run, so that others can tell whether it is alive."""
+        """Return the file that the process of a run holds, so that others can tell whether it is alive."""
         return self._run_locks / f"{run_id}.lock"
 
     def locked_runs(self) -> list[str]:
-        """The ids of the runs that have a lock file, held or not, sorted."""
+        """Return the ids of the runs that have a lock file, held or not, sorted."""
         return sorted(path.stem for path in self._run_locks.glob("*.lock"))
 
     @property
@@ -219,15 +219,15 @@ class FactoryHome:
         return self.root / "build.yaml"
 
     def dataset_build(self, name: str) -> Path:
-        """Settings of the build of a recipe (JSON), by the recipe's name."""
+        """Return the path of settings of the build of a recipe (JSON), by the recipe's name."""
         return self.root / "builds" / f"{name}.json"
 
     def dataset_build_names(self) -> list[str]:
-        """The names of the recipes that have settings of a build, sorted."""
+        """Return the names of the recipes that have settings of a build, sorted."""
         return sorted(path.stem for path in (self.root / "builds").glob("[!.]*.json"))
 
     def dataset_output(self, name: str) -> Path:
-        """The output folder of the build of a recipe from the inbox, by the recipe's name."""
+        """Return the output folder of the build of a recipe from the inbox, by the recipe's name."""
         return self.root / "builds" / "recipes" / name
 
     @property
@@ -253,11 +253,11 @@ class CollectionFiles:
         return self.root / "thumbnails.parquet"
 
     def annotations(self, content_hash: str) -> Path:
-        """The annotations of one operation (Parquet), named by their content."""
+        """Return the path of the annotations of one operation (Parquet), named by their content."""
         return self.root / f"annotations-{content_hash[:12]}.parquet"
 
     def masks(self, content_hash: str) -> Path:
-        """The folder with the rasters of the masks of one operation."""
+        """Return the path of the folder with the rasters of the masks of one operation."""
         return self.root / f"masks-{content_hash[:12]}"
 
     @property
@@ -266,7 +266,7 @@ class CollectionFiles:
         return self.root / "labels.h5"
 
     def fused(self, split: str) -> Path:
-        """The samples of a build as they were when it was registered (HDF5)."""
+        """Return the path of the samples of a build as they were when it was registered (HDF5)."""
         return self.root / f"{split}_dataset.h5"
 
 
@@ -292,5 +292,5 @@ class VersionFiles:
         return self.root / ".unfinished"
 
     def export(self, slug: str) -> Path:
-        """The folder of one export."""
+        """Return the path of the folder of one export."""
         return self.root / "exports" / slug

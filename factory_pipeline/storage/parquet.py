@@ -41,10 +41,7 @@ class ParquetBatches:
 
     def append(self, rows: "pl.DataFrame | pa.Table") -> None:
         """Append the rows of a table."""
-        if isinstance(rows, pl.DataFrame):
-            table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-        else:
-            table = rows
+        table = to_arrow(rows) if isinstance(rows, pl.DataFrame) else rows
         if self._writer is None:
             # PyArrow takes as long to import as polars: who only reads key-values does not wait for it.
             import pyarrow.parquet as pq
@@ -57,6 +54,11 @@ class ParquetBatches:
         """Add key-value metadata to the file, each value as JSON."""
         if self._writer is not None:
             self._writer.add_key_value_metadata({key: json.dumps(value) for key, value in metadata.items()})
+
+
+def to_arrow(rows: pl.DataFrame) -> "pa.Table":
+    """Return a table with Arrow types that all readers know: no views, whatever polars uses in memory."""
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def read_key_values(path: Path) -> dict[str, str]:

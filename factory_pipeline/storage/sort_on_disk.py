@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from factory_pipeline.storage.atomic import working_path
+from factory_pipeline.storage.parquet import to_arrow
 from factory_pipeline.storage.temporaries import temporary_in
 
 ROWS_IN_MEMORY = 100_000
@@ -60,7 +61,7 @@ def _divide(rows: pl.LazyFrame, number: pl.Expr, paths: Sequence[Path], most: in
         writers: dict[int, Any] = {}
         for some in rows.with_columns(number.alias(_PART)).collect_batches(chunk_size=most):
             for (part,), members in some.partition_by(_PART, as_dict=True, include_key=False).items():
-                table = members.to_arrow(compat_level=pl.CompatLevel.oldest())
+                table = to_arrow(members)
                 if part not in writers:
                     file = stack.enter_context(paths[int(str(part))].open("wb"))
                     writers[part] = stack.enter_context(pa.ipc.new_stream(file, table.schema))

@@ -22,11 +22,11 @@ class StudioFiles:
         return self.root / "drafts"
 
     def draft(self, draft_id: str) -> "DraftFiles":
-        """The files of a dataset that is being added."""
+        """Return the files of a dataset that is being added."""
         return DraftFiles(self.drafts / draft_id)
 
     def picture(self, name: str) -> Path:
-        """A small picture of a dataset, which can be drawn again."""
+        """Return the path of a small picture of a dataset, which can be drawn again."""
         return self.root / "pictures" / f"{name}.webp"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
-from factory_pipeline.config.source_layout import SourceLayout, source_layouts
+from factory_pipeline.config.source_layout import SourceLayout, sample_bytes, source_layouts
 
 S2: dict[str, Any] = {
     "collection": "sentinel-2-l2a",
@@ -16,8 +16,8 @@ S2: dict[str, Any] = {
 DEM: dict[str, Any] = {"collection": "cop-dem-glo-30", "assets": ["data"]}
 
 
-def layouts(**sources: dict[str, Any]) -> dict[str, SourceLayout]:
-    recipe = DatasetRecipe.parse(
+def recipe_of(**sources: dict[str, Any]) -> DatasetRecipe:
+    return DatasetRecipe.parse(
         {
             "name": "crops",
             "labels": {
@@ -31,7 +31,10 @@ def layouts(**sources: dict[str, Any]) -> dict[str, SourceLayout]:
         },
         "r",
     )
-    return {layout.name: layout for layout in source_layouts(recipe)}
+
+
+def layouts(**sources: dict[str, Any]) -> dict[str, SourceLayout]:
+    return {layout.name: layout for layout in source_layouts(recipe_of(**sources))}
 
 
 def test_each_source_shows_the_ground_of_the_window_in_its_own_pixels() -> None:
@@ -75,3 +78,9 @@ def test_classes_and_flags_have_no_unit() -> None:
 @pytest.mark.parametrize(("assets", "expected"), [(["B02", "B03", "B04"], (2, 1, 0)), (["B04", "B08"], None)])
 def test_true_colour_needs_red_green_and_blue(assets: list[str], expected: tuple[int, ...] | None) -> None:
     assert layouts(s2={**S2, "assets": assets})["s2"].true_colour == expected
+
+
+def test_a_sample_takes_the_pixels_and_masks_of_all_sources() -> None:
+    monthly = {**S2, "time": {"start": "2021-01-01", "length": "30d", "periods": 4}}
+    recipe = recipe_of(s2=monthly, dem={**DEM, "pixel_size": 20})
+    assert sample_bytes(recipe) == 4 * 60**2 * (3 * 2 + 1) + 30**2 * (4 + 1)

@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from factory_pipeline.storage.parquet import ParquetBatches, read_key_values
+from factory_pipeline.storage.parquet import ParquetBatches, read_key_values, to_arrow
 
 ROWS = pl.DataFrame({"id": ["a", "b", "c"], "value": [1.5, None, -2.0]})
 
@@ -44,3 +44,8 @@ def test_without_a_table_there_is_no_file(tmp_path: Path):
     with ParquetBatches(tmp_path / "a.parquet") as batches:
         batches.describe({"geo": {}})
     assert not list(tmp_path.iterdir())
+
+
+def test_texts_have_the_type_that_all_readers_of_arrow_know():
+    table = to_arrow(pl.DataFrame({"text": ["a", None], "number": [1.5, 2.5]}))
+    assert [str(field.type) for field in table.schema] == ["large_string", "double"]

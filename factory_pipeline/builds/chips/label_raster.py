@@ -52,7 +52,7 @@ def distance_to_pixels(place: Axis, size: int) -> Axis:
 
 
 def project(longitude: Axis, latitude: Axis, epsg: NDArray[np.int32]) -> tuple[Axis, Axis]:
-    """X and y of places in degrees (WGS 84), each in a CRS of its own.
+    """Return x and y of places in degrees (WGS 84), each in a CRS of its own.
 
     Args:
         longitude: (n,) degrees.

@@ -158,5 +158,5 @@ def sample_table(joined: pl.DataFrame, window_size: int) -> pl.DataFrame:
 
 
 def acquisition_time(granule: str) -> str:
-    """When a granule begins, in ISO 8601, from its name."""
+    """Return when a granule begins, in ISO 8601, from its name."""
     return f"{parse_granule_name(granule).acquired:%Y-%m-%dT%H:%M:%SZ}"

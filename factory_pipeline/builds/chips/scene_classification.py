@@ -45,7 +45,7 @@ def count_classes(scl: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def failed_checks(scl: NDArray[np.uint8], checks: SceneChecks) -> list[str | None]:
-    """The first check that each window fails: `scl_center`, `cloud`, `shadow`, `snow`, `water`, `invalid`.
+    """Return the first check that each window fails, `scl_center` or a name of CHECKED_CLASSES.
 
     Args:
         scl: (windows, rows, columns).

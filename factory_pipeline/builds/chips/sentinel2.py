@@ -196,7 +196,7 @@ def group_by_product(candidates: Sequence[Candidate]) -> list[tuple[Product, Gri
 def pass_scenes(
     queue: Queue, shot_numbers: Sequence[int], read_first: Read, read_next: Read, rules: Sentinel2
 ) -> list[ProductScene]:
-    """For each footprint the first of its candidates whose scene passes, if there is one.
+    """Return for each footprint the first of its candidates whose scene passes, if there is one.
 
     Args:
         queue: is left without the candidates that were tried.

@@ -81,7 +81,7 @@ def extract_terrain(
 
 
 def slope_percent(altitude: NDArray[np.float32], pixel_size: float) -> NDArray[np.float32]:
-    """Slope by Horn's method, as `gdaldem slope -p` computes it.
+    """Return the slope by Horn's method, as `gdaldem slope -p` computes it.
 
     B. K. P. Horn, Hill shading and the reflectance map, Proceedings of the IEEE 69 (1981), 14-47.
 

@@ -9,7 +9,7 @@ PIXEL_SIZE = 10.0
 
 
 def window_at(product_grid: Grid, row: int, column: int, size: int) -> Grid:
-    """The window that has the footprint, in pixel [row, column] of the product, in [size/2, size/2].
+    """Return the window with pixel [row, column] of the product, which has the footprint, in its middle.
 
     Args:
         product_grid: of the product.

@@ -210,7 +210,7 @@ def _read_all(
 
 
 def _workers(pending: Sequence[GranuleFile], workers: int) -> Executor:
-    """Processes where they pay: remote granules are waited for, local ones must outweigh the start."""
+    """Return processes where they pay: remote granules are waited for, local ones must outweigh the start."""
     volume = sum(granule.size for granule in pending)
     is_remote = any(is_url(granule.source) for granule in pending)
     processes = min(workers, len(pending), len(pending) if is_remote else volume // WORTH_A_PROCESS)
@@ -294,7 +294,7 @@ def _summary(
 
 
 def _find_replaced(names: Iterable[str]) -> dict[str, str]:
-    """Older productions of granules, each with the newest."""
+    """Return older productions of granules, each with the newest."""
     productions: dict[tuple[int, int, int], list[str]] = {}
     for name in names:
         productions.setdefault(parse_granule_name(name).acquisition, []).append(name)

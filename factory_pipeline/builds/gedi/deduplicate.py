@@ -21,7 +21,7 @@ class FirstShots:
         self._kept: dict[int, NDArray[np.int64]] = {}
 
     def mark(self, position: int, shots: pl.Series) -> pl.Series:
-        """True for each shot of the file at `position` that neither it nor an earlier file had before.
+        """Return True for each shot of the file at `position` that neither it nor an earlier file had before.
 
         Args:
             position: of the file, in the order in which files count.
@@ -38,14 +38,14 @@ class FirstShots:
 
 
 def _shot_range(path: Path) -> tuple[int, int]:
-    """Smallest and greatest shot number of a file; an empty range for a file without footprints."""
+    """Return smallest and greatest shot number of a file; an empty range for a file without footprints."""
     shot = pl.col("shot_number")
     smallest, greatest = pl.scan_parquet(path).select(a=shot.min(), b=shot.max()).collect().row(0)
     return (smallest, greatest) if smallest is not None else (1, 0)
 
 
 def _last_overlaps(ranges: Sequence[tuple[int, int]]) -> list[int]:
-    """For each range the position of the last later one that overlaps, or -1."""
+    """Return for each range the position of the last later one that overlaps, or -1."""
     bounds = np.array(ranges, dtype=np.int64).reshape(-1, 2)
     last = []
     for position, (smallest, greatest) in enumerate(ranges):

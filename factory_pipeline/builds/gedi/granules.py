@@ -297,7 +297,7 @@ def _open_source(granule: GranuleFile) -> Path | object_store.RangeFile:
 
 
 def _why_unreadable(granule: GranuleFile, message: str) -> str:
-    """h5py has no HDF5 error codes, so the two common cases are distinguished by their texts."""
+    """Return why HDF5 can't read a granule: it has no error codes, so texts tell the common cases apart."""
     if "file signature not found" in message:
         return f"The granule {granule.name} is not an HDF5 file."
     if "truncated file" in message:

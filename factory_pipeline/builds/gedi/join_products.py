@@ -140,7 +140,7 @@ class _Beam:
         return OrbitShots(table, pl.concat(self._rejects))
 
     def _common(self) -> Shots:
-        """The shots that all products have."""
+        """Return the shots that all products have."""
         name, beam = self._orbit.name, self._beam
         for product, of_product in self._products.items():
             detail = f"The {product} granule of {name} has the shot twice in {beam}; the first counts."
@@ -185,7 +185,7 @@ class _Beam:
         return shots[kept]
 
     def _table(self, shots: Shots, columns: Columns) -> pl.DataFrame:
-        """Shots with columns of the products; of SHOT_COLUMNS all, and TIME."""
+        """Return shots with columns of the products; of SHOT_COLUMNS all, and TIME."""
         return self._places(shots).with_columns(
             self._products[product].values(column.field, column.index, shots).alias(column.name)
             for product, column in columns

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from factory_pipeline.builds.gedi.granules import FOOTPRINT_SCHEMA
 from factory_pipeline.builds.plan_keys import ROWS_OF_GROUP
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.storage.parquet import to_arrow
 from factory_pipeline.storage.sort_on_disk import sort_on_disk
 
 _ROW, _CELL = "_row of the plan", "_cell"
@@ -88,19 +88,15 @@ def write_plan(
     planning = _Planning(subset_by_split, recipe, earlier, catalog or CatalogKey(), sort)
     keys: dict[str, None] = {}
     with atomic_write(path) as temporary:
-        columns = _to_arrow(pl.DataFrame(schema=planning.schema)).schema
+        columns = to_arrow(pl.DataFrame(schema=planning.schema)).schema
         # A dictionary of the numbers would be larger than these are.
         texts = [name for name, dtype in planning.schema.items() if dtype == pl.String]
         with pq.ParquetWriter(temporary, columns, compression="zstd", use_dictionary=texts) as writer:
             for part in planning.parts():
                 keys.update(dict.fromkeys(_keys_of(part)))
-                writer.write_table(_to_arrow(part), row_group_size=ROWS_OF_GROUP)
+                writer.write_table(to_arrow(part), row_group_size=ROWS_OF_GROUP)
             writer.add_key_value_metadata(planning.facts(list(keys)).as_metadata())
     return StoredPlan(path)
-
-
-def _to_arrow(rows: pl.DataFrame) -> pa.Table:
-    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _keys_of(table: pl.DataFrame) -> list[str]:
@@ -287,7 +283,7 @@ def _number_of(key: str) -> int:
 
 
 def batch_digest(footprints: pl.DataFrame, what: str) -> str:
-    """Eight hex digits of the SHA-256 over a batch's footprints in their order and what is extracted.
+    """Return eight hex digits of the SHA-256 over a batch's footprints, in order, and what is extracted.
 
     Args:
         footprints: of the batch.
@@ -301,7 +297,9 @@ def batch_digest(footprints: pl.DataFrame, what: str) -> str:
 
 
 def morton_cells(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """The place of each point's 1-degree cell on a Morton (Z-order) curve over the globe (Morton 1966).
+    """Return the number of each point's 1-degree cell along a Morton (Z-order) curve over the globe.
+
+    G. M. Morton, A computer oriented geodetic data base, and a new technique in file sequencing (IBM, 1966).
 
     Args:
         latitude: (n,) degrees.

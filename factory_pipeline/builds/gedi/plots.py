@@ -132,7 +132,7 @@ def _draw_map(axes: Axes, footprints: pl.DataFrame) -> None:
 def _extent(
     longitude: NDArray[np.float64], latitude: NDArray[np.float64], squeeze: float
 ) -> tuple[float, float, float, float]:
-    """West, east, south, north of a map with all points and a margin, in the shape of its place.
+    """Return west, east, south, north of a map with all points and a margin, in the shape of its place.
 
     `squeeze` is how many degrees of longitude are as long as one of latitude.
     """

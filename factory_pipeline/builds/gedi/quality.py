@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory_pipeline.builds.gedi import unusable_footprints
@@ -19,6 +18,7 @@ from factory_pipeline.builds.rules import CheckedRule, check_rules, without_nan
 from factory_pipeline.config.recipe import Footprints, Recipe
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.build_files import BuildFiles
+from factory_pipeline.storage.parquet import to_arrow
 
 OUTSIDE_AREA = "outside_area"
 DUPLICATE_SHOT = "duplicate_shot"
@@ -90,7 +90,7 @@ def filter_footprints(files: Sequence[Path], recipe: Recipe, build: BuildFiles) 
 
 
 def _schema(files: Sequence[Path], footprints: Footprints) -> pl.Schema:
-    """Columns of the footprints; the dtypes of extra fields are those of the first file that has them."""
+    """Return the columns of the footprints; an extra field has the dtype of the first file that has it."""
     known = pl.Schema(FOOTPRINT_SCHEMA)
     for name in footprints.extra_fields:
         known.setdefault(name, pl.Null())
@@ -179,14 +179,10 @@ class _ParquetTable:
 
     def __init__(self, stack: ExitStack, path: Path, schema: pl.Schema) -> None:
         temporary = stack.enter_context(atomic_write(path))
-        columns = _arrow(pl.DataFrame(schema=schema)).schema
+        columns = to_arrow(pl.DataFrame(schema=schema)).schema
         self._writer = stack.enter_context(pq.ParquetWriter(temporary, columns, compression="zstd"))
 
     def append(self, rows: pl.DataFrame) -> None:
         """Add rows; none leaves no trace."""
         if rows.height:
-            self._writer.write_table(_arrow(rows))
-
-
-def _arrow(rows: pl.DataFrame) -> pa.Table:
-    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+            self._writer.write_table(to_arrow(rows))

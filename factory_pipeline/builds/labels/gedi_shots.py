@@ -61,7 +61,7 @@ def read_shots(labels: GediLabels, ledger: RejectLedger) -> LabelTable:
 
 
 def _read(orbit: Orbit, labels: GediLabels) -> tuple[OrbitShots, list[str]]:
-    """The shots of an orbit, and what is wrong with its granules; all are rejected if something is."""
+    """Return the shots of an orbit, all rejected if a granule is at fault, and what is wrong with these."""
     missing = next(iter(orbit.missing.items()), None)
     if missing is not None:
         product, why = missing

@@ -125,7 +125,7 @@ def _holds_times(columns: pl.DataFrame, labels: TableLabels, name: str) -> bool:
 
 
 def _broken_times(column: pl.Series, labels: TableLabels) -> str | None:
-    """What is wrong with a column of text that most likely was meant to hold dates or times."""
+    """Return what is wrong with a column of text that most likely was meant to hold dates or times."""
     if column.dtype != pl.String or 2 * count_times(column) <= len(column) - column.null_count():
         return None
     rule = labels.model_copy(update={"time": LabelTime(column=column.name)})
@@ -137,7 +137,7 @@ def _broken_times(column: pl.Series, labels: TableLabels) -> str | None:
 
 
 def _broken_id(column: pl.Series, ids: Sequence[str]) -> str | None:
-    """What is wrong with a column of which most values are of one label alone."""
+    """Return what is wrong with a column of which most values are of one label alone."""
     has_name = _ID_NAME.search(column.name) is not None
     if not (column.dtype == pl.String or (column.dtype.is_integer() and has_name)) or (ids and not has_name):
         return None
@@ -171,7 +171,7 @@ def _names_rows(column: pl.Series) -> bool:
 
 
 def _classes(column: pl.Series) -> dict[int, str]:
-    """Code -> name of the classes of a column; empty where it holds something else."""
+    """Return the names of the classes of a column by code; empty where it holds something else."""
     values = column.drop_nulls().unique().sort()
     few = 1 < len(values) <= MOST_CLASSES and len(values) * LABELS_PER_CLASS <= len(column)
     if not few:
@@ -202,7 +202,7 @@ def _describe_rasters(labels: RasterLabels) -> LabelFile:
 
 
 def _sample_integers(path: Path) -> set[int] | None:
-    """Values of a raster of integers without the value that has no label; None for other rasters."""
+    """Return the values of a raster of integers, without that for no label; None for other rasters."""
     with rasterio.open(path) as dataset:
         if np.dtype(dataset.dtypes[0]).kind == "f":
             return None

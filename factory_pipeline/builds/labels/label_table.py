@@ -206,7 +206,7 @@ def _centres(geometries: NDArray[np.object_], usable: NDArray[np.bool_]) -> NDAr
 
 
 def _values(columns: pl.DataFrame, target: Target | None, dropped: Dropped) -> pl.Series:
-    """The number, or the code of the class, of each label."""
+    """Return the number, or the code of the class, of each label."""
     if target is None:
         return pl.Series("value", [None] * columns.height, dtype=pl.Float64)
     column = columns[target.column]

@@ -62,7 +62,7 @@ def read_times(columns: pl.DataFrame, labels: TableLabels) -> LabelTimes:
 
 
 def _moments(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """First and last moment of each time; they differ where it is a date."""
+    """Return first and last moment of each time; they differ where it is a date."""
     if column.dtype == pl.String:
         column = parse_times(column)
     if column.dtype == pl.Date:

@@ -60,7 +60,7 @@ def read_rows(labels: TableLabels) -> LabelRows:
 
 
 def _read(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.object_], int | str | None]:
-    """Columns, geometries in their own CRS, and what the file states of that."""
+    """Return columns, geometries in their own CRS, and what the file states of that."""
     suffix = path.suffix.lower()
     try:
         if suffix in _CSV:
@@ -74,7 +74,7 @@ def _read(path: Path, labels: TableLabels) -> tuple[pl.DataFrame, NDArray[np.obj
 
 
 def _csv_table(path: Path, separator: str) -> pl.DataFrame:
-    """A table with its dates as such; as text where a column of dates holds something else too."""
+    """Return a table with its dates; as text where a column of dates holds something else too."""
     options: dict[str, Any] = {"separator": separator, "infer_schema_length": None}
     try:
         return pl.read_csv(path, try_parse_dates=True, **options)
@@ -164,7 +164,7 @@ def list_layers(path: Path) -> tuple[str, ...]:
 def _locate_points(
     columns: pl.DataFrame, labels: TableLabels
 ) -> tuple[pl.DataFrame, NDArray[np.object_], int | None]:
-    """Points of the columns that hold coordinates."""
+    """Return points of the columns that hold coordinates."""
     x, x_is_degrees = _coordinate(columns.columns, labels.x, X_NAMES, "x")
     y, y_is_degrees = _coordinate(columns.columns, labels.y, Y_NAMES, "y")
     numbers = []

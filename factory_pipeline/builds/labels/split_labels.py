@@ -61,7 +61,7 @@ def split_labels(windows: pl.DataFrame, recipe: DatasetRecipe) -> tuple[pl.DataF
 
 
 def _split_by_place(items: pl.DataFrame, windows: pl.DataFrame, rules: Splits) -> pl.Series:
-    """By blocks; at random, what overlaps stays together."""
+    """Return the split of each label by blocks; at random, what overlaps stays together."""
     classes = None
     if rules.stratify is not None:
         classes = Classes.of(pl.DataFrame([as_strata(_column(windows, rules.stratify, "stratify"))]))
@@ -95,7 +95,7 @@ def _require_classes(balance: Balance, stratify: str) -> None:
 
 
 def _split_by_time(windows: pl.DataFrame, rules: Splits) -> pl.Series:
-    """By the span that holds the whole time of a label."""
+    """Return the split of each label by the span that holds its whole time."""
     split = pl.lit(None, dtype=pl.String)
     for name, span in rules.parts.items():
         inside = (pl.col("start") >= span.start) & (pl.col("end") <= span.end)

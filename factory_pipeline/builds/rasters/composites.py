@@ -131,7 +131,7 @@ class _Median:
         return made, holds
 
     def _rows(self, part: slice) -> tuple[Values, Valid]:
-        """Some rows of all pictures: (pictures, bands, rows, columns) and (pictures, rows, columns)."""
+        """Return rows of all pictures: (pictures, bands, rows, columns) and (pictures, rows, columns)."""
         if self._file is None:
             return (
                 np.stack([values[:, part] for values, _ in self._pictures]),

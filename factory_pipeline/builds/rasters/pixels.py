@@ -54,7 +54,7 @@ def convert(
 
 
 def _spare_nodata(values: Values, valid: Valid, described: AssetDescription) -> Values:
-    """Values of which none that is data equals the value without data: the next one stands for it."""
+    """Return values of which none that is data equals the nodata value: the next one replaces it."""
     nodata, dtype = described.nodata, np.dtype(described.dtype)
     if nodata is None or dtype.kind == "f":
         return values
@@ -66,7 +66,7 @@ def _spare_nodata(values: Values, valid: Valid, described: AssetDescription) -> 
 
 
 def _clip_to_dtype(values: Values, dtype: np.dtype[Any]) -> Values:
-    """Values in another type; what doesn't fit becomes the nearest that does, nothing wraps."""
+    """Return values in another type; what doesn't fit becomes the nearest that does, nothing wraps."""
     if values.dtype == dtype or dtype.kind == "f":
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
@@ -140,7 +140,7 @@ def composite(kind: str, values: Values, valid: Valid, nodata: Sequence[float]) 
 
 
 def _combine(kind: str, values: Values, valid: Valid) -> NDArray[np.float64]:
-    """The mean or median of (pictures, rows, columns) where it holds data; anything elsewhere."""
+    """Return the mean or median of (pictures, rows, columns) where it holds data; anything elsewhere."""
     if kind == "mean":
         total = np.where(valid, values, 0).sum(axis=0, dtype=np.float64)
         return np.asarray(total / np.maximum(valid.sum(axis=0), 1))

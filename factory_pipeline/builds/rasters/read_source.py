@@ -152,7 +152,7 @@ def read_source(
 
 
 def _portions(tasks: Sequence[_Task], layer: SourceLayer) -> Iterator[list[_Task]]:
-    """Tasks that are read together; one with more acquisitions than a portion has room for is divided."""
+    """Yield tasks that are read together; one with more acquisitions than fit in a portion is divided."""
     per_picture = len(layer.request.assets) * layer.size**2 * _BYTES_PER_PIXEL
     room = max(1, PORTION_BYTES // per_picture)
     portion: list[_Task] = []
@@ -318,7 +318,7 @@ def _note_scenes(stack: SourceStack, window: int, step: int, used: Sequence[Acqu
 
 
 def _assets_of(acquisition: Acquisition, layer: SourceLayer) -> list[_AssetRuns]:
-    """What is read of an acquisition: each asset, then the one that tells clear pixels."""
+    """Return what is read of an acquisition: each asset, then the one that tells clear pixels."""
     return [
         _AssetRuns(
             name,
@@ -413,7 +413,7 @@ def _join_parts(parts: Sequence[tuple[Values, Valid]]) -> tuple[Values, Valid]:
 
 
 def _with_slope(altitude: Values, valid: Valid, pixel_size: float) -> tuple[list[Values], list[Valid]]:
-    """Altitude and slope without the margin; a slope needs all of the pixels around it."""
+    """Return altitude and slope without the margin; a slope needs all of the pixels around it."""
     known = np.where(valid, altitude, np.nan).astype(np.float32)
     slope = slope_percent(known, pixel_size)
     return [altitude[1:-1, 1:-1], slope], [valid[1:-1, 1:-1], np.isfinite(slope)]

@@ -163,7 +163,7 @@ class Originals:
 
 
 def _pixel_offset(dataset: rasterio.DatasetReader, target: Target) -> tuple[int, int] | None:
-    """Row and column of the window's first pixel in a raster of the same pixels, else None."""
+    """Return row and column of the window's first pixel in a raster of the same pixels, else None."""
     if dataset.crs.to_epsg() != target.epsg or not np.allclose(dataset.res, target.transform.a, rtol=1e-9):
         return None
     column, row = ~dataset.transform @ (target.transform.c, target.transform.f)
@@ -191,7 +191,7 @@ def _warp(dataset: rasterio.DatasetReader, target: Target, resampling: Resamplin
 
 
 def _altitude_of_group(tiles: Sequence[rasterio.DatasetReader], target: Target, *, apart: bool) -> Floats:
-    """Altitude from tiles of one pixel grid, NaN where they have none.
+    """Return altitude from tiles of one pixel grid, NaN where they have none.
 
     Args:
         tiles: open, at least one.

@@ -184,7 +184,7 @@ def _compare_window(sample: StoredSample, product: Product, shot: Shot, sources:
 
 
 def _compare_bands(sample: StoredSample, product: Product, sources: Sources) -> Iterator[str]:
-    """Scene classes and reflectances."""
+    """Compare scene classes and reflectances."""
     rules, target = sources.recipe.sentinel2, sample.target
     removed = int(sample.values["provenance/Sentinel-2 Offset Removed"][0])
     for layer, band in enumerate(("SCL", *rules.bands)):
@@ -211,7 +211,7 @@ def _compare_scene_statistics(sample: StoredSample) -> Iterator[str]:
 
 
 def _compare_terrain(sample: StoredSample, sources: Sources) -> Iterator[str]:
-    """Altitude and slope."""
+    """Compare altitude and slope."""
     tiles, problems = _tiles(sample, "provenance/CopDEM Items", "data/CopDEM Tile Name", sources.copdem)
     yield from problems
     if not tiles:
@@ -229,7 +229,7 @@ def _compare_terrain(sample: StoredSample, sources: Sources) -> Iterator[str]:
 
 
 def _horn_slope(altitude: NDArray[np.float64], pixel_size: float) -> NDArray[np.float64]:
-    """Slope in percent by Horn (1981), from altitudes with a margin of one pixel."""
+    """Return slope in percent by Horn (1981), from altitudes with a margin of one pixel."""
     rows, columns = (length - 2 for length in altitude.shape)
     east, south = np.zeros((rows, columns)), np.zeros((rows, columns))
     for row, weight_of_row in enumerate((1, 2, 1)):
@@ -240,7 +240,7 @@ def _horn_slope(altitude: NDArray[np.float64], pixel_size: float) -> NDArray[np.
 
 
 def _compare_land_cover(sample: StoredSample, shot: Shot, sources: Sources) -> Iterator[str]:
-    """Land cover, and the year of its map."""
+    """Compare the land cover, and the year of its map."""
     tiles, problems = _tiles(
         sample, "provenance/WorldCover Items", "data/WorldCover Tile Name", sources.worldcover
     )
