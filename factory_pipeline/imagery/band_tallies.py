@@ -75,14 +75,14 @@ def pack_tallies(dtype: np.dtype, bands: Sequence[BandTally]) -> bytes:
     parts = [_HEAD.pack(dtype.kind.encode(), str(dtype.itemsize).encode(), len(bands))]
     for band in bands:
         counts = band.counts.counts
-        present = np.flatnonzero(counts)
         small = np.min_scalar_type(int(counts.max())) if counts.size else np.dtype(np.uint8)
-        is_sparse = present.size * (2 + small.itemsize) < counts.size * small.itemsize
-        stored = counts[present] if is_sparse else counts
+        is_sparse = int(np.count_nonzero(counts)) * (2 + small.itemsize) < counts.size * small.itemsize
+        present = np.flatnonzero(counts) if is_sparse else None
+        stored = counts if present is None else counts[present]
         parts.append(
             _BAND.pack(band.no_data, band.counts.lowest, counts.size, stored.size, small.itemsize, is_sparse)
         )
-        parts += [present.astype("<u2").tobytes()] if is_sparse else []
+        parts += [] if present is None else [present.astype("<u2").tobytes()]
         parts.append(stored.astype(small.newbyteorder("<")).tobytes())
     return b"".join(parts)
 

@@ -299,8 +299,11 @@ def wkt_of(image: Any) -> str | None:
     return image.crs.to_wkt() if image.crs else None
 
 
+@lru_cache(maxsize=1024)
 def degrees(wkt: str, bounds: tuple[float, ...]) -> tuple[float, ...] | None:
     """Return west, south, east and north in degrees; None where the CRS has no place for them.
+
+    Remembered, as an image and its label, or two modalities, mostly have the same bounds.
 
     Args:
         wkt: the CRS.

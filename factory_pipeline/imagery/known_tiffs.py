@@ -9,10 +9,10 @@ and only where the results are exactly the same, they are done for others. What 
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
+from operator import add
 from typing import IO, Any
 
 import imagecodecs
@@ -169,8 +169,9 @@ def _placed_header(layout: _Layout, directory: TiffDirectory) -> Header:
         left, top = left - (a * layout.shift + b * layout.shift), top - (d * layout.shift + e * layout.shift)
     width, height = header.width or 0, header.height or 0
     bounds = (left, top + e * height, left + a * width, top)
-    placed = replace(header, transform=(a, b, left, d, e, top))
-    return replace(placed, bounds=degrees(layout.wkt, bounds)) if layout.wkt else placed
+    if layout.wkt:
+        return replace(header, transform=(a, b, left, d, e, top), bounds=degrees(layout.wkt, bounds))
+    return replace(header, transform=(a, b, left, d, e, top))
 
 
 def _try_to_decode(directory: TiffDirectory, content: bytes) -> NDArray[np.generic] | None:
@@ -214,9 +215,9 @@ def _decode(directory: TiffDirectory, content: memoryview) -> NDArray[np.generic
         return None
     pixels = np.empty((samples, height, width), stored.newbyteorder("="))
     blocks = list(zip(directory.offsets, directory.byte_counts, strict=True))
-    if decoder is _DECODERS[1] and not tiled and _are_adjacent(blocks) and (together or samples == 1):
+    if decoder is _DECODERS[1] and not tiled and _are_adjacent(directory) and (together or samples == 1):
         # As one strip: it takes longer to look at small ones than to copy them.
-        blocks, block_height = [(blocks[0][0], sum(count for _, count in blocks))], height
+        blocks, block_height = [(directory.offsets[0], sum(directory.byte_counts))], height
         down = 1
     for block, (start, count) in enumerate(blocks):
         band, at = divmod(block, across * down)
@@ -235,6 +236,6 @@ def _decode(directory: TiffDirectory, content: memoryview) -> NDArray[np.generic
     return pixels
 
 
-def _are_adjacent(blocks: Sequence[tuple[int, int]]) -> bool:
-    """Return whether blocks follow one another without a gap; each is its start and number of bytes."""
-    return all(start + count == after for (start, count), (after, _) in pairwise(blocks))
+def _are_adjacent(directory: TiffDirectory) -> bool:
+    """Return whether the blocks of a file follow one another without a gap."""
+    return directory.offsets[1:] == tuple(map(add, directory.offsets, directory.byte_counts))[:-1]

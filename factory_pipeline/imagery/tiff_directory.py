@@ -8,6 +8,7 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import add
 from typing import IO
 
 MOST_ENTRIES = 256
@@ -125,7 +126,7 @@ def _directory(order: str, values: dict[int, tuple[int, int, bytes]], size: int)
     offsets, byte_counts = (_integers(order, values[tag]) for tag in tags)
     if len(offsets) != len(byte_counts) or not offsets:
         return None
-    if not all(at and count and at + count <= size for at, count in zip(offsets, byte_counts, strict=True)):
+    if not all(offsets) or not all(byte_counts) or max(map(add, offsets, byte_counts)) > size:
         return None
     tie = None
     if TIE_POINT in values and values[TIE_POINT][:2] == (12, 6):

@@ -63,18 +63,21 @@ def extremes_of(values: NDArray[np.generic]) -> Extremes | None:
 
 def extremes_in(counts: Counts) -> Extremes | None:
     """As `extremes_of`, of values that are counted."""
-    values = counts.values
-    if not values.size:
+    found = counts.counts
+    if not found.any():
         return None
-    lowest, highest = float(values[0]), float(values[-1])
-    is_low, is_high, several = lowest < 0, highest in MARKS, values.size > 1
+    first, last = int((found != 0).argmax()), found.size - 1 - int((found[::-1] != 0).argmax())
+    lowest, highest = float(first + counts.lowest), float(last + counts.lowest)
+    is_low, is_high = lowest < 0, highest in MARKS
+    # Few bands have extremes whose neighbours matter, and it takes longer to find all values.
+    values = counts.values if (is_low or is_high) and first < last else None
     return Extremes(
         lowest,
-        int(counts.counts[values[0] - counts.lowest]) if is_low else 0,
-        float(values[1]) if is_low and several else None,
+        int(found[first]) if is_low else 0,
+        float(values[1]) if is_low and values is not None else None,
         highest,
-        int(counts.counts[values[-1] - counts.lowest]) if is_high else 0,
-        float(values[-2]) if is_high and several else None,
+        int(found[last]) if is_high else 0,
+        float(values[-2]) if is_high and values is not None else None,
     )
 
 

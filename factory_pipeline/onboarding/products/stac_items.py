@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
@@ -27,15 +26,13 @@ from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.media_types import MEDIA_TYPES, UNKNOWN
 from factory_pipeline.storage.parquet import ParquetBatches
 
-TIME = pa.timestamp("us", tz="UTC")
+TIME = pl.Datetime("us", "UTC")
 LABEL = "label"
 """Key of the label among the assets."""
 
-_LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
-_ASSET = pa.struct(
-    [("href", pa.string()), ("type", pa.string()), ("title", pa.string()), ("roles", pa.list_(pa.string()))]
-)
-_BBOX = pa.struct([(edge, pa.float64()) for edge in EDGES])
+_LINK = pl.Struct({"href": pl.String, "rel": pl.String, "type": pl.String})
+_ASSET = pl.Struct({"href": pl.String, "type": pl.String, "title": pl.String, "roles": pl.List(pl.String)})
+_BBOX = pl.Struct(dict.fromkeys(EDGES, pl.Float64))
 
 
 def write_items(
@@ -79,48 +76,57 @@ def _to_stac(
     bounds: NDArray[np.float64],
     tags: list[str],
     name: str,
-) -> pa.Table:
+) -> pl.DataFrame:
+    # By polars: PyArrow imports pandas, where it is installed, to make an array of a list.
     placed = np.atleast_1d(np.isfinite(bounds).all(axis=1))
     images = [{image["modality_tag"]: image["path"] for image in row} for row in frame["images"]]
+    labels = frame["label"].to_list()
     height = frame.height
-    columns: dict[str, Any] = {
-        "type": pa.array(["Feature"] * height),
-        "stac_version": pa.array([STAC_VERSION] * height),
-        "stac_extensions": pa.array([[PROJECTION]] * height, pa.list_(pa.string())),
-        "id": pa.array(frame["stem"].to_list()),
-        "geometry": pa.array(shapely.to_wkb(footprint).tolist(), pa.binary()),
-        "bbox": pa.array(
+    text = {
+        "split": frame["split"],
+        "original_name": frame["original_name"],
+        "sha256": frame["sha256"],
+        **{f"image_path_{tag}": [row.get(tag) for row in images] for tag in tags},
+        "label_path": labels,
+    }
+    columns: dict[str, tuple[Any, pl.DataType | type[pl.DataType]]] = {
+        "type": (["Feature"] * height, pl.String),
+        "stac_version": ([STAC_VERSION] * height, pl.String),
+        "stac_extensions": ([[PROJECTION]] * height, pl.List(pl.String)),
+        "id": (frame["stem"], pl.String),
+        "geometry": (shapely.to_wkb(footprint).tolist(), pl.Binary),
+        "bbox": (
             [
                 dict(zip(EDGES, row, strict=True)) if there else None
                 for row, there in zip(bounds.tolist(), placed, strict=True)
             ],
             _BBOX,
         ),
-        "links": pa.array([[]] * height, pa.list_(_LINK)),
-        "assets": _assets(images, tags, frame["label"].to_list()),
-        "collection": pa.array([name] * height),
-        "datetime": pa.array([None] * height, TIME),
-        **{name: pa.array([time] * height, TIME) for name, time in ANY_TIME.items()},
-        "proj:code": pa.array(
-            [None if code is None else f"EPSG:{code}" for code in frame["epsg"]], pa.string()
-        ),
-        "proj:shape": pa.array(list(zip(frame["height"], frame["width"], strict=True)), pa.list_(pa.int64())),
-        "proj:transform": pa.array(frame["transform"].to_list(), pa.list_(pa.float64())),
-        "split": pa.array(frame["split"].to_list(), pa.string()),
-        "original_name": pa.array(frame["original_name"].to_list(), pa.string()),
-        "sha256": pa.array(frame["sha256"].to_list(), pa.string()),
-        **{f"image_path_{tag}": pa.array([row.get(tag) for row in images], pa.string()) for tag in tags},
-        "label_path": pa.array(frame["label"].to_list(), pa.string()),
+        "links": ([[]] * height, pl.List(_LINK)),
+        "assets": _assets(images, tags, labels),
+        "collection": ([name] * height, pl.String),
+        "datetime": ([None] * height, TIME),
+        **{name: ([time] * height, TIME) for name, time in ANY_TIME.items()},
+        "proj:code": ([None if code is None else f"EPSG:{code}" for code in frame["epsg"]], pl.String),
+        "proj:shape": (list(zip(frame["height"], frame["width"], strict=True)), pl.List(pl.Int64)),
+        "proj:transform": (frame["transform"].to_list(), pl.List(pl.Float64)),
+        **{name: (values, pl.String) for name, values in text.items()},
     }
-    return pa.table(columns)
+    return pl.DataFrame([pl.Series(name, values, kind) for name, (values, kind) in columns.items()])
 
 
-def _assets(images: list[dict[str, str]], tags: list[str], labels: list[str | None]) -> pa.Array:
+def _assets(
+    images: list[dict[str, str]], tags: list[str], labels: list[str | None]
+) -> tuple[list[dict[str, Any]], pl.DataType]:
     """Return one field per modality and one for the label; null if an image lacks it."""
-    fields = [pa.array([_asset(row.get(tag), tag, ["data"]) for row in images], _ASSET) for tag in tags] + [
-        pa.array([_asset(label, LABEL, ["labels"]) for label in labels], _ASSET)
+    found = [
+        {
+            **{tag: _asset(row.get(tag), tag, ["data"]) for tag in tags},
+            LABEL: _asset(label, LABEL, ["labels"]),
+        }
+        for row, label in zip(images, labels, strict=True)
     ]
-    return pa.StructArray.from_arrays(fields, names=[*tags, LABEL])
+    return found, pl.Struct(dict.fromkeys([*tags, LABEL], _ASSET))
 
 
 def _asset(path: str | None, title: str, roles: list[str]) -> dict[str, Any] | None:
