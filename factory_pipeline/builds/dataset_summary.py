@@ -18,8 +18,8 @@ from factory_pipeline.builds.stored_summary import StoredSummary, unusable_lines
 from factory_pipeline.builds.unusable_items import count_unusable_items
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import LostFootprintsError
+from factory_pipeline.hdf5.fields import DATA
 from factory_pipeline.hdf5.fuse import fuse_datasets
-from factory_pipeline.hdf5.schema import DATA
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.parquet import BATCH_ROWS, ParquetBatches
 

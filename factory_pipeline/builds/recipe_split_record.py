@@ -5,7 +5,7 @@ import polars as pl
 from factory_pipeline.builds.fused_windows import fused_windows, iterate_windows
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.raster_sources import SourceGrid
-from factory_pipeline.hdf5.schema import PROVENANCE
+from factory_pipeline.hdf5.fields import PROVENANCE
 from factory_pipeline.splits.record import SplitRecord
 from factory_pipeline.splits.window_leaks import search_windows
 from factory_pipeline.storage.build_files import BuildFiles

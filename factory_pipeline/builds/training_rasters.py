@@ -17,9 +17,9 @@ from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 
 from factory_pipeline.config.build_settings import Modality
+from factory_pipeline.hdf5.fields import DATA, Field
 from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.hdf5.read import LABEL, FusedDataset
-from factory_pipeline.hdf5.schema import DATA, Field
 
 SHOT_NUMBER = f"{DATA}/GEDI Shot Number"
 LABEL_FIELD = "AGBD Raster"

@@ -27,8 +27,8 @@ from factory_pipeline.config.build_settings import Modality
 from factory_pipeline.config.lenient_keys import fold
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import BuildError, OnboardingError
+from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.hdf5.opening import fields_of, open_dataset
-from factory_pipeline.hdf5.schema import Field
 from factory_pipeline.onboarding.manifest.model import UPLOAD_TYPE, Purpose, UploadManifest
 from factory_pipeline.splits.names import SPLITS, TRAIN
 from factory_pipeline.splits.split_rule import SPLIT_SPELLINGS, Percentages

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
+from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.source_layout import source_layouts
-from factory_pipeline.errors import DatasetFileError
-from factory_pipeline.hdf5.opening import fields_of, open_dataset, recipe_of, schema_differences
+from factory_pipeline.hdf5.fields import DATA
+from factory_pipeline.hdf5.opening import open_dataset, open_recipe_dataset, recipe_of, require_schema
 from factory_pipeline.hdf5.recipe_fields import LABEL
-from factory_pipeline.hdf5.schema import DATA
 
 
 @dataclass(frozen=True)
@@ -77,34 +78,22 @@ def describe_recipe_file(path: Path) -> RecipeFileSummary:
     Raises:
         DatasetFileError: the file is missing, truncated or not of a recipe.
     """
-    with open_dataset(path) as file:
-        recipe = recipe_of(file)
-        if recipe is None:
-            raise DatasetFileError(f"{path} is a file of the GEDI dataset.")
-        if differences := schema_differences(file, fields_of(file)):
-            raise DatasetFileError(f"The schema of {path} differs: {'; '.join(differences)}.")
+    with open_recipe_dataset(path) as (file, recipe):
+        require_schema(file, path)
         layouts = source_layouts(recipe)
-        samples = len(file[f"{DATA}/{LABEL}"])
-        # Of rasters only the size is told: their pixels are not read.
-        labels = np.empty(0) if recipe.labels.is_raster else file[f"{DATA}/{LABEL}"][:]
+        labels, label_range = _describe_labels(file, recipe)
         codes, counts = np.unique(file[f"{DATA}/CRS"].asstr()[:, 0], return_counts=True)
-        target = recipe.labels.target
-        classes = target.classes if target is not None else None
         return RecipeFileSummary(
             path=path,
             name=recipe.name,
             split=str(file.attrs["split"]),
-            samples=samples,
+            samples=len(file[f"{DATA}/{LABEL}"]),
             file_bytes=path.stat().st_size,
             bands={layout.name: list(layout.bands) for layout in layouts},
             shapes={layout.name: list(file[f"{DATA}/{layout.name}"].shape) for layout in layouts},
             valid_share={layout.name: _mean(file[f"{DATA}/{layout.name}_mask"]) for layout in layouts},
-            labels={f"{code} {name}": int((labels == code).sum()) for code, name in (classes or {}).items()}
-            if not recipe.labels.is_raster
-            else {},
-            label_range=(float(labels.min()), float(labels.max()))
-            if target is not None and classes is None and len(labels)
-            else None,
+            labels=labels,
+            label_range=label_range,
             crs={str(code): int(count) for code, count in zip(codes, counts, strict=True)},
             recipe=str(file.attrs["recipe"]),
             recipe_hash=str(file.attrs["recipe_hash"]),
@@ -112,6 +101,19 @@ def describe_recipe_file(path: Path) -> RecipeFileSummary:
         )
 
 
-def _mean(masks: "np.ndarray") -> float:
+def _describe_labels(
+    file: h5py.File, recipe: DatasetRecipe
+) -> tuple[dict[str, int], tuple[float, float] | None]:
+    """Return the samples by class, and the smallest and largest number; neither of rasters: none is read."""
+    target = recipe.labels.target
+    if recipe.labels.is_raster or target is None:
+        return {}, None
+    labels = file[f"{DATA}/{LABEL}"][:]
+    if target.classes is not None:
+        return {f"{code} {name}": int((labels == code).sum()) for code, name in target.classes.items()}, None
+    return {}, (float(labels.min()), float(labels.max())) if len(labels) else None
+
+
+def _mean(masks: h5py.Dataset) -> float:
     """Return the mean of a dataset, read sample by sample."""
     return float(np.mean([masks[sample].mean() for sample in range(len(masks))])) if len(masks) else 0.0

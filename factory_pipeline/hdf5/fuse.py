@@ -15,10 +15,11 @@ from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import DatasetFileError, IncompleteBuildError
 from factory_pipeline.hdf5.codec import Compression
+from factory_pipeline.hdf5.fields import PROVENANCE, Field
 from factory_pipeline.hdf5.layout import TABLE_CHUNK, ChunkIndex, StoredRecipe, compression_of, lay_out
 from factory_pipeline.hdf5.opening import open_dataset, schema_differences
 from factory_pipeline.hdf5.recipe_fields import recipe_fields
-from factory_pipeline.hdf5.schema import PROVENANCE, Field, dataset_fields
+from factory_pipeline.hdf5.schema import dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, read_rows, row_dtype
 from factory_pipeline.storage.atomic import atomic_write
 

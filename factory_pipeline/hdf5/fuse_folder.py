@@ -13,6 +13,7 @@ import numpy as np
 from factory_pipeline.config.recipe import DateRange, Recipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.codec import encode_chunk
+from factory_pipeline.hdf5.fields import DATA, Field
 from factory_pipeline.hdf5.fuse import fuse_datasets
 from factory_pipeline.hdf5.layout import lay_out
 from factory_pipeline.hdf5.opening import (
@@ -23,7 +24,7 @@ from factory_pipeline.hdf5.opening import (
     own_recipe,
     read_values,
 )
-from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields
+from factory_pipeline.hdf5.schema import dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, row_dtype
 from factory_pipeline.storage.atomic import atomic_write
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.hdf5.codec import LEVEL, ZSTD_LEVEL, Compression
-from factory_pipeline.hdf5.schema import Field
+from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.version import __version__
 
 TABLE_CHUNK = 1024

@@ -14,9 +14,10 @@ from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.recipe import S2_BANDS, Recipe
 from factory_pipeline.errors import DatasetFileError, DocumentError, RecipeError
 from factory_pipeline.hdf5.codec import Compression
+from factory_pipeline.hdf5.fields import DATA, Field, encode_text
 from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, chunk_shape, compression_of
 from factory_pipeline.hdf5.recipe_fields import extra_types_of, recipe_fields
-from factory_pipeline.hdf5.schema import DATA, Field, dataset_fields, encode_text
+from factory_pipeline.hdf5.schema import dataset_fields
 from factory_pipeline.json_document import parse_json
 
 SENTINEL2 = f"{DATA}/Sentinel-2 L2A"
@@ -37,6 +38,20 @@ def open_dataset(path: Path) -> Iterator[h5py.File]:
                 " made it. factory create-dataset --fuse-hdf5-datasets fuses such files."
             )
         yield file
+
+
+@contextmanager
+def open_recipe_dataset(path: Path) -> Iterator[tuple[h5py.File, DatasetRecipe]]:
+    """Open a dataset file of a recipe for reading; yield it with the recipe.
+
+    Raises:
+        DatasetFileError: as `open_dataset`, or it is a file of the GEDI dataset.
+    """
+    with open_dataset(path) as file:
+        recipe = recipe_of(file)
+        if recipe is None:
+            raise DatasetFileError(f"{path} is a file of the GEDI dataset.")
+        yield file, recipe
 
 
 @contextmanager
@@ -192,6 +207,23 @@ def schema_differences(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:
         elif tuple(dataset.attrs.get("band_names", ())) != field.band_names:
             differences.append(f"{field.path} has other bands than {', '.join(field.band_names)}")
     return differences
+
+
+def require_schema(file: h5py.File, path: Path) -> tuple[Field, ...]:
+    """Return what a file holds, if all of it is there as it must be.
+
+    Args:
+        file: of ours, or of any origin.
+        path: of the file, for the message.
+
+    Raises:
+        DatasetFileError: a dataset is missing, or of another type or shape.
+    """
+    fields = fields_of(file)
+    differences = schema_differences(file, fields) if is_own(file) else missing_fields(file, fields)
+    if differences:
+        raise DatasetFileError(f"The schema of {path} differs: {'; '.join(differences)}.")
+    return fields
 
 
 def missing_fields(file: h5py.File, fields: tuple[Field, ...]) -> list[str]:

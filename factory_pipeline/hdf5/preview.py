@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.hdf5.fields import DATA
 from factory_pipeline.hdf5.opening import fields_of, open_samples, read_values
 from factory_pipeline.hdf5.palette import (
     AGBD_STOPS,
@@ -28,7 +29,7 @@ from factory_pipeline.hdf5.palette import (
     true_colour,
 )
 from factory_pipeline.hdf5.read import LABEL, FileSummary, Sample, describe, shot_time
-from factory_pipeline.hdf5.schema import DATA, LABEL_NODATA, SCL_CLASSES, WORLDCOVER_CLASSES
+from factory_pipeline.hdf5.schema import LABEL_NODATA, SCL_CLASSES, WORLDCOVER_CLASSES
 
 FIELDS = (
     "Sentinel-2 L2A",

@@ -20,18 +20,17 @@ from numpy.typing import NDArray
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.codec import Compression, decode_chunk
+from factory_pipeline.hdf5.fields import DATA, Field
 from factory_pipeline.hdf5.layout import ChunkIndex, compression_of
 from factory_pipeline.hdf5.opening import (
     fields_of,
     is_own,
-    missing_fields,
     open_dataset,
     open_samples,
     read_values,
     recipe_of,
-    schema_differences,
+    require_schema,
 )
-from factory_pipeline.hdf5.schema import DATA, Field
 
 __all__ = ["DEFAULT_FIELDS", "LABEL", "FileSummary", "FusedDataset", "describe", "open_dataset"]
 
@@ -98,10 +97,7 @@ def describe(path: Path) -> FileSummary:
         DatasetFileError: the file is missing, truncated or no dataset file.
     """
     with open_samples(path) as file:
-        fields = fields_of(file)
-        differences = schema_differences(file, fields) if is_own(file) else missing_fields(file, fields)
-        if differences:
-            raise DatasetFileError(f"The schema of {path} differs: {'; '.join(differences)}.")
+        fields = require_schema(file, path)
         samples = len(file[f"{DATA}/AGBD Values"])
         agbd, seconds = (_range_of(file[f"{DATA}/{name}"]) for name in ("AGBD Values", "GEDI Delta Time"))
         return FileSummary(
@@ -147,6 +143,7 @@ def _count_texts(dataset: h5py.Dataset) -> dict[str, int]:
 
 
 def shot_time(seconds: float) -> datetime:
+    """Return the time of a shot (UTC, without a time zone) from the seconds since GEDI_EPOCH."""
     return GEDI_EPOCH + timedelta(seconds=seconds)
 
 

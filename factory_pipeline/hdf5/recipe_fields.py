@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.gedi_labels import GediLabels
 from factory_pipeline.config.source_layout import SourceLayout, source_layouts
-from factory_pipeline.hdf5.schema import DATA, PROVENANCE, Field, encode_text, text_dtype
+from factory_pipeline.hdf5.fields import DATA, PROVENANCE, Field, encode_text, text_dtype, text_field
 
 EXTRA = "extra"
 """The group of the columns that a recipe carries along."""
@@ -77,9 +77,9 @@ def recipe_fields(recipe: DatasetRecipe, extra: Mapping[str, np.dtype[Any]]) -> 
         *(field for layout in layouts for field in _source_fields(layout)),
         _label_field(recipe, extra),
         _table_field(DATA, "Transforms", "<f8", "Affine transform of the window, row-major", "transform", 9),
-        _text(DATA, "CRS", 16, "EPSG identifier of the window's CRS", "crs"),
+        text_field(DATA, "CRS", 16, "EPSG identifier of the window's CRS", "crs"),
         *(_extra_field(name, dtype, recipe) for name, dtype in extra.items()),
-        _text(PROVENANCE, "Id", ID_LENGTH, "Label, as its file names it", "id"),
+        text_field(PROVENANCE, "Id", ID_LENGTH, "Label, as its file names it", "id"),
         Field(
             PROVENANCE,
             "Lat Lon",
@@ -91,7 +91,7 @@ def recipe_fields(recipe: DatasetRecipe, extra: Mapping[str, np.dtype[Any]]) -> 
             band_names=("latitude", "longitude"),
         ),
         *(_items_field(layout) for layout in layouts),
-        _text(PROVENANCE, "Batch", 128, "Batch that the sample was extracted in", "batch"),
+        text_field(PROVENANCE, "Batch", 128, "Batch that the sample was extracted in", "batch"),
     )
 
 
@@ -253,13 +253,6 @@ def _shorten_items(text: str, length: int) -> str:
     ids = text.split(";")
     fitting = (";".join([*ids[:kept], f"+{len(ids) - kept} more"]) for kept in range(len(ids) - 1, -1, -1))
     return next(shorter for shorter in fitting if len(shorter.encode()) <= length)
-
-
-def _text(group: str, name: str, length: int, description: str, column: str) -> Field:
-    def values(samples: RecipeSamples) -> NDArray[np.generic]:
-        return encode_text(name, samples.table[column].to_list(), length).reshape(-1, 1)
-
-    return Field(group, name, text_dtype(length), (1,), description, values)
 
 
 def _table_field(group: str, name: str, dtype: str, description: str, column: str, count: int) -> Field:

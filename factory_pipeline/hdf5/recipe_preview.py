@@ -13,13 +13,12 @@ from PIL import Image, ImageDraw
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.source_layout import SourceLayout, source_layouts
-from factory_pipeline.errors import DatasetFileError
-from factory_pipeline.hdf5.opening import open_dataset, recipe_of
+from factory_pipeline.hdf5.fields import PROVENANCE
+from factory_pipeline.hdf5.opening import open_recipe_dataset
 from factory_pipeline.hdf5.palette import AGBD_STOPS, Picture, ramp, rgb
 from factory_pipeline.hdf5.preview import INK, LINE, PAPER, QUIET, encode_png, load_font
 from factory_pipeline.hdf5.read import LABEL, FusedDataset, Sample
 from factory_pipeline.hdf5.recipe_fields import label_nodata
-from factory_pipeline.hdf5.schema import PROVENANCE
 from factory_pipeline.imagery.class_colours import class_colour
 
 MARGIN, GAP, CAPTION, HEADER, TEXT_WIDTH = 20, 8, 18, 52, 190
@@ -61,10 +60,7 @@ def recipe_sheet(path: Path, samples: int = 8, max_bytes: int | None = None) -> 
     Raises:
         DatasetFileError: the file is missing, truncated or not of a recipe.
     """
-    with open_dataset(path) as file:
-        recipe = recipe_of(file)
-        if recipe is None:
-            raise DatasetFileError(f"{path} is a file of the GEDI dataset.")
+    with open_recipe_dataset(path) as (file, recipe):
         ids = [text.decode() for text in file[f"{PROVENANCE}/Id"][:, 0].tolist()]
     layouts = source_layouts(recipe)
     fields = [f"{layout.name}{part}" for layout in layouts for part in ("", "_mask", "_times")]

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from factory_pipeline.config.source_layout import SourceLayout, source_layouts
-from factory_pipeline.errors import DatasetFileError
-from factory_pipeline.hdf5.opening import open_dataset, recipe_of
+from factory_pipeline.hdf5.opening import open_recipe_dataset
 from factory_pipeline.hdf5.read import FusedDataset
 
 MOST_SAMPLES = 500
@@ -36,11 +35,9 @@ def summarize_bands(path: Path) -> list[BandSummary]:
     Raises:
         DatasetFileError: the file is missing, truncated or not of a recipe.
     """
-    with open_dataset(path) as file:
-        recipe = recipe_of(file)
-    if recipe is None:
-        raise DatasetFileError(f"{path} is a file of the GEDI dataset.")
-    return [summary for layout in source_layouts(recipe) for summary in _summarize(path, layout)]
+    with open_recipe_dataset(path) as (_, recipe):
+        layouts = source_layouts(recipe)
+    return [summary for layout in layouts for summary in _summarize(path, layout)]
 
 
 def _summarize(path: Path, layout: SourceLayout) -> list[BandSummary]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5.codec import Compression, encode_chunk
+from factory_pipeline.hdf5.fields import DATA
 from factory_pipeline.hdf5.layout import TABLE_CHUNK, lay_out
-from factory_pipeline.hdf5.opening import fields_of, open_dataset, own_recipe, recipe_of, schema_differences
+from factory_pipeline.hdf5.opening import open_dataset, own_recipe, recipe_of, require_schema
 from factory_pipeline.hdf5.read import FusedDataset
-from factory_pipeline.hdf5.schema import DATA
 from factory_pipeline.hdf5.tables import RowWriter, read_rows
 from factory_pipeline.storage.atomic import atomic_write
 
@@ -46,9 +46,7 @@ def recompress(path: Path, output: Path, compression: Compression) -> int:
     if output.resolve() == path.resolve():
         raise DatasetFileError(f"The file {path} can't be written over itself: name another output.")
     with open_dataset(path) as source:
-        fields = fields_of(source)
-        if differences := schema_differences(source, fields):
-            raise DatasetFileError(f"The schema of {path} differs: {'; '.join(differences)}.")
+        fields = require_schema(source, path)
         recipe = recipe_of(source) or own_recipe(source)
         length = len(source[fields[0].path])
         aligned = {"alignment_threshold": ALIGNED_FROM, "alignment_interval": ALIGNMENT}

@@ -1,24 +1,24 @@
-"""The schema of a dataset file: the samples, and each dataset of the file as data.
+"""The samples of the GEDI dataset, and each dataset of its files; `recipe_fields` has those of recipes.
 
 The content is decided here and nowhere else: writing, fusing, reading and checking follow `dataset_fields`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import field as dataclass_field
-from typing import Any
 
-import h5py
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from factory_pipeline.errors import DatasetFileError
-
-DATA = "data"
-"""The group with what a model is trained on."""
-PROVENANCE = "provenance"
-"""The group with the exact provenance of each sample."""
+from factory_pipeline.hdf5.fields import (
+    DATA,
+    PROVENANCE,
+    Field,
+    encode_text,
+    number_field,
+    text_dtype,
+    text_field,
+)
 
 SCL_CLASSES = (
     "NO_DATA",
@@ -146,44 +146,6 @@ class Samples:
             label=np.zeros((0, 1, window, window), np.float32),
             table=pl.DataFrame(schema=TABLE_SCHEMA),
         )
-
-
-@dataclass(frozen=True)
-class Field:
-    """One dataset of the file."""
-
-    group: str
-    """DATA or PROVENANCE."""
-    name: str
-    dtype: np.dtype[np.generic]
-    """As stored; fixed-length UTF-8 for text."""
-    shape: tuple[int, ...]
-    """Of one sample; the dataset is (N, *shape)."""
-    description: str
-    values: Callable[[Any], NDArray[np.generic]]
-    """Makes the dataset's content from samples."""
-    units: tuple[str, ...] = ()
-    """One for the dataset, or one per band."""
-    band_names: tuple[str, ...] = ()
-    """Names along the first axis of a sample."""
-    nodata: float | None = None
-    attributes: Mapping[str, Any] = dataclass_field(default_factory=dict)
-    """More attributes of the dataset."""
-
-    @property
-    def path(self) -> str:
-        """The dataset's path in the file."""
-        return f"{self.group}/{self.name}"
-
-    @property
-    def is_raster(self) -> bool:
-        """True for (..., h, w) of numbers per sample: stored with one sample per chunk."""
-        return len(self.shape) >= 2 and not self.is_text
-
-    @property
-    def is_text(self) -> bool:
-        """True for fixed-length UTF-8."""
-        return self.dtype.kind == "S"
 
 
 def dataset_fields(bands: Sequence[str], window: int) -> tuple[Field, ...]:
@@ -331,75 +293,6 @@ def _provenance() -> tuple[Field, ...]:
         text_field(PROVENANCE, "GEDI Beam", 16, "Beam group of the granule", "beam"),
         text_field(PROVENANCE, "Batch", 128, "Batch that the sample was extracted in", "batch"),
     )
-
-
-def text_dtype(length: int) -> np.dtype[np.generic]:
-    """Return fixed-length UTF-8 of so many bytes."""
-    return h5py.string_dtype("utf-8", length)
-
-
-def text_field(group: str, name: str, length: int, description: str, column: str) -> Field:
-    """Return a (N, 1) text dataset made from a column of the table.
-
-    Args:
-        group: of the file.
-        name: of the dataset.
-        length: bytes in UTF-8.
-        description: an attribute of the dataset.
-        column: of the table.
-    """
-
-    def values(samples: Samples) -> NDArray[np.generic]:
-        return encode_text(name, samples.table[column].to_list(), length).reshape(-1, 1)
-
-    return Field(group, name, text_dtype(length), (1,), description, values)
-
-
-def number_field(
-    group: str,
-    name: str,
-    dtype: str,
-    description: str,
-    columns: tuple[str, ...],
-    units: tuple[str, ...] = (),
-) -> Field:
-    """Return a (N, columns) dataset of numbers made from columns of the table.
-
-    Args:
-        group: of the file.
-        name: of the dataset.
-        dtype: as stored.
-        description: an attribute of the dataset.
-        columns: of the table, one per column of the dataset.
-        units: of the columns; none if they have none.
-    """
-
-    def values(samples: Samples) -> NDArray[np.generic]:
-        return np.stack([samples.table[column].to_numpy() for column in columns], axis=1)
-
-    names = columns if len(columns) > 1 else ()
-    return Field(group, name, np.dtype(dtype), (len(columns),), description, values, units, names)
-
-
-def encode_text(name: str, texts: Iterable[str], length: int) -> NDArray[np.bytes_]:
-    """Return UTF-8 of fixed length.
-
-    Args:
-        name: of the dataset, for the message.
-        texts: one per sample.
-        length: bytes in UTF-8.
-
-    Raises:
-        DatasetFileError: a text needs more bytes; it is never cut.
-    """
-    encoded = [text.encode() for text in texts]
-    for text in encoded:
-        if len(text) > length:
-            raise DatasetFileError(
-                f"The value {text.decode()!r} of {name} has {len(text)} bytes; the file stores up to"
-                f" {length}."
-            )
-    return np.array(encoded, dtype=f"S{length}")
 
 
 def _scl_stats(samples: Samples) -> NDArray[np.generic]:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory_pipeline.hdf5.codec import encode_chunk
+from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.hdf5.layout import TABLE_CHUNK
-from factory_pipeline.hdf5.schema import Field
 
 
 def row_dtype(fields: Sequence[Field]) -> np.dtype[np.void]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from factory_pipeline.hdf5.fields import DATA, PROVENANCE
 from factory_pipeline.hdf5.opening import fields_of, open_dataset, schema_differences
 from factory_pipeline.hdf5.read import LABEL, FusedDataset, Sample
 from factory_pipeline.hdf5.sample_checks import (
@@ -18,7 +19,6 @@ from factory_pipeline.hdf5.sample_checks import (
     has_wrong_label,
     is_outside_middle,
 )
-from factory_pipeline.hdf5.schema import DATA, PROVENANCE
 from factory_pipeline.plain_text import count_noun
 
 BLOCK = 512

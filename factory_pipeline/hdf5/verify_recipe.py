@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.source_layout import SourceLayout, sample_bytes, source_layouts
-from factory_pipeline.errors import DatasetFileError
-from factory_pipeline.hdf5.opening import open_dataset, recipe_of
+from factory_pipeline.hdf5.fields import DATA, PROVENANCE
+from factory_pipeline.hdf5.opening import open_recipe_dataset
 from factory_pipeline.hdf5.read import LABEL, FusedDataset, Sample
 from factory_pipeline.hdf5.recipe_fields import NO_LABEL, label_nodata
 from factory_pipeline.hdf5.sample_checks import is_outside_middle
-from factory_pipeline.hdf5.schema import DATA, PROVENANCE
 from factory_pipeline.hdf5.verify import Finding, check_schema
 
 BLOCK_BYTES = 64 * 2**20
@@ -40,10 +39,7 @@ def check_recipe_file(path: Path) -> list[Finding]:
     schema = check_schema(path)
     if not schema.passed:
         return [schema]
-    with open_dataset(path) as file:
-        recipe = recipe_of(file)
-        if recipe is None:
-            raise DatasetFileError(f"{path} is a file of the GEDI dataset.")
+    with open_recipe_dataset(path) as (file, recipe):
         ids = file[f"{PROVENANCE}/Id"].asstr()[:, 0] if len(file[f"{PROVENANCE}/Id"]) else np.empty(0, object)
         outside = _is_outside(file, recipe, len(ids))
     flags = [_check_block(recipe, block) for block in _blocks(path, recipe)]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.codec import Encode, encode_chunk
+from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.hdf5.layout import StoredRecipe, lay_out
-from factory_pipeline.hdf5.schema import Field, Samples, dataset_fields
+from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, rows_of
 from factory_pipeline.storage.atomic import atomic_write
 

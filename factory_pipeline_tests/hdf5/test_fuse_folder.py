@@ -11,9 +11,10 @@ from factory_pipeline.builds.summary import fuse_folder
 from factory_pipeline.config.recipe import S2_BANDS, Recipe
 from factory_pipeline.errors import DatasetFileError
 from factory_pipeline.hdf5 import FusedDataset
+from factory_pipeline.hdf5.fields import DATA
 from factory_pipeline.hdf5.preview import chip_sheet
 from factory_pipeline.hdf5.read import describe
-from factory_pipeline.hdf5.schema import DATA, Samples, dataset_fields
+from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline_tests.hdf5.factories import made_samples, part_of
 

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
+from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.hdf5.layout import FILE_ATTRIBUTES, TABLE_CHUNK, chunk_shape, lay_out
-from factory_pipeline.hdf5.schema import Field
 from factory_pipeline.version import __version__
 
 RASTER = Field(

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 
 from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.hdf5.opening import (
     SENTINEL2,
     bands_of,
     fields_of,
     missing_fields,
     open_dataset,
+    open_recipe_dataset,
     open_samples,
     own_recipe,
     read_values,
     recipe_of,
+    require_schema,
     schema_differences,
 )
-from factory_pipeline.hdf5.schema import Field
 
 
 @pytest.fixture
@@ -91,6 +93,19 @@ def test_differences_are_named_one_by_one(copy: Path) -> None:
         found = schema_differences(file, fields_of(file))
     assert found[0] == "data/NDVI is unknown"
     assert "data/CRS is missing" in found
+
+
+def test_a_file_of_another_schema_or_of_the_other_kind_is_refused(written: Path, copy: Path) -> None:
+    with open_dataset(written) as file:
+        assert {field.path for field in require_schema(file, written)} == {
+            field.path for field in fields_of(file)
+        }
+    with pytest.raises(DatasetFileError, match="is a file of the GEDI dataset"), open_recipe_dataset(written):
+        pass
+    with h5py.File(copy, "r+") as file:
+        del file["data/CRS"]
+    with open_dataset(copy) as file, pytest.raises(DatasetFileError, match="differs: data/CRS is missing"):
+        require_schema(file, copy)
 
 
 def test_an_error_inside_hdf5_names_the_file_and_one_of_ours_stays(copy: Path) -> None:

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
+from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.hdf5.layout import TABLE_CHUNK, ChunkIndex, lay_out
-from factory_pipeline.hdf5.schema import Field
 from factory_pipeline.hdf5.tables import RowWriter, read_rows, row_dtype, rows_of
 
 FIELDS = (

@@ -27,9 +27,10 @@ from factory_pipeline.datalake.tables.schemas import (
     AnnotationType,
 )
 from factory_pipeline.errors import LakeError
+from factory_pipeline.hdf5.fields import DATA, PROVENANCE
 from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.hdf5.read import shot_time
-from factory_pipeline.hdf5.schema import DATA, PROVENANCE, WORLDCOVER_CLASSES, WORLDCOVER_NODATA
+from factory_pipeline.hdf5.schema import WORLDCOVER_CLASSES, WORLDCOVER_NODATA
 from factory_pipeline.storage.parquet import BATCH_ROWS
 
 LAND_COVER = f"{DATA}/WorldCover"

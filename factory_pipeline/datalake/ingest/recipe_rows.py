@@ -25,9 +25,9 @@ from factory_pipeline.datalake.ingest.raster_rows import (
 from factory_pipeline.datalake.ingest.stored_chunks import StoredChunks
 from factory_pipeline.datalake.tables.schemas import ITEM_SCHEMA, METADATA_PREFIX, AnnotationType
 from factory_pipeline.errors import LakeError
+from factory_pipeline.hdf5.fields import DATA, PROVENANCE
 from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.hdf5.recipe_fields import EXTRA, LABEL, label_nodata
-from factory_pipeline.hdf5.schema import DATA, PROVENANCE
 from factory_pipeline.imagery.band_steps import step_bands
 from factory_pipeline.imagery.class_codes import code_band
 from factory_pipeline.storage.parquet import BATCH_ROWS

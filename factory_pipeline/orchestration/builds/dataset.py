@@ -11,8 +11,9 @@ from factory_pipeline.builds.summary import fuse_build
 from factory_pipeline.builds.training_upload import write_gedi_upload
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.datalake.ingest.from_build import collect_build
+from factory_pipeline.hdf5.fields import DATA
 from factory_pipeline.hdf5.preview import chip_sheet
-from factory_pipeline.hdf5.schema import DATA, dataset_fields
+from factory_pipeline.hdf5.schema import dataset_fields
 from factory_pipeline.orchestration.builds.chips import (
     EXTRACTION,
     copdem_chips,
