@@ -29,12 +29,13 @@ from factory_pipeline.datasets.versions.summaries import (
 from factory_pipeline.errors import ArgumentError, DamagedExportError
 from factory_pipeline.extras import extras_named
 from factory_pipeline.sdk.backend import Backend, OnProgress, progress_shown
-from factory_pipeline.sdk.version_calls import VersionCalls
+from factory_pipeline.sdk.create_calls import CreateCalls
+from factory_pipeline.sdk.update_calls import UpdateCalls
 
 log = logging.getLogger(__name__)
 
 
-class DatasetClient(VersionCalls):
+class DatasetClient(CreateCalls, UpdateCalls):
     """Creates datasets from collections or from the full data lake, and downloads their exports.
 
     All calls raise `factory_pipeline.errors.FactoryError`; an argument that is not allowed raises its
