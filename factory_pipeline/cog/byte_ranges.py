@@ -6,6 +6,10 @@ says; see `busy_hosts`. One that is busy and doesn't say, and an object store, w
 show, get pauses four times as long, about 50 seconds in all by default. A file that fails even then is
 requested once more if its server still sends a file that it has sent before: so a single broken file is
 distinguished from a server that is unavailable.
+
+Threads of ours wait for the answers. obstore's own `get_async` delivers them in threads of its runtime, which
+Python does not wait for at its end: one that still runs Python then is unwound through Rust, with the
+interpreter's lock lost, and the process that was done dies of SIGABRT or SIGSEGV.
 """
 
 import asyncio
@@ -35,6 +39,8 @@ REFUSED_STATUS = frozenset({401, 402, 403, 404, 407, 410, 451})
 _LONGEST_PAUSE = 20.0
 _BUSY_FACTOR = 4
 _STORES_KEPT = 64
+_MOST_THREADS = 1024
+"""No limit: as many threads are started as there are requests at a time, which their callers limit."""
 _WITNESS_TRIES = 3
 """One refusal among many responses must not count as an outage."""
 
@@ -95,6 +101,7 @@ class ByteSource:
         self._retry_policy = retry_policy
         self._stores: OrderedDict[str, ObjectStore] = OrderedDict()
         self._signing = ThreadPoolExecutor(1, thread_name_prefix="sign")
+        self._requesting = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="fetch")
         self._busy = BusyHosts(retry_policy.stall, retry_policy.longest_wait)
         self._known_good: dict[str, str] = {}
         self._unavailable: dict[str, str] = {}
@@ -252,9 +259,9 @@ class ByteSource:
         url = await self._sign_href(href)
         store, path = self._locate(url)
         sent = time.monotonic()
+        loop = asyncio.get_running_loop()
         try:
-            result = await obstore.get_async(store, path, options={"range": (start, start + length)})
-            return FetchedRange(memoryview(await result.bytes_async()), result.meta["size"])
+            return await loop.run_in_executor(self._requesting, _request, store, path, start, length)
         except BaseError as error:
             if not isinstance(store, HTTPStore) or _status(error) not in TRANSIENT_STATUS:
                 raise
@@ -335,6 +342,11 @@ def local_path(href: str) -> Path | None:
     if href.startswith("file://"):
         return Path(unquote(urlsplit(href).path))
     return None if "://" in href else Path(href)
+
+
+def _request(store: ObjectStore, path: str, start: int, length: int) -> FetchedRange:
+    result = obstore.get(store, path, options={"range": (start, start + length)})
+    return FetchedRange(memoryview(result.bytes()), result.meta["size"])
 
 
 def _read_local(path: Path, start: int, length: int) -> FetchedRange:

@@ -1,8 +1,10 @@
 """Addresses: signed, encoded, local; and bodies that are too short."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -55,6 +57,26 @@ def test_signature_goes_along_and_is_renewed(server: tuple[str, type[SignedFiles
 
     handler.token = tokens[0] = "new"
     assert fetch(source, f"{url}/a.tif") == CONTENT[100:150]
+
+
+def test_no_thread_that_python_does_not_wait_for_runs_python(
+    server: tuple[str, type[SignedFiles]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that answers when the process ends would make it die."""
+    server[1].is_public = True
+    waited_for: list[bool] = []
+    wake = asyncio.BaseEventLoop.call_soon_threadsafe
+
+    def noted(loop: asyncio.BaseEventLoop, *args: Any, **options: Any) -> asyncio.Handle:
+        here = threading.get_ident()
+        waited_for.append(any(here == each.ident and not each.daemon for each in threading.enumerate()))
+        return wake(loop, *args, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", noted)
+    fetch(ByteSource(None, HASTY), f"{server[0]}/a.tif")
+
+    assert waited_for
+    assert all(waited_for)
 
 
 def test_refusal_shows_no_signature(server: tuple[str, type[SignedFiles]]) -> None:

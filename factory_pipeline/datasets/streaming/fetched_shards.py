@@ -40,7 +40,10 @@ class FetchedShards:
         return self._start(self._run(shard, first, last))
 
     def close(self) -> None:
-        """End the thread, and what it still fetches; doesn't wait for it."""
+        """End the thread, and what it still fetches; doesn't wait for it.
+
+        The process does, at its end, for requests that are under way: until they have come or stalled.
+        """
         self._loop.call_soon_threadsafe(self._stop)
 
     def _serve(self) -> None:
