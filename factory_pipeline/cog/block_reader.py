@@ -7,13 +7,11 @@ most `bytes_in_flight` bytes, however many windows there are.
 """
 
 import asyncio
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-from numpy.typing import NDArray
 
 from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy, SourceError
 from factory_pipeline.cog.header import RasterLayout, UnsupportedRasterError
@@ -21,6 +19,7 @@ from factory_pipeline.cog.header_cache import Header, HeaderCache, describe_fail
 from factory_pipeline.cog.join_tiles import PendingJoins
 from factory_pipeline.cog.memory_budget import ByteBudget
 from factory_pipeline.cog.mosaic import assemble
+from factory_pipeline.cog.packed_pixels import BlockPixels, PackedPixels
 from factory_pipeline.cog.range_cache import RangeCache
 from factory_pipeline.cog.read_plan import BlockRun, BlockUse, Plan, merge_blocks, plan_reads
 from factory_pipeline.cog.reader import (
@@ -37,6 +36,9 @@ from factory_pipeline.cog.reader import (
     stack_reads,
 )
 from factory_pipeline.cog.window_stack import PendingStack
+
+_PIXELS_OF_A_CALL = 4096
+"""Pixels that are unpacked in the time that it takes to ask for a part of a block: 4 us."""
 
 
 class BlockReader(WindowReader):
@@ -328,14 +330,19 @@ def _cut_block(
         return True
     if pixels is None:
         return False
+    if isinstance(pixels, PackedPixels) and _cost_of_parts(uses) > pixels.size:
+        pixels = pixels.unpack()
     for tile, members in uses:
         tile.take(block, pixels, members)
     return True
 
 
-def _decode(
-    layout: RasterLayout, block: int, data: memoryview, rows: int | None
-) -> NDArray[np.generic] | None:
+def _cost_of_parts(uses: Sequence[BlockUse]) -> int:
+    """Return the number of pixels of which unpacking takes as long as that of every window's part alone."""
+    return sum(len(members) * (_PIXELS_OF_A_CALL + math.prod(tile.shape)) for tile, members in uses)
+
+
+def _decode(layout: RasterLayout, block: int, data: memoryview, rows: int | None) -> BlockPixels | None:
     if rows is None or layout.decode_top is None:
         return layout.decode(data, block)
     pixels = layout.decode_top(data, rows)

@@ -14,12 +14,13 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from factory_pipeline.cog.packed_pixels import BlockPixels, PackedPixels
 from factory_pipeline.cog.scratch import Scratch
 
-FullDecoder = Callable[[memoryview, int], NDArray[np.generic]]
-"""From the bytes and the index of a block to its pixels (rows, columns, bands in a block)."""
-TopDecoder = Callable[[memoryview, int], NDArray[np.generic] | None]
-"""From the first bytes of a block and a number of rows to these rows (rows, columns, bands in a block).
+FullDecoder = Callable[[memoryview, int], BlockPixels]
+"""From the bytes and the index of a block to its pixels."""
+TopDecoder = Callable[[memoryview, int], BlockPixels | None]
+"""From the first bytes of a block and a number of rows to the pixels of these rows.
 
 None if the bytes end before them.
 """
@@ -50,6 +51,9 @@ def full_decoder(page: Any, dtype: np.dtype, height: int, width: int, samples: i
     if page.is_tiled and page.compression in _DEFLATE and _has_whole_numbers(page, dtype):
         stored = dtype.newbyteorder(page.parent.byteorder)
         return _deflate_decoder(dtype, stored, page.predictor, height, width, samples)
+    if page.is_tiled and page.compression in _DEFLATE and _is_packed(page, samples):
+        stored = dtype.newbyteorder(page.parent.byteorder)
+        return _packed_decoder(stored, page.bitspersample, height, width)
     kind = _kind_of_blocks(page), dtype
     decoder = _decoders.get(kind)
     if decoder is None:
@@ -99,6 +103,23 @@ def _has_whole_numbers(page: Any, dtype: np.dtype) -> bool:
     predicted = page.predictor == _HORIZONTAL and dtype.kind in "iu"
     whole = page.bitspersample == 8 * dtype.itemsize and page.fillorder == 1
     return whole and dtype.kind in "iuf" and (page.predictor == _NO_PREDICTOR or predicted)
+
+
+def _is_packed(page: Any, samples: int) -> bool:
+    """Return whether a page's blocks are of one band whose numbers take no whole bytes."""
+    packed = page.bitspersample < 8 * page.dtype.itemsize
+    return packed and samples == 1 and page.dtype.kind == "u" and page.fillorder == 1
+
+
+@lru_cache(_KINDS_SHARED)
+def _packed_decoder(stored: np.dtype, bits: int, height: int, width: int) -> FullDecoder:
+    row_bytes = -(-width * bits // 8)
+
+    def decode(data: memoryview, _index: int) -> PackedPixels:
+        rows = _inflate(data, height * row_bytes).reshape(height, row_bytes)
+        return PackedPixels(rows, width, bits, stored)
+
+    return decode
 
 
 @lru_cache(_KINDS_SHARED)
@@ -162,12 +183,16 @@ def _deflate_top_decoder(
 ) -> TopDecoder:
     row_bytes = -(-width * samples * bits // 8)
 
-    def decode(data: memoryview, rows: int) -> NDArray[np.generic] | None:
+    def decode(data: memoryview, rows: int) -> BlockPixels | None:
         raw = isal_zlib.decompressobj().decompress(data, rows * row_bytes)
         if len(raw) < rows * row_bytes:
             return None
         if bits != 8 * dtype.itemsize:
-            values = imagecodecs.packints_decode(raw, stored, bits, runlen=width * samples)
+            packed_rows = np.frombuffer(raw, np.uint8).reshape(rows, row_bytes)
+            packed = PackedPixels(packed_rows, width * samples, bits, stored)
+            if samples == 1:
+                return packed
+            values = packed.unpack()
         elif predictor == _FLOATING_POINT:
             values = _undo_floating_point(raw, dtype, (rows, width, samples))
         else:

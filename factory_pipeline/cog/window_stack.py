@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from factory_pipeline.cog.header import RasterLayout
+from factory_pipeline.cog.packed_pixels import BlockPixels, PackedPixels
 from factory_pipeline.cog.reader import Indices, ReadFailure
 from factory_pipeline.cog.recycled import RECYCLER
 from factory_pipeline.cog.resample import Mask, Sampling
@@ -104,21 +105,25 @@ class TilePixels:
         row = block % layout.blocks_per_band // layout.blocks_across
         return min(last - row * layout.block_height, layout.block_height)
 
-    def take(self, block: int, pixels: NDArray[np.generic], members: Indices) -> None:
+    def take(self, block: int, pixels: BlockPixels, members: Indices) -> None:
         """Copy what these windows need from a decoded block, of which only their rows need to be decoded.
 
         Args:
             block: number of the block.
-            pixels: (rows, columns, bands in a block).
+            pixels: of the block.
             members: indices of the windows.
         """
         layout, (height, width), values = self.layout, self.shape, self.values
         row, column = divmod(block % layout.blocks_per_band, layout.blocks_across)
-        plane = pixels[:, :, self.band if layout.bands_in_block > 1 else 0]
-        if len(members) >= _FEWEST_TOGETHER and height * width <= _LARGEST_TOGETHER:
-            members = self._take_whole(row, column, plane, members)
-            if not members.size:
-                return
+        plane: NDArray[np.generic] | PackedPixels
+        if isinstance(pixels, PackedPixels):
+            plane = pixels
+        else:
+            plane = pixels[:, :, self.band if layout.bands_in_block > 1 else 0]
+            if len(members) >= _FEWEST_TOGETHER and height * width <= _LARGEST_TOGETHER:
+                members = self._take_whole(row, column, plane, members)
+                if not members.size:
+                    return
         rows = _intersect(self.rows[members], height, layout.grid.height, row, layout.block_height)
         columns = _intersect(self.columns[members], width, layout.grid.width, column, layout.block_width)
         for member, (to_rows, from_rows), (to_columns, from_columns) in zip(

@@ -8,6 +8,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from factory_pipeline.cog.header import HeaderBytes, MissingBytesError, RasterLayout, parse_header
+from factory_pipeline.cog.packed_pixels import BlockPixels, PackedPixels
 
 UTM = 32631
 LEFT, TOP = 600000.0, 5000040.0
@@ -52,3 +53,9 @@ def layout_of(path: str, first: int = 32768) -> tuple[RasterLayout, int]:
         except MissingBytesError as missing:
             header.add(missing.start, content[missing.start : missing.start + missing.length])
             more += 1
+
+
+def unpacked(pixels: BlockPixels | None) -> np.ndarray:
+    """Return all pixels of a decoded block."""
+    assert pixels is not None
+    return pixels.unpack() if isinstance(pixels, PackedPixels) else pixels

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.cog import decode
 from factory_pipeline.cog.decode import full_decoder, top_decoder
+from factory_pipeline_tests.cog.factories import unpacked
 
 WIDTH, ROWS = 32, 48
 
@@ -45,13 +46,12 @@ def test_the_top_is_that_of_the_block(tmp_path: Path, dtype: str, options: dict[
     with tifffile.TiffFile(write(tmp_path / "a.tif", values, **options)) as tiff:
         page = tiff.pages.first
         data = memoryview(tiff.filehandle.read_segments(page.dataoffsets, page.databytecounts).__next__()[0])
-        full = full_decoder(page, np.dtype(dtype), ROWS, WIDTH, 1)(data, 0)
+        full = unpacked(full_decoder(page, np.dtype(dtype), ROWS, WIDTH, 1)(data, 0))
         assert full.dtype == np.dtype(dtype)
         assert np.array_equal(full[..., 0], values)
         top = top_decoder(page, np.dtype(dtype), WIDTH, 1)
         assert top is not None
-        rows = top(data[: len(data) - 8], 20)
-        assert rows is not None
+        rows = unpacked(top(data[: len(data) - 8], 20))
         assert rows.dtype == np.dtype(dtype)
         assert np.array_equal(rows[..., 0], values[:20])
         assert top(data[:40], 20) is None

@@ -14,7 +14,7 @@ from affine import Affine
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.header import RasterLayout, UnsupportedRasterError
-from factory_pipeline_tests.cog.factories import LEFT, TOP, layout_of, random_values, write_raster
+from factory_pipeline_tests.cog.factories import LEFT, TOP, layout_of, random_values, unpacked, write_raster
 
 
 def decoded(layout: RasterLayout) -> np.ndarray:
@@ -24,7 +24,7 @@ def decoded(layout: RasterLayout) -> np.ndarray:
     for block, (offset, size) in enumerate(zip(layout.offsets, layout.byte_counts, strict=True)):
         if size:
             row, column = divmod(block, layout.blocks_across)
-            pixels = layout.decode(content[offset : offset + size], block)[:, :, 0]
+            pixels = unpacked(layout.decode(content[offset : offset + size], block))[:, :, 0]
             place = band[row * layout.block_height :, column * layout.block_width :]
             place = place[: layout.block_height, : layout.block_width]
             place[:] = pixels[: place.shape[0], : place.shape[1]]

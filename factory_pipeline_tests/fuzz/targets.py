@@ -19,6 +19,7 @@ from factory_pipeline.builds.gedi.granules import GranuleFile, read_granule
 from factory_pipeline.builds.labels.label_table import RejectLedger
 from factory_pipeline.builds.labels.points import read_points
 from factory_pipeline.cog.header import HeaderBytes, MissingBytesError, UnsupportedRasterError, parse_header
+from factory_pipeline.cog.packed_pixels import PackedPixels
 from factory_pipeline.config.dataset_recipe import DatasetRecipe, load_recipe
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.config.raster_collection import known_collections
@@ -129,6 +130,8 @@ def _decode(layout: Any, block: int, data: memoryview, rows: int | None) -> None
         )
     except Exception:  # The reader takes any exception of a codec as a damaged block.
         return
+    if isinstance(pixels, PackedPixels):
+        pixels = pixels.unpack()
     if pixels is not None:
         assert pixels.nbytes < 1 << 28
 
