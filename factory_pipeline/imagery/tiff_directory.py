@@ -5,6 +5,7 @@ Files of one dataset mostly differ in their pixels and their place alone. What e
 """
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,15 @@ FIRST_BYTES = 4 << 10
 """Bytes of a directory that are read at first: its entries and the values behind them, mostly."""
 STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES = 273, 279, 324, 325
 TIE_POINT = 33922
+GDAL_METADATA = 42112
+_ITEM_OF_FILE = re.compile(
+    rb'(<Item name="(?!AREA_OR_POINT"|NODATA_VALUES")[^"]*">)[\x20-\x25\x27-\x3b\x3d-\x7e]*(?=</Item>)'
+)
+"""An item of GDAL's metadata that says something of the file, such as a number or a date.
+
+Not of a band or a domain, which are attributes, nor one that changes how the file is read. A value with other
+characters than printable ASCII, or an escaped one, could be an error of XML.
+"""
 _ITEM = {1: "B", 2: "s", 3: "H", 4: "I", 6: "b", 7: "s", 8: "h", 9: "i", 11: "f", 12: "d", 16: "Q", 17: "q"}
 _BYTES = {
     1: 1,
@@ -47,7 +57,8 @@ class TiffDirectory:
     order: str
     """`<` for little-endian numbers, `>` for big-endian ones."""
     layout: tuple[object, ...]
-    """All that the directory says, except where blocks and the raster lie; equal for files of one layout."""
+    """All that the directory says, except where blocks and the raster lie and what describes the file; equal
+    for files of one layout."""
     values: dict[int, tuple[int, int, bytes]]
     """Type, number of values and their bytes, by tag."""
     offsets: tuple[int, ...]
@@ -138,7 +149,12 @@ def _directory(order: str, values: dict[int, tuple[int, int, bytes]], size: int)
 
 def _layout(values: dict[int, tuple[int, int, bytes]], moving: set[int]) -> Iterator[object]:
     for tag, (kind, count, raw) in values.items():
-        yield (tag, count) if tag in moving else (tag, kind, count, raw)
+        if tag in moving:
+            yield tag, count
+        elif tag == GDAL_METADATA:
+            yield tag, kind, _ITEM_OF_FILE.sub(rb"\1", raw)
+        else:
+            yield tag, kind, count, raw
 
 
 def _integers(order: str, value: tuple[int, int, bytes]) -> tuple[int, ...]:

@@ -44,6 +44,21 @@ def test_files_that_differ_in_anything_else_have_another_layout(change: dict[str
     assert plain.layout != changed.layout
 
 
+def layout_with(**tags: str) -> tuple[object, ...]:
+    """The layout of a file with GDAL's metadata."""
+    found = directory_of(geotiff(tags=tags))
+    assert found is not None
+    return found.layout
+
+
+def test_what_metadata_say_of_the_file_is_not_of_its_layout() -> None:
+    plain = layout_with(shot="17", day="2019-07-01")
+    assert layout_with(shot="1234", day="today") == plain
+    for other in ({"shot": "17"}, {"shot": "1 & 2", "day": "x"}, {"shot": "é", "day": "x"}):
+        assert layout_with(**other) != plain
+    assert layout_with(NODATA_VALUES="0 0 0") != layout_with(NODATA_VALUES="1 0 0")
+
+
 def test_what_is_damaged_or_no_tiff_is_left_to_others() -> None:
     content = geotiff()
     assert directory_of(content) is not None

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def geotiff(
     crs: Any = "EPSG:32632",
     left: float = 500_000,
     top: float = 5_000_000,
+    tags: Mapping[str, str] = MappingProxyType({}),
     **profile: Any,
 ) -> bytes:
     """A GeoTIFF of (bands, rows, columns), 10 m pixels; without values two bands of 8x8."""
@@ -50,6 +52,7 @@ def geotiff(
             **profile,
         ) as image:
             image.write(values)
+            image.update_tags(**tags)
             for band, name in enumerate(names, 1):
                 image.set_band_description(band, name)
         return bytes(memory.getbuffer())
