@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,10 +21,20 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path):
     assert Recipe.load(recipe_file(tmp_path, "")) == Recipe()
 
 
-def test_the_recipe_of_the_docs_is_the_default():
+def test_the_recipe_of_the_docs_is_the_default_with_all_keys():
     page = (DOCS / "gedi-dataset.md").read_text()
-    shown = page.split("```yaml recipe\n")[1].split("```")[0]
-    assert Recipe.parse(yaml.safe_load(shown), where="docs") == Recipe()
+    shown = yaml.safe_load(page.split("```yaml recipe\n")[1].split("```")[0])
+    recipe = Recipe.parse(shown, where="docs")
+    assert recipe == Recipe()
+    assert keys(recipe.model_dump()) == keys(shown)
+
+
+def keys(document: dict[str, Any]) -> set[str]:
+    """Dotted names of all keys."""
+    below = {
+        f"{key}.{each}" for key, value in document.items() if isinstance(value, dict) for each in keys(value)
+    }
+    return document.keys() | below
 
 
 @pytest.mark.parametrize(

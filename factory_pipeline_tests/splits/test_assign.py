@@ -1,16 +1,12 @@
 """Splits: exact counts, stability, groups that stay together, and the proof that nothing leaks."""
 
-import itertools
-
 import numpy as np
 import polars as pl
 import pytest
-import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.overlap import Ground
 from factory_pipeline.splits.assign import (
     assign_given,
     assign_partly_given,
@@ -21,7 +17,6 @@ from factory_pipeline.splits.assign import (
     together_by_location,
     write_split_files,
 )
-from factory_pipeline.splits.connected_groups import group_numbers
 from factory_pipeline.splits.leakage import leak_report
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.splits.split_rule import GivenSplit, Percentages, RandomSplit, SpatialSplit
@@ -34,17 +29,6 @@ IN_PLACE = 5_000_000
 
 def _counts(split: pl.DataFrame) -> dict[str, int]:
     return {name: split.filter(pl.col("split") == name).height for name in SPLITS}
-
-
-def near_pairs(items: pl.DataFrame, distance_m: float = 0.0) -> list[tuple[int, int]]:
-    """Every pair of images that overlap or are nearer than that."""
-    ground = Ground.of(items)
-    found = [(one, other) for part in ground.pairs(distance_m) for one, other in part.tolist()]
-    assert len(found) == len(set(found)), "each pair once"
-    on = {number: np.flatnonzero(ground.number == number).tolist() for number in range(len(ground.corners))}
-    different = [pair for a, b in found for pair in itertools.product(on[a], on[b])]
-    same = [pair for images in on.values() for pair in itertools.combinations(images, 2)]
-    return sorted((min(pair), max(pair)) for pair in different + same)
 
 
 def _named(count: int, start: int = 0) -> pl.DataFrame:
@@ -234,21 +218,6 @@ places = st.lists(
 )
 
 
-@given(places=places, buffer_m=st.sampled_from([0.0, 30.0, 230.0]))
-@settings(max_examples=up_to(20), deadline=None)
-def test_near_pairs_are_those_of_a_plain_search(places: list[tuple[int, int, int]], buffer_m: float) -> None:
-    items = items_frame([square(500_000 + 50 * x, IN_PLACE + 50 * y, side) for x, y, side in places])
-    boxes = [shapely.box(50 * x, 50 * y, 50 * x + side, 50 * y + side) for x, y, side in places]
-    expected = set()
-    for one in range(len(boxes)):
-        for other in range(one + 1, len(boxes)):
-            apart = boxes[one].distance(boxes[other])
-            shared = boxes[one].intersection(boxes[other]).area
-            if shared > 0 or apart < buffer_m:
-                expected.add((one, other))
-    assert set(near_pairs(items, buffer_m)) == expected
-
-
 @pytest.mark.integration
 @given(
     places=places,
@@ -299,34 +268,6 @@ def test_a_spatial_split_keeps_earlier_images_and_takes_new_neighbours_in() -> N
     assert split.tail(20)["split"].equals(earlier["split"])
 
 
-def test_neighbours_in_a_mosaic_touch_but_do_not_overlap() -> None:
-    items = items_frame(
-        [square(500_000 + 5120 * x, IN_PLACE + 5120 * y, 5120) for x in range(4) for y in range(4)]
-    )
-    assert len(near_pairs(items)) == 0
-    assert len(near_pairs(items, 10)) == 4 * 3 * 2 + 3 * 3 * 2
-
-
-def test_images_on_both_sides_of_the_antimeridian_overlap() -> None:
-    items = items_frame(
-        [
-            {"bounds": [179.99, 10.0, -179.99, 10.02]},
-            {"bounds": [-179.995, 10.0, -179.98, 10.02]},
-            {"bounds": [179.98, 10.0, 179.995, 10.02]},
-            {"bounds": [0.0, 10.0, 0.01, 10.02]},
-        ]
-    )
-    assert near_pairs(items) == [(0, 1), (0, 2)]
-    assert near_pairs(items, 1500) == [(0, 1), (0, 2), (1, 2)]
-
-
-def test_overlap_is_found_across_utm_zones() -> None:
-    east_of_33 = square(733_000, 5_000_000, 5000, epsg=32633)
-    west_of_34 = items_frame([east_of_33, square(262_000, 5_000_000, 5000, epsg=32634), {}])
-    assert Ground.of(west_of_34).number.tolist() == [0, 1, -1]
-    assert near_pairs(west_of_34) == [(0, 1)]
-
-
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -340,126 +281,3 @@ def test_overlap_is_found_across_utm_zones() -> None:
 def test_a_spatial_split_that_cannot_be_says_what_to_do(rows: list[dict], message: str) -> None:
     with pytest.raises(OnboardingError, match=message):
         spatial_split(items_frame(rows), SHARES, 0, together_by_location("overlap"))
-
-
-@given(
-    st.integers(1, 40).flatmap(
-        lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))
-    )
-)
-@settings(max_examples=up_to(20))
-def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, int]]]) -> None:
-    count, pairs = case
-    groups = group_numbers(count, [np.array(pairs, dtype=np.int64).reshape(-1, 2)])
-    reach = np.eye(count, dtype=bool)
-    for one, other in pairs:
-        reach[one, other] = reach[other, one] = True
-    for _ in range(count):
-        reach = reach @ reach
-    assert ((groups[:, None] == groups[None]) == reach).all()
-
-
-@given(
-    rows=st.lists(
-        st.tuples(st.one_of(st.none(), st.integers(0, 5)), st.integers(0, 8), st.sampled_from(SPLITS)),
-        min_size=1,
-        max_size=25,
-    ),
-    buffer_m=st.sampled_from([0.0, 60.0]),
-)
-@settings(max_examples=up_to(30), deadline=None)
-def test_the_leak_report_is_that_of_a_plain_search(
-    rows: list[tuple[int | None, int, str]], buffer_m: float
-) -> None:
-    """Images of few places and contents, some of them without a place."""
-    items = items_frame(
-        [
-            ({} if place is None else square(500_000 + 150 * place, IN_PLACE, 100)) | {"sha256": f"{content}"}
-            for place, content, _ in rows
-        ]
-    )
-    split = pl.DataFrame({"stem": items["stem"], "split": [side for *_, side in rows]})
-
-    def are_pair(one: tuple[int | None, int, str], other: tuple[int | None, int, str]) -> bool:
-        placed = one[0] is not None and other[0] is not None
-        apart = abs(one[0] - other[0]) if placed else 9
-        return one[1] == other[1] or apart == 0 or (apart == 1 and buffer_m > 50)
-
-    pairs = [
-        (one, other) for one in range(len(rows)) for other in range(one) if are_pair(rows[one], rows[other])
-    ]
-    crossing = [(one, other) for one, other in pairs if rows[one][2] != rows[other][2]]
-    leaking = {
-        held
-        for pair in crossing
-        for held, other in (pair, pair[::-1])
-        if rows[held][2] != "train" and rows[other][2] == "train"
-    }
-    held_out = sum(side != "train" for *_, side in rows)
-
-    report = leak_report(items, split, buffer_m)
-    assert (report.pairs, report.crossing_pairs) == (len(pairs), len(crossing))
-    assert report.leaking_share == pytest.approx(len(leaking) / held_out if held_out else 0)
-    names = items["stem"].to_list()
-    assert report.crossing["stem"].to_list() == [names[n] for n in sorted({n for p in crossing for n in p})]
-    numbers = {name: number for number, name in enumerate(names)}
-    for stem, side, other_stem, other_side, reason in report.crossing.iter_rows():
-        one, other = rows[numbers[stem]], rows[numbers[other_stem]]
-        assert (side, other_side) == (one[2], other[2])
-        assert side != other_side
-        assert are_pair(one, other)
-        assert reason == ("duplicate" if one[1] == other[1] else "overlap")
-
-
-@pytest.mark.integration
-def test_many_images_of_one_place_are_quick_to_split_and_to_check() -> None:
-    """Taken one by one they would be 150 million pairs."""
-    rows = [square(500_000 + 9000 * (n % 3), IN_PLACE, 100) for n in range(30_000)]
-    items = items_frame(rows)
-    split = spatial_split(items, SHARES, 0, together_by_location("overlap"))
-    assert not leak_report(items, split).leaks
-    random = leak_report(items, random_split(items, SHARES, 0))
-    assert random.pairs == 3 * 10_000 * 9_999 // 2
-    assert random.crossing.height == 30_000
-
-
-@pytest.mark.integration
-def test_the_leak_report_names_pairs_and_tells_what_chance_would_do() -> None:
-    # A row of ten images, each over half of the next, and a copy of the first far away.
-    rows = [square(500_000 + 50 * n, IN_PLACE, 100) | {"sha256": f"{n}"} for n in range(10)]
-    items = items_frame([*rows, square(600_000, IN_PLACE, 100) | {"sha256": "0"}])
-    sides = ["train"] * 6 + ["test"] * 3 + ["validation"] * 2
-    split = pl.DataFrame({"stem": items["stem"], "split": sides})
-    report = leak_report(items, split)
-    assert report.pairs == 10
-    assert report.crossing_pairs == 3
-    assert report.crossing.select("stem", "other_stem", "reason").rows() == [
-        ("s000000", "s000010", "duplicate"),
-        ("s000005", "s000006", "overlap"),
-        ("s000006", "s000005", "overlap"),
-        ("s000008", "s000009", "overlap"),
-        ("s000009", "s000008", "overlap"),
-        ("s000010", "s000000", "duplicate"),
-    ]
-    assert report.leaking_share == pytest.approx(2 / 5)
-
-    rng = np.random.default_rng(0)
-    draws = [
-        leak_report(items, split.with_columns(pl.Series("split", rng.permutation(sides)))) for _ in range(150)
-    ]
-    assert report.random_pairs == pytest.approx(np.mean([draw.crossing_pairs for draw in draws]), rel=0.08)
-    assert report.random_leaking_share == pytest.approx(
-        np.mean([draw.leaking_share for draw in draws]), abs=0.08
-    )
-
-
-@pytest.mark.parametrize("size", [8, 32, 512, 10_980])
-def test_overlap_by_one_pixel_is_found_and_by_an_edge_is_none(size: int) -> None:
-    def image(column: int, row: int) -> dict[str, object]:
-        transform = [10.0, 0.0, 500_000.0 + 10 * column, 0.0, -10.0, IN_PLACE - 10.0 * row]
-        return {"epsg": 32633, "transform": transform, "width": size, "height": size}
-
-    corner, edge = (size - 1, size - 1), (size, 0)
-    assert near_pairs(items_frame([image(0, 0), image(*corner)])) == [(0, 1)]
-    assert near_pairs(items_frame([image(0, 0), image(*edge)])) == []
-    assert near_pairs(items_frame([image(0, 0), image(size - 1, 0)])) == [(0, 1)]

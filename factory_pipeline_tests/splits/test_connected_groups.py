@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from factory_pipeline.splits import connected_groups
 from factory_pipeline.splits.connected_groups import group_numbers
+from factory_pipeline_tests.examples import up_to
 
 
 def test_members_are_numbered_by_the_lowest_of_their_group():
@@ -29,3 +32,20 @@ def test_pairs_in_parts_give_the_same_groups(monkeypatch: pytest.MonkeyPatch):
     whole = group_numbers(200, [pairs])
     monkeypatch.setattr(connected_groups, "_HELD", 10)
     assert group_numbers(200, np.array_split(pairs, 30)).tolist() == whole.tolist()
+
+
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))
+    )
+)
+@settings(max_examples=up_to(20))
+def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, int]]]) -> None:
+    count, pairs = case
+    groups = group_numbers(count, [np.array(pairs, dtype=np.int64).reshape(-1, 2)])
+    reach = np.eye(count, dtype=bool)
+    for one, other in pairs:
+        reach[one, other] = reach[other, one] = True
+    for _ in range(count):
+        reach = reach @ reach
+    assert ((groups[:, None] == groups[None]) == reach).all()

@@ -2,15 +2,20 @@
 
 from itertools import combinations
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory_pipeline.splits.assign import random_split, spatial_split, together_by_location
 from factory_pipeline.splits.leakage import COPIES_SCHEMA, leak_report
+from factory_pipeline_tests.onboarding.curated import items_frame, square
 from factory_pipeline_tests.splits.test_groups import items
 
 SPLITS = ("train", "test", "validation")
+SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
+IN_PLACE = 5_000_000
 SIDE_M = 1000
 """Of an image of `items`."""
 IMAGES = st.lists(
@@ -94,3 +99,46 @@ def test_chances_are_those_of_a_random_split() -> None:
     assert found.random_pairs == pytest.approx(4 / 6)
     # Each of the two images of the pair, held out, has its neighbour in training with 2 of 3 chances.
     assert found.random_leaking_share == pytest.approx((2 / 3 + 2 / 3) / 4)
+
+
+@pytest.mark.integration
+def test_the_leak_report_names_pairs_and_tells_what_chance_would_do() -> None:
+    # A row of ten images, each over half of the next, and a copy of the first far away.
+    rows = [square(500_000 + 50 * n, IN_PLACE, 100) | {"sha256": f"{n}"} for n in range(10)]
+    images = items_frame([*rows, square(600_000, IN_PLACE, 100) | {"sha256": "0"}])
+    sides = ["train"] * 6 + ["test"] * 3 + ["validation"] * 2
+    split = pl.DataFrame({"stem": images["stem"], "split": sides})
+    report = leak_report(images, split)
+    assert report.pairs == 10
+    assert report.crossing_pairs == 3
+    assert report.crossing.select("stem", "other_stem", "reason").rows() == [
+        ("s000000", "s000010", "duplicate"),
+        ("s000005", "s000006", "overlap"),
+        ("s000006", "s000005", "overlap"),
+        ("s000008", "s000009", "overlap"),
+        ("s000009", "s000008", "overlap"),
+        ("s000010", "s000000", "duplicate"),
+    ]
+    assert report.leaking_share == pytest.approx(2 / 5)
+
+    rng = np.random.default_rng(0)
+    draws = [
+        leak_report(images, split.with_columns(pl.Series("split", rng.permutation(sides))))
+        for _ in range(150)
+    ]
+    assert report.random_pairs == pytest.approx(np.mean([draw.crossing_pairs for draw in draws]), rel=0.08)
+    assert report.random_leaking_share == pytest.approx(
+        np.mean([draw.leaking_share for draw in draws]), abs=0.08
+    )
+
+
+@pytest.mark.integration
+def test_many_images_of_one_place_are_quick_to_split_and_to_check() -> None:
+    """Taken one by one they would be 150 million pairs."""
+    rows = [square(500_000 + 9000 * (n % 3), IN_PLACE, 100) for n in range(30_000)]
+    images = items_frame(rows)
+    split = spatial_split(images, SHARES, 0, together_by_location("overlap"))
+    assert not leak_report(images, split).leaks
+    random = leak_report(images, random_split(images, SHARES, 0))
+    assert random.pairs == 3 * 10_000 * 9_999 // 2
+    assert random.crossing.height == 30_000
