@@ -20,6 +20,7 @@ from factory_pipeline.config.build_settings import Modality
 from factory_pipeline.hdf5.fields import DATA, Field
 from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.hdf5.read import LABEL, FusedDataset
+from factory_pipeline.open_raster import open_in_memory
 
 SHOT_NUMBER = f"{DATA}/GEDI Shot Number"
 LABEL_FIELD = "AGBD Raster"
@@ -108,9 +109,9 @@ def _geotiff(
     It knows its shot: two shots in one pixel have the same image, but are not the same file twice.
     """
     count, height, width = pixels.shape
-    shape = {"count": count, "height": height, "width": width, "dtype": pixels.dtype}
+    shape = {"count": count, "height": height, "width": width, "dtype": pixels.dtype, "nodata": nodata}
     with MemoryFile() as memory:
-        with memory.open(driver="GTiff", **shape, nodata=nodata, interleave="band", **grid) as image:
+        with open_in_memory(memory, driver="GTiff", **shape, interleave="band", **grid) as image:
             image.write(pixels)
             image.descriptions = bands
             image.update_tags(gedi_shot_number=shot)

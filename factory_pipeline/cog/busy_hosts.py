@@ -21,6 +21,8 @@ from factory_pipeline.web_retries import parse_retry_after
 _SPREAD = 0.1
 """Requests resume spread over this fraction more than the requested time, not all at once."""
 _LONGEST_SPREAD = 5.0
+_own_random = random.Random()
+"""The caller's generator may be seeded: its numbers stay its own, and processes seeded alike still spread."""
 
 
 class HostBusyError(Exception):
@@ -60,7 +62,7 @@ class BusyHosts:
         while left := self.seconds_left(url):
             if left > self._longest_wait:
                 raise HostBusyError(f"its server is busy and asks to wait {left:.0f} seconds")
-            await asyncio.sleep(left + random.uniform(0, min(_SPREAD * left, _LONGEST_SPREAD)))
+            await asyncio.sleep(left + _own_random.uniform(0, min(_SPREAD * left, _LONGEST_SPREAD)))
 
     def seconds_left(self, url: str) -> float:
         """Return how many seconds the server of an address still asks to wait; 0 if it doesn't."""

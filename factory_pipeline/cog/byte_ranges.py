@@ -38,6 +38,8 @@ REFUSED_STATUS = frozenset({401, 402, 403, 404, 407, 410, 451})
 """Statuses of a server that refuses a file: to this account, for now, or permanently."""
 _LONGEST_PAUSE = 20.0
 _BUSY_FACTOR = 4
+_own_random = random.Random()
+"""The caller's generator may be seeded: its numbers stay its own, and processes seeded alike still spread."""
 _STORES_KEPT = 64
 _MOST_THREADS = 1024
 """No limit: as many threads are started as there are requests at a time, which their callers limit."""
@@ -283,7 +285,7 @@ class ByteSource:
         longest = min(self._retry_policy.pause * 2**attempt, _LONGEST_PAUSE)
         if busy:
             longest = min(longest * _BUSY_FACTOR, _LONGEST_PAUSE)
-        return longest * random.uniform(0.5, 1)
+        return longest * _own_random.uniform(0.5, 1)
 
     def _locate(self, url: str) -> tuple[ObjectStore, str]:
         """Return the store of an address, and the path in it."""

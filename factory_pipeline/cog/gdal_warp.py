@@ -17,6 +17,7 @@ from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.join_tiles import Part, is_coarser, join_parts, part_around
 from factory_pipeline.cog.reader import ReadWindow, Resampling
 from factory_pipeline.crs_transformer import crs_transformer
+from factory_pipeline.open_raster import open_in_memory
 
 GDAL_RESAMPLING = {
     Resampling.NEAREST: GdalResampling.nearest,
@@ -382,7 +383,8 @@ def gdal_warp(
     columns, rows = scale(raster, grid)
     profile = {"driver": "GTiff", "dtype": "float64", "count": 1, "nodata": MISSING}
     with MemoryFile() as memory:
-        with memory.open(
+        with open_in_memory(
+            memory,
             **profile,
             crs=raster.crs,
             transform=source_grid.transform,
@@ -391,7 +393,7 @@ def gdal_warp(
         ) as made:
             made.write(pixels, 1)
         with (
-            memory.open() as source,
+            open_in_memory(memory) as source,
             WarpedVRT(
                 source,
                 crs=crs_of(grid.epsg),

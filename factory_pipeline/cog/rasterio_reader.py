@@ -18,6 +18,7 @@ from factory_pipeline.cog.gdal_warp import Cut, WarpRaster, window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.redaction import display, gdal_logs
 
 GDAL_OPTIONS = {
@@ -125,7 +126,7 @@ class RasterioReader(WindowReader):
             with (
                 gdal_logs.during(),
                 rasterio.Env(**{**self._options, **_mask_options(href)}),
-                rasterio.open(gdal_path(self._sign(href))) as dataset,
+                open_raster(gdal_path(self._sign(href))) as dataset,
             ):
                 for kind in dict.fromkeys(kinds.values()):
                     alike = [index for index in reads if kinds[index] == kind]

@@ -4,7 +4,6 @@ import io
 import math
 import re
 import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,12 +15,13 @@ import polars as pl
 import rasterio
 from pyproj.exceptions import ProjError
 from rasterio.enums import Interleaving
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
 from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.orientation import SIDES_SWAPPED, read_orientation
+from factory_pipeline.open_raster import open_in_memory, open_raster
 from factory_pipeline.positioned_file import PositionedFile
 
 DRIVERS = ("GTiff", "PNG", "JPEG")
@@ -66,8 +66,6 @@ FILE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 The columns after `bytes` are those of Header, null if the header can't be read.
 """
-
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def _read_with(
             with (
                 rasterio.Env(**GDAL_OPTIONS),
                 MemoryFile(content, filename=name) as memory,
-                memory.open(driver=driver) as image,
+                open_in_memory(memory, driver=driver) as image,
             ):
                 header = _header_of(image, handle)
                 opened(image, header)
@@ -214,7 +212,7 @@ def _read_with(
         with (
             _one_opener,
             rasterio.Env(**GDAL_OPTIONS),
-            rasterio.open(name, driver=driver, opener=lambda *_, **__: _Handle(file, errors)) as image,
+            open_raster(name, driver=driver, opener=lambda *_, **__: _Handle(file, errors)) as image,
         ):
             header = _header_of(image, handle)
             if not errors:
@@ -229,7 +227,7 @@ def open_image(path: Path) -> tuple[Header, rasterio.DatasetReader | None]:
     header = NO_IMAGE
     for driver in DRIVERS:
         try:
-            image = rasterio.open(path, driver=driver)
+            image = open_raster(path, driver=driver)
             with path.open("rb") as file:
                 return _header_of(image, file), image
         except GDAL_ERRORS as error:

@@ -14,6 +14,7 @@ from rasterio.windows import Window
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.decoder_warnings import heard_warnings
 from factory_pipeline.imagery.headers import GDAL_OPTIONS
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.plain_text import count_noun
 
 VALUES_PER_STRIP = 2**22
@@ -42,7 +43,7 @@ def strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) 
         OnboardingError: CHECK_FAILED, the file can't be read or has other bands or another data type.
     """
     try:
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
+        with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as source:
             if bands is not None and source.count != bands:
                 raise OnboardingError(
                     "CHECK_FAILED", f"{path.name} has {count_noun(source.count, 'band')}, not {bands}."
@@ -110,7 +111,7 @@ def data_type(path: Path) -> np.dtype:
         OnboardingError: CHECK_FAILED, the file can't be read.
     """
     try:
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
+        with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as source:
             return np.result_type(*source.dtypes)
     except RasterioError as error:
         raise _unreadable_error(path) from error

@@ -20,6 +20,7 @@ from factory_pipeline.imagery.headers import GDAL_OPTIONS
 from factory_pipeline.imagery.orientation import read_orientation, turn_upright
 from factory_pipeline.imagery.pixels import VALUES_PER_STRIP
 from factory_pipeline.onboarding.checks.band_order import order_of
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.storage.atomic import atomic_write
 
 TIFF = (".tif", ".tiff")
@@ -46,7 +47,7 @@ def declare_nodata(path: Path, value: float, key: str = "label_nodata") -> None:
     Raises:
         OnboardingError: CHECK_FAILED, the format of the file can't declare it.
     """
-    with rasterio.open(path) as source:
+    with open_raster(path) as source:
         dtype = np.result_type(*source.dtypes)
         declared = source.nodata
         if (
@@ -75,7 +76,7 @@ def declare_nodata(path: Path, value: float, key: str = "label_nodata") -> None:
     with atomic_write(path) as temporary:
         # A copy: the file may be a link to the unpacked one.
         shutil.copyfile(path, temporary)
-        with rasterio.open(temporary, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as source:
+        with open_raster(temporary, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as source:
             source.nodata = value
 
 
@@ -89,13 +90,13 @@ def copy_georeference(path: Path, crs: str | None, transform: Sequence[float] | 
         crs: of the image, as WKT or `EPSG:...`; None changes nothing.
         transform: the six coefficients of the image's affine transform, in the order of `affine.Affine`.
     """
-    with rasterio.open(path) as label:
+    with open_raster(path) as label:
         if crs is None or label.driver != "GTiff" or label.crs is not None:
             return
         placed = not label.transform.is_identity
     with atomic_write(path) as temporary:
         shutil.copyfile(path, temporary)
-        with rasterio.open(temporary, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as label:
+        with open_raster(temporary, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as label:
             label.crs = crs
             if not placed and transform is not None:
                 label.transform = Affine(*transform)
@@ -111,7 +112,7 @@ def reorder_bands(path: Path, bands: Sequence[str]) -> None:
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be rewritten.
     """
-    with rasterio.open(path) as image:
+    with open_raster(path) as image:
         order = order_of(image.descriptions, bands)
     if order is not None:
         _rewrite(path, lambda values: values[list(order)], order)
@@ -126,7 +127,7 @@ def make_upright(path: Path) -> None:
     Raises:
         OnboardingError: CHECK_FAILED, the file can't be rewritten.
     """
-    with rasterio.open(path) as image, path.open("rb") as file:
+    with open_raster(path) as image, path.open("rb") as file:
         orientation = read_orientation(image, file)
         if orientation is None:
             return
@@ -156,7 +157,7 @@ def _rewrite(
         at_once: pass all pixels to `change` in one piece, whose width and height may change then.
     """
     try:
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES", **GDAL_OPTIONS), rasterio.open(path) as source:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES", **GDAL_OPTIONS), open_raster(path) as source:
             bands = [number + 1 for number in (order or range(source.count))]
             whole = change(source.read()) if at_once else None
             height, width = whole.shape[1:] if whole is not None else source.shape
@@ -168,7 +169,7 @@ def _rewrite(
                 **({"transform": source.transform} if not source.transform.is_identity else {}),
                 **({"driver": "PNG"} if source.driver == "PNG" else _layout(source)),
             }
-            with atomic_write(path) as temporary, rasterio.open(temporary, "w", **profile) as sink:
+            with atomic_write(path) as temporary, open_raster(temporary, "w", **profile) as sink:
                 _describe(source, sink, bands)
                 if whole is not None:
                     sink.write(whole)
@@ -224,7 +225,7 @@ def _declare_in_png(path: Path, value: float, declared: float | None) -> None:
     If the file declares another value, pixels of `value` get that.
     """
     with rasterio.Env(**GDAL_OPTIONS):
-        with rasterio.open(path) as source:
+        with open_raster(path) as source:
             values = source.read(1)
             palette = source.colormap(1) if source.colorinterp[0] is ColorInterp.palette else None
         if declared is not None:
@@ -233,7 +234,7 @@ def _declare_in_png(path: Path, value: float, declared: float | None) -> None:
         nodata = value if declared is None else declared
         with (
             atomic_write(path) as temporary,
-            rasterio.open(temporary, "w", driver="PNG", nodata=nodata, **profile) as written,
+            open_raster(temporary, "w", driver="PNG", nodata=nodata, **profile) as written,
         ):
             if palette is not None:
                 written.write_colormap(1, palette)
@@ -249,7 +250,7 @@ def to_cog(path: Path) -> None:
     if path.suffix.lower() not in TIFF:
         return
     try:
-        with rasterio.open(path) as image:
+        with open_raster(path) as image:
             if image.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
                 return
         with atomic_write(path) as temporary:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.remote_origin import (
@@ -30,6 +31,7 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._utils.warnings import disable_dagster_warnings
 
 from factory_pipeline.datalake.registry.outage import describe_outage
 from factory_pipeline.errors import FactoryError, HomeError, RegistryError
@@ -37,7 +39,7 @@ from factory_pipeline.orchestration.partitions import BATCHES
 from factory_pipeline.runs.history import instance_in
 from factory_pipeline.storage.atomic import file_lock, write_text
 from factory_pipeline.storage.folders import remove_folder
-from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.storage.layout import FactoryHome, require_working_directory
 
 DEFINITIONS = "factory_pipeline.definitions"
 """The code location, by the name that `dagster-webserver -m` gives it."""
@@ -62,12 +64,19 @@ def load_definitions() -> dg.Definitions:
     """Return the Definitions object; the first call in a process imports all assets, which takes seconds.
 
     What is imported stays: searching it for garbage would take a third of the CPU.
+
+    Raises:
+        HomeError: the working directory is gone, without which Dagster can't load any.
     """
+    require_working_directory()
     was_collecting = gc.isenabled()
     gc.disable()
     try:
-        from factory_pipeline.definitions import defs
+        with disable_dagster_warnings():
+            from factory_pipeline.definitions import defs
 
+            # It is made once, by the first that asks for a job, and warns of what is in beta.
+            defs.get_repository_def()
         return defs
     finally:
         if was_collecting:
@@ -206,7 +215,14 @@ def execute_job(
         KeyboardInterrupt: the process was interrupted (SIGINT, SIGTERM) in its main thread.
     """
     tags = {**RUN_TAGS, **arguments.pop("tags", {})}
-    with _signal_handlers_kept(), _raise_if_interrupted(), _record_as_launched(job, instance):
+    with (
+        disable_dagster_warnings(),
+        # The caller may have made an error of what is none, such as a float that is too small to be stored.
+        np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"),
+        _signal_handlers_kept(),
+        _raise_if_interrupted(),
+        _record_as_launched(job, instance),
+    ):
         return job.execute_in_process(
             instance=instance,
             run_config={**NO_CONSOLE, **run_config},

@@ -3,16 +3,17 @@
 import re
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Column
-
+from factory_pipeline.callers_random import import_drawing_modules
 from factory_pipeline.plain_text import count_noun
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from factory_pipeline.builds.progress import BuildProgress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -24,37 +25,28 @@ _COUNTS = re.compile(r"[\d.,]+ of [\d.,]+")
 class ProgressLine:
     """Shows a step, a fraction and a remark; ends with the block that it is opened in."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Make a line on standard error, or on a console."""
-        self._progress = Progress(
-            # One line whatever the width of the terminal: a line that wraps leaves its upper half behind at
-            # every turn, and bars pile up. What has no room is cut.
-            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-            BarColumn(bar_width=16, table_column=Column(no_wrap=True, min_width=8)),
-            TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
-            TextColumn(
-                "{task.fields[remark]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
-            ),
-            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
-            console=console or Console(stderr=True),
-            transient=True,
-            expand=True,
-        )
-        self._terminal = sys.stderr.isatty()
-        self._task = self._progress.add_task("", total=1.0, remark="", visible=False)
+    def __init__(self, console: "Console | None" = None) -> None:
+        """Make a line on standard error, or on a console.
+
+        Standard error is what the process has there: none at all, a closed file, or an object of its own that
+        can only write. Progress that can't be shown ends nothing.
+        """
+        self._bar = _make_bar(console) if console is not None or _is_terminal() else None
+        if self._bar is not None:
+            self._task = self._bar.add_task("", total=1.0, remark="", visible=False)
         self._step = ""
         self._opened_at = self._printed_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        if self._terminal:
-            self._progress.start()
+        if self._bar is not None:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._terminal:
-            self._progress.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def show(self, step: str, fraction: float, remark: str = "") -> None:
         """Show that `step` is done to this fraction (0 to 1).
@@ -64,10 +56,8 @@ class ProgressLine:
             fraction: 0 to 1.
             remark: shown behind the fraction; empty for none.
         """
-        if self._terminal:
-            self._progress.update(
-                self._task, description=step, completed=fraction, remark=remark, visible=True
-            )
+        if self._bar is not None:
+            self._bar.update(self._task, description=step, completed=fraction, remark=remark, visible=True)
             return
         now = time.monotonic()
         # A step is the same one where only its counts have moved, as in `Downloading 0.3 of 1.8 MB`.
@@ -77,13 +67,13 @@ class ProgressLine:
         self._step, self._printed_at = words, now
         # A line says how long it took so far: where no count has moved, that it goes on.
         said = [f"{step}: {fraction:.0%} after {_duration(now - self._opened_at)}", remark]
-        print(", ".join(filter(None, said)), file=sys.stderr, flush=True)
+        _print(", ".join(filter(None, said)))
 
 
 class BuildLine(ProgressLine):
     """The progress of a build: counts, and the time left as what is done promises it."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: "Console | None" = None) -> None:
         """Make a line on standard error, or on a console."""
         super().__init__(console)
         self._began_at: float | None = None
@@ -121,6 +111,42 @@ class BuildLine(ProgressLine):
             return ""
         seconds = (now - self._began_at) / done * (1 - progress.fraction)
         return f", about {_duration(seconds)} left"
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def _print(line: str) -> None:
+    if sys.stderr is None:
+        return
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    # An object that can't flush, a closed file, a terminal that is gone.
+    with suppress(AttributeError, ValueError, OSError):
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+
+
+def _make_bar(console: "Console | None") -> "Progress":
+    import_drawing_modules()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    return Progress(
+        # One line whatever the width of the terminal: a line that wraps leaves its upper half behind at
+        # every turn, and bars pile up. What has no room is cut.
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=16, table_column=Column(no_wrap=True, min_width=8)),
+        TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
+        TextColumn("{task.fields[remark]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        console=console or Console(stderr=True),
+        transient=True,
+        expand=True,
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -1,7 +1,6 @@
 """One STAC API: asking it patiently, and naming what is wrong with it."""
 
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,8 +12,10 @@ from pystac_client import Client, ConformanceClasses
 from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from pystac_client.warnings import NoConformsTo
 
 from factory_pipeline.errors import CatalogError, CatalogUnavailableError
+from factory_pipeline.quiet_warnings import QuietWarnings
 from factory_pipeline.redaction import display
 from factory_pipeline.stac.item_form import NOT_STAC
 from factory_pipeline.stac.query import ItemQuery
@@ -23,6 +24,8 @@ from factory_pipeline.web_retries import TIMEOUT_S, TRANSIENT_STATUS, OnWait, Pa
 PAGE_SIZE = 250
 MOST_IDLE_PAGES = 3
 """Pages in a row that may have no item that is not on an earlier page."""
+_no_conformance = QuietWarnings(NoConformsTo)
+"""Of a catalog without conformsTo; the error says it better."""
 
 
 class StacApi:
@@ -109,9 +112,7 @@ class StacApi:
         adapter = PatientAdapter(self._max_wait_s, self._on_wait)
         stac_io.session.mount("http://", adapter)
         stac_io.session.mount("https://", adapter)
-        with warnings.catch_warnings():
-            # pystac-client warns of a catalog without conformsTo; the error below says it better.
-            warnings.simplefilter("ignore")
+        with _no_conformance.during():
             client = Client.open(self._url, stac_io=stac_io)
         if not client.conforms_to(ConformanceClasses.ITEM_SEARCH) or client.get_search_link() is None:
             raise CatalogError(f"The STAC API {self._shown_url} offers no item search.")

@@ -13,6 +13,16 @@ from factory_pipeline.storage.studio_files import StudioFiles
 from factory_pipeline.storage.upload_files import DatasetFiles, UploadFiles
 
 
+def require_working_directory() -> None:
+    """Raise HomeError if somebody removed the working directory of this process."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise HomeError(
+            "The working directory of this process was removed: change to one that exists."
+        ) from error
+
+
 @dataclass(frozen=True)
 class FactoryHome:
     """The folder of a user's installation: inboxes, builds, data lake, the Dagster instance.
@@ -32,8 +42,12 @@ class FactoryHome:
 
         Raises:
             StoreError: the address names no bucket.
+            HomeError: the path is relative, and the working directory is gone.
         """
-        return cls(to_path(location).absolute())
+        path = to_path(location)
+        if not path.is_absolute():
+            require_working_directory()
+        return cls(path.absolute())
 
     @classmethod
     def from_environment(cls) -> "FactoryHome":

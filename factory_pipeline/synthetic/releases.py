@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import tarfile
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import shapes
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from factory_pipeline.crs_transformer import crs_transformer
+from factory_pipeline.open_raster import open_in_memory
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.synthetic.uploads import EPSG, SIDE, tile_of
 from factory_pipeline.synthetic.world import Cover, Sky, Surface, World
@@ -46,7 +45,6 @@ SPLITS = ("train", "train", "train", "test", "validation")
 Json = dict[str, Any]
 
 # Images without georeferencing are made on purpose.
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @dataclass(frozen=True)
@@ -193,8 +191,15 @@ def _image(world: World, tile: _Tile, *, georeferenced: bool) -> bytes:
     values = np.clip(bands / BRIGHTEST * 255, 0, 255).astype(np.uint8)
     place = {"crs": f"EPSG:{EPSG}", "transform": tile.transform} if georeferenced else {}
     with MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8", compress="deflate", **place
+        with open_in_memory(
+            memory,
+            driver="GTiff",
+            width=SIDE,
+            height=SIDE,
+            count=3,
+            dtype="uint8",
+            compress="deflate",
+            **place,
         ) as image:
             image.write(values)
         return bytes(memory.getbuffer())

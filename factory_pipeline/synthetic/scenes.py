@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.config.raster_collection import AssetDescription, RasterCollection
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.stac.projection import to_degrees
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.synthetic.stac import COG_TYPE, Json, raster_item
@@ -205,5 +205,5 @@ def _write(
     }
     if nodata_tag and described.nodata is not None:
         profile["nodata"] = described.nodata
-    with atomic_write(path) as temporary, rasterio.open(temporary, "w", **profile) as dataset:
+    with atomic_write(path) as temporary, open_raster(temporary, "w", **profile) as dataset:
         dataset.write(bands)

@@ -14,6 +14,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from factory_pipeline.crs_transformer import crs_transformer
+from factory_pipeline.open_raster import open_in_memory
 from factory_pipeline.storage.atomic import atomic_write, write_text
 from factory_pipeline.synthetic.world import Cover, Sky, Surface, World
 
@@ -143,7 +144,8 @@ def tile_of(world: World, number: int) -> tuple[float, float, Surface]:
 def _geotiff(values: NDArray[np.generic], left: float, top: float, nodata: float, names: list[str]) -> bytes:
     bands, height, width = values.shape
     with MemoryFile() as memory:
-        with memory.open(
+        with open_in_memory(
+            memory,
             driver="GTiff",
             width=width,
             height=height,

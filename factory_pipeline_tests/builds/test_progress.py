@@ -71,6 +71,29 @@ def test_counts_in_a_step_do_not_make_a_line_each(
     ]
 
 
+class OnlyWrites:
+    """What some programs put in the place of standard error."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+
+def test_standard_error_is_what_the_callers_program_has_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, broken = io.StringIO(), open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: PTH123, SIM115
+    closed.close()
+    narrow, writes = io.TextIOWrapper(kept := io.BytesIO(), encoding="ascii"), OnlyWrites()
+    for stream in (None, closed, broken, narrow, writes):
+        monkeypatch.setattr("sys.stderr", stream)
+        with ProgressLine() as line:
+            line.show("Schöner", 0.5)
+    assert kept.getvalue() == b"Sch\\xf6ner: 50% after 0 s\n"
+    assert writes.text == "Schöner: 50% after 0 s\n"
+
+
 def test_a_log_says_that_a_build_goes_on_where_no_batch_is_finished(
     capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
 ) -> None:
@@ -173,10 +196,10 @@ def test_a_full_disk_is_told_in_one_sentence(
 def test_the_line_of_a_build_is_one_line_whatever_the_width(width: int) -> None:
     console = Console(width=width, force_terminal=True, file=io.StringIO())
     line = BuildLine(console)
-    line._terminal = True
+    assert line._bar is not None
     line.show_build(BuildProgress("Extracting chips, waiting for a-catalog", 0, 1234, 56789, 3, 2, 57, 0.4))
     with console.capture() as shown:
-        console.print(line._progress.make_tasks_table(line._progress.tasks))
+        console.print(line._bar.make_tasks_table(line._bar.tasks))
     (told,) = Text.from_ansi(shown.get()).plain.splitlines()
     assert " 40% " in told
     assert width < 80 or told.rstrip().endswith(("0:00:00", "-:--:--"))

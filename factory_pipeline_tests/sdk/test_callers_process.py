@@ -1,12 +1,14 @@
 """C1: a process that calls the SDK belongs to somebody else."""
 
 import logging
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from factory_pipeline import DatasetClient
@@ -21,6 +24,7 @@ from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import Recipe, Subset
 from factory_pipeline.errors import ArgumentError, FactoryError
 from factory_pipeline.runs.build import run_build
+from factory_pipeline.runs.instance import load_definitions
 from factory_pipeline.runs.onboarding import onboard
 from factory_pipeline.sdk.backend import Created
 from factory_pipeline.storage.layout import FactoryHome
@@ -32,6 +36,8 @@ SPLIT = {"train": 60, "test": 20, "validation": 20}
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> FactoryHome:
     """A home with one collection, `tiles`: 10 images with masks of Land and Water."""
+    # Libraries that are imported by it set filters of warnings.
+    load_definitions()
     home = FactoryHome(tmp_path_factory.mktemp("caller") / "home")
     with dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(home, instance)
@@ -78,6 +84,9 @@ def process_state() -> dict[str, Any]:
         "environment": dict(os.environ),
         "working directory": Path.cwd(),
         "random state": random.getstate(),
+        "errors of numpy": np.geterr(),
+        "filters of warnings": list(warnings.filters),
+        "start method of multiprocessing": multiprocessing.get_start_method(allow_none=True),
         "wakeup descriptor of signals": wakeup_descriptor(),
         "hook of ignored exceptions": sys.unraisablehook,
     }
@@ -126,13 +135,26 @@ def unchanged() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
+@contextmanager
+def strict_program() -> Iterator[None]:
+    """A program that makes each warning and each doubtful float an error, and shows no logs."""
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+
+
 def make(client: DatasetClient, name: str, formats: list[str]) -> Created:
     (collection,) = client.list_collections()
     return client.create_dataset_from_collection(name, collection.id, SPLIT, ["Water"], formats)
 
 
 def test_sdk_calls_leave_the_callers_process_as_it_was(client: DatasetClient, tmp_path: Path) -> None:
-    with unchanged():
+    with strict_program(), unchanged():
         made = make(client, "Unchanged", ["RAW"])
         client.download_dataset(made.version_id, "COCO", tmp_path / "coco")
         client.list_datasets()

@@ -15,6 +15,17 @@ def test_the_environment_names_the_home(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert FactoryHome.from_environment().root == tmp_path / "elsewhere"
 
 
+def test_a_working_directory_that_was_removed_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(HomeError, match="was removed: change to one that exists"):
+        FactoryHome.at("factory_home")
+    assert FactoryHome.at(tmp_path / "home").root == tmp_path / "home"
+
+
 def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     with pytest.raises(HomeError, match="is not a folder; set FACTORY_HOME to another path"):

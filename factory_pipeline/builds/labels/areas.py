@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import rasterio
 import shapely
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
@@ -25,6 +24,7 @@ from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import RecipeError
 from factory_pipeline.hdf5.recipe_fields import label_nodata, label_type
 from factory_pipeline.imagery.geometries import WORLD, wrap_longitudes
+from factory_pipeline.open_raster import open_raster
 
 ENDINGS = (".tif", ".tiff")
 
@@ -162,7 +162,7 @@ def _table(cells: pl.DataFrame, labels: GridLabels | RasterLabels) -> LabelTable
 def _extent(path: Path) -> shapely.Geometry:
     """Return the ground of a raster in degrees, in two parts where it crosses the antimeridian."""
     try:
-        with rasterio.open(path) as dataset:
+        with open_raster(path) as dataset:
             crs, bounds = dataset.crs, dataset.bounds
     except RasterioError as error:
         raise RecipeError(f"At labels.path: {path} can't be read as a raster.") from error

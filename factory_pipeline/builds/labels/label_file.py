@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import rasterio
 import shapely
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -18,6 +17,7 @@ from factory_pipeline.builds.labels.read_table import X_NAMES, Y_NAMES, list_lay
 from factory_pipeline.config.dataset_splits import GIVEN_NAMES
 from factory_pipeline.config.label_sources import LabelTime, RasterLabels, TableLabels
 from factory_pipeline.errors import RecipeError
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.plain_text import count_noun
 
 MOST_CLASSES = 50
@@ -203,7 +203,7 @@ def _describe_rasters(labels: RasterLabels) -> LabelFile:
 
 def _sample_integers(path: Path) -> set[int] | None:
     """Return the values of a raster of integers, without that for no label; None for other rasters."""
-    with rasterio.open(path) as dataset:
+    with open_raster(path) as dataset:
         if np.dtype(dataset.dtypes[0]).kind == "f":
             return None
         shape: Sequence[int] = [min(size, _SAMPLED_PIXELS) for size in dataset.shape]

@@ -18,6 +18,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
+from factory_pipeline.open_raster import open_in_memory, open_raster
 from factory_pipeline.redaction import gdal_logs
 
 Floats = NDArray[np.float64]
@@ -155,7 +156,7 @@ class Originals:
     @contextmanager
     def _open(self, href: str) -> Iterator[rasterio.DatasetReader]:
         try:
-            with gdal_logs.during(), rasterio.Env(**_OPTIONS), rasterio.open(self._sign(href)) as dataset:
+            with gdal_logs.during(), rasterio.Env(**_OPTIONS), open_raster(self._sign(href)) as dataset:
                 yield dataset
         except RasterioError as error:
             # GDAL's own text may hold the signed address.
@@ -240,8 +241,8 @@ def _warp_array(
     height, width = values.shape
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "float64"}
     with MemoryFile() as memory:
-        with memory.open(**profile, crs=crs, transform=transform, nodata=_MISSING) as made:
+        with open_in_memory(memory, **profile, crs=crs, transform=transform, nodata=_MISSING) as made:
             made.write(values, 1)
-        with memory.open() as source, _warp(source, target, resampling) as warped:
+        with open_in_memory(memory) as source, _warp(source, target, resampling) as warped:
             found = np.asarray(warped.read(1), np.float64)
     return np.where(found == _MISSING, np.nan, found)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import rasterio
 from rasterio.errors import RasterioError
 
 from factory_pipeline.errors import LakeError, OnboardingError
 from factory_pipeline.imagery.pixels import strips
+from factory_pipeline.open_raster import open_raster
 
 WORKERS = 4
 """Number of files that are read concurrently."""
@@ -25,7 +25,7 @@ def nodata_of(path: Path) -> float | None:
         LakeError: the file can't be read.
     """
     try:
-        with rasterio.open(path) as source:
+        with open_raster(path) as source:
             return None if source.nodata is None else float(source.nodata)
     except RasterioError as error:
         raise LakeError(f"{path.name} can't be read as a raster.") from error

@@ -7,7 +7,6 @@ it: 8 bits, one band or red, green and blue, not georeferenced, no nodata.
 
 import math
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -18,19 +17,16 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.dtypes import check_dtype, in_dtype_range
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
+from factory_pipeline.open_raster import open_in_memory, open_raster
 
 TILED_FROM = 1024
 """Height or width in pixels above which a GeoTIFF is tiled."""
 _TILE = 512
-
-# An image that is not georeferenced is no reason for a warning.
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 def main_modality(version: VersionContent, sample: Sample) -> str:
@@ -144,7 +140,7 @@ def raster_bytes(raster: SampleRaster, sample: Sample, suffix: str = ".tif") -> 
         profile |= _geotiff(raster, sample)
     # In memory first: Python then reports a full disk, which GDAL may not.
     with MemoryFile() as memory:
-        with memory.open(**profile) as out:
+        with open_in_memory(memory, **profile) as out:
             out.write(raster.values)
             if suffix != ".png":
                 out.descriptions = raster.bands
@@ -177,7 +173,7 @@ def check_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
         ExportError: it can't be read or differs.
     """
     try:
-        with rasterio.open(path) as written:
+        with open_raster(path) as written:
             _compare(written, path.name, raster, sample)
     except rasterio.errors.RasterioIOError as error:
         raise _unreadable_error(path.name) from error
@@ -186,7 +182,7 @@ def check_raster(path: Path, raster: SampleRaster, sample: Sample) -> None:
 def check_raster_bytes(content: bytes, name: str, raster: SampleRaster, sample: Sample) -> None:
     """As `check_raster`, of the content of a file; `name` is what messages call it."""
     try:
-        with MemoryFile(content) as memory, memory.open() as written:
+        with MemoryFile(content) as memory, open_in_memory(memory) as written:
             _compare(written, name, raster, sample)
     except rasterio.errors.RasterioIOError as error:
         raise _unreadable_error(name) from error
@@ -260,7 +256,7 @@ def geotiff_of(sample: Sample, modality: str) -> Path | None:
     if path is None or path.suffix.lower() not in (".tif", ".tiff"):
         return None
     nodata = sample.images[modality].nodata
-    with rasterio.open(path) as stored:
+    with open_raster(path) as stored:
         is_same = stored.driver == "GTiff" and _is_placed(stored, sample)
         return path if is_same and repr(stored.nodata) == repr(nodata) else None
 
@@ -269,7 +265,7 @@ def _has_georeference_of(path: Path, sample: Sample) -> bool:
     """Return whether a file has the georeferencing of the sample, if that has one."""
     if sample.transform is None:
         return True
-    with rasterio.open(path) as written:
+    with open_raster(path) as written:
         return _is_placed(written, sample)
 
 

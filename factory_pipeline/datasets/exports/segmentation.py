@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
 from factory_pipeline.datasets.exports.media import (
@@ -25,6 +24,7 @@ from factory_pipeline.datasets.exports.rasterize import index_mask, unlabelled_v
 from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 from factory_pipeline.datasets.model.version_content import VersionContent
 from factory_pipeline.errors import ExportError
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.splits.names import SPLITS
 
 META = "dataset_meta.json"
@@ -133,7 +133,7 @@ def _read_meta(folder: Path) -> dict[Colour, int]:
 
 
 def _check_colours(path: Path, index: SampleRaster, values_by_colour: dict[Colour, int]) -> None:
-    with rasterio.open(path) as stored:
+    with open_raster(path) as stored:
         read = stored.read()
     values = np.full(index.values.shape[1:], -1)
     for colour, value in values_by_colour.items():

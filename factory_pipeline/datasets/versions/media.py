@@ -12,7 +12,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -20,6 +19,7 @@ from rasterio.errors import RasterioError
 from factory_pipeline.errors import LakeError
 from factory_pipeline.hdf5.codec import decode_chunk
 from factory_pipeline.hdf5.row_checksum import row_sha256
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.storage.checksum import sha256_of
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
@@ -62,7 +62,7 @@ class MediaReader:
             return self.read(location)
         path = resolve(location["path"], self.home)
         try:
-            with rasterio.open(path) as source:
+            with open_raster(path) as source:
                 shape = (source.count, min(source.height, side), min(source.width, side))
                 small: NDArray[Any] = source.read(out_shape=shape, resampling=Resampling.average)
         except RasterioError as error:
@@ -105,7 +105,7 @@ def _read_file(path: Path, location: RasterLocation) -> NDArray[Any]:
     if location["sha256"] is not None:
         _compare(sha256_of(path), location, str(path))
     try:
-        with rasterio.open(path) as source:
+        with open_raster(path) as source:
             values: NDArray[Any] = source.read(out_dtype=np.result_type(*source.dtypes))
     except RasterioError as error:
         raise LakeError(f"The file {path} can't be read as a raster; restore it.") from error

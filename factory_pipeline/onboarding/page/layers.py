@@ -15,6 +15,7 @@ from factory_pipeline.imagery.band_statistics import BandStatistics
 from factory_pipeline.onboarding.manifest.sections import DataSource, LabelCategory
 from factory_pipeline.onboarding.products.terratorch_bands import hls_names
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
+from factory_pipeline.open_raster import open_raster
 
 LABEL_COLORS = "viridis"
 """Colour map of regression labels."""
@@ -96,7 +97,7 @@ def draw_compositions(path: Path, drawn: Sequence[Composition], side: int) -> li
         side: the most pixels of the longer side.
     """
     bands = sorted({band for composition in drawn for band in composition.bands})
-    with rasterio.open(path) as source:
+    with open_raster(path) as source:
         values = source.read(
             [band + 1 for band in bands],
             out_shape=(len(bands), *_shape(source, side)),
@@ -180,7 +181,7 @@ def _stretch(band: BandStatistics) -> tuple[float, float]:
 
 def _label(path: Path, side: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
     """Return values of the first band, nearest to the picture's pixels, and whether each is valid."""
-    with rasterio.open(path) as source:
+    with open_raster(path) as source:
         values = source.read(1, out_shape=_shape(source, side), masked=True, resampling=Resampling.nearest)
     filled = np.ma.getdata(values)
     valid = ~np.ma.getmaskarray(values)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import rasterio
 
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.config.raster_collection import known_collections
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.stac.projection import to_degrees
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.synthetic.samples.places import SIERRA, day
@@ -157,5 +157,5 @@ def _write(path: Path, grid: Grid, heights: np.ndarray) -> None:
         "blockysize": 64,
         "compress": "deflate",
     }
-    with atomic_write(path) as temporary, rasterio.open(temporary, "w", **profile) as dataset:
+    with atomic_write(path) as temporary, open_raster(temporary, "w", **profile) as dataset:
         dataset.write(heights, 1)

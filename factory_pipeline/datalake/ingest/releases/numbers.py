@@ -9,6 +9,7 @@ import polars as pl
 from affine import Affine
 from rasterio.io import MemoryFile
 
+from factory_pipeline.open_raster import open_in_memory
 from factory_pipeline.storage.slug import slug
 
 NUMBER_TYPES = ("int32", "float32", "float64")
@@ -52,7 +53,7 @@ def write_number(
         "transform": None if image["transform"] is None else Affine(*image["transform"]),
     }
     with MemoryFile() as memory:
-        with memory.open(**profile) as out:
+        with open_in_memory(memory, **profile) as out:
             out.write(np.full((1, image["height"], image["width"]), value, dtype))
             out.descriptions = (label,)
         content = bytes(memory.getbuffer())

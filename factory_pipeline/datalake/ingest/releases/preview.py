@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import rasterio
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -15,6 +14,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import scan_annotations
 from factory_pipeline.datalake.tables.items import scan_items
 from factory_pipeline.imagery.class_colours import class_colour
+from factory_pipeline.open_raster import open_raster
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.storage.relative_paths import resolve
 
@@ -67,7 +67,7 @@ def _annotations(
 
 
 def _picture(path: Path, rgb: list[int] | None) -> Image.Image:
-    with rasterio.open(path) as source:
+    with open_raster(path) as source:
         bands = [band + 1 for band in (rgb or ([0, 1, 2] if source.count >= 3 else [0, 0, 0]))]
         shape = (3, min(SIDE, source.height), min(SIDE, source.width))
         values = source.read(bands, out_shape=shape).astype(np.float64)
