@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
@@ -31,6 +31,7 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG, USER_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._utils import interrupts
 from dagster._utils.warnings import disable_dagster_warnings
 
 from factory_pipeline.datalake.registry.outage import describe_outage
@@ -58,6 +59,13 @@ SHIPPED_BEFORE = {
 """SHA-256 of each `dagster.yaml` of earlier versions. A home that has such a one gets the new one."""
 NO_CONSOLE: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run config: the log of a run is kept for the web UI; a terminal shows the progress instead."""
+
+
+USUAL_HANDLERS: Mapping[int, tuple[Any, ...]] = {
+    signal.SIGINT: (signal.default_int_handler,),
+    signal.SIGTERM: (signal.SIG_DFL, signal.default_int_handler),
+}
+"""By signal that ends a run: handlers in whose place Dagster's own may stand meanwhile."""
 
 
 def load_definitions() -> dg.Definitions:
@@ -219,7 +227,6 @@ def execute_job(
         disable_dagster_warnings(),
         # The caller may have made an error of what is none, such as a float that is too small to be stored.
         np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"),
-        _signal_handlers_kept(),
         _raise_if_interrupted(),
         _record_as_launched(job, instance),
     ):
@@ -266,18 +273,19 @@ def _raise_if_interrupted() -> Iterator[None]:
 
     Dagster ends a run at such a signal, but reports it as a failed run, and forgets a signal that arrives
     between a run's last step and its end. Python writes the number of each signal into the wakeup descriptor,
-    whatever its handler does.
+    whatever its handler does. A signal that the caller ignores or handles is the caller's alone.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    taken = {number for number, usual in USUAL_HANDLERS.items() if signal.getsignal(number) in usual}
     received, written = socket.socketpair()
     with received, written:
         received.setblocking(False)
         written.setblocking(False)
         previous = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
         try:
-            with _interrupts_sent_again():
+            with _taken_by_dagster(taken), _interrupts_sent_again():
                 yield
         except DagsterExecutionInterruptedError:
             # As everywhere else in Python, not as an error that only Dagster knows.
@@ -285,8 +293,43 @@ def _raise_if_interrupted() -> Iterator[None]:
         finally:
             signal.set_wakeup_fd(previous)
         with suppress(BlockingIOError):
-            if {signal.SIGINT, signal.SIGTERM} & set(received.recv(4096)):
+            if taken & set(received.recv(4096)):
                 raise KeyboardInterrupt
+
+
+class _TakenSignals:
+    """What Dagster has for the module `signal` where it sets handlers: all but those taken stay the caller's.
+
+    It gives SIGTERM the handler of SIGINT, whatever that is.
+    """
+
+    SIGINT, SIGTERM = signal.SIGINT, signal.SIGTERM
+
+    def __init__(self, taken: Set[int]) -> None:
+        self._taken = taken
+        self._handler = signal.getsignal(signal.SIGINT)
+
+    def getsignal(self, _: int) -> Any:
+        return self._handler
+
+    def signal(self, number: int, handler: Any) -> None:
+        self._handler = handler
+        # One that was not installed from Python can't be set.
+        if number in self._taken and handler is not None:
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _taken_by_dagster(taken: Set[int]) -> Iterator[None]:
+    """Have Dagster set its handlers for some signals alone, and put those back that were there."""
+    kept = {number: signal.getsignal(number) for number in taken}
+    interrupts.signal = _TakenSignals(taken)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        interrupts.signal = signal
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -315,19 +358,3 @@ def _interrupts_sent_again() -> Iterator[None]:
         sys.unraisablehook = report
         for timer in waiting:
             timer.cancel()
-
-
-@contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Put the handlers of SIGINT and SIGTERM back after the block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            # A handler that was not installed from Python can't be put back.
-            if handler is not None:
-                signal.signal(number, handler)
