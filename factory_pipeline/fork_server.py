@@ -27,8 +27,9 @@ def start_fork_server() -> bool:
     """Fork the server from this process as it is; call it in a command's main thread, once all is imported.
 
     Returns:
-        Whether workers are forked from now on. Where a thread or another such server runs already, or on
-        another system than Linux, they stay new processes.
+        Whether workers are forked from now on. Where a thread or another such server runs already, where the
+        temporary folder has no place for its socket, or on another system than Linux, they stay new
+        processes.
     """
     global _own_pid
     if is_serving():
@@ -37,8 +38,12 @@ def start_fork_server() -> bool:
     if sys.platform != "linux" or sys.version_info >= (3, 14) or _serving_pid() or not _is_alone():
         return False
     with socket.socket(socket.AF_UNIX) as listener:
-        address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
-        listener.bind(address)
+        try:
+            address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+            listener.bind(address)
+        except OSError:
+            # The temporary folder can't be written, or its path is longer than the address of a socket.
+            return False
         listener.listen()
         # The server ends when all processes that hold the other end have ended.
         alive, held = os.pipe()

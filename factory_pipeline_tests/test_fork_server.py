@@ -87,6 +87,19 @@ def test_a_server_that_somebody_else_started_forks_no_workers(tmp_path: Path) ->
     assert (done.stdout, done.stderr) == ("False False False\nseen\n", "")
 
 
+@pytest.mark.integration
+def test_where_a_socket_has_no_place_workers_stay_new_processes(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", "from factory_pipeline.fork_server import *; print(start_fork_server())"],
+        env={**os.environ, "TMPDIR": str(deep)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
 def test_a_process_with_threads_is_not_forked() -> None:
     wait = threading.Event()
     thread = threading.Thread(target=wait.wait)

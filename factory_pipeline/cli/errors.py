@@ -71,6 +71,8 @@ def _write_traceback() -> Path:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="factory-", suffix=".log", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="factory-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as file:
         traceback.print_exc(file=file)
     return Path(file.name)

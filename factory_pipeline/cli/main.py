@@ -1,7 +1,5 @@
 """The command line. Heavy imports are inside the commands, so that `factory --help` is fast."""
 
-import atexit
-import gc
 import sys
 from collections.abc import Sequence
 
@@ -111,9 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: of the command; None takes those that were typed, and the process belongs to the command.
     """
-    # At the end the interpreter would search all objects of imported modules for garbage: half a second of
-    # a command that imports Dagster.
-    atexit.register(gc.freeze)
     own = OwnProcess() if arguments is None else None
     with user_errors(), extras_named():
         # Outside of its standalone mode, click returns the status that a command exits with.

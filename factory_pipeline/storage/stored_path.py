@@ -71,12 +71,22 @@ def is_of_store(local: Path) -> bool:
 
 
 def scratch_folder() -> Path:
-    """Return the local folder for copies and unfinished files, FACTORY_SCRATCH or one in the user's cache."""
+    """Return the local folder for copies and unfinished files, FACTORY_SCRATCH or one in the user's cache.
+
+    Raises:
+        StoreError: there is neither.
+    """
     named = os.environ.get("FACTORY_SCRATCH")
     if named:
         return Path(named).absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "factory_pipeline"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(cache or Path.home() / ".cache") / "factory_pipeline"
+    except RuntimeError as error:
+        raise StoreError(
+            "This user has no home directory for copies of what is on the store: set FACTORY_SCRATCH to a"
+            " folder of this machine."
+        ) from error
 
 
 class StoredPath(PosixPath):

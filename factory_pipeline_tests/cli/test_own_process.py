@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,22 @@ def test_only_the_process_of_a_command_is_prepared_and_forked(given: str, printe
         check=False,
     )
     assert (done.stdout, done.stderr) == (printed, "")
+
+
+LEFT = """
+import os, subprocess, sys
+from factory_pipeline.cli.own_process import OwnProcess
+OwnProcess()
+ended = subprocess.run([sys.executable, "-c", "raise SystemExit(3)"]).returncode
+opened = os.open(sys.argv[1], os.O_WRONLY)
+os.write(opened, f"{ended} {opened > 2}".encode())
+"""
+
+
+@pytest.mark.integration
+def test_a_command_does_not_suffer_from_what_its_starter_left_it(tmp_path: Path) -> None:
+    """No standard streams, and signals of ended children ignored, which is inherited."""
+    (tmp_path / "told").touch()
+    leave = ["sh", "-c", 'trap "" CHLD; exec "$@" <&- >&- 2>&-', "sh"]
+    subprocess.run([*leave, sys.executable, "-c", LEFT, tmp_path / "told"], check=True)
+    assert (tmp_path / "told").read_text() == "3 True"

@@ -50,6 +50,14 @@ def test_the_copies_are_where_the_environment_says(tmp_path: Path, monkeypatch: 
     assert scratch_folder() == tmp_path / "factory_pipeline"
 
 
+def test_a_user_without_a_home_directory_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch):
+    for name in ("FACTORY_SCRATCH", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)  # as in a container that is run as any user
+    with pytest.raises(StoreError, match=r"no home directory.* set FACTORY_SCRATCH"):
+        scratch_folder()
+
+
 def test_a_path_relative_to_its_home_is_what_tables_store(bucket: Path):
     home = bucket / "home"
     assert (home / "versions" / "v1").relative_to(home).as_posix() == "versions/v1"
