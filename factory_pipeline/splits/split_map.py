@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from factory_pipeline.imagery.footprints import footprints
+from factory_pipeline.imagery.plot_style import plot_style
 from factory_pipeline.splits.names import SPLITS, TEST, TRAIN, VALIDATION
 from factory_pipeline.splits.split_blocks import split_blocks
 from factory_pipeline.storage.atomic import atomic_write
@@ -89,30 +90,31 @@ def write_split_map(
     centres = shown.mean(axis=1, keepdims=True)
     sizes = (shown.max(axis=1) - shown.min(axis=1)).max(axis=1)
     shown = centres + (shown - centres) * np.maximum(least / np.maximum(sizes, 1e-12), 1)[:, None, None]
-    figure = Figure(figsize=(8, 7), layout="constrained")
-    axes = figure.subplots()
-    of_placed = sides.filter(pl.Series(placed))
-    for name in SPLITS:
-        chosen = (of_placed == name).fill_null(False).to_numpy()
-        axes.add_collection(
-            PolyCollection(
-                shown[chosen],
-                facecolors=COLORS[name],
-                edgecolors="none",
-                alpha=0.6,
-                label=f"{name} ({int(chosen.sum()):,})",
+    with plot_style():
+        figure = Figure(figsize=(8, 7), layout="constrained")
+        axes = figure.subplots()
+        of_placed = sides.filter(pl.Series(placed))
+        for name in SPLITS:
+            chosen = (of_placed == name).fill_null(False).to_numpy()
+            axes.add_collection(
+                PolyCollection(
+                    shown[chosen],
+                    facecolors=COLORS[name],
+                    edgecolors="none",
+                    alpha=0.6,
+                    label=f"{name} ({int(chosen.sum()):,})",
+                )
             )
-        )
-    if block_m is not None:
-        for west, south, east, north, name in split_blocks(corners, sides, block_m).iter_rows():
-            outline = Rectangle((west, south), east - west, north - south)
-            outline.set(facecolor="none", edgecolor=COLORS[name], linewidth=0.8)
-            axes.add_patch(outline)
-    axes.autoscale_view()
-    axes.set_aspect(1 / max(float(np.cos(np.radians(shown[..., 1].mean()))), 0.05))
-    axes.set(xlabel="longitude [degrees]", ylabel="latitude [degrees]", title=title)
-    axes.legend(loc="upper right")
-    with atomic_write(path) as temporary:
-        # Without the version of matplotlib the same map has the same bytes.
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+        if block_m is not None:
+            for west, south, east, north, name in split_blocks(corners, sides, block_m).iter_rows():
+                outline = Rectangle((west, south), east - west, north - south)
+                outline.set(facecolor="none", edgecolor=COLORS[name], linewidth=0.8)
+                axes.add_patch(outline)
+        axes.autoscale_view()
+        axes.set_aspect(1 / max(float(np.cos(np.radians(shown[..., 1].mean()))), 0.05))
+        axes.set(xlabel="longitude [degrees]", ylabel="latitude [degrees]", title=title)
+        axes.legend(loc="upper right")
+        with atomic_write(path) as temporary:
+            # Without the version of matplotlib the same map has the same bytes.
+            figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
     return int(placed.sum())

@@ -31,9 +31,13 @@ def items(bounds: list[list[float] | None]) -> pl.DataFrame:
 
 @pytest.mark.integration  # loads matplotlib
 def test_the_map_counts_what_it_shows_and_has_the_same_bytes(tmp_path: Path):
+    import matplotlib as mpl
+
     placed = items([[10.0, 48.0, 10.1, 48.1], None])
     assert write_split_map(tmp_path / "a.png", placed, SPLIT, "Splits") == 1
-    assert write_split_map(tmp_path / "b.png", placed, SPLIT, "Splits") == 1
+    # A notebook in the dark, whose texts LaTeX sets.
+    with mpl.rc_context({"figure.facecolor": "black", "text.usetex": True}):
+        assert write_split_map(tmp_path / "b.png", placed, SPLIT, "Splits") == 1
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

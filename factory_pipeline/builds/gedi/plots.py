@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from factory_pipeline.builds.gedi.granules import calendar_day
+from factory_pipeline.imagery.plot_style import plot_style
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 
@@ -73,9 +74,7 @@ def plot_distribution(footprints: pl.DataFrame, path: Path, title: str) -> None:
         path: where the PNG goes.
         title: heading of the picture.
     """
-    with mpl.rc_context(), atomic_write(path) as temporary:
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+    with plot_style(_STYLE), atomic_write(path) as temporary:
         figure = Figure(figsize=SIZE, dpi=100, facecolor="white")
         canvas = FigureCanvasAgg(figure)
         days = footprints.select(calendar_day(pl.col("delta_time"))).to_series().drop_nulls()

@@ -10,6 +10,7 @@ import polars as pl
 from PIL import Image
 
 from factory_pipeline.imagery.band_statistics import BandStatistics
+from factory_pipeline.imagery.plot_style import plot_style
 from factory_pipeline.onboarding.manifest.model import UploadManifest
 from factory_pipeline.onboarding.page.layers import compositions
 from factory_pipeline.onboarding.page.preview import LABEL, evenly_spread, pictures_of
@@ -76,13 +77,14 @@ def histogram_sheet(parameters: TrainingParameters) -> bytes:
     bands = [band for band in (*label, *parameters.bands) if band.histogram is not None][:MOST_HISTOGRAMS]
     rows = max(-(-len(bands) // COLUMNS), 1)
     height = 1.5 * rows
-    figure = Figure(figsize=(2.2 * COLUMNS, height), dpi=80)
-    # In inches, as titles and ticks are; a layout that Matplotlib measures takes as long as the drawing.
-    figure.subplots_adjust(0.02, 0.25 / height, 0.98, 1 - 0.25 / height, wspace=0.15, hspace=0.55 / 0.95)
-    for position, band in enumerate(bands, 1):
-        _draw_histogram(figure.add_subplot(rows, COLUMNS, position), band)
     stored = BytesIO()
-    figure.savefig(stored, format="png", metadata={"Software": None})
+    with plot_style():
+        figure = Figure(figsize=(2.2 * COLUMNS, height), dpi=80)
+        # In inches, as titles and ticks are; a layout that Matplotlib measures takes as long as the drawing.
+        figure.subplots_adjust(0.02, 0.25 / height, 0.98, 1 - 0.25 / height, wspace=0.15, hspace=0.55 / 0.95)
+        for position, band in enumerate(bands, 1):
+            _draw_histogram(figure.add_subplot(rows, COLUMNS, position), band)
+        figure.savefig(stored, format="png", metadata={"Software": None})
     with Image.open(stored) as drawn:
         drawn.convert("RGB").quantize(64).save(few := BytesIO(), "PNG")
     return few.getvalue()

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 from PIL import Image
 
@@ -33,6 +34,10 @@ def test_each_pair_is_a_column_with_the_label_below(tmp_path: Path) -> None:
 def test_every_band_has_a_histogram(tmp_path: Path) -> None:
     one = onboarded(tmp_path / "a", 3, modalities=("S1",), size=16)
     both = onboarded(tmp_path / "b", 3, modalities=("S2", "S1"), size=16)
+    with mpl.rc_context({"figure.facecolor": "black", "text.usetex": True}):
+        parameters = parameters_of(one, random_split(one.items, SHARES, 0))
+        in_a_dark_notebook = histogram_sheet(parameters)
+    assert histogram_sheet(parameters) == in_a_dark_notebook
     heights = [
         opened(histogram_sheet(parameters_of(made, random_split(made.items, SHARES, 0)))).height
         for made in (one, both)
