@@ -1,6 +1,5 @@
 """Commands that make a dataset of a recipe. Heavy imports are inside the commands, as in `main`."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from factory_pipeline.cli.own_process import import_for_workers
 from factory_pipeline.cli.paths import FILE, FOLDER, PLACE, make_absolute
 from factory_pipeline.cli.terminal import echo, echo_block
 from factory_pipeline.plain_text import count_noun
+from factory_pipeline.processors import processor_count
 
 if TYPE_CHECKING:
     from factory_pipeline.config.build_settings import BuildSettings, Modality
@@ -142,7 +142,7 @@ def create_dataset(
         output=output.absolute(),
         catalog=make_absolute(catalog) if Path(catalog).exists() else catalog,
         recipe=definition,
-        workers=num_processors or os.cpu_count() or 1,
+        workers=num_processors or processor_count(),
         aggregated_csv=aggregated,
         subset_csv=subset,
         plot_distribution=plot_distribution,
@@ -246,7 +246,7 @@ def build_recipe_dataset(
         recipe=recipe,
         output=output.absolute(),
         catalog=make_absolute(catalog) if Path(catalog).exists() else catalog,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or processor_count(),
     )
     with BuildLine() as line:
         summary = build_recipe(home, settings, line.show_build)

@@ -1,7 +1,6 @@
 """The sample archive and the demo. Heavy imports are inside the commands, as in `main`."""
 
 import contextlib
-import os
 import shlex
 import shutil
 import sys
@@ -15,6 +14,7 @@ from factory_pipeline.cli.build import build_recipe_dataset, run_build
 from factory_pipeline.cli.own_process import import_for_workers
 from factory_pipeline.cli.paths import FOLDER, PATH, shorten
 from factory_pipeline.cli.terminal import echo, echo_block
+from factory_pipeline.processors import processor_count
 
 if TYPE_CHECKING:
     from factory_pipeline.config.gedi_products import ProductName
@@ -116,7 +116,7 @@ def demo(subject: str, output: Path) -> None:
         # Read from disk: a server's address would be another one the next time, and another catalog.
         catalog=str(archive / "stac"),
         recipe=Recipe(batch_size=100),
-        workers=os.cpu_count() or 1,
+        workers=processor_count(),
         onboard=True,
     )
     run_build(home, settings)

@@ -8,7 +8,6 @@ most `bytes_in_flight` bytes, however many windows there are.
 
 import asyncio
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +35,7 @@ from factory_pipeline.cog.reader import (
     stack_reads,
 )
 from factory_pipeline.cog.window_stack import PendingStack
+from factory_pipeline.processors import processor_count
 
 _PIXELS_OF_A_CALL = 4096
 """Pixels that are unpacked in the time that it takes to ask for a part of a block: 4 us."""
@@ -192,7 +192,7 @@ class BlockReader(WindowReader):
             else:
                 wanted.append(joins.split(read, layouts))
         plan = plan_reads([*wanted, *joins.parts()], layouts)
-        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+        with ThreadPoolExecutor(processor_count(), thread_name_prefix="decode") as pool:
             budget = ByteBudget(self._bytes_in_flight)
             crew = _BlockScheduler(
                 self._source, self._ranges, slots, budget, pool, self.on_progress, joins.put

@@ -1,6 +1,5 @@
 """Fusing the files of a folder into one file per split, whatever software made them."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from factory_pipeline.hdf5.opening import (
 )
 from factory_pipeline.hdf5.schema import dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, row_dtype
+from factory_pipeline.processors import processor_count
 from factory_pipeline.storage.atomic import atomic_write
 
 SHOTS = f"{DATA}/GEDI Shot Number"
@@ -156,7 +156,7 @@ def _fuse_samples(paths: Sequence[Path], output: Path, split: str) -> int:
         lay_out(target, fields, total, None, split)
         writer = RowWriter(target, fields)
         start = 0
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(4, processor_count())) as pool:
             for path in paths:
                 with open_samples(path) as source:
                     length = len(source[SHOTS])

@@ -1,6 +1,5 @@
 """Writing a dataset file from samples."""
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from factory_pipeline.hdf5.fields import Field
 from factory_pipeline.hdf5.layout import StoredRecipe, lay_out
 from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, rows_of
+from factory_pipeline.processors import processor_count
 from factory_pipeline.storage.atomic import atomic_write
 
 MOST_THREADS = 4
@@ -86,7 +86,7 @@ def _encode_samples(
     def encode_sample(sample: int) -> list[bytes]:
         return [encode(raster[sample]) for raster in rasters]
 
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    threads = min(MOST_THREADS, processor_count())
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[list[bytes]]] = deque()
         for sample in range(length):

@@ -11,6 +11,7 @@ from factory_pipeline.cog.alignment import align
 from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.cog.reader import Resampling
 from factory_pipeline.cog.resample import Sampling
+from factory_pipeline.processors import processor_count
 
 SOURCE = Grid(32633, 500_000, 5_400_000, 20, 20, 600, 600)
 
@@ -74,7 +75,7 @@ def test_windows_equal_the_products_of_weights_and_pixels(
 
 
 @pytest.mark.integration
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores to see a second thread at work")
+@pytest.mark.skipif(processor_count() < 2, reason="needs two cores to see a second thread at work")
 def test_resampling_large_windows_uses_no_thread_but_its_own():
     done = subprocess.run(
         [sys.executable, "-c", FOREIGN_CPU],

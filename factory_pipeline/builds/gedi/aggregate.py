@@ -1,6 +1,5 @@
 """Every footprint of every granule, a Parquet file per granule; each granule is read once."""
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
@@ -29,6 +28,7 @@ from factory_pipeline.builds.gedi.granules import (
 from factory_pipeline.builds.gedi.object_store import is_url
 from factory_pipeline.errors import GranuleError, GranuleUnavailableError
 from factory_pipeline.plain_text import count_noun
+from factory_pipeline.processors import processor_count
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.worker_pool import WorkerPool
 
@@ -192,7 +192,7 @@ def _forget_vanished_failures(records: dict[str, GranuleRecord], listed: Sequenc
 def _read_all(
     pending: Sequence[GranuleFile], asked: tuple[str, ...], store: Path, workers: int | None
 ) -> Iterator[tuple[GranuleFile, GranuleRecord]]:
-    pool = _workers(pending, workers or os.cpu_count() or 1)
+    pool = _workers(pending, workers or processor_count())
     try:
         reading = {pool.submit(_read_into, granule, asked, store): granule for granule in pending}
         for finished in as_completed(reading):

@@ -1,6 +1,5 @@
 """The content of a version: its samples one by one, with composed masks and augmented copies."""
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -19,11 +18,12 @@ from factory_pipeline.datasets.versions.credits import credits_of
 from factory_pipeline.datasets.versions.manifest import check_manifest, read_header, read_rows, scan_manifest
 from factory_pipeline.datasets.versions.media import MediaReader
 from factory_pipeline.errors import LakeError
+from factory_pipeline.processors import processor_count
 from factory_pipeline.splits.names import SPLITS
 from factory_pipeline.storage.layout import FactoryHome
 
 TRAIN = SPLITS[0]
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, processor_count())
 """Number of threads that make augmented copies; about twice as many copies are in memory."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from factory_pipeline.errors import AlignerError, PairFileError
 from factory_pipeline.extras import extras_named
+from factory_pipeline.processors import processor_count
 from factory_pipeline.storage.atomic import drop_unfinished, file_lock
 from factory_pipeline.volumes.aligners.aligner import Aligner, AlignerSource
 from factory_pipeline.volumes.fields.shards import PairRange, divide, is_finished, write_shard
@@ -93,7 +94,7 @@ def _processes(aligner: AlignerSource, gpus: Sequence[str] | None) -> list[str]:
     """CUDA_VISIBLE_DEVICES of each process."""
     if gpus:
         return list(gpus)
-    cores = [CPU] * (os.cpu_count() or 1)
+    cores = [CPU] * processor_count()
     if not aligner.uses_torch:
         return cores
     with WorkerPool(1) as pool:  # PyTorch, once imported, would hold memory in this process.
