@@ -102,6 +102,10 @@ class BuildError(FactoryError):
     """A stage of a build failed; the message is that of the stage."""
 
 
+class InstallationError(FactoryError):
+    """A library of this installation lacks what it needs."""
+
+
 class WorkerError(FactoryError):
     """This process may not start workers."""
 
