@@ -22,11 +22,11 @@ def crs_transformer(source: int | str, target: int | str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
-@lru_cache(maxsize=64)
-def is_geographic(crs: str) -> bool:
+@lru_cache(maxsize=256)
+def is_geographic(crs: int | str) -> bool:
     """Return whether the coordinates of a CRS are longitude and latitude.
 
     Args:
-        crs: anything that PROJ knows, such as `EPSG:4326` or WKT.
+        crs: as those of `crs_transformer`.
     """
     return bool(CRS.from_user_input(crs).is_geographic)

@@ -7,17 +7,11 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import CRS
 
-from factory_pipeline.cog.grid import Grid, GridStack
+from factory_pipeline.cog.grid import WHOLE_PIXEL, Grid, GridStack
 from factory_pipeline.cog.scratch import Scratch
-from factory_pipeline.crs_transformer import crs_transformer
+from factory_pipeline.crs_transformer import crs_transformer, is_geographic
 
-WHOLE_PIXEL = 1e-3
-"""Grids share their pixels if their offset is a whole number of pixels, within this fraction of a pixel.
-
-Tiles of one product miss it by 1e-7 (degrees rounded in their headers); a third of a pixel is another grid.
-"""
 _NODES = 5
 _NODE_ERROR = 1e-8
 """Largest error of interpolated positions, in pixels of the source."""
@@ -194,9 +188,11 @@ def _offsets(windows: GridStack, source: Grid) -> tuple[NDArray[np.bool_], NDArr
         and math.isclose(windows.like.x_size, source.x_size, rel_tol=1e-9)
         and math.isclose(windows.like.y_size, source.y_size, rel_tol=1e-9)
     )
-    apart = np.maximum(np.abs(columns - np.round(columns)), np.abs(rows - np.round(rows)))
     if turn := _turn(source):
-        columns -= turn * np.round(columns / turn)
+        # A window may be given a turn away from the source's columns: what counts is where its middle is.
+        from_middle = columns + (windows.like.width - source.width) / 2
+        columns = columns - turn * np.round(from_middle / turn)
+    apart = np.maximum(np.abs(columns - np.round(columns)), np.abs(rows - np.round(rows)))
     offsets = np.round(np.stack([rows, columns], axis=1)).astype(np.intp)
     return (apart <= WHOLE_PIXEL) & alike, offsets
 
@@ -270,14 +266,9 @@ def _project_pixels(windows: GridStack, source: Grid) -> tuple[Floats, Floats]:
     return _positions(np.asarray(x), np.asarray(y), source)
 
 
-@lru_cache(maxsize=256)
-def _is_geographic(epsg: int) -> bool:
-    return bool(CRS.from_epsg(epsg).is_geographic)
-
-
-def _turn(grid: Grid) -> int | None:
+def _turn(grid: Grid) -> float | None:
     """Return the columns around the earth if columns are degrees of longitude, else None."""
-    return round(360 / grid.x_size) if _is_geographic(grid.epsg) else None
+    return grid.columns_around_earth if is_geographic(grid.epsg) else None
 
 
 @lru_cache(maxsize=1)

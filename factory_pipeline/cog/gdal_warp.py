@@ -13,7 +13,7 @@ from rasterio.enums import Resampling as GdalResampling
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
-from factory_pipeline.cog.grid import Grid
+from factory_pipeline.cog.grid import WHOLE_PIXEL, Grid
 from factory_pipeline.cog.join_tiles import Part, is_coarser, join_parts, part_around
 from factory_pipeline.cog.reader import ReadWindow, Resampling
 from factory_pipeline.crs_transformer import crs_transformer
@@ -23,11 +23,6 @@ GDAL_RESAMPLING = {
     Resampling.NEAREST: GdalResampling.nearest,
     Resampling.BILINEAR: GdalResampling.bilinear,
 }
-WHOLE_PIXEL = 1e-3
-"""Two grids share their pixels if their offset is a whole number of pixels, within this fraction of a pixel.
-
-Tiles of one product miss it by 1e-7 (degrees rounded in their headers); a third of a pixel is another grid.
-"""
 TOLERANCE = 1e-9
 """Pixels by which GDAL's transformer may be off; below it every pixel is projected by itself."""
 MISSING = float(np.finfo(np.float64).min)
@@ -47,9 +42,9 @@ class WarpRaster:
     nodata: float | None
 
     @property
-    def turn(self) -> int | None:
+    def turn(self) -> float | None:
         """Columns around the earth if columns are degrees of longitude, else None."""
-        return round(360 / self.grid.x_size) if self.crs.is_geographic else None
+        return self.grid.columns_around_earth if self.crs.is_geographic else None
 
     def reaches(self, windows: Sequence[Grid]) -> NDArray[np.float64]:
         """Return the extents of the pixel centres of windows, in pixels of this raster.
@@ -100,10 +95,11 @@ class WarpRaster:
             return None
         column = (other.left - self.grid.left) / self.grid.x_size
         row = (self.grid.top - other.top) / self.grid.y_size
+        if turn := self.turn:
+            # The other may be a turn away from the columns of this raster: its middle decides.
+            column -= turn * round((column + (other.width - self.grid.width) / 2) / turn)
         if max(abs(column - round(column)), abs(row - round(row))) > WHOLE_PIXEL:
             return None
-        if turn := self.turn:
-            column -= turn * round(column / turn)
         return round(row), round(column)
 
     def source_part(self, window: Grid, reach: NDArray[np.float64]) -> tuple[int, int, int, int] | None:

@@ -7,6 +7,12 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
+WHOLE_PIXEL = 1e-3
+"""Grids share their pixels if their offset is a whole number of pixels, within this fraction of a pixel.
+
+Tiles of one product miss it by 1e-7 (degrees rounded in their headers); a third of a pixel is another grid.
+"""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -61,6 +67,15 @@ class Grid:
             self.left + self.width * self.x_size,
             self.top,
         )
+
+    @property
+    def columns_around_earth(self) -> float:
+        """The columns of 360 degrees, where columns are degrees of longitude.
+
+        Whole where they miss a whole number by no more than WHOLE_PIXEL.
+        """
+        columns = 360 / self.x_size
+        return round(columns) if abs(columns - round(columns)) <= WHOLE_PIXEL else columns
 
     @property
     def shape(self) -> tuple[int, int]:

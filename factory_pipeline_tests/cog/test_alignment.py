@@ -59,6 +59,15 @@ def test_window_over_the_180th_meridian_lies_on_both_tiles() -> None:
     assert pixel_offset(west, east) == (0, 3600)
 
 
+@pytest.mark.parametrize("west", [-180, 0])
+def test_windows_of_all_longitudes_are_in_a_source_around_the_earth(west: int) -> None:
+    source = Grid(4326, west, 90, 1, 1, 360, 180)
+    for column in (0, 4, 179, 180, 181, 352):
+        for turn in (-360, 0, 360):
+            window = Grid(4326, west + column + turn, 50, 1, 1, 8, 8)
+            assert pixel_offset(window, source) == (40, column)
+
+
 def test_pixels_coincide_only_at_whole_offsets() -> None:
     source = Grid(32631, 500000, 5000000, 10, 10, 100, 100)
 

@@ -72,6 +72,8 @@ def test_grids_that_share_their_pixels_have_an_offset() -> None:
     turned = WarpRaster(CRS.from_epsg(4326), Grid(4326, -180, 1, 0.1, 0.1, 10, 10), None)
     assert turned.turn == 3600
     assert turned.offset_of(Grid(4326, 180, 1, 0.1, 0.1, 5, 5)) == (0, 0), "once around the earth"
+    earth = WarpRaster(CRS.from_epsg(4326), Grid(4326, -180, 90, 1, 1, 360, 180), None)
+    assert earth.offset_of(Grid(4326, 100, 50, 1, 1, 8, 8)) == (40, 280)
 
 
 def test_the_outermost_pixels_are_each_there_once() -> None:
