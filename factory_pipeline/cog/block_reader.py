@@ -9,6 +9,7 @@ most `bytes_in_flight` bytes, however many windows there are.
 import asyncio
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -195,7 +196,13 @@ class BlockReader(WindowReader):
         with ThreadPoolExecutor(processor_count(), thread_name_prefix="decode") as pool:
             budget = ByteBudget(self._bytes_in_flight)
             crew = _BlockScheduler(
-                self._source, self._ranges, slots, budget, pool, self.on_progress, joins.put
+                self._source,
+                self._ranges,
+                self._requests_in_flight,
+                budget,
+                pool,
+                self.on_progress,
+                joins.put,
             )
             await crew.work(plan)
         reason = "the window's pixels are larger than its own, which requires GDAL's wider kernel"
@@ -226,7 +233,7 @@ class _BlockScheduler:
         self,
         source: ByteSource,
         ranges: RangeCache,
-        slots: asyncio.Semaphore,
+        requests_in_flight: int,
         budget: ByteBudget,
         pool: ThreadPoolExecutor,
         on_progress: Callable[[float], None],
@@ -236,35 +243,40 @@ class _BlockScheduler:
         self._on_progress = on_progress
         self._source = source
         self._ranges = ranges
-        self._slots = slots
+        self._requests_in_flight = requests_in_flight
         self._budget = budget
         self._pool = pool
+        self._count = self._done = 0
         self._counting = threading.Lock()
 
     async def work(self, plan: Plan) -> None:
         """Fill every window of a plan; the plan's blocks are removed from it as they are scheduled."""
         complete = [stack for stack in plan.stacks if stack.blocks_missing == 0]
         await asyncio.get_running_loop().run_in_executor(self._pool, self._finish, complete)
-        processes = []
+        runs: deque[BlockRun] = deque()
         while plan.uses:  # frees what is cut when it is cut, not at the end
             layout, blocks = plan.uses.popitem()
             for block in _lost_blocks(layout, blocks):
                 uses = blocks.pop(block)
                 _fail(uses, _damage(layout, f"the file ends before its block {block}"))
                 self._count_down(uses)
-            processes += [self._process(run) for run in merge_blocks(layout, blocks)]
-        for done, process in enumerate(asyncio.as_completed(processes), start=1):
-            await process
-            self._on_progress(done / len(processes))
+            runs += merge_blocks(layout, blocks)
+        self._count = len(runs)
+        await asyncio.gather(*(self._process(runs) for _ in range(self._requests_in_flight)))
 
-    async def _process(self, run: BlockRun) -> None:
-        block_left = await self._attempt(run)
-        if block_left is not None:
-            await self._attempt(run.of_whole(block_left))
+    async def _process(self, runs: deque[BlockRun]) -> None:
+        """Fetch and cut one run after the other, until none is left; several tasks do so at a time."""
+        while runs:
+            run = runs.popleft()
+            block_left = await self._attempt(run)
+            if block_left is not None:
+                await self._attempt(run.of_whole(block_left))
+            self._done += 1
+            self._on_progress(self._done / self._count)
 
     async def _attempt(self, run: BlockRun) -> int | None:
         """Fetch blocks and cut them; return the block of which too few bytes were fetched, if any."""
-        async with self._slots, self._budget.hold(run.length + run.layout.block_bytes):
+        async with self._budget.hold(run.length + run.layout.block_bytes):
             loop = asyncio.get_running_loop()
             try:
                 data = await self._bytes_of(run)
