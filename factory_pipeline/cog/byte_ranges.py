@@ -31,6 +31,7 @@ from obstore.exceptions import BaseError
 from obstore.store import HTTPStore, ObjectStore, from_url
 
 from factory_pipeline.cog.busy_hosts import BusyHosts, HostBusyError
+from factory_pipeline.forked_client import require_own_client
 from factory_pipeline.web_retries import TRANSIENT_STATUS
 
 _BUSY_STATUS = {429, 503}
@@ -289,6 +290,7 @@ class ByteSource:
 
     def _locate(self, url: str) -> tuple[ObjectStore, str]:
         """Return the store of an address, and the path in it."""
+        require_own_client()
         parts = urlsplit(url)
         root = f"{parts.scheme}://{parts.netloc}"
         if parts.scheme in ("http", "https"):

@@ -19,6 +19,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError,
 from obstore.store import ObjectStore, from_url
 
 from factory_pipeline.errors import StoreError, WrittenMeanwhileError
+from factory_pipeline.forked_client import require_own_client
 from factory_pipeline.redaction import display, hide_addresses
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def open_store(address: str) -> ObjectStore:
 
     Raises:
         obstore.exceptions.BaseError, ValueError: a setting is missing in the environment or the address.
+        StoreError: this process was forked once a store was open.
     """
+    require_own_client()
     return _open_store(address, _settings())
 
 
