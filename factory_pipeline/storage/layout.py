@@ -42,9 +42,17 @@ class FactoryHome:
 
         Raises:
             StoreError: the address names no bucket.
-            HomeError: the path is relative, and the working directory is gone.
+            HomeError: the path is relative, and the working directory is gone; or it is no text.
         """
         path = to_path(location)
+        try:
+            os.fspath(path).encode()
+        except UnicodeEncodeError as error:
+            # polars and GDAL take paths as UTF-8 alone.
+            raise HomeError(
+                f"The path of the factory home {os.fspath(path)!a} is not UTF-8: name another, or set"
+                " PYTHONUTF8=1 where the locale is not UTF-8."
+            ) from error
         if not path.is_absolute():
             require_working_directory()
         return cls(path.absolute())

@@ -26,6 +26,12 @@ def test_a_working_directory_that_was_removed_is_said(
     assert FactoryHome.at(tmp_path / "home").root == tmp_path / "home"
 
 
+def test_a_path_that_is_no_text_in_this_locale_is_no_home() -> None:
+    # As Python has the bytes of an umlaut under LC_ALL=C with PYTHONUTF8=0.
+    with pytest.raises(HomeError, match=r"h.udcc3.udcb6' is not UTF-8: .* PYTHONUTF8=1"):
+        FactoryHome.at(b"h\xc3\xb6".decode("ascii", "surrogateescape"))
+
+
 def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     with pytest.raises(HomeError, match="is not a folder; set FACTORY_HOME to another path"):
