@@ -21,9 +21,9 @@ from factory_pipeline.archives.unpack_member import MemberUnpacker
 from factory_pipeline.archives.zip_directory import END, LOCATOR, has_directory, zip_infos
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.storage.atomic import disk_is_full
 from factory_pipeline.storage.folders import publish_folder
+from factory_pipeline.thread_map import map_in_threads
 
 COPY_BYTES = 1 << 20
 BYTES_PER_LISTED_MEMBER = 1024

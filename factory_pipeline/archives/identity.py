@@ -8,7 +8,7 @@ from factory_pipeline.archives.extract import ArchiveKind, archive_kind, zip_mem
 from factory_pipeline.archives.source import ArchiveSource
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.imagery.row_frames import frame_of
 
 
 def archive_identity(source: ArchiveSource, policy: IntakePolicy) -> str:

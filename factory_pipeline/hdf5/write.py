@@ -1,8 +1,6 @@
 """Writing a dataset file from samples."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -17,6 +15,7 @@ from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, rows_of
 from factory_pipeline.processors import processor_count
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.thread_map import map_in_threads
 
 MOST_THREADS = 4
 
@@ -81,17 +80,9 @@ def write_fields(
 def _encode_samples(
     rasters: Sequence[NDArray[np.generic]], length: int, encode: Encode
 ) -> Iterator[list[bytes]]:
-    """Yield the compressed chunks of each sample, in order, made by a few threads, a few samples ahead."""
+    """Return the compressed chunks of each sample, in order, made by a few threads, a few samples ahead."""
 
     def encode_sample(sample: int) -> list[bytes]:
         return [encode(raster[sample]) for raster in rasters]
 
-    threads = min(MOST_THREADS, processor_count())
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[list[bytes]]] = deque()
-        for sample in range(length):
-            ahead.append(pool.submit(encode_sample, sample))
-            if len(ahead) > 2 * threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    return map_in_threads(encode_sample, range(length), min(MOST_THREADS, processor_count()))

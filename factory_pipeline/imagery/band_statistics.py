@@ -21,7 +21,6 @@ from factory_pipeline.imagery.band_tallies import (
     count_bands,
     is_countable,
 )
-from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.imagery.pixels import data_type, strips
 from factory_pipeline.imagery.streaming_quantiles import (
     Moments,
@@ -29,6 +28,7 @@ from factory_pipeline.imagery.streaming_quantiles import (
     interpolate,
     percentile_ranks,
 )
+from factory_pipeline.thread_map import map_in_threads
 
 PERCENTILES = (1.0, 2.0, 5.0, 25.0, 50.0, 75.0, 95.0, 98.0, 99.0)
 HISTOGRAM_RANGE = (0.5, 99.5)

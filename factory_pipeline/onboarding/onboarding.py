@@ -17,7 +17,7 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.footprints import FOOTPRINT_COLUMNS
 from factory_pipeline.imagery.overlap import Ground
-from factory_pipeline.imagery.parallel_map import frames_of, slices, write_frames
+from factory_pipeline.imagery.row_frames import frames_of, slices, write_frames
 from factory_pipeline.onboarding.checks.check import Check, require
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes

@@ -13,8 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.storage.atomic import atomic_write
+from factory_pipeline.thread_map import map_in_threads
 from factory_pipeline.volumes.boxes import Box
 from factory_pipeline.volumes.pair_files import create_fields
 from factory_pipeline.volumes.sections import (

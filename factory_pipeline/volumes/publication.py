@@ -10,7 +10,7 @@ import h5py
 import polars as pl
 
 from factory_pipeline.errors import PairFileError
-from factory_pipeline.imagery.parallel_map import frames_of
+from factory_pipeline.imagery.row_frames import frames_of
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.storage.atomic import atomic_write
 from factory_pipeline.storage.parquet import ParquetBatches

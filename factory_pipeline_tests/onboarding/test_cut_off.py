@@ -16,8 +16,8 @@ from PIL import Image
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import read_header
-from factory_pipeline.imagery.parallel_map import frame_of
 from factory_pipeline.imagery.pixels import strips
+from factory_pipeline.imagery.row_frames import frame_of
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.checks.pairing import headers_readable

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from factory_pipeline.archives.extract import extract
 from factory_pipeline.config.intake_policy import IntakePolicy
-from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.imagery.row_frames import frame_of
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.file_names import arrange, dataset_index, safe_stem, safe_suffix

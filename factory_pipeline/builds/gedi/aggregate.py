@@ -1,9 +1,10 @@
 """Every footprint of every granule, a Parquet file per granule; each granule is read once."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -112,12 +113,14 @@ def aggregate_granules(
     state = SourceState(tuple(name for name in records if name not in names), listing.ignored)
     pending = [granule for granule in listed if not _is_known(granule, records, asked, store)]
     try:
-        for done, (granule, record) in enumerate(_read_all(pending, asked, store, workers), start=1):
-            records[granule.name] = record
-            if on_granule is not None:
-                on_granule(f"{_outcome(granule, record)} ({done} of {len(pending)})")
-            if done % SAVE_EVERY == 0:
-                save_manifest(store, records, state)
+        # Closed here: a garbage collector that closed it would wait for the readers in any thread.
+        with closing(_read_all(pending, asked, store, workers)) as reading:
+            for done, (granule, record) in enumerate(reading, start=1):
+                records[granule.name] = record
+                if on_granule is not None:
+                    on_granule(f"{_outcome(granule, record)} ({done} of {len(pending)})")
+                if done % SAVE_EVERY == 0:
+                    save_manifest(store, records, state)
     finally:
         save_manifest(store, records, state)
     read = tuple(granule.name for granule in pending)
@@ -191,7 +194,7 @@ def _forget_vanished_failures(records: dict[str, GranuleRecord], listed: Sequenc
 
 def _read_all(
     pending: Sequence[GranuleFile], asked: tuple[str, ...], store: Path, workers: int | None
-) -> Iterator[tuple[GranuleFile, GranuleRecord]]:
+) -> Generator[tuple[GranuleFile, GranuleRecord], None, None]:
     pool = _workers(pending, workers or processor_count())
     try:
         reading = {pool.submit(_read_into, granule, asked, store): granule for granule in pending}

@@ -16,7 +16,7 @@ from factory_pipeline.datalake.tables.annotations import AnnotationsHash, annota
 from factory_pipeline.datalake.tables.items import ItemsHash, items_writer
 from factory_pipeline.datalake.tables.schemas import MEDIA, METADATA_PREFIX
 from factory_pipeline.errors import LakeError
-from factory_pipeline.imagery.parallel_map import slices
+from factory_pipeline.imagery.row_frames import slices
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL
 from factory_pipeline.onboarding.checks.prescan import prefill
 from factory_pipeline.onboarding.checks.prescan_files import load_report

@@ -1,7 +1,6 @@
 """Reading values and nodata values of raster files that enter the data lake."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from rasterio.errors import RasterioError
 from factory_pipeline.errors import LakeError, OnboardingError
 from factory_pipeline.imagery.pixels import strips
 from factory_pipeline.open_raster import open_raster
+from factory_pipeline.thread_map import map_in_threads
 
 WORKERS = 4
 """Number of files that are read concurrently."""
@@ -47,11 +47,10 @@ def values_in(path: Path) -> list[float]:
 
 
 def map_files(task: Callable[[Path], _Found], paths: Iterable[Path]) -> Iterator[_Found]:
-    """Yield the result of a task for each file, in their order; several files are read concurrently.
+    """Return the result of a task for each file, in their order; several files are read concurrently.
 
     Args:
         task: must be safe to run in several threads at once; what it raises is raised here.
         paths: of the files.
     """
-    with ThreadPoolExecutor(WORKERS) as pool:
-        yield from pool.map(task, paths)
+    return map_in_threads(task, paths, WORKERS)

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from factory_pipeline.datasets.augment import geometric, radiometric
 from factory_pipeline.datasets.augment.config import OPERATIONS, SWITCH, Augmentation
 from factory_pipeline.datasets.model.sample import Sample
+from factory_pipeline.thread_map import map_in_threads
 
 Drawn = Mapping[str, Any]
 """The parameters of a copy, by property; for a crop also its window."""
@@ -97,7 +96,7 @@ def copies(sample: Sample, augmentations: Sequence[Augmentation], seed: str) -> 
 def with_copies(
     samples: Iterable[Sample], augmentations: Sequence[Augmentation], seed: str, threads: int
 ) -> Iterator[Sample]:
-    """Yield samples, each followed by its augmented copies from `copies`, which threads make ahead.
+    """Return samples, each followed by its augmented copies from `copies`, which threads make ahead.
 
     At most twice as many copies as threads are in memory, and their original samples.
 
@@ -107,18 +106,8 @@ def with_copies(
         seed: of all random numbers.
         threads: number of threads, at least 1.
     """
-    waiting: deque[Future[Sample]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for sample in samples:
-            for make in _copy_functions(sample, augmentations, seed):
-                waiting.append(pool.submit(make))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    makes = (make for sample in samples for make in _copy_functions(sample, augmentations, seed))
+    return map_in_threads(lambda make: make(), makes, threads)
 
 
 def copies_per_sample(augmentations: Sequence[Augmentation], has_rgb: bool = True) -> int:

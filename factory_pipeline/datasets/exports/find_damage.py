@@ -3,12 +3,12 @@
 import os
 import stat
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from factory_pipeline.datasets.exports.listing import LISTING, ExportedFile, read_exported
 from factory_pipeline.errors import ExportError
 from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.thread_map import map_in_threads
 
 WORKERS = 4
 """Number of files that are hashed concurrently."""
@@ -32,11 +32,10 @@ def find_damage(folder: Path, content_hash: str | None = None, *, media: bool = 
     if content_hash is not None and listed.content_hash != content_hash:
         yield f"{LISTING} belongs to another export: its content hash is {listed.content_hash[:12]}..."
         return
-    with ThreadPoolExecutor(WORKERS) as pool:
-        wanted = (file for file in listed.files if media or not file.media)
-        for difference in pool.map(lambda file: _difference(folder, file), wanted):
-            if difference is not None:
-                yield difference
+    wanted = (file for file in listed.files if media or not file.media)
+    for difference in map_in_threads(lambda file: _difference(folder, file), wanted, WORKERS):
+        if difference is not None:
+            yield difference
 
 
 def _difference(folder: Path, file: ExportedFile) -> str | None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables
 from factory_pipeline.datasets.versions.media import MediaReader
 from factory_pipeline.errors import ArgumentError
-from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.thread_map import map_in_threads
 
 _AT_ONCE = 64
 """Items that a thread reads with files kept open."""

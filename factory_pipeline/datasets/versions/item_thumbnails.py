@@ -14,9 +14,9 @@ from factory_pipeline.datalake.registry.records import CollectionSource
 from factory_pipeline.datasets.versions.collection_tables import CollectionTables
 from factory_pipeline.datasets.versions.media import MediaReader
 from factory_pipeline.errors import LakeError
-from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.splits.near_identical import MOST_COMPARED, thumbnail
 from factory_pipeline.storage.layout import FactoryHome
+from factory_pipeline.thread_map import map_in_threads
 
 _BUILDS = (CollectionSource.GEDI, CollectionSource.RECIPE, CollectionSource.PAIRS)
 SMALLEST_SIDE = 16

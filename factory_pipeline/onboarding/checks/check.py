@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.parallel_map import rows_in
+from factory_pipeline.imagery.row_frames import rows_in
 
 FILES_AT_ONCE = 50_000
 NAMED_FILES = 5

@@ -24,8 +24,8 @@ from factory_pipeline.imagery.band_tallies import (
 )
 from factory_pipeline.imagery.headers import FILE_SCHEMA, GDAL_OPTIONS, Header, Role, file_row, open_image
 from factory_pipeline.imagery.known_tiffs import MOST_BYTES, known_tiff, remember_tiff
-from factory_pipeline.imagery.parallel_map import Schema, map_in_threads
 from factory_pipeline.imagery.pixels import DamagedPixelsError, Strip, strips_of
+from factory_pipeline.imagery.row_frames import Schema
 from factory_pipeline.imagery.streaming_quantiles import Counts
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes
 from factory_pipeline.onboarding.checks.outlier_values import (
@@ -38,6 +38,7 @@ from factory_pipeline.onboarding.checks.outlier_values import (
 from factory_pipeline.onboarding.checks.pixel_tallies import TallyWriter
 from factory_pipeline.splits.near_identical import grey_rows, thumbnail_of_rows
 from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.thread_map import map_in_threads
 
 CONTENT_SCHEMA: Schema = {
     **FILE_SCHEMA,

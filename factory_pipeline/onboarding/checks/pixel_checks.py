@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from factory_pipeline.imagery.parallel_map import rows_in
+from factory_pipeline.imagery.row_frames import rows_in
 from factory_pipeline.onboarding.checks.check import (
     Check,
     check_none,

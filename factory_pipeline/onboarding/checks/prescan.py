@@ -25,13 +25,14 @@ from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import FILE_SCHEMA, file_row
 from factory_pipeline.imagery.known_tiffs import quick_header
-from factory_pipeline.imagery.parallel_map import frame_of, frames_of, map_in_threads, rows_in, write_frames
+from factory_pipeline.imagery.row_frames import frame_of, frames_of, rows_in, write_frames
 from factory_pipeline.onboarding.checks.band_order import bands_named_alike
 from factory_pipeline.onboarding.checks.check import Check
 from factory_pipeline.onboarding.checks.file_roles import IMAGE, LABEL, Suffixes, common_endings
 from factory_pipeline.onboarding.checks.pairing import header_checks
 from factory_pipeline.onboarding.manifest.known_collections import describe_bands, fitting_collections
 from factory_pipeline.onboarding.manifest.model import UploadManifest
+from factory_pipeline.thread_map import map_in_threads
 
 LOCAL_WORKERS = 1
 """Reading a header from a disk only uses the processor, so threads would slow it down."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from factory_pipeline.imagery.band_statistics import BandStatistics
 from factory_pipeline.imagery.footprints import FOOTPRINT_COLUMNS, at_pole, footprints
 from factory_pipeline.imagery.geometries import geometries
-from factory_pipeline.imagery.parallel_map import slices
+from factory_pipeline.imagery.row_frames import slices
 from factory_pipeline.onboarding.page.coastline import land_within
 from factory_pipeline.splits.groups import block_bounds
 

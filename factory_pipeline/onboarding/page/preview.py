@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from factory_pipeline.imagery.parallel_map import map_in_threads
 from factory_pipeline.onboarding.manifest.model import Purpose, UploadManifest
 from factory_pipeline.onboarding.page.layers import (
     Composition,
@@ -21,6 +20,7 @@ from factory_pipeline.onboarding.page.layers import (
     draw_values,
 )
 from factory_pipeline.onboarding.products.training_params import TrainingParameters
+from factory_pipeline.thread_map import map_in_threads
 
 MOST_PAIRS = 48
 SIDES = (384, 256, 160, 96)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.imagery.geometries import bounds_of, geometries
-from factory_pipeline.imagery.parallel_map import slices
+from factory_pipeline.imagery.row_frames import slices
 from factory_pipeline.stac.geoparquet_metadata import (
     ANY_TIME,
     EDGES,

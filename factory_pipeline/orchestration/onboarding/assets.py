@@ -10,7 +10,7 @@ import polars as pl
 
 from factory_pipeline.builds.training_upload import is_of_build
 from factory_pipeline.datalake.ingest.from_upload import collect_upload
-from factory_pipeline.imagery.parallel_map import rows_in
+from factory_pipeline.imagery.row_frames import rows_in
 from factory_pipeline.onboarding.checks.check import Check
 from factory_pipeline.onboarding.checks.prescan import PrescanReport
 from factory_pipeline.onboarding.onboarding import Arranged, AssignedSplits, Onboarding

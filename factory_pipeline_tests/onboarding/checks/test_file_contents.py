@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from factory_pipeline.config.intake_policy import IntakePolicy
-from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.imagery.row_frames import frame_of
 from factory_pipeline.onboarding.checks.file_contents import (
     CONTENT_SCHEMA,
     MOST_VALUES,

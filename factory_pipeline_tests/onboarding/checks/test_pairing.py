@@ -8,7 +8,7 @@ import pytest
 from factory_pipeline.archives.extract import extract
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.imagery.row_frames import frame_of
 from factory_pipeline.onboarding.checks.check import Check, require
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes

@@ -12,7 +12,7 @@ from factory_pipeline.archives import source
 from factory_pipeline.archives.extract import extract
 from factory_pipeline.config.intake_policy import IntakePolicy
 from factory_pipeline.errors import OnboardingError
-from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.imagery.row_frames import frame_of
 from factory_pipeline.onboarding.checks.file_contents import CONTENT_SCHEMA, scan_contents
 from factory_pipeline.onboarding.checks.file_roles import Suffixes
 from factory_pipeline.onboarding.checks.prescan import PrescanReport, prefill, prescan

@@ -34,7 +34,7 @@ from factory_pipeline.datalake.ingest.releases.tables import (
 )
 from factory_pipeline.datalake.registry.records import Collection, CollectionSource
 from factory_pipeline.datalake.registry.registry import Registry
-from factory_pipeline.imagery.parallel_map import frame_of
+from factory_pipeline.imagery.row_frames import frame_of
 from factory_pipeline.onboarding.checks.file_contents import names_in
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.names import SPLITS

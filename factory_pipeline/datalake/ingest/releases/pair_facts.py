@@ -24,9 +24,10 @@ from factory_pipeline.datalake.ingest.releases.placement import Placement, place
 from factory_pipeline.datalake.ingest.releases.problems import LabelFileError
 from factory_pipeline.errors import OnboardingError
 from factory_pipeline.imagery.headers import GDAL_OPTIONS, Header, open_image
-from factory_pipeline.imagery.parallel_map import Schema, map_in_threads
 from factory_pipeline.imagery.pixels import strips_of
+from factory_pipeline.imagery.row_frames import Schema
 from factory_pipeline.storage.checksum import sha256_of
+from factory_pipeline.thread_map import map_in_threads
 
 WORKERS = 2
 """Pairs read at once."""

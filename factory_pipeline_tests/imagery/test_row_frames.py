@@ -1,42 +1,19 @@
-"""Threads that don't run ahead, and frames that grow part by part."""
+"""Frames that grow part by part."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from factory_pipeline.imagery import parallel_map
-from factory_pipeline.imagery.parallel_map import frame_of, frames_of, map_in_threads, slices, write_frames
-
-
-def test_answers_come_in_order_and_few_of_them_wait() -> None:
-    taken = 0
-    ahead = []
-
-    def numbers():
-        for number in range(100):
-            ahead.append(number - taken)
-            yield number
-
-    for place, answer in enumerate(map_in_threads(lambda number: number * 2, numbers(), workers=3)):
-        assert answer == 2 * place
-        taken += 1
-    assert taken == 100
-    assert max(ahead) <= 2 * 3 + 1
-
-
-def test_an_error_of_a_task_is_raised_in_its_turn() -> None:
-    answers = map_in_threads(lambda number: 1 // number, [2, 1, 0, 1], workers=2)
-    assert [next(answers), next(answers)] == [0, 1]
-    with pytest.raises(ZeroDivisionError):
-        next(answers)
+from factory_pipeline.imagery import row_frames
+from factory_pipeline.imagery.row_frames import frame_of, frames_of, slices, write_frames
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 20])
 def test_rows_become_the_frame_that_they_would_become_at_once(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel_map, "ROWS_AT_ONCE", 8)
+    monkeypatch.setattr(row_frames, "ROWS_AT_ONCE", 8)
     schema = {"name": pl.String, "values": pl.List(pl.Float64)}
     rows = [{"name": f"{number}", "values": [number] if number % 3 else None} for number in range(count)]
     assert frame_of(iter(rows), schema).equals(pl.DataFrame(rows, schema=schema))
@@ -45,7 +22,7 @@ def test_rows_become_the_frame_that_they_would_become_at_once(
 def test_a_table_on_disk_is_read_in_slices_of_a_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel_map, "ROWS_AT_ONCE", 8)
+    monkeypatch.setattr(row_frames, "ROWS_AT_ONCE", 8)
     schema = {"name": pl.String, "number": pl.Int64, "values": pl.List(pl.Float64)}
     rows = [{"name": f"{number % 19:02d}", "number": number, "values": [0.5] * 3} for number in range(50)]
     write_frames(tmp_path / "table.parquet", frames_of(iter(rows), schema))

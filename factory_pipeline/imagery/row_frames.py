@@ -1,15 +1,13 @@
-"""Collecting results from many files: threads with a bounded backlog, tables that are written part by part.
+"""Rows of many files as frames: tables that are written part by part.
 
 A row as a dictionary needs some ten times the memory of a row in a frame, and a table of all files may not
 fit into memory: it is written to disk as it grows, and read column by column.
 """
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
@@ -19,31 +17,6 @@ from factory_pipeline.storage.parquet import ParquetBatches
 ROWS_AT_ONCE = 2_000
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
-
-_Given = TypeVar("_Given")
-_Found = TypeVar("_Found")
-
-
-def map_in_threads(
-    task: Callable[[_Given], _Found], given: Iterable[_Given], workers: int
-) -> Generator[_Found, None, None]:
-    """Run a task in threads on each argument; yield the results in order, with few of them in memory.
-
-    Closing the generator waits for the tasks that were started.
-
-    Args:
-        task: must be safe to run in several threads at once; what it raises is raised here.
-        given: read lazily, at most about 2 * `workers` arguments ahead.
-        workers: number of threads.
-    """
-    waiting: deque[Future[_Found]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for one in given:
-            waiting.append(pool.submit(task, one))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def frames_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> Iterator[pl.DataFrame]:
