@@ -51,8 +51,10 @@ def geotiff(
             transform=from_origin(left, top, 10, 10) if crs else None,
             **profile,
         ) as image:
+            # After the pixels, the directory of the file would lie behind them.
+            if tags:
+                image.update_tags(**tags)
             image.write(values)
-            image.update_tags(**tags)
             for band, name in enumerate(names, 1):
                 image.set_band_description(band, name)
         return bytes(memory.getbuffer())
