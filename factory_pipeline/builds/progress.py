@@ -3,13 +3,14 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from factory_pipeline.builds.chips.layer_progress import read_progress
 from factory_pipeline.builds.plan_keys import PlanKeys
+from factory_pipeline.builds.stage_progress import read_stage
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import LAYERS
 from factory_pipeline.storage.atomic import write_text
@@ -36,8 +37,9 @@ class BuildProgress:
     batches_begun: int = 0
     """Batches that have some of their chips."""
     batches: int = 0
-    fraction: float = 0.0
-    """How far all footprints are, with those whose batch has passed only some stages."""
+    fraction: float | None = None
+    """How far the stage is, 0 to 1; of extraction with batches that have passed only some stages. None where
+    it is not measured."""
     unit: str = "footprints"
     """What is counted."""
 
@@ -76,6 +78,18 @@ def progress_of_plan(stage: str, settings: BuildSettings, plan: PlanKeys) -> Bui
         batches=len(sizes),
         fraction=(footprints + parts) / max(plan.footprints, 1),
     )
+
+
+def progress_of_last_stages(files: BuildFiles, first: str, names: Mapping[str, str]) -> BuildProgress:
+    """Return how far the stages are that follow extraction.
+
+    Args:
+        files: of the build.
+        first: the stage, in the words of the progress line, until one has noted that it is at work.
+        names: what the stages are called on the progress line, by the names of their assets.
+    """
+    stage, fraction = read_stage(files.last_stage) or ("", None)
+    return BuildProgress(names.get(stage, first), fraction=fraction)
 
 
 def _names_in(folder: Path) -> set[str]:

@@ -20,6 +20,7 @@ from factory_pipeline.builds.progress import (
     BuildProgress,
     CatalogWait,
     progress_before_plan,
+    progress_of_last_stages,
     progress_of_plan,
     reporting,
 )
@@ -28,7 +29,7 @@ from factory_pipeline.builds.training_upload import upload_splits
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.fork_server import is_serving
-from factory_pipeline.runs.failures import describe_failure
+from factory_pipeline.runs.failures import DOING, describe_failure
 from factory_pipeline.runs.instance import (
     execute_job,
     load_definitions,
@@ -98,7 +99,7 @@ def run_build(
             # The command has to be run again anyway: what was lost to catalog or archive is tried again too.
             Losses(settings, plan).remove_batches()
             raise
-    with reporting(lambda: on_progress(progress_of_plan(_last_stage(settings), settings, plan))):
+    with reporting(lambda: on_progress(progress_of_last_stages(settings.files, DOING[FUSE[0]], DOING))):
         run_stage(home, FUSE)
     return BuildSummary.load(settings.files.summary)
 
@@ -154,10 +155,6 @@ def check_output(output: Path) -> None:
         raise BuildError(f"The output {output} is a file; name a folder.") from error
     except OSError as error:
         raise BuildError(f"The output folder {output} can't be written: {error.strerror}.") from error
-
-
-def _last_stage(settings: BuildSettings) -> str:
-    return "Fusing the batches, packing the upload" if settings.onboard else "Fusing the batches"
 
 
 def extract_missing(home: FactoryHome, settings: BuildSettings, plan: PlanKeys) -> None:

@@ -7,7 +7,13 @@ from factory_pipeline.builds.dataset_losses import forget_lost
 from factory_pipeline.builds.dataset_plan import StoredDatasetPlan
 from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.output_folder import check_is_own
-from factory_pipeline.builds.progress import BuildProgress, CatalogWait, reporting, waiting_for
+from factory_pipeline.builds.progress import (
+    BuildProgress,
+    CatalogWait,
+    progress_of_last_stages,
+    reporting,
+    waiting_for,
+)
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.errors import BuildError, CatalogError
 from factory_pipeline.runs.build import (
@@ -19,6 +25,7 @@ from factory_pipeline.runs.build import (
     run_ranges,
     run_stage,
 )
+from factory_pipeline.runs.failures import DOING
 from factory_pipeline.runs.instance import open_instance, prepare_home
 from factory_pipeline.stac.providers import open_catalog
 from factory_pipeline.storage.layout import FactoryHome
@@ -48,14 +55,15 @@ def build_recipe(
     with reporting(lambda: on_progress(BuildProgress("Reading the labels"))):
         run_stage(home, PLAN_RECIPE, name)
     plan = StoredDatasetPlan(settings.files.batch_plan)
-    with reporting(lambda: on_progress(_progress("Extracting windows", settings, plan))):
+    with reporting(lambda: on_progress(_progress_of_plan(settings, plan))):
         try:
             _extract_missing(home, settings, plan)
         except BuildError:
             # The command has to be run again anyway: what was lost to catalog or archive is tried again too.
             forget_lost(settings, plan)
             raise
-    with reporting(lambda: on_progress(_progress("Fusing the batches", settings, plan))):
+    first = DOING[FUSE_RECIPE[0]]
+    with reporting(lambda: on_progress(progress_of_last_stages(settings.files, first, DOING))):
         run_stage(home, FUSE_RECIPE, name)
     return DatasetBuildSummary.load(settings.files.summary)
 
@@ -96,16 +104,16 @@ def _extract_missing(home: FactoryHome, settings: DatasetSettings, plan: StoredD
     run_ranges(home, EXTRACT_RECIPE, ranges, settings.workers)
 
 
-def _progress(stage: str, settings: DatasetSettings, plan: StoredDatasetPlan) -> BuildProgress:
+def _progress_of_plan(settings: DatasetSettings, plan: StoredDatasetPlan) -> BuildProgress:
     files, sizes = settings.files, plan.sizes
     done = [key for key in plan.keys if files.batch(key).exists()]
-    labels = sum(sizes[key] for key in done)
+    windows = sum(sizes[key] for key in done)
     return BuildProgress(
-        stage + waiting_for(files),
-        done=labels,
+        "Extracting windows" + waiting_for(files),
+        done=windows,
         total=plan.footprints,
         batches_done=len(done),
         batches=len(plan.keys),
-        fraction=labels / max(plan.footprints, 1),
-        unit="labels",
+        fraction=windows / max(plan.footprints, 1),
+        unit="windows",
     )

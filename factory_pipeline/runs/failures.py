@@ -21,13 +21,13 @@ DOING = {
     "worldcover_chips": "Cutting the chips of land cover",
     "batch_dataset": "Writing the dataset file of a batch",
     "fused_dataset": "Fusing the batches",
-    "gedi_collection": "Collecting the samples in the data lake",
+    "gedi_collection": "Registering the samples in the data lake",
     "gedi_upload": "Packing the dataset for its onboarding",
     "finetuned_model": "Training the model",
     "recipe_labels": "Reading the labels",
     "recipe_samples": "Cutting the windows of a batch",
     "recipe_dataset": "Fusing the batches",
-    "recipe_collection": "Collecting the samples in the data lake",
+    "recipe_collection": "Registering the samples in the data lake",
 }
 """What the assets do, as the progress line shows it."""
 

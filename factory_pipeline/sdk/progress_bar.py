@@ -48,16 +48,20 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, step: str, fraction: float, remark: str = "") -> None:
+    def show(self, step: str, fraction: float | None, remark: str = "") -> None:
         """Show that `step` is done to this fraction (0 to 1).
 
         Args:
             step: what is being done, such as `Writing COCO`.
-            fraction: 0 to 1.
+            fraction: 0 to 1; None where it is not known, which a bar that moves to and fro shows.
             remark: shown behind the fraction; empty for none.
         """
         if self._bar is not None:
-            self._bar.update(self._task, description=step, completed=fraction, remark=remark, visible=True)
+            # `update` can't take a total away.
+            self._bar.tasks[0].total = None if fraction is None else 1.0
+            self._bar.update(
+                self._task, description=step, completed=fraction or 0.0, remark=remark, visible=True
+            )
             return
         now = time.monotonic()
         # A step is the same one where only its counts have moved, as in `Downloading 0.3 of 1.8 MB`.
@@ -66,7 +70,8 @@ class ProgressLine:
             return
         self._step, self._printed_at = words, now
         # A line says how long it took so far: where no count has moved, that it goes on.
-        said = [f"{step}: {fraction:.0%} after {_duration(now - self._opened_at)}", remark]
+        share = "" if fraction is None else f"{fraction:.0%} "
+        said = [f"{step}: {share}after {_duration(now - self._opened_at)}", remark]
         _print(", ".join(filter(None, said)))
 
 
@@ -85,31 +90,32 @@ class BuildLine(ProgressLine):
         if not progress.total:
             self.show(
                 progress.stage,
-                0.0,
+                progress.fraction,
                 f"{count_noun(progress.granules, 'granule')} read" * bool(progress.granules),
             )
             return
+        fraction = progress.fraction or 0.0
         begun = f" and {progress.batches_begun} begun" if progress.batches_begun else ""
         remark = (
             f"{progress.done:,} of {progress.total:,} {progress.unit}, "
             f"{progress.batches_done} of"
-            f" {count_noun(progress.batches, 'batch', 'batches')}{begun}{self._time_left(progress)}"
+            f" {count_noun(progress.batches, 'batch', 'batches')}{begun}{self._time_left(progress, fraction)}"
         )
-        self.show(progress.stage, progress.fraction, remark)
+        self.show(progress.stage, fraction, remark)
 
-    def _time_left(self, progress: "BuildProgress") -> str:
+    def _time_left(self, progress: "BuildProgress", fraction: float) -> str:
         now = time.monotonic()
         if self._first is None:
-            self._first = progress.fraction
+            self._first = fraction
         if self._began_at is None:
             # Before the first chips processes start and a catalog is searched, which happens once.
-            if progress.fraction > self._first:
-                self._began_at, self._began_with = now, progress.fraction
+            if fraction > self._first:
+                self._began_at, self._began_with = now, fraction
             return ""
-        done = progress.fraction - self._began_with
+        done = fraction - self._began_with
         if done < LEAST_FOR_ESTIMATE or progress.done == progress.total:
             return ""
-        seconds = (now - self._began_at) / done * (1 - progress.fraction)
+        seconds = (now - self._began_at) / done * (1 - fraction)
         return f", about {_duration(seconds)} left"
 
 

@@ -119,6 +119,11 @@ class BuildFiles:
         return self.stages / "rejects" / f"{stage}.parquet"
 
     @property
+    def last_stage(self) -> Path:
+        """Which of the stages after extraction is at work and how far it is (JSON); exists while one is."""
+        return self.stages / "last_stage.json"
+
+    @property
     def waiting(self) -> Path:
         """Which host a batch waits for and until when (JSON); exists after the first wait."""
         return self.stages / "waiting.json"

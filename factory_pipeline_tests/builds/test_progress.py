@@ -18,10 +18,12 @@ from factory_pipeline.builds.gedi.batches import BatchPlan, PlanFacts
 from factory_pipeline.builds.progress import (
     BuildProgress,
     note_waiting,
+    progress_of_last_stages,
     progress_of_plan,
     reporting,
     waiting_for,
 )
+from factory_pipeline.builds.stage_progress import StageProgress
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.errors import BuildError
 from factory_pipeline.sdk import progress_bar
@@ -107,12 +109,40 @@ def test_a_log_says_that_a_build_goes_on_where_no_batch_is_finished(
             line.show_build(told)
             clock(20)
     assert capsys.readouterr().err.splitlines() == [
-        "Reading granules: 0% after 0 s",
-        "Reading granules: 0% after 10 s, 1,200 granules read",
+        "Reading granules: after 0 s",
+        "Reading granules: after 10 s, 1,200 granules read",
         "Extracting: 0% after 40 s, 0 of 4,000 footprints, 0 of 4 batches",
         "Extracting: 6% after 60 s, 0 of 4,000 footprints, 0 of 4 batches and 1 begun",
         "Extracting: 19% after 80 s, 0 of 4,000 footprints, 0 of 4 batches and 3 begun, about 2 min left",
     ]
+
+
+def test_a_terminal_has_no_percentage_where_none_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_bar.sys.stderr, "isatty", lambda: True, raising=False)
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    with ProgressLine(console) as line:
+        for fraction, says in ((None, ""), (0.25, "25%"), (None, ""), (1.0, "100%")):
+            line.show("Registering", fraction)
+            shown = "".join(Text.from_ansi(part).plain for part in _rendered(line))
+            assert [word for word in shown.split() if word.endswith("%")] == says.split()
+
+
+def _rendered(line: ProgressLine) -> list[str]:
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(line._progress.get_renderable())
+    return captured.get().splitlines()
+
+
+def test_the_stages_after_extraction_are_named_with_what_is_done_of_them(tmp_path: Path) -> None:
+    files = BuildFiles(tmp_path)
+    names = {"fuse": "Fusing", "collect": "Registering"}
+    assert progress_of_last_stages(files, "Fusing", names) == BuildProgress("Fusing")
+    with StageProgress(files.last_stage, "collect") as stage:
+        assert progress_of_last_stages(files, "Fusing", names) == BuildProgress("Registering")
+        stage.report(1, 4)
+        assert progress_of_last_stages(files, "Fusing", names) == BuildProgress("Registering", fraction=0.25)
+    assert progress_of_last_stages(files, "Fusing", names) == BuildProgress("Fusing")
 
 
 def test_what_is_slow_is_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:

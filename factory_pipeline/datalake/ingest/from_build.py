@@ -1,7 +1,7 @@
 """The fused files of a GEDI build as a collection: samples are items, labels are annotations by machines."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,12 @@ class _Tables:
         return all(path.exists() for path in (self.items, self.biomass, self.land_cover))
 
 
-def collect_build(registry: Registry, home: FactoryHome, fused: Sequence[Path]) -> Collection:
+def collect_build(
+    registry: Registry,
+    home: FactoryHome,
+    fused: Sequence[Path],
+    on_items: Callable[[int], object] = lambda _: None,
+) -> Collection:
     """Register the fused files of a build as a collection of its recipe's name.
 
     Two operations are registered with it, both by machines: the rasters of biomass, and a mask per class of
@@ -49,6 +54,7 @@ def collect_build(registry: Registry, home: FactoryHome, fused: Sequence[Path]) 
         registry: the registry that it is added to.
         home: the home that its tables are written to.
         fused: a file per split, in the order of their samples among the items.
+        on_items: called with the number of items that are written so far.
 
     Raises:
         DatasetFileError: a file is missing, truncated or not a dataset file.
@@ -64,7 +70,7 @@ def collect_build(registry: Registry, home: FactoryHome, fused: Sequence[Path]) 
     kept = [files.fused(summary.split) for summary in summaries]
     # Files that could not be linked may have been moved, and the tables must have their new paths.
     if not (tables.written and all(target.exists() for target in kept)):
-        keep_and_write(fused, kept, states, lambda targets: _write(tables, name, home, targets))
+        keep_and_write(fused, kept, states, lambda targets: _write(tables, name, home, targets, on_items))
     return registry.add_collection(
         name,
         CollectionSource.GEDI,
@@ -78,7 +84,14 @@ def collect_build(registry: Registry, home: FactoryHome, fused: Sequence[Path]) 
     )
 
 
-def _write(tables: _Tables, name: str, home: FactoryHome, targets: Sequence[Path]) -> None:
+def _write(
+    tables: _Tables,
+    name: str,
+    home: FactoryHome,
+    targets: Sequence[Path],
+    on_items: Callable[[int], object],
+) -> None:
+    done = 0
     with (
         items_writer(tables.items, collection=name, modalities=list(MEMBERS), dated=True) as items,
         annotations_writer(tables.biomass) as biomass,
@@ -89,5 +102,7 @@ def _write(tables: _Tables, name: str, home: FactoryHome, targets: Sequence[Path
                 items.append(batch.items)
                 biomass.append(batch.biomass)
                 land_cover.append(batch.land_cover)
+                done += batch.items.height
+                on_items(done)
                 # It need not be in memory while the next is made.
                 del batch

@@ -1,6 +1,6 @@
 """The fused files of a recipe's build as a collection: samples are items, labels are annotations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,7 +28,12 @@ from factory_pipeline.storage.relative_paths import relative_to_home
 
 
 def collect_recipe(
-    registry: Registry, home: FactoryHome, recipe: DatasetRecipe, fused: Sequence[Path], times: pl.DataFrame
+    registry: Registry,
+    home: FactoryHome,
+    recipe: DatasetRecipe,
+    fused: Sequence[Path],
+    times: pl.DataFrame,
+    on_items: Callable[[int], object] = lambda _: None,
 ) -> Collection:
     """Register the fused files of a build as a collection of its recipe's name.
 
@@ -43,6 +48,7 @@ def collect_recipe(
         recipe: of the build, whose first source is the image for formats of a single one.
         fused: a file per split, in the order of their samples among the items.
         times: `id`, `start` and `end` of the labels (UTC), null for any time.
+        on_items: called with the number of items that are written so far.
 
     Raises:
         DatasetFileError: a file is missing, truncated or not of this recipe.
@@ -59,7 +65,7 @@ def collect_recipe(
     tables = _Tables(home, files.items, files.point_labels, of_labels if has_labels else None)
     # Files that could not be linked may have been moved, and the tables must have their new paths.
     if not (tables.written and all(path.exists() for path in kept)):
-        keep_and_write(fused, kept, states, lambda paths: _write(tables, recipe, paths, times))
+        keep_and_write(fused, kept, states, lambda paths: _write(tables, recipe, paths, times, on_items))
     labels = {}
     if tables.annotations is not None:
         # Maps and shots of GEDI were made by a model or a sensor; the others were drawn or surveyed.
@@ -99,7 +105,14 @@ def _split_of(path: Path, recipe: DatasetRecipe) -> str:
         return str(file.attrs["split"])
 
 
-def _write(tables: _Tables, recipe: DatasetRecipe, paths: Sequence[Path], times: pl.DataFrame) -> None:
+def _write(
+    tables: _Tables,
+    recipe: DatasetRecipe,
+    paths: Sequence[Path],
+    times: pl.DataFrame,
+    on_items: Callable[[int], object],
+) -> None:
+    done = 0
     dated = all(are_dated(path, recipe, times) for path in paths)
     modalities = list(recipe.sources)
     with ExitStack() as open_tables:
@@ -119,6 +132,8 @@ def _write(tables: _Tables, recipe: DatasetRecipe, paths: Sequence[Path], times:
                 items.append(batch.items)
                 if tables.annotations is not None:
                     annotations.append(batch.annotations)
+                done += batch.items.height
+                on_items(done)
                 # It need not be in memory while the next is made.
                 del batch
 

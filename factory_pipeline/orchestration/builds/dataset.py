@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 
 from factory_pipeline.builds.extraction import BatchExtraction
-from factory_pipeline.builds.summary import fuse_build
+from factory_pipeline.builds.stage_progress import StageProgress
+from factory_pipeline.builds.summary import BuildSummary, fuse_build
 from factory_pipeline.builds.training_upload import write_gedi_upload
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.datalake.ingest.from_build import collect_build
@@ -79,7 +80,7 @@ def fused_dataset(context: dg.AssetExecutionContext, factory: FactoryResource) -
     Fails with the missing batches if a batch of the plan has no complete file.
     """
     settings = factory.settings()
-    with user_errors():
+    with user_errors(), StageProgress(settings.files.last_stage, "fused_dataset"):
         summary = fuse_build(settings, on_split=context.log.info)
     pictures = {
         f"preview of {split}": picture(
@@ -110,8 +111,15 @@ def gedi_collection(context: dg.AssetExecutionContext, factory: FactoryResource)
     """
     settings = factory.settings()
     fused = [settings.files.fused(split) for split in settings.recipe.splits]
-    with user_errors(), closing(factory.registry()) as registry:
-        collection = collect_build(registry, factory.folder(), fused)
+    samples = sum(BuildSummary.load(settings.files.summary).samples.values())
+    with (
+        user_errors(),
+        closing(factory.registry()) as registry,
+        StageProgress(settings.files.last_stage, "gedi_collection") as stage,
+    ):
+        collection = collect_build(
+            registry, factory.folder(), fused, lambda done: stage.report(done, samples)
+        )
         operations = [operation.id for operation in registry.operations(collection.id)]
     context.log.info(f"The samples are the collection {collection.id}.")
     return dg.MaterializeResult(
@@ -144,7 +152,7 @@ def gedi_upload(
         context.log.info(f"Not requested; `onboard: true` in {home.build_file} requests it.")
         return
     recipe, name = settings.recipe, slug(settings.recipe.name)
-    with user_errors():
+    with user_errors(), StageProgress(settings.files.last_stage, "gedi_upload"):
         upload = write_gedi_upload(
             {split: settings.files.fused(split) for split in recipe.splits},
             recipe,

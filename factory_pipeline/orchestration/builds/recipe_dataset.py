@@ -10,8 +10,9 @@ from factory_pipeline.builds.dataset_extraction import BatchOutcome, DatasetExtr
 from factory_pipeline.builds.dataset_losses import check_losses
 from factory_pipeline.builds.dataset_page import write_dataset_page
 from factory_pipeline.builds.dataset_plan import StoredDatasetPlan, plan_dataset
-from factory_pipeline.builds.dataset_summary import fuse_dataset
+from factory_pipeline.builds.dataset_summary import DatasetBuildSummary, fuse_dataset
 from factory_pipeline.builds.recipe_inbox import receive_recipe
+from factory_pipeline.builds.stage_progress import StageProgress
 from factory_pipeline.datalake.ingest.from_recipe import collect_recipe
 from factory_pipeline.hdf5.recipe_preview import recipe_sheet
 from factory_pipeline.orchestration.builds.footprints import OWNERS
@@ -138,7 +139,7 @@ def recipe_dataset(context: dg.AssetExecutionContext, factory: FactoryResource) 
     Fails, and names what is missing, if a batch is.
     """
     settings = factory.dataset_settings(context.partition_key)
-    with user_errors():
+    with user_errors(), StageProgress(settings.files.last_stage, "recipe_dataset"):
         summary = fuse_dataset(settings)
         write_dataset_page(settings)
         sheets = {
@@ -172,11 +173,23 @@ def recipe_collection(context: dg.AssetExecutionContext, factory: FactoryResourc
     Dataset versions are made of collections. The same samples are the same collection.
     """
     settings = factory.dataset_settings(context.partition_key)
-    with user_errors(), closing(factory.registry()) as registry:
+    samples = sum(DatasetBuildSummary.load(settings.files.summary).samples.values())
+    with (
+        user_errors(),
+        closing(factory.registry()) as registry,
+        StageProgress(settings.files.last_stage, "recipe_collection") as stage,
+    ):
         plan = StoredDatasetPlan(settings.files.batch_plan)
         fused = [settings.files.fused(split) for split in plan.splits]
         times = plan.scan().select("id", "start", "end").collect()
-        collection = collect_recipe(registry, factory.folder(), settings.recipe, fused, times)
+        collection = collect_recipe(
+            registry,
+            factory.folder(),
+            settings.recipe,
+            fused,
+            times,
+            lambda done: stage.report(done, samples),
+        )
         operations = [operation.id for operation in registry.operations(collection.id)]
     context.log.info(f"The samples are the collection {collection.id}.")
     metadata: dict[str, Any] = {
