@@ -11,6 +11,7 @@ from factory_pipeline.builds.suggest_recipe import RecipeChoices
 from factory_pipeline.cli.answer_checks import check_allowed
 from factory_pipeline.cli.terminal import echo, prompt
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
+from factory_pipeline.config.epsg import parse_epsg
 from factory_pipeline.config.label_sources import TableLabels
 from factory_pipeline.config.raster_collection import find_collection, known_collections
 from factory_pipeline.config.spans import Period
@@ -50,7 +51,7 @@ def look_into(
                 raise
             echo(str(error))
             if missing == "crs":
-                known["crs"] = prompt("  EPSG code of the coordinates", type=int)
+                known["crs"] = prompt("  EPSG code of the coordinates", value_proc=_epsg_code)
             else:
                 known |= {key: prompt(text) for key, text in _COORDINATES.items() if known[key] is None}
 
@@ -219,6 +220,13 @@ def _needs_time(source: str) -> bool:
     except RecipeError as error:
         raise click.BadParameter(str(error)) from None
     return collection.time == "instant"
+
+
+def _epsg_code(answer: str) -> int:
+    try:
+        return int(parse_epsg(answer))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _existing_path(answer: str) -> str:

@@ -12,6 +12,21 @@ if TYPE_CHECKING:
     from factory_pipeline.synthetic.samples.make import DatasetSample
 
 
+class EpsgCode(click.ParamType):
+    """A number such as 32633, or EPSG:32633."""
+
+    name = "EPSG"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        from factory_pipeline.config.epsg import parse_epsg
+
+        try:
+            return parse_epsg(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}.", param, ctx)
+
+
 @click.command("new-recipe")
 @click.option("--labels", type=PATH, metavar="PATH", help="A file of points or polygons, or of rasters.")
 @click.option(
@@ -32,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--layer", help="Of a file with several.  [default: the first]")
 @click.option("--x", metavar="COLUMN", help="With eastings or longitudes.")
 @click.option("--y", metavar="COLUMN", help="With northings or latitudes.")
-@click.option("--crs", type=int, metavar="EPSG", help="Of the coordinates, where the file does not state it.")
+@click.option("--crs", type=EpsgCode(), help="Of the coordinates, where the file does not state it.")
 @click.option("--output", type=PATH, metavar="FILE", help="[default: NAME.yaml in this folder]")
 @click.option("--force", is_flag=True, help="Overwrite a recipe that exists.")
 def new_recipe(

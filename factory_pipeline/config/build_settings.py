@@ -6,7 +6,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factory_pipeline.config.locations import Location
-from factory_pipeline.config.recipe import Recipe, problems_of
+from factory_pipeline.config.problems import problems_of
+from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.storage.atomic import write_settings
 from factory_pipeline.storage.build_files import BuildFiles
@@ -100,12 +101,12 @@ class BuildSettings(BaseModel):
                 output=home.default_output,
             )
         try:
-            kept = cls.model_validate(
-                read_yaml(home.build_file, f"The file with the build settings {home.build_file}")
-            )
-            return kept.model_copy(update={"granule_inbox": home.granule_inbox})
-        except ValidationError as error:
-            problems = problems_of(error)
-            raise RecipeError(f"The build settings {home.build_file} are not valid {problems}.") from error
+            document = read_yaml(home.build_file, f"The file with the build settings {home.build_file}")
         except DocumentError as error:
             raise RecipeError(str(error)) from error
+        try:
+            kept = cls.model_validate(document)
+        except ValidationError as error:
+            problems = problems_of(error, cls, document)
+            raise RecipeError(f"The build settings {home.build_file} are not valid {problems}.") from error
+        return kept.model_copy(update={"granule_inbox": home.granule_inbox})

@@ -15,9 +15,10 @@ from pydantic import Field, ValidationError
 from factory_pipeline.config.dataset_splits import Splits
 from factory_pipeline.config.label_sources import RasterLabels
 from factory_pipeline.config.labels import Labels
+from factory_pipeline.config.problems import problems_of
 from factory_pipeline.config.raster_collection import RasterCollection, find_collection
 from factory_pipeline.config.raster_sources import Source, Window
-from factory_pipeline.config.recipe import Recipe, Section, problems_of
+from factory_pipeline.config.recipe import Recipe, Section
 from factory_pipeline.config.source_checks import check_sources
 from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.yaml_document import read_yaml
@@ -76,7 +77,9 @@ class DatasetRecipe(Section):
             recipe = recipe.model_copy(update={"labels": _name_classes(recipe)})
             _check_splits(recipe)
         except ValidationError as error:
-            raise RecipeError(f"The recipe {where} is not valid {problems_of(error)}.") from error
+            raise RecipeError(
+                f"The recipe {where} is not valid {problems_of(error, cls, document)}."
+            ) from error
         except RecipeError as error:
             raise RecipeError(f"The recipe {where} is not valid. {error}") from error
         if folder is not None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from factory_pipeline.config.build_settings import CATALOG_PATIENCE_S
 from factory_pipeline.config.dataset_recipe import DatasetRecipe
 from factory_pipeline.config.locations import Location
-from factory_pipeline.config.recipe import problems_of
+from factory_pipeline.config.problems import problems_of
 from factory_pipeline.errors import RecipeError
 from factory_pipeline.storage.atomic import write_settings
 from factory_pipeline.storage.build_files import BuildFiles
@@ -58,7 +58,9 @@ class DatasetSettings(BaseModel):
         except FileNotFoundError:
             raise RecipeError(f"The home {home.root} has no build of a recipe named {name!r}.") from None
         except ValidationError as error:
-            raise RecipeError(f"The build settings {path} are not valid {problems_of(error)}.") from error
+            raise RecipeError(
+                f"The build settings {path} are not valid {problems_of(error, cls)}."
+            ) from error
 
     @property
     def files(self) -> BuildFiles:

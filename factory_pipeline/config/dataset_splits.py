@@ -50,7 +50,12 @@ class Splits(Section):
     def _shares(cls, value: Any) -> Any:
         named = {"train", "test", "validation"}
         if isinstance(value, Mapping) and value.get("by", "random") in ("blocks", "random"):
-            return value if named & value.keys() else {**value, "train": 70, "test": 20, "validation": 10}
+            if not named & value.keys():
+                return {**value, "train": 70, "test": 20, "validation": 10}
+            if any(not _may_be_percent(value.get(name)) for name in named):
+                # A validator of each kind that a part may have would have its say.
+                raise ValueError(_needs(value.get("by", "random"), "percent"))
+            return value
         if isinstance(value, Mapping) and value.get("by") == "time":
             pairs = {name: value[name] for name in named & value.keys() if is_pair(value[name])}
             return {**value, **{name: {"start": a, "end": b} for name, (a, b) in pairs.items()}}
@@ -71,9 +76,7 @@ class Splits(Section):
         wanted = kinds[self.by]
         shown = {float: "percent", Period: "[first day, last day]", tuple: "values of the column"}[wanted]
         if any(not isinstance(value, wanted) for value in self.parts.values()) or not self.parts:
-            raise ValueError(
-                f"splits by {self.by} need {shown} for train, test and validation, or some of them"
-            )
+            raise ValueError(_needs(self.by, shown))
         if wanted is float and abs(sum(self.shares.values()) - 100) > 1e-6:
             raise ValueError(f"the percentages add up to {sum(self.shares.values()):g}, not 100")
         if (self.column is not None) != (self.by in ("column", "given")):
@@ -106,3 +109,14 @@ class Splits(Section):
     def shares(self) -> dict[str, float]:
         """Percent of each split."""
         return {name: float(value) for name, value in self.parts.items()}
+
+
+def _needs(by: str, what: str) -> str:
+    return f"splits by {by} need {what} for train, test and validation, or some of them"
+
+
+def _may_be_percent(value: object) -> bool:
+    try:
+        return value is None or float(value) >= 0  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False

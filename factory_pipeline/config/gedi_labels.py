@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, mo
 from factory_pipeline.config.gedi_products import ProductName, Profile, gedi_products
 from factory_pipeline.config.label_sources import LabelTime, Rules, Target
 from factory_pipeline.config.lenient_keys import Names, as_list
-from factory_pipeline.config.raster_collection import suggest_names
-from factory_pipeline.config.recipe import Section, problems_of
+from factory_pipeline.config.problems import problems_of, suggest_names
+from factory_pipeline.config.recipe import Section
 from factory_pipeline.errors import DocumentError
 from factory_pipeline.yaml_document import read_yaml
 
@@ -134,11 +134,14 @@ def _filter(value: Any, info: ValidationInfo) -> Any:
             f" {', '.join(known_filters())}; of any other give the path of a file (.yaml) that describes it"
         )
     try:
-        return GediFilter.model_validate(read_yaml(path, f"the filter file {path}"))
+        document = read_yaml(path, f"the filter file {path}")
     except DocumentError as error:
         raise ValueError(str(error)) from error
+    try:
+        return GediFilter.model_validate(document)
     except ValidationError as error:
-        raise ValueError(f"the filter file {path} is not valid {problems_of(error)}") from error
+        problems = problems_of(error, GediFilter, document)
+        raise ValueError(f"the filter file {path} is not valid {problems}") from error
 
 
 Filters = Annotated[tuple[Annotated[GediFilter, BeforeValidator(_filter)], ...], BeforeValidator(as_list)]

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from factory_pipeline.config.epsg import EpsgCode
 from factory_pipeline.config.lenient_keys import Names
 from factory_pipeline.config.raster_sources import Source
 from factory_pipeline.config.recipe import QualityRule, Section
@@ -65,7 +66,7 @@ class TableLabels(Section):
     x: str | None = None
     """Column with the easting or longitude, where the file has no geometry; guessed where it is left out."""
     y: str | None = None
-    crs: int | None = None
+    crs: EpsgCode | None = None
     """EPSG code of the coordinates, where the file does not state one; 4326 is longitude and latitude."""
     id: str | None = None
     """Column that names a label; its row number where it is left out."""

@@ -4,15 +4,15 @@ The known collections are the files in `collections/`, those who provide them th
 collection of one's own is one more such file.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from factory_pipeline.config.recipe import Section, problems_of
+from factory_pipeline.config.problems import problems_of, suggest_names
+from factory_pipeline.config.recipe import Section
 from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.yaml_document import read_yaml
 
@@ -156,18 +156,6 @@ class ProviderDescription(Section):
     """The provider from which collections are taken that this one lacks."""
 
 
-def suggest_names(name: str, known: Iterable[str]) -> str:
-    """Return a clause with the known names that are spelled nearly alike; empty if there is none.
-
-    Args:
-        name: that the user wrote.
-        known: the allowed names; case is ignored.
-    """
-    by_folded = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.6)
-    return f" (did you mean {' or '.join(by_folded[each] for each in close)}?)" if close else ""
-
-
 @lru_cache(maxsize=1)
 def known_collections() -> Mapping[str, RasterCollection]:
     """Return the collections that come with this software, by their ids."""
@@ -214,8 +202,11 @@ def load_collection(path: Path) -> RasterCollection:
         RecipeError: the file is missing, is not YAML, or holds values that are not allowed; all are named.
     """
     try:
-        return RasterCollection.model_validate(read_yaml(path, f"The collection file {path}"))
+        document = read_yaml(path, f"The collection file {path}")
     except DocumentError as error:
         raise RecipeError(str(error)) from error
+    try:
+        return RasterCollection.model_validate(document)
     except ValidationError as error:
-        raise RecipeError(f"The collection file {path} is not valid {problems_of(error)}.") from error
+        problems = problems_of(error, RasterCollection, document)
+        raise RecipeError(f"The collection file {path} is not valid {problems}.") from error

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from factory_pipeline.config.epsg import EpsgCode
 from factory_pipeline.config.lenient_keys import Names
 from factory_pipeline.config.raster_collection import AssetDescription, ClearPixels
 from factory_pipeline.config.recipe import Section
@@ -28,7 +29,7 @@ class Window(Section):
     """Pixels a side."""
     pixel_size: float = Field(gt=0)
     """In metres, or in the units of the CRS."""
-    crs: Literal["utm"] | int | SourceGrid = "utm"
+    crs: Literal["utm"] | EpsgCode | SourceGrid = "utm"
     """`utm`: the zone of the window's centre; an EPSG code; or the grid of a source, `{grid: sentinel2}`."""
 
 

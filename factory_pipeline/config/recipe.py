@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
+from factory_pipeline.config.problems import problems_of
 from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.yaml_document import read_yaml
 
@@ -17,29 +17,6 @@ LAYERS = ("sentinel2", "copdem", "worldcover")
 """The layers of a sample, in the order in which a batch reads them; a provider has a source for each."""
 S2_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 """The reflectance bands of a sample, in the order in which they are stored after SCL."""
-
-
-def problems_of(error: ValidationError) -> str:
-    """Return all that is wrong with a document, such as `at batch_size: it should be greater than 0.
-
-    At ...`.
-    """
-    return "; ".join(f"at {_place(problem)}: {_reason(problem)}" for problem in error.errors())
-
-
-def _place(problem: ErrorDetails) -> str:
-    return ".".join(str(part) for part in problem["loc"]) or "the document"
-
-
-def _reason(problem: ErrorDetails) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "there is no such key"
-    if problem["type"] == "missing":
-        return "it is missing"
-    if problem["type"] == "model_type":
-        return f"keys with values are needed, such as in `name: sites`; it is {problem['input']!r:.40}"
-    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    return reason.replace("Input should be", "it should be")
 
 
 class Section(BaseModel):
@@ -258,7 +235,9 @@ class Recipe(Section):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            raise RecipeError(f"The recipe {where} is not valid {problems_of(error)}.") from error
+            raise RecipeError(
+                f"The recipe {where} is not valid {problems_of(error, cls, document)}."
+            ) from error
 
     def with_sizes(self, dataset_size_max: int | None, batch_size: int | None) -> "Recipe":
         """Return the same recipe with other sizes; None leaves a size as it is.

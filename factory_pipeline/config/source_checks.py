@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from factory_pipeline.config.label_sources import RasterLabels
 from factory_pipeline.config.labels import Labels
-from factory_pipeline.config.raster_collection import RasterCollection, suggest_names
+from factory_pipeline.config.problems import suggest_names
+from factory_pipeline.config.raster_collection import RasterCollection
 from factory_pipeline.config.raster_sources import LABELS, Source, SourceGrid, Window, resampling_of
 from factory_pipeline.errors import RecipeError
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from factory_pipeline.config.dataset_splits import Splits
-from factory_pipeline.config.recipe import problems_of
+from factory_pipeline.config.problems import problems_of
 from factory_pipeline.errors import ArgumentError
 from factory_pipeline.splits.names import SPLITS
 
@@ -36,7 +36,7 @@ def read_split_by(value: Any) -> Splits:
     try:
         return Splits.model_validate(dict(value))
     except ValidationError as error:
-        raise ArgumentError("split_by", value, problems_of(error)) from None
+        raise ArgumentError("split_by", value, problems_of(error, Splits, value)) from None
 
 
 def split_by_as_json(rule: Splits) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from factory_pipeline.builds.gedi.granules import GranuleFile, granule_errors
 from factory_pipeline.builds.gedi.hdf5_columns import read_column
 from factory_pipeline.config.gedi_products import NODATA, GediProduct
-from factory_pipeline.config.raster_collection import suggest_names
+from factory_pipeline.config.problems import suggest_names
 from factory_pipeline.errors import GranuleError
 
 Shots = NDArray[np.uint64]

@@ -13,7 +13,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from factory_pipeline.config.label_sources import TableLabels
-from factory_pipeline.config.raster_collection import suggest_names
+from factory_pipeline.config.problems import suggest_names
 from factory_pipeline.crs_transformer import crs_transformer
 from factory_pipeline.errors import DocumentError, RecipeError
 from factory_pipeline.json_document import parse_json
@@ -195,7 +195,10 @@ def _coordinate(
     """Return the column of a coordinate, and whether its name implies degrees."""
     if given is not None:
         if given not in names:
-            raise RecipeError(f"At labels.{key}: there is no column {given!r}{suggest_names(given, names)}.")
+            raise RecipeError(
+                f"At labels.{key}: there is no column {given!r}{suggest_names(given, names)}; there are"
+                f" {', '.join(names)}."
+            )
         return given, given.lower() in guesses
     found = next((name for name in names if name.lower() in guesses), None)
     if found is None:
