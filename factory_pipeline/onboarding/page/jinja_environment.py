@@ -1,8 +1,12 @@
 """The templates of the pages, compiled once for the process."""
 
+import re
 from functools import cache
 
 from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+_CODE = re.compile(r"`([^`]+)`")
 
 
 @cache
@@ -21,8 +25,18 @@ def make_environment(loader: BaseLoader) -> Environment:
         lstrip_blocks=True,
     )
     made.filters["number"] = _number
+    made.filters["ticks"] = mark_code
     made.filters["weight"] = lambda value: f"{value:.3g}"
     return made
+
+
+def mark_code(text: str) -> Markup:
+    """Return a sentence as HTML in which what is between backticks is code.
+
+    Args:
+        text: is escaped.
+    """
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _number(value: float | None) -> str:

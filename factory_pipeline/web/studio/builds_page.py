@@ -12,7 +12,7 @@ import polars as pl
 import yaml
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from factory_pipeline.builds.chips.rejected_chip import has_chip, read_rejected_chip
@@ -24,13 +24,14 @@ from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.recipe import SPACE_BLOCKS
+from factory_pipeline.datalake.registry.records import CollectionSource
 from factory_pipeline.errors import FactoryError
 from factory_pipeline.imagery.footprints import footprints
 from factory_pipeline.onboarding.page.charts import FootprintMap, corner_map
 from factory_pipeline.onboarding.split_notes import SplitNotes
 from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
-from factory_pipeline.web.studio.context import render, studio_of
+from factory_pipeline.web.studio.context import environment, render, studio_of
 from factory_pipeline.web.studio.files import SANDBOX
 from factory_pipeline.web.studio.pictures import draw_picture, kept_picture
 from factory_pipeline.web.studio.plots import day_plot
@@ -236,8 +237,9 @@ def _recipe_build(home: FactoryHome, name: str) -> RecipeBuild:
 
 
 def recipe_page(request: Request) -> Response:
-    """Serve the page of a recipe's dataset, in a sandbox of its own."""
-    home, name = studio_of(request).home, request.path_params["name"]
+    """Serve the page of a recipe's dataset, in a sandbox of its own, with the way back to the studio."""
+    studio, name = studio_of(request), request.path_params["name"]
+    home = studio.home
     if name not in home.dataset_build_names():
         raise HTTPException(404)
     try:
@@ -246,7 +248,11 @@ def recipe_page(request: Request) -> Response:
         raise HTTPException(404) from None
     if not page.is_file():
         raise HTTPException(404)
-    return FileResponse(page, media_type="text/html", headers={"Content-Security-Policy": SANDBOX})
+    found = [one for one in studio.registry.collections() if one.source is CollectionSource.RECIPE]
+    links = environment().get_template("recipe_links.html")
+    begin = links.render(collection=next((one.id for one in found if one.name == name), None))
+    text = page.read_text(encoding="utf-8").replace("<body>", f"<body>{begin}", 1)
+    return HTMLResponse(text, headers={"Content-Security-Policy": SANDBOX})
 
 
 ROUTES = [

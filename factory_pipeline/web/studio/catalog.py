@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 import polars as pl
 
+from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
 from factory_pipeline.builds.summary import BuildSummary
 from factory_pipeline.config.build_settings import BuildSettings
+from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.datalake.ingest.releases.register import is_release_entry
 from factory_pipeline.datalake.registry.records import CollectionSource, Upload, UploadStatus, VersionState
 from factory_pipeline.datalake.registry.registry import Registry
@@ -19,6 +21,7 @@ from factory_pipeline.errors import DocumentError, FactoryError
 from factory_pipeline.onboarding.stages import onboarding_progress
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.context import Studio
 from factory_pipeline.yaml_document import parse_yaml
@@ -138,6 +141,7 @@ def list_cards(registry: Registry, home: FactoryHome) -> list[Card]:
         )
         for dataset in registry.datasets()
     ]
+    collections = registry.collections()
     cards += [
         Card(
             Kind.IMPORT,
@@ -146,12 +150,15 @@ def list_cards(registry: Registry, home: FactoryHome) -> list[Card]:
             f"/lake?collection={collection.id}",
             UploadStatus.SUCCEEDED.value,
             collection.created,
+            picture=f"/pictures/collections/{collection.id}.webp",
             facts=(count_noun(collection.item_count, "item"),),
         )
-        for collection in registry.collections()
+        for collection in collections
         if collection.source is CollectionSource.RELEASE
     ]
-    return [*cards, *_builds(home)]
+    of_recipes = {one.name: one.id for one in collections if one.source is CollectionSource.RECIPE}
+    recipes = [_recipe_build(home, name, of_recipes.get(name)) for name in home.dataset_build_names()]
+    return [*cards, *_builds(home), *recipes]
 
 
 def upload_address(key: str) -> str:
@@ -225,6 +232,38 @@ def _builds(home: FactoryHome) -> Sequence[Card]:
             facts=facts,
         ),
     )
+
+
+def _recipe_build(home: FactoryHome, name: str, collection: str | None) -> Card:
+    """Return the card of a recipe's build, with a picture of its samples where they are in the data lake."""
+    changed_ns = home.dataset_build(name).stat().st_mtime_ns
+    card = Card(
+        Kind.BUILD,
+        name,
+        name,
+        f"/builds/recipes/{quote(name, safe='')}",
+        UploadStatus.SUCCEEDED.value,
+        datetime.fromtimestamp(changed_ns / 1e9, UTC),
+    )
+    try:
+        summary = _files_of(home, name, changed_ns).summary
+        if not summary.exists():
+            return replace(card, href="/builds", status="Onboarding", doing="Building")
+        samples = DatasetBuildSummary.load(summary).samples
+    except (FactoryError, OSError, ValueError, TypeError) as error:
+        return replace(card, href="/builds", status="Failed", reason=str(error))
+    return replace(
+        card,
+        updated=datetime.fromtimestamp(summary.stat().st_mtime, UTC),
+        picture=f"/pictures/collections/{collection}.webp" if collection else "",
+        facts=tuple(f"{count:,} {split}" for split, count in samples.items()),
+    )
+
+
+@lru_cache(maxsize=5_000)
+def _files_of(home: FactoryHome, name: str, changed_ns: int) -> BuildFiles:  # noqa: ARG001
+    """Return the files of a recipe's build; its settings, which are long, are read again when they change."""
+    return DatasetSettings.load(home, name).files
 
 
 def _fill(card: Card, studio: Studio) -> Card:

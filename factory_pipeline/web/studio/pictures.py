@@ -69,6 +69,19 @@ def version_picture(request: Request) -> Response:
     return kept_picture(studio, f"version-{version_id}", draw)
 
 
+def collection_picture(request: Request) -> Response:
+    """Serve the first item of a collection."""
+    studio = studio_of(request)
+    collection = collection_of(studio, request.path_params["collection"])
+
+    def draw() -> bytes:
+        tables = CollectionTables.of(studio.registry, studio.home, collection)
+        [media] = tables.items.select("media").head(1).collect()["media"].to_list()
+        return draw_media(studio.home, media[0])
+
+    return kept_picture(studio, f"collection-{collection.id}", draw)
+
+
 def build_picture(request: Request) -> Response:
     """Serve a few chips of the build that the home works on."""
     studio = studio_of(request)
@@ -201,7 +214,7 @@ def kept_picture(studio: Studio, name: str, draw: Callable[[], bytes]) -> Respon
     if not path.exists():
         try:
             drawn = draw()
-        except (FactoryError, OSError, KeyError, IndexError):
+        except (FactoryError, OSError, KeyError, IndexError, ValueError):
             # A picture is no reason for a page to fail; what is damaged is told by the dataset's own page.
             raise HTTPException(404) from None
         with atomic_write(path) as temporary:
@@ -217,5 +230,6 @@ def _is_plain(*parts: str) -> bool:
 ROUTES = [
     Route("/pictures/datasets/{name}/{version}.webp", upload_picture),
     Route("/pictures/versions/{version_id}.webp", version_picture),
+    Route("/pictures/collections/{collection}.webp", collection_picture),
     Route("/pictures/build.webp", build_picture),
 ]

@@ -2,6 +2,7 @@
 
 import io
 import pprint
+import shlex
 import zipfile
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -61,8 +62,14 @@ def show(request: Request) -> Response:
         map=_map(studio, version),
         exports=[(form, form.name in version.exports) for form in FORMATS.values()],
         python=python_call(version),
-        command=f"factory dataset download {quote(version.dataset, safe=' ')!r}@{version.number}",
+        command=download_command(version),
     )
+
+
+def download_command(version: VersionSummary) -> str:
+    """Return the command that downloads a version, in the first of its formats, else as it is stored."""
+    named = shlex.quote(f"{version.dataset}@{version.number}")
+    return f"factory dataset download {named} {shlex.quote(next(iter(version.exports), 'RAW'))}"
 
 
 async def export(request: Request) -> Response:

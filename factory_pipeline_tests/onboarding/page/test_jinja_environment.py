@@ -13,6 +13,13 @@ def render(text: str, value: float | None) -> str:
     return MADE.get_template("a").render(text=text, value=value if value is not None else 0)
 
 
+def test_code_in_a_sentence_is_code_and_the_rest_is_escaped():
+    template = make_environment(DictLoader({"a": "{{ text | ticks }}"})).get_template("a")
+    assert template.render(text="`a: {b}` <i> or `<b>`, not `") == (
+        "<code>a: {b}</code> &lt;i&gt; or <code>&lt;b&gt;</code>, not `"
+    )
+
+
 def test_text_of_uploads_is_escaped_and_a_missing_value_is_an_error():
     assert render("<b>", 1).startswith("&lt;b&gt;|")
     with pytest.raises(UndefinedError):

@@ -128,9 +128,10 @@ def test_recipes_are_listed_with_the_page_of_their_dataset(
     assert "sites building" in text_of(visitor.page("/builds"))
     visitor.page("/builds/recipes/sites", 404)
     DatasetBuildSummary("sites", 3, {}, {"train": 2, "test": 1}, 2, {}, {}, []).save(settings.files.summary)
-    settings.files.page.write_text("<h1>the page</h1>")
+    settings.files.page.write_text("<body><h1>the page</h1></body>")
     assert "sites 3 samples" in text_of(visitor.page("/builds"))
     served = visitor.get("/builds/recipes/sites")
+    assert re.findall(r'href="([^"]+)"', served.text) == ["/", "/builds"]  # the way back
     assert "the page" in served.text
     assert served.headers["Content-Security-Policy"].startswith("sandbox")
     visitor.page("/builds/recipes/..%2fsites", 404)

@@ -3,13 +3,20 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
 
 import yaml
+from PIL import Image
 
+from factory_pipeline.builds.dataset_summary import DatasetBuildSummary
+from factory_pipeline.config.dataset_settings import DatasetSettings
+from factory_pipeline.datalake.ingest.from_recipe import collect_recipe
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.datalake.registry.schema import uploads as table
 from factory_pipeline.web.studio.catalog import CARDS_PER_PAGE, title_of
 from factory_pipeline.web.studio.context import Studio
+from factory_pipeline_tests.hdf5.recipe_factories import label_times, recipe_of, write_fused
 from factory_pipeline_tests.web.studio.visitor import Visitor, text_of
 
 LARGEST_PAGE = 300_000
@@ -45,6 +52,7 @@ def test_an_empty_factory_says_how_to_begin(visitor: Visitor) -> None:
     page = visitor.page("/")
     assert "No dataset yet" in page
     assert 'href="/add"' in page
+    assert "factory new-recipe" in page
 
 
 def test_a_thousand_datasets_are_paged_on_the_server(studio: Studio, visitor: Visitor) -> None:
@@ -88,6 +96,42 @@ def test_a_release_that_is_not_a_collection_yet_is_an_import(studio: Studio, vis
     studio.registry.set_status(key, UploadStatus.FAILED, reason="No label.", code="UNPAIRED")
     assert "No label. UNPAIRED" in text_of(visitor.page("/?kind=Import"))
     assert len(titles(visitor.page("/?kind=Upload"))) == 3
+
+
+RECIPE = """
+name: crops
+labels: {kind: points, path: fields.csv, target: {column: crop, classes: {1: Maize, 2: Wheat}}}
+window: {size: 8, pixel_size: 10}
+sources:
+  s2: {collection: sentinel-2-l2a, assets: [B04, B03, B02], time: {between: [2021-06-01, 2021-06-30]}}
+"""
+
+
+def test_builds_of_recipes_have_a_card_with_a_sample(
+    studio: Studio, visitor: Visitor, tmp_path: Path
+) -> None:
+    recipe = recipe_of(RECIPE)
+    settings = DatasetSettings(recipe=recipe, output=tmp_path / "crops")
+    settings.save(studio.home)
+    page = visitor.page("/?kind=Build")
+    assert titles(page) == ["crops"]
+    assert "Onboarding Build Building" in text_of(page)
+
+    DatasetBuildSummary("crops", 2, {}, {"train": 2, "test": 0}, 1, {}, {}, []).save(settings.files.summary)
+    train = settings.files.fused("train")
+    write_fused(train, recipe, ["a", "b"], [1, 2])
+    collection = collect_recipe(studio.registry, studio.home, recipe, [train], label_times(["a", "b"]))
+    page = visitor.page("/?kind=Build&status=Succeeded")
+    assert "2 train · 0 test" in text_of(page)
+    assert 'href="/builds/recipes/crops"' in page
+    picture = f"/pictures/collections/{collection.id}.webp"
+    assert f'src="{picture}"' in page
+    with Image.open(BytesIO(visitor.get(picture).content)) as drawn:
+        assert drawn.size == (360, 360)
+    visitor.page("/pictures/collections/none.webp", 404)
+
+    settings.files.summary.write_text("{")
+    assert "Failed Build" in text_of(visitor.page("/?kind=Build"))
 
 
 def test_the_page_that_asks_again_gets_only_what_changed(studio: Studio, visitor: Visitor) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import shlex
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from factory_pipeline import DatasetClient
 from factory_pipeline.datasets.request import DatasetRequest
 from factory_pipeline.datasets.versions.summaries import VersionSummary
-from factory_pipeline.web.studio.version_page import python_call
+from factory_pipeline.web.studio.version_page import download_command, python_call
 
 SHARES = {"train": 60.0, "test": 20.0, "validation": 20.0}
 
@@ -44,3 +45,10 @@ def test_the_call_of_a_version_is_one_that_the_sdk_takes(
     found = {str(each.arg): ast.literal_eval(each.value) for each in shown.value.keywords}
     inspect.signature(getattr(DatasetClient, name)).bind(None, **found)
     assert found == {**(arguments or asked), "split_info": SHARES, "labels": ["a"]}
+
+
+@pytest.mark.parametrize(("exports", "form"), [((), "RAW"), (("YOLO Darknet", "COCO"), "YOLO Darknet")])
+def test_the_command_of_a_version_names_it_and_a_format(exports: tuple[str, ...], form: str) -> None:
+    version = VersionSummary.model_construct(dataset="Anna's & Üle", number="1.0.2", exports=exports)
+    command = shlex.split(download_command(version))
+    assert command == ["factory", "dataset", "download", "Anna's & Üle@1.0.2", form]
