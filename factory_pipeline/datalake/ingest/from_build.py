@@ -42,7 +42,7 @@ def collect_build(
     registry: Registry,
     home: FactoryHome,
     fused: Sequence[Path],
-    on_items: Callable[[int], object] = lambda _: None,
+    on_items: Callable[[int, int], object] = lambda *_: None,
 ) -> Collection:
     """Register the fused files of a build as a collection of its recipe's name.
 
@@ -54,7 +54,7 @@ def collect_build(
         registry: the registry that it is added to.
         home: the home that its tables are written to.
         fused: a file per split, in the order of their samples among the items.
-        on_items: called with the number of items that are written so far.
+        on_items: called with the number of items that are written so far, and of all.
 
     Raises:
         DatasetFileError: a file is missing, truncated or not a dataset file.
@@ -62,20 +62,25 @@ def collect_build(
     """
     summaries = [describe(path) for path in fused]
     name = slug(json.loads(summaries[0].recipe)["name"])
+    samples = sum(summary.samples for summary in summaries)
     states = [file_state(path) for path in fused]
     digests = [sha256_of(path) for path in fused]
     content_hash = sha256("\n".join(digests).encode()).hexdigest()
     files = home.collection(name, content_hash)
     tables = _Tables.of(files, content_hash)
     kept = [files.fused(summary.split) for summary in summaries]
+
+    def write(targets: Sequence[Path]) -> None:
+        _write(tables, name, home, targets, lambda done: on_items(done, samples))
+
     # Files that could not be linked may have been moved, and the tables must have their new paths.
     if not (tables.written and all(target.exists() for target in kept)):
-        keep_and_write(fused, kept, states, lambda targets: _write(tables, name, home, targets, on_items))
+        keep_and_write(fused, kept, states, write)
     return registry.add_collection(
         name,
         CollectionSource.GEDI,
         items_path=relative_to_home(tables.items, home),
-        item_count=sum(summary.samples for summary in summaries),
+        item_count=samples,
         content_hash=content_hash,
         annotations={
             relative_to_home(path, home): AnnotationSource.MACHINE

@@ -20,6 +20,7 @@ from factory_pipeline.datalake.registry.registry import Registry
 from factory_pipeline.datalake.tables.annotations import annotations_writer
 from factory_pipeline.datalake.tables.items import items_writer
 from factory_pipeline.errors import DatasetFileError
+from factory_pipeline.hdf5.fields import PROVENANCE
 from factory_pipeline.hdf5.opening import open_dataset
 from factory_pipeline.hdf5.recipe_fields import LABEL
 from factory_pipeline.storage.checksum import sha256_of
@@ -33,7 +34,7 @@ def collect_recipe(
     recipe: DatasetRecipe,
     fused: Sequence[Path],
     times: pl.DataFrame,
-    on_items: Callable[[int], object] = lambda _: None,
+    on_items: Callable[[int, int], object] = lambda *_: None,
 ) -> Collection:
     """Register the fused files of a build as a collection of its recipe's name.
 
@@ -48,7 +49,7 @@ def collect_recipe(
         recipe: of the build, whose first source is the image for formats of a single one.
         fused: a file per split, in the order of their samples among the items.
         times: `id`, `start` and `end` of the labels (UTC), null for any time.
-        on_items: called with the number of items that are written so far.
+        on_items: called with the number of items that are written so far, and of all.
 
     Raises:
         DatasetFileError: a file is missing, truncated or not of this recipe.
@@ -98,6 +99,11 @@ class _Tables:
         return self.items.exists() and (self.annotations is None or self.annotations.exists())
 
 
+def _count_samples(path: Path) -> int:
+    with open_dataset(path) as file:
+        return len(file[f"{PROVENANCE}/Id"])
+
+
 def _split_of(path: Path, recipe: DatasetRecipe) -> str:
     with open_dataset(path) as file:
         if file.attrs["recipe_hash"] != recipe.digest():
@@ -110,9 +116,9 @@ def _write(
     recipe: DatasetRecipe,
     paths: Sequence[Path],
     times: pl.DataFrame,
-    on_items: Callable[[int], object],
+    on_items: Callable[[int, int], object],
 ) -> None:
-    done = 0
+    done, total = 0, sum(map(_count_samples, paths))
     dated = all(are_dated(path, recipe, times) for path in paths)
     modalities = list(recipe.sources)
     with ExitStack() as open_tables:
@@ -133,7 +139,7 @@ def _write(
                 if tables.annotations is not None:
                     annotations.append(batch.annotations)
                 done += batch.items.height
-                on_items(done)
+                on_items(done, total)
                 # It need not be in memory while the next is made.
                 del batch
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from factory_pipeline.builds.extraction import BatchExtraction
 from factory_pipeline.builds.stage_progress import StageProgress
-from factory_pipeline.builds.summary import BuildSummary, fuse_build
+from factory_pipeline.builds.summary import fuse_build
 from factory_pipeline.builds.training_upload import write_gedi_upload
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.datalake.ingest.from_build import collect_build
@@ -111,15 +111,12 @@ def gedi_collection(context: dg.AssetExecutionContext, factory: FactoryResource)
     """
     settings = factory.settings()
     fused = [settings.files.fused(split) for split in settings.recipe.splits]
-    samples = sum(BuildSummary.load(settings.files.summary).samples.values())
     with (
         user_errors(),
         closing(factory.registry()) as registry,
         StageProgress(settings.files.last_stage, "gedi_collection") as stage,
     ):
-        collection = collect_build(
-            registry, factory.folder(), fused, lambda done: stage.report(done, samples)
-        )
+        collection = collect_build(registry, factory.folder(), fused, stage.report)
         operations = [operation.id for operation in registry.operations(collection.id)]
     context.log.info(f"The samples are the collection {collection.id}.")
     return dg.MaterializeResult(

@@ -10,7 +10,7 @@ from factory_pipeline.builds.dataset_extraction import BatchOutcome, DatasetExtr
 from factory_pipeline.builds.dataset_losses import check_losses
 from factory_pipeline.builds.dataset_page import write_dataset_page
 from factory_pipeline.builds.dataset_plan import StoredDatasetPlan, plan_dataset
-from factory_pipeline.builds.dataset_summary import DatasetBuildSummary, fuse_dataset
+from factory_pipeline.builds.dataset_summary import fuse_dataset
 from factory_pipeline.builds.recipe_inbox import receive_recipe
 from factory_pipeline.builds.stage_progress import StageProgress
 from factory_pipeline.datalake.ingest.from_recipe import collect_recipe
@@ -173,7 +173,6 @@ def recipe_collection(context: dg.AssetExecutionContext, factory: FactoryResourc
     Dataset versions are made of collections. The same samples are the same collection.
     """
     settings = factory.dataset_settings(context.partition_key)
-    samples = sum(DatasetBuildSummary.load(settings.files.summary).samples.values())
     with (
         user_errors(),
         closing(factory.registry()) as registry,
@@ -182,14 +181,7 @@ def recipe_collection(context: dg.AssetExecutionContext, factory: FactoryResourc
         plan = StoredDatasetPlan(settings.files.batch_plan)
         fused = [settings.files.fused(split) for split in plan.splits]
         times = plan.scan().select("id", "start", "end").collect()
-        collection = collect_recipe(
-            registry,
-            factory.folder(),
-            settings.recipe,
-            fused,
-            times,
-            lambda done: stage.report(done, samples),
-        )
+        collection = collect_recipe(registry, factory.folder(), settings.recipe, fused, times, stage.report)
         operations = [operation.id for operation in registry.operations(collection.id)]
     context.log.info(f"The samples are the collection {collection.id}.")
     metadata: dict[str, Any] = {

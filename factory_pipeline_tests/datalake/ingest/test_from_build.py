@@ -67,9 +67,9 @@ def annotations_of(collection: Collection, registry: Registry, home: FactoryHome
 
 
 def test_every_sample_is_an_item(registry: Registry, home: FactoryHome, fused: list[Path]) -> None:
-    written: list[int] = []
-    collection = collect_build(registry, home, fused, written.append)
-    assert (written[-1], len(written)) == (8, len(fused))
+    written: list[tuple[int, int]] = []
+    collection = collect_build(registry, home, fused, lambda *counts: written.append(counts))
+    assert (written[-1], len(written)) == ((8, 8), len(fused))
     items = items_of(collection, home)
     assert (collection.name, collection.source) == ("biomass-of-the-north", CollectionSource.GEDI)
     assert collection.item_count == items.height == 8

@@ -69,11 +69,16 @@ def test_samples_of_points_are_items_with_labels_and_what_is_carried_along(lake:
     write_fused(train, recipe, IDS, [1, 2, 1, 2], EXTRA)
     write_fused(test, recipe, ["e"], [2], EXTRA[:1], "test", 1)
     write_fused(none, recipe, [], [], EXTRA[:0], "validation")
-    written: list[int] = []
+    written: list[tuple[int, int]] = []
     collection = collect_recipe(
-        lake.registry, lake.home, recipe, [train, test, none], label_times([*IDS, "e"]), written.append
+        lake.registry,
+        lake.home,
+        recipe,
+        [train, test, none],
+        label_times([*IDS, "e"]),
+        lambda *counts: written.append(counts),
     )
-    assert written == [4, 5, 5]  # the last file has no sample
+    assert written == [(4, 5), (5, 5), (5, 5)]  # the last file has no sample
     assert (collection.name, collection.source, collection.item_count) == (
         "crops",
         CollectionSource.RECIPE,
