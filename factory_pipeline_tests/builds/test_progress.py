@@ -117,8 +117,7 @@ def test_a_log_says_that_a_build_goes_on_where_no_batch_is_finished(
     ]
 
 
-def test_a_terminal_has_no_percentage_where_none_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_bar.sys.stderr, "isatty", lambda: True, raising=False)
+def test_a_terminal_has_no_percentage_where_none_is_known() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
     with ProgressLine(console) as line:
         for fraction, says in ((None, ""), (0.25, "25%"), (None, ""), (1.0, "100%")):
@@ -129,8 +128,9 @@ def test_a_terminal_has_no_percentage_where_none_is_known(monkeypatch: pytest.Mo
 
 def _rendered(line: ProgressLine) -> list[str]:
     console = Console(width=100, color_system=None)
+    assert line._bar is not None
     with console.capture() as captured:
-        console.print(line._progress.get_renderable())
+        console.print(line._bar.get_renderable())
     return captured.get().splitlines()
 
 
