@@ -18,7 +18,13 @@ class EpsgCode(click.ParamType):
     name = "EPSG"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
+        """Return the number.
+
+        Args:
+            value: as it was typed.
+            param: that it is of.
+            ctx: of the command.
+        """
         from factory_pipeline.config.epsg import parse_epsg
 
         try:
