@@ -79,6 +79,7 @@ audit: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "factory_pipeline needs Python 3.11 or newer; name it with make PYTHON=...")'
+	@echo "Installing 1.8 GB of packages into .venv, which takes some minutes and prints nothing."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -90,7 +90,7 @@ class RecipeForecast:
         for name, source in self.sources.items():
             lines.append(
                 f"{name}: {count_noun(source.scenes, 'scene')}, {count_noun(source.assets, 'raster')}, about"
-                f" {source.read_bytes / 1e6:,.0f} MB in {count_noun(source.blocks, 'block')}"
+                f" {_megabytes(source.read_bytes)} in {count_noun(source.blocks, 'block')}"
             )
             if source.requester_pays:
                 lines.append("  you pay for the transfer: its store asks for an account of yours")
@@ -98,12 +98,21 @@ class RecipeForecast:
                 lines.append(f"  windows without enough scenes {source.windows_without:>7,}")
             lines += [f"  items: {reason:<21} {count:>8,}" for reason, count in source.unusable.items()]
         size = f"{self.sample_bytes / 1e6:.2f} MB a sample"
-        lines.append(f"Disk: about {self.disk_bytes / 1e6:,.0f} MB ({size})")
+        lines.append(f"Disk: about {_megabytes(self.disk_bytes)} ({size})")
         if self.sources:
-            lines.append(f"Time: about {self.seconds / 60:.1f} minutes on one core")
+            lines.append(f"Time: {_minutes(self.seconds)} on one core")
         else:
             lines.append("Scenes and time: name a catalog by --catalog")
         return "\n".join([*lines, *self.remarks, *filter(None, [self.makes_nothing])])
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.{0 if size >= 10e6 else 1}f} MB"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"about {count_noun(minutes, 'minute')}" if minutes else "less than a minute"
 
 
 def forecast(

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from factory_pipeline.cli.json_output import echo_json, json_option
-from factory_pipeline.cli.paths import FILE, PATH
+from factory_pipeline.cli.paths import PATH
 from factory_pipeline.cli.terminal import echo, echo_block
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--sheet", type=PATH, metavar="PNG", help="Where the sheet of chips is drawn.  [default: FILE.png]"
 )

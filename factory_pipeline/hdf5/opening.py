@@ -67,11 +67,15 @@ def open_samples(path: Path) -> Iterator[h5py.File]:
     except FileNotFoundError:
         raise DatasetFileError(f"The dataset file {path} is missing.") from None
     except OSError as error:
+        if Path(path).is_dir():
+            raise DatasetFileError(_name_a_file(Path(path))) from None
         if error.errno:
             raise DatasetFileError(
                 f"The dataset file {path} can't be read now: {os.strerror(error.errno)}."
             ) from error
-        raise DatasetFileError(f"The dataset file {path} is truncated or no HDF5 file: {error}.") from error
+        raise DatasetFileError(
+            f"The dataset file {path} is truncated or not an HDF5 file: {error}."
+        ) from error
     with file, _damage_told(path):
         if recipe_of(file) is not None:
             yield file
@@ -82,6 +86,14 @@ def open_samples(path: Path) -> Iterator[h5py.File]:
                 " columns)."
             )
         yield file
+
+
+def _name_a_file(folder: Path) -> str:
+    """Say that a folder is not a file, and which dataset files it contains."""
+    found = sorted(folder.glob("*_dataset.h5"))
+    if not found:
+        return f"{folder} is a folder without a dataset file."
+    return f"{folder} is a folder; name one of its files: {', '.join(map(str, found))}."
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from factory_pipeline.hdf5.opening import (
     recipe_of,
     require_schema,
 )
+from factory_pipeline.plain_text import count_noun
 
 __all__ = ["DEFAULT_FIELDS", "LABEL", "FileSummary", "FusedDataset", "describe", "open_dataset"]
 
@@ -323,7 +324,9 @@ class FusedDataset:
     def _checked(self, index: int) -> int:
         position = operator.index(index)
         if not -self._length <= position < self._length:
-            raise IndexError(f"sample {position} of {self._length}")
+            raise IndexError(
+                f"there is no sample {position}; the file has {count_noun(self._length, 'sample')}"
+            )
         return position % self._length
 
     def _threads_of_this_process(self) -> ThreadPoolExecutor:

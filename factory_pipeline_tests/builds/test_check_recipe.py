@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from factory_pipeline.builds.check_recipe import forecast
+from factory_pipeline.builds.check_recipe import RecipeForecast, SourceForecast, forecast
 from factory_pipeline.cli.main import cli
 from factory_pipeline_tests.builds.recipes.archives import (
     build,
@@ -100,3 +100,23 @@ def test_a_source_whose_readers_pay_is_told(folder: Path) -> None:
     assert source.requester_pays
     command = ["check-recipe", str(folder / "recipe.yaml"), "--catalog", str(provider)]
     assert "you pay for the transfer" in CliRunner().invoke(cli, command).output
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "shown"),
+    [
+        (140_000, 0.3, ["Disk: about 0.1 MB (0.02 MB a sample)", "Time: less than a minute on one core"]),
+        (9_400_000, 62, ["Disk: about 9.4 MB (0.02 MB a sample)", "Time: about 1 minute on one core"]),
+        (
+            2_000_000_000,
+            7201,
+            ["Disk: about 2,000 MB (0.02 MB a sample)", "Time: about 120 minutes on one core"],
+        ),
+    ],
+)
+def test_small_builds_do_not_take_zero_minutes_and_megabytes(
+    size: int, seconds: float, shown: list[str]
+) -> None:
+    source = SourceForecast(1, 1, 0, 1, size, {})
+    told = str(RecipeForecast("a", 7, {}, {"train": 7}, 20_000, size, {"s2": source}, seconds))
+    assert told.splitlines()[-2:] == shown

@@ -1,5 +1,6 @@
 """Opening dataset files: what is not one is told in a sentence, and what differs is named."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def test_an_own_file_is_as_its_fields_say(written: Path) -> None:
     ("content", "says"),
     [
         (None, r"The dataset file .*a\.h5 is missing\."),
-        (b"", "is truncated or no HDF5 file"),
-        (b"no HDF5 file", "is truncated or no HDF5 file"),
+        (b"", "is truncated or not an HDF5 file"),
+        (b"no HDF5 file", "is truncated or not an HDF5 file"),
     ],
 )
 def test_what_can_not_be_opened_is_told(content: bytes | None, says: str, tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_what_can_not_be_opened_is_told(content: bytes | None, says: str, tmp_pa
 
 def test_a_truncated_file_is_told(copy: Path) -> None:
     copy.write_bytes(copy.read_bytes()[:-2000])
-    with pytest.raises(DatasetFileError, match="is truncated or no HDF5 file"), open_dataset(copy):
+    with pytest.raises(DatasetFileError, match="is truncated or not an HDF5 file"), open_dataset(copy):
         pass
 
 
@@ -132,3 +133,13 @@ def test_values_of_others_are_read_in_our_types_and_never_cut_or_wrapped(tmp_pat
         assert read_values(file, field("text", "S4"), 0, 1).tolist() == [[b"ab"]]
         with pytest.raises(DatasetFileError, match="stores up to 4"):
             read_values(file, field("text", "S4"), 0, 2)
+
+
+def test_a_folder_is_answered_with_its_dataset_files(tmp_path: Path) -> None:
+    with pytest.raises(DatasetFileError, match="is a folder without a dataset file"), open_dataset(tmp_path):
+        pass
+    for split in ("train", "test"):
+        (tmp_path / f"{split}_dataset.h5").touch()
+    named = f"name one of its files: {tmp_path}/test_dataset.h5, {tmp_path}/train_dataset.h5."
+    with pytest.raises(DatasetFileError, match=re.escape(named)), open_dataset(tmp_path):
+        pass

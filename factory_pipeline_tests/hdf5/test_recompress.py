@@ -50,7 +50,7 @@ def test_samples_in_any_order_are_the_same(deflated: Path, stored: tuple[Compres
             np.testing.assert_array_equal(found[name], values)
     found["Sentinel-2 L2A"][:] = 0  # a batch is a copy: it is the caller's to change
     np.testing.assert_array_equal(other[0]["Sentinel-2 L2A"], one[0]["Sentinel-2 L2A"])
-    with pytest.raises(IndexError, match="sample 9 of 9"):
+    with pytest.raises(IndexError, match="there is no sample 9; the file has 9 samples"):
         other[COUNT]
 
 

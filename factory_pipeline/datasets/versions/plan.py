@@ -95,7 +95,8 @@ def check_version(registry: Registry, home: FactoryHome, request: DatasetRequest
         raise ArgumentError(
             "dataset_name",
             request.dataset_name,
-            "this name is in use; choose another one, or create a new version of that dataset",
+            "this name is in use; choose another one, or make a new version of that dataset by"
+            " `factory dataset update`",
         )
     with plan_version(registry, home, request, reads_pixels=False):
         pass

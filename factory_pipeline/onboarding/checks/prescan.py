@@ -317,7 +317,10 @@ def _notes(suffixes: Suffixes, files: pl.LazyFrame, others: Sequence[str]) -> tu
         names = _band_names_of(images)
         fitting = fitting_collections(names)
         if fitting:
-            notes.append(f"The bands of {suffix!r} have the names of {' or '.join(fitting)}.")
+            notes.append(
+                f"The bands of {suffix!r} have the names of {' or '.join(fitting)}: `collection` of a data"
+                " source in the manifest can say which it is, and fills in what is known of its bands."
+            )
     return tuple(notes)
 
 

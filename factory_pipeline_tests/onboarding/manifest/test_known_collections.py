@@ -107,7 +107,8 @@ def test_the_pre_scan_names_them_and_fills_them_in(tmp_path: Path) -> None:
     values = np.arange(192, dtype=np.uint16).reshape(3, 8, 8)
     files = {"a_merged.tif": geotiff(values, ("SR_B4", "SR_B5", "SR_B6")), "a_mask.tif": mask()}
     report = prescan(str(zip_of(tmp_path / "a.zip", files)), ("_merged.tif",), "_mask.tif", local(tmp_path))
-    assert "The bands of '_merged.tif' have the names of landsat-c2-l2." in report.notes
+    [note] = [one for one in report.notes if one.startswith("The bands of")]
+    assert note.startswith("The bands of '_merged.tif' have the names of landsat-c2-l2: `collection` of")
     sources = [{"file_suffix": "_merged.tif", "collection": "landsat-c2-l2"}]
     given = UploadManifest.parse({**MANIFEST, "dataset_url": "a.zip", "dataset_name": "a"}, "a.yaml")
     assert prefill(report, given).data_sources[0].bands[0].description == ""
