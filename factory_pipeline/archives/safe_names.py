@@ -123,7 +123,8 @@ def safe_name(name: str, archive: str) -> str:
         )
     for part in parts:
         encodable = part.isascii() or not any(0xD800 <= ord(letter) <= 0xDFFF for letter in part)
-        if not encodable or any(unicodedata.category(letter) == "Cc" for letter in part):
+        has_control = not part.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in part)
+        if not encodable or has_control:
             raise _refusal(
                 "BAD_NAME", archive, f"contains {shown}, a name with control or undecodable characters"
             )

@@ -21,7 +21,8 @@ from factory_pipeline.imagery.band_tallies import (
     count_bands,
     is_countable,
 )
-from factory_pipeline.imagery.pixels import data_type, strips
+from factory_pipeline.imagery.known_tiffs import quick_strips
+from factory_pipeline.imagery.pixels import data_type
 from factory_pipeline.imagery.streaming_quantiles import (
     Moments,
     RadixQuantiles,
@@ -148,14 +149,14 @@ def band_statistics(
 
 def _count_values(path: Path, bands: int, dtype: np.dtype) -> list[BandTally]:
     totals: list[BandTally] = []
-    for values, valid in strips(path, bands, dtype):
+    for values, valid in quick_strips(path, bands, dtype):
         totals = add_tallies(totals, count_bands(values, valid))
     return totals
 
 
 def _first_pass(path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles]) -> list[BandTally]:
     totals: list[BandTally] = []
-    for values, valid in strips(path, len(quantiles), dtype):
+    for values, valid in quick_strips(path, len(quantiles), dtype):
         part = []
         for band, good, quantile in zip(values, valid, quantiles, strict=True):
             kept = band[good]
@@ -248,7 +249,7 @@ def _second_pass(
 ) -> list[NDArray[np.int64]]:
     """Update the percentiles of each band; return its bins, including those below and above."""
     bins = [np.zeros(HISTOGRAM_BINS + 2, dtype=np.int64) for _ in quantiles]
-    for values, valid in strips(path, len(quantiles), dtype):
+    for values, valid in quick_strips(path, len(quantiles), dtype):
         for band, quantile, (low, high) in zip(range(len(bins)), quantiles, edges, strict=True):
             kept = values[band][valid[band]]
             if not kept.size:
@@ -262,7 +263,7 @@ def _second_pass(
 
 
 def _count_again(path: Path, dtype: np.dtype, quantiles: Sequence[RadixQuantiles]) -> None:
-    for values, valid in strips(path, len(quantiles), dtype):
+    for values, valid in quick_strips(path, len(quantiles), dtype):
         for band, good, quantile in zip(values, valid, quantiles, strict=True):
             quantile.update(band[good])
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import add
+from pathlib import Path
 from typing import IO, Any
 
 import imagecodecs
@@ -21,7 +22,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from factory_pipeline.imagery.headers import Header, degrees, read_header, wkt_of
-from factory_pipeline.imagery.pixels import Strip, cut_strips
+from factory_pipeline.imagery.pixels import Strip, cut_strips, strips
 from factory_pipeline.imagery.tiff_directory import TiffDirectory, read_directory
 
 MOST_LAYOUTS = 64
@@ -124,6 +125,35 @@ def known_tiff(content: bytes) -> KnownTiff | None:
     if directory is None or layout is None:
         return None
     return KnownTiff(_placed_header(layout, directory), layout, directory, content)
+
+
+def quick_strips(path: Path, bands: int | None = None, dtype: np.dtype | None = None) -> Iterator[Strip]:
+    """As `pixels.strips`, without GDAL for a file of a layout that it has read before.
+
+    Args:
+        path: a raster that GDAL reads.
+        bands: number of bands that it must have, if any.
+        dtype: data type that it must have, if any.
+
+    Yields:
+        As `pixels.strips`.
+
+    Raises:
+        OnboardingError: as `pixels.strips`.
+    """
+    try:
+        known = known_tiff(path.read_bytes()) if path.stat().st_size <= MOST_BYTES else None
+    except OSError:
+        known = None  # GDAL says why
+    found = None if known is None else known.strips()
+    if (
+        known is None
+        or found is None
+        or bands not in (None, known.header.bands)
+        or dtype not in (None, known.header.dtype)
+    ):
+        found = strips(path, bands, dtype)
+    yield from found
 
 
 def remember_tiff(content: bytes, image: rasterio.DatasetReader, header: Header) -> None:

@@ -1,6 +1,7 @@
 """Files of a layout that GDAL has read before are read as GDAL reads them; what differs is left to GDAL."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,17 @@ import pytest
 import rasterio
 from rasterio.io import MemoryFile
 
-from factory_pipeline.imagery import known_tiffs
+from factory_pipeline.errors import OnboardingError
+from factory_pipeline.imagery import known_tiffs, pixels
 from factory_pipeline.imagery.headers import open_image, read_header
-from factory_pipeline.imagery.known_tiffs import KnownTiff, known_tiff, quick_header, remember_tiff
+from factory_pipeline.imagery.known_tiffs import (
+    KnownTiff,
+    known_tiff,
+    quick_header,
+    quick_strips,
+    remember_tiff,
+)
+from factory_pipeline.imagery.pixels import Strip, strips
 from factory_pipeline_tests.onboarding.uploads import geotiff
 
 FORMS: list[dict[str, Any]] = [
@@ -116,6 +125,36 @@ def test_pixels_are_left_to_gdal_where_they_are_not_understood_or_damaged(tmp_pa
     found = known_tiff(content[: at + 40] + bytes(40) + content[at + 80 :])
     assert found is not None
     assert found.strips() is None
+
+
+def test_strips_of_a_file_are_those_of_gdal_whether_its_layout_is_known_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "VALUES_PER_STRIP", 1 << 16)
+    rng = np.random.default_rng(0)
+    first, second = tmp_path / "a.tif", tmp_path / "b.tif"
+    for path in (first, second):
+        values = rng.random((2, 300, 200)).astype("float32")
+        path.write_bytes(geotiff(values, left=rng.random(), nodata=0.5))
+    float32 = np.dtype("float32")
+    expected = as_bytes(strips(second))
+    assert len(expected) > 1
+    assert as_bytes(quick_strips(second)) == expected
+    remembered(first, first.read_bytes())
+    known = known_tiff(second.read_bytes())
+    assert known is not None
+    assert known.strips() is not None
+    assert as_bytes(quick_strips(second)) == as_bytes(quick_strips(second, 2, float32)) == expected
+    with pytest.raises(OnboardingError, match="2 bands, not 3"):
+        list(quick_strips(second, bands=3))
+    with pytest.raises(OnboardingError, match="float32, not uint8"):
+        list(quick_strips(second, dtype=np.dtype("uint8")))
+    with pytest.raises(OnboardingError, match=r"none\.tif"):
+        list(quick_strips(tmp_path / "none.tif"))
+
+
+def as_bytes(found: Iterator[Strip]) -> list[tuple[bytes, bytes]]:
+    return [(values.tobytes(), valid.tobytes()) for values, valid in found]
 
 
 def test_only_the_layouts_that_were_used_last_are_remembered(

@@ -16,7 +16,7 @@ from factory_pipeline.imagery.band_statistics import (
     band_statistics,
     map_in_threads,
 )
-from factory_pipeline.imagery.pixels import strips
+from factory_pipeline.imagery.known_tiffs import quick_strips
 from factory_pipeline.onboarding.manifest.model import Purpose
 from factory_pipeline.onboarding.manifest.sections import LabelCategory
 from factory_pipeline.onboarding.products.class_weights import ClassStatistics, MaskCounter, Weighting
@@ -124,7 +124,7 @@ def _mask_values(path: Path) -> dict[int, int]:
         OnboardingError: CHECK_FAILED, a value is not an integer.
     """
     pixels: dict[int, int] = {}
-    for values, valid in strips(path):
+    for values, valid in quick_strips(path):
         found, counts = np.unique(values[0][valid[0]], return_counts=True)
         if (found != np.floor(found)).any():
             raise OnboardingError(
