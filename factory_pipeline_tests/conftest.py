@@ -4,6 +4,7 @@ import gc
 import multiprocessing.process
 import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -204,15 +205,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_process() -> Iterator[None]:
-    """Take back what a test did to its process: variables, folder, hosts that were waited for in vain.
+    """Take back what a test did to its process: variables, folder, signals, hosts waited for in vain.
 
     What session and module fixtures set stays. Filters of warnings are restored by pytest itself.
     """
     environment, folder = dict(os.environ), Path.cwd()
+    # Dagster leaves SIGTERM mapped to SIGINT where a test has it execute a job.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     web_retries._given_up.clear()
     yield
     web_retries._given_up.clear()
     os.chdir(folder)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     for name in os.environ.keys() - environment.keys() - {"PYTEST_CURRENT_TEST"}:
         del os.environ[name]
     os.environ.update({name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"})

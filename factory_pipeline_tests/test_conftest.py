@@ -1,6 +1,7 @@
 """What holds for all tests: nothing is skipped in silence, unit tests start nothing, none leaves traces."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -51,10 +52,12 @@ def test_a_unit_test_can_start_neither_a_process_nor_a_server(monkeypatch: pytes
 def test_what_a_test_changes_in_its_process_is_taken_back(tmp_path: Path, attempt: int) -> None:
     assert tmp_path.parent not in Path.cwd().parents
     assert "FACTORY_LEFT_BEHIND" not in os.environ
-    assert "HOME" in os.environ
+    assert "PATH" in os.environ
+    assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
     assert not web_retries._given_up
     os.environ["FACTORY_LEFT_BEHIND"] = str(attempt)
-    del os.environ["HOME"]
+    del os.environ["PATH"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     web_retries._given_up["host"] = 0.0
     os.chdir(tmp_path)
 
