@@ -226,13 +226,32 @@ def _require(columns: pl.DataFrame, labels: TableLabels) -> None:
             )
 
 
+def _assert_not_degrees(geometries: NDArray[np.object_], system: CRS) -> None:
+    """Refuse longitudes and latitudes as metres of a projection: all would be at its origin.
+
+    Raises:
+        RecipeError: all coordinates may be degrees.
+    """
+    bounds = shapely.bounds(geometries)
+    bounds = bounds[np.isfinite(bounds).all(axis=1)]
+    if len(bounds) and (np.abs(bounds.reshape(-1, 2)).max(axis=0) <= (180, 90)).all():
+        raise RecipeError(
+            f"At labels.crs: the coordinates, such as {bounds[0][0]:g}, {bounds[0][1]:g}, are degrees, and"
+            f" {system.name} has the unit {system.axis_info[0].unit_name}; give 4326 for longitude and"
+            " latitude."
+        )
+
+
 def _to_degrees(geometries: NDArray[np.object_], crs: int | str) -> NDArray[np.object_]:
     try:
-        is_degrees = CRS.from_user_input(crs).equals(CRS.from_epsg(WGS84), ignore_axis_order=True)
+        system = CRS.from_user_input(crs)
+        is_degrees = system.equals(CRS.from_epsg(WGS84), ignore_axis_order=True)
     except CRSError as error:
         raise RecipeError(f"At labels.crs: {crs} is not a known coordinate reference system.") from error
     if is_degrees:
         return geometries
+    if system.is_projected:
+        _assert_not_degrees(geometries, system)
     transform = crs_transformer(crs, WGS84).transform
 
     def project(points: NDArray[np.float64]) -> NDArray[np.float64]:

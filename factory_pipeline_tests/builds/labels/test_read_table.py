@@ -97,6 +97,17 @@ def test_coordinates_of_named_columns_are_in_the_stated_crs(tmp_path: Path) -> N
         rows(path, x="east", y="north", crs=999_999)
 
 
+def test_degrees_are_not_taken_for_metres_of_a_projection(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("east,north\n,\n15.25,-47\n")
+    says = r"labels\.crs: the coordinates, such as 15\.25, -47, are degrees, and WGS 84 / UTM zone"
+    with pytest.raises(RecipeError, match=says):
+        rows(path, x="east", y="north", crs="EPSG:32633")
+    assert rows(path, x="east", y="north", crs=4326).geometries[1].x == 15.25
+    path.write_text("east,north\n15.25,-47\n500000,5200000\n")
+    assert rows(path, x="east", y="north", crs=32633).geometries[1].x == pytest.approx(15.0)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
