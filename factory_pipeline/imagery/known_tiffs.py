@@ -22,6 +22,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from factory_pipeline.imagery.headers import Header, degrees, read_header, wkt_of
+from factory_pipeline.imagery.lzw_streams import check_lzw
 from factory_pipeline.imagery.pixels import Strip, cut_strips, strips
 from factory_pipeline.imagery.tiff_directory import TiffDirectory, read_directory
 
@@ -34,9 +35,16 @@ _SAMPLES, _ROWS_PER_STRIP, _PLANAR, _PREDICTOR = 277, 278, 284, 317
 _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT, _SCALE = 322, 323, 339, 33550
 _YCBCR, _BANDS_TOGETHER, _HORIZONTAL = 6, 1, 2
 _KINDS = {1: "u", 2: "i", 3: "f"}
+
+
+def _decode_lzw(data: Any, size: int) -> Any:
+    check_lzw(data)
+    return imagecodecs.lzw_decode(data, out=size)
+
+
 _DECODERS: dict[int, Callable[[Any, int], Any]] = {
     1: lambda data, _: data,
-    5: lambda data, size: imagecodecs.lzw_decode(data, out=size),
+    5: _decode_lzw,
     8: lambda data, size: imagecodecs.zlib_decode(data, out=size),
     32946: lambda data, size: imagecodecs.zlib_decode(data, out=size),
 }
