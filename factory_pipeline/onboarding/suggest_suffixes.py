@@ -18,7 +18,10 @@ NUMBERED = re.compile(r"[_\-. ][A-Za-z]+[0-9][A-Za-z0-9]*(?:\.[A-Za-z0-9]+)+$")
 MOST_MODALITIES = 8
 """More endings with digits than this are numbers of files rather than names of modalities."""
 OF_IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
-OF_LABELS = re.compile(r"mask|label|annotation|target|truth|(?<![a-z0-9])gt(?![a-z0-9])", re.I)
+OF_LABELS = re.compile(
+    r"mask|label|annotation|segmentation|target|truth|(?<![a-z0-9])(?:gt|lab|lbl|msk|seg|ann)(?![a-z0-9])",
+    re.I,
+)
 
 
 def file_endings(url: str, policy: IntakePolicy) -> dict[str, int]:

@@ -32,6 +32,9 @@ def test_few_words_with_digits_are_modalities(tmp_path: Path):
     ("found", "suggested"),
     [
         ({".tif": 9, "_gt.tif": 9}, (".tif", "_gt.tif")),
+        ({"_img.tif": 9, "_lab.tif": 9}, ("_img.tif", "_lab.tif")),
+        ({"_seg.png": 9, ".png": 9}, (".png", "_seg.png")),
+        ({"_lablab.tif": 9, "_collab.tif": 9}, ("", "")),
         ({".tif": 9, ".png": 9}, ("", "")),
         ({"_label.tif": 1, "_mask.tif": 1, ".jpg": 2}, (".jpg", "")),
         ({".csv": 3}, ("", "")),

@@ -232,6 +232,22 @@ def test_a_bad_archive_says_why_and_other_suffixes_can_be_tried(visitor: Visitor
     assert "images/tile_2_merged.tif" in page
 
 
+def test_names_that_do_not_say_what_is_a_label_are_asked_for_before_it_goes_on(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    files = {name.replace("_mask.tif", "_map.tif"): content for name, content in pairs(2).items()}
+    draft = uploaded(visitor, zip_of(tmp_path / "a.zip", files).read_bytes())
+    visitor.send_form(f"/add/{draft}/file", {**PURPOSE, "suffixes": "", "label_suffix": ""})
+    page = text_of(scanned(visitor, draft))
+    assert "Say how the names of images and labels end" in page
+    assert "_map.tif (2)" in page
+    assert "Pre-scan again" in page
+    assert "Configure dataset" not in page
+    again = {"action": "again", "suffixes": "_merged.tif", "label_suffix": "_map.tif"}
+    visitor.send_form(f"/add/{draft}/scan", again)
+    assert "Configure dataset" in text_of(scanned(visitor, draft))
+
+
 def test_a_release_is_recognised_and_imported(visitor: Visitor, studio: Studio, tmp_path: Path) -> None:
     labels = {"a": feature({"road": [road(1, 1, 4, 5)]}), "b": feature({"road": []})}
     content = tar_gz(tmp_path / "roads.tar.gz", release_files(labels)).read_bytes()
