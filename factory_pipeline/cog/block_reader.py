@@ -195,7 +195,7 @@ class BlockReader(WindowReader):
         plan = plan_reads([*wanted, *joins.parts()], layouts)
         with ThreadPoolExecutor(processor_count(), thread_name_prefix="decode") as pool:
             budget = ByteBudget(self._bytes_in_flight)
-            crew = _BlockScheduler(
+            scheduler = _BlockScheduler(
                 self._source,
                 self._ranges,
                 self._requests_in_flight,
@@ -204,7 +204,7 @@ class BlockReader(WindowReader):
                 self.on_progress,
                 joins.put,
             )
-            await crew.work(plan)
+            await scheduler.work(plan)
         reason = "the window's pixels are larger than its own, which requires GDAL's wider kernel"
         for read in plan.left_out:
             self._fell_back.update(dict.fromkeys(read.hrefs, reason))

@@ -226,7 +226,7 @@ class ByteSource:
             if not refusal.unavailable:
                 return True  # a server that refuses does respond
             raise
-        raise self._is_away(href, "its server has stopped responding")
+        raise self._mark_unavailable(href, "its server has stopped responding")
 
     async def _still_serves(self, href: str) -> bool:
         """Return whether the server of a refused file still sends what it sent before.
@@ -250,9 +250,10 @@ class ByteSource:
             raise
 
     def _refuses_all(self, href: str) -> SourceError:
-        return self._is_away(href, "its server refuses what it sent before")
+        return self._mark_unavailable(href, "its server refuses what it sent before")
 
-    def _is_away(self, href: str, why: str) -> SourceError:
+    def _mark_unavailable(self, href: str, why: str) -> SourceError:
+        """Send no more requests to the server of a file; return the error that says so."""
         return SourceError(self._unavailable.setdefault(_server(href), why), transient=True, unavailable=True)
 
     async def _try(self, href: str, start: int, length: int) -> FetchedRange:
@@ -268,10 +269,10 @@ class ByteSource:
         except BaseError as error:
             if not isinstance(store, HTTPStore) or _status(error) not in TRANSIENT_STATUS:
                 raise
-            told = await self._busy.ask(url, start, length, sent)
-            if told is None:
+            fetched = await self._busy.ask(url, start, length, sent)
+            if fetched is None:
                 raise
-            return FetchedRange(*told)
+            return FetchedRange(*fetched)
 
     async def _sign_href(self, href: str) -> str:
         if self._sign is None:

@@ -183,20 +183,20 @@ def _layout(href: str, page: Any, file_size: int) -> RasterLayout:
         raise UnsupportedRasterError("its list of blocks is incomplete")
     sparse = (offsets == 0) | (byte_counts == 0)
     return RasterLayout(
-        href,
-        grid,
-        dtype,
-        _nodata(page, dtype),
-        block_height,
-        block_width,
-        block_bytes,
-        bands,
-        samples,
-        np.where(sparse, 0, offsets),
-        np.where(sparse, 0, byte_counts),
-        file_size,
-        full_decoder(page, dtype, block_height, block_width, samples),
-        top_decoder(page, dtype, block_width, samples),
+        href=href,
+        grid=grid,
+        dtype=dtype,
+        nodata=_nodata(page, dtype),
+        block_height=block_height,
+        block_width=block_width,
+        block_bytes=block_bytes,
+        bands=bands,
+        bands_in_block=samples,
+        offsets=np.where(sparse, 0, offsets),
+        byte_counts=np.where(sparse, 0, byte_counts),
+        file_size=file_size,
+        decode=full_decoder(page, dtype, block_height, block_width, samples),
+        decode_top=top_decoder(page, dtype, block_width, samples),
     )
 
 

@@ -44,19 +44,19 @@ def mosaic_tiles(patch: PendingPatch, dtype: np.dtype) -> tuple[NDArray[np.gener
     The first that does so wins.
 
     Args:
-        patch: its tiles have one shape, (rows, columns); the preferred one is first.
+        patch: its tiles have one shape, (windows, rows, columns); the preferred one is first.
         dtype: of the result.
 
     Returns:
-        (rows, columns) of values, and of where they are valid; None if all are.
+        (windows, rows, columns) of values, and of where they are valid; None if all are.
     """
     first, *others = patch.tiles
     if not others:
         return first.values.astype(dtype, copy=False), first.valid
-    laid: NDArray[np.generic] = np.zeros(first.values.shape, dtype)
+    values: NDArray[np.generic] = np.zeros(first.values.shape, dtype)
     holds = np.zeros(first.values.shape, np.bool_)
     for tile in reversed(patch.tiles):
         valid = tile.valid
-        np.copyto(laid, tile.values, where=True if valid is None else valid)
+        np.copyto(values, tile.values, where=True if valid is None else valid)
         holds |= True if valid is None else valid
-    return laid, None if holds.all() else holds
+    return values, None if holds.all() else holds

@@ -14,10 +14,11 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from factory_pipeline.cog.byte_ranges import REFUSED_STATUS, local_path
-from factory_pipeline.cog.gdal_warp import Cut, WarpRaster, window_of
+from factory_pipeline.cog.gdal_warp import window_of
 from factory_pipeline.cog.grid import Grid
 from factory_pipeline.cog.masks import side_mask
 from factory_pipeline.cog.reader import ReadFailure, ReadWindow, TakeAnswer, WindowRead, WindowReader
+from factory_pipeline.cog.warp_raster import Cut, WarpRaster
 from factory_pipeline.open_raster import open_raster
 from factory_pipeline.redaction import display, gdal_logs
 
@@ -249,7 +250,7 @@ def describe(dataset: rasterio.DatasetReader) -> WarpRaster:
     """Return the grid and nodata value of an open raster.
 
     Raises:
-        UnsupportedRasterError: it has no CRS, or isn't north-up.
+        RasterioUnsupportedError: it has no CRS, or isn't north-up.
     """
     if dataset.crs is None:
         raise RasterioUnsupportedError("has no coordinate reference system")

@@ -11,8 +11,8 @@ from factory_pipeline.cog.grid import Grid, GridStack
 from factory_pipeline.cog.reader import Indices, Resampling
 from factory_pipeline.cog.resample import EDGE, Sampling
 
-_LARGEST_LOT = 512
-"""Largest number of windows in a batch. Larger ones save little."""
+_MOST_WINDOWS = 512
+"""Of a batch: larger ones save little."""
 _MOST_PIXELS = 2**21
 """Of a batch of several windows: all of them are in memory until the last of their blocks is cut."""
 _SAME_SIZE = 1 + 1e-9
@@ -41,7 +41,7 @@ def batch_windows(windows: GridStack, sources: Sequence[Grid], resampling: Resam
         resampling: nearest or bilinear.
     """
     height, width = windows.like.shape
-    most = min(_LARGEST_LOT, max(1, _MOST_PIXELS // (height * width)))
+    most = min(_MOST_WINDOWS, max(1, _MOST_PIXELS // (height * width)))
     batches: list[WindowBatch] = []
     for start in range(0, len(windows), most):
         members = np.arange(start, min(start + most, len(windows)))
