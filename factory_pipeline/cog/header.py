@@ -37,6 +37,7 @@ _COMPRESSIONS = {
 _JPEG = 7
 _BANDS_TOGETHER = 1
 _PREDICTORS = (1, 2, 3)
+_TRIPLE_BITS = 24
 _LARGEST_BLOCK = 64 * 2**20
 LAYOUT_BYTES = 1024
 """What a layout takes beside its lists of blocks."""
@@ -216,6 +217,9 @@ def _check_pixels(page: Any) -> np.dtype:
         dtype, whole = np.dtype(np.uint8), False
     if not whole and (dtype.kind != "u" or page.predictor != 1):
         raise UnsupportedRasterError(f"its samples of {bits} bits are not supported")
+    if bits == _TRIPLE_BITS and page.parent.byteorder == ">":
+        # Their bytes are swapped as those of whole numbers; `packints_decode` doesn't swap them back.
+        raise UnsupportedRasterError("its samples of 24 bits are stored with the highest byte first")
     if dtype == np.float16:
         raise UnsupportedRasterError("its data type is not supported")
     return dtype.newbyteorder("=")
