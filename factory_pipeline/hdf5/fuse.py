@@ -65,7 +65,7 @@ def fuse_datasets(
     positions: Positions = np.arange(total)
     if shuffle_seed is not None:
         positions = np.random.default_rng(shuffle_seed).permutation(total)
-    with atomic_write(output) as temporary, h5py.File(temporary, "w") as target:
+    with atomic_write(output) as temporary, h5py.File(temporary, "w", track_order=False) as target:
         lay_out(target, fields, total, recipe, split)
         with _row_sink(target, fields, shuffle_seed is not None, output.parent) as put_rows:
             start = 0

@@ -152,7 +152,7 @@ def _fuse_samples(paths: Sequence[Path], output: Path, split: str) -> int:
             f"{output} can't be fused: {len(problems)} of {len(paths)} files are not right."
             f" {' '.join(problems)}"
         )
-    with atomic_write(output) as temporary, h5py.File(temporary, "w") as target:
+    with atomic_write(output) as temporary, h5py.File(temporary, "w", track_order=False) as target:
         lay_out(target, fields, total, None, split)
         writer = RowWriter(target, fields)
         start = 0

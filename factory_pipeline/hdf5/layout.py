@@ -77,10 +77,28 @@ def lay_out(
             dataset.attrs[name] = value
 
 
+def make_parent(file: h5py.File, path: str) -> None:
+    """Make the group of a dataset where it is missing, as h5py does where it makes a dataset.
+
+    h5py keeps the order of names in it if the caller's program has asked for that, which takes other bytes;
+    for files and datasets, `track_order` says that it must not.
+
+    Args:
+        file: that the dataset goes into.
+        path: of the dataset.
+    """
+    parent = path.rpartition("/")[0]
+    if parent and parent not in file:
+        file.create_group(parent, track_order=False)
+
+
 def _make_dataset(file: h5py.File, field: Field, length: int, compression: Compression) -> h5py.Dataset:
     shape = (length, *field.shape)
+    make_parent(file, field.path)
     if compression is Compression.NONE:
-        return file.create_dataset(field.path, shape=shape, dtype=field.dtype, track_times=False)
+        return file.create_dataset(
+            field.path, shape=shape, dtype=field.dtype, track_times=False, track_order=False
+        )
     # A chunk may be longer than a dataset only where the dataset may grow.
     growing = {"maxshape": (None, *field.shape), "chunks": chunk_shape(field), "track_times": False}
     if compression is Compression.DEFLATE:
@@ -91,13 +109,16 @@ def _make_dataset(file: h5py.File, field: Field, length: int, compression: Compr
             compression="gzip",
             compression_opts=LEVEL,
             shuffle=True,
+            track_order=False,
             **growing,
         )
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_shuffle()
     # Optional, so that HDF5 makes the dataset without the plugin; the chunks are stored by their bytes.
     properties.set_filter(_ZSTD, h5py.h5z.FLAG_OPTIONAL, (ZSTD_LEVEL,))
-    return file.create_dataset(field.path, shape=shape, dtype=field.dtype, dcpl=properties, **growing)
+    return file.create_dataset(
+        field.path, shape=shape, dtype=field.dtype, dcpl=properties, track_order=False, **growing
+    )
 
 
 def compression_of(dataset: h5py.Dataset) -> Compression | None:

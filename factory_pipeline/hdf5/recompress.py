@@ -52,7 +52,9 @@ def recompress(path: Path, output: Path, compression: Compression) -> int:
         aligned = {"alignment_threshold": ALIGNED_FROM, "alignment_interval": ALIGNMENT}
         with (
             atomic_write(output) as temporary,
-            h5py.File(temporary, "w", **(aligned if compression is Compression.NONE else {})) as target,
+            h5py.File(
+                temporary, "w", track_order=False, **(aligned if compression is Compression.NONE else {})
+            ) as target,
         ):
             lay_out(target, fields, length, recipe, str(source.attrs["split"]), compression)
             names = tuple(field.name for field in fields if field.is_raster)

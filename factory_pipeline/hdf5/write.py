@@ -64,7 +64,7 @@ def write_fields(
     """
     rows = rows_of(samples, fields)
     rasters = [field for field in fields if field.is_raster]
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         lay_out(file, fields, len(samples), recipe, split)
         targets = [(file[raster.path].id, (0,) * len(raster.shape)) for raster in rasters]
         encoded = _encode_samples([raster.values(samples) for raster in rasters], len(samples), encode)

@@ -216,11 +216,14 @@ def cut_sections(
     cut = map_in_threads(lambda given: _cut(work, *given), _read_fields(work, folder, missing), parallel)
     done = total - sum(map(len, missing))
     for part in missing:
-        with atomic_write(part_path(folder, part)) as temporary, h5py.File(temporary, "w") as file:
-            images = work.create_images(file.create_group(IMAGES), len(part))
+        with (
+            atomic_write(part_path(folder, part)) as temporary,
+            h5py.File(temporary, "w", track_order=False) as file,
+        ):
+            images = work.create_images(file.create_group(IMAGES, track_order=False), len(part))
             fields = None
             if work.sources.field is not None:
-                fields = create_fields(file.create_group(FIELDS), len(part), work.shape)
+                fields = create_fields(file.create_group(FIELDS, track_order=False), len(part), work.shape)
             records = []
             for row in range(len(part)):
                 section = next(cut)

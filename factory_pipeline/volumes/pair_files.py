@@ -100,7 +100,9 @@ def create_images(file: h5py.File, pairs: int, shape: tuple[int, int]) -> h5py.D
     Returns:
         `main`, (n, 2, x, y) float32.
     """
-    return file.create_dataset(MAIN, (pairs, 2, *shape), np.float32, chunks=(1, 1, *shape), compression="lzf")
+    return file.create_dataset(
+        MAIN, (pairs, 2, *shape), np.float32, chunks=(1, 1, *shape), compression="lzf", track_order=False
+    )
 
 
 def create_fields(file: h5py.File, pairs: int, shape: tuple[int, int]) -> h5py.Dataset:
@@ -121,6 +123,7 @@ def create_fields(file: h5py.File, pairs: int, shape: tuple[int, int]) -> h5py.D
         chunks=(1, 2, *shape),
         compression="lzf",
         scaleoffset=FIELD_DECIMALS,
+        track_order=False,
     )
 
 
@@ -134,7 +137,12 @@ def create_stretch(file: h5py.File, pairs: int, size: int) -> h5py.Dataset:
     """
     chunk = min(size, LARGEST_CHUNK)
     return file.create_dataset(
-        STRETCH, (pairs, 2, size, size), np.float32, chunks=(1, 1, chunk, chunk), compression="lzf"
+        STRETCH,
+        (pairs, 2, size, size),
+        np.float32,
+        chunks=(1, 1, chunk, chunk),
+        compression="lzf",
+        track_order=False,
     )
 
 

@@ -64,7 +64,7 @@ def create_hdf5(path: Path, work: str) -> Iterator[h5py.File]:
         path: of the file.
         work: what it is part of, as an attribute.
     """
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         file.attrs[WORK] = work
         yield file
 

@@ -30,7 +30,7 @@ def write_point_labels(path: Path, recipe: DatasetRecipe, values: NDArray[Any]) 
     """
     size, hashes = recipe.window.size, np.empty((len(values), sha256().digest_size), np.uint8)
     raster = np.full((1, size, size), label_nodata(recipe), label_type(recipe))
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         dataset = file.create_dataset(
             LABEL,
             (len(values), *raster.shape),
@@ -40,6 +40,7 @@ def write_point_labels(path: Path, recipe: DatasetRecipe, values: NDArray[Any]) 
             compression_opts=LEVEL,
             shuffle=True,
             track_times=False,
+            track_order=False,
         )
         for row, value in enumerate(values):
             raster[0, size // 2, size // 2] = value

@@ -19,6 +19,7 @@ from factory_pipeline.datasets.model.sample import Sample, SampleRaster
 from factory_pipeline.datasets.model.version_content import VersionContent, filled_splits
 from factory_pipeline.errors import ExportError
 from factory_pipeline.hdf5.codec import LEVEL, encode_chunk
+from factory_pipeline.hdf5.layout import make_parent
 
 IMAGES, MASKS, TARGETS = "images", "masks", "targets"
 TEXTS = ("names", "origins", "crs", "times", "metadata", "shapes")
@@ -35,7 +36,7 @@ def write(version: VersionContent, folder: Path) -> None:
         ExportError: samples of a split differ in size, bands or dtype, so that one array can't contain them.
     """
     for split in filled_splits(version):
-        with h5py.File(folder / f"{split}.h5", "w") as file:
+        with h5py.File(folder / f"{split}.h5", "w", track_order=False) as file:
             _Writer(file, version, split).write()
 
 
@@ -68,9 +69,17 @@ class _Writer:
         self._file.attrs.update(facts)
         self._file.attrs["labels"] = list(self._version.labels)
         self._file.attrs["label_values"] = [self._version.values[label] for label in self._version.labels]
-        texts = {name: self._file.create_dataset(name, self._length, h5py.string_dtype()) for name in TEXTS}
+        texts = {
+            name: self._file.create_dataset(name, self._length, h5py.string_dtype(), track_order=False)
+            for name in TEXTS
+        }
         transforms = self._file.create_dataset(
-            TRANSFORMS, (self._length, 6), np.float64, chunks=(min(ROWS, self._length), 6), compression="gzip"
+            TRANSFORMS,
+            (self._length, 6),
+            np.float64,
+            chunks=(min(ROWS, self._length), 6),
+            compression="gzip",
+            track_order=False,
         )
         rows: list[tuple[str, ...]] = []
         placed: list[tuple[float, ...]] = []
@@ -99,6 +108,7 @@ class _Writer:
         dataset.id.write_direct_chunk((row, 0, 0, 0), encode_chunk(values))
 
     def _make(self, path: str, raster: SampleRaster) -> None:
+        make_parent(self._file, path)
         dataset = self._file.create_dataset(
             path,
             (self._length, *raster.values.shape),
@@ -109,6 +119,7 @@ class _Writer:
             shuffle=True,
             # The fill value of a sample without this raster.
             fillvalue=raster.values.dtype.type(raster.nodata or 0),
+            track_order=False,
         )
         dataset.attrs["band_names"] = list(raster.bands)
         if raster.nodata is not None:

@@ -41,10 +41,10 @@ def join_shards(folder: Path, output: Path) -> int:
         if not _is_joined(output, task, pairs):
             raise PairFileError(f"{output} exists and is not made of these shards; it is not overwritten.")
         return pairs
-    with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(output) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         fields = create_fields(file, pairs, shape)
         file.attrs[WORK], file.attrs[PAIRS] = task, pairs
-        scores = file.create_dataset(CORRELATION, (pairs, 2), np.float32)
+        scores = file.create_dataset(CORRELATION, (pairs, 2), np.float32, track_order=False)
         centres = []
         for shard_range in ranges:
             with open_pairs(folder / shard_range.file_name) as shard:
@@ -57,7 +57,7 @@ def join_shards(folder: Path, output: Path) -> int:
                 if CENTRES in shard.file:
                     centres.append(shard.file[CENTRES][:])
         if centres:
-            file.create_dataset(CENTRES, data=np.concatenate(centres))
+            file.create_dataset(CENTRES, data=np.concatenate(centres), track_order=False)
     return pairs
 
 

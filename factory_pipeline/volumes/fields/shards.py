@@ -85,7 +85,7 @@ def write_shard(task: FieldTask, aligner: Aligner, pairs: PairRange, path: Path)
         AlignerError: the aligner returns something else than a field; the message names the pair.
         PairFileError: an image or a previous field is not finite.
     """
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         fields = create_fields(file, pairs.stop - pairs.start, task.shape)
         file.attrs[WORK], file.attrs[PAIRS] = task.digest, task.pairs
         scores = np.zeros((fields.shape[0], 2), np.float32)
@@ -93,9 +93,11 @@ def write_shard(task: FieldTask, aligner: Aligner, pairs: PairRange, path: Path)
             found = _align(task, aligner, src, tgt, previous, pairs.start + index)
             scores[index] = [correlation(warp(src, field), tgt) for field in (previous, found)]
             fields[index] = resample_field(found, task.src_mip, task.dst_mip, task.shape)
-        file.create_dataset(CORRELATION, data=scores)
+        file.create_dataset(CORRELATION, data=scores, track_order=False)
         if task.centres is not None:
-            file.create_dataset(CENTRES, data=np.array(task.centres[pairs.start : pairs.stop], np.int64))
+            file.create_dataset(
+                CENTRES, data=np.array(task.centres[pairs.start : pairs.stop], np.int64), track_order=False
+            )
 
 
 def correlation(first: Image, second: Image) -> float:
