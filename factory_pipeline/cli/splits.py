@@ -13,6 +13,7 @@ from factory_pipeline.plain_text import count_noun
 if TYPE_CHECKING:
     import polars as pl
 
+    from factory_pipeline.storage.build_files import BuildFiles
     from factory_pipeline.storage.layout import FactoryHome
 
 FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
@@ -33,8 +34,8 @@ IN_LETTERS = "-"
 def splits(dataset: str, map_file: Path | None, as_json: bool) -> None:
     """Say how the splits of a dataset were made, and whether they leak.
 
-    DATASET is a version (NAME@1.0.0, or NAME for the latest), an onboarded upload (NAME or NAME@VERSION), or
-    the folder of a build.
+    DATASET is a version (NAME@1.0.0, or NAME for the latest), an onboarded upload (NAME or NAME@VERSION), the
+    build of a recipe (its name), or the folder of a build.
     """
     from factory_pipeline.errors import FactoryError
     from factory_pipeline.imagery.footprints import footprints
@@ -133,6 +134,7 @@ def _find_dataset(home: "FactoryHome", name: str) -> tuple[str, Path, Any]:
     """Return the full name of a dataset, its record, and what reads its items."""
     from contextlib import closing
 
+    from factory_pipeline.config.dataset_settings import DatasetSettings
     from factory_pipeline.datalake.registry.of_home import open_registry
     from factory_pipeline.datasets.versions.find import find_version
     from factory_pipeline.datasets.versions.item_ground import placed_items
@@ -145,6 +147,8 @@ def _find_dataset(home: "FactoryHome", name: str) -> tuple[str, Path, Any]:
             keys = [upload.key for upload in registry.uploads() if upload.key.split("@")[0] == name]
             key = name if "@" in name else next(reversed(keys), None)
             if key is None or not home.upload(key).finished.root.exists():
+                if name in home.dataset_build_names():
+                    return _of_folder(DatasetSettings.load(home, name).files.root)
                 raise FactoryError(f"No dataset is named {name}: {error}") from None
             files = home.upload(key).finished
             return key, files.splits, lambda: placed_items(files.items, "id")
@@ -154,8 +158,22 @@ def _find_dataset(home: "FactoryHome", name: str) -> tuple[str, Path, Any]:
 
 
 def _of_folder(folder: Path) -> tuple[str, Path, Any]:
-    from factory_pipeline.builds.gedi_splits import samples_of
     from factory_pipeline.storage.build_files import BuildFiles
 
     files = BuildFiles(folder.absolute())
-    return folder.name, files.splits, lambda: samples_of(files)
+    return folder.name, files.splits, lambda: _samples_of(files)
+
+
+def _samples_of(files: "BuildFiles") -> "pl.DataFrame":
+    """Return the samples of a build, which is that of a recipe if its files say so."""
+    from factory_pipeline.builds.gedi_splits import samples_of
+    from factory_pipeline.builds.recipe_split_record import windows_of_dataset
+    from factory_pipeline.hdf5.describe_recipe import is_recipe_file
+    from factory_pipeline.hdf5.opening import open_recipe_dataset
+    from factory_pipeline.splits.names import SPLITS
+
+    fused = next((path for path in map(files.fused, SPLITS) if path.exists()), None)
+    if fused is None or not is_recipe_file(fused):
+        return samples_of(files)
+    with open_recipe_dataset(fused) as (_, recipe):
+        return windows_of_dataset(recipe, files)

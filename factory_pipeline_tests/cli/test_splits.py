@@ -8,12 +8,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 from factory_pipeline.builds.gedi_splits import samples_of, split_record
+from factory_pipeline.builds.recipe_split_record import record_splits
 from factory_pipeline.cli.main import cli
 from factory_pipeline.cli.splits import describe_rule
+from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.config.recipe import Recipe
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline.storage.build_files import BuildFiles
+from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline_tests.hdf5.factories import made_samples, part_of
+from factory_pipeline_tests.hdf5.recipe_factories import recipe_of, write_fused
 
 
 @pytest.fixture
@@ -42,6 +46,37 @@ def test_the_splits_of_a_build_are_told_and_drawn(output: Path, tmp_path: Path) 
     told = CliRunner().invoke(cli, ["splits", str(output), "--json"])
     assert json.loads(told.output)["pairs"] == record["pairs"]
     assert samples_of(BuildFiles(output)).height == sum(record["splits"].values())
+
+
+RECIPE = """
+name: sites
+labels: {kind: points, path: sites.csv}
+window: {size: 8, pixel_size: 10}
+sources: {dem: {collection: cop-dem-glo-30, assets: [data]}}
+splits: {by: blocks, block_m: 50000, train: 60, test: 40}
+"""
+
+
+def test_the_build_of_a_recipe_is_found_by_its_name_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, recipe = FactoryHome(tmp_path / "home"), recipe_of(RECIPE)
+    monkeypatch.setenv("FACTORY_HOME", str(home.root))
+    home.upload_inbox.mkdir(parents=True)
+    settings = DatasetSettings(recipe=recipe, output=tmp_path / "sites")
+    settings.save(home)
+    files = settings.files
+    files.root.mkdir()
+    write_fused(files.fused("train"), recipe, ["a", "b"])
+    write_fused(files.fused("test"), recipe, ["c"], split="test", seed=1)
+    record_splits(recipe, files).write(files.splits)
+    found = CliRunner().invoke(cli, ["splits", "sites", "--map", "-"])
+    assert found.exit_code == 0, found.exception
+    assert "of 50,000 m" in found.output
+    assert "# train, o test, + validation, * several" in found.output
+    assert found.output == CliRunner().invoke(cli, ["splits", str(files.root), "--map", "-"]).output
+    missing = CliRunner().invoke(cli, ["splits", "others"])
+    assert "No dataset is named others" in str(missing.exception)
 
 
 def test_the_blocks_that_are_held_out_are_counted(output: Path) -> None:
