@@ -262,7 +262,8 @@ class _BlockScheduler:
                 self._count_down(uses)
             runs += merge_blocks(layout, blocks)
         self._count = len(runs)
-        await asyncio.gather(*(self._process(runs) for _ in range(self._requests_in_flight)))
+        at_once = min(self._requests_in_flight, len(runs))
+        await asyncio.gather(*(self._process(runs) for _ in range(at_once)))
 
     async def _process(self, runs: deque[BlockRun]) -> None:
         """Fetch and cut one run after the other, until none is left; several tasks do so at a time."""
