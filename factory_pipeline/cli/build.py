@@ -135,7 +135,9 @@ def create_dataset(
         return
     definition = given.with_sizes(dataset_size_max, batch_size)
     if granules is None and definition.splits.keys() - aggregated.keys() - subset.keys():
-        raise click.UsageError("Name the folder with the granules by --input.")
+        raise click.UsageError(
+            "Name the recipe of labels of your own by --recipe, or the folder with GEDI granules by --input."
+        )
     import_for_workers()
     settings = BuildSettings(
         granules=make_absolute(granules or ""),

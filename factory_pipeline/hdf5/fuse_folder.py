@@ -22,6 +22,7 @@ from factory_pipeline.hdf5.opening import (
     open_samples,
     own_recipe,
     read_values,
+    recipe_of,
 )
 from factory_pipeline.hdf5.schema import dataset_fields
 from factory_pipeline.hdf5.tables import RowWriter, row_dtype
@@ -88,6 +89,10 @@ def _refuse_repeated_shots(paths: Sequence[Path]) -> None:
     shots, places = [], []
     for place, path in enumerate(paths):
         with open_samples(path) as file:
+            if (recipe := recipe_of(file)) is not None:
+                raise DatasetFileError(
+                    f"The file {path} is of the recipe {recipe.name}; create-dataset --recipe fuses them."
+                )
             if SHOTS not in file:
                 raise DatasetFileError(f"The file {path} lacks {SHOTS}.")
             found = np.asarray(file[SHOTS][:]).reshape(-1).astype(np.int64)

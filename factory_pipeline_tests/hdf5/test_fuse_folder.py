@@ -17,6 +17,7 @@ from factory_pipeline.hdf5.read import describe
 from factory_pipeline.hdf5.schema import Samples, dataset_fields
 from factory_pipeline.hdf5.write import write_dataset
 from factory_pipeline_tests.hdf5.factories import made_samples, part_of
+from factory_pipeline_tests.hdf5.recipe_factories import recipe_of, write_fused
 
 pytestmark = pytest.mark.integration
 """Seconds of work, which `make test-fast` leaves out."""
@@ -148,4 +149,14 @@ def test_a_file_whose_split_can_not_be_told_is_named(tmp_path: Path, made: Sampl
     with h5py.File(path, "r+") as file:
         file["data/GEDI Delta Time"][0] = "110000000.5"
     with pytest.raises(DatasetFileError, match=r"does not say of which split .* train_0.h5"):
+        fuse_folder(tmp_path, tmp_path / "out")
+
+
+def test_files_of_a_recipe_are_refused_with_what_fuses_them(tmp_path: Path):
+    recipe = recipe_of(
+        "{name: crops, labels: {kind: points, path: a.csv}, window: {size: 8, pixel_size: 10},"
+        " sources: {dem: {collection: cop-dem-glo-30, assets: [data]}}}"
+    )
+    write_fused(tmp_path / "train-00000-abcdef01.h5", recipe, ["a"])
+    with pytest.raises(DatasetFileError, match=r"is of the recipe crops; create-dataset --recipe fuses"):
         fuse_folder(tmp_path, tmp_path / "out")
