@@ -14,6 +14,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from factory_pipeline.cog.lzw_streams import check_lzw
 from factory_pipeline.cog.packed_pixels import BlockPixels, PackedPixels
 from factory_pipeline.cog.scratch import Scratch
 
@@ -26,6 +27,7 @@ None if the bytes end before them.
 """
 
 _DEFLATE = (8, 32946)
+_LZW = 5
 _NO_PREDICTOR, _HORIZONTAL, _FLOATING_POINT = 1, 2, 3
 _KINDS_SHARED = 64
 """Kinds of blocks whose decoders are kept: a collection has a few, each in thousands of files."""
@@ -88,8 +90,11 @@ def _kind_of_blocks(page: Any) -> tuple[object, ...]:
 
 def _decoder_of_tifffile(page: Any, dtype: np.dtype) -> FullDecoder:
     decode_segment, tables = page.decode, page.jpegtables
+    is_lzw, is_reversed = page.compression == _LZW, page.fillorder == 2
 
     def decode(data: memoryview, index: int) -> NDArray[np.generic]:
+        if is_lzw:
+            check_lzw(bytes(imagecodecs.bitorder_decode(bytes(data))) if is_reversed else data)
         segment, _, shape = decode_segment(data, index, jpegtables=tables)
         if segment.shape != shape:
             raise ValueError(f"a block of shape {segment.shape}, not {shape}")

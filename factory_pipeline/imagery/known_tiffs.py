@@ -21,8 +21,8 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from factory_pipeline.cog.lzw_streams import check_lzw
 from factory_pipeline.imagery.headers import Header, degrees, read_header, wkt_of
-from factory_pipeline.imagery.lzw_streams import check_lzw
 from factory_pipeline.imagery.pixels import Strip, cut_strips, strips
 from factory_pipeline.imagery.tiff_directory import TiffDirectory, read_directory
 

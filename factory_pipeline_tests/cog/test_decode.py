@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from imagecodecs import bitorder_decode
 from numpy.typing import NDArray
 
 from factory_pipeline.cog import decode
@@ -94,3 +95,25 @@ def test_files_of_one_kind_share_their_decoder(tmp_path: Path, monkeypatch: pyte
     second = {name: decoders(f"{name}-2.tif", **options) for name, options in kinds.items()}
     assert first == second
     assert len({id(full) for full, _ in first.values()}) == len(kinds)
+
+
+@pytest.mark.parametrize("fill_order", [1, 2])
+def test_a_damaged_stream_of_lzw_is_refused_before_its_decoder_reads_foreign_memory(
+    tmp_path: Path, fill_order: int
+) -> None:
+    values = pixels("uint8")
+    with tifffile.TiffFile(write(tmp_path / "a.tif", values, compression="lzw")) as tiff:
+        page = tiff.pages.first
+        data = bytearray(next(iter(tiff.filehandle.read_segments(page.dataoffsets, page.databytecounts)))[0])
+        page.fillorder = fill_order
+        decode_block = full_decoder(page, np.dtype("uint8"), ROWS, WIDTH, 1)
+
+        def stored() -> memoryview:
+            return memoryview(bitorder_decode(bytes(data)) if fill_order == 2 else bytes(data))
+
+        assert np.array_equal(unpacked(decode_block(stored(), 0))[..., 0], values)
+        # The second code of 9 bits, the first after the table was cleared.
+        data[1] |= 0x7F
+        data[2] |= 0xC0
+        with pytest.raises(ValueError, match="after it was cleared"):
+            decode_block(stored(), 0)

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 import tifffile
 
-from factory_pipeline.imagery.lzw_streams import check_lzw
+from factory_pipeline.cog.lzw_streams import check_lzw
 from factory_pipeline_tests.cog.factories import random_values
 
 CLEAR, END = 256, 257
