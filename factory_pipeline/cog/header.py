@@ -24,17 +24,17 @@ _GT_MODEL_TYPE, _GT_RASTER_TYPE, _GEODETIC_CRS, _PROJECTED_CRS = 1024, 1025, 204
 _MODEL_PROJECTED, _MODEL_GEOGRAPHIC = 1, 2
 _PIXEL_IS_POINT = 2
 
+_JPEG, _LERC = 7, 34887
 _COMPRESSIONS = {
     1: "none",
     5: "LZW",
-    7: "JPEG",
+    _JPEG: "JPEG",
     8: "deflate",
     32773: "PackBits",
     32946: "deflate",
-    34887: "LERC",
+    _LERC: "LERC",
     50000: "zstd",
 }
-_JPEG = 7
 _BANDS_TOGETHER = 1
 _PREDICTORS = (1, 2, 3)
 _TRIPLE_BITS = 24
@@ -220,6 +220,9 @@ def _check_pixels(page: Any) -> np.dtype:
     if bits == _TRIPLE_BITS and page.parent.byteorder == ">":
         # Their bytes are swapped as those of whole numbers; `packints_decode` doesn't swap them back.
         raise UnsupportedRasterError("its samples of 24 bits are stored with the highest byte first")
+    if page.compression == _LERC and dtype.kind == "f":
+        # Writers leave NaN to LERC's mask of each block, without which the codec gives 0 there.
+        raise UnsupportedRasterError("its LERC blocks may hold a mask of the pixels without data")
     if dtype == np.float16:
         raise UnsupportedRasterError("its data type is not supported")
     return dtype.newbyteorder("=")
