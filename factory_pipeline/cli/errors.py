@@ -15,6 +15,8 @@ from factory_pipeline.storage.atomic import describe_refusal
 
 MAX_SHOWN = 300
 """Characters of an unexpected error that are printed; its log has all of them."""
+INTERRUPTED_STATUS = 130
+"""A shell's status of a command that Ctrl-C ended."""
 INTERRUPTED = "Interrupted. Finished batches stay; run the command again to go on."
 """What Ctrl-C leaves: every stage publishes what it has finished, and finds it again."""
 
@@ -43,10 +45,10 @@ def user_errors() -> Iterator[None]:
         # click raises the same error for Ctrl-C and for an open question, but with a different cause.
         interrupted = isinstance(abort.__cause__, KeyboardInterrupt)
         echo("", INTERRUPTED if interrupted else "Nothing was done: the question was not answered.", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED_STATUS)
     except KeyboardInterrupt:
         echo("", INTERRUPTED, err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED_STATUS)
     except Exception as error:
         refused = describe_refusal(error)
         if refused is not None:

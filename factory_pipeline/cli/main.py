@@ -24,7 +24,7 @@ from factory_pipeline.cli import (
     volumes,
     worker,
 )
-from factory_pipeline.cli.errors import user_errors
+from factory_pipeline.cli.errors import INTERRUPTED_STATUS, user_errors
 from factory_pipeline.cli.help import FullHelpGroup, Section
 from factory_pipeline.cli.own_process import OwnProcess
 from factory_pipeline.extras import extras_named
@@ -110,8 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: of the command; None takes those that were typed, and the process belongs to the command.
     """
     own = OwnProcess() if arguments is None else None
-    with user_errors(), extras_named():
-        # Outside of its standalone mode, click returns the status that a command exits with.
-        status = cli.main(args=arguments, prog_name="factory", standalone_mode=False, obj=own)
+    try:
+        with user_errors(), extras_named():
+            # Outside of its standalone mode, click returns the status that a command exits with.
+            status = cli.main(args=arguments, prog_name="factory", standalone_mode=False, obj=own)
+    except SystemExit as ended:
+        if own is not None and ended.code == INTERRUPTED_STATUS:
+            own.end(INTERRUPTED_STATUS)
+        raise
     if isinstance(status, int):
         sys.exit(status)

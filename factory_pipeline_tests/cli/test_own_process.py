@@ -1,10 +1,15 @@
 """A command that was typed imports once and is forked; a process of somebody else is left alone."""
 
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from factory_pipeline.cli.errors import INTERRUPTED
+from factory_pipeline.cog.byte_ranges import RetryPolicy
 
 LOOK = """
 import gc, sys
@@ -57,3 +62,33 @@ def test_a_command_does_not_suffer_from_what_its_starter_left_it(tmp_path: Path)
     leave = ["sh", "-c", 'trap "" CHLD; exec "$@" <&- >&- 2>&-', "sh"]
     subprocess.run([*leave, sys.executable, "-c", LEFT, tmp_path / "told"], check=True)
     assert (tmp_path / "told").read_text() == "3 True"
+
+
+WAITING = """
+import asyncio, sys
+from factory_pipeline.cli import main
+from factory_pipeline.cog.byte_ranges import ByteSource, RetryPolicy
+
+@main.cli.command()
+def fetch():
+    asyncio.run(ByteSource(None, RetryPolicy()).fetch(sys.address, 0, 10))
+
+sys.address = sys.argv[1]
+sys.argv = ["factory", "fetch"]
+main.main()
+"""
+
+
+@pytest.mark.integration
+def test_an_interrupted_command_waits_for_no_server() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.tif"
+        command = subprocess.Popen(
+            [sys.executable, "-c", WAITING, address], stderr=subprocess.PIPE, text=True
+        )
+        connection, _ = silent.accept()
+        with connection:
+            connection.recv(10)
+            command.send_signal(signal.SIGINT)
+            _, told = command.communicate(timeout=RetryPolicy().stall - 5)
+    assert (command.returncode, told.strip()) == (130, INTERRUPTED)
