@@ -213,7 +213,8 @@ def _notes(release: ReadRelease, tables: ReleaseTables) -> list[str]:
             f"{count_noun(tables.polygons, 'label')} kept as polygons: not axis-parallel rectangles."
         )
     if release.ml_type.value is MlType.REGRESSION and tables.missing_numbers:
-        notes.append(f"{tables.missing_numbers:,} numbers are missing; these images have no measured value.")
+        missing = count_noun(tables.missing_numbers, "image has", "images have")
+        notes.append(f"{missing} no measured value: the number is missing.")
     return notes
 
 

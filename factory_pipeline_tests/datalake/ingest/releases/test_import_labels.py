@@ -187,7 +187,7 @@ def test_numbers_become_rasters_of_one_value(imports: Imports) -> None:
         assert raster.dtypes == ("float32",)
         np.testing.assert_array_equal(raster.read(1), np.full((SIZE, SIZE), np.float32(123.4)))
         assert list(raster.transform)[:6] == items["proj:transform"][0].to_list()
-    assert imports.report.notes == ["1 numbers are missing; these images have no measured value."]
+    assert imports.report.notes == ["1 image has no measured value: the number is missing."]
 
 
 @pytest.mark.parametrize(
