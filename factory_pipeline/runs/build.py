@@ -92,13 +92,18 @@ def run_build(
     with reporting(lambda: on_progress(progress_before_plan(stage, settings))):
         run_stage(home, PREPARE)
     plan = StoredPlan(settings.files.batch_plan)
-    with reporting(lambda: on_progress(progress_of_plan("Extracting chips", settings, plan))):
+
+    def report_extraction() -> None:
+        on_progress(progress_of_plan("Extracting chips", settings, plan))
+
+    with reporting(report_extraction):
         try:
             extract_missing(home, settings, plan)
         except BuildError:
             # The command has to be run again anyway: what was lost to catalog or archive is tried again too.
             Losses(settings, plan).remove_batches()
             raise
+    report_extraction()
     with reporting(lambda: on_progress(progress_of_last_stages(settings.files, DOING[FUSE[0]], DOING))):
         run_stage(home, FUSE)
     return BuildSummary.load(settings.files.summary)

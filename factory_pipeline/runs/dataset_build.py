@@ -55,13 +55,18 @@ def build_recipe(
     with reporting(lambda: on_progress(BuildProgress("Reading the labels"))):
         run_stage(home, PLAN_RECIPE, name)
     plan = StoredDatasetPlan(settings.files.batch_plan)
-    with reporting(lambda: on_progress(_progress_of_plan(settings, plan))):
+
+    def report_extraction() -> None:
+        on_progress(_progress_of_plan(settings, plan))
+
+    with reporting(report_extraction):
         try:
             _extract_missing(home, settings, plan)
         except BuildError:
             # The command has to be run again anyway: what was lost to catalog or archive is tried again too.
             forget_lost(settings, plan)
             raise
+    report_extraction()
     first = DOING[FUSE_RECIPE[0]]
     with reporting(lambda: on_progress(progress_of_last_stages(settings.files, first, DOING))):
         run_stage(home, FUSE_RECIPE, name)

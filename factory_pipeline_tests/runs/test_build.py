@@ -440,6 +440,7 @@ def test_inspect_is_given_as_json(built: Built, tmp_path: Path):
 
 
 def test_the_progress_counts_footprints_and_batches(built: Built):
-    last, summary = built.told[-1], built.summary
-    assert last.done == last.total == summary.planned
-    assert last.batches_done == last.batches == summary.batches
+    extracted, summary = [told for told in built.told if told.total][-1], built.summary
+    assert extracted.done == extracted.total == summary.planned
+    assert extracted.batches_done == extracted.batches == summary.batches
+    assert built.told[-1].stage.startswith("Fusing the batches")
