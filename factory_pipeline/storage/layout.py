@@ -198,6 +198,11 @@ class FactoryHome:
         """The log of `factory ui`."""
         return self.dagster / "ui.log"
 
+    @property
+    def ui_lock(self) -> Path:
+        """The file that `factory ui` holds while it runs; it says where the studio is."""
+        return self.dagster / "ui.lock"
+
     def run_lock(self, run_id: str) -> Path:
         """Return the file that the process of a run holds, so that others can tell whether it is alive."""
         return self._run_locks / f"{run_id}.lock"

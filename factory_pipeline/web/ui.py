@@ -21,6 +21,7 @@ from factory_pipeline.errors import FactoryError
 from factory_pipeline.malloc_arenas import limit_arenas_of
 from factory_pipeline.runs.instance import environment_of, prepare_home
 from factory_pipeline.runs.with_parent import command_with_parent
+from factory_pipeline.storage.atomic import file_lock, is_held
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.code_server import CodeServer
 from factory_pipeline.web.dagster_server import PAGES_PORT
@@ -78,7 +79,7 @@ class WebUi:
         Raises:
             HomeError: the home is not a folder.
             OSError: the home can't be written.
-            WebUiError: a port is taken, or others could use the studio without a token.
+            WebUiError: the studio runs already, a port is taken, or others could use it without a token.
         """
         if self.host not in LOOPBACK and not self.token:
             raise WebUiError(
@@ -86,6 +87,12 @@ class WebUi:
                 f" {TOKEN}, or listen on 127.0.0.1 behind a reverse proxy that has a login."
             )
         self.home.require_folder()
+        if is_held(self.home.ui_lock):
+            # Two daemons would both evaluate its sensors and schedules.
+            raise WebUiError(
+                f"The studio of {self.home.root} runs already, at {self.home.ui_lock.read_text()};"
+                " end that first."
+            )
         for port in (self.port, self.pages_port):
             require_free(self.host, port)
         prepare_home(self.home, dagster_config)
@@ -102,8 +109,10 @@ class WebUi:
         with (
             _treat_terminate_as_interrupt(),
             suppress(KeyboardInterrupt),
+            file_lock(self.home.ui_lock),
             tempfile.TemporaryDirectory(prefix="factory-ui-") as folder,
         ):
+            self.home.ui_lock.write_text(self.pages_url, encoding="utf-8")
             code = CodeServer(Path(folder))
             with self._processes(code) as processes:
                 self._wait_until_ready(processes)

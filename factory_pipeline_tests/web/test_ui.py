@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from factory_pipeline.storage.atomic import file_lock, is_held
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.ui import WebUi, WebUiError
 from factory_pipeline_tests.builds.builds import factory
@@ -43,6 +44,17 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(taken: int, free: i
     assert not home.exists()
 
 
+def test_a_home_whose_studio_runs_is_told_where(tmp_path: Path, free: int) -> None:
+    home = FactoryHome(tmp_path / "home")
+    with file_lock(home.ui_lock):
+        home.ui_lock.write_text("http://127.0.0.1:3001")
+        refused = factory("ui", "--port", str(free), home=home.root)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        f"Error: The studio of {home.root} runs already, at http://127.0.0.1:3001; end that first."
+    ]
+
+
 def test_a_process_that_ends_by_itself_ends_the_others(
     tmp_path: Path, free: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +75,8 @@ def test_a_process_that_ends_by_itself_ends_the_others(
         web_ui.serve(lambda: pytest.fail("it was not ready"))
     assert len(started) == 4
     assert all(process.returncode is not None for process in started)
+    assert web_ui.home.ui_lock.read_text() == web_ui.pages_url
+    assert not is_held(web_ui.home.ui_lock)
 
 
 @pytest.mark.parametrize(
