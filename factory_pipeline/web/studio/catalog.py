@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from urllib.parse import quote
@@ -21,12 +21,15 @@ from factory_pipeline.errors import DocumentError, FactoryError
 from factory_pipeline.onboarding.stages import onboarding_progress
 from factory_pipeline.plain_text import count_noun
 from factory_pipeline.splits.names import SPLITS
+from factory_pipeline.storage.atomic import is_held
 from factory_pipeline.storage.build_files import BuildFiles
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.web.studio.context import Studio
 from factory_pipeline.yaml_document import parse_yaml
 
 CARDS_PER_PAGE = 24
+TIME_TO_START = timedelta(minutes=1)
+"""From a build's settings to the first of its runs, at most."""
 NAME = re.compile(r"^dataset_name: (?P<value>.*(?:\n  .*)*)$", re.M)
 
 
@@ -157,8 +160,10 @@ def list_cards(registry: Registry, home: FactoryHome) -> list[Card]:
         if collection.source is CollectionSource.RELEASE
     ]
     of_recipes = {one.name: one.id for one in collections if one.source is CollectionSource.RECIPE}
-    recipes = [_recipe_build(home, name, of_recipes.get(name)) for name in home.dataset_build_names()]
-    return [*cards, *_builds(home), *recipes]
+    recipes = [
+        _recipe_build(registry, home, name, of_recipes.get(name)) for name in home.dataset_build_names()
+    ]
+    return [*cards, *_builds(registry, home), *recipes]
 
 
 def upload_address(key: str) -> str:
@@ -202,7 +207,7 @@ def _upload_card(upload: Upload) -> Card:
     )
 
 
-def _builds(home: FactoryHome) -> Sequence[Card]:
+def _builds(registry: Registry, home: FactoryHome) -> Sequence[Card]:
     if not home.build_file.exists():
         return ()
     changed = datetime.fromtimestamp(home.build_file.stat().st_mtime, UTC)
@@ -212,10 +217,9 @@ def _builds(home: FactoryHome) -> Sequence[Card]:
         return (Card(Kind.BUILD, "build", "Build", "/builds", "Failed", changed, str(error)),)
     summary = settings.files.summary
     if not summary.exists():
+        doing = _describe_unfinished(registry, home, changed)
         return (
-            Card(
-                Kind.BUILD, "build", settings.recipe.name, "/builds", "Onboarding", changed, doing="Building"
-            ),
+            Card(Kind.BUILD, "build", settings.recipe.name, "/builds", "Onboarding", changed, doing=doing),
         )
     done = datetime.fromtimestamp(summary.stat().st_mtime, UTC)
     samples = BuildSummary.load(summary).samples
@@ -234,7 +238,18 @@ def _builds(home: FactoryHome) -> Sequence[Card]:
     )
 
 
-def _recipe_build(home: FactoryHome, name: str, collection: str | None) -> Card:
+def _describe_unfinished(registry: Registry, home: FactoryHome, begun: datetime) -> str:
+    """Return what a build without a summary does: its command may have been interrupted, or have failed."""
+    signs = [registry.run_sign(run_id) for run_id in registry.run_holders()]
+    is_at_work = any(sign is not None and not sign.is_dead for sign in signs)
+    # Where the registry is a file, runs show by locks that they are alive.
+    is_at_work = is_at_work or any(is_held(home.run_lock(run_id)) for run_id in home.locked_runs())
+    if is_at_work or datetime.now(UTC) - begun < TIME_TO_START:
+        return "Building"
+    return "Not finished and not at work; run it again to go on"
+
+
+def _recipe_build(registry: Registry, home: FactoryHome, name: str, collection: str | None) -> Card:
     """Return the card of a recipe's build, with a picture of its samples where they are in the data lake."""
     changed_ns = home.dataset_build(name).stat().st_mtime_ns
     card = Card(
@@ -248,7 +263,8 @@ def _recipe_build(home: FactoryHome, name: str, collection: str | None) -> Card:
     try:
         summary = _files_of(home, name, changed_ns).summary
         if not summary.exists():
-            return replace(card, href="/builds", status="Onboarding", doing="Building")
+            doing = _describe_unfinished(registry, home, card.updated)
+            return replace(card, href="/builds", status="Onboarding", doing=doing)
         samples = DatasetBuildSummary.load(summary).samples
     except (FactoryError, OSError, ValueError, TypeError) as error:
         return replace(card, href="/builds", status="Failed", reason=str(error))

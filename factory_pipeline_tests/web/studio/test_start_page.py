@@ -1,6 +1,8 @@
 """The start page lists every dataset, finds the one that is wanted, and stays small with a thousand."""
 
+import os
 import re
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -14,6 +16,7 @@ from factory_pipeline.config.dataset_settings import DatasetSettings
 from factory_pipeline.datalake.ingest.from_recipe import collect_recipe
 from factory_pipeline.datalake.registry.records import UploadStatus
 from factory_pipeline.datalake.registry.schema import uploads as table
+from factory_pipeline.storage.atomic import file_lock
 from factory_pipeline.web.studio.catalog import CARDS_PER_PAGE, title_of
 from factory_pipeline.web.studio.context import Studio
 from factory_pipeline_tests.hdf5.recipe_factories import label_times, recipe_of, write_fused
@@ -116,6 +119,13 @@ def test_builds_of_recipes_have_a_card_with_a_sample(
     page = visitor.page("/?kind=Build")
     assert titles(page) == ["crops"]
     assert "Onboarding Build Building" in text_of(page)
+    hour_ago = time.time() - 3600
+    os.utime(studio.home.dataset_build("crops"), (hour_ago, hour_ago))
+    assert "Not finished and not at work" in text_of(visitor.page("/?kind=Build"))
+    with file_lock(studio.home.run_lock("run")):
+        assert "Onboarding Build Building" in text_of(visitor.page("/?kind=Build"))
+    with studio.registry.shown_alive("run"):
+        assert "Onboarding Build Building" in text_of(visitor.page("/?kind=Build"))
 
     DatasetBuildSummary("crops", 2, {}, {"train": 2, "test": 0}, 1, {}, {}, []).save(settings.files.summary)
     train = settings.files.fused("train")
