@@ -46,11 +46,11 @@ class FactoryHome:
         """
         path = to_path(location)
         try:
-            os.fspath(path).encode()
+            str(path).encode()
         except UnicodeEncodeError as error:
             # polars and GDAL take paths as UTF-8 alone.
             raise HomeError(
-                f"The path of the factory home {os.fspath(path)!a} is not UTF-8: name another, or set"
+                f"The path of the factory home {str(path)!a} is not UTF-8: name another, or set"
                 " PYTHONUTF8=1 where the locale is not UTF-8."
             ) from error
         if not path.is_absolute():
