@@ -19,6 +19,7 @@ EXTRAS = {
         "fsspec",
         "isal",
         "jinja2",
+        "markupsafe",
         "obstore",
         "planetary_computer",
         "pyarrow",

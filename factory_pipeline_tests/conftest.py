@@ -43,6 +43,9 @@ INTEGRATION_FIXTURES = frozenset(
 )
 """Fixtures that start a process, a server, a browser or a database, or do many seconds of work."""
 
+HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+"""Of signals, before there was a test."""
+
 MAY_SKIP = (
     "this user may not mount a small disk",
     "needs two cores",
@@ -203,21 +206,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 # No test sees what another one left
 
 
+def _restore_handlers() -> None:
+    """Take back that Dagster maps SIGTERM to SIGINT where a test or a fixture has it execute a job."""
+    for number, handler in HANDLERS.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(autouse=True)
 def clean_process() -> Iterator[None]:
     """Take back what a test did to its process: variables, folder, signals, hosts waited for in vain.
 
-    What session and module fixtures set stays. Filters of warnings are restored by pytest itself.
+    What session and module fixtures set stays, except for signals. Filters of warnings are restored by pytest
+    itself.
     """
     environment, folder = dict(os.environ), Path.cwd()
-    # Dagster leaves SIGTERM mapped to SIGINT where a test has it execute a job.
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    _restore_handlers()
     web_retries._given_up.clear()
     yield
     web_retries._given_up.clear()
     os.chdir(folder)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    _restore_handlers()
     for name in os.environ.keys() - environment.keys() - {"PYTEST_CURRENT_TEST"}:
         del os.environ[name]
     os.environ.update({name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"})

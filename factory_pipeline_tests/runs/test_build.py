@@ -29,7 +29,8 @@ from factory_pipeline.config.build_settings import BuildSettings
 from factory_pipeline.config.recipe import DateRange, Footprints, Recipe, Sentinel2, Subset
 from factory_pipeline.definitions import defs
 from factory_pipeline.errors import BuildError, CatalogError
-from factory_pipeline.runs.build import check_output, run_build
+from factory_pipeline.runs.build import FUSE, check_output, run_build
+from factory_pipeline.runs.failures import DOING
 from factory_pipeline.runs.instance import open_instance
 from factory_pipeline.storage.layout import FactoryHome
 from factory_pipeline.synthetic.server import Faults, SampleServer
@@ -443,4 +444,4 @@ def test_the_progress_counts_footprints_and_batches(built: Built):
     extracted, summary = [told for told in built.told if told.total][-1], built.summary
     assert extracted.done == extracted.total == summary.planned
     assert extracted.batches_done == extracted.batches == summary.batches
-    assert built.told[-1].stage.startswith("Fusing the batches")
+    assert built.told[-1].stage in [DOING[asset] for asset in FUSE]
