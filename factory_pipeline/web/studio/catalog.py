@@ -1,11 +1,11 @@
 """The cards of the start page: every dataset of the factory, whichever way it came in."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from urllib.parse import quote
 
 import polars as pl
@@ -160,10 +160,13 @@ def list_cards(registry: Registry, home: FactoryHome) -> list[Card]:
         if collection.source is CollectionSource.RELEASE
     ]
     of_recipes = {one.name: one.id for one in collections if one.source is CollectionSource.RECIPE}
+    # The same for all builds, and asked for only where one is not finished.
+    has_run_at_work = cache(partial(_has_run_at_work, registry, home))
     recipes = [
-        _recipe_build(registry, home, name, of_recipes.get(name)) for name in home.dataset_build_names()
+        _recipe_build(home, name, of_recipes.get(name), has_run_at_work)
+        for name in home.dataset_build_names()
     ]
-    return [*cards, *_builds(registry, home), *recipes]
+    return [*cards, *_builds(home, has_run_at_work), *recipes]
 
 
 def upload_address(key: str) -> str:
@@ -207,7 +210,7 @@ def _upload_card(upload: Upload) -> Card:
     )
 
 
-def _builds(registry: Registry, home: FactoryHome) -> Sequence[Card]:
+def _builds(home: FactoryHome, has_run_at_work: Callable[[], bool]) -> Sequence[Card]:
     if not home.build_file.exists():
         return ()
     changed = datetime.fromtimestamp(home.build_file.stat().st_mtime, UTC)
@@ -217,7 +220,7 @@ def _builds(registry: Registry, home: FactoryHome) -> Sequence[Card]:
         return (Card(Kind.BUILD, "build", "Build", "/builds", "Failed", changed, str(error)),)
     summary = settings.files.summary
     if not summary.exists():
-        doing = _describe_unfinished(registry, home, changed)
+        doing = _describe_unfinished(changed, has_run_at_work)
         return (
             Card(Kind.BUILD, "build", settings.recipe.name, "/builds", "Onboarding", changed, doing=doing),
         )
@@ -238,18 +241,24 @@ def _builds(registry: Registry, home: FactoryHome) -> Sequence[Card]:
     )
 
 
-def _describe_unfinished(registry: Registry, home: FactoryHome, begun: datetime) -> str:
-    """Return what a build without a summary does: its command may have been interrupted, or have failed."""
-    signs = [registry.run_sign(run_id) for run_id in registry.run_holders()]
-    is_at_work = any(sign is not None and not sign.is_dead for sign in signs)
+def _has_run_at_work(registry: Registry, home: FactoryHome) -> bool:
+    signs = (registry.run_sign(run_id) for run_id in registry.run_holders())
+    if any(sign is not None and not sign.is_dead for sign in signs):
+        return True
     # Where the registry is a file, runs show by locks that they are alive.
-    is_at_work = is_at_work or any(is_held(home.run_lock(run_id)) for run_id in home.locked_runs())
-    if is_at_work or datetime.now(UTC) - begun < TIME_TO_START:
+    return any(is_held(home.run_lock(run_id)) for run_id in home.locked_runs())
+
+
+def _describe_unfinished(begun: datetime, has_run_at_work: Callable[[], bool]) -> str:
+    """Return what a build without a summary does: its command may have been interrupted, or have failed."""
+    if datetime.now(UTC) - begun < TIME_TO_START or has_run_at_work():
         return "Building"
     return "Not finished and not at work; run it again to go on"
 
 
-def _recipe_build(registry: Registry, home: FactoryHome, name: str, collection: str | None) -> Card:
+def _recipe_build(
+    home: FactoryHome, name: str, collection: str | None, has_run_at_work: Callable[[], bool]
+) -> Card:
     """Return the card of a recipe's build, with a picture of its samples where they are in the data lake."""
     changed_ns = home.dataset_build(name).stat().st_mtime_ns
     card = Card(
@@ -263,7 +272,7 @@ def _recipe_build(registry: Registry, home: FactoryHome, name: str, collection: 
     try:
         summary = _files_of(home, name, changed_ns).summary
         if not summary.exists():
-            doing = _describe_unfinished(registry, home, card.updated)
+            doing = _describe_unfinished(card.updated, has_run_at_work)
             return replace(card, href="/builds", status="Onboarding", doing=doing)
         samples = DatasetBuildSummary.load(summary).samples
     except (FactoryError, OSError, ValueError, TypeError) as error:
